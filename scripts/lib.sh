@@ -1,0 +1,194 @@
+# Common functions of the scripts in this folder; sourced, never run.
+#
+# What they share: the choice of a server, a private copy of it ("stage") into which the extension is
+# installed, an unprivileged user for the server when we are root, and a throwaway cluster on a socket.
+# The machine's own PostgreSQL is read and never written to.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+extension=procrastinate_migrate
+oldest=15
+
+# Nothing of the caller's environment reaches our servers and clients.
+wanted_pg_config=${PG_CONFIG:-}
+while read -r variable; do
+    unset "$variable"
+done < <(compgen -e | grep '^PG' || true)
+unset LC_ALL LC_MESSAGES LC_COLLATE LC_CTYPE LANGUAGE MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
+export LANG=C.UTF-8
+
+cores=$(nproc 2>/dev/null || echo 2)
+
+say() { printf '%s\n' "$*"; }
+heading() { printf '\n== %s\n' "$*"; }
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# Run a command as root, by sudo if need be.
+as_root() {
+    if is_root; then
+        "$@"
+    elif command -v sudo > /dev/null; then
+        sudo "$@"
+    else
+        die "this needs root, and there is no sudo: $*"
+    fi
+}
+
+# ---- Which server --------------------------------------------------------------------------------
+
+# Major versions installed with everything that building and running takes, newest first.
+complete_majors() {
+    local folder major
+    for folder in /usr/lib/postgresql/*; do
+        major=${folder##*/}
+        [[ $major =~ ^[0-9]+$ ]] && [ "$major" -ge $oldest ] || continue
+        [ -x "$folder/bin/postgres" ] && [ -e "$folder/lib/pgxs/src/makefiles/pgxs.mk" ] || continue
+        echo "$major"
+    done | sort -rn
+}
+
+# Sets pg_config: the one asked for by PG_CONFIG, else that of the newest complete Debian
+# installation. Leaves it empty when there is none.
+choose_server() {
+    local major
+    pg_config=$wanted_pg_config
+    if [ -n "$pg_config" ]; then
+        pg_config=$(command -v "$pg_config") || die "no such program: $wanted_pg_config"
+        return
+    fi
+    major=$(complete_majors | head -n 1)
+    [ -z "$major" ] || pg_config=/usr/lib/postgresql/$major/bin/pg_config
+}
+
+# The same, and an error when there is none.
+require_server() {
+    choose_server
+    [ -n "$pg_config" ] || die "no PostgreSQL server with its development files found"
+    bindir=$("$pg_config" --bindir)
+    pkglibdir=$("$pg_config" --pkglibdir)
+    sharedir=$("$pg_config" --sharedir)
+    server_version=$("$pg_config" --version | sed 's/^PostgreSQL \([^ ]*\).*/\1/')
+    server_major=${server_version%%[!0-9]*}
+    [ "$server_major" -ge $oldest ] || die "PostgreSQL $server_version is older than $oldest"
+}
+
+# ---- Who runs it ---------------------------------------------------------------------------------
+
+# PostgreSQL refuses to run as root: root hands it to an unprivileged user.
+server_user=$(id -un)
+if is_root; then
+    server_user=nobody
+    if id postgres > /dev/null 2>&1; then server_user=postgres; fi
+fi
+
+# Run a command as the server's user, in a clean environment; NAME=VALUE may precede the command.
+as_server_user() {
+    if is_root; then
+        setpriv --reuid="$server_user" --regid="$(id -g "$server_user")" --clear-groups --reset-env \
+            env HOME="$work" LANG="$LANG" PATH="${stage_bin:-/nonexistent}:/usr/local/bin:/usr/bin:/bin" "$@"
+    else
+        env PATH="${stage_bin:-/nonexistent}:$PATH" "$@"
+    fi
+}
+
+# ---- Where it runs -------------------------------------------------------------------------------
+
+# Sets work: a temporary folder that the server's user can enter and write. The name is short, for a
+# socket's path ends at 107 bytes.
+make_work_folder() {
+    local parent=${TMPDIR:-/tmp}
+    if is_root && ! setpriv --reuid="$server_user" --regid="$(id -g "$server_user")" --clear-groups \
+        test -x "$parent" -a -w "$parent"; then
+        parent=/tmp
+    fi
+    if [ ${#parent} -gt 40 ]; then parent=/tmp; fi
+    work=$(mktemp -d "$parent/$1.XXXXXX")
+    chmod 700 "$work"
+    own "$work"
+}
+
+# Give files to the server's user.
+own() {
+    if is_root; then chown -R -h "$server_user:" "$@"; fi
+}
+
+# Removes the work folder and stops every server whose data is in it.
+remove_work_folder() {
+    [ -n "${work:-}" ] && [ -d "$work" ] || return 0
+    local pid_file pid
+    while IFS= read -r pid_file; do
+        pid=$(head -n 1 "$pid_file" 2> /dev/null) || continue
+        [ -n "$pid" ] && kill -QUIT "$pid" 2> /dev/null || continue
+        for _ in $(seq 50); do
+            kill -0 "$pid" 2> /dev/null || break
+            sleep 0.1
+        done
+    done < <(find "$work" -name postmaster.pid 2> /dev/null)
+    cd /
+    rm -rf "$work" 2> /dev/null || { sleep 1 && rm -rf "$work"; }
+}
+
+# ---- The stage -----------------------------------------------------------------------------------
+
+# PostgreSQL finds its files relative to its own executable. So a copy of bin/ (a symbolic link would
+# be followed back), with links to everything else at the same relative places, is a whole
+# installation: what `make install DESTDIR=` adds to it, its servers load.
+make_stage() {
+    stage=$work/stage
+    stage_bin=$stage$bindir
+    mkdir -p "$stage_bin" "$stage$pkglibdir" "$stage$sharedir"
+    cp -rL "$bindir/." "$stage_bin"
+    cp -rs "$pkglibdir/." "$stage$pkglibdir"
+    cp -rs "$sharedir/." "$stage$sharedir"
+    # A version that the machine has installed for itself is not the one under test.
+    find "$stage" -depth -name "$extension*" -exec rm -rf {} +
+    local include
+    include=$("$pg_config" --includedir-server)
+    mkdir -p "$stage$(dirname "$include")"
+    ln -sfn "$include" "$stage$include"
+    chmod -R go+rX "$stage"
+}
+
+# Build in the checkout, and install into the stage.
+build_extension() { make -s -C "$root" -j "$cores" PG_CONFIG="$pg_config" all; }
+install_extension() { make -s -C "$root" PG_CONFIG="$pg_config" DESTDIR="$stage" install; }
+
+# Copy the checkout, without what was built, to where the server's user can read it. Sets tree.
+copy_tree() {
+    tree=$work/tree
+    mkdir -p "$tree"
+    tar -C "$root" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.bc' --exclude='*.d' \
+        --exclude='*.so' -cf - . | tar -C "$tree" --no-same-owner -xf -
+    own "$tree"
+}
+
+# ---- A throwaway server --------------------------------------------------------------------------
+
+# start_server FOLDER: makes a cluster in FOLDER and starts it, on a socket in FOLDER and no TCP.
+# Superuser: postgres, trusted; only the folder's owner (and root) can reach the socket.
+start_server() {
+    local folder=$1
+    mkdir -p "$folder"
+    chmod 700 "$folder"
+    own "$folder"
+    as_server_user initdb -D "$folder/data" -U postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 \
+        --no-sync > "$folder/initdb.log" 2>&1 || { cat "$folder/initdb.log" && die "initdb failed"; }
+    as_server_user tee -a "$folder/data/postgresql.conf" > /dev/null << CONFIGURATION
+listen_addresses = ''
+unix_socket_directories = '$folder'
+fsync = off
+max_connections = 60
+log_line_prefix = '%m [%p] %u@%d '
+CONFIGURATION
+    as_server_user pg_ctl -D "$folder/data" -l "$folder/server.log" -w -t 60 start > "$folder/start.log" 2>&1 ||
+        { cat "$folder/start.log" "$folder/server.log" && die "the server did not start"; }
+}
+
+stop_server() { as_server_user pg_ctl -D "$1/data" -m immediate -w stop > /dev/null 2>&1 || true; }

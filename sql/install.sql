@@ -1,0 +1,76 @@
+-- The extension's functions: what they are declared as, and that each one is documented.
+\pset format unaligned
+\pset null NULL
+CREATE EXTENSION procrastinate_migrate;
+-- extension, and whether it can be moved to another schema
+SELECT e.extname, e.extversion, e.extrelocatable, a.trusted, a.superuser, a.requires
+  FROM pg_extension e
+  JOIN pg_available_extension_versions a ON a.name = e.extname AND a.version = e.extversion
+ WHERE e.extname = 'procrastinate_migrate';
+SELECT comment FROM pg_available_extensions WHERE name = 'procrastinate_migrate';
+
+-- what belongs to it
+SELECT pg_describe_object(classid, objid, objsubid) COLLATE "C" AS object
+  FROM pg_depend
+ WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'procrastinate_migrate')
+ ORDER BY 1;
+
+CREATE TEMPORARY VIEW ours AS
+SELECT p.*
+  FROM pg_proc p
+  JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+  JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+ WHERE e.extname = 'procrastinate_migrate';
+
+-- arguments and results
+SELECT proname || '(' || pg_get_function_arguments(oid) || ')' AS function,
+       pg_get_function_result(oid) AS result
+  FROM ours ORDER BY proname COLLATE "C";
+
+-- volatility: those that read are stable, those that write are volatile
+SELECT proname,
+       CASE prokind WHEN 'f' THEN 'function' WHEN 'p' THEN 'procedure' END AS kind,
+       CASE provolatile WHEN 's' THEN 'stable' WHEN 'v' THEN 'volatile' WHEN 'i' THEN 'immutable' END
+           AS volatility,
+       CASE proparallel WHEN 'u' THEN 'unsafe' WHEN 'r' THEN 'restricted' WHEN 's' THEN 'safe' END
+           AS parallel,
+       proisstrict AS strict, prosecdef AS security_definer, proconfig AS settings,
+       proacl AS rights
+  FROM ours ORDER BY proname COLLATE "C";
+
+-- every function has a comment: in lower case, without a full stop
+SELECT proname, obj_description(oid, 'pg_proc') AS comment
+  FROM ours ORDER BY proname COLLATE "C";
+SELECT proname
+  FROM ours
+ WHERE coalesce(obj_description(oid, 'pg_proc'), '') !~ '^([a-z]|SQL ).*[^.]$';
+
+-- the last argument is always the schema, and it may be left out
+SELECT proname
+  FROM ours
+ WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql')
+   AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
+        OR pronargdefaults = 0);
+
+-- one more function of ours than these subjects know of would be one without a test
+SELECT proname
+  FROM ours
+ WHERE proname NOT IN (
+       'procrastinate_current', 'procrastinate_history', 'procrastinate_heads', 'procrastinate_pending',
+       'procrastinate_show', 'procrastinate_migration_sql', 'procrastinate_sql', 'procrastinate_log',
+       'procrastinate_upgrade', 'procrastinate_migrate', 'procrastinate_stamp',
+       'procrastinate_downgrade');
+
+-- it can live in any schema, and be moved
+CREATE SCHEMA tools;
+ALTER EXTENSION procrastinate_migrate SET SCHEMA tools;
+SELECT revision, is_head FROM tools.procrastinate_heads();
+ALTER EXTENSION procrastinate_migrate SET SCHEMA public;
+DROP SCHEMA tools;
+DROP VIEW ours;
+
+-- leaves nothing behind
+DROP EXTENSION procrastinate_migrate;
+SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate%';
+CREATE EXTENSION procrastinate_migrate;

@@ -1,0 +1,269 @@
+-- Every refusal: message, DETAIL, HINT and SQLSTATE; and nothing is changed by any of them.
+\pset format unaligned
+\pset null NULL
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+CREATE SCHEMA refusals;
+SET search_path = refusals, public;
+SELECT procrastinate_upgrade('0026');
+
+\echo ======== PM001: no such revision
+SELECT procrastinate_upgrade('0099');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('haed');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('3.4.O');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('03.01.00_01_pre_add_hartbeat');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('something entirely different');
+\echo :LAST_ERROR_SQLSTATE
+-- a prefix that two migrations share
+SELECT procrastinate_upgrade('00.17.00_');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade(repeat('x', 129));
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('größer');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade(E'\U0001F418' || repeat('é', 62));
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade(E'head\n; DROP TABLE procrastinate_jobs');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_pending('0099');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('0099');
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate('0099');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_history('0099:');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== PM002: a relative target that leaves the chain
+SELECT procrastinate_upgrade('+99');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('-27');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('head+1');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_pending('base-1');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== PM003: no range, or one that runs backwards
+SELECT * FROM procrastinate_history('0025');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_history('');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_history('1:2:3');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_history('0030:0025');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_sql('head:base');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_sql('head');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== PM004: behind current
+SELECT procrastinate_upgrade('0003');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('base');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('-1');
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate('0003');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== PM007: what one transaction cannot do
+SELECT procrastinate_upgrade('head');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('0029');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== 0A000: downgrade
+SELECT procrastinate_downgrade('0003');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_downgrade('-1', 'refusals');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_downgrade(NULL);
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== 22004: NULL where there must be a name
+SELECT procrastinate_upgrade(NULL);
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_history(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_pending(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_show(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_migration_sql(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_sql(NULL);
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== 25001: in a transaction
+BEGIN;
+CALL procrastinate_migrate();
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+DO $$BEGIN CALL procrastinate_migrate('0027'); RAISE WARNING 'a DO block may commit'; END$$;
+CREATE FUNCTION calls() RETURNS void LANGUAGE plpgsql AS $$BEGIN CALL procrastinate_migrate(); END$$;
+SELECT calls();
+\echo :LAST_ERROR_SQLSTATE
+DROP FUNCTION calls();
+-- a snapshot that is too old
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT procrastinate_upgrade('0028');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT procrastinate_upgrade('0028');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+
+\echo ======== 25006: read-only
+BEGIN READ ONLY;
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT procrastinate_stamp('0027');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+SET default_transaction_read_only = on;
+CALL procrastinate_migrate();
+\echo :LAST_ERROR_SQLSTATE
+RESET default_transaction_read_only;
+
+\echo ======== PM009: the catalog says otherwise
+SELECT procrastinate_stamp('0030');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('base');
+\echo :LAST_ERROR_SQLSTATE
+SELECT revision FROM procrastinate_current();
+-- a history and no tables
+CREATE SCHEMA refusals_hollow;
+SELECT procrastinate_stamp('0020', verify => false, schema => 'refusals_hollow');
+SELECT procrastinate_upgrade(schema => 'refusals_hollow');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('0021', 'refusals_hollow');
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate(schema => 'refusals_hollow');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== PM005: tables without a history
+CREATE SCHEMA refusals_found;
+CREATE TABLE refusals_found.procrastinate_jobs (id bigint);
+SELECT procrastinate_upgrade(schema => 'refusals_found');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('0003', 'refusals_found');
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate(schema => 'refusals_found');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_pending(schema => 'refusals_found');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_sql('current:head', schema => 'refusals_found');
+\echo :LAST_ERROR_SQLSTATE
+-- reads that need no current revision work, and say what they do not know
+SELECT * FROM procrastinate_current('refusals_found');
+SELECT revision, is_current, is_applied FROM procrastinate_history('0037:', 'refusals_found');
+SELECT * FROM procrastinate_log('refusals_found');
+-- dropping the history of a real installation starts over as that does
+BEGIN;
+DROP TABLE procrastinate_schema_history;
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+-- something in the way at base
+CREATE SCHEMA refusals_taken;
+CREATE TYPE refusals_taken.procrastinate_job_status AS ENUM ('todo');
+CREATE SEQUENCE refusals_taken.procrastinate_events_id_seq;
+CREATE FUNCTION refusals_taken.procrastinate_fetch_job(text[]) RETURNS int LANGUAGE sql RETURN 1;
+SELECT procrastinate_upgrade(schema => 'refusals_taken');
+\echo :LAST_ERROR_SQLSTATE
+CREATE TABLE refusals_taken.procrastinate_periodic_defers (id bigint, defer_timestamp bigint, queue_name text);
+SELECT procrastinate_upgrade('0001', schema => 'refusals_taken');
+\echo :LAST_ERROR_SQLSTATE
+CREATE SCHEMA refusals_viewed;
+CREATE VIEW refusals_viewed.procrastinate_workers AS SELECT 1 AS id;
+SELECT procrastinate_upgrade(schema => 'refusals_viewed');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== PM006: a history that this version does not know
+CREATE SCHEMA refusals_newer;
+SELECT procrastinate_upgrade(schema => 'refusals_newer');
+INSERT INTO refusals_newer.procrastinate_schema_history (event, from_revision, to_revision, duration, version)
+VALUES ('upgrade', '0038', '0039', interval '1 s', '1.1.0');
+SELECT procrastinate_upgrade(schema => 'refusals_newer');
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate(schema => 'refusals_newer');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('head', schema => 'refusals_newer');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_pending(schema => 'refusals_newer');
+\echo :LAST_ERROR_SQLSTATE
+-- reads still work, and say so
+SELECT revision, is_head, file, title, source FROM procrastinate_current('refusals_newer');
+SELECT revision, is_current, is_applied FROM procrastinate_history('0037:', 'refusals_newer');
+SELECT event, from_revision, to_revision, version FROM procrastinate_log('refusals_newer');
+
+\echo ======== PM010: something else in place of the history
+CREATE SCHEMA refusals_foreign;
+CREATE VIEW refusals_foreign.procrastinate_schema_history AS SELECT 1 AS id;
+SELECT procrastinate_upgrade(schema => 'refusals_foreign');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_current('refusals_foreign');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_log('refusals_foreign');
+\echo :LAST_ERROR_SQLSTATE
+
+\echo ======== schemas that cannot hold an installation, or are not there
+SELECT procrastinate_upgrade(schema => 'pg_catalog');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade(schema => 'pg_toast');
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+SELECT procrastinate_upgrade(schema => 'information_schema');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+SELECT * FROM procrastinate_current('pg_catalog');
+\echo :LAST_ERROR_SQLSTATE
+CREATE TEMPORARY TABLE makes_the_schema (id int);
+-- (its name is another one in each session)
+\set VERBOSITY sqlstate
+SELECT procrastinate_upgrade(schema => pg_my_temp_schema()::regnamespace);
+\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade(schema => 'nowhere');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade(schema => 4294967295::oid::regnamespace);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_current(0::oid::regnamespace);
+\echo :LAST_ERROR_SQLSTATE
+SET search_path = nowhere;
+SELECT public.procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM public.procrastinate_current();
+\echo :LAST_ERROR_SQLSTATE
+SET search_path = pg_catalog;
+SELECT public.procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+SET search_path = refusals, public;
+
+\echo ======== and nothing was changed
+SELECT revision FROM procrastinate_current();
+SELECT count(*) FROM procrastinate_log();
+SELECT n.nspname, count(*)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname LIKE 'refusals\__%' AND n.nspname <> 'refusals_newer'
+ GROUP BY 1 ORDER BY 1;
+
+DROP SCHEMA refusals, refusals_hollow, refusals_found, refusals_taken, refusals_viewed, refusals_newer,
+    refusals_foreign CASCADE;

@@ -1,0 +1,105 @@
+-- Many installations in one database, in schemas with the oddest names; and which one is meant.
+\pset format unaligned
+\pset null NULL
+\set VERBOSITY default
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+CREATE TABLE public.names (n int PRIMARY KEY, name text);
+INSERT INTO public.names VALUES
+    (1, 'plain_schema'), (2, 'odd "name"'), (3, $$Robert'); DROP$$), (4, 'größe 象'),
+    (5, repeat('n', 63)), (6, repeat('é', 31) || 'x'), (7, E'new\nline'), (8, '$check$'), (9, '$$ dollars $1'),
+    (10, E'back\\slash'), (11, ':var :''var'' :"var"'), (12, E'\\! echo'), (13, 'select'), (14, 'UPPER'), (15, ' '),
+    (16, '.'), (17, 'a.b'), (18, '%s %I %'), (19, '1'), (20, '"'), (21, ''''), (22, E'tab\tand\rreturn'),
+    (23, '"$user"'), (24, '/* comment'), (25, '-- comment');
+SELECT n, octet_length(name) FROM public.names WHERE n IN (5, 6);
+SELECT format('CREATE SCHEMA %I', name) FROM public.names ORDER BY n \gexec
+
+-- The outcome of the whole tour in a schema: installed in steps and at once, read by every function.
+CREATE FUNCTION public.tour(name text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    place CONSTANT regnamespace := quote_ident(name)::regnamespace;
+    result text := '';
+BEGIN
+    result := procrastinate_upgrade('0003', place);
+    result := result || ' ' || procrastinate_stamp('0003', schema => place);
+    result := result || ' ' || procrastinate_upgrade('0028', place);
+    result := result || ' ' || (SELECT revision FROM procrastinate_current(place));
+    result := result || ' ' || (SELECT count(*) FROM procrastinate_history(schema => place) WHERE is_applied);
+    result := result || ' ' || (SELECT count(*) FROM procrastinate_pending(schema => place));
+    result := result || ' ' || (SELECT count(*) FROM procrastinate_log(place));
+    result := result || ' ' || (length(procrastinate_sql('current:', place)) > 1000)::text;
+    RETURN result;
+EXCEPTION WHEN OTHERS THEN
+    RETURN result || ' ' || sqlstate || ': ' || sqlerrm;
+END $$;
+SELECT n, public.tour(name) FROM public.names ORDER BY n;
+-- every one has the same objects, and nothing went anywhere else
+SELECT array_agg(n ORDER BY n), relations, functions, types
+  FROM (SELECT n, (SELECT count(*) FROM pg_class WHERE relnamespace = s.oid) AS relations,
+               (SELECT count(*) FROM pg_proc WHERE pronamespace = s.oid) AS functions,
+               (SELECT count(*) FROM pg_type WHERE typnamespace = s.oid AND typtype = 'e') AS types
+          FROM public.names JOIN pg_namespace s ON nspname = name) AS c
+ GROUP BY relations, functions, types;
+SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'procrastinate%';
+-- 0029 and on, in a transaction of its own
+SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) FROM public.names ORDER BY n;
+SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names ORDER BY n \gexec
+
+-- in search_path, without an argument
+SELECT format('SET search_path = %I, public', name) FROM public.names WHERE n = 3 \gexec
+SELECT revision FROM procrastinate_current();
+SELECT procrastinate_upgrade();
+SELECT format('SET search_path = %I, public', name) FROM public.names WHERE n = 7 \gexec
+SELECT revision FROM procrastinate_current();
+-- jobs can be deferred and fetched there
+INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('default', 'task');
+SELECT count(*) FROM procrastinate_events;
+RESET search_path;
+
+-- the text of a notice and of a hint names the schema so that it can be pasted
+SET client_min_messages = notice;
+SELECT procrastinate_upgrade(schema => quote_ident(name)::regnamespace) FROM public.names WHERE n = 3;
+RESET client_min_messages;
+SELECT procrastinate_stamp('0001', schema => quote_ident(name)::regnamespace) FROM public.names WHERE n = 3;
+\echo :LAST_ERROR_SQLSTATE
+SET client_min_messages = warning;
+
+-- ---- which one is meant ---------------------------------------------------------------------------
+CREATE SCHEMA first_here;
+CREATE SCHEMA second_here;
+CREATE SCHEMA third_here;
+SELECT procrastinate_upgrade('0010', 'second_here');
+SELECT procrastinate_upgrade('0020', 'third_here');
+-- where procrastinate_jobs is visible
+SET search_path = first_here, second_here, third_here, public;
+SELECT revision FROM procrastinate_current();
+SET search_path = first_here, third_here, second_here, public;
+SELECT revision FROM procrastinate_current();
+-- else where a history is
+ALTER TABLE second_here.procrastinate_jobs RENAME TO moved_away;
+SET search_path = first_here, second_here, public;
+SELECT revision FROM procrastinate_current();
+ALTER TABLE second_here.moved_away RENAME TO procrastinate_jobs;
+-- else the current schema
+SET search_path = first_here, public;
+SELECT procrastinate_upgrade('0001');
+SELECT revision FROM procrastinate_current('first_here');
+-- a temporary table is no installation
+CREATE TEMPORARY TABLE procrastinate_jobs (id int);
+CREATE TEMPORARY TABLE procrastinate_schema_history (to_revision text);
+SELECT revision FROM procrastinate_current();
+SET search_path = pg_temp, second_here, public;
+SELECT revision FROM procrastinate_current();
+DROP TABLE pg_temp.procrastinate_jobs, pg_temp.procrastinate_schema_history;
+RESET search_path;
+
+-- ---- renaming a schema takes its history along ----------------------------------------------------
+ALTER SCHEMA second_here RENAME TO "renamed; now";
+SELECT revision FROM procrastinate_current('"renamed; now"');
+SELECT procrastinate_upgrade('0012', '"renamed; now"');
+SELECT count(*), max(to_revision) FROM procrastinate_log('"renamed; now"');
+
+SELECT format('DROP SCHEMA %I CASCADE', name) FROM public.names ORDER BY n \gexec
+DROP SCHEMA first_here, "renamed; now", third_here CASCADE;
+DROP FUNCTION public.tour(text);
+DROP TABLE public.names;

@@ -1,0 +1,124 @@
+-- procrastinate_stamp: records a revision, forwards and back, and looks at the catalog first.
+\pset format unaligned
+\pset null NULL
+\set VERBOSITY default
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+CREATE SCHEMA stamp;
+SET search_path = stamp, public;
+
+-- ---- forwards: the schema is there, the history is not (adoption by hand) --------------------------
+SELECT procrastinate_upgrade('0026');
+DROP TABLE procrastinate_schema_history;
+SELECT * FROM procrastinate_current();
+SELECT procrastinate_stamp('0026');
+SELECT revision, is_head, source FROM procrastinate_current();
+SELECT id, event, from_revision, to_revision, version FROM procrastinate_log();
+-- and on from there, as if it had always been known
+SELECT procrastinate_upgrade('0028');
+SELECT procrastinate_upgrade('head');
+SELECT revision, is_applied, applied_by = current_user AS by_me, duration IS NOT NULL AS took
+  FROM procrastinate_history('0025:0029');
+
+-- ---- back, and forwards again: no object is touched ------------------------------------------------
+SELECT count(*) AS before FROM pg_class WHERE relnamespace = 'stamp'::regnamespace \gset
+SELECT procrastinate_stamp('0036', verify => false);
+SELECT revision, source FROM procrastinate_current();
+SELECT revision, is_applied, is_current FROM procrastinate_history('0035:');
+SELECT procrastinate_stamp('+1', false);
+SELECT procrastinate_stamp('head');
+SELECT count(*) = :before AS untouched FROM pg_class WHERE relnamespace = 'stamp'::regnamespace;
+-- to where it is: said once more
+SELECT procrastinate_stamp('current');
+SELECT event, from_revision, to_revision FROM procrastinate_log() ORDER BY id DESC LIMIT 4;
+
+-- ---- base -----------------------------------------------------------------------------------------
+SELECT procrastinate_stamp('base');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('base', verify => false);
+SELECT count(*) FROM procrastinate_current();
+SELECT count(*) FILTER (WHERE is_applied) FROM procrastinate_history();
+SELECT event, from_revision, to_revision FROM procrastinate_log() ORDER BY id DESC LIMIT 1;
+-- the tables are still there: no migration runs over them
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('0001');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('head');
+-- an empty schema is at base
+CREATE SCHEMA stamp_empty;
+SELECT procrastinate_stamp('base', schema => 'stamp_empty');
+SELECT * FROM procrastinate_current('stamp_empty');
+SELECT procrastinate_upgrade('0002', schema => 'stamp_empty');
+SELECT id, event, from_revision, to_revision FROM procrastinate_log('stamp_empty');
+
+-- ---- verify: accepts what is so, refuses what is not ----------------------------------------------
+CREATE SCHEMA stamp_verify;
+SELECT procrastinate_upgrade('0009', schema => 'stamp_verify');
+SELECT procrastinate_stamp('0009', true, 'stamp_verify');
+SELECT procrastinate_stamp('0010', true, 'stamp_verify');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('0008', true, 'stamp_verify');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('head', true, 'stamp_verify');
+\echo :LAST_ERROR_SQLSTATE
+-- NULL is the default
+SELECT procrastinate_stamp('head', NULL, 'stamp_verify');
+\echo :LAST_ERROR_SQLSTATE
+-- a user's own objects are none of its business
+CREATE TABLE stamp_verify.my_own (id int);
+ALTER TABLE stamp_verify.procrastinate_jobs ADD COLUMN my_own int;
+CREATE INDEX my_own_idx ON stamp_verify.procrastinate_jobs (my_own);
+SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
+-- an index that went missing is
+DROP INDEX stamp_verify.procrastinate_jobs_queueing_lock_idx;
+SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('0009', verify => false, schema => 'stamp_verify');
+SELECT count(*) FILTER (WHERE event = 'stamp'), count(*) FROM procrastinate_log('stamp_verify');
+
+-- the hint of a refusal can be pasted, whatever the schema is called
+CREATE SCHEMA "stamp's ""odd"" one";
+SELECT procrastinate_stamp('0001', schema => '"stamp''s ""odd"" one"');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('0001', verify => false, schema => '"stamp''s ""odd"" one"');
+-- it rolls back with the caller
+BEGIN;
+SELECT procrastinate_stamp('0002', verify => false, schema => '"stamp''s ""odd"" one"');
+ROLLBACK;
+SELECT revision, source FROM procrastinate_current('"stamp''s ""odd"" one"');
+
+-- every revision verifies against the schema that the chain makes of it, stepwise
+CREATE SCHEMA stamp_each;
+CREATE FUNCTION pg_temp.each() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    n int;
+BEGIN
+    FOR n IN 1 .. 28 LOOP
+        PERFORM procrastinate_upgrade(n::text, 'stamp_each');
+        BEGIN
+            PERFORM procrastinate_stamp(n::text, schema => 'stamp_each');
+        EXCEPTION WHEN OTHERS THEN
+            RETURN NEXT n || ': ' || sqlstate || ' ' || sqlerrm;
+        END;
+    END LOOP;
+    RETURN NEXT 'done';
+END $$;
+SELECT pg_temp.each();
+CALL procrastinate_migrate('0029', 'stamp_each');
+CREATE FUNCTION pg_temp.rest() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    n int;
+BEGIN
+    FOR n IN 29 .. 38 LOOP
+        PERFORM procrastinate_upgrade(n::text, 'stamp_each');
+        BEGIN
+            PERFORM procrastinate_stamp(n::text, schema => 'stamp_each');
+        EXCEPTION WHEN OTHERS THEN
+            RETURN NEXT n || ': ' || sqlstate || ' ' || sqlerrm;
+        END;
+    END LOOP;
+    RETURN NEXT 'done';
+END $$;
+SELECT pg_temp.rest();
+DROP SCHEMA stamp, stamp_empty, stamp_verify, "stamp's ""odd"" one", stamp_each CASCADE;

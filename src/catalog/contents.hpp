@@ -1,0 +1,29 @@
+// What of Procrastinate a schema holds, by the names of the facts: enough to tell an empty schema,
+// a stranger's object and a wrong revision. Objects of extensions and the user's own are left out.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+#include "server/memory.hpp"
+
+namespace procrastinate::catalog
+{
+
+struct Object
+{
+    std::string_view kind; // as in chain::Fact
+    std::string_view name; // as chain::fact_name
+    std::string_view owner;
+    bool is_usable;  // the caller has the rights of the owner
+    bool is_trusted; // its owner cannot use a superuser's call to gain rights
+};
+
+// Inside an SPI connection and under a search_path of the server's own. Functions that differ in
+// their arguments only are one object each.
+server::pmr::vector<Object> contents(const Installation &installation,
+                                     server::pmr::memory_resource &memory);
+
+// How the names differ from those of a revision, in sentences for DETAIL; empty where they do not.
+std::string difference(std::span<const Object> objects, chain::Revision revision);
+
+} // namespace procrastinate::catalog

@@ -1,0 +1,81 @@
+#include "catalog/installation.hpp"
+
+#include "chain/refusal.hpp"
+
+namespace procrastinate::catalog
+{
+
+namespace
+{
+
+// Temporary schemas are never an installation: their tables go with the session.
+Oid first_in_search_path()
+{
+    return server::call(
+        []
+        {
+            List *const path = fetch_search_path(false);
+            for (const char *const table :
+                 {"procrastinate_jobs", history_table, static_cast<const char *>(nullptr)})
+            {
+                ListCell *cell = nullptr;
+                foreach (cell, path)
+                {
+                    const Oid schema = lfirst_oid(cell);
+                    if (!isAnyTempNamespace(schema) &&
+                        (table == nullptr || OidIsValid(get_relname_relid(table, schema))))
+                        return schema;
+                }
+            }
+            return InvalidOid;
+        });
+}
+
+} // namespace
+
+std::optional<Installation> locate_if_any(std::optional<Oid> given)
+{
+    const Oid schema = given ? *given : first_in_search_path();
+    if (!given && !OidIsValid(schema))
+        return std::nullopt;
+    const char *const name = server::call([schema] { return get_namespace_name(schema); });
+    if (name == nullptr)
+        throw chain::Refusal{chain::sqlstate::undefined_schema,
+                             "schema with OID " + std::to_string(schema) + " does not exist",
+                             {},
+                             {}};
+    const bool is_possible = server::call(
+        [schema]
+        {
+            return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
+                   !IsToastNamespace(schema);
+        });
+    if (!is_possible)
+        throw chain::Refusal{
+            chain::sqlstate::feature_not_supported,
+            std::string("schema \"") + name + "\" cannot hold an installation of Procrastinate",
+            "It is a temporary schema or one of the system's own.",
+            "Name another schema in the last argument, or put one into search_path."};
+    const char *const quoted = server::call([name] { return quote_identifier(name); });
+    const char *const quoted_text = server::call([quoted] { return quote_literal_cstr(quoted); });
+    return Installation{schema, name, quoted, quoted_text};
+}
+
+Installation locate(std::optional<Oid> given)
+{
+    const std::optional<Installation> installation = locate_if_any(given);
+    if (!installation)
+        throw chain::Refusal{
+            chain::sqlstate::undefined_schema, "no schema has been selected to look at",
+            "No schema of search_path exists, or you may not use any of them.",
+            "Name the schema in the last argument, for example schema => 'public'."};
+    return *installation;
+}
+
+bool has_relation(const Installation &installation, const char *relation)
+{
+    const Oid schema = installation.schema;
+    return server::call([=] { return OidIsValid(get_relname_relid(relation, schema)); });
+}
+
+} // namespace procrastinate::catalog

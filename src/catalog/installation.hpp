@@ -1,0 +1,30 @@
+// An installation of Procrastinate: a schema that holds, or shall hold, its objects.
+#pragma once
+
+#include "server/guard.hpp"
+
+namespace procrastinate::catalog
+{
+
+inline constexpr const char *history_table = "procrastinate_schema_history";
+
+// The texts live in the memory context that was current when the installation was located.
+struct Installation
+{
+    Oid schema;
+    std::string_view name;   // as in pg_namespace
+    const char *quoted;      // as an identifier
+    const char *quoted_text; // quoted, then as a literal: what regnamespace reads, for hints
+};
+
+// The given schema; else the first one in search_path that holds procrastinate_jobs, else the first
+// that holds a history, else the current schema. Throws Refusal 3F000 where there is none.
+Installation locate(std::optional<Oid> schema);
+
+// As above, but nothing where search_path names no schema at all.
+std::optional<Installation> locate_if_any(std::optional<Oid> schema);
+
+// Whether the schema holds a relation of that name.
+bool has_relation(const Installation &installation, const char *relation);
+
+} // namespace procrastinate::catalog

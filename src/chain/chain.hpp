@@ -1,0 +1,82 @@
+// The chain of migrations, the releases and the facts of the schema, as embedded in the library.
+// Plain data without a server; see ../data/ for where it comes from.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace procrastinate::chain
+{
+
+// A place on the chain: 0 is base (nothing installed), 1 to head_revision are migrations.
+using Revision = int;
+
+inline constexpr Revision base = 0;
+
+// From 3.0 on, `pre` may be applied while the old code runs, `post` only once it is gone.
+enum class Phase
+{
+    none,
+    pre,
+    post
+};
+
+struct Migration
+{
+    Revision number;
+    std::string_view revision; // "0031"
+    std::string_view file;     // "03.00.00_50_post_cancel_notification.sql"
+    std::string_view title;    // "Post Cancel Notification"
+    Phase phase;
+    std::string_view sql;
+};
+
+// A Procrastinate release, the revision that it expects and those that its code works on.
+struct Release
+{
+    std::string_view name;
+    Revision head;
+    Revision works_from;
+    Revision works_to;
+};
+
+// Something in the catalog, from the first to the last revision at which it is there so.
+struct Fact
+{
+    Revision first;
+    Revision last;
+    std::string_view
+        kind; // table, column, constraint, index, enum, composite, sequence, function, trigger
+    std::string_view definition; // begins with its name
+};
+
+std::span<const Migration> migrations();
+std::span<const Release> releases(); // oldest first; their heads never go back
+std::span<const Fact> facts();
+std::string_view head_script();        // the schema of head in one go, for an empty schema
+std::string_view early_types_script(); // the enum types with the labels of 0027, in place of 0001's
+
+Revision head();
+
+// The migration that leads to a revision after base.
+const Migration &migration(Revision revision);
+
+// "base", "0001" … as users read it.
+std::string_view name(Revision revision);
+
+// "pre", "post" or nothing.
+std::string_view phase_name(Phase phase);
+
+// The name that a fact's definition begins with: of a function without its arguments,
+// of a column, constraint with its table in front ("procrastinate_jobs.lock").
+std::string_view fact_name(const Fact &fact);
+
+// A run of the chain cannot both add enum labels and use them in one transaction, unless it begins
+// at base: 0027 adds `aborting` to the job's status, 0029 and 0030 use it.
+inline constexpr Revision labels_added = 27;
+inline constexpr Revision labels_used = 29;
+
+// The last revision that a transaction which begins at `from` can reach on its way to `to`.
+Revision reachable_in_one_transaction(Revision from, Revision to);
+
+} // namespace procrastinate::chain

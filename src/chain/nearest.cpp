@@ -1,0 +1,104 @@
+#include "chain/nearest.hpp"
+
+#include "chain/chain.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+namespace procrastinate::chain
+{
+
+namespace
+{
+
+constexpr std::size_t longest_compared = 64;
+
+char lower(char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+}
+
+// Levenshtein's distance, letters of either case alike. Both names are at most longest_compared long.
+std::size_t distance(std::string_view left, std::string_view right)
+{
+    std::array<std::size_t, longest_compared + 1> row{};
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= left.size(); ++i)
+    {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= right.size(); ++j)
+        {
+            const std::size_t replaced =
+                diagonal + (lower(left[i - 1]) == lower(right[j - 1]) ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+        }
+    }
+    return row[right.size()];
+}
+
+// The best three, by their distance; earlier candidates win a tie.
+class Podium
+{
+  public:
+    explicit Podium(std::string_view typed)
+        : typed_(typed), limit_(std::max<std::size_t>(1, typed.size() / 3))
+    {
+    }
+
+    void consider(std::string_view candidate)
+    {
+        if (candidate.size() > longest_compared)
+            return;
+        Place place{distance(typed_, candidate), candidate};
+        if (place.distance > limit_)
+            return;
+        for (Place &held : places_)
+            if (held.name.empty() || place.distance < held.distance)
+                std::swap(held, place);
+    }
+
+    std::string names() const
+    {
+        std::string names;
+        for (const Place &place : places_)
+            if (!place.name.empty())
+                names.append(names.empty() ? "" : ", ").append(place.name);
+        return names;
+    }
+
+  private:
+    struct Place
+    {
+        std::size_t distance = 0;
+        std::string_view name;
+    };
+    std::string_view typed_;
+    std::size_t limit_;
+    std::array<Place, 3> places_{};
+};
+
+} // namespace
+
+std::string nearest_names(std::string_view typed)
+{
+    if (typed.empty() || typed.size() > longest_compared)
+        return {};
+    Podium podium(typed);
+    for (const std::string_view word : {"head", "base", "current", "pre"})
+        podium.consider(word);
+    for (const Migration &migration : migrations())
+    {
+        podium.consider(migration.revision);
+        podium.consider(migration.file);
+        podium.consider(migration.file.substr(0, migration.file.rfind('.')));
+    }
+    const std::span<const Release> all = releases();
+    for (auto release = all.rbegin(); release != all.rend(); ++release)
+        podium.consider(release->name);
+    return podium.names();
+}
+
+} // namespace procrastinate::chain

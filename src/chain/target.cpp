@@ -1,0 +1,227 @@
+#include "chain/target.hpp"
+
+#include "chain/nearest.hpp"
+#include "chain/refusal.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace procrastinate::chain
+{
+
+namespace
+{
+
+bool all_digits(std::string_view text)
+{
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// A number of digits; one that is too large for an int is still too large for the chain.
+int to_number(std::string_view digits)
+{
+    int number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error == std::errc() ? number : 1'000'000;
+}
+
+std::string located(std::string_view target)
+{
+    return "Can't locate revision identified by '" + excerpt(target) + "'";
+}
+
+[[noreturn]] void refuse_unknown(std::string_view target, std::string detail = {})
+{
+    constexpr std::string_view grammar = "A target is head, base, current, a revision such as "
+                                         "0025, a migration's file name, a release such as "
+                                         "3.1.0 or 3.1.0@pre, or relative such as +1; SELECT "
+                                         "revision, file FROM procrastinate_history() lists them.";
+    const std::string nearest =
+        target.size() > longest_name ? std::string() : nearest_names(target);
+    if (detail.empty())
+        detail = "The chain has the revisions 0001 to " + std::string(name(head())) + ".";
+    throw Refusal{sqlstate::unknown_revision, located(target), std::move(detail),
+                  nearest.empty() ? std::string(grammar) : "Perhaps you mean " + nearest + "."};
+}
+
+Revision current_revision(std::string_view target, const Standing &standing)
+{
+    if (!standing.revision)
+        throw Refusal{
+            sqlstate::no_history, located(target),
+            "It counts from the current revision, and " + std::string(standing.why_unknown) + ".",
+            "Name the revision itself, or record the current one with procrastinate_stamp()."};
+    return *standing.revision;
+}
+
+// Up to the next post revision, exclusive.
+Revision before_next_post(Revision from)
+{
+    Revision reached = from;
+    while (reached < head() && migration(reached + 1).phase != Phase::post)
+        ++reached;
+    return reached;
+}
+
+// The post revisions at a release's end come after its code; what is left must come before.
+Revision before_deploying(const Release &release)
+{
+    Revision needed = release.head;
+    while (needed > base && migration(needed).phase == Phase::post)
+        --needed;
+    return needed;
+}
+
+std::optional<Revision> by_release(std::string_view target)
+{
+    constexpr std::string_view pre = "@pre";
+    std::string_view wanted = target;
+    const bool only_pre = wanted.ends_with(pre);
+    if (only_pre)
+        wanted.remove_suffix(pre.size());
+    if (wanted.starts_with('v'))
+        wanted.remove_prefix(1);
+    for (const Release &release : releases())
+        if (release.name == wanted)
+            return only_pre ? before_deploying(release) : release.head;
+    return std::nullopt;
+}
+
+std::optional<Revision> by_alembic_id(std::string_view target)
+{
+    constexpr std::string_view prefix = "procrastinate_";
+    if (!target.starts_with(prefix))
+        return std::nullopt;
+    const std::string_view digits = target.substr(prefix.size());
+    if (digits.size() != 4 || !all_digits(digits))
+        return std::nullopt;
+    const Revision revision = to_number(digits) + 1; // these ids count from zero
+    return revision <= head() ? std::optional(revision) : std::nullopt;
+}
+
+// The file's name, with or without its ending, or a prefix of it with a `_` that no other shares.
+std::optional<Revision> by_file(std::string_view target)
+{
+    if (target.find('_') == std::string_view::npos)
+        return std::nullopt;
+    std::optional<Revision> found;
+    std::string matches;
+    bool ambiguous = false;
+    for (const Migration &migration : migrations())
+    {
+        if (!migration.file.starts_with(target))
+            continue;
+        const std::string_view rest = migration.file.substr(target.size());
+        if (rest.empty() || rest == ".sql")
+            return migration.number;
+        matches.append(found ? ", " : "").append(migration.file);
+        ambiguous = found.has_value();
+        found = migration.number;
+    }
+    if (ambiguous)
+        refuse_unknown(target, "More than one migration begins so: " + matches + ".");
+    return found;
+}
+
+Revision resolve_name(std::string_view target, std::string_view whole, const Standing &standing)
+{
+    if (target == "head" || target == "heads")
+        return head();
+    if (target == "base")
+        return base;
+    if (target == "current")
+        return current_revision(whole, standing);
+    if (target == "pre")
+        return before_next_post(current_revision(whole, standing));
+    if (all_digits(target))
+    {
+        const Revision revision = to_number(target);
+        if (revision >= 1 && revision <= head())
+            return revision;
+        refuse_unknown(whole);
+    }
+    for (const auto &lookup : {by_release, by_alembic_id, by_file})
+        if (const std::optional<Revision> found = lookup(target))
+            return *found;
+    refuse_unknown(whole);
+}
+
+struct Relative
+{
+    std::string_view from; // empty: from the current revision
+    std::string_view sign_and_digits;
+    int steps; // negative: back
+};
+
+std::optional<Relative> as_relative(std::string_view target)
+{
+    const std::size_t sign = target.find_last_of("+-");
+    if (sign == std::string_view::npos || !all_digits(target.substr(sign + 1)))
+        return std::nullopt;
+    const int distance = to_number(target.substr(sign + 1));
+    return Relative{target.substr(0, sign), target.substr(sign),
+                    target[sign] == '-' ? -distance : distance};
+}
+
+Revision resolve(std::string_view target, const Standing &standing, std::optional<Revision> anchor,
+                 bool clamp)
+{
+    if (target.size() > longest_name)
+        refuse_unknown(target, "A target has at most " + std::to_string(longest_name) +
+                                   " bytes, this one has " + std::to_string(target.size()) + ".");
+    const std::optional<Relative> relative = as_relative(target);
+    if (!relative)
+        return resolve_name(target, target, standing);
+
+    Revision from = base;
+    if (!relative->from.empty())
+        from = resolve_name(relative->from, target, standing);
+    else if (relative->steps < 0 && anchor)
+        from = *anchor;
+    else
+        from = current_revision(target, standing);
+
+    const Revision reached = from + relative->steps;
+    if (reached >= base && reached <= head())
+        return reached;
+    if (clamp)
+        return reached < base ? base : head();
+
+    const std::string_view digits = relative->sign_and_digits.substr(1);
+    const bool back = relative->steps < 0;
+    const int available = back ? from : head() - from;
+    throw Refusal{sqlstate::relative_overshoot,
+                  "Relative revision " + std::string(relative->sign_and_digits) +
+                      " didn't produce " + std::string(digits) + " migrations",
+                  "From " + std::string(name(from)) + " to " + (back ? "base" : "head") +
+                      " there are " + std::to_string(available) + ".",
+                  back ? "The chain begins at base." : "To go as far as there is, name head."};
+}
+
+} // namespace
+
+Revision resolve_target(std::string_view target, const Standing &standing)
+{
+    return resolve(target, standing, std::nullopt, false);
+}
+
+Revision resolve_range_end(std::string_view target, const Standing &standing,
+                           std::optional<Revision> anchor)
+{
+    return resolve(target, standing, anchor, true);
+}
+
+std::string excerpt(std::string_view text)
+{
+    constexpr std::size_t shown = 64;
+    if (text.size() <= shown)
+        return std::string(text);
+    std::string_view start = text.substr(0, shown);
+    // In every encoding of a server all bytes of a longer character are above 127.
+    while (!start.empty() && static_cast<unsigned char>(start.back()) > 127)
+        start.remove_suffix(1);
+    return std::string(start) + "...";
+}
+
+} // namespace procrastinate::chain

@@ -1,0 +1,53 @@
+// The functions that change something: procrastinate_upgrade, _migrate, _stamp, _downgrade.
+#include "chain/refusal.hpp"
+#include "migrate/upgrade.hpp"
+#include "server/arguments.hpp"
+
+namespace
+{
+
+namespace catalog = procrastinate::catalog;
+namespace chain = procrastinate::chain;
+namespace migrate = procrastinate::migrate;
+namespace server = procrastinate::server;
+
+} // namespace
+
+// (target text, schema regnamespace) → the revision reached
+ENTRY_POINT(procrastinate_upgrade)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view target = arguments.required_text(0, "target");
+    return server::text_result(
+        chain::name(migrate::upgrade(catalog::locate(arguments.oid(1)), target)));
+}
+
+// (target text, schema regnamespace), a procedure
+ENTRY_POINT(procrastinate_migrate)
+{
+    const server::Arguments arguments(fcinfo);
+    const auto *const context = reinterpret_cast<const CallContext *>(fcinfo->context);
+    if (context == nullptr || !IsA(context, CallContext) || context->atomic)
+        throw chain::Refusal{chain::sqlstate::active_transaction,
+                             "procrastinate_migrate() cannot run inside a transaction block",
+                             "It commits after each revision.",
+                             "Call it outside of BEGIN and of functions; in one transaction, "
+                             "SELECT procrastinate_upgrade() does the same."};
+    const std::string_view target = arguments.required_text(0, "target");
+    migrate::upgrade_stepwise(catalog::locate(arguments.oid(1)), target);
+    return Datum(0);
+}
+
+// (revision text, verify boolean, schema regnamespace) → the revision recorded
+ENTRY_POINT(procrastinate_stamp)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view revision = arguments.required_text(0, "revision");
+    const auto verify =
+        arguments.boolean(1).value_or(true) ? migrate::Verify::yes : migrate::Verify::no;
+    return server::text_result(
+        chain::name(migrate::stamp(catalog::locate(arguments.oid(2)), revision, verify)));
+}
+
+// (target text, schema regnamespace): never returns
+ENTRY_POINT(procrastinate_downgrade) { migrate::downgrade(); }

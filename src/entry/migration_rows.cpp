@@ -1,0 +1,95 @@
+#include "entry/migration_rows.hpp"
+
+#include "migrate/history_sql.hpp"
+#include "server/messages.hpp"
+
+namespace procrastinate::entry
+{
+
+namespace
+{
+
+// Of the releases that expect a revision the first and the last: "3.4.0 - 3.9.0".
+std::string releases_of(chain::Revision revision)
+{
+    std::string_view first;
+    std::string_view last;
+    for (const chain::Release &release : chain::releases())
+        if (release.head == revision)
+        {
+            first = first.empty() ? release.name : first;
+            last = release.name;
+        }
+    return first == last ? std::string(first) : std::string(first) + " - " + std::string(last);
+}
+
+} // namespace
+
+Record::Record(const catalog::Installation &installation)
+    : state_(migrate::read_state(installation, migrate::Snapshot::callers))
+{
+    server::ContextResource memory;
+    warn_of_unknown(state_, installation);
+    replay(server::span_of(migrate::read_history(installation, memory)));
+}
+
+void Record::replay(std::span<const migrate::Event> events)
+{
+    for (const migrate::Event &event : events)
+    {
+        const std::optional<chain::Revision> from = migrate::recorded_revision(event.from);
+        const std::optional<chain::Revision> to = migrate::recorded_revision(event.to);
+        if (!from || !to)
+            continue;
+        for (chain::Revision revision = *from + 1; revision <= *to; ++revision)
+        {
+            auto &applied = applied_by_[static_cast<std::size_t>(revision)];
+            applied = event;
+            if (*to != *from + 1) // it took that long for all of them
+                applied->duration = std::nullopt;
+        }
+        for (chain::Revision revision = *to + 1; revision <= *from; ++revision)
+            applied_by_[static_cast<std::size_t>(revision)] = std::nullopt;
+    }
+}
+
+server::Row Record::row(const chain::Migration &migration) const
+{
+    const std::optional<chain::Revision> current = state_.standing.revision;
+    const std::optional<migrate::Event> &event =
+        applied_by_[static_cast<std::size_t>(migration.number)];
+    // Nobody knows which are applied where there are tables without a history.
+    const std::optional<bool> is_applied =
+        current ? std::optional(migration.number <= *current) : std::nullopt;
+    const bool tells = is_applied.value_or(false) && event;
+
+    server::Row row;
+    row.text(migration.revision)
+        .text_or_null(migration.number == 1 ? std::string_view()
+                                            : chain::name(migration.number - 1))
+        .text(migration.file)
+        .text(migration.title)
+        .text_or_null(chain::phase_name(migration.phase))
+        .text_or_null(releases_of(migration.number))
+        .boolean(migration.number == chain::head())
+        .boolean(migration.number == current.value_or(chain::base))
+        .boolean(is_applied)
+        .datum(tells ? std::optional(event->applied_at) : std::nullopt)
+        .text(tells ? std::optional(event->applied_by) : std::nullopt)
+        .datum(tells ? event->duration : std::nullopt);
+    return row;
+}
+
+void warn_of_unknown(const migrate::State &state, const catalog::Installation &installation)
+{
+    if (!state.is_unknown_history())
+        return;
+    server::warning(
+        "schema \"" + std::string(installation.name) + "\" is at revision \"" +
+            chain::excerpt(state.recorded) + "\", which version " +
+            std::string(migrate::library_version) + " of procrastinate_migrate does not know",
+        "A newer version has been at work here.",
+        "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;");
+}
+
+} // namespace procrastinate::entry

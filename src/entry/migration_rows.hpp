@@ -1,0 +1,37 @@
+// Migrations as rows: what procrastinate_history() and its kin return.
+#pragma once
+
+#include "migrate/history.hpp"
+#include "server/rows.hpp"
+
+namespace procrastinate::entry
+{
+
+// What an installation's history says of every migration. Made inside an SPI connection, whose end
+// it does not survive.
+class Record
+{
+  public:
+    // Of no installation: nothing is applied.
+    Record() = default;
+    // With the caller's snapshot. Warns where the history ends at an unknown revision.
+    explicit Record(const catalog::Installation &installation);
+
+    const migrate::State &state() const { return state_; }
+
+    // The columns of procrastinate_history().
+    server::Row row(const chain::Migration &migration) const;
+
+  private:
+    void replay(std::span<const migrate::Event> events);
+
+    static constexpr std::size_t most_revisions = 256;
+    migrate::State state_;
+    // By revision: the event that brought it. Copies, since rows are read after the query.
+    std::array<std::optional<migrate::Event>, most_revisions> applied_by_{};
+};
+
+// Warns where an installation's history ends at a revision that this version does not know.
+void warn_of_unknown(const migrate::State &state, const catalog::Installation &installation);
+
+} // namespace procrastinate::entry

@@ -1,0 +1,236 @@
+// The functions that only look: procrastinate_current, _history, _pending, _heads, _show,
+// _migration_sql, _sql, _log.
+#include "chain/range.hpp"
+#include "chain/refusal.hpp"
+#include "entry/migration_rows.hpp"
+#include "migrate/offline.hpp"
+#include "server/arguments.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+
+namespace
+{
+
+namespace catalog = procrastinate::catalog;
+namespace chain = procrastinate::chain;
+namespace migrate = procrastinate::migrate;
+namespace server = procrastinate::server;
+namespace spi = procrastinate::server::spi;
+using procrastinate::entry::Record;
+
+// Runs `body(record)` where the schema's history can be read.
+template <typename Body>
+Datum with_record(const std::optional<catalog::Installation> &installation, Body body)
+{
+    return spi::connected(
+        [&]
+        {
+            return server::with_search_path(nullptr,
+                                            [&]
+                                            {
+                                                const Record record =
+                                                    installation ? Record(*installation) : Record();
+                                                return body(record);
+                                            });
+        });
+}
+
+// The migration that a name means, in the installation that search_path shows, if any.
+const chain::Migration &named_migration(std::string_view name, const Record &record)
+{
+    const chain::Revision revision = chain::resolve_target(name, record.state().standing);
+    if (revision == chain::base)
+        throw chain::Refusal{chain::sqlstate::unknown_revision,
+                             "Can't locate revision identified by '" + chain::excerpt(name) + "'",
+                             "It means base, which no migration leads to.",
+                             "The first migration is 0001."};
+    return chain::migration(revision);
+}
+
+std::optional<Datum> sha256_of(std::string_view text)
+{
+    return server::call(
+        [text]
+        {
+            bytea *const bytes = reinterpret_cast<bytea *>(
+                cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+            const Datum digest = DirectFunctionCall1(sha256_bytea, PointerGetDatum(bytes));
+            return DirectFunctionCall2(binary_encode, digest, CStringGetTextDatum("hex"));
+        });
+}
+
+} // namespace
+
+// (schema regnamespace) → revision, is_head, file, title, applied_at, applied_by, source
+ENTRY_POINT(procrastinate_current)
+{
+    const server::Arguments arguments(fcinfo);
+    server::RowSet rows(fcinfo);
+    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    return spi::connected(
+        [&]
+        {
+            return server::with_search_path(
+                nullptr,
+                [&]
+                {
+                    const migrate::State state =
+                        migrate::read_state(installation, migrate::Snapshot::callers);
+                    procrastinate::entry::warn_of_unknown(state, installation);
+                    if (state.standing.revision == chain::base)
+                        return server::RowSet::result();
+
+                    server::Row row;
+                    if (state.standing.revision)
+                    {
+                        const chain::Migration &migration =
+                            chain::migration(*state.standing.revision);
+                        row.text(migration.revision)
+                            .boolean(migration.number == chain::head())
+                            .text(migration.file)
+                            .text(migration.title);
+                    }
+                    else
+                        row.text_or_null(state.recorded)
+                            .boolean(false)
+                            .text(std::nullopt)
+                            .text(std::nullopt);
+                    if (state.last)
+                        row.datum(state.last->applied_at)
+                            .text(state.last->applied_by)
+                            .text(state.last->name);
+                    else
+                        row.datum(std::nullopt).text(std::nullopt).text(state.standing.why_unknown);
+                    rows.add(row);
+                    return server::RowSet::result();
+                });
+        });
+}
+
+// (range text, schema regnamespace) → the columns of Record::row, newest first
+ENTRY_POINT(procrastinate_history)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view range_name = arguments.required_text(0, "range");
+    server::RowSet rows(fcinfo);
+    return with_record(catalog::locate(arguments.oid(1)),
+                       [&](const Record &record)
+                       {
+                           const chain::Range range =
+                               chain::resolve_range(range_name, record.state().standing);
+                           for (chain::Revision revision = range.end;
+                                revision >= std::max(range.start, chain::base + 1); --revision)
+                               rows.add(record.row(chain::migration(revision)));
+                           return server::RowSet::result();
+                       });
+}
+
+// (target text, schema regnamespace) → the columns of Record::row, oldest first
+ENTRY_POINT(procrastinate_pending)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view target_name = arguments.required_text(0, "target");
+    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    server::RowSet rows(fcinfo);
+    return with_record(
+        installation,
+        [&](const Record &record)
+        {
+            const chain::Revision current = migrate::require_known(record.state(), installation);
+            const chain::Revision target =
+                chain::resolve_target(target_name, record.state().standing);
+            for (chain::Revision revision = current + 1; revision <= target; ++revision)
+                rows.add(record.row(chain::migration(revision)));
+            return server::RowSet::result();
+        });
+}
+
+// () → the columns of Record::row
+ENTRY_POINT(procrastinate_heads)
+{
+    server::RowSet rows(fcinfo);
+    return with_record(catalog::locate_if_any(std::nullopt),
+                       [&](const Record &record)
+                       {
+                           rows.add(record.row(chain::migration(chain::head())));
+                           return server::RowSet::result();
+                       });
+}
+
+// (revision text) → the columns of Record::row, sql, sha256
+ENTRY_POINT(procrastinate_show)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view name = arguments.required_text(0, "revision");
+    server::RowSet rows(fcinfo);
+    return with_record(
+        catalog::locate_if_any(std::nullopt),
+        [&](const Record &record)
+        {
+            const chain::Migration &migration = named_migration(name, record);
+            rows.add(record.row(migration).text(migration.sql).datum(sha256_of(migration.sql)));
+            return server::RowSet::result();
+        });
+}
+
+// (revision text) → text
+ENTRY_POINT(procrastinate_migration_sql)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view name = arguments.required_text(0, "revision");
+    std::string_view sql;
+    with_record(catalog::locate_if_any(std::nullopt),
+                [&](const Record &record)
+                {
+                    sql = named_migration(name, record).sql;
+                    return Datum(0);
+                });
+    return server::text_result(sql);
+}
+
+// (range text, schema regnamespace) → text
+ENTRY_POINT(procrastinate_sql)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view range_name = arguments.required_text(0, "range");
+    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    server::ContextResource memory;
+    chain::Range range{};
+    with_record(installation,
+                [&](const Record &record)
+                {
+                    range = chain::resolve_range(range_name, record.state().standing);
+                    return Datum(0);
+                });
+    return server::text_result(
+        std::string_view(migrate::offline_script(installation, range, memory)));
+}
+
+// (schema regnamespace) → id, applied_at, applied_by, event, from_revision, to_revision, duration, version
+ENTRY_POINT(procrastinate_log)
+{
+    const server::Arguments arguments(fcinfo);
+    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    server::RowSet rows(fcinfo);
+    return spi::connected(
+        [&]
+        {
+            return server::with_search_path(nullptr,
+                                            [&]
+                                            {
+                                                server::ContextResource memory;
+                                                for (const migrate::Event &event :
+                                                     migrate::read_history(installation, memory))
+                                                    rows.add(server::Row()
+                                                                 .datum(event.id)
+                                                                 .datum(event.applied_at)
+                                                                 .text(event.applied_by)
+                                                                 .text(event.name)
+                                                                 .text(event.from)
+                                                                 .text(event.to)
+                                                                 .datum(event.duration)
+                                                                 .text(event.version));
+                                                return server::RowSet::result();
+                                            });
+        });
+}

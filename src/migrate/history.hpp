@@ -1,0 +1,69 @@
+// The history of an installation: one row an event, in a table of its own schema, appended in the
+// transaction of the change itself and never updated. The installation is where its last row ends.
+// Everything here runs inside an SPI connection and under a search_path of the server's own.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/target.hpp"
+#include "server/memory.hpp"
+
+namespace procrastinate::migrate
+{
+
+namespace event
+{
+inline constexpr std::string_view upgrade = "upgrade"; // a migration was run
+inline constexpr std::string_view install = "install"; // the schema of head was made at once
+inline constexpr std::string_view stamp = "stamp";     // a user said so
+} // namespace event
+
+// A row of the history. Texts and intervals live as long as the SPI connection.
+struct Event
+{
+    Datum id; // bigint
+    std::string_view name;
+    std::string_view from;
+    std::string_view to;
+    Datum applied_at; // timestamp with time zone
+    std::string_view applied_by;
+    std::optional<Datum> duration; // interval
+    std::string_view version;      // of the extension that wrote it
+};
+
+enum class Snapshot
+{
+    callers, // for a function that only reads
+    latest   // for a change, once it holds the lock
+};
+
+// Oldest first. Throws Refusal PM010 where the table is none that a history is kept in.
+server::pmr::vector<Event> read_history(const catalog::Installation &installation,
+                                        server::pmr::memory_resource &memory);
+
+// Where an installation stands, and why.
+struct State
+{
+    bool has_history = false;
+    std::optional<Event> last;
+    chain::Standing standing;
+    std::string recorded; // where the history ends, as written there; empty without one
+
+    bool is_unknown_history() const { return last && !standing.revision; }
+};
+
+State read_state(const catalog::Installation &installation, Snapshot snapshot);
+
+// The revision that a name in the history means, nothing where this version does not know it.
+std::optional<chain::Revision> recorded_revision(std::string_view name);
+
+// Throws Refusal PM005 or PM006 where nobody can tell the current revision: no change may go on.
+chain::Revision require_known(const State &state, const catalog::Installation &installation);
+
+// Makes the table, readable for all.
+void create_history(const catalog::Installation &installation);
+
+// Appends an event that began at `started` and ends now.
+void append(const catalog::Installation &installation, std::string_view event, chain::Revision from,
+            chain::Revision to, TimestampTz started);
+
+} // namespace procrastinate::migrate

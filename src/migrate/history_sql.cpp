@@ -1,0 +1,35 @@
+#include "migrate/history_sql.hpp"
+
+namespace procrastinate::migrate
+{
+
+std::string create_history_sql(std::string_view table)
+{
+    const std::string name(table);
+    return "CREATE TABLE " + name +
+           " (\n"
+           "    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+           "    event text NOT NULL,\n"
+           "    from_revision text NOT NULL,\n"
+           "    to_revision text NOT NULL,\n"
+           "    applied_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),\n"
+           "    applied_by text NOT NULL DEFAULT current_user,\n"
+           "    duration interval NOT NULL,\n"
+           "    version text NOT NULL\n"
+           ");\n"
+           "COMMENT ON TABLE " +
+           name +
+           " IS 'what procrastinate_migrate did to this schema; the last row tells its revision';\n"
+           "GRANT SELECT ON TABLE " +
+           name + " TO PUBLIC;\n";
+}
+
+std::string append_history_sql(std::string_view table, std::string_view values)
+{
+    return "INSERT INTO " + std::string(table) +
+           " (event, from_revision, to_revision, duration, version)\n"
+           "VALUES (" +
+           std::string(values) + ");\n";
+}
+
+} // namespace procrastinate::migrate

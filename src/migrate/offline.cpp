@@ -1,0 +1,209 @@
+#include "migrate/offline.hpp"
+
+#include "migrate/history.hpp"
+#include "migrate/history_sql.hpp"
+#include "migrate/lock.hpp"
+
+namespace procrastinate::migrate
+{
+
+namespace
+{
+
+using chain::Revision;
+
+// Runs at the beginning of each transaction. What differs between scripts reaches it in settings, so
+// that no name has to be quoted inside a body; psql substitutes no variable in there.
+constexpr std::string_view check = R"sql(DO $check$
+DECLARE
+    wanted CONSTANT text := current_setting('procrastinate_script.start');
+    schema_name CONSTANT text := current_setting('procrastinate_script.schema');
+    schema_oid CONSTANT oid := (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = schema_name);
+    history CONSTANT text := 'procrastinate_schema_history';
+    recorded text := 'base';
+    found text;
+BEGIN
+    IF schema_oid IS NULL THEN
+        RAISE EXCEPTION 'schema "%" does not exist', schema_name
+            USING ERRCODE = '3F000', HINT = format('CREATE SCHEMA %I;', schema_name);
+    END IF;
+    -- The lock that procrastinate_migrate takes.
+    PERFORM pg_advisory_xact_lock(current_setting('procrastinate_script.lock')::int,
+        (schema_oid::bigint - CASE WHEN schema_oid::bigint > 2147483647 THEN 4294967296 ELSE 0 END)::int);
+
+    SELECT string_agg(format('%s belongs to role %s', c.relname, pg_get_userbyid(c.relowner)), ', ')
+      INTO found
+      FROM pg_catalog.pg_class c
+     WHERE c.relnamespace = schema_oid AND c.relname LIKE 'procrastinate\_%' AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
+       AND (NOT pg_has_role(c.relowner, 'USAGE')
+            OR c.relowner <> (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
+               AND (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
+               AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner));
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION 'role "%" may not change the installation in schema "%"', current_user, schema_name
+            USING ERRCODE = '42501', DETAIL = found || '.', HINT = 'Run the script as that role.';
+    END IF;
+
+    IF EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history) THEN
+        EXECUTE format('SELECT to_revision FROM ONLY %I.%I ORDER BY id DESC LIMIT 1', schema_name, history)
+           INTO recorded;
+        recorded := coalesce(recorded, 'base');
+    END IF;
+    IF recorded <> wanted THEN
+        RAISE EXCEPTION 'schema "%" is at %, but this script starts at %', schema_name, recorded, wanted
+            USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
+                'SELECT procrastinate_sql(%L, schema => %L);',
+                recorded || ':' || current_setting('procrastinate_script.goal'), quote_ident(schema_name));
+    END IF;
+
+    SELECT string_agg(o.name, ', ')
+      INTO found
+      FROM (SELECT c.relname AS name, c.relnamespace AS schema FROM pg_catalog.pg_class c WHERE c.relkind <> 'c'
+            UNION ALL
+            SELECT t.typname, t.typnamespace FROM pg_catalog.pg_type t WHERE t.typtype = 'e') o
+     WHERE o.schema = schema_oid AND o.name LIKE 'procrastinate\_%' AND o.name NOT LIKE history || '%';
+    IF wanted = 'base' AND found IS NOT NULL THEN
+        RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them', schema_name
+            USING ERRCODE = 'PM005', DETAIL = format('There is %s.', found);
+    END IF;
+    IF wanted <> 'base' AND found IS NULL THEN
+        RAISE EXCEPTION 'schema "%" holds none of Procrastinate''s tables, but its history says %',
+            schema_name, recorded USING ERRCODE = 'PM009';
+    END IF;
+END
+$check$;
+)sql";
+
+class Script
+{
+  public:
+    Script(const catalog::Installation &installation, server::pmr::memory_resource &memory)
+        : installation_(installation), text_(&memory)
+    {
+    }
+
+    void add(std::string_view text) { text_.append(text.data(), text.size()); }
+
+    void begin(Revision from, Revision to)
+    {
+        add("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n");
+        add("SET LOCAL standard_conforming_strings = on;\n");
+        add("SET LOCAL transform_null_equals = off;\n");
+        add("SET LOCAL check_function_bodies = on;\n");
+        add("SET LOCAL search_path = ");
+        add(installation_.quoted);
+        add(", pg_temp;\n");
+        add("SET LOCAL procrastinate_script.schema = ");
+        add(server::call([this] { return quote_literal_cstr(installation_.name.data()); }));
+        add(";\n");
+        set("start", chain::name(from));
+        set("goal", chain::name(to));
+        set("lock", std::to_string(lock_class));
+        add(check);
+    }
+
+    void commit() { add("COMMIT;\n"); }
+
+    void create_history_if_missing()
+    {
+        add("DO $history$\nBEGIN\n"
+            "IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
+            "n.oid = c.relnamespace\n"
+            "                WHERE n.nspname = current_setting('procrastinate_script.schema')\n"
+            "                  AND c.relname = 'procrastinate_schema_history') THEN\n");
+        add(create_history_sql(catalog::history_table));
+        add("END IF;\nEND\n$history$;\n");
+    }
+
+    void step(std::string_view event, Revision from, Revision to, std::string_view message,
+              std::string_view sql)
+    {
+        add("\n\n-- ");
+        add(message);
+        add("\nDO $begin$\nBEGIN\n    RAISE NOTICE '");
+        add(message);
+        add("';\n    PERFORM set_config('procrastinate_script.started', clock_timestamp()::text, "
+            "true);\n"
+            "END\n$begin$;\n\n");
+        add(sql);
+        add("\n");
+        const std::string values =
+            "'" + std::string(event) + "', '" + std::string(chain::name(from)) + "', '" +
+            std::string(chain::name(to)) +
+            "',\n        clock_timestamp() - "
+            "current_setting('procrastinate_script.started')::timestamp with time zone,\n"
+            "        '" +
+            std::string(library_version) + " (script)'";
+        add(append_history_sql(catalog::history_table, values));
+    }
+
+    server::pmr::string &&text() { return std::move(text_); }
+
+  private:
+    void set(std::string_view setting, std::string_view plain_value)
+    {
+        add("SET LOCAL procrastinate_script.");
+        add(setting);
+        add(" = '");
+        add(plain_value);
+        add("';\n");
+    }
+
+    const catalog::Installation &installation_;
+    server::pmr::string text_;
+};
+
+// A script must run on any server, so base is as any other start here: its labels need a commit.
+Revision last_of_transaction(Revision from, Revision to)
+{
+    return chain::reachable_in_one_transaction(std::max(from, chain::base + 1), to);
+}
+
+} // namespace
+
+server::pmr::string offline_script(const catalog::Installation &installation, chain::Range range,
+                                   server::pmr::memory_resource &memory)
+{
+    Script script(installation, memory);
+    const auto [start, end] = range;
+    script.add("-- Procrastinate's schema from ");
+    script.add(chain::name(start));
+    script.add(" to ");
+    script.add(chain::name(end));
+    script.add(", made by procrastinate_migrate ");
+    script.add(library_version);
+    script.add(".\n-- Run it with: psql -X -v ON_ERROR_STOP=1 -f FILE\n\n");
+
+    if (start == chain::base && end == chain::head())
+    {
+        script.begin(start, end);
+        script.create_history_if_missing();
+        script.step(event::install, start, end,
+                    "Installing " + std::string(chain::name(end)) + " (head) at once",
+                    chain::head_script());
+        script.commit();
+        return script.text();
+    }
+    Revision at = start;
+    do
+    {
+        const Revision last = last_of_transaction(at, end);
+        script.begin(at, end);
+        script.create_history_if_missing();
+        for (; at < last; ++at)
+        {
+            const chain::Migration &migration = chain::migration(at + 1);
+            script.step(
+                event::upgrade, at, at + 1,
+                "Running upgrade " +
+                    (at == chain::base ? std::string() : std::string(chain::name(at)) + " ") +
+                    "-> " + std::string(migration.revision) +
+                    ", Migration: " + std::string(migration.title),
+                migration.sql);
+        }
+        script.commit();
+    } while (at < end);
+    return script.text();
+}
+
+} // namespace procrastinate::migrate

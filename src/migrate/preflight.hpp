@@ -1,0 +1,27 @@
+// What must be so before the first change, so that nothing is begun that could not be finished.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+
+namespace procrastinate::migrate
+{
+
+// For an error at the very beginning of every function that changes something: a read-only
+// transaction or standby (25006), a library that is not the installed extension's (PM008).
+void require_changeable(const char *command);
+
+// Rights (42501), strangers' objects in ours' place (PM010), from base: names that are taken (PM005),
+// after base: tables that are missing (PM009). Everything found is reported at once.
+void require_fit(const catalog::Installation &installation, chain::Revision current);
+
+// Before a revision is recorded that nobody ran: rights and strangers' objects as above, and, to
+// verify, the names of the objects that the catalog holds (PM009).
+void require_stampable(const catalog::Installation &installation, chain::Revision revision,
+                       bool verify);
+
+// Inside a transaction that sees the rows of its beginning only, rows that others wrote meanwhile
+// would be missed: refused (25001) unless there is nothing yet.
+void require_current_rows(chain::Revision current);
+
+} // namespace procrastinate::migrate

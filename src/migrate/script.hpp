@@ -1,0 +1,20 @@
+// Runs the text of a migration, one statement after the other, in the caller's transaction.
+#pragma once
+
+#include <string_view>
+
+namespace procrastinate::migrate
+{
+
+enum class EnumTypes
+{
+    create,
+    skip // they exist already, with the labels of later revisions
+};
+
+// Inside an SPI connection, with search_path set to the installation's schema. A failure is the
+// server's own error, with "<label>, line N" as its last line of CONTEXT.
+void run_script(std::string_view script, std::string_view label,
+                EnumTypes enum_types = EnumTypes::create);
+
+} // namespace procrastinate::migrate

@@ -1,0 +1,230 @@
+#include "migrate/upgrade.hpp"
+
+#include "chain/refusal.hpp"
+#include "chain/target.hpp"
+#include "migrate/history.hpp"
+#include "migrate/lock.hpp"
+#include "migrate/preflight.hpp"
+#include "migrate/script.hpp"
+#include "server/messages.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+
+namespace procrastinate::migrate
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using catalog::Installation;
+using chain::Refusal;
+using chain::Revision;
+
+std::string in_words(Revision revision)
+{
+    return std::string(chain::name(revision)) + (revision == chain::head() ? " (head)" : "");
+}
+
+std::string milliseconds_since(TimestampTz started)
+{
+    const TimestampTz ended = server::call([] { return GetCurrentTimestamp(); });
+    const long tenths = static_cast<long>((ended - started) / 100);
+    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
+}
+
+// A setting that changes what the text of a migration means.
+void set_language()
+{
+    server::set("standard_conforming_strings", "on");
+    server::set("transform_null_equals", "off");
+    server::set("check_function_bodies", "on");
+}
+
+void nothing_to_do(const Installation &installation, Revision revision)
+{
+    server::notice("schema \"" + std::string(installation.name) + "\" is at " + in_words(revision) +
+                   " already: nothing to do");
+}
+
+void require_forward(Revision current, Revision target)
+{
+    if (target >= current)
+        return;
+    throw Refusal{chain::sqlstate::behind_current,
+                  "Destination " + std::string(chain::name(target)) +
+                      " is not a valid upgrade target from current head(s)",
+                  "The schema is at " + in_words(current) + ", which is later.",
+                  "There is no downgrade: restore a backup, or deploy a release that works on this "
+                  "revision."};
+}
+
+void require_one_transaction(const Installation &installation, Revision current, Revision target)
+{
+    const Revision reachable = chain::reachable_in_one_transaction(current, target);
+    if (reachable == target)
+        return;
+    const std::string schema = std::string(", schema => ") + installation.quoted_text + ");";
+    throw Refusal{chain::sqlstate::needs_commit,
+                  "one transaction cannot upgrade from " + std::string(chain::name(current)) +
+                      " to " + std::string(chain::name(target)),
+                  "Migration 0027 adds labels to an enum that 0029 and 0030 use, and PostgreSQL "
+                  "lets them be used only "
+                  "after a commit.",
+                  "CALL procrastinate_migrate('" + std::string(chain::name(target)) + "'" + schema +
+                      "  or, with a COMMIT between: SELECT procrastinate_upgrade('" +
+                      std::string(chain::name(reachable)) + "'" + schema +
+                      " SELECT procrastinate_upgrade('" + std::string(chain::name(target)) + "'" +
+                      schema};
+}
+
+// One migration and its row in the history.
+void run_migration(const Installation &installation, const chain::Migration &migration,
+                   EnumTypes enum_types)
+{
+    const Revision from = migration.number - 1;
+    server::notice("Running upgrade " +
+                   (from == chain::base ? std::string() : std::string(chain::name(from)) + " ") +
+                   "-> " + std::string(migration.revision) +
+                   ", Migration: " + std::string(migration.title));
+    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    run_script(migration.sql,
+               "migration " + std::string(migration.revision) + " (" + std::string(migration.file) +
+                   ")",
+               enum_types);
+    append(installation, event::upgrade, from, migration.number, started);
+    server::notice(std::string(migration.revision) + " took " + milliseconds_since(started));
+}
+
+void install_head(const Installation &installation)
+{
+    const Revision head = chain::head();
+    server::notice("Installing " + in_words(head) + " at once, in place of " +
+                   std::to_string(head) + " migrations");
+    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    run_script(chain::head_script(), "schema of " + in_words(head) + " (head.sql)");
+    append(installation, event::install, chain::base, head, started);
+    server::notice(std::string(chain::name(head)) + " took " + milliseconds_since(started));
+}
+
+void run_chain(const Installation &installation, Revision current, Revision target)
+{
+    const bool early = current == chain::base && target >= chain::labels_used;
+    if (early)
+        run_script(chain::early_types_script(), "enum types of 0027 (early_types.sql)");
+    for (Revision revision = current + 1; revision <= target; ++revision)
+        run_migration(installation, chain::migration(revision),
+                      early && revision == 1 ? EnumTypes::skip : EnumTypes::create);
+}
+
+void require_runnable(const Installation &installation, Revision current)
+{
+    require_current_rows(current);
+    require_fit(installation, current);
+}
+
+struct Journey
+{
+    Revision current;
+    Revision target;
+    bool has_history;
+};
+
+// With the lock held: where the installation stands now, and where it shall go.
+Journey plan(const Installation &installation, std::string_view target,
+             std::optional<Revision> goal = {})
+{
+    const State state = read_state(installation, Snapshot::latest);
+    const Revision current = require_known(state, installation);
+    if (goal)
+        return {current, *goal, state.has_history};
+    const Revision resolved = chain::resolve_target(target, state.standing);
+    require_forward(current, resolved);
+    return {current, resolved, state.has_history};
+}
+
+} // namespace
+
+Revision upgrade(const Installation &installation, std::string_view target)
+{
+    return spi::connected(
+        [&]
+        {
+            const Journey journey = server::with_search_path(
+                nullptr,
+                [&]
+                {
+                    require_changeable("procrastinate_upgrade()");
+                    lock(installation);
+                    const Journey planned = plan(installation, target);
+                    if (planned.current == planned.target)
+                        return planned;
+                    require_one_transaction(installation, planned.current, planned.target);
+                    require_runnable(installation, planned.current);
+                    return planned;
+                });
+            if (journey.current == journey.target)
+            {
+                nothing_to_do(installation, journey.target);
+                return journey.target;
+            }
+            server::with_search_path(
+                installation.quoted,
+                [&]
+                {
+                    set_language();
+                    if (!journey.has_history)
+                        create_history(installation);
+                    if (journey.current == chain::base && journey.target == chain::head())
+                        install_head(installation);
+                    else
+                        run_chain(installation, journey.current, journey.target);
+                });
+            return journey.target;
+        });
+}
+
+void upgrade_stepwise(const Installation &installation, std::string_view target)
+{
+    spi::connected(spi::Mode::may_commit,
+                   [&]
+                   {
+                       std::optional<Revision> goal; // relative targets are resolved once
+                       for (;;)
+                       {
+                           const Journey journey = server::with_search_path(
+                               nullptr,
+                               [&]
+                               {
+                                   require_changeable("procrastinate_migrate()");
+                                   lock(installation);
+                                   const Journey planned = plan(installation, target, goal);
+                                   if (planned.current < planned.target)
+                                       require_runnable(installation, planned.current);
+                                   return planned;
+                               });
+                           if (journey.current >= journey.target)
+                           {
+                               // Another session may have been faster with the rest, or with more.
+                               if (!goal)
+                                   nothing_to_do(installation, journey.current);
+                               return;
+                           }
+                           goal = journey.target;
+                           server::with_search_path(installation.quoted,
+                                                    [&]
+                                                    {
+                                                        set_language();
+                                                        if (!journey.has_history)
+                                                            create_history(installation);
+                                                        run_migration(
+                                                            installation,
+                                                            chain::migration(journey.current + 1),
+                                                            EnumTypes::create);
+                                                    });
+                           spi::commit();
+                       }
+                   });
+}
+
+} // namespace procrastinate::migrate

@@ -1,0 +1,31 @@
+// The changes that users ask for. Each takes the installation's lock, looks where the installation
+// stands, refuses before anything is touched, and keeps the history.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+
+namespace procrastinate::migrate
+{
+
+// Alembic's `upgrade`: to the target in the caller's transaction, all or nothing. From base to head
+// the schema is made at once. Returns the revision reached.
+chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
+
+// The same, with a commit after each revision.
+void upgrade_stepwise(const catalog::Installation &installation, std::string_view target);
+
+enum class Verify
+{
+    yes,
+    no
+};
+
+// Alembic's `stamp`: records a revision without running anything. Returns it.
+chain::Revision stamp(const catalog::Installation &installation, std::string_view target,
+                      Verify verify);
+
+// Alembic's `downgrade`: always refused.
+[[noreturn]] void downgrade();
+
+} // namespace procrastinate::migrate

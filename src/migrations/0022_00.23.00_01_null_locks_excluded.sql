@@ -1,0 +1,45 @@
+-- Fetching a job without a lock no longer looks for earlier jobs.
+-- Takes no table lock: replaces a function, in a moment.
+
+CREATE OR REPLACE FUNCTION procrastinate_fetch_job(target_queue_names character varying[])
+RETURNS procrastinate_jobs
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    found_job procrastinate_jobs;
+BEGIN
+    WITH candidate AS (
+        SELECT jobs.id
+        FROM procrastinate_jobs AS jobs
+        WHERE jobs.status = 'todo'
+            AND (
+                procrastinate_fetch_job.target_queue_names IS NULL
+                OR jobs.queue_name = ANY (procrastinate_fetch_job.target_queue_names)
+            )
+            AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
+            AND (
+                jobs.lock IS NULL
+                -- Asked in order of the index, so that the planner has no reason to scan the table.
+                OR (
+                    SELECT earlier.id
+                    FROM procrastinate_jobs AS earlier
+                    WHERE earlier.lock = jobs.lock
+                        AND earlier.id < jobs.id
+                        AND earlier.status IN ('todo', 'doing')
+                    ORDER BY earlier.id
+                    LIMIT 1
+                ) IS NULL
+            )
+        ORDER BY jobs.id
+        LIMIT 1
+        FOR UPDATE OF jobs SKIP LOCKED
+    )
+    UPDATE procrastinate_jobs AS jobs
+    SET status = 'doing'
+    FROM candidate
+    WHERE jobs.id = candidate.id
+    RETURNING jobs.* INTO found_job;
+
+    RETURN found_job;
+END;
+$$;

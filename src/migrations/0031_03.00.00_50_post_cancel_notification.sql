@@ -1,0 +1,186 @@
+-- The second half of release 3.0's schema: removes what only older releases call. The wish to abort a running
+-- job is a column now: jobs that are 'aborting' become 'doing' with that wish, without an event or a
+-- notification.
+-- Holds ACCESS EXCLUSIVE on procrastinate_jobs for three scans of it: workers wait (about a second for four
+-- million jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
+-- procrastinate_periodic_defers stay open for reads and writes.
+-- Fails if a job is 'todo' and wished to be aborted (a new client cancelled it, an old worker retried it), or
+-- if two jobs of one lock run, one of them 'aborting': see to such jobs first.
+
+LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE;
+
+DROP TRIGGER procrastinate_jobs_notify_queue ON procrastinate_jobs;
+DROP TRIGGER procrastinate_jobs_notify_queue_job_inserted_temp ON procrastinate_jobs;
+DROP TRIGGER procrastinate_jobs_notify_queue_job_aborted_temp ON procrastinate_jobs;
+DROP TRIGGER procrastinate_trigger_sync_abort_requested_with_status_temp ON procrastinate_jobs;
+DROP TRIGGER procrastinate_trigger_status_events_insert ON procrastinate_jobs;
+DROP TRIGGER procrastinate_trigger_status_events_update ON procrastinate_jobs;
+DROP TRIGGER procrastinate_trigger_scheduled_events ON procrastinate_jobs;
+DROP TRIGGER procrastinate_trigger_delete_jobs ON procrastinate_jobs;
+
+DROP FUNCTION procrastinate_notify_queue();
+DROP FUNCTION procrastinate_sync_abort_requested_with_status_temp();
+DROP FUNCTION procrastinate_trigger_status_events_procedure_insert();
+DROP FUNCTION procrastinate_trigger_status_events_procedure_update();
+DROP FUNCTION procrastinate_trigger_scheduled_events_procedure();
+DROP FUNCTION procrastinate_unlink_periodic_defers();
+DROP FUNCTION procrastinate_fetch_job(character varying[]);
+DROP FUNCTION procrastinate_finish_job(bigint, procrastinate_job_status, boolean);
+DROP FUNCTION procrastinate_finish_job(integer, procrastinate_job_status, timestamp with time zone, boolean);
+DROP FUNCTION procrastinate_cancel_job(bigint, boolean, boolean);
+DROP FUNCTION procrastinate_retry_job(bigint, timestamp with time zone);
+DROP FUNCTION procrastinate_retry_job(
+    bigint, timestamp with time zone, integer, character varying, character varying
+);
+DROP FUNCTION procrastinate_defer_periodic_job(
+    character varying, character varying, character varying, character varying, character varying,
+    bigint, jsonb
+);
+DROP FUNCTION procrastinate_defer_periodic_job(
+    character varying, character varying, character varying, character varying, integer, character varying,
+    bigint, jsonb
+);
+DROP FUNCTION procrastinate_defer_job(
+    character varying, character varying, text, text, jsonb, timestamp with time zone
+);
+DROP FUNCTION procrastinate_defer_job(
+    character varying, character varying, integer, text, text, jsonb, timestamp with time zone
+);
+
+-- The constraints of these names keep theirs: only the indexes are renamed.
+ALTER INDEX procrastinate_jobs_queue_name_idx RENAME TO procrastinate_jobs_queue_name_idx_v1;
+ALTER INDEX procrastinate_jobs_queueing_lock_idx RENAME TO procrastinate_jobs_queueing_lock_idx_v1;
+ALTER INDEX procrastinate_jobs_lock_idx RENAME TO procrastinate_jobs_lock_idx_v1;
+ALTER INDEX procrastinate_jobs_priority_idx RENAME TO procrastinate_jobs_priority_idx_v1;
+ALTER INDEX procrastinate_events_job_id_fkey RENAME TO procrastinate_events_job_id_fkey_v1;
+ALTER INDEX procrastinate_periodic_defers_job_id_fkey RENAME TO procrastinate_periodic_defers_job_id_fkey_v1;
+
+DROP INDEX procrastinate_jobs_id_lock_idx;
+
+CREATE INDEX procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (id, lock)
+    WHERE status IN ('todo', 'doing');
+
+ALTER TABLE procrastinate_jobs
+    ADD CONSTRAINT check_not_todo_abort_requested CHECK (NOT (status = 'todo' AND abort_requested = true));
+
+-- After everything that alters the table, which an event of a user's deferred trigger would refuse to let
+-- happen, and before the triggers that would write an event or notify.
+UPDATE procrastinate_jobs
+SET status = 'doing', abort_requested = true
+WHERE status = 'aborting';
+
+CREATE FUNCTION procrastinate_trigger_function_status_events_insert_v1()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO procrastinate_events (job_id, type)
+    VALUES (NEW.id, 'deferred');
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION procrastinate_trigger_function_status_events_update_v1()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    event_type procrastinate_job_event_type;
+BEGIN
+    event_type := CASE OLD.status
+        WHEN 'todo' THEN
+            CASE
+                WHEN NEW.status = 'doing' THEN 'started'
+                WHEN NEW.status IN ('succeeded', 'failed', 'cancelled') THEN 'cancelled'
+            END
+        WHEN 'doing' THEN
+            CASE NEW.status
+                WHEN 'todo' THEN 'deferred_for_retry'
+                WHEN 'succeeded' THEN 'succeeded'
+                WHEN 'failed' THEN 'failed'
+                WHEN 'aborted' THEN 'aborted'
+            END
+    END;
+
+    IF event_type IS NOT NULL THEN
+        INSERT INTO procrastinate_events (job_id, type)
+        VALUES (NEW.id, event_type);
+    END IF;
+
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION procrastinate_trigger_function_scheduled_events_v1()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO procrastinate_events (job_id, type, at)
+    VALUES (NEW.id, 'scheduled', NEW.scheduled_at);
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION procrastinate_trigger_abort_requested_events_procedure_v1()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO procrastinate_events (job_id, type)
+    VALUES (NEW.id, 'abort_requested');
+    RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION procrastinate_unlink_periodic_defers_v1()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE procrastinate_periodic_defers AS defers
+    SET job_id = NULL
+    WHERE defers.job_id = OLD.id;
+    RETURN OLD;
+END;
+$$;
+
+CREATE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1
+    AFTER INSERT ON procrastinate_jobs
+    FOR EACH ROW
+    WHEN (NEW.status = 'todo')
+    EXECUTE FUNCTION procrastinate_notify_queue_job_inserted_v1();
+
+CREATE TRIGGER procrastinate_jobs_notify_queue_job_aborted_v1
+    AFTER UPDATE OF abort_requested ON procrastinate_jobs
+    FOR EACH ROW
+    WHEN (OLD.abort_requested = false AND NEW.abort_requested = true AND NEW.status = 'doing')
+    EXECUTE FUNCTION procrastinate_notify_queue_abort_job_v1();
+
+CREATE TRIGGER procrastinate_trigger_status_events_insert_v1
+    AFTER INSERT ON procrastinate_jobs
+    FOR EACH ROW
+    WHEN (NEW.status = 'todo')
+    EXECUTE FUNCTION procrastinate_trigger_function_status_events_insert_v1();
+
+CREATE TRIGGER procrastinate_trigger_status_events_update_v1
+    AFTER UPDATE OF status ON procrastinate_jobs
+    FOR EACH ROW
+    EXECUTE FUNCTION procrastinate_trigger_function_status_events_update_v1();
+
+CREATE TRIGGER procrastinate_trigger_scheduled_events_v1
+    AFTER INSERT OR UPDATE ON procrastinate_jobs
+    FOR EACH ROW
+    WHEN (NEW.scheduled_at IS NOT NULL AND NEW.status = 'todo')
+    EXECUTE FUNCTION procrastinate_trigger_function_scheduled_events_v1();
+
+CREATE TRIGGER procrastinate_trigger_abort_requested_events_v1
+    AFTER UPDATE OF abort_requested ON procrastinate_jobs
+    FOR EACH ROW
+    WHEN (NEW.abort_requested = true)
+    EXECUTE FUNCTION procrastinate_trigger_abort_requested_events_procedure_v1();
+
+CREATE TRIGGER procrastinate_trigger_delete_jobs_v1
+    BEFORE DELETE ON procrastinate_jobs
+    FOR EACH ROW
+    EXECUTE FUNCTION procrastinate_unlink_periodic_defers_v1();

@@ -1,0 +1,10 @@
+-- Removes the forms of deferring jobs that releases before 3.2 call.
+-- Takes no table lock: drops functions, in a moment.
+
+DROP FUNCTION procrastinate_defer_periodic_job_v1(
+    character varying, character varying, character varying, character varying, integer, character varying,
+    bigint, jsonb
+);
+DROP FUNCTION procrastinate_defer_job_v1(
+    character varying, character varying, integer, text, text, jsonb, timestamp with time zone
+);

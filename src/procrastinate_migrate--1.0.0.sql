@@ -1,0 +1,162 @@
+-- The SQL face of procrastinate_migrate 1.0.0: what users call, and what each call does.
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION procrastinate_migrate" to load this file. \quit
+
+-- ---- Read: write nothing, work on a hot standby and in a read-only transaction -------------------
+
+CREATE FUNCTION procrastinate_current(
+    schema regnamespace DEFAULT NULL,
+    OUT revision text,
+    OUT is_head boolean,
+    OUT file text,
+    OUT title text,
+    OUT applied_at timestamp with time zone,
+    OUT applied_by text,
+    OUT source text
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_current(regnamespace) IS
+    'revision that the installation is at and how that is known; no row at base';
+
+CREATE FUNCTION procrastinate_history(
+    range text DEFAULT 'base:head',
+    schema regnamespace DEFAULT NULL,
+    OUT revision text,
+    OUT down_revision text,
+    OUT file text,
+    OUT title text,
+    OUT phase text,
+    OUT releases text,
+    OUT is_head boolean,
+    OUT is_current boolean,
+    OUT is_applied boolean,
+    OUT applied_at timestamp with time zone,
+    OUT applied_by text,
+    OUT duration interval
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_history(text, regnamespace) IS
+    'migrations of a range (start:end), newest first, and when each was applied';
+
+CREATE FUNCTION procrastinate_pending(
+    target text DEFAULT 'head',
+    schema regnamespace DEFAULT NULL,
+    OUT revision text,
+    OUT down_revision text,
+    OUT file text,
+    OUT title text,
+    OUT phase text,
+    OUT releases text,
+    OUT is_head boolean,
+    OUT is_current boolean,
+    OUT is_applied boolean,
+    OUT applied_at timestamp with time zone,
+    OUT applied_by text,
+    OUT duration interval
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_pending(text, regnamespace) IS
+    'migrations that an upgrade to the target would apply, oldest first';
+
+CREATE FUNCTION procrastinate_heads(
+    OUT revision text,
+    OUT down_revision text,
+    OUT file text,
+    OUT title text,
+    OUT phase text,
+    OUT releases text,
+    OUT is_head boolean,
+    OUT is_current boolean,
+    OUT is_applied boolean,
+    OUT applied_at timestamp with time zone,
+    OUT applied_by text,
+    OUT duration interval
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_heads() IS
+    'last migration of the chain';
+
+CREATE FUNCTION procrastinate_show(
+    revision text,
+    OUT revision text,
+    OUT down_revision text,
+    OUT file text,
+    OUT title text,
+    OUT phase text,
+    OUT releases text,
+    OUT is_head boolean,
+    OUT is_current boolean,
+    OUT is_applied boolean,
+    OUT applied_at timestamp with time zone,
+    OUT applied_by text,
+    OUT duration interval,
+    OUT sql text,
+    OUT sha256 text
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_show(text) IS
+    'one migration, by any name of it, with its SQL';
+
+CREATE FUNCTION procrastinate_migration_sql(revision text) RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_migration_sql(text) IS
+    'SQL of one migration, by any name of it';
+
+CREATE FUNCTION procrastinate_sql(
+    range text DEFAULT 'base:head',
+    schema regnamespace DEFAULT NULL
+) RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_sql(text, regnamespace) IS
+    'script for psql that upgrades from the start of the range to its end on a server without this extension';
+
+CREATE FUNCTION procrastinate_log(
+    schema regnamespace DEFAULT NULL,
+    OUT id bigint,
+    OUT applied_at timestamp with time zone,
+    OUT applied_by text,
+    OUT event text,
+    OUT from_revision text,
+    OUT to_revision text,
+    OUT duration interval,
+    OUT version text
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
+    'everything that was ever done to the installation, oldest first';
+
+-- ---- Change -------------------------------------------------------------------------------------
+
+CREATE FUNCTION procrastinate_upgrade(
+    target text DEFAULT 'head',
+    schema regnamespace DEFAULT NULL
+) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_upgrade(text, regnamespace) IS
+    'upgrades the installation to the target in the current transaction; returns the revision reached';
+
+CREATE PROCEDURE procrastinate_migrate(
+    target text DEFAULT 'head',
+    schema regnamespace DEFAULT NULL
+)
+    LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON PROCEDURE procrastinate_migrate(text, regnamespace) IS
+    'upgrades the installation to the target and commits after each revision';
+
+CREATE FUNCTION procrastinate_stamp(
+    revision text,
+    verify boolean DEFAULT true,
+    schema regnamespace DEFAULT NULL
+) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_stamp(text, boolean, regnamespace) IS
+    'records a revision without running anything; returns it';
+
+CREATE FUNCTION procrastinate_downgrade(
+    target text,
+    schema regnamespace DEFAULT NULL
+) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_downgrade(text, regnamespace) IS
+    'always an error: Procrastinate has no downgrades';

@@ -1,0 +1,46 @@
+#include "server/arguments.hpp"
+
+#include "chain/refusal.hpp"
+
+namespace procrastinate::server
+{
+
+std::optional<std::string_view> Arguments::text(int index) const
+{
+    if (is_null(index))
+        return std::nullopt;
+    const Datum argument = value(index);
+    const struct varlena *const text =
+        call([argument] { return PG_DETOAST_DATUM_PACKED(argument); });
+    return std::string_view(VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+}
+
+std::optional<Oid> Arguments::oid(int index) const
+{
+    return is_null(index) ? std::nullopt : std::optional(DatumGetObjectId(value(index)));
+}
+
+std::optional<bool> Arguments::boolean(int index) const
+{
+    return is_null(index) ? std::nullopt : std::optional(DatumGetBool(value(index)));
+}
+
+std::string_view Arguments::required_text(int index, const char *name) const
+{
+    const std::optional<std::string_view> argument = text(index);
+    if (!argument)
+        throw chain::Refusal{
+            chain::sqlstate::null_not_allowed, std::string(name) + " must not be null", {}, {}};
+    return *argument;
+}
+
+Datum text_result(std::string_view text)
+{
+    return call(
+        [text] {
+            return PointerGetDatum(
+                cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+        });
+}
+
+} // namespace procrastinate::server

@@ -1,0 +1,31 @@
+// The arguments of an entry point, NULL as nothing.
+#pragma once
+
+#include "server/guard.hpp"
+
+namespace procrastinate::server
+{
+
+class Arguments
+{
+  public:
+    explicit Arguments(FunctionCallInfo fcinfo) : fcinfo_(fcinfo) {}
+
+    std::optional<std::string_view> text(int index) const;
+    std::optional<Oid> oid(int index) const;
+    std::optional<bool> boolean(int index) const;
+
+    // As above where NULL means nothing: refuses it (22004), naming the argument.
+    std::string_view required_text(int index, const char *name) const;
+
+  private:
+    bool is_null(int index) const { return fcinfo_->args[index].isnull; }
+    Datum value(int index) const { return fcinfo_->args[index].value; }
+
+    FunctionCallInfo fcinfo_;
+};
+
+// A result of type text.
+Datum text_result(std::string_view text);
+
+} // namespace procrastinate::server

@@ -1,0 +1,12 @@
+// Messages that are no errors.
+#pragma once
+
+#include "server/guard.hpp"
+
+namespace procrastinate::server
+{
+
+void notice(std::string_view message, std::string_view hint = {});
+void warning(std::string_view message, std::string_view detail, std::string_view hint);
+
+} // namespace procrastinate::server

@@ -1,0 +1,26 @@
+#include "server/settings.hpp"
+
+namespace procrastinate::server
+{
+
+int open_settings()
+{
+    return call([] { return NewGUCNestLevel(); });
+}
+
+void set(const char *setting, const char *value)
+{
+    call(
+        [=]
+        {
+            (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                                    true, 0, false);
+        });
+}
+
+void close_settings(int level)
+{
+    call([level] { AtEOXact_GUC(true, level); });
+}
+
+} // namespace procrastinate::server

@@ -1,0 +1,126 @@
+#include "server/spi.hpp"
+
+namespace procrastinate::server::spi
+{
+
+namespace
+{
+
+constexpr std::size_t most_parameters = 8;
+
+// Inside call().
+int execute_unguarded(const char *statement, std::span<const Parameter> parameters, bool read_only)
+{
+    Oid types[most_parameters];
+    Datum values[most_parameters];
+    char nulls[most_parameters] = {};
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+    {
+        types[i] = parameters[i].type;
+        values[i] = parameters[i].value;
+        nulls[i] = parameters[i].is_null ? 'n' : ' ';
+    }
+    const int result = SPI_execute_with_args(statement, static_cast<int>(parameters.size()), types,
+                                             values, nulls, read_only, 0);
+    // A COMMIT, for one, is refused by a result, not by an error.
+    if (result < 0)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("statement cannot be executed in a migration: %s",
+                               SPI_result_code_string(result))));
+    return result;
+}
+
+std::string_view c_string(Datum text_datum)
+{
+    return call([text_datum] { return TextDatumGetCString(text_datum); });
+}
+
+} // namespace
+
+Parameter oid_parameter(Oid value) { return {OIDOID, ObjectIdGetDatum(value)}; }
+
+Parameter text_parameter(std::string_view value)
+{
+    return {TEXTOID, call(
+                         [value]
+                         {
+                             return PointerGetDatum(cstring_to_text_with_len(
+                                 value.data(), static_cast<int>(value.size())));
+                         })};
+}
+
+Parameter interval_parameter(const Interval *value)
+{
+    return {INTERVALOID, IntervalPGetDatum(value)};
+}
+
+std::optional<std::string_view> Rows::text(std::uint64_t row, int column) const
+{
+    const std::optional<Datum> value = datum(row, column);
+    if (!value)
+        return std::nullopt;
+    return c_string(*value);
+}
+
+std::optional<Datum> Rows::datum(std::uint64_t row, int column) const
+{
+    bool is_null = false;
+    const Datum value =
+        call([&] { return SPI_getbinval(table_->vals[row], table_->tupdesc, column, &is_null); });
+    return is_null ? std::nullopt : std::optional(value);
+}
+
+Rows read(const char *query, std::span<const Parameter> parameters)
+{
+    call([&] { execute_unguarded(query, parameters, true); });
+    return {SPI_tuptable, SPI_processed};
+}
+
+Rows read_latest(const char *query, std::span<const Parameter> parameters)
+{
+    call(
+        [&]
+        {
+            PushActiveSnapshot(GetLatestSnapshot());
+            execute_unguarded(query, parameters, true);
+            PopActiveSnapshot();
+        });
+    return {SPI_tuptable, SPI_processed};
+}
+
+void execute(const char *statement, std::span<const Parameter> parameters)
+{
+    call(
+        [&]
+        {
+            execute_unguarded(statement, parameters, false);
+            SPI_freetuptable(SPI_tuptable);
+        });
+}
+
+void commit()
+{
+    call([] { SPI_commit(); });
+}
+
+void connect(Mode mode)
+{
+    call(
+        [mode]
+        {
+            if (SPI_connect_ext(mode == Mode::may_commit ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
+                elog(ERROR, "SPI_connect_ext failed");
+        });
+}
+
+void disconnect()
+{
+    call(
+        []
+        {
+            if (SPI_finish() != SPI_OK_FINISH)
+                elog(ERROR, "SPI_finish failed");
+        });
+}
+
+} // namespace procrastinate::server::spi

@@ -1,0 +1,111 @@
+# Every revision is what structure.tsv says of it, however it was reached: step by step or by one
+# call from nothing, in schema public and in one whose name needs quoting.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my @schemas = ('public', $ODD_SCHEMA);
+my $node    = start_server();
+
+# ------------------------------------------------------------------------------------------------
+# The facts themselves
+# ------------------------------------------------------------------------------------------------
+
+my @chain = chain();
+is(scalar @chain, $HEAD, 'the chain has 38 revisions');
+is_deeply(
+	[ map { $_->{revision} } @chain ],
+	[ map { revision_name($_) } 1 .. $HEAD ],
+	'the revisions are numbered without a gap');
+isnt(scalar(structure(1)), 0, 'the facts know the first revision');
+
+{
+	my %owners;
+	foreach my $revision (1 .. $HEAD)
+	{
+		foreach my $line (grep { /^function / } structure($revision))
+		{
+			my ($function) = $line =~ /^function (\w+)/;
+			$owners{$function} =
+			  join ' ', grep { $function =~ $Procrastinate::Test::SUBJECT{$_} }
+			  sort keys %Procrastinate::Test::SUBJECT;
+		}
+	}
+	my @orphans = grep { $owners{$_} !~ /^\w+$/ } sort keys %owners;
+	is("@orphans", '', 'every function belongs to one subject, so that one test file calls it');
+}
+
+# ------------------------------------------------------------------------------------------------
+# Step by step
+# ------------------------------------------------------------------------------------------------
+
+my $database = new_database($node);
+
+foreach my $schema (@schemas)
+{
+	is_at($node, $database, $schema, 0, "schema $schema is empty at first")
+	  if $schema eq 'public';
+	foreach my $revision (1 .. $HEAD)
+	{
+		upgrade($node, $database, $revision, $schema);
+		is_at($node, $database, $schema, $revision,
+			"schema $schema at " . revision_name($revision) . ' after one step more');
+	}
+}
+
+# ------------------------------------------------------------------------------------------------
+# By one call
+# ------------------------------------------------------------------------------------------------
+
+foreach my $revision (1 .. $HEAD)
+{
+	my $fresh = new_database($node);
+	foreach my $schema (@schemas)
+	{
+		upgrade($node, $fresh, $revision, $schema);
+		is_at($node, $fresh, $schema, $revision,
+			"schema $schema at " . revision_name($revision) . ' by one call from nothing');
+	}
+	is_at($node, $fresh, 'public', $revision,
+		"schema public is still at " . revision_name($revision) . ' when another schema follows');
+	$node->safe_psql('postgres', "DROP DATABASE $fresh");
+}
+
+{
+	my $fresh = new_database($node);
+	foreach my $schema (@schemas)
+	{
+		upgrade($node, $fresh, 'head', $schema);
+		is_at($node, $fresh, $schema, $HEAD, "schema $schema at head by its name");
+	}
+}
+
+# ------------------------------------------------------------------------------------------------
+# Two installations in one database
+# ------------------------------------------------------------------------------------------------
+
+my $strays = $node->safe_psql($database, <<'SQL');
+SELECT format('%s of %s uses %s', t.tgname, t.tgrelid::regclass, t.tgfoid::regprocedure)
+  FROM pg_trigger t
+  JOIN pg_class c ON c.oid = t.tgrelid
+  JOIN pg_proc p ON p.oid = t.tgfoid
+ WHERE NOT t.tgisinternal AND p.pronamespace <> c.relnamespace
+UNION ALL
+SELECT format('%s of %s uses %s', a.attname, a.attrelid::regclass, a.atttypid::regtype)
+  FROM pg_attribute a
+  JOIN pg_class c ON c.oid = a.attrelid
+  JOIN pg_type t ON t.oid = a.atttypid
+ WHERE c.relname LIKE 'procrastinate%' AND a.attnum > 0 AND NOT a.attisdropped
+   AND t.typname LIKE 'procrastinate%' AND t.typnamespace <> c.relnamespace
+SQL
+is($strays, '', 'triggers and columns use functions and types of their own schema only');
+
+done_testing();

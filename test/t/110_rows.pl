@@ -1,0 +1,343 @@
+# Rows that exist when a schema is upgraded: from every revision, and from nothing, one step on and
+# then to head, no row is lost or changed other than the step is meant to change it.
+#
+# What a row should become is written down here, revision by revision, as an expression over the
+# row's JSON. It is worked out before the upgrade, kept in a schema of its own, and compared with
+# the rows found afterwards.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $JOBS = 2400;
+
+my $node     = start_server(conf => "shared_buffers = 64MB\nwork_mem = 32MB");
+my $database = new_database($node);
+
+foreach my $start (0 .. $HEAD - 1)
+{
+	subtest 'rows of revision ' . revision_name($start) => sub { upgraded_from($start) };
+}
+subtest 'a table that the migration drops may be gone already' => \&tables_gone;
+subtest 'jobs that are aborting become doing, silently'        => \&aborting_jobs;
+subtest 'a column that is added gets no default that was not promised' => \&queue_undefined;
+done_testing();
+
+# ------------------------------------------------------------------------------------------------
+# Every start
+# ------------------------------------------------------------------------------------------------
+
+sub upgraded_from
+{
+	my ($start)  = @_;
+	my $schema   = "from $start";
+	my $next     = $start + 1;
+	my @stops    = ($next);
+	push @stops, 28 if $next < 28;
+	push @stops, $HEAD if $next < $HEAD;
+
+	upgrade($node, $database, $start, $schema) if $start > 0;
+	$node->safe_psql($database, 'CREATE SCHEMA ' . name($schema)) if $start == 0;
+	my $session = new_session($node, $database, $schema);
+	fill($session, $start) if $start > 0;
+	my %sequences = sequences($session);
+
+	my @looked_at = $next < $HEAD ? ($next, $HEAD) : ($HEAD);
+	keep($session, $start, $_) foreach $start > 0 ? @looked_at : ();
+	foreach my $stop (@stops)
+	{
+		upgrade($node, $database, $stop == $HEAD ? 'head' : $stop, $schema);
+		next if not grep { $_ == $stop } @looked_at;
+		my $at = 'at ' . revision_name($stop);
+		is_at($node, $database, $schema, $stop, "the structure is right $at");
+		next if $start == 0;
+		is(lost_or_changed($session, $stop), '', "all rows are as they should be $at");
+		my %now = sequences($session);
+		is_deeply({ map { $_ => $now{$_} } grep { exists $now{$_} } keys %sequences },
+			{ map { $_ => $sequences{$_} } grep { exists $now{$_} } keys %sequences },
+			"sequences go on where they were $at");
+	}
+	is($session->query('SELECT count(*) FROM procrastinate_jobs'), '0', 'nothing comes from nothing')
+	  if $start == 0;
+	if ($start > 0)
+	{
+		cmp_ok($session->query('SELECT count(*) FROM procrastinate_jobs'),
+			'==', $JOBS + 2, 'the jobs are all there');
+		like($session->query(q{INSERT INTO procrastinate_jobs (queue_name, task_name)}
+				  . q{ VALUES ('q', 't') RETURNING id}),
+			qr/^\d+$/, 'a new job gets an id that is free');
+	}
+	$session->close;
+	$node->safe_psql($database,
+		'SET client_min_messages = warning; DROP SCHEMA IF EXISTS kept CASCADE; DROP SCHEMA '
+		  . name($schema)
+		  . ' CASCADE');
+	return;
+}
+
+# Fills every table of the revision. Triggers are off, so that the rows are exactly these.
+sub fill
+{
+	my ($session, $at) = @_;
+	my @statuses = grep { $at < 31 or $_ ne 'aborting' } statuses($at);
+	my $statuses = join ', ', map { lit($_) } @statuses;
+	my $busy     = q{status IN ('doing', 'aborting')};
+	my %job      = (
+		id         => 'g',
+		queue_name => q{CASE g % 5 WHEN 0 THEN repeat('x', 128) ELSE 'queue ' || g % 5 END},
+		task_name  => q{CASE g % 7 WHEN 0 THEN '' ELSE 'module.task_' || g % 7 END},
+		lock => qq{CASE WHEN $busy AND g % 3 > 0 THEN 'lock ' || g WHEN g % 3 = 1 THEN 'lock ' || g % 40}
+		  . q{ WHEN g % 30 = 2 THEN '' END},
+		args => q{jsonb_build_object('n', g, 'text', E'caf\u00e9 "\\\\" ' || g, 'deep',}
+		  . q{ '{"a": [1, null, {"b": 1.50}], "big": 123456789012345678901234567890.5}'::jsonb)},
+		status       => 'status::procrastinate_job_status',
+		scheduled_at => q{CASE g % 6 WHEN 0 THEN '2020-01-01'::timestamptz + g * interval '1.000001 s'}
+		  . q{ WHEN 1 THEN '2999-12-31' WHEN 2 THEN 'infinity' END},
+		attempts => 'g % 4',);
+	$job{lock} = "coalesce($job{lock}, 'own lock ' || g)" if $at < 8;
+	$job{started_at}    = q{CASE WHEN g % 2 = 0 THEN '2021-01-01'::timestamptz + g * interval '1 s' END}
+	  if $at < 3;
+	$job{queueing_lock} = q{CASE WHEN g % 2 = 0 THEN 'queueing lock ' || g WHEN status <> 'todo'}
+	  . q{ THEN 'queueing lock' END}
+	  if $at >= 7;
+	$job{priority}        = '(g % 7 - 3) * 1000000' if $at >= 25;
+	$job{abort_requested} = q{status <> 'todo' AND (g % 3 = 0 OR status = 'aborting')} if $at >= 30;
+	$job{worker_id}       = q{CASE WHEN status <> 'todo' AND g % 4 > 0 THEN 1 + g % 20 END} if $at >= 32;
+	my $columns = join ', ', sort keys %job;
+	my $values  = join ', ', map { $job{$_} } sort keys %job;
+
+	$session->query("SET session_replication_role = replica");
+	$session->query(q{INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE}
+		  . q{ SELECT g, '2024-01-01'::timestamptz + g * interval '1 h' FROM generate_series(1, 20) AS g})
+	  if $at >= 32;
+	$session->query("INSERT INTO procrastinate_jobs ($columns) SELECT $values FROM"
+		  . " (SELECT g, (ARRAY[$statuses])[1 + g % @{[ scalar @statuses ]}] AS status FROM"
+		  . " (SELECT generate_series(1, $JOBS) UNION VALUES (2147483647), (3000000000)) AS n (g)) AS j");
+
+	# Two events a job of every type, some without a type or a time. Before 0024 they cannot point
+	# to the job whose id is no integer.
+	my $far = $at < 24 ? 'WHERE id <= 2147483647' : '';
+	$session->query(q{INSERT INTO procrastinate_events (job_id, type, at)}
+		  . q{ SELECT id, (enum_range(NULL::procrastinate_job_event_type) || NULL::procrastinate_job_event_type)}
+		  . q{[1 + (id + n) % (1 + cardinality(enum_range(NULL::procrastinate_job_event_type)))],}
+		  . q{ CASE WHEN id % 50 > 0 THEN '2022-02-02'::timestamptz + id * interval '0.1 s' END}
+		  . " FROM procrastinate_jobs, generate_series(1, 2) AS n $far");
+	fill_periodic($session, $at) if $at >= 10;
+	$session->query(q{INSERT INTO procrastinate_job_locks SELECT 'lock ' || g FROM generate_series(1, 9) AS g})
+	  if $at < 8;
+	$session->query(q{INSERT INTO procrastinate_version (name, version) VALUES ('procrastinate', '0.5')})
+	  if $at < 4;
+	$session->query("SELECT setval('procrastinate_jobs_id_seq', 3000000000)");
+	$session->query('RESET session_replication_role');
+	return;
+}
+
+sub fill_periodic
+{
+	my ($session, $at) = @_;
+	my %record = (
+		task_name       => q{'periodic ' || g % 9},
+		defer_timestamp => 'CASE WHEN g % 100 > 0 THEN 1600000000 + g * 60::bigint END',
+		job_id          => 'CASE WHEN g % 4 > 0 THEN g END');
+	$record{queue_name}  = q{'queue ' || g % 3}                         if $at >= 12 and $at < 21;
+	$record{queue_name}  = q{CASE WHEN g % 2 = 0 THEN 'queue ' || g % 3 END} if $at =~ /^2[12]$/;
+	$record{periodic_id} = q{CASE WHEN g % 2 = 0 THEN 'id ' || g % 3 ELSE '' END} if $at >= 21;
+	my $columns = join ', ', sort keys %record;
+	my $values  = join ', ', map { $record{$_} } sort keys %record;
+	$session->query("INSERT INTO procrastinate_periodic_defers ($columns)"
+		  . " SELECT $values FROM generate_series(1, 600) AS g");
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# What rows should become: by table, the query that turns the rows of the start, as JSON, into
+# those of the stop
+# ------------------------------------------------------------------------------------------------
+
+sub projections
+{
+	my ($from, $to) = @_;
+
+	# [ revision, table, what it does to a row ]
+	my @steps = (
+		[ 3,  'jobs',            q{r - 'started_at'} ],
+		[ 7,  'jobs',            q{r || '{"queueing_lock": null}'} ],
+		[ 12, 'periodic_defers', q{r || '{"queue_name": "undefined"}'} ],
+		[ 21, 'periodic_defers', q{r || '{"periodic_id": ""}'} ],
+		[ 23, 'periodic_defers', q{r - 'queue_name'} ],
+		[ 25, 'jobs',            q{r || '{"priority": 0}'} ],
+		[ 30, 'jobs', q{r || jsonb_build_object('abort_requested', r ->> 'status' = 'aborting')} ],
+		[ 31, 'jobs', q{CASE WHEN r ->> 'status' = 'aborting'}
+			  . q{ THEN r || '{"status": "doing", "abort_requested": true}' ELSE r END} ],
+		[ 32, 'jobs', q{r || '{"worker_id": null}'} ]);
+
+	# Tables that exist at the start and at the stop: [ first revision, last revision, table ].
+	my @tables = (
+		[ 1,  38, 'jobs' ],
+		[ 1,  38, 'events' ],
+		[ 10, 38, 'periodic_defers' ],
+		[ 32, 38, 'workers' ],
+		[ 1,  3,  'version' ],
+		[ 1,  7,  'job_locks' ]);
+
+	my %query;
+	foreach my $table (map { $_->[2] } grep { $_->[0] <= $from and $to <= $_->[1] } @tables)
+	{
+		my $query = "SELECT to_jsonb(t) AS r FROM procrastinate_$table t";
+		foreach my $step (grep { $from < $_->[0] and $_->[0] <= $to } @steps)
+		{
+			$query = "SELECT $step->[2] AS r FROM ($query) AS before_$step->[0]"
+			  if $step->[1] eq $table;
+		}
+		$query{"procrastinate_$table"} = $query;
+	}
+	return %query;
+}
+
+# Keeps what the rows should be at the stop.
+sub keep
+{
+	my ($session, $from, $to) = @_;
+	my %query = projections($from, $to);
+	my $sql   = 'CREATE SCHEMA IF NOT EXISTS kept;'
+	  . " CREATE UNLOGGED TABLE kept.at_$to (relation text, r jsonb);\n";
+	foreach my $table (sort keys %query)
+	{
+		$sql .= "INSERT INTO kept.at_$to SELECT '$table', r FROM ($query{$table}) AS rows;\n";
+	}
+	$session->query('SET client_min_messages = error');
+	$session->query($sql);
+	return;
+}
+
+# Compares the rows with what was kept: '' or counts and the first rows that differ.
+sub lost_or_changed
+{
+	my ($session, $at) = @_;
+	my $tables = $session->query(
+		q{SELECT string_agg(relname, ' ') FROM pg_class WHERE relkind = 'r'}
+		  . q{ AND relnamespace = quote_ident(current_schema())::regnamespace}
+		  . q{ AND relname !~ '^procrastinate_schema_history'});
+	my $found = join ' UNION ALL ',
+	  map { "SELECT '$_' AS relation, to_jsonb(t) AS r FROM $_ t" } split / /, $tables;
+	return $session->query(<<"SQL");
+WITH found AS MATERIALIZED ($found),
+lost AS (SELECT * FROM kept.at_$at EXCEPT ALL SELECT * FROM found),
+extra AS (SELECT * FROM found EXCEPT ALL SELECT * FROM kept.at_$at),
+line AS (
+    SELECT format('%s: %s rows should be, %s are', relation, k.n, f.n)
+      FROM (SELECT relation, count(*) AS n FROM kept.at_$at GROUP BY 1) AS k
+      FULL JOIN (SELECT relation, count(*) AS n FROM found GROUP BY 1) AS f USING (relation)
+     WHERE k.n IS DISTINCT FROM f.n
+    UNION ALL (SELECT format('%s should be %s', relation, r) FROM lost ORDER BY r -> 'id' LIMIT 3)
+    UNION ALL (SELECT format('%s is %s', relation, r) FROM extra ORDER BY r -> 'id' LIMIT 3))
+SELECT * FROM line
+SQL
+}
+
+# The last values of the sequences.
+sub sequences
+{
+	my ($session) = @_;
+	return map { split /\|/, $_, 2 } split /\n/,
+	  $session->query('SELECT sequencename, last_value FROM pg_sequences'
+		  . ' WHERE schemaname = current_schema()'
+		  . q{ AND sequencename !~ '^procrastinate_schema_history'});
+}
+
+# ------------------------------------------------------------------------------------------------
+# Single promises
+# ------------------------------------------------------------------------------------------------
+
+# A schema at a revision, with a session in it; the code gets the session.
+sub with_schema
+{
+	my ($revision, $code) = @_;
+	my $schema = "at $revision";
+	upgrade($node, $database, $revision, $schema);
+	my $session = new_session($node, $database, $schema);
+	$code->($session, $schema);
+	$session->close;
+	$node->safe_psql($database,
+		'SET client_min_messages = warning; DROP SCHEMA ' . name($schema) . ' CASCADE');
+	return;
+}
+
+sub tables_gone
+{
+	foreach my $case ([ 3, 'procrastinate_version' ], [ 7, 'procrastinate_job_locks' ])
+	{
+		my ($revision, $table) = @$case;
+		with_schema($revision, sub {
+			my ($session, $schema) = @_;
+			$session->query("DROP TABLE $table");
+			upgrade($node, $database, $revision + 1, $schema);
+			is_at($node, $database, $schema, $revision + 1,
+				revision_name($revision + 1) . " succeeds where $table is gone");
+		});
+	}
+	return;
+}
+
+# 0031: by one step and on the way to head; neither events nor notifications.
+sub aborting_jobs
+{
+	foreach my $case ([ 27, 'head' ], [ 29, 'head' ], [ 30, 31 ])
+	{
+		my ($start, $stop) = @$case;
+		with_schema($start, sub {
+			my ($session, $schema) = @_;
+			my $what = 'from ' . revision_name($start) . " to $stop";
+			insert_jobs($session, $start,
+				(map { { id => $_, status => 'doing', lock => "lock $_" } } 1 .. 40),
+				(map { { id => $_, status => 'todo', lock => "lock $_" } } 41 .. 60));
+			$session->query('SELECT procrastinate_cancel_job(g, true, false)'
+				  . ' FROM generate_series(1, 20) AS g');
+			my $events   = 'SELECT count(*), max(id) FROM procrastinate_events';
+			my $expected = $session->query($events);
+			my $jobs     = q{SELECT md5(string_agg(concat_ws('/', id, lock, task_name, queue_name, args,}
+			  . q{ attempts, scheduled_at, priority, queueing_lock), ' ' ORDER BY id)), count(*)}
+			  . ' FROM procrastinate_jobs';
+			my $before = $session->query($jobs);
+			my $ear    = new_session($node, $database, $schema);
+			$ear->query("LISTEN $_")
+			  foreach qw(procrastinate_any_queue procrastinate_any_queue_v1),
+			  map { name("$_#default") } qw(procrastinate_queue procrastinate_queue_v1);
+			upgrade($node, $database, $stop, $schema);
+			same_lines([ $ear->notifications ], [], "$what: no notification is sent");
+			$ear->close;
+			is($session->query($events), $expected, "$what: no event is written");
+			is($session->query($jobs),   $before,   "$what: nothing else changes in the jobs");
+			is($session->query('SELECT status, abort_requested, count(*), min(id), max(id)'
+					  . ' FROM procrastinate_jobs GROUP BY 1, 2 ORDER BY 1, 2'),
+				"todo|f|20|41|60\ndoing|f|20|21|40\ndoing|t|20|1|20",
+				"$what: the jobs that were aborting are doing, with the abort requested");
+			$session->query(q{SELECT procrastinate_finish_job_v1(1, 'aborted', false)});
+			is($session->query('SELECT status, abort_requested FROM procrastinate_jobs WHERE id = 1'),
+				'aborted|f', "$what: the worker that runs such a job can end it");
+		});
+	}
+	return;
+}
+
+# 0012: records from before belong to queue 'undefined', new ones must name theirs.
+sub queue_undefined
+{
+	with_schema(11, sub {
+		my ($session, $schema) = @_;
+		$session->query(q{SELECT procrastinate_defer_periodic_job('q', 'task', 100)});
+		upgrade($node, $database, 12, $schema);
+		is($session->query('SELECT task_name, queue_name, defer_timestamp FROM procrastinate_periodic_defers'),
+			'task|undefined|100', 'a periodic record of 0011 has queue undefined at 0012');
+		like($session->refusal(q{INSERT INTO procrastinate_periodic_defers (task_name) VALUES ('t')}),
+			qr/^23502: /, 'a periodic record of 0012 must name its queue');
+	});
+	return;
+}

@@ -1,0 +1,408 @@
+# procrastinate_finish_job, procrastinate_retry_job and procrastinate_cancel_job of every revision:
+# each form is called on a job in every state with every argument, and what became of the job, the
+# value returned or the error is compared with the rules below.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $NEVER = 999999;
+my $LATER = '2030-03-03 03:03:03+00';
+my $SHOWN = '2030-03-03T03:03:03+00:00';
+
+# First and last revision, name, the arguments in words, and the rule: a function that is given the
+# job and the arguments and says what is returned and what changes.
+my @finishes = (
+	[ 1,  22, 'procrastinate_finish_job',    'int status time',      \&finish_unchecked ],
+	[ 14, 22, 'procrastinate_finish_job',    'int status',           \&finish_unchecked ],
+	[ 16, 16, 'procrastinate_finish_job',    'int status bool',      \&finish_unchecked ],
+	[ 17, 18, 'procrastinate_finish_job',    'int status bool',      \&finish_checked ],
+	[ 19, 30, 'procrastinate_finish_job',    'int status time bool', \&finish_checked ],
+	[ 23, 23, 'procrastinate_finish_job',    'int status bool',      \&finish_checked ],
+	[ 24, 26, 'procrastinate_finish_job',    'bigint status bool',   \&finish_checked ],
+	[ 27, 30, 'procrastinate_finish_job',    'bigint status bool',   \&finish_aborting ],
+	[ 30, 38, 'procrastinate_finish_job_v1', 'bigint status bool',   \&finish_v1 ],);
+
+my @retries = (
+	[ 14, 17, 'procrastinate_retry_job',    'int time',    \&retry_unchecked ],
+	[ 18, 23, 'procrastinate_retry_job',    'int time',    \&retry_checked ],
+	[ 24, 30, 'procrastinate_retry_job',    'bigint time', \&retry_checked ],
+	[ 28, 30, 'procrastinate_retry_job',    'bigint time priority queue lock', \&retry_checked ],
+	[ 30, 38, 'procrastinate_retry_job_v1', 'bigint time priority queue lock', \&retry_v1 ],
+	[ 37, 38, 'procrastinate_retry_job_v2', 'bigint time priority queue lock', \&retry_v2 ],);
+
+my @cancels = (
+	[ 27, 30, 'procrastinate_cancel_job',    'bigint bool bool', \&cancel_old ],
+	[ 30, 38, 'procrastinate_cancel_job_v1', 'bigint bool bool', \&cancel_v1 ],);
+
+# ------------------------------------------------------------------------------------------------
+# The rules. A job is status, abort_requested and, for unknown jobs, nothing. A rule returns the
+# outcome ('' for void, an id, 'NULL' or an error) and the columns that change ('gone': deleted).
+# ------------------------------------------------------------------------------------------------
+
+sub refuse { return ("P0001: $_[0]", {}) }
+
+sub finish_unchecked
+{
+	my ($job, $id, $end, $time, $delete) = @_;
+	return ('', {}) if not $job;
+	return ('', 'gone') if $delete;
+	return ('', { status => $end, attempts => 3, defined $time ? (scheduled_at => $SHOWN) : () });
+}
+
+sub finish
+{
+	my ($ends, $states, $words, $missing, $job, $id, $end, $delete) = @_;
+	return refuse("End status should be either $words (job id: $id)") if $end !~ /^(?:$ends)$/;
+	return refuse("Job was not found or not in $missing status (job id: $id)")
+	  if not $job or $job->{status} !~ /^(?:$states)$/;
+	return ('', 'gone') if $delete;
+	return ('', { status => $end, $job->{status} eq 'doing' ? (attempts => 3) : () });
+}
+
+sub finish_checked
+{
+	my ($job, $id, $end, $time, $delete) = @_;
+	return finish('succeeded|failed', 'todo|doing', '"succeeded" or "failed"',
+		'"doing" or "todo"', $job, $id, $end, $delete);
+}
+
+sub finish_aborting
+{
+	my ($job, $id, $end, $time, $delete) = @_;
+	return finish('succeeded|failed|aborted', 'todo|doing|aborting',
+		'"succeeded", "failed" or "aborted"', '"doing", "todo" or "aborting"',
+		$job, $id, $end, $delete);
+}
+
+sub finish_v1
+{
+	my ($job, $id, $end, $time, $delete) = @_;
+	my ($outcome, $changes) = finish('succeeded|failed|aborted', 'todo|doing',
+		'"succeeded", "failed" or "aborted"', '"doing" or "todo"', $job, $id, $end, $delete);
+	$changes->{abort_requested} = 'false' if ref $changes and %$changes and $job->{abort_requested};
+	return ($outcome, $changes);
+}
+
+# The change that every retry makes; NULL leaves priority, queue and lock as they are.
+sub put_back
+{
+	my ($job, $time, $priority, $queue, $lock) = @_;
+	my %changes = (attempts => 3, scheduled_at => defined $time ? $SHOWN : 'NULL');
+	$changes{status}     = 'todo'    if $job->{status} ne 'todo';
+	$changes{priority}   = $priority if defined $priority;
+	$changes{queue_name} = $queue    if defined $queue;
+	$changes{lock}       = $lock     if defined $lock;
+	return ('', \%changes);
+}
+
+sub retry_unchecked
+{
+	my ($job, $id, @arguments) = @_;
+	return $job ? put_back($job, @arguments) : ('', {});
+}
+
+sub retry_checked
+{
+	my ($job, $id, @arguments) = @_;
+	return refuse("Job was not found or not in \"doing\" status (job id: $id)")
+	  if not $job or $job->{status} ne 'doing';
+	return put_back($job, @arguments);
+}
+
+sub retry_v1
+{
+	my ($job, $id, @arguments) = @_;
+	return ('', { status => 'failed' })
+	  if $job and $job->{status} eq 'doing' and $job->{abort_requested};
+	return retry_checked($job, $id, @arguments);
+}
+
+sub retry_v2
+{
+	my ($job, $id, @arguments) = @_;
+	return refuse("Job was not found or has an invalid status to retry (job id: $id)")
+	  if not $job or $job->{status} !~ /^(doing|failed)$/;
+	return ('', { status => 'failed' }) if $job->{status} eq 'doing' and $job->{abort_requested};
+	return put_back($job, @arguments);
+}
+
+sub cancel_old
+{
+	my ($job, $id, $abort, $delete, $revision) = @_;
+	return ('NULL', {}) if not $job;
+	return ($id, 'gone') if $delete and $job->{status} eq 'todo';
+	return ($id, { status => 'cancelled' }) if $job->{status} eq 'todo';
+	return ('NULL', {}) if not $abort or $job->{status} ne 'doing';
+	my %noticed = $revision == 30 && !$job->{abort_requested} ? (abort_requested => 'true') : ();
+	return ($id, { status => 'aborting', %noticed });
+}
+
+sub cancel_v1
+{
+	my ($job, $id, $abort, $delete) = @_;
+	return ('NULL', {}) if not $job;
+	return ($id, 'gone') if $delete and $job->{status} eq 'todo';
+	my %flag = $abort && !$job->{abort_requested} ? (abort_requested => 'true') : ();
+	return ($id, { status => 'cancelled', %flag }) if $job->{status} eq 'todo';
+	return ($id, \%flag) if $abort and $job->{status} eq 'doing';
+	return ('NULL', {});
+}
+
+# ------------------------------------------------------------------------------------------------
+# The walk
+# ------------------------------------------------------------------------------------------------
+
+my $node = start_server();
+walk_revisions($node, \&visit);
+done_testing();
+
+sub visit
+{
+	my ($session, $revision) = @_;
+	my $before = called_before($session);
+	every_case($session, $revision, $_, finish_arguments($revision, $_))
+	  foreach forms($revision, @finishes);
+	every_case($session, $revision, $_, retry_arguments($_)) foreach forms($revision, @retries);
+	every_case($session, $revision, $_, cancel_arguments()) foreach forms($revision, @cancels);
+	errors_by_sqlstate($session, $revision);
+	locks_set_free($session, $revision) if $revision < 8;
+	null_arguments($session, $revision);
+	all_called($session, $before, 'finish', $revision);
+	return;
+}
+
+# Argument lists: references to [ words, SQL of the arguments after the id, values for the rule ].
+sub finish_arguments
+{
+	my ($revision, $form) = @_;
+	my @times   = $form->[3] =~ /time/ ? (undef, $LATER)   : (undef);
+	my @deletes = $form->[3] =~ /bool/ ? (undef, 0, 1)     : (undef);
+	my @lists;
+	foreach my $end (statuses($revision))
+	{
+		foreach my $time (@times)
+		{
+			foreach my $delete (@deletes)
+			{
+				my @sql = (lit($end) . '::procrastinate_job_status');
+				push @sql, lit($time) . '::timestamptz' if $form->[3] =~ /time/;
+				push @sql, truth($delete)               if $form->[3] =~ /bool/;
+				push @lists, [ "end $end" . (@sql > 1 ? " @sql[1 .. $#sql]" : ''),
+					\@sql, [ $end, $time, $delete ] ];
+			}
+		}
+	}
+	return @lists;
+}
+
+sub retry_arguments
+{
+	my ($form) = @_;
+	my @more = ([]);
+	@more = ([ undef, undef, undef ], [ -4, undef, undef ], [ undef, 'slow', undef ],
+		[ undef, undef, 'new lock' ], [ 0, '', '' ])
+	  if $form->[3] =~ /priority/;
+	my @lists;
+	foreach my $time (undef, $LATER)
+	{
+		foreach my $more (@more)
+		{
+			# A lock of its own for every job: two running jobs of one lock there cannot be.
+			my @sql = (lit($time) . '::timestamptz');
+			push @sql, lit($more->[0]) . '::integer', lit($more->[1]) . '::varchar',
+			  lit($more->[2]) . '::varchar'
+			  if @$more;
+			push @lists, [ "at @sql", \@sql, [ $time, @$more ] ];
+		}
+	}
+	return @lists;
+}
+
+sub cancel_arguments
+{
+	my @lists;
+	foreach my $abort (0, 1, undef)
+	{
+		foreach my $delete (0, 1, undef)
+		{
+			my @sql = (truth($abort), truth($delete));
+			push @lists, [ "abort $sql[0] delete $sql[1]", \@sql, [ $abort, $delete ] ];
+		}
+	}
+	return @lists;
+}
+
+sub truth
+{
+	my ($value) = @_;
+	return defined $value ? $value ? 'true' : 'false' : 'NULL::boolean';
+}
+
+# Calls one form on jobs in every state with every list of arguments, one job a call.
+sub every_case
+{
+	my ($session, $revision, $form, @lists) = @_;
+	my (undef, undef, $function, $words, $rule) = @$form;
+	my $type = $words =~ /^bigint/ ? 'bigint' : 'integer';
+	my (@jobs, @calls, @expected, @names);
+	foreach my $kind (kinds_of_jobs($revision), undef)
+	{
+		foreach my $list (@lists)
+		{
+			my ($what, $sql, $values) = @$list;
+			my $id = $kind ? @jobs + 1 : $NEVER;
+			my @rule_values = @$values;
+			push @rule_values, $revision if $function =~ /cancel/;
+			my ($outcome, $changes) = $rule->($kind, $id, @rule_values);
+			push @names, ($kind ? $kind->{words} : 'no job') . ", $what";
+			push @calls, [ scalar @names,
+				'SELECT ' . call_of($function, "${id}::$type", @$sql) ];
+			push @expected, expectation($names[-1], $outcome, $changes, $kind);
+			push @jobs, job_of($revision, $id, $kind) if $kind;
+		}
+	}
+	scenario($session, sub {
+		insert_jobs($session, $revision, @jobs);
+		$session->remember;
+		my %outcome = map { @$_ } $session->outcomes(@calls);
+		my %changes = $session->changes;
+		my @got     = map {
+			"$names[ $_ - 1 ]: outcome $outcome{$_}, changes " . ($changes{$_} // '')
+		} 1 .. @names;
+		same_lines(\@got, \@expected, "$function ($words) on jobs in every state");
+	});
+	return;
+}
+
+# A job's kinds: every status, and from 0030 on with and without a request to abort, as far as the
+# table allows. What becomes of a failed job that carries such a request is left open.
+sub kinds_of_jobs
+{
+	my ($revision) = @_;
+	my @kinds = map { { status => $_, words => $_ } } statuses($revision);
+	push @kinds, map { { status => $_, abort_requested => 1, words => "$_ to be aborted" } }
+	  grep { !/^(todo|failed)$/ } statuses($revision)
+	  if $revision >= 30;
+	return @kinds;
+}
+
+sub job_of
+{
+	my ($revision, $id, $kind) = @_;
+	my %job = (id => $id, status => $kind->{status}, attempts => 2, queue_name => 'mail',
+		scheduled_at => '2020-02-02', args => '{"a": 1}');
+	$job{queueing_lock}   = "queueing lock $id"        if $revision >= 7;
+	$job{lock}            = "lock $id"                 if $id % 2;
+	$job{priority}        = 5                          if $revision >= 25;
+	$job{abort_requested} = $kind->{abort_requested} // 0 if $revision >= 30;
+	return \%job;
+}
+
+# The line that a case should give. A change to the value that is there already shows nothing.
+sub expectation
+{
+	my ($name, $outcome, $changes, $kind) = @_;
+	my $text = $changes;
+	if (ref $changes)
+	{
+		my %shown = %$changes;
+		delete $shown{status} if $kind and ($shown{status} // '') eq $kind->{status};
+		$text = join ' ', map { "$_=$shown{$_}" } sort keys %shown;
+	}
+	return "$name: outcome $outcome, changes $text";
+}
+
+# ------------------------------------------------------------------------------------------------
+# Single points
+# ------------------------------------------------------------------------------------------------
+
+# The errors as a client receives them from a call that is a statement of its own.
+sub errors_by_sqlstate
+{
+	my ($session, $revision) = @_;
+	my @cases = (
+		[ 17, 23, q{SELECT procrastinate_finish_job(7, 'todo', false)}, 'End status should be'
+			  . ' either "succeeded" or "failed" (job id: 7)', [ 19 .. 22 ] ],
+		[ 27, 30, q{SELECT procrastinate_finish_job(8, 'todo', true)}, 'End status should be'
+			  . ' either "succeeded", "failed" or "aborted" (job id: 8)' ],
+		[ 27, 30, q{SELECT procrastinate_finish_job(8, 'aborted', true)}, 'Job was not found or'
+			  . ' not in "doing", "todo" or "aborting" status (job id: 8)' ],
+		[ 30, 38, q{SELECT procrastinate_finish_job_v1(9, 'cancelled', false)}, 'End status should'
+			  . ' be either "succeeded", "failed" or "aborted" (job id: 9)' ],
+		[ 30, 38, q{SELECT procrastinate_finish_job_v1(9, 'failed', false)}, 'Job was not found or'
+			  . ' not in "doing" or "todo" status (job id: 9)' ],
+		[ 18, 30, 'SELECT procrastinate_retry_job(10, now())', 'Job was not found or not in'
+			  . ' "doing" status (job id: 10)' ],
+		[ 30, 38, 'SELECT procrastinate_retry_job_v1(11, now(), NULL, NULL, NULL)', 'Job was not'
+			  . ' found or not in "doing" status (job id: 11)' ],
+		[ 37, 38, 'SELECT procrastinate_retry_job_v2(12, now(), NULL, NULL, NULL)', 'Job was not'
+			  . ' found or has an invalid status to retry (job id: 12)' ]);
+	foreach my $case (forms($revision, @cases))
+	{
+		my (undef, undef, $sql, $message, $except) = @$case;
+		next if grep { $_ == $revision } @{ $except // [] };
+		is($session->refusal($sql), "P0001: $message", "$sql is refused");
+	}
+	return;
+}
+
+# Until 0008 the end of a run frees the lock in procrastinate_job_locks, and only that lock.
+sub locks_set_free
+{
+	my ($session, $revision) = @_;
+	foreach my $end (q{'succeeded', NULL}, q{'failed', NULL}, q{'todo', '2001-01-01'})
+	{
+		scenario($session, sub {
+			insert_jobs($session, $revision, { id => 1, lock => 'x' }, { id => 2, lock => 'y' });
+			$session->query('SELECT id FROM procrastinate_fetch_job(NULL)') foreach 1, 2;
+			$session->query("SELECT procrastinate_finish_job(1, $end)");
+			is($session->query('SELECT object FROM procrastinate_job_locks'),
+				'y', "procrastinate_finish_job(1, $end) frees the lock of its job and no other");
+		});
+	}
+	return;
+}
+
+# NULL for the job is an unknown job; NULL for the end status never gets into the table.
+sub null_arguments
+{
+	my ($session, $revision) = @_;
+	scenario($session, sub {
+		insert_jobs($session, $revision, { id => 1, status => 'doing' });
+		$session->remember;
+		my (@calls, @expected);
+		my $add = sub { push @calls, [ scalar @calls, $_[0] ]; push @expected, "$_[0]: $_[1]" };
+		foreach my $form (forms($revision, @finishes))
+		{
+			my (undef, undef, $function, $words, $rule) = @$form;
+			my @id   = 'NULL::' . ($words =~ /^bigint/ ? 'bigint' : 'integer');
+			my @rest = (("NULL::timestamptz") x ($words =~ /time/), ('false') x ($words =~ /bool/));
+			my ($outcome) = $rule->(undef, '<NULL>', 'failed', undef, 0);
+			$add->('SELECT ' . call_of($function, @id, q{'failed'}, @rest), $outcome);
+			(my $one = $id[0]) =~ s/NULL/1/;
+			$add->('SELECT ' . call_of($function, $one, 'NULL', @rest), 'an error');
+		}
+		foreach my $form (forms($revision, @retries), forms($revision, @cancels))
+		{
+			my (undef, undef, $function, $words, $rule) = @$form;
+			my @arguments = map { 'NULL::' . $_ } split / /, $words;
+			s/time/timestamptz/, s/(queue|lock)/varchar/, s/priority/integer/ foreach @arguments;
+			my ($outcome) = $rule->(undef, '<NULL>');
+			$add->('SELECT ' . call_of($function, @arguments), $outcome);
+		}
+		my @got = map { "$calls[ $_->[0] ][1]: $_->[1]" } $session->outcomes(@calls);
+		s/: \w{5}: (?!Job was).*/: an error/ foreach @got;
+		same_lines(\@got, \@expected, 'NULL for the job or the end status is handled');
+		my %changes = $session->changes;
+		is($changes{1}, '', 'the running job is untouched by calls with NULL');
+	}) if forms($revision, @finishes, @retries, @cancels);
+	return;
+}

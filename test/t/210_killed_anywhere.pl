@@ -1,0 +1,336 @@
+# The session that migrates is cancelled, terminated or killed at its n-th command, for every n: the
+# schema is at a revision exactly, no row is lost, and the next attempt goes on from there.
+#
+# An event trigger counts the commands, before and after each, and strikes its own session. It is set
+# by crash.at (which count) and crash.how (cancel, terminate, kill), in the session's own settings.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server(conf => "restart_after_crash = on\ncrash.at = 0\ncrash.how = cancel");
+my $database = new_database($node);
+$node->safe_psql($database, tools());
+
+# The jobs of all schemas, and what of them no revision changes.
+my $rows_of = <<'SQL';
+SELECT (SELECT count(*) || md5(string_agg(concat_ws('/', id, queue_name, task_name, lock, args,
+	status, scheduled_at, attempts), ' ' ORDER BY id)) FROM %1$s.procrastinate_jobs)
+	|| (SELECT count(*) || md5(string_agg(concat_ws('/', id, job_id, type, at), ' ' ORDER BY id))
+	FROM %1$s.procrastinate_events)
+SQL
+
+cancelled_in_steps();
+cancelled_in_one_transaction();
+terminated();
+killed();
+done_testing();
+
+# ------------------------------------------------------------------------------------------------
+# Tools
+# ------------------------------------------------------------------------------------------------
+
+sub tools
+{
+	return <<'SQL';
+CREATE SCHEMA crash;
+CREATE SEQUENCE crash.counter;
+CREATE FUNCTION crash.strike() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE
+	self int := pg_backend_pid();
+BEGIN
+	IF nextval('crash.counter') <> current_setting('crash.at')::bigint THEN
+		RETURN;
+	END IF;
+	CASE current_setting('crash.how')
+		WHEN 'cancel' THEN PERFORM pg_cancel_backend(self);
+		WHEN 'terminate' THEN PERFORM pg_terminate_backend(self);
+		WHEN 'kill' THEN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'kill -9 ' || self);
+	END CASE;
+	PERFORM pg_sleep(60);
+END $$;
+
+-- Which version of which row there is, in the schema's tables and in the catalog about the schema:
+-- where nothing is changed, and nothing changed back, this is the same.
+CREATE FUNCTION crash.versions(in_schema regnamespace) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	place record;
+	part text;
+	result text := '';
+BEGIN
+	FOR place IN
+		SELECT * FROM (VALUES
+			('pg_class', 'relnamespace = %1$s'),
+			('pg_proc', 'pronamespace = %1$s'),
+			('pg_type', 'typnamespace = %1$s'),
+			('pg_constraint', 'connamespace = %1$s'),
+			('pg_enum', 'enumtypid IN (SELECT oid FROM pg_type WHERE typnamespace = %1$s)'),
+			('pg_attribute', 'attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
+			('pg_index', 'indexrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
+			('pg_trigger', 'tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)')
+		) AS catalog (name, condition)
+		UNION ALL
+		SELECT * FROM (SELECT oid::regclass::text, 'true' FROM pg_class
+			WHERE relnamespace = in_schema AND relkind = 'r' ORDER BY oid) AS own
+	LOOP
+		EXECUTE format('SELECT string_agg(ctid::text || xmin, '' '' ORDER BY ctid) FROM %2$s WHERE '
+			|| place.condition, in_schema::oid, place.name) INTO part;
+		result := concat(result, place.name, part);
+	END LOOP;
+	RETURN md5(result);
+END $$;
+CREATE EVENT TRIGGER before ON ddl_command_start EXECUTE FUNCTION crash.strike();
+CREATE EVENT TRIGGER after ON ddl_command_end EXECUTE FUNCTION crash.strike();
+SQL
+}
+
+# Settings for a run that is struck at the count, 0: never.
+sub strike
+{
+	my ($at, $how) = @_;
+	return "SELECT setval('crash.counter', 1, false); SET crash.at = $at; SET crash.how = $how";
+}
+
+# A schema at a revision of the tables, with rows in them.
+sub new_schema
+{
+	my ($schema, $revision) = @_;
+	my $session = session();
+	$session->query("CREATE SCHEMA $schema");
+	if ($revision)
+	{
+		$session->query("SELECT procrastinate_upgrade('0001', '$schema')");
+		$session->query("SET search_path = $schema");
+		$session->query(<<'SQL');
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts)
+SELECT 'queue ' || n % 5, 'task ' || n % 7, 'lock ' || n, jsonb_build_object('n', n),
+       (enum_range(NULL::procrastinate_job_status))[1 + n % 4],
+       CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
+  FROM generate_series(1, 300) AS n
+SQL
+		$session->query("CALL public.procrastinate_migrate('" . revision_name($revision) . "')");
+	}
+	$session->close;
+	return $schema;
+}
+
+sub session
+{
+	return new_session($node, $database);
+}
+
+sub rows_of
+{
+	my ($session, $schema) = @_;
+	return $session->query(sprintf $rows_of, $schema);
+}
+
+sub versions_of
+{
+	my ($session, $schema) = @_;
+	return $session->query("SELECT crash.versions('$schema')");
+}
+
+# The revision that the history of a schema ends at; 0 where there is none.
+sub current
+{
+	my ($session, $schema) = @_;
+	my $current = $session->query("SELECT revision FROM procrastinate_current('$schema')");
+	return $current eq '' ? 0 : int $current;
+}
+
+sub migrate_call
+{
+	my ($schema) = @_;
+	return "CALL procrastinate_migrate('head', '$schema')";
+}
+
+sub upgrade_call
+{
+	my ($schema, $target) = @_;
+	return "SELECT procrastinate_upgrade('$target', '$schema')";
+}
+
+# ------------------------------------------------------------------------------------------------
+# Cancelled at each command
+# ------------------------------------------------------------------------------------------------
+
+sub cancelled_in_steps
+{
+	my $schema = new_schema('in_steps', 0);
+	my $session = session();
+	my ($at, $strikes, $revision) = (1, 0, 0);
+	my ($before, $rows) = (versions_of($session, $schema), undef);
+	my %strange;
+	for (;;)
+	{
+		$session->query(strike($at, 'cancel'));
+		my $error = $session->refusal(migrate_call($schema));
+		$session->query('RESET crash.at');
+		last if $error eq 'no error';
+		$strikes++;
+		$strange{$error}++ if $error ne '57014: canceling statement due to user request';
+
+		my $now = current($session, $schema);
+		if ($now == $revision)
+		{
+			# Nothing of the step, not even a row changed and changed back.
+			$strange{"at $revision, strike $at"}++ if versions_of($session, $schema) ne $before;
+			$at++;
+			next;
+		}
+		# Struck in a later step: those before it are done.
+		is_at($node, $database, $schema, $now,
+			'cancelled while stepping, the schema is at ' . revision_name($now));
+		($at, $revision) = (1, $now);
+		add_rows($session, $schema) if !defined $rows;
+		$rows //= rows_of($session, $schema);
+		is(rows_of($session, $schema), $rows, 'no row is lost on the way to ' . revision_name($now));
+		$before = versions_of($session, $schema);
+	}
+	is(join(', ', sort keys %strange), '', "$strikes cancels: the step at hand leaves nothing");
+	cmp_ok($strikes, '>', 300, 'every command was cancelled, before and after it ran');
+	is_at($node, $database, $schema, $HEAD, 'in spite of all cancels the schema gets to head');
+	is(rows_of($session, $schema), $rows, 'in spite of all cancels no row is lost');
+	is($session->query("SELECT count(*) || ' ' || count(DISTINCT to_revision)"
+			  . " FROM $schema.procrastinate_schema_history"),
+		"$HEAD $HEAD", 'in spite of all cancels the history has each revision once');
+	$session->close;
+	return;
+}
+
+sub add_rows
+{
+	my ($session, $schema) = @_;
+	$session->query("INSERT INTO $schema.procrastinate_jobs (queue_name, task_name, lock)"
+		  . " SELECT 'queue', 'task ' || n, 'lock ' || n FROM generate_series(1, 100) AS n");
+	return;
+}
+
+sub cancelled_in_one_transaction
+{
+	# A start that the tables have rows at, and base; the whole chain, and head at once.
+	my @cases = ([ 0, '0037', 7 ], [ 0, '0038', 1 ], [ 27, '0038', 1 ], [ 1, '0026', 5 ]);
+	foreach my $case (@cases)
+	{
+		my ($from, $target, $stride) = @$case;
+		my $label = 'cancelled in one transaction from ' . revision_name($from) . " to $target";
+		my $schema = new_schema("at_once_${from}_$target", $from);
+		my $session = session();
+		my $before = versions_of($session, $schema);
+		my $rows = $from ? rows_of($session, $schema) : undef;
+		my ($at, $strikes) = (1, 0);
+		my %strange;
+		for (;;)
+		{
+			$session->query(strike($at, 'cancel'));
+			my $error = $session->refusal(upgrade_call($schema, $target));
+			$session->query('RESET crash.at');
+			last if $error eq 'no error';
+			$strikes++;
+			$strange{$error}++ if $error ne '57014: canceling statement due to user request';
+			$strange{"strike $at"}++ if versions_of($session, $schema) ne $before;
+			$at += $stride;
+		}
+		is(join(', ', sort keys %strange), '', "$label: nothing changes by $strikes cancels");
+		cmp_ok($strikes, '>', 40, "$label: many commands were cancelled");
+		is_at($node, $database, $schema, int $target, "$label: it gets there in the end");
+		is(rows_of($session, $schema), $rows, "$label: no row is lost") if $from;
+		$session->close;
+	}
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Terminated, killed
+# ------------------------------------------------------------------------------------------------
+
+# Runs a call in a session of its own, to be struck there. Returns what psql says.
+sub struck
+{
+	my ($at, $how, $call) = @_;
+	my ($out, $err);
+	$node->psql($database, strike($at, $how) . ";\n$call", stderr => \$err, stdout => \$out,
+		on_error_stop => 1);
+	return $err;
+}
+
+# Strikes a schema on its way at a spread of commands; asserts what is left each time.
+sub journey
+{
+	my ($how, $schema, $call, $complaint, @spread) = @_;
+	my $session = session();
+	my $rows = rows_of($session, $schema);
+	$session->close;
+	foreach my $at (@spread)
+	{
+		$session = session();
+		my $from = current($session, $schema);
+		my $before = versions_of($session, $schema);
+		$session->close;
+
+		like(struck($at, $how, $call), $complaint, "$how at command $at strikes the session");
+		$node->poll_query_until($database, 'SELECT true') or die 'the server does not recover';
+		$session = session();
+		my $now = current($session, $schema);
+		cmp_ok($now, '>=', $from, "$how at command $at: the history does not go back");
+		is(versions_of($session, $schema), $before, "$how at command $at: nothing has changed")
+		  if $now == $from;
+		is_at($node, $database, $schema, $now,
+			"$how at command $at: the schema is at " . revision_name($now));
+		is(rows_of($session, $schema), $rows, "$how at command $at: no row is lost");
+		$session->close;
+	}
+	$session = session();
+	is($session->refusal($call), 'no error', "$how: a last attempt succeeds");
+	is_at($node, $database, $schema, $HEAD, "$how: the schema gets to head");
+	is(rows_of($session, $schema), $rows, "$how: no row is lost in the end");
+	$session->close;
+	return;
+}
+
+sub terminated
+{
+	my $complaint = qr/terminating connection due to administrator command/;
+	my $steps = new_schema('terminated_steps', 1);
+	journey('terminate', $steps, migrate_call($steps), $complaint,
+		map { int(1 + $_**1.6) % 60 + 1 } 1 .. 25);
+	my $whole = new_schema('terminated_whole', 28);
+	journey('terminate', $whole, upgrade_call($whole, 'head'), $complaint,
+		map { 1 + 9 * $_ } 0 .. 12);
+	return;
+}
+
+sub killed
+{
+	my $complaint = qr/server closed the connection unexpectedly/;
+	my $steps = new_schema('killed_steps', 1);
+	journey('kill', $steps, migrate_call($steps), $complaint, 1, 4, 13, 22, 31, 6, 27, 40, 9, 50);
+	my $whole = new_schema('killed_whole', 28);
+	journey('kill', $whole, upgrade_call($whole, 'head'), $complaint, 2, 37, 80, 140);
+
+	# From nothing: nothing is left, not even a history.
+	my $empty = new_schema('killed_empty', 0);
+	foreach my $case ([ '0037', 1 ], [ '0037', 90 ], [ '0037', 250 ], [ 'head', 60 ])
+	{
+		my ($target, $at) = @$case;
+		like(struck($at, 'kill', upgrade_call($empty, $target)),
+			$complaint, "kill at command $at on the way from base to $target");
+		$node->poll_query_until($database, 'SELECT true') or die 'the server does not recover';
+		is($node->safe_psql($database,
+				"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
+				  . " AND refobjid = '$empty'::regnamespace"),
+			'0', "kill at command $at on the way from base to $target leaves nothing at all");
+	}
+	like($node->safe_psql($database, strike(0, 'kill') . ";\n" . upgrade_call($empty, 'head')),
+		qr/^0038$/m, 'kill: a last attempt from base succeeds');
+	is_at($node, $database, $empty, $HEAD, 'kill: the schema gets from base to head');
+	return;
+}

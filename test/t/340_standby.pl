@@ -1,0 +1,111 @@
+# On a hot standby, and in a transaction that only reads, everything that reads works and everything
+# that changes is refused with 25006.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Test::More;
+
+my $primary = start_server(name => 'primary', init => [ allows_streaming => 1 ]);
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+my $database = new_database($primary);
+upgrade($primary, $database, '0030');
+
+sub catch_up
+{
+	return $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+}
+
+# The first value of a query, or SQLSTATE and message of its error.
+sub outcome
+{
+	my ($node, $sql) = @_;
+	my ($status, $out, $err) = $node->psql($database,
+		"\\set VERBOSITY verbose\nSET client_min_messages = warning;\n$sql");
+	return $out if $status == 0;
+	my ($error) = $err =~ /(?:ERROR|FATAL):  (.*)/;
+	return $error;
+}
+
+my %reads = (
+	'SELECT revision, is_head, source FROM procrastinate_current()'                        => '0030|f|upgrade',
+	'SELECT count(*), count(applied_at) FROM procrastinate_history()'                      => '38|30',
+	'SELECT count(*), min(revision) FROM procrastinate_pending()'                          => '8|0031',
+	'SELECT revision, is_applied FROM procrastinate_heads()'                               => '0038|f',
+	q{SELECT revision, is_current, sha256 = encode(sha256(sql::bytea), 'hex') FROM procrastinate_show('0030')}
+	  => '0030|t|t',
+	q{SELECT length(procrastinate_migration_sql('3.1.0')) > 0}                             => 't',
+	q{SELECT procrastinate_sql('current:head') ~ 'COMMIT;\s*$'}                            => 't',
+	q{SELECT count(*), max(to_revision) FROM procrastinate_log() WHERE from_revision <> 'base'} => '29|0030',
+	q{SELECT count(*) FROM procrastinate_current('pg_catalog')} =>
+	  '0A000: schema "pg_catalog" cannot hold an installation of Procrastinate',
+	q{SELECT * FROM procrastinate_show('nowhere')} =>
+	  q{PM001: Can't locate revision identified by 'nowhere'},);
+my %changes = (
+	'SELECT procrastinate_upgrade()'                       => 'procrastinate_upgrade()',
+	q{SELECT procrastinate_upgrade('current')}             => 'procrastinate_upgrade()',
+	'CALL procrastinate_migrate()'                         => 'procrastinate_migrate()',
+	q{SELECT procrastinate_stamp('0031', verify => false)} => 'procrastinate_stamp()',);
+
+my @places = (
+	[ $standby, '', '', 'on a standby' ],
+	[ $standby, 'BEGIN; ', '; COMMIT', 'in a transaction on a standby' ],
+	[ $standby, 'BEGIN ISOLATION LEVEL REPEATABLE READ; ', '; COMMIT', 'in a repeatable read on a standby' ],
+	[ $primary, 'BEGIN READ ONLY; ', '; COMMIT', 'in a read-only transaction' ],
+	[ $primary, 'BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; ', '; COMMIT', 'in a serializable one' ],
+	[ $primary, 'SET default_transaction_read_only = on; ', '', 'where transactions are read-only' ],);
+
+catch_up();
+foreach my $place (@places)
+{
+	my ($node, $before, $after, $where) = @$place;
+	is(outcome($node, "$before$_$after"), $reads{$_}, "works $where: $_") foreach sort keys %reads;
+	foreach my $call (sort keys %changes)
+	{
+		my $expected = qr/^25006: cannot execute \Q$changes{$call}\E (?:in a read-only transaction|during recovery)$/;
+		next if $call =~ /^CALL/ and $before =~ /BEGIN/;
+		like(outcome($node, "$before$call$after"), $expected, "is refused $where: $call");
+	}
+	is(outcome($node, "${before}SELECT procrastinate_downgrade('base')$after"),
+		'0A000: downgrade is not supported', "there is no downgrade $where");
+}
+is(outcome($standby, 'BEGIN; CALL procrastinate_migrate(); COMMIT'),
+	'25001: procrastinate_migrate() cannot run inside a transaction block',
+	'a procedure that commits is refused in a transaction first of all');
+is(outcome($primary, 'SELECT revision FROM procrastinate_current()'), '0030', 'and nothing was changed');
+
+# What the primary does, the standby sees: also a session that has looked before.
+my $session = new_session($standby, $database);
+is($session->query('SELECT revision FROM procrastinate_current()'), '0030', 'a session on the standby');
+upgrade($primary, $database, 'head');
+catch_up();
+is($session->query('SELECT revision, is_head FROM procrastinate_current()'),
+	'0038|t', 'sees that the primary went to head');
+is($session->query('SELECT count(*) FROM procrastinate_pending()'), '0', 'and that nothing is pending');
+is_at($standby, $database, 'public', $HEAD, 'the catalog on the standby is that of head');
+$primary->safe_psql($database, 'CREATE SCHEMA other');
+upgrade($primary, $database, '0003', 'other');
+catch_up();
+is($session->query(q{SELECT revision FROM procrastinate_current('other')}),
+	'0003', 'a second installation is seen there, too');
+$session->close;
+
+# A standby that takes over goes on from there.
+$primary->stop;
+$standby->promote;
+is( outcome($standby, q{SELECT procrastinate_upgrade('0005', 'other')}),
+	'0005', 'once promoted, a standby changes what it has');
+is_at($standby, $database, 'other', 5, 'and the catalog says so');
+
+$standby->stop;
+done_testing();
