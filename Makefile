@@ -105,8 +105,8 @@ PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP $(if $(findstring clang,$(shell $(CXX) --
 EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(OBJS:.o=.d) $(OBJS:.o=.bc.d) src/built_for build output_iso
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
-ifeq (,$(PGXS))
-$(error $(PG_CONFIG) not found: install the server's development files (scripts/dependencies build) or set PG_CONFIG)
+ifeq (,$(wildcard $(PGXS)))
+$(error no PGXS by $(PG_CONFIG): install the server's development files (scripts/dependencies build) or set PG_CONFIG)
 endif
 include $(PGXS)
 

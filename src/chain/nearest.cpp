@@ -50,7 +50,9 @@ class Podium
 
     void consider(std::string_view candidate)
     {
-        if (candidate.size() > longest_compared)
+        const std::size_t longer = std::max(candidate.size(), typed_.size());
+        const std::size_t shorter = std::min(candidate.size(), typed_.size());
+        if (longer > longest_compared || longer - shorter > limit_)
             return;
         Place place{distance(typed_, candidate), candidate};
         if (place.distance > limit_)

@@ -33,10 +33,9 @@ std::string located(std::string_view target)
 
 [[noreturn]] void refuse_unknown(std::string_view target, std::string detail = {})
 {
-    constexpr std::string_view grammar = "A target is head, base, current, a revision such as "
-                                         "0025, a migration's file name, a release such as "
-                                         "3.1.0 or 3.1.0@pre, or relative such as +1; SELECT "
-                                         "revision, file FROM procrastinate_history() lists them.";
+    constexpr std::string_view grammar = "Targets are head, base, current, a revision (0025), a "
+                                         "migration's file, a release (3.1.0, 3.1.0@pre), or "
+                                         "relative (+1).";
     const std::string nearest =
         target.size() > longest_name ? std::string() : nearest_names(target);
     if (detail.empty())

@@ -61,6 +61,8 @@ server::Row Record::row(const chain::Migration &migration) const
     // Nobody knows which are applied where there are tables without a history.
     const std::optional<bool> is_applied =
         current ? std::optional(migration.number <= *current) : std::nullopt;
+    const std::optional<bool> is_current =
+        current ? std::optional(migration.number == *current) : std::nullopt;
     const bool tells = is_applied.value_or(false) && event;
 
     server::Row row;
@@ -72,7 +74,7 @@ server::Row Record::row(const chain::Migration &migration) const
         .text_or_null(chain::phase_name(migration.phase))
         .text_or_null(releases_of(migration.number))
         .boolean(migration.number == chain::head())
-        .boolean(migration.number == current.value_or(chain::base))
+        .boolean(is_current)
         .boolean(is_applied)
         .datum(tells ? std::optional(event->applied_at) : std::nullopt)
         .text(tells ? std::optional(event->applied_by) : std::nullopt)

@@ -20,6 +20,13 @@ std::string caller()
     return server::call([] { return GetUserNameFromId(GetUserId(), false); });
 }
 
+// An index, a column, a trigger … belongs to whoever owns its table.
+bool has_owner(const catalog::Object &object)
+{
+    constexpr std::array kinds{"table", "relation", "function", "enum", "composite"};
+    return std::find(kinds.begin(), kinds.end(), object.kind) != kinds.end();
+}
+
 std::string described(const catalog::Object &object)
 {
     return std::string(object.kind) + " " + std::string(object.name) + " belongs to role " +
@@ -71,10 +78,11 @@ void require_rights(const catalog::Installation &installation,
     if (!rights.boolean(0, 3))
         findings.add("USAGE on language plpgsql is missing");
     for (const catalog::Object &object : objects)
-        if (!object.is_usable)
+        if (has_owner(object) && !object.is_usable)
         {
             findings.add(described(object));
-            hint = "Run it as the owner, or as a role that is a member of it.";
+            hint =
+                "Run it as " + std::string(object.owner) + ", or as a role that is a member of it.";
         }
     if (findings.any())
         throw Refusal{sqlstate::insufficient_privilege,
@@ -91,7 +99,7 @@ void require_trust(const catalog::Installation &installation,
     Findings findings;
     std::string owner;
     for (const catalog::Object &object : objects)
-        if (!object.is_trusted)
+        if (has_owner(object) && !object.is_trusted)
         {
             findings.add(described(object));
             owner = object.owner;
@@ -115,7 +123,7 @@ void require_free_names(const catalog::Installation &installation,
 {
     Findings findings;
     for (const catalog::Object &object : objects)
-        if (object.name != catalog::history_table)
+        if (has_owner(object) && object.name != catalog::history_table)
             findings.add("There is " + std::string(object.kind) + " " + std::string(object.name));
     if (findings.any())
         throw Refusal{

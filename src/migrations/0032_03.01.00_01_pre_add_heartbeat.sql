@@ -82,16 +82,17 @@ BEGIN
             AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
             AND (
                 jobs.lock IS NULL
-                -- Asked in order of the index, so that the planner has no reason to scan the table.
-                OR (
-                    SELECT earlier.id
+                -- ORDER BY and OFFSET keep the planner on the index; BETWEEN means = and lowers its estimate,
+                -- which would else have the query compiled (JIT), and that takes longer than the query.
+                OR NOT EXISTS (
+                    SELECT
                     FROM procrastinate_jobs AS earlier
-                    WHERE earlier.lock = jobs.lock
+                    WHERE earlier.lock BETWEEN jobs.lock AND jobs.lock
                         AND earlier.id < jobs.id
                         AND earlier.status IN ('todo', 'doing')
                     ORDER BY earlier.id
-                    LIMIT 1
-                ) IS NULL
+                    OFFSET 0
+                )
             )
         ORDER BY jobs.priority DESC, jobs.id
         LIMIT 1

@@ -264,7 +264,10 @@ sub order_of_locks
 	{
 		$sessions[0]->query('BEGIN; SELECT 1 FROM procrastinate_periodic_defers'
 			  . " WHERE id = 1000 + $held FOR UPDATE");
-		$sessions[1]->query('BEGIN');
+
+		# Without these ways to join, a deletion takes the records as they lie.
+		$sessions[1]->query(
+			'BEGIN; SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off');
 		$sessions[1]->send('SELECT ' . sprintf $call, 100 + $held);
 		waits($sessions[1], $database, "a scheduler waits for the older record $held");
 		my $free = $session->query(

@@ -17,7 +17,7 @@ my $crowd      = 16;
 my $lock_class = 0x50524F43;
 my $gate       = 77;
 
-my $node = start_server(conf => 'restart_after_crash = on');
+my $node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
 my $things_in = <<'SQL';
 SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = %1$s::regnamespace)

@@ -96,8 +96,6 @@ query(q{GRANT CREATE ON SCHEMA jobs TO creator});
 
 query(q{CREATE SCHEMA closed; CREATE SCHEMA installed; GRANT ALL ON SCHEMA installed TO owners;
 	GRANT USAGE ON SCHEMA installed TO onlooker});
-query(q{CREATE TABLE closed.procrastinate_jobs (id int)});
-query(q{DROP TABLE closed.procrastinate_jobs});
 my $error = refused('onlooker', q{SELECT procrastinate_upgrade(schema => 'closed')},
 	qr/ERROR:  42501: role "onlooker" may not change the installation in schema "closed"/,
 	'a role without any right is refused');
@@ -115,13 +113,16 @@ query(q{GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC});
 
 # ---- Owners, members of the owning role, and everybody else -----------------------------------------
 
-allowed('owners', q{SELECT procrastinate_upgrade('0030', 'installed')}, '0030', 'a role owns another');
-allowed('member', q{SELECT procrastinate_upgrade('0031', 'installed')},
+query(q{CREATE SCHEMA shared AUTHORIZATION owners});
+allowed('owners', q{SELECT procrastinate_upgrade('0030', 'shared')}, '0030', 'a role owns another');
+allowed('member', q{SELECT procrastinate_upgrade('0031', 'shared')},
 	'0031', 'a member of the owning role upgrades');
-allowed('member', q{SET ROLE owners; SELECT procrastinate_upgrade('0038', 'installed')},
-	'0038', 'and as the owner again');
+allowed('owners', q{SELECT procrastinate_upgrade('0032', 'shared')},
+	'0032', 'after which the owner still can');
+allowed('member', q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
+	'0038', 'a member installs in the name of the owning role');
 my $before = query(q{SELECT count(*) FROM procrastinate_log('installed')});
-query(q{GRANT CREATE ON SCHEMA installed TO creator});
+query(q{GRANT CREATE, USAGE ON SCHEMA installed TO creator});
 $error = refused('creator', q{SELECT procrastinate_stamp('0038', schema => 'installed')},
 	qr/42501: role "creator" may not change/, 'a role that may create there but is no owner is refused');
 like($error, qr/belongs to role owners/, 'and told whose it is');

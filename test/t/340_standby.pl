@@ -85,20 +85,20 @@ is(outcome($standby, 'BEGIN; CALL procrastinate_migrate(); COMMIT'),
 is(outcome($primary, 'SELECT revision FROM procrastinate_current()'), '0030', 'and nothing was changed');
 
 # What the primary does, the standby sees: also a session that has looked before.
-my $session = new_session($standby, $database);
-is($session->query('SELECT revision FROM procrastinate_current()'), '0030', 'a session on the standby');
+my $session = $standby->background_psql($database);
+is($session->query_safe('SELECT revision FROM procrastinate_current()'), '0030', 'a session on the standby');
 upgrade($primary, $database, 'head');
 catch_up();
-is($session->query('SELECT revision, is_head FROM procrastinate_current()'),
+is($session->query_safe('SELECT revision, is_head FROM procrastinate_current()'),
 	'0038|t', 'sees that the primary went to head');
-is($session->query('SELECT count(*) FROM procrastinate_pending()'), '0', 'and that nothing is pending');
+is($session->query_safe('SELECT count(*) FROM procrastinate_pending()'), '0', 'and that nothing is pending');
 is_at($standby, $database, 'public', $HEAD, 'the catalog on the standby is that of head');
 $primary->safe_psql($database, 'CREATE SCHEMA other');
 upgrade($primary, $database, '0003', 'other');
 catch_up();
-is($session->query(q{SELECT revision FROM procrastinate_current('other')}),
+is($session->query_safe(q{SELECT revision FROM procrastinate_current('other')}),
 	'0003', 'a second installation is seen there, too');
-$session->close;
+$session->quit;
 
 # A standby that takes over goes on from there.
 $primary->stop;

@@ -1,0 +1,77 @@
+"""The SQL that the extension carries, laid out for psql and for Alembic.
+
+psql gets it as files, Alembic as one revision each; both run what the library runs.
+"""
+
+import pathlib
+import re
+import shutil
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCES = HERE.parent.parent / "src"
+
+
+def head_text():
+    """head.sql with its functions put in, as the build embedded it."""
+    embedded = (SOURCES / "embedded.inc").read_text()
+    return re.search(r'head_text = R"sql\((.*?)\)sql";', embedded, re.S).group(1)
+
+
+def migration_files():
+    return sorted((SOURCES / "migrations").glob("[0-9]*.sql"))
+
+
+def write_head(folder):
+    file = folder / "head.sql"
+    file.write_text(head_text())
+    return [file]
+
+
+def write_chain(folder, server_major):
+    """The 38 files for a run in one transaction.
+
+    Before PostgreSQL 17 such a run fails at 0029, for a label that ALTER TYPE adds cannot be used in
+    its own transaction. There the two enum types are made with all their labels first, and 0001 makes
+    them no more: what the extension does when it runs the chain in one transaction.
+    """
+    files = migration_files()
+    if server_major >= 17:
+        return files
+    first = folder / files[0].name
+    without_types, count = re.subn(r"CREATE TYPE \w+ AS ENUM \(.*?\);\n", "", files[0].read_text(), flags=re.S)
+    assert count == 2
+    first.write_text(without_types)
+    return [SOURCES / "migrations" / "early_types.sql", first] + files[1:]
+
+
+def write_steps(folder):
+    """The 38 files, each with a transaction around it."""
+    steps = folder / "steps"
+    steps.mkdir()
+    files = []
+    for source in migration_files():
+        files.append(steps / source.name)
+        files[-1].write_text("BEGIN;\n" + source.read_text() + "COMMIT;\n")
+    return files
+
+
+def write_alembic(folder):
+    """An Alembic environment with one revision for each of the 38 files; its configuration file."""
+    environment = folder / "alembic"
+    shutil.copytree(HERE / "alembic", environment)
+    versions = environment / "versions"
+    versions.mkdir()
+    previous = None
+    for source in migration_files():
+        revision = source.name[:4]
+        # In SQLAlchemy's text() a colon before a word is a parameter, unless it is escaped.
+        text = re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", source.read_text())
+        (versions / f"{source.stem}.py").write_text(
+            "from alembic import op\n\n"
+            f"revision = {revision!r}\n"
+            f"down_revision = {previous!r}\n\n\n"
+            "def upgrade():\n"
+            f"    op.execute({text!r})\n"
+        )
+        previous = revision
+    return environment / "alembic.ini"

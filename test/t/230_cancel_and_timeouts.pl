@@ -1,0 +1,239 @@
+# Cancel, statement_timeout and lock_timeout in the middle of every step: the error is the server's
+# own and names the migration and the line, nothing of the step is left, and the next attempt works.
+#
+# Each step stands still where it first waits. A session holds the tables as a writer does, which
+# stops every step that takes a lock on a table for itself; the others are stopped by an event
+# trigger that wants a lock which that session holds as well.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $gate = 77;
+my $node = start_server(conf => 'max_locks_per_transaction = 256');
+my $database = new_database($node);
+my @chain = chain();
+my %schema_before;
+
+set_up();
+my $keeper = new_session($node, $database);
+stop_steps();
+interrupt('cancel', 'SELECT procrastinate_upgrade(%s, %s)');
+interrupt('cancel', 'CALL procrastinate_migrate(%s, %s)');
+interrupt('statement_timeout', 'SELECT procrastinate_upgrade(%s, %s)');
+interrupt('lock_timeout', 'CALL procrastinate_migrate(%s, %s)');
+go_on();
+done_testing();
+
+# ------------------------------------------------------------------------------------------------
+# A schema before each step
+# ------------------------------------------------------------------------------------------------
+
+sub schema_of
+{
+	my ($revision) = @_;
+	return 'step_' . revision_name($revision);
+}
+
+sub set_up
+{
+	foreach my $revision (1 .. $HEAD)
+	{
+		my $schema = schema_of($revision);
+		$node->safe_psql($database, "CREATE SCHEMA $schema");
+		upgrade($node, $database, $revision - 1, $schema) if $revision > 1;
+		$node->safe_psql($database, <<"SQL") if $revision > 1;
+SET search_path = $schema;
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock)
+SELECT 'queue', 'task', 'lock ' || n FROM generate_series(1, 20) AS n
+SQL
+	}
+	$node->safe_psql($database, <<'SQL');
+CREATE SCHEMA watch;
+CREATE FUNCTION watch.stand_still() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF tg_tag <> ALL (ARRAY['CREATE SCHEMA', 'CREATE TABLE', 'COMMENT', 'GRANT']) THEN
+		PERFORM pg_advisory_xact_lock_shared(77);
+	END IF;
+END $$;
+
+-- Which version of which row there is, in the schema's tables and in the catalog about the schema:
+-- where nothing is changed, and nothing changed back, this is the same.
+CREATE FUNCTION watch.versions(in_schema regnamespace) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	place record;
+	part text;
+	result text := '';
+BEGIN
+	FOR place IN
+		SELECT * FROM (VALUES
+			('pg_class', 'relnamespace = %1$s'),
+			('pg_proc', 'pronamespace = %1$s'),
+			('pg_type', 'typnamespace = %1$s'),
+			('pg_constraint', 'connamespace = %1$s'),
+			('pg_enum', 'enumtypid IN (SELECT oid FROM pg_type WHERE typnamespace = %1$s)'),
+			('pg_attribute', 'attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
+			('pg_trigger', 'tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)')
+		) AS catalog (name, condition)
+		UNION ALL
+		SELECT * FROM (SELECT oid::regclass::text, 'true' FROM pg_class
+			WHERE relnamespace = in_schema AND relkind = 'r' ORDER BY oid) AS own
+	LOOP
+		EXECUTE format('SELECT string_agg(ctid::text || xmin, '' '' ORDER BY ctid) FROM %2$s WHERE '
+			|| place.condition, in_schema::oid, place.name) INTO part;
+		result := concat(result, place.name, part);
+	END LOOP;
+	RETURN md5(result);
+END $$;
+CREATE EVENT TRIGGER stand_still ON ddl_command_end EXECUTE FUNCTION watch.stand_still();
+SQL
+	%schema_before = versions();
+	return;
+}
+
+# The versions of all schemas: revision of the step => what watch.versions() says.
+sub versions
+{
+	my %versions = map { split /\|/ } split /\n/, $node->safe_psql($database,
+		'SELECT right(nspname, 4)::int, watch.versions(oid) FROM pg_namespace'
+		  . q{ WHERE nspname ~ '^step_'});
+	return %versions;
+}
+
+sub stop_steps
+{
+	my $tables = $keeper->query(q{SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c}
+		  . q{ JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname ~ '^step_'}
+		  . q{ AND relkind = 'r' AND relname <> 'procrastinate_schema_history'});
+	$keeper->query("BEGIN; LOCK TABLE $tables IN ROW EXCLUSIVE MODE;"
+		  . " SELECT pg_advisory_xact_lock($gate)");
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Interrupted
+# ------------------------------------------------------------------------------------------------
+
+# Runs the step in a psql of its own, which then tells the locks that are left.
+sub start_step
+{
+	my ($revision, $settings, $call) = @_;
+	my %one = (in => '', out => '', err => '', revision => $revision);
+	my $left = q{SELECT 'locks left', count(*) FROM pg_locks WHERE pid = pg_backend_pid()}
+	  . q{ AND (locktype NOT IN ('virtualxid', 'relation') OR relation >= 16384)};
+	my $step = sprintf $call, lit(revision_name($revision)), lit(schema_of($revision));
+	my @psql = ($node->installed_command('psql'), '-XAtq',
+		'-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=always',
+		'-d', $node->connstr($database) . " application_name=interrupted",
+		'-c', "SET client_min_messages = warning; $settings", '-c', $step, '-c', $left);
+	$one{run} = IPC::Run::start(\@psql, '<', \$one{in}, '>', \$one{out}, '2>', \$one{err},
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return \%one;
+}
+
+sub interrupt
+{
+	my ($how, $call) = @_;
+	my %expected = (
+		cancel => '57014: canceling statement due to user request',
+		statement_timeout => '57014: canceling statement due to statement timeout',
+		lock_timeout => '55P03: canceling statement due to lock timeout');
+	# Long enough to get to where a step waits, on a machine that is busy; all wait side by side.
+	my %settings = (
+		cancel => '',
+		statement_timeout => q{SET statement_timeout = '5s'},
+		lock_timeout => q{SET lock_timeout = '100ms'});
+	my ($word) = $call =~ /(upgrade|migrate)/;
+	my @running = map { start_step($_, $settings{$how}, $call) } 1 .. $HEAD;
+	if ($how eq 'cancel')
+	{
+		my $waiting = "SELECT %s FROM pg_stat_activity WHERE application_name = 'interrupted'"
+		  . q{ AND wait_event_type = 'Lock' AND cardinality(pg_blocking_pids(pid)) > 0};
+		$node->poll_query_until($database, sprintf $waiting, "count(*) = $HEAD")
+		  or die 'not every step waits';
+		$node->safe_psql($database, sprintf $waiting, 'pg_cancel_backend(pid)');
+	}
+	$_->{run}->finish foreach @running;
+
+	my %now = versions();
+	foreach my $one (@running)
+	{
+		my $revision = $one->{revision};
+		my $label = "$how of $word to " . revision_name($revision);
+		my ($error) = $one->{err} =~ /ERROR:  (.*)/;
+		is($error, $expected{$how}, "$label: the error is the server's own");
+		names_the_line($one->{err}, $revision, $label);
+		is($one->{out}, "locks left|0\n", "$label: no lock is left");
+		is($now{$revision}, $schema_before{$revision}, "$label: the schema is untouched");
+	}
+	return;
+}
+
+sub text_of
+{
+	my ($revision) = @_;
+	my $file = $chain[ $revision - 1 ]{file};
+	return slurp(repository() . '/src/migrations/' . revision_name($revision) . "_$file");
+}
+
+# Asserts that the context names migration and file, and a line on which a statement begins.
+sub names_the_line
+{
+	my ($err, $revision, $label) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $file = $chain[ $revision - 1 ]{file};
+	my $name = revision_name($revision);
+	my ($line) = $err =~ /^(?:CONTEXT:  )?migration $name \(\Q$file\E\), line (\d+)$/m;
+	ok(defined $line, "$label: the context names the migration") or diag($err);
+	my @lines = split /\n/, text_of($revision);
+	like($lines[ ($line // 0) - 1 ], qr/^(?:ALTER|CREATE|DROP|LOCK|UPDATE) /,
+		"$label: a statement begins at the line that the context names");
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# The next attempt, and what stopped the ones before
+# ------------------------------------------------------------------------------------------------
+
+sub go_on
+{
+	# Steps that say so in their first lines take no lock that writers wait for: with the event
+	# trigger gone they pass, and the others do not.
+	$node->safe_psql($database, 'DROP EVENT TRIGGER stand_still');
+	foreach my $revision (2 .. $HEAD)
+	{
+		my $schema = schema_of($revision);
+		my $name = revision_name($revision);
+		my ($comment) = text_of($revision) =~ /\A((?:--.*\n)+)/;
+		$comment =~ s/\n-- / /g;
+		my $free = $comment =~ /no table lock|no lock on any table/i;
+		my ($out, $err);
+		$node->psql($database, "SET client_min_messages = warning; SET lock_timeout = '100ms';"
+			  . " CALL procrastinate_migrate('$name', '$schema')", stdout => \$out, stderr => \$err);
+		if ($free)
+		{
+			is($err, '', "$name passes writers, as its first lines say");
+		}
+		else
+		{
+			like($err, qr/lock timeout/, "$name waits for writers, as its first lines say");
+		}
+	}
+	$keeper->query('COMMIT');
+	$keeper->close;
+	foreach my $revision (1 .. $HEAD)
+	{
+		upgrade($node, $database, $revision, schema_of($revision));
+		is_at($node, $database, schema_of($revision), $revision,
+			revision_name($revision) . ' is reached by the next attempt');
+	}
+	return;
+}

@@ -1,0 +1,391 @@
+# Migrations that fail in the middle, for reasons that users have: everything is as it was, the error
+# is the server's own, and its context names the migration, the file and the line.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server();
+my $database = new_database($node);
+my @chain = chain();
+my $schemas = 0;
+
+# What stands in the way of the step to a revision: how it came about, how the server complains, and
+# how to clear it away.
+my $run_twice = q{UPDATE procrastinate_jobs SET lock = 'same', status = }
+  . q{(CASE id WHEN 1 THEN 'doing' ELSE '%s' END)::procrastinate_job_status WHERE id < 3};
+my $end_one = q{UPDATE procrastinate_jobs SET status = 'failed' WHERE id = 1};
+my $defer_job = 'function procrastinate_defer_job_v1(character varying,character varying,integer,'
+  . 'text,text,jsonb,timestamp with time zone)';
+my @obstacles = (
+	[ 3, 'a view shows a column that goes',
+		'CREATE VIEW v AS SELECT started_at FROM procrastinate_jobs',
+		'2BP01: cannot drop column started_at of table procrastinate_jobs'
+		  . ' because other objects depend on it',
+		'view v depends on column started_at of table procrastinate_jobs',
+		'DROP VIEW v' ],
+	[ 4, 'a view shows a table that goes',
+		'CREATE VIEW v AS SELECT * FROM procrastinate_version',
+		'2BP01: cannot drop table procrastinate_version because other objects depend on it',
+		'view v depends on table procrastinate_version',
+		'DROP VIEW v' ],
+	[ 7, 'a user has added the column',
+		'ALTER TABLE procrastinate_jobs ADD queueing_lock int',
+		'42701: column "queueing_lock" of relation "procrastinate_jobs" already exists',
+		undef,
+		'ALTER TABLE procrastinate_jobs DROP queueing_lock' ],
+	[ 8, 'two jobs of one lock run',
+		sprintf($run_twice, 'doing'),
+		'23505: could not create unique index "procrastinate_jobs_lock_idx"',
+		'Key (lock)=(same) is duplicated.',
+		$end_one ],
+	[ 10, 'a user has a table of that name',
+		'CREATE TABLE procrastinate_periodic_defers (a int)',
+		'42P07: relation "procrastinate_periodic_defers" already exists',
+		undef,
+		'DROP TABLE procrastinate_periodic_defers' ],
+	[ 21, 'one tick was deferred in two queues',
+		'INSERT INTO procrastinate_periodic_defers (task_name, queue_name, defer_timestamp)'
+		  . q{ VALUES ('t', 'a', 7), ('t', 'b', 7)},
+		'23505: could not create unique index "procrastinate_periodic_defers_unique"',
+		'Key (task_name, periodic_id, defer_timestamp)=(t, , 7) is duplicated.',
+		q{DELETE FROM procrastinate_periodic_defers WHERE queue_name = 'b'} ],
+	[ 23, 'a view shows a column that goes',
+		'CREATE VIEW v AS SELECT queue_name FROM procrastinate_periodic_defers',
+		'2BP01: cannot drop column queue_name of table procrastinate_periodic_defers'
+		  . ' because other objects depend on it',
+		'view v depends on column queue_name of table procrastinate_periodic_defers',
+		'DROP VIEW v' ],
+	[ 24, 'a view shows a column whose type changes',
+		'CREATE VIEW v AS SELECT job_id FROM procrastinate_events',
+		'0A000: cannot alter type of a column used by a view or rule',
+		'rule _RETURN on view v depends on column "job_id"',
+		'DROP VIEW v' ],
+	[ 29, 'an index is missing that goes',
+		'DROP INDEX procrastinate_jobs_id_lock_idx',
+		'42704: index "procrastinate_jobs_id_lock_idx" does not exist',
+		undef,
+		'CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)' ],
+	[ 31, 'an index is missing that gets another name',
+		'DROP INDEX procrastinate_jobs_priority_idx',
+		'42P01: relation "procrastinate_jobs_priority_idx" does not exist',
+		undef,
+		'CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)' ],
+	[ 31, 'a waiting job is wished to be aborted',
+		'UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5',
+		'23514: check constraint "check_not_todo_abort_requested" of relation'
+		  . ' "procrastinate_jobs" is violated by some row',
+		undef,
+		'UPDATE procrastinate_jobs SET abort_requested = false' ],
+	[ 31, 'two jobs of one lock run, one aborting',
+		sprintf($run_twice, 'aborting'),
+		'23505: duplicate key value violates unique constraint "procrastinate_jobs_lock_idx_v1"',
+		'Key (lock)=(same) already exists.',
+		$end_one ],
+	[ 31, q{a user's trigger calls a function that goes},
+		'CREATE TABLE mine (queue_name text, task_name text); CREATE TRIGGER t'
+		  . ' AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION procrastinate_notify_queue()',
+		'2BP01: cannot drop function procrastinate_notify_queue()'
+		  . ' because other objects depend on it',
+		'trigger t on table mine depends on function procrastinate_notify_queue()',
+		'DROP TABLE mine' ],
+	[ 32, 'a user has a table of that name',
+		'CREATE TABLE procrastinate_workers (a int)',
+		'42P07: relation "procrastinate_workers" already exists',
+		undef,
+		'DROP TABLE procrastinate_workers' ],
+	[ 33, 'a function is missing that goes',
+		'DROP FUNCTION procrastinate_fetch_job_v1',
+		'42883: function procrastinate_fetch_job_v1(character varying[]) does not exist',
+		undef,
+		'CREATE FUNCTION procrastinate_fetch_job_v1(varchar[]) RETURNS int'
+		  . q{ LANGUAGE sql AS 'SELECT 1'} ],
+	[ 35, 'a view calls a function that goes',
+		'CREATE VIEW v AS SELECT'
+		  . q{ procrastinate_defer_job_v1('q', 't', 0, NULL, NULL, '{}', NULL)},
+		"2BP01: cannot drop $defer_job because other objects depend on it",
+		"view v depends on $defer_job",
+		'DROP VIEW v' ],);
+
+obstacle(@$_) foreach @obstacles;
+error_of_ones_own();
+rights();
+memory();
+done_testing();
+
+# ------------------------------------------------------------------------------------------------
+# Tools
+# ------------------------------------------------------------------------------------------------
+
+sub new_schema
+{
+	my ($revision) = @_;
+	my $schema = 'failing_' . ++$schemas;
+	$node->safe_psql($database, "CREATE SCHEMA $schema");
+	return $schema if !$revision;
+	upgrade($node, $database, $revision, $schema);
+	$node->safe_psql($database, <<"SQL");
+SET search_path = $schema;
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, scheduled_at)
+SELECT 'queue', 'task', 'lock ' || n, '2020-01-01' FROM generate_series(1, 20) AS n
+SQL
+	return $schema;
+}
+
+# The whole schema as SQL, with its rows and its history.
+sub dump_of
+{
+	my ($schema) = @_;
+	my ($out, $err) = run_command([ $node->installed_command('pg_dump'), '-d',
+			$node->connstr($database), '-n', $schema ]);
+	die "no dump: $err" if $out !~ /^CREATE SCHEMA/m or $err ne '';
+	$out =~ s/^\\(?:un)?restrict .*\n//mg;
+	# Values of a sequence that were drawn are gone, with or without the transaction.
+	$out =~ s/^SELECT pg_catalog.setval\(.*\n//mg;
+	return $out;
+}
+
+# Runs SQL in a psql of its own, whose search_path is the schema. Returns the parts of its error.
+sub failure
+{
+	my ($schema, $sql, $role) = @_;
+	my ($out, $err);
+	$sql = "SET ROLE $role;\n$sql" if defined $role;
+	my $settings = "SET client_min_messages = warning; SET search_path = $schema, public";
+	$node->psql($database, "$settings;\n$sql",
+		stdout => \$out, stderr => \$err,
+		extra_params => [ '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=always' ]);
+	my %failure = (text => $err, out => $out);
+	@failure{qw(sqlstate message)} = $err =~ /ERROR:  (\w{5}): (.*)/;
+	foreach my $part (qw(DETAIL HINT CONTEXT))
+	{
+		my ($text) = $err =~ /^$part:  (.*(?:\n(?![A-Z]+:  |psql:).*)*)/m;
+		$failure{ lc $part } = $text;
+	}
+	return \%failure;
+}
+
+# Asserts that the context has the line 'migration 0031 (...), line N', and that a statement begins
+# there.
+sub names_the_line
+{
+	my ($failure, $revision, $label) = @_;
+	my $file = $chain[ $revision - 1 ]{file};
+	my $name = revision_name($revision);
+	my ($line) = ($failure->{context} // '') =~ /^migration $name \(\Q$file\E\), line (\d+)$/m;
+	ok(defined $line, "$label: the context names migration, file and line") or diag($failure->{text});
+	my @lines = split /\n/, slurp(repository() . "/src/migrations/${name}_$file");
+	like($lines[ ($line // 0) - 1 ], qr/^(?:ALTER|CREATE|DROP|LOCK|UPDATE) /,
+		"$label: a statement begins at that line");
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Obstacles
+# ------------------------------------------------------------------------------------------------
+
+sub obstacle
+{
+	my ($revision, $what, $cause, $error, $detail, $remedy) = @_;
+	my ($sqlstate) = $error =~ /^(\w{5}): /;
+	my $target = revision_name($revision);
+	my $label = "$target, $what";
+	my $schema = new_schema($revision - 1);
+	$node->safe_psql($database, "SET search_path = $schema; $cause");
+	my $before = dump_of($schema);
+
+	my $upgrade = "SELECT procrastinate_upgrade('$target')";
+	my %ways = (
+		upgrade => "$upgrade;",
+		migrate => "CALL procrastinate_migrate('$target');",
+		'upgrade in a transaction' => "BEGIN; CREATE TABLE of_the_caller (a int);\n$upgrade;\nCOMMIT;");
+	foreach my $way (sort keys %ways)
+	{
+		my $failure = failure($schema, $ways{$way});
+		is("$failure->{sqlstate}: $failure->{message}",
+			$error, "$label, $way: the error is the server's own");
+		is($failure->{detail}, $detail, "$label, $way: so is its detail");
+		is($failure->{hint}, 'Use DROP ... CASCADE to drop the dependent objects too.',
+			"$label, $way: so is its hint") if $sqlstate eq '2BP01';
+		names_the_line($failure, $revision, "$label, $way");
+	}
+
+	my $caught = failure($schema, <<"SQL");
+BEGIN;
+DO \$\$
+DECLARE
+	context text;
+BEGIN
+	PERFORM procrastinate_upgrade('$target');
+EXCEPTION WHEN SQLSTATE '$sqlstate' THEN
+	GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+	CREATE TABLE caught AS SELECT context;
+END \$\$;
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SELECT count(*) FROM caught WHERE context ~ 'migration $target .*, line \\d+';
+SELECT count(*) FROM procrastinate_jobs;
+DROP TABLE caught;
+COMMIT;
+SQL
+	is($caught->{text}, '', "$label: a PL/pgSQL block catches the error");
+	is($caught->{out}, "0\n1\n20", "$label: after it the lock is free, and the session goes on");
+	is(dump_of($schema), $before, "$label: after all of that everything is as it was");
+
+	my $fixed = failure($schema, "$remedy;\n$upgrade;");
+	is($fixed->{text}, '', "$label: the upgrade succeeds when the obstacle is away");
+	return;
+}
+
+sub error_of_ones_own
+{
+	$node->safe_psql($database, <<'SQL');
+CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('refuse.now', true) = 'yes' AND tg_tag = 'CREATE TRIGGER' THEN
+		RAISE 'not on my watch' USING ERRCODE = 'UE001', DETAIL = 'The detail.', HINT = 'The hint.';
+	END IF;
+END $$;
+CREATE EVENT TRIGGER refuse ON ddl_command_start EXECUTE FUNCTION refuse();
+SQL
+	foreach my $case ([ 0, '0015' ], [ 14, '0015' ], [ 29, '0030' ])
+	{
+		my ($from, $target) = @$case;
+		my $schema = new_schema($from);
+		my $before = dump_of($schema);
+		my $failure =
+		  failure($schema, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('$target');");
+		my $label = "an event trigger refuses on the way from $from to $target";
+		is_deeply([ @$failure{qw(sqlstate message detail hint)} ],
+			[ 'UE001', 'not on my watch', 'The detail.', 'The hint.' ],
+			"$label: SQLSTATE, message, detail and hint come through");
+		names_the_line($failure, $from ? int $target : 1, $label);
+		is(dump_of($schema), $before, "$label: everything is as it was");
+	}
+
+	# What was committed before the step that fails stays.
+	my $schema = new_schema(0);
+	failure($schema, "CALL procrastinate_migrate('0014');");
+	my $failure = failure($schema, "SET refuse.now = yes;\nCALL procrastinate_migrate('head');");
+	is($failure->{sqlstate}, 'UE001', 'a migration of many steps fails at one of them');
+	is_at($node, $database, $schema, 14, 'a migration of many steps keeps those before');
+	$failure = failure($schema, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('head');");
+	is($failure->{sqlstate}, 'PM007', 'what one transaction cannot do is refused first');
+
+	my $empty = new_schema(0);
+	$failure = failure($empty, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('head');");
+	is($failure->{sqlstate}, 'UE001', 'head at once fails');
+	like($failure->{context}, qr/^schema of 0038 \(head\) \(head\.sql\), line \d+$/m,
+		'head at once: the context names the file and the line');
+	is($node->safe_psql($database, "SELECT count(*) FROM pg_class"
+			  . " WHERE relnamespace = '$empty'::regnamespace"),
+		'0', 'head at once: nothing is left');
+	$node->safe_psql($database, 'DROP EVENT TRIGGER refuse');
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Rights
+# ------------------------------------------------------------------------------------------------
+
+sub rights
+{
+	$node->safe_psql($database,
+		'CREATE ROLE landlord; CREATE ROLE tenant; CREATE ROLE member IN ROLE landlord');
+	my @calls = (q{SELECT procrastinate_upgrade('0037');}, q{CALL procrastinate_migrate('0037');});
+	foreach my $call (@calls)
+	{
+		foreach my $from (0, 28)
+		{
+			my $schema = 'rights_' . ++$schemas;
+			$node->safe_psql($database, "CREATE SCHEMA $schema AUTHORIZATION landlord;"
+				  . " GRANT USAGE ON SCHEMA $schema TO tenant");
+			failure($schema, "SELECT procrastinate_upgrade('0028');", 'landlord') if $from;
+			my $before = dump_of($schema);
+			my $label = ($from ? 'after 0028' : 'at base') . ", $call";
+
+			my $failure = failure($schema, $call, 'tenant');
+			is($failure->{sqlstate}, '42501', "$label: a role that may not create is refused");
+			is($failure->{message},
+				qq(role "tenant" may not change the installation in schema "$schema"),
+				"$label: the error names role and schema");
+			like($failure->{detail}, qr/^CREATE on schema $schema is missing\.$/m,
+				"$label: the detail names the right that is missing");
+			is($failure->{context}, undef, "$label: no migration has begun");
+			is(dump_of($schema), $before, "$label: everything is as it was");
+
+			if ($from)
+			{
+				$node->safe_psql($database, "GRANT CREATE ON SCHEMA $schema TO tenant;"
+					  . " GRANT ALL ON ALL TABLES IN SCHEMA $schema TO tenant");
+				$before = dump_of($schema);
+				$failure = failure($schema, $call, 'tenant');
+				is($failure->{sqlstate}, '42501', "$label: a role that is not the owner is refused");
+				like($failure->{detail}, qr/belongs to role landlord\.$/m,
+					"$label: the detail names what belongs to whom");
+				is($failure->{context}, undef, "$label: no migration has begun");
+				is(dump_of($schema), $before, "$label: everything is as it was");
+			}
+			my $who = $from ? 'member' : 'landlord';
+			is(failure($schema, $call, $who)->{text}, '', "$label: role $who may");
+			is_at($node, $database, $schema, 37, "$label: role $who gets there");
+		}
+	}
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Memory
+# ------------------------------------------------------------------------------------------------
+
+sub memory
+{
+	my $schema = new_schema(30);
+	my $session = new_session($node, $database, $schema);
+	$session->query('UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5');
+	my $caught = <<'SQL';
+DO $$
+BEGIN
+	FOR i IN 1 .. %d LOOP
+		BEGIN
+			PERFORM public.procrastinate_upgrade('0031');
+			RAISE 'no error';
+		EXCEPTION WHEN check_violation THEN
+			NULL;
+		END;
+	END LOOP;
+END $$
+SQL
+	my %ways = (
+		'caught in a block' => sub { $session->query(sprintf $caught, 10) },
+		'at top level' => sub {
+			is($session->refusal(q{SELECT public.procrastinate_upgrade('0031')}) =~ s/:.*//r,
+				'23514', 'the migration fails')
+			  foreach 1 .. 2;
+		},
+		'of a procedure' => sub {
+			like($session->refusal(q{CALL public.procrastinate_migrate('0031')}),
+				qr/^23514/, 'the procedure fails') foreach 1 .. 2;
+		});
+	my %rounds = ('caught in a block' => 10, 'at top level' => 15, 'of a procedure' => 15);
+	my $used = 'SELECT sum(total_bytes) FROM pg_backend_memory_contexts';
+	foreach my $way (sort keys %ways)
+	{
+		$ways{$way}->() foreach 1 .. $rounds{$way};
+		my $first = $session->query($used);
+		$ways{$way}->() foreach 1 .. 4 * $rounds{$way};
+		my $last = $session->query($used);
+		note "errors $way: $first bytes, then $last";
+		cmp_ok($last - $first, '<', 100_000, "errors $way do not make the session grow");
+	}
+	is($session->query('SELECT count(*) FROM procrastinate_jobs'), '20', 'the session goes on');
+	is_at($node, $database, $schema, 30, 'after all those errors the schema is where it was');
+	$session->close;
+	return;
+}

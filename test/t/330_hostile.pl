@@ -1,0 +1,257 @@
+# Nothing that somebody else has put in the way is used or run: not by search_path, temporary tables,
+# operators, casts or functions of the same names; no setting changes what is done; and no string, as
+# target, range or schema, gets more than an error that is meant.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Test::More;
+
+my $node     = start_server(name => 'hostile');
+my $database = new_database($node);
+my $quiet    = 'SET client_min_messages = error;';
+
+sub query { return $node->safe_psql($database, $quiet . shift); }
+
+# ---- A schema full of fakes, in front of everything ------------------------------------------------------
+
+query(<<'SQL');
+CREATE SCHEMA tools;
+ALTER EXTENSION procrastinate_migrate SET SCHEMA tools;
+CREATE SCHEMA evil;
+CREATE TABLE evil.traps (name text, ran_as text);
+CREATE FUNCTION evil.spring(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+	RAISE EXCEPTION 'sprang the trap %', name USING ERRCODE = 'XX999';
+END $$;
+SQL
+
+# Every function of the server that has a plain name and simple arguments, and many operators, faked
+# with the same arguments and with the arguments that a caller would have at hand.
+sub fakes
+{
+	my ($schema) = @_;
+	return <<"SQL";
+DO \$make\$
+DECLARE
+	f record;
+BEGIN
+	FOR f IN
+		SELECT DISTINCT ON (p.proname, args) p.proname, args, format_type(p.prorettype, NULL) AS result, p.provariadic
+		  FROM pg_proc p, pg_get_function_identity_arguments(p.oid) args
+		 WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND NOT p.proretset
+		   AND p.proname IN ('now', 'clock_timestamp', 'transaction_timestamp', 'format', 'quote_ident',
+			'current_setting', 'set_config', 'string_agg', 'coalesce', 'pg_has_role', 'has_schema_privilege',
+			'has_language_privilege', 'pg_get_userbyid', 'pg_notify', 'nextval', 'setval', 'currval', 'to_regclass',
+			'pg_advisory_xact_lock', 'int4', 'int8', 'text', 'timestamptz', 'array_length', 'unnest', 'lower',
+			'jsonb_build_object', 'row_to_json', 'to_json', 'json_build_object', 'greatest', 'least', 'regclass')
+	LOOP
+		BEGIN
+			EXECUTE format('CREATE FUNCTION $schema.%I(%s) RETURNS %s LANGUAGE plpgsql AS '
+				'\$fake\$BEGIN PERFORM evil.spring(%L); RETURN NULL; END\$fake\$',
+				f.proname, f.args, f.result, f.proname);
+		EXCEPTION WHEN OTHERS THEN
+			NULL; -- pseudo-types cannot be returned by PL/pgSQL
+		END;
+	END LOOP;
+END \$make\$;
+CREATE FUNCTION $schema.same(text, text) RETURNS boolean LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''=(text,text)''); RETURN true; END';
+CREATE FUNCTION $schema.same(name, text) RETURNS boolean LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''=(name,text)''); RETURN true; END';
+CREATE FUNCTION $schema.same(oid, oid) RETURNS boolean LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''=(oid,oid)''); RETURN true; END';
+CREATE FUNCTION $schema.same(bigint, bigint) RETURNS boolean LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''=(bigint,bigint)''); RETURN true; END';
+CREATE FUNCTION $schema.minus(timestamptz, timestamptz) RETURNS interval LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''-(timestamptz,timestamptz)''); RETURN NULL; END';
+CREATE FUNCTION $schema.joined(text, text) RETURNS text LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''||(text,text)''); RETURN NULL; END';
+CREATE OPERATOR $schema.= (FUNCTION = $schema.same, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR $schema.= (FUNCTION = $schema.same, LEFTARG = name, RIGHTARG = text);
+CREATE OPERATOR $schema.= (FUNCTION = $schema.same, LEFTARG = oid, RIGHTARG = oid);
+CREATE OPERATOR $schema.= (FUNCTION = $schema.same, LEFTARG = bigint, RIGHTARG = bigint);
+CREATE OPERATOR $schema.<> (FUNCTION = $schema.same, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR $schema.~ (FUNCTION = $schema.same, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR $schema.- (FUNCTION = $schema.minus, LEFTARG = timestamptz, RIGHTARG = timestamptz);
+CREATE OPERATOR $schema.|| (FUNCTION = $schema.joined, LEFTARG = text, RIGHTARG = text);
+SQL
+}
+
+query(fakes('evil'));
+query(<<'SQL');
+CREATE TYPE evil.text AS ENUM ('fake');
+CREATE TYPE evil.regnamespace AS ENUM ('fake');
+CREATE TABLE evil.pg_class (fake int);
+CREATE TABLE evil.pg_namespace (fake int);
+CREATE TABLE evil.pg_extension (extname text, extversion text);
+CREATE VIEW evil.pg_proc AS SELECT evil.spring('pg_proc')::text AS oid;
+CREATE VIEW evil.pg_roles AS SELECT evil.spring('pg_roles')::text AS oid;
+CREATE VIEW evil.pg_depend AS SELECT evil.spring('pg_depend')::text AS oid;
+CREATE FUNCTION evil.procrastinate_defer_job() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE TYPE evil.procrastinate_job_status AS ENUM ('fake');
+CREATE TYPE evil.procrastinate_job_event_type AS ENUM ('fake');
+CREATE TABLE evil.procrastinate_events (fake int);
+CREATE TABLE evil.procrastinate_workers (fake int);
+SQL
+cmp_ok(query(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'evil'::regnamespace}), '>', 40,
+	'there are fakes of many functions');
+my ($status, $out, $err) =
+  $node->psql($database, q{SET search_path = evil, pg_catalog; SELECT clock_timestamp()});
+like($err, qr/sprang the trap clock_timestamp/, 'they lie in wait');
+
+my @paths = ('evil, pg_catalog', 'evil', 'evil, public, pg_catalog, pg_temp', 'pg_temp, evil, pg_catalog');
+my $temporary = <<'SQL';
+CREATE TEMPORARY TABLE procrastinate_jobs (id int, status int);
+CREATE TEMPORARY TABLE procrastinate_schema_history (id int, to_revision text);
+CREATE TEMPORARY TABLE procrastinate_events (id int);
+CREATE TEMPORARY TABLE pg_extension (extname text, extversion text);
+CREATE TEMPORARY TABLE pg_class (id int);
+INSERT INTO pg_temp.procrastinate_schema_history VALUES (1, '0038');
+SQL
+foreach my $path (@paths)
+{
+	my $before = "$quiet $temporary SET search_path = $path;";
+	query(q{DROP SCHEMA IF EXISTS place CASCADE; CREATE SCHEMA place});
+	foreach my $call (
+		[ q{tools.procrastinate_upgrade('0028', 'place')}, '0028' ],
+		[ q{tools.procrastinate_stamp('0028', schema => 'place')}, '0028' ],
+		[ q{tools.procrastinate_upgrade('0031', 'place')}, '0031' ],
+		[ q{tools.procrastinate_upgrade('head', 'place')}, '0038' ],
+		[ q{* FROM tools.procrastinate_current('place')}, qr/^0038\|t\|/ ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_history(schema => 'place')}, '38' ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_pending(schema => 'place')}, '0' ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_log('place')}, '39' ],
+		[ q{pg_catalog.length(tools.procrastinate_sql('base:head', 'place')) OPERATOR(pg_catalog.>) 9}, 't' ],
+		[ q{revision FROM tools.procrastinate_show('3.1.0')}, '0033' ])
+	{
+		($status, $out, $err) = $node->psql($database, "$before SELECT $call->[0]");
+		ref $call->[1]
+		  ? like("$out$err", $call->[1], "with search_path $path: $call->[0]")
+		  : is("$out$err", $call->[1], "with search_path $path: $call->[0]");
+	}
+	is_at($node, $database, 'place', $HEAD, 'the catalog is that of head');
+	query(q{DROP SCHEMA place CASCADE; CREATE SCHEMA place});
+	($status, $out, $err) = $node->psql($database, "$before CALL tools.procrastinate_migrate('head', 'place')");
+	is($err, '', "the procedure with search_path $path");
+	is_at($node, $database, 'place', $HEAD, 'makes the same');
+}
+is(query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'evil'::regnamespace AND relkind = 'r'}),
+	'6', 'nothing went into the hostile schema');
+($status, $out, $err) = $node->psql($database,
+	"$quiet SET search_path = evil, pg_catalog; SELECT tools.procrastinate_upgrade('0003')");
+like($err, qr/schema "evil" holds Procrastinate's objects/, 'nor does it pass for an installation');
+
+# ---- Fakes in the installation's own schema, where its owner lets others create ---------------------------
+
+# A function whose arguments fit better than those of the server's own one is preferred wherever it
+# is found: code that checks a schema must not look into it.
+my $better = <<'SQL';
+CREATE FUNCTION SCHEMA.format(text, name, name) RETURNS text LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''format(name,name)''); RETURN NULL; END';
+CREATE FUNCTION SCHEMA.format(text, text, text) RETURNS text LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''format(text,text)''); RETURN NULL; END';
+CREATE FUNCTION SCHEMA.format(text, text) RETURNS text LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''format(text)''); RETURN NULL; END';
+CREATE FUNCTION SCHEMA.same(name, name) RETURNS boolean LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''~~(name,name)''); RETURN true; END';
+CREATE FUNCTION SCHEMA.same("char", text) RETURNS boolean LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''=(char,text)''); RETURN true; END';
+CREATE OPERATOR SCHEMA.= (FUNCTION = SCHEMA.same, LEFTARG = "char", RIGHTARG = text);
+CREATE FUNCTION SCHEMA.unequal(name, text) RETURNS boolean LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''<>(name,text)''); RETURN true; END';
+SQL
+my $plain = 'plain';
+$node->safe_psql('postgres', "CREATE DATABASE $plain");
+$node->safe_psql($plain, <<'SQL');
+CREATE SCHEMA evil;
+CREATE FUNCTION evil.spring(name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'sprang the trap %', name USING ERRCODE = 'XX999';
+END $$;
+SQL
+foreach my $schema ('place', 'other')
+{
+	$node->safe_psql($_, "$quiet DROP SCHEMA IF EXISTS $schema CASCADE; CREATE SCHEMA $schema;"
+		  . fakes($schema)
+		  . ($better =~ s/SCHEMA/$schema/gr))
+	  foreach $database, $plain;
+}
+foreach my $target ('0001', '0028', 'head')
+{
+	($status, $out, $err) = $node->psql($database,
+		"$quiet SELECT tools.procrastinate_upgrade('$target', 'place');"
+		  . " SELECT tools.procrastinate_stamp('$target', schema => 'place')");
+	is($err, '', "fakes in the schema itself are not used on the way to $target");
+}
+foreach my $range ('base:0028', '0028:head', '0001:head')
+{
+	my $script = query(qq{SELECT tools.procrastinate_sql('$range', 'place')});
+	my $path = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
+	open(my $file, '>', $path) or die "cannot write $path: $!";
+	print $file $script;
+	close $file;
+	IPC::Run::run(
+		[
+			$node->installed_command('psql'), qw(-Xq -v ON_ERROR_STOP=1 -f), $path, '-d', $node->connstr($plain)
+		],
+		'>', \$out, '2>', \$err);
+	unlike($err, qr/sprang/, "nor by the script $range");
+}
+
+# ---- Settings ------------------------------------------------------------------------------------------------
+
+my @settings = (
+	'standard_conforming_strings = off', 'transform_null_equals = on', 'quote_all_identifiers = on',
+	"DateStyle = 'SQL, DMY'",            "IntervalStyle = 'sql_standard'", "TimeZone = 'Asia/Kathmandu'",
+	'plpgsql.variable_conflict = use_column', 'plpgsql.variable_conflict = use_variable',
+	'check_function_bodies = off',            'row_security = off',
+	"default_table_access_method = 'heap'",   "default_tablespace = 'slow'",
+	"bytea_output = 'escape'",                "xmloption = 'document'",
+	'escape_string_warning = off',            "default_transaction_isolation = 'read committed'",
+	'default_transaction_deferrable = on',    "client_encoding = 'LATIN1'",
+	'array_nulls = off',                      'backslash_quote = off',
+	"plpgsql.extra_errors = 'all'",           "plpgsql.check_asserts = off",
+	"session_replication_role = 'replica'",   "default_toast_compression = 'pglz'",
+	"backslash_quote = 'off'",                'lo_compat_privileges = on',
+	'max_parallel_workers_per_gather = 0',    "default_statistics_target = 1",
+	'statement_timeout = 60000',              'enable_seqscan = off',
+	"lc_messages = 'C'",                      'exit_on_error = off');
+my $folder = "$PostgreSQL::Test::Utils::tmp_check/slow";
+mkdir $folder or die "cannot create $folder: $!";
+$node->safe_psql($database, "CREATE TABLESPACE slow LOCATION '$folder'");
+query('DROP SCHEMA place, other CASCADE; CREATE SCHEMA place');
+foreach my $setting (@settings)
+{
+	($status, $out, $err) = $node->psql($database, "$quiet SET $setting; SELECT"
+		  . q{ tools.procrastinate_upgrade('0028', 'place'); CALL tools.procrastinate_migrate('0037', 'place');}
+		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
+		  . q{ SELECT tools.procrastinate_stamp('head', schema => 'place')});
+	is("$out$err", "0028\n0038\n0038", "the same is done with $setting");
+	my $different = differences($node, $database, 'place', $HEAD);
+	is($different, '', 'and the same is made');
+	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
+	($status, $out, $err) = $node->psql($database,
+		"$quiet SET $setting; SELECT tools.procrastinate_upgrade('head', 'place')");
+	is("$out$err" . differences($node, $database, 'place', $HEAD), '0038', 'at once as well');
+	my $after = ($node->psql($database, "$quiet SET $setting; SELECT count(*) FROM"
+			  . " tools.procrastinate_history(schema => 'place'), tools.procrastinate_log('place')"))[1];
+	is($after, '38', 'and read');
+	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
+}
+is( query(
+		q{SET search_path = public, evil; SET standard_conforming_strings = off; SET transform_null_equals = on;}
+		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
+		  . q{ SELECT string_agg(current_setting(s), ' ') FROM unnest(ARRAY['search_path',}
+		  . q{ 'standard_conforming_strings', 'transform_null_equals', 'check_function_bodies']) s}),
+	"0038\npublic, evil off on on",
+	'the caller\'s settings are as they were');
+
+$node->stop;
+done_testing();

@@ -1,0 +1,180 @@
+# What a later version adds reaches users by ALTER EXTENSION UPDATE: an extension that was created at
+# that version, one that was updated to it, and one that was dumped at the old version, restored and
+# updated are the same. A session that still holds the other version's library changes nothing.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Test::More;
+
+my $node = start_server(name => 'update');
+my $name = 'procrastinate_migrate';
+
+# The folder of the server under test, where an invented version is added for the time of the test.
+# Its default version stays what it is: other tests may use the same folder at this moment.
+my $folder = $node->config_data('--sharedir') . '/extension';
+plan skip_all => "cannot write to $folder" if !-w $folder;
+
+my ($version) = slurp("$folder/$name.control") =~ /^default_version = '(.*)'$/m;
+my $invented = '1.0.99';
+my $script   = "$folder/$name--$version--$invented.sql";
+END { unlink $script if defined $script }
+
+open(my $file, '>', $script) or die "cannot write $script: $!";
+print $file <<'SQL';
+CREATE FUNCTION procrastinate_invented(schema regnamespace DEFAULT NULL) RETURNS text
+	LANGUAGE sql STABLE AS $$SELECT 'invented'$$;
+COMMENT ON FUNCTION procrastinate_invented(regnamespace) IS 'of a later version';
+CREATE TABLE procrastinate_invented_settings (key text NOT NULL, value text NOT NULL);
+SELECT pg_catalog.pg_extension_config_dump('procrastinate_invented_settings', '');
+GRANT SELECT ON procrastinate_invented_settings TO PUBLIC;
+SQL
+close $file;
+
+my $made = 0;
+
+sub database_with
+{
+	my (@statements) = @_;
+	my $database = 'updated_' . ++$made;
+	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
+	$node->safe_psql($database, $_) foreach @statements;
+	return $database;
+}
+
+# What belongs to the extension, in words.
+sub members
+{
+	my ($database) = @_;
+	return $node->safe_psql($database, <<"SQL");
+SELECT extversion FROM pg_extension WHERE extname = '$name';
+SELECT pg_describe_object(d.classid, d.objid, d.objsubid) COLLATE "C" AS object,
+       obj_description(d.objid, d.classid::regclass::text::name), pg_get_functiondef(p.oid), p.proacl, c.relacl
+  FROM pg_depend d
+  JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+  LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+  LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+ WHERE e.extname = '$name' AND d.deptype = 'e' ORDER BY 1;
+SQL
+}
+
+sub dump_and_restore
+{
+	my ($from) = @_;
+	my $to = database_with();
+	my ($dump, $err) = ('', '');
+	IPC::Run::run([ $node->installed_command('pg_dump'), '-d', $node->connstr($from) ],
+		'>', \$dump, '2>', \$err)
+	  or die $err;
+	IPC::Run::run(
+		[ $node->installed_command('psql'), qw(-Xq -v ON_ERROR_STOP=1 -o /dev/null -d), $node->connstr($to) ],
+		'<', \$dump, '2>', \$err)
+	  or die $err;
+	return $to;
+}
+
+# Asserts that three ways lead to the same extension; returns the three databases.
+sub three_ways
+{
+	my ($old, $new) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $create   = "CREATE EXTENSION $name VERSION";
+	my $update   = "ALTER EXTENSION $name UPDATE TO '$new'";
+	my $fresh    = database_with("$create '$new'");
+	my $updated  = database_with("$create '$old'");
+	my $restored = dump_and_restore($updated);
+	$node->safe_psql($_, $update) foreach $updated, $restored;
+	is(members($updated),  members($fresh), "updated from $old to $new is as created at $new");
+	is(members($restored), members($fresh), "dumped at $old, restored and updated to $new as well");
+	return ($fresh, $updated, $restored);
+}
+
+# ---- The invented version -------------------------------------------------------------------------------
+
+my $old = database_with("CREATE EXTENSION $name",
+	"SET client_min_messages = error; SELECT procrastinate_upgrade('0026')");
+is($node->safe_psql($old, "SELECT extversion FROM pg_extension WHERE extname = '$name'"),
+	$version, 'users have the default version');
+my $restored = dump_and_restore($old);
+
+# A session that has the library and looks on.
+my $session = new_session($node, $old);
+is($session->query('SELECT revision FROM procrastinate_current()'), '0026', 'a session uses the library');
+
+foreach my $database (three_ways($version, $invented))
+{
+	is($node->safe_psql($database, q{SELECT procrastinate_invented(), count(*) FROM procrastinate_invented_settings}),
+		'invented|0', 'the new function and the new table are there');
+}
+
+foreach my $database ($old, $restored)
+{
+	$node->safe_psql($database, "ALTER EXTENSION $name UPDATE TO '$invented'");
+	is($node->safe_psql($database, 'SELECT procrastinate_invented()'),
+		'invented', 'an installation\'s database is updated');
+	is($node->safe_psql($database, 'SELECT revision, is_head FROM procrastinate_current()'),
+		'0026|f', 'and its installation is where it was');
+}
+$node->safe_psql($old, q{INSERT INTO procrastinate_invented_settings VALUES ('a', 'b')});
+is( $node->safe_psql($old, q{SELECT count(*) FROM pg_extension WHERE extname = 'procrastinate_migrate'}
+		  . q{ AND array_length(extconfig, 1) = 1}),
+	'1', 'a table of the new version is dumped with its rows');
+
+# ---- A library of one version, an extension of another ----------------------------------------------------
+
+foreach my $call (
+	q{SELECT procrastinate_upgrade('0027')},
+	q{SELECT procrastinate_upgrade('current')},
+	q{CALL procrastinate_migrate('0027')},
+	q{SELECT procrastinate_stamp('0026')})
+{
+	my $refusal = $session->refusal($call);
+	is( $refusal,
+		"PM008: library procrastinate_migrate is version $version, but the extension in this database is"
+		  . " version $invented",
+		"refused by a session with the older library: $call");
+}
+is( $session->query('SELECT revision FROM procrastinate_current()')
+	  . $session->query('SELECT count(*) FROM procrastinate_history()')
+	  . $session->query('SELECT count(*) FROM procrastinate_pending()')
+	  . $session->query('SELECT count(*) FROM procrastinate_log()')
+	  . $session->query(q{SELECT procrastinate_sql('current:head') <> ''}),
+	'0026381226t', 'which may still read');
+like($session->refusal('SELECT procrastinate_downgrade(NULL)'),
+	qr/^0A000: /, 'and is told that there is no downgrade');
+is_at($node, $old, 'public', 26, 'nothing was changed');
+my ($status, $out, $err) = $node->psql($old, 'SELECT procrastinate_upgrade()');
+like($err, qr/^HINT:  .*start a new session; else run ALTER EXTENSION procrastinate_migrate UPDATE;$/m,
+	'the hint names both ways out');
+
+# The functions are there and the extension is not: only by hand.
+my $orphan = database_with();
+$node->safe_psql($orphan,
+	q{CREATE FUNCTION procrastinate_upgrade(text, regnamespace) RETURNS text LANGUAGE c}
+	  . q{ AS '$libdir/procrastinate_migrate'});
+($status, $out, $err) = $node->psql($orphan, q{SELECT procrastinate_upgrade('head', NULL)});
+like($err, qr/ERROR:  .*but the extension in this database is not installed/,
+	'without an extension nothing is changed');
+$session->close;
+
+# ---- Every update script of the repository -----------------------------------------------------------------
+
+my $scripts = 0;
+foreach my $path (glob(repository() . "/src/$name--*--*.sql"))
+{
+	my ($from, $to) = $path =~ /--(.+)--(.+)\.sql$/;
+	three_ways($from, $to);
+	$scripts++;
+}
+note("update scripts in the repository: $scripts");
+my ($base) = glob(repository() . "/src/$name--$version.sql");
+ok($scripts || (defined $base && -e $base), 'the default version can be created or reached');
+
+$node->stop;
+done_testing();
