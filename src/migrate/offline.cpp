@@ -4,6 +4,8 @@
 #include "migrate/history_sql.hpp"
 #include "migrate/lock.hpp"
 
+#include <set>
+
 namespace procrastinate::migrate
 {
 
@@ -19,6 +21,7 @@ DECLARE
     wanted CONSTANT text := current_setting('procrastinate_script.start');
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
     schema_oid CONSTANT oid := (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = schema_name);
+    names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
     history CONSTANT text := 'procrastinate_schema_history';
     recorded text := 'base';
     found text;
@@ -34,7 +37,7 @@ BEGIN
     SELECT string_agg(format('%s belongs to role %s', c.relname, pg_get_userbyid(c.relowner)), ', ')
       INTO found
       FROM pg_catalog.pg_class c
-     WHERE c.relnamespace = schema_oid AND c.relname LIKE 'procrastinate\_%' AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
+     WHERE c.relnamespace = schema_oid AND (c.relname = ANY (names) OR c.relname = history)
        AND (NOT pg_has_role(c.relowner, 'USAGE')
             OR c.relowner <> (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
                AND (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
@@ -58,10 +61,10 @@ BEGIN
 
     SELECT string_agg(o.name, ', ')
       INTO found
-      FROM (SELECT c.relname AS name, c.relnamespace AS schema FROM pg_catalog.pg_class c WHERE c.relkind <> 'c'
+      FROM (SELECT c.relname AS name, c.relnamespace AS schema FROM pg_catalog.pg_class c
             UNION ALL
             SELECT t.typname, t.typnamespace FROM pg_catalog.pg_type t WHERE t.typtype = 'e') o
-     WHERE o.schema = schema_oid AND o.name LIKE 'procrastinate\_%' AND o.name NOT LIKE history || '%';
+     WHERE o.schema = schema_oid AND o.name = ANY (names);
     IF wanted = 'base' AND found IS NOT NULL THEN
         RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them', schema_name
             USING ERRCODE = 'PM005', DETAIL = format('There is %s.', found);
@@ -99,6 +102,7 @@ class Script
         set("start", chain::name(from));
         set("goal", chain::name(to));
         set("lock", std::to_string(lock_class));
+        set("names", names());
         add(check);
     }
 
@@ -140,6 +144,18 @@ class Script
     server::pmr::string &&text() { return std::move(text_); }
 
   private:
+    // Of all tables and types that Procrastinate has had.
+    static std::string names()
+    {
+        std::string names;
+        std::set<std::string_view> known;
+        for (const chain::Fact &fact : chain::facts())
+            if ((fact.kind == "table" || fact.kind == "enum" || fact.kind == "composite") &&
+                known.insert(chain::fact_name(fact)).second)
+                names.append(names.empty() ? "" : " ").append(chain::fact_name(fact));
+        return names;
+    }
+
     void set(std::string_view setting, std::string_view plain_value)
     {
         add("SET LOCAL procrastinate_script.");

@@ -141,8 +141,8 @@ void require_free_names(const catalog::Installation &installation,
 void require_changeable(const char *command)
 {
     server::call([command] { PreventCommandIfReadOnly(command); });
-    const spi::Rows rows = spi::read("SELECT extversion FROM pg_catalog.pg_extension WHERE "
-                                     "extname::text = 'procrastinate_migrate'");
+    const spi::Rows rows = spi::read_latest("SELECT extversion FROM pg_catalog.pg_extension WHERE "
+                                            "extname::text = 'procrastinate_migrate'");
     const std::string installed(rows.count() == 1 ? rows.text(0, 1).value_or("") : "");
     if (installed == library_version)
         return;

@@ -64,7 +64,8 @@ sub upgraded_from
 			{ map { $_ => $sequences{$_} } grep { exists $now{$_} } keys %sequences },
 			"sequences go on where they were $at");
 	}
-	is($session->query('SELECT count(*) FROM procrastinate_jobs'), '0', 'nothing comes from nothing')
+	is($session->query('SELECT count(*) FROM procrastinate_jobs'),
+		'0', 'nothing comes from nothing')
 	  if $start == 0;
 	if ($start > 0)
 	{
@@ -93,46 +94,53 @@ sub fill
 		id         => 'g',
 		queue_name => q{CASE g % 5 WHEN 0 THEN repeat('x', 128) ELSE 'queue ' || g % 5 END},
 		task_name  => q{CASE g % 7 WHEN 0 THEN '' ELSE 'module.task_' || g % 7 END},
-		lock => qq{CASE WHEN $busy AND g % 3 > 0 THEN 'lock ' || g WHEN g % 3 = 1 THEN 'lock ' || g % 40}
-		  . q{ WHEN g % 30 = 2 THEN '' END},
+		lock => qq{CASE WHEN $busy AND g % 3 > 0 THEN 'lock ' || g}
+		  . q{ WHEN g % 3 = 1 THEN 'lock ' || g % 40 WHEN g % 30 = 2 THEN '' END},
 		args => q{jsonb_build_object('n', g, 'text', E'caf\u00e9 "\\\\" ' || g, 'deep',}
 		  . q{ '{"a": [1, null, {"b": 1.50}], "big": 123456789012345678901234567890.5}'::jsonb)},
 		status       => 'status::procrastinate_job_status',
-		scheduled_at => q{CASE g % 6 WHEN 0 THEN '2020-01-01'::timestamptz + g * interval '1.000001 s'}
-		  . q{ WHEN 1 THEN '2999-12-31' WHEN 2 THEN 'infinity' END},
+		scheduled_at => q{CASE g % 6 WHEN 0 THEN '2020-01-01'::timestamptz}
+		  . q{ + g * interval '1.000001 s' WHEN 1 THEN '2999-12-31' WHEN 2 THEN 'infinity' END},
 		attempts => 'g % 4',);
 	$job{lock} = "coalesce($job{lock}, 'own lock ' || g)" if $at < 8;
-	$job{started_at}    = q{CASE WHEN g % 2 = 0 THEN '2021-01-01'::timestamptz + g * interval '1 s' END}
+	$job{started_at} = q{CASE WHEN g % 2 = 0 THEN '2021-01-01'::timestamptz}
+	  . q{ + g * interval '1 s' END}
 	  if $at < 3;
 	$job{queueing_lock} = q{CASE WHEN g % 2 = 0 THEN 'queueing lock ' || g WHEN status <> 'todo'}
 	  . q{ THEN 'queueing lock' END}
 	  if $at >= 7;
 	$job{priority}        = '(g % 7 - 3) * 1000000' if $at >= 25;
 	$job{abort_requested} = q{status <> 'todo' AND (g % 3 = 0 OR status = 'aborting')} if $at >= 30;
-	$job{worker_id}       = q{CASE WHEN status <> 'todo' AND g % 4 > 0 THEN 1 + g % 20 END} if $at >= 32;
+	$job{worker_id} = q{CASE WHEN status <> 'todo' AND g % 4 > 0 THEN 1 + g % 20 END}
+	  if $at >= 32;
 	my $columns = join ', ', sort keys %job;
 	my $values  = join ', ', map { $job{$_} } sort keys %job;
 
 	$session->query("SET session_replication_role = replica");
-	$session->query(q{INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE}
-		  . q{ SELECT g, '2024-01-01'::timestamptz + g * interval '1 h' FROM generate_series(1, 20) AS g})
+	$session->query('INSERT INTO procrastinate_workers (id, last_heartbeat)'
+		  . q{ OVERRIDING SYSTEM VALUE SELECT g, '2024-01-01'::timestamptz + g * interval '1 h'}
+		  . ' FROM generate_series(1, 20) AS g')
 	  if $at >= 32;
 	$session->query("INSERT INTO procrastinate_jobs ($columns) SELECT $values FROM"
 		  . " (SELECT g, (ARRAY[$statuses])[1 + g % @{[ scalar @statuses ]}] AS status FROM"
-		  . " (SELECT generate_series(1, $JOBS) UNION VALUES (2147483647), (3000000000)) AS n (g)) AS j");
+		  . " (SELECT generate_series(1, $JOBS) UNION VALUES (2147483647), (3000000000)) AS n (g)"
+		  . ') AS j');
 
 	# Two events a job of every type, some without a type or a time. Before 0024 they cannot point
 	# to the job whose id is no integer.
 	my $far = $at < 24 ? 'WHERE id <= 2147483647' : '';
-	$session->query(q{INSERT INTO procrastinate_events (job_id, type, at)}
-		  . q{ SELECT id, (enum_range(NULL::procrastinate_job_event_type) || NULL::procrastinate_job_event_type)}
-		  . q{[1 + (id + n) % (1 + cardinality(enum_range(NULL::procrastinate_job_event_type)))],}
+	my $null = 'NULL::procrastinate_job_event_type';
+	$session->query('INSERT INTO procrastinate_events (job_id, type, at)'
+		  . " SELECT id, (enum_range($null) || $null)"
+		  . "[1 + (id + n) % (1 + cardinality(enum_range($null)))],"
 		  . q{ CASE WHEN id % 50 > 0 THEN '2022-02-02'::timestamptz + id * interval '0.1 s' END}
 		  . " FROM procrastinate_jobs, generate_series(1, 2) AS n $far");
 	fill_periodic($session, $at) if $at >= 10;
-	$session->query(q{INSERT INTO procrastinate_job_locks SELECT 'lock ' || g FROM generate_series(1, 9) AS g})
+	$session->query('INSERT INTO procrastinate_job_locks'
+		  . q{ SELECT 'lock ' || g FROM generate_series(1, 9) AS g})
 	  if $at < 8;
-	$session->query(q{INSERT INTO procrastinate_version (name, version) VALUES ('procrastinate', '0.5')})
+	$session->query('INSERT INTO procrastinate_version (name, version)'
+		  . q{ VALUES ('procrastinate', '0.5')})
 	  if $at < 4;
 	$session->query("SELECT setval('procrastinate_jobs_id_seq', 3000000000)");
 	$session->query('RESET session_replication_role');
@@ -302,8 +310,8 @@ sub aborting_jobs
 				  . ' FROM generate_series(1, 20) AS g');
 			my $events   = 'SELECT count(*), max(id) FROM procrastinate_events';
 			my $expected = $session->query($events);
-			my $jobs     = q{SELECT md5(string_agg(concat_ws('/', id, lock, task_name, queue_name, args,}
-			  . q{ attempts, scheduled_at, priority, queueing_lock), ' ' ORDER BY id)), count(*)}
+			my $jobs = q{SELECT md5(string_agg(concat_ws('/', id, lock, task_name, queue_name,}
+			  . q{ args, attempts, scheduled_at, priority, queueing_lock), ' ' ORDER BY id)), count(*)}
 			  . ' FROM procrastinate_jobs';
 			my $before = $session->query($jobs);
 			my $ear    = new_session($node, $database, $schema);
@@ -320,7 +328,8 @@ sub aborting_jobs
 				"todo|f|20|41|60\ndoing|f|20|21|40\ndoing|t|20|1|20",
 				"$what: the jobs that were aborting are doing, with the abort requested");
 			$session->query(q{SELECT procrastinate_finish_job_v1(1, 'aborted', false)});
-			is($session->query('SELECT status, abort_requested FROM procrastinate_jobs WHERE id = 1'),
+			is($session->query('SELECT status, abort_requested FROM procrastinate_jobs'
+					  . ' WHERE id = 1'),
 				'aborted|f', "$what: the worker that runs such a job can end it");
 		});
 	}
@@ -334,9 +343,11 @@ sub queue_undefined
 		my ($session, $schema) = @_;
 		$session->query(q{SELECT procrastinate_defer_periodic_job('q', 'task', 100)});
 		upgrade($node, $database, 12, $schema);
-		is($session->query('SELECT task_name, queue_name, defer_timestamp FROM procrastinate_periodic_defers'),
+		is($session->query('SELECT task_name, queue_name, defer_timestamp'
+				  . ' FROM procrastinate_periodic_defers'),
 			'task|undefined|100', 'a periodic record of 0011 has queue undefined at 0012');
-		like($session->refusal(q{INSERT INTO procrastinate_periodic_defers (task_name) VALUES ('t')}),
+		like($session->refusal('INSERT INTO procrastinate_periodic_defers (task_name)'
+				  . q{ VALUES ('t')}),
 			qr/^23502: /, 'a periodic record of 0012 must name its queue');
 	});
 	return;

@@ -50,7 +50,8 @@ sub visit
 		states($session, $revision, $function, $fetch);
 		locks_in_table($session, $revision, $function, $fetch) if $rule eq 'lock table';
 		locks_of_jobs($session, $revision, $function, $fetch, $rule) if $rule ne 'lock table';
-		locks_and_priority($session, $revision, $function, $fetch, $rule) if has_priority($revision);
+		locks_and_priority($session, $revision, $function, $fetch, $rule)
+		  if has_priority($revision);
 		many_jobs($session, $revision, $function, $fetch, $rule);
 		workers($session, $revision, $function, $fetch) if $function =~ /_v2$/;
 	}
@@ -105,8 +106,8 @@ sub returned_row
 		my %changes  = $session->changes;
 		like($changes{11}, $expected, "$function marks the job as doing and changes nothing else");
 		is($changes{12}, '', "$function leaves the other job alone");
-		is($session->query(
-				'SELECT ' . lit($returned) . '::jsonb = to_jsonb(j) FROM procrastinate_jobs j WHERE id = 11'),
+		is($session->query('SELECT ' . lit($returned) . '::jsonb = to_jsonb(j)'
+				  . ' FROM procrastinate_jobs j WHERE id = 11'),
 			't', "$function returns the full row as it is after the fetch");
 		is($session->query('SELECT started_at = now() FROM procrastinate_jobs WHERE id = 11'),
 			't', "$function sets started_at to now")
@@ -145,7 +146,8 @@ sub queues
 	foreach my $case (@cases)
 	{
 		my ($argument, $expected, $name) = @$case;
-		comes($session, $revision, $fetch->($argument), $expected, "$function fetches $name", @jobs);
+		comes($session, $revision, $fetch->($argument),
+			$expected, "$function fetches $name", @jobs);
 	}
 	return;
 }
@@ -179,7 +181,8 @@ sub locks_in_table
 			{ id => 3, lock => 'y' }, { id => 4, lock => 'z' }, { id => 5, lock => 'z' });
 		$session->query(q{INSERT INTO procrastinate_job_locks VALUES ('z')});
 		is(drained($session, $fetch->()), '1 3', "$function passes over jobs whose lock is held");
-		is($session->query($held), 'x y z', "$function holds the locks of the jobs that it fetched");
+		is($session->query($held),
+			'x y z', "$function holds the locks of the jobs that it fetched");
 		$session->query(q{DELETE FROM procrastinate_job_locks WHERE object = 'x'});
 		is(drained($session, $fetch->()), '2', "$function fetches the next job of a lock set free");
 	});
@@ -305,7 +308,8 @@ sub many_jobs
 			push @expected, "round $round: @come";
 
 			# Half of the running jobs end, so that others follow.
-			my @ended = grep { $_->{status} =~ /^(doing|aborting)$/ and ($_->{id} + $round) % 2 } @jobs;
+			my @ended = grep { ($_->{id} + $round) % 2 }
+			  grep { $_->{status} =~ /^(doing|aborting)$/ } @jobs;
 			$_->{status} = 'failed' foreach @ended;
 			my $ids = join ', ', 0, map { $_->{id} } @ended;
 			$session->query("UPDATE procrastinate_jobs SET status = 'failed' WHERE id IN ($ids)");

@@ -131,7 +131,11 @@ sub retry_v2
 	return refuse("Job was not found or has an invalid status to retry (job id: $id)")
 	  if not $job or $job->{status} !~ /^(doing|failed)$/;
 	return ('', { status => 'failed' }) if $job->{status} eq 'doing' and $job->{abort_requested};
-	return put_back($job, @arguments);
+
+	# The table holds no waiting job that is to be aborted, so a failed one loses the request.
+	my ($outcome, $changes) = put_back($job, @arguments);
+	$changes->{abort_requested} = 'false' if $job->{abort_requested};
+	return ($outcome, $changes);
 }
 
 sub cancel_old
@@ -215,7 +219,6 @@ sub retry_arguments
 	{
 		foreach my $more (@more)
 		{
-			# A lock of its own for every job: two running jobs of one lock there cannot be.
 			my @sql = (lit($time) . '::timestamptz');
 			push @sql, lit($more->[0]) . '::integer', lit($more->[1]) . '::varchar',
 			  lit($more->[2]) . '::varchar'
@@ -283,13 +286,13 @@ sub every_case
 }
 
 # A job's kinds: every status, and from 0030 on with and without a request to abort, as far as the
-# table allows. What becomes of a failed job that carries such a request is left open.
+# table allows.
 sub kinds_of_jobs
 {
 	my ($revision) = @_;
 	my @kinds = map { { status => $_, words => $_ } } statuses($revision);
 	push @kinds, map { { status => $_, abort_requested => 1, words => "$_ to be aborted" } }
-	  grep { !/^(todo|failed)$/ } statuses($revision)
+	  grep { $_ ne 'todo' } statuses($revision)
 	  if $revision >= 30;
 	return @kinds;
 }

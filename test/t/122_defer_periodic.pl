@@ -156,7 +156,8 @@ sub ticks
 {
 	my ($session) = @_;
 	return $session->query(
-		q{SELECT string_agg(task_name || ' ' || defer_timestamp, ', ' ORDER BY task_name, defer_timestamp)}
+		q{SELECT string_agg(task_name || ' ' || defer_timestamp, ', '}
+		  . ' ORDER BY task_name, defer_timestamp)'
 		  . ' FROM procrastinate_periodic_defers');
 }
 
@@ -171,7 +172,8 @@ sub rows
 		queue => q{it's}, task => 'module.task "x"', priority => -3, lock => 'l',
 		queueing_lock => 'q', args => '{"a": [1, {"b": null}], "c": "\u00e9"}',
 		scheduled_at => '2031-01-01 00:00:00+00');
-	my $columns = 'queue_name, task_name, lock, queueing_lock, args, scheduled_at, status, attempts';
+	my $columns = 'queue_name, task_name, lock, queueing_lock, args, scheduled_at, status';
+	$columns .= ', attempts';
 	$columns .= ', priority' if $revision >= 25;
 	scenario($session, sub {
 		my @ids = map { $session->query("SELECT $_") } $call->(%all), $call->();
@@ -222,7 +224,8 @@ sub several_at_once
 				  . ' JOIN procrastinate_jobs USING (id)'),
 			join(' ', map { "t$_" } reverse 1 .. 60),
 			'procrastinate_defer_jobs_v1 returns the ids in the order of the array');
-		is($session->query('SELECT string_agg(task_name, \' \' ORDER BY id) FROM procrastinate_jobs'),
+		is($session->query(q{SELECT string_agg(task_name, ' ' ORDER BY id)}
+				  . ' FROM procrastinate_jobs'),
 			join(' ', map { "t$_" } reverse 1 .. 60),
 			'procrastinate_defer_jobs_v1 queues the jobs in the order of the array');
 		is($session->query(q{SELECT procrastinate_defer_jobs_v1('{}') IS NULL}),
@@ -250,7 +253,8 @@ sub first_tick
 {
 	my ($session, $revision, $name, $call, $takes) = @_;
 	my %tick = (queue => 'night', task => 'sweep', lock => 'l', queueing_lock => 'ql',
-		priority => 6, periodic_id => 'p', tick => 1700000000, args => '{"timestamp": 1, "k": "v"}');
+		priority => 6, periodic_id => 'p', tick => 1700000000,
+		args => '{"timestamp": 1, "k": "v"}');
 	scenario($session, sub {
 		my $id = $session->query($call->(%tick));
 		like($id, qr/^\d+$/, "$name returns a job's id");
@@ -350,7 +354,8 @@ sub older_ticks
 		$session->query($at->(100));
 		$session->query($at->(100, task => 'other'));
 		$session->query($at->(200));
-		is(ticks($session), 'clean 200, other 100', "$name forgets the older ticks of its task only");
+		is(ticks($session), 'clean 200, other 100',
+			"$name forgets the older ticks of its task only");
 		isnt($session->query($at->(150)), 'NULL', "$name defers a tick that comes late");
 		is(ticks($session), 'clean 150, clean 200, other 100',
 			"$name forgets no younger tick when one comes late");

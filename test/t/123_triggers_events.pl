@@ -99,13 +99,14 @@ sub heard_of_new_jobs
 		[ sort(due($revision, q(send "it's" {}), type => 'job_inserted', job_id => $id)) ],
 		'a deferred job is told once on its queue and once on any queue');
 
-	$id = defer($session, $revision, queue => $QUEUE, task => 'later', scheduled_at => '2999-01-01');
+	$id = defer($session, $revision,
+		queue => $QUEUE, task => 'later', scheduled_at => '2999-01-01');
 	same_lines([ heard($ear) ],
 		[ sort(due($revision, 'later', type => 'job_inserted', job_id => $id)) ],
 		'a job for later is told when it is deferred');
 
-	insert_jobs($session, $revision, map { { id => 1000 + $_, queue_name => $QUEUE, task_name => "t$_" } }
-		1 .. 3);
+	insert_jobs($session, $revision,
+		map { { id => 1000 + $_, queue_name => $QUEUE, task_name => "t$_" } } 1 .. 3);
 	same_lines([ heard($ear) ],
 		[ sort(map { due($revision, "t$_", type => 'job_inserted', job_id => 1000 + $_) } 1 .. 3) ],
 		'each job of several is told');
@@ -171,8 +172,8 @@ sub events
 {
 	my ($session, $id) = @_;
 	my $types = $session->query(
-		q{SELECT string_agg(type::text, ' ' ORDER BY type::text COLLATE "C") FROM procrastinate_events}
-		  . " WHERE job_id = $id");
+		q{SELECT string_agg(type::text, ' ' ORDER BY type::text COLLATE "C")}
+		  . " FROM procrastinate_events WHERE job_id = $id");
 	return $types eq 'NULL' ? '' : $types;
 }
 
@@ -261,7 +262,7 @@ sub events_of_status
 			'a change of status writes the event that is due');
 
 		$session->query('DELETE FROM procrastinate_events');
-		$session->query(q{UPDATE procrastinate_jobs SET attempts = 5, task_name = 'x', args = '{}'});
+		$session->query(q{UPDATE procrastinate_jobs SET attempts = 5, task_name = 'x'});
 		is($session->query('SELECT count(*) FROM procrastinate_events'),
 			'0', 'an update of other columns writes no event');
 	});
@@ -277,8 +278,10 @@ sub events_of_schedules
 			{ id => 3, status => 'doing', scheduled_at => '2040-04-04' });
 		my $at = q{SELECT string_agg(at::text, ', ' ORDER BY id) FROM procrastinate_events}
 		  . q{ WHERE type = 'scheduled' AND job_id = };
-		is($session->query("$at 1"), '2040-04-04 04:04:04+00', 'an insert tells when a job will run');
-		$session->query(q{UPDATE procrastinate_jobs SET scheduled_at = '2041-01-01' WHERE id IN (1, 2)});
+		is($session->query("$at 1"), '2040-04-04 04:04:04+00',
+			'an insert tells when a job will run');
+		$session->query(q{UPDATE procrastinate_jobs SET scheduled_at = '2041-01-01'}
+			  . ' WHERE id IN (1, 2)');
 		is($session->query("$at 1"), '2040-04-04 04:04:04+00, 2041-01-01 00:00:00+00',
 			'an update tells the new time');
 		is($session->query("$at 2"), '2041-01-01 00:00:00+00', 'a time given afterwards is told');
@@ -302,7 +305,7 @@ sub events_of_abort_requests
 	my $event = $revision >= 31 ? 'abort_requested' : '';
 	scenario($session, sub {
 		insert_jobs($session, $revision, map { { id => $_, status => 'doing' } } 1 .. 4);
-		insert_jobs($session, $revision, { id => 5, status => 'todo' }, { id => 6, status => 'todo' });
+		insert_jobs($session, $revision, { id => 5 }, { id => 6 });
 		$session->query('DELETE FROM procrastinate_events');
 		$session->query('UPDATE procrastinate_jobs SET abort_requested = true WHERE id IN (1, 2)');
 		is(events($session, 1), $event, 'a request to abort writes its event from 0031 on');
@@ -382,7 +385,8 @@ sub deletion
 	$ways{'the end of its run'} =
 	    $revision == 30 ? q{SELECT procrastinate_finish_job(1::bigint, 'failed', true)}
 	  : $revision > 30  ? q{SELECT procrastinate_finish_job_v1(1, 'failed', true)}
-	  : $revision >= 19 && $revision < 23 ? q{SELECT procrastinate_finish_job(1, 'failed', NULL, true)}
+	  : $revision >= 19
+	  && $revision < 23 ? q{SELECT procrastinate_finish_job(1, 'failed', NULL, true)}
 	  : q{SELECT procrastinate_finish_job(1, 'failed', true)}
 	  if $revision >= 16;
 	$ways{'cancellation'} = 'SELECT procrastinate_cancel_job'

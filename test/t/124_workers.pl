@@ -42,20 +42,22 @@ sub insert_workers
 sub ids
 {
 	my ($session) = @_;
-	return $session->query(q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM procrastinate_workers});
+	return $session->query(
+		q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM procrastinate_workers});
 }
 
 sub registration
 {
 	my ($session) = @_;
 	scenario($session, sub {
-		is($session->query('SELECT count(*), count(DISTINCT worker_id), bool_and(worker_id IS NOT NULL)'
+		is($session->query('SELECT count(*), count(worker_id)'
 				  . ' FROM procrastinate_register_worker_v1()'),
-			'1|1|t', 'registration returns one row with a worker_id');
+			'1|1', 'registration returns one row with a worker_id');
 		my $first  = $session->query('SELECT id FROM procrastinate_workers');
 		my $second = $session->query('SELECT * FROM procrastinate_register_worker_v1()');
 		isnt($second, $first, 'every registration is a worker of its own');
-		is(ids($session), join(' ', sort { $a <=> $b } $first, $second), 'the workers are in the table');
+		is(ids($session), join(' ', sort { $a <=> $b } $first, $second),
+			'the workers are in the table');
 		is($session->query('SELECT bool_and(last_heartbeat = now()) FROM procrastinate_workers'),
 			't', 'a worker is registered with a heartbeat');
 	});

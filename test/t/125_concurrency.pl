@@ -25,7 +25,8 @@ my @periodics = (
 	[ 21, 30, q{procrastinate_defer_periodic_job('q', NULL, NULL, 'clean', 'p', %d, '{}')} ],
 	[ 26, 30, q{procrastinate_defer_periodic_job('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],
 	[ 30, 34, q{procrastinate_defer_periodic_job_v1('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],
-	[ 34, 38, q{procrastinate_defer_periodic_job_v2('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],);
+	[ 34, 38, q{procrastinate_defer_periodic_job_v2('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],
+);
 
 # The revisions at which a body changes; those between repeat the one before.
 my %load = map { $_ => 1 } 1, 2, 5, 8, 22, 25, 27, 30, 32, 36, 38;
@@ -94,23 +95,25 @@ sub different_jobs
 	my ($session, $revision, $fetch, @sessions) = @_;
 	insert_jobs($session, $revision, map { { id => $_ } } 1 .. 4);
 	$_->query('BEGIN') foreach @sessions;
-	at_once($sessions[0], "SELECT id FROM $fetch", '1', 'the first of three fetches the first job');
-	at_once($sessions[1], "SELECT id FROM $fetch", '2', 'the second does not wait, it takes the next');
-	at_once($sessions[2], "SELECT id FROM $fetch", '3', 'and so does the third');
-	at_once($sessions[0], "SELECT id FROM $fetch", '4', 'the first takes what is left');
-	at_once($sessions[1], "SELECT id FROM $fetch", 'NULL', 'nothing is left, and nobody waits for it');
+	my $next = "SELECT id FROM $fetch";
+	at_once($sessions[0], $next, '1', 'the first of three fetches the first job');
+	at_once($sessions[1], $next, '2', 'the second does not wait, it takes the next');
+	at_once($sessions[2], $next, '3', 'and so does the third');
+	at_once($sessions[0], $next, '4', 'the first takes what is left');
+	at_once($sessions[1], $next, 'NULL', 'nothing is left, and nobody waits for it');
 	$sessions[0]->query('ROLLBACK');
 	$sessions[1]->query('COMMIT');
-	at_once($sessions[2], "SELECT id FROM $fetch", '1', 'what is rolled back is fetched by another');
+	at_once($sessions[2], $next, '1', 'what is rolled back is fetched by another');
 	$sessions[2]->query('COMMIT');
-	is($session->query(q{SELECT string_agg(id || ' ' || status, ', ' ORDER BY id) FROM procrastinate_jobs}),
+	is($session->query(q{SELECT string_agg(id || ' ' || status, ', ' ORDER BY id)}
+			  . ' FROM procrastinate_jobs'),
 		'1 doing, 2 doing, 3 doing, 4 todo', 'the jobs that were fetched are marked once');
 	empty($session, $revision);
 
 	# A job in somebody else's hands is passed over.
 	insert_jobs($session, $revision, map { { id => $_ } } 1 .. 2);
 	$sessions[0]->query('BEGIN; SELECT 1 FROM procrastinate_jobs WHERE id = 1 FOR UPDATE');
-	at_once($sessions[1], "SELECT id FROM $fetch", '2', 'a job that another session locks is passed over');
+	at_once($sessions[1], $next, '2', 'a job that another session locks is passed over');
 	$sessions[0]->query('COMMIT');
 	empty($session, $revision);
 	return;
@@ -241,7 +244,8 @@ sub one_tick
 		if ($end eq 'COMMIT') { is($second, 'NULL', 'and defers nothing') }
 		else { isnt($second, 'NULL', 'and defers the tick itself') }
 		is($session->query('SELECT count(*) FROM procrastinate_jobs'), '1', 'one job was deferred');
-		is($session->query('SELECT count(*), count(job_id), min(defer_timestamp) FROM procrastinate_periodic_defers'),
+		is($session->query('SELECT count(*), count(job_id), min(defer_timestamp)'
+				  . ' FROM procrastinate_periodic_defers'),
 			'1|1|100', 'one tick was recorded, with its job');
 		empty($session, 38);
 	}

@@ -211,6 +211,11 @@ my %trap = (
 	'a table of domains' => q{CREATE DOMAIN place.revision AS text CHECK (public.spring('domain'));}
 	  . ($columns =~ s/to_revision text/to_revision place.revision/r =~ s/^(.*)$/ CREATE TABLE place.procrastinate_schema_history ($1)/r),
 );
+query('CREATE SCHEMA place');
+my $script = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
+open(my $file, '>', $script) or die "cannot write $script: $!";
+print $file query(q{SELECT procrastinate_sql('base:head', 'place')});
+close $file;
 foreach my $kind (sort keys %trap)
 {
 	query('DROP SCHEMA IF EXISTS place CASCADE; CREATE SCHEMA place AUTHORIZATION mallory');
@@ -226,6 +231,7 @@ foreach my $kind (sort keys %trap)
 		as_role($caller, q{SELECT * FROM procrastinate_current('place')});
 		as_role($caller, q{SELECT * FROM procrastinate_history(schema => 'place')});
 		as_role($caller, q{SELECT * FROM procrastinate_log('place')});
+		refused($caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /, "$caller is refused: the script");
 	}
 	is(query('SELECT count(*) FROM traps'), '0', 'and no code of mallory\'s has run')
 	  or query('TRUNCATE traps');

@@ -142,7 +142,10 @@ cmp_ok(
 		'helpers.is_target(string)', qw(right PM001 PM002 PM004 PM007 PM009)),
 	'>', 500, 'some of them are right');
 cmp_ok(
-	try('a range', "CASE WHEN i % 3 = 0 THEN $one ELSE $one || ':' || helpers.random_string(i % 6) END",
+	try(
+		'a range',
+		"CASE i % 3 WHEN 0 THEN $one WHEN 1 THEN $one || ':' || helpers.random_string(i % 6)"
+		  . " ELSE (ARRAY['head', '', '0025', '-3', '3.1.0', 'x'])[1 + i / 3 % 6] || ':' || helpers.random_string(i % 6) END",
 		[ 'count(*) FROM procrastinate_history(string)', 'procrastinate_sql(string)' ],
 		'helpers.is_range(string)', qw(right PM001 PM003)),
 	'>', 500, 'some of them are right');

@@ -1,5 +1,5 @@
-# What the TAP tests share: a server with fast settings, databases that have the extension, schemas
-# put at a revision, the facts of src/data, and sessions that behave as the clients of a revision do.
+# What the TAP tests share: a server with fast settings, databases that have the extension,
+# schemas put at a revision, the facts of src/data, and jobs as the clients of a revision make them.
 #
 # A revision is a plain number in Perl (1 .. 38, 0 is base) and four digits in SQL: revision_name(7)
 # is '0007'. The modules below are those of PostgreSQL itself, of any version from 15 on.
@@ -22,7 +22,7 @@ our @EXPORT = qw(
   chain data_file repository revision_name slurp statuses structure
   all_called called_before differences is_at same_lines
   new_database new_session start_server upgrade walk_revisions
-  call_of defer forms insert_jobs label lit name scenario
+  call_of defer forms insert_jobs lit name scenario
 );
 
 our $HEAD       = 38;
@@ -209,9 +209,9 @@ sub differences
 		extra_params => [ '-v', "schema=$schema" ]);
 	my %live  = map { $_ => 1 } split /\n/, $live;
 	my %facts = map { $_ => 1 } structure($revision);
-	my @lines =
-	  ((map { "< $_" } grep { !$live{$_} } keys %facts), (map { "> $_" } grep { !$facts{$_} } keys %live));
-	return join '', map { "$_\n" } sort @lines;
+	my @missing = map { "< $_\n" } sort grep { !$live{$_} } keys %facts;
+	my @extra   = map { "> $_\n" } sort grep { !$facts{$_} } keys %live;
+	return join '', @missing, @extra;
 }
 
 # Asserts that a schema is what the facts say of a revision.
@@ -394,18 +394,6 @@ sub defer
 	  . call_of('ROW', $queue, $task, $priority, @six)
 	  . '::procrastinate_job_to_defer_v1]))[1]';
 	return $session->query("SELECT $call");
-}
-
-# Words for the names of tests: label(status => 'todo', lock => undef) is 'status todo, lock NULL'.
-sub label
-{
-	my (@pairs) = @_;
-	my @words;
-	while (my ($key, $value) = splice @pairs, 0, 2)
-	{
-		push @words, "$key " . ($value // 'NULL');
-	}
-	return join ', ', @words;
 }
 
 1;

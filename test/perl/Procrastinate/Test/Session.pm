@@ -1,8 +1,8 @@
 # One client session, kept open: a psql that is fed query by query.
 #
-# Values come as psql prints them unaligned: columns parted by '|', rows by newlines, NULL as 'NULL'.
-# Errors carry their SQLSTATE. A query may be sent without waiting for it, and notifications that
-# the session receives are kept apart from the rows.
+# Values come as psql prints them unaligned: columns parted by '|', rows by newlines, NULL as
+# 'NULL'. Errors carry their SQLSTATE. A query may be sent without waiting for it, and
+# notifications that the session receives are kept apart from the rows.
 
 package Procrastinate::Test::Session;
 
@@ -56,9 +56,9 @@ sub new
 		heard => [],
 		timer => IPC::Run::timeout($limit),
 	}, $class;
-	my @psql = ($node->installed_command('psql'), '-XAtq', '-d', $node->connstr($database), '-f', '-');
-	$self->{run} =
-	  IPC::Run::start(\@psql, '<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
+	$self->{run} = IPC::Run::start(
+		[ $node->installed_command('psql'), qw(-XAtq -f - -d), $node->connstr($database) ],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
 	$self->query("\\set VERBOSITY verbose\n\\set SHOW_CONTEXT never\n\\pset null NULL\n"
 		  . 'SET client_min_messages = warning');
 	$self->query("SET plpgsql.variable_conflict = error;\n$helpers");
@@ -123,7 +123,13 @@ sub refusal
 sub outcomes
 {
 	my ($self, @calls) = @_;
-	my $values = join ",\n", map { my $sql = $_->[1]; $sql =~ s/'/''/g; "($_->[0], '$sql')" } @calls;
+	my @values;
+	foreach my $call (@calls)
+	{
+		(my $sql = $call->[1]) =~ s/'/''/g;
+		push @values, "($call->[0], '$sql')";
+	}
+	my $values = join ",\n", @values;
 	return map { [ split /\|/, $_, 2 ] } split /\n/,
 	  $self->query("SELECT id, pg_temp.outcome(call) FROM (VALUES $values) AS c (id, call)");
 }
@@ -145,7 +151,7 @@ sub changes
 SELECT id,
        CASE WHEN j.id IS NULL THEN 'gone'
             WHEN r.id IS NULL THEN 'new'
-            ELSE (SELECT string_agg(format('%s=%s', n.key, coalesce(n.value, 'NULL')), ' ' ORDER BY n.key)
+            ELSE (SELECT string_agg(n.key || '=' || coalesce(n.value, 'NULL'), ' ' ORDER BY n.key)
                     FROM jsonb_each_text(to_jsonb(j)) AS n
                    WHERE n.value IS DISTINCT FROM r.job ->> n.key)
        END
