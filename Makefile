@@ -61,7 +61,7 @@ dependencies:
 	@$(here)/scripts/dependencies check
 
 # The part that knows no server, with GoogleTest and the sanitizers.
-UNIT_FLAGS := $(OUR_CPPFLAGS) -std=c++20 -Wall -Wextra $(WERROR) -O1 -g -pthread -D_GLIBCXX_ASSERTIONS \
+UNIT_FLAGS := $(OUR_CPPFLAGS) -std=c++20 -Wall -Wextra $(WERROR) -O2 -g -pthread -D_GLIBCXX_ASSERTIONS \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 UNIT_OBJECTS := $(patsubst %.cpp,build/unit/%.o,$(CORE_SOURCES) $(UNIT_SOURCES))
 

@@ -89,14 +89,16 @@ if is_root; then
 fi
 
 # Run a command as the server's user, in a clean environment; NAME=VALUE may precede the command.
-as_server_user() {
+as_server_user() (
     if is_root; then
+        # Where we are may be closed to that user.
+        case $PWD/ in "$work"/*) ;; *) cd "$work" ;; esac
         setpriv --reuid="$server_user" --regid="$(id -g "$server_user")" --clear-groups --reset-env \
             env HOME="$work" LANG="$LANG" PATH="${stage_bin:-/nonexistent}:/usr/local/bin:/usr/bin:/bin" "$@"
     else
         env PATH="${stage_bin:-/nonexistent}:$PATH" "$@"
     fi
-}
+)
 
 # ---- Where it runs -------------------------------------------------------------------------------
 

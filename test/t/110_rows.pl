@@ -311,8 +311,8 @@ sub aborting_jobs
 			my $events   = 'SELECT count(*), max(id) FROM procrastinate_events';
 			my $expected = $session->query($events);
 			my $jobs = q{SELECT md5(string_agg(concat_ws('/', id, lock, task_name, queue_name,}
-			  . q{ args, attempts, scheduled_at, priority, queueing_lock), ' ' ORDER BY id)), count(*)}
-			  . ' FROM procrastinate_jobs';
+			  . q{ args, attempts, scheduled_at, priority, queueing_lock), ' ' ORDER BY id)),}
+			  . ' count(*) FROM procrastinate_jobs';
 			my $before = $session->query($jobs);
 			my $ear    = new_session($node, $database, $schema);
 			$ear->query("LISTEN $_")

@@ -32,7 +32,9 @@ sub fresh_schema
 	my ($database, $schema) = @_;
 	my $quoted = name($schema);
 	$node->safe_psql($database,
-		"SET client_min_messages = error; DROP SCHEMA IF EXISTS $quoted CASCADE; CREATE SCHEMA $quoted");
+		"SET client_min_messages = error; DROP SCHEMA IF EXISTS $quoted CASCADE;"
+		  . " CREATE SCHEMA $quoted"
+	);
 	return;
 }
 
@@ -55,14 +57,14 @@ sub command_of
 	my ($database, $path) = @_;
 	return [
 		$node->installed_command('psql'),
-		qw(-X -q -v ON_ERROR_STOP=1 -v var=EVIL -f), $path, '-d', $node->connstr($database)
-	];
+		qw(-X -q -v ON_ERROR_STOP=1 -v var=EVIL -f),
+		$path, '-d', $node->connstr($database) ];
 }
 
 sub run_script
 {
 	my ($database, $path) = @_;
-	my ($out, $err) = ('', '');
+	my ($out,      $err)  = ('', '');
 	IPC::Run::run(command_of($database, $path), '>', \$out, '2>', \$err);
 	return ($? >> 8, $err);
 }
@@ -79,7 +81,8 @@ sub history
 {
 	my ($database, $schema) = @_;
 	return $node->safe_psql($database,
-		'SELECT event, from_revision, to_revision, applied_by = current_user, duration >= interval \'0\''
+		'SELECT event, from_revision, to_revision, applied_by = current_user,'
+		  . ' duration >= interval \'0\''
 		  . ' FROM '
 		  . name($schema)
 		  . '.procrastinate_schema_history ORDER BY id');
@@ -91,11 +94,14 @@ sub state_of
 	my ($database, $schema) = @_;
 	my $quoted = lit($schema);
 	my $state  = $node->safe_psql($database,
-		'SELECT c.oid, c.relname, c.xmin FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace'
+		'SELECT c.oid, c.relname, c.xmin FROM pg_class c'
+		  . ' JOIN pg_namespace n ON n.oid = c.relnamespace'
 		  . " WHERE n.nspname = $quoted UNION ALL"
-		  . ' SELECT p.oid, p.proname, p.xmin FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace'
+		  . ' SELECT p.oid, p.proname, p.xmin FROM pg_proc p'
+		  . ' JOIN pg_namespace n ON n.oid = p.pronamespace'
 		  . " WHERE n.nspname = $quoted UNION ALL"
-		  . ' SELECT t.oid, t.typname, t.xmin FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace'
+		  . ' SELECT t.oid, t.typname, t.xmin FROM pg_type t'
+		  . ' JOIN pg_namespace n ON n.oid = t.typnamespace'
 		  . " WHERE n.nspname = $quoted ORDER BY 1, 2");
 	my $table = lit(name($schema) . '.procrastinate_schema_history');
 	my $known = $node->safe_psql($database, "SELECT to_regclass($table) IS NOT NULL");
@@ -105,8 +111,9 @@ sub state_of
 sub dump_of
 {
 	my ($database, @options) = @_;
-	my ($dump, $err) = ('', '');
-	IPC::Run::run([ $node->installed_command('pg_dump'), '-d', $node->connstr($database), @options ],
+	my ($dump,     $err)     = ('', '');
+	IPC::Run::run(
+		[ $node->installed_command('pg_dump'), '-d', $node->connstr($database), @options ],
 		'>', \$dump, '2>', \$err)
 	  or die $err;
 	$dump =~ s/^\\(?:un)?restrict .*\n//mg;
@@ -117,7 +124,7 @@ $node->safe_psql($maker, 'CREATE SCHEMA ' . name($_)) foreach @schemas[ 1, 2 ];
 is($node->safe_psql($plain, "SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate%'"),
 	'0', 'the other database has never seen the extension');
 
-# ---- From base to every revision, and from there to head ---------------------------------------
+# ---- From base to every revision, and from there to head ----------------------------------------
 
 foreach my $revision (1 .. $HEAD)
 {
@@ -147,14 +154,18 @@ is_at($node, $plain, 'public', 37, 'and they make the catalog of 0037 together')
 # ---- The history --------------------------------------------------------------------------------
 
 upgrade($node, $maker, $_) foreach 9, 10, 26, 27, 29, 30, 37;
-is(history($plain, 'public'), history($maker, 'public'),
+is( history($plain, 'public'),
+	history($maker, 'public'),
 	'scripts write the rows that the extension writes');
 is( dump_of($plain, '--schema-only', '--table=public.procrastinate_schema_history'),
 	dump_of($maker, '--schema-only', '--table=public.procrastinate_schema_history'),
 	'and into the same table');
 fresh_schema($plain, $ODD_SCHEMA);
 runs($plain, 'base:head', $ODD_SCHEMA, 'base:head is run for its history');
-like(history($plain, $ODD_SCHEMA), qr/^install\|base\|0038\|t\|t$/, 'which is one row that says install');
+like(
+	history($plain, $ODD_SCHEMA),
+	qr/^install\|base\|0038\|t\|t$/,
+	'which is one row that says install');
 like(
 	$node->safe_psql($plain, 'SELECT DISTINCT version FROM procrastinate_schema_history'),
 	qr/^1\.\d+\.\d+ \(script\)$/,
@@ -173,39 +184,63 @@ sub refuses
 	return is(state_of($plain, $schema), $before, 'and leaves all as it was');
 }
 
-refuses('public', '0036:head', qr/schema "public" is at 0037, but this script starts at 0036/,
+refuses(
+	'public', '0036:head',
+	qr/schema "public" is at 0037, but this script starts at 0036/,
 	'a script for an earlier revision is refused');
-refuses('public', 'base:head', qr/schema "public" is at 0037, but this script starts at base/,
+refuses(
+	'public', 'base:head',
+	qr/schema "public" is at 0037, but this script starts at base/,
 	'a script for an empty schema is refused by a full one');
-refuses('public', 'base:0005', qr/is at 0037, but this script starts at base/,
-	'so is one that leads only a little way');
-refuses($ODD_SCHEMA, '0037:head', qr/is at 0038, but this script starts at 0037/,
+refuses(
+	'public',                                       'base:0005',
+	qr/is at 0037, but this script starts at base/, 'so is one that leads only a little way');
+refuses(
+	$ODD_SCHEMA, '0037:head',
+	qr/is at 0038, but this script starts at 0037/,
 	'a script is refused where it has run already');
 fresh_schema($plain, $hostile);
-refuses($hostile, '0036:head', qr/is at base, but this script starts at 0036/,
+refuses(
+	$hostile, '0036:head',
+	qr/is at base, but this script starts at 0036/,
 	'a script for a later revision is refused by an empty schema');
-my ($hint) = (run_script($plain, script_of('0036:head', $hostile)))[1] =~ /procrastinate_sql\((.*)\);/s;
-is($node->safe_psql($maker, "SELECT left(procrastinate_sql($hint), 35)"),
-	q(-- Procrastinate's schema from base), 'the hint of that refusal can be pasted');
+my ($hint) =
+  (run_script($plain, script_of('0036:head', $hostile)))[1] =~ /procrastinate_sql\((.*)\);/s;
+is( $node->safe_psql($maker, "SELECT left(procrastinate_sql($hint), 35)"),
+	q(-- Procrastinate's schema from base),
+	'the hint of that refusal can be pasted');
 $node->safe_psql($plain, 'DROP SCHEMA ' . name($hostile));
-refuses($hostile, 'base:head', qr/schema "a'b"c\n.*" does not exist/, 'a missing schema is an error');
+refuses(
+	$hostile, 'base:head',
+	qr/schema "a'b"c\n.*" does not exist/,
+	'a missing schema is an error');
 
 $node->safe_psql($plain, 'DROP TABLE procrastinate_schema_history');
-refuses('public', 'base:head', qr/schema "public" holds Procrastinate's objects but no history/,
+refuses(
+	'public', 'base:head',
+	qr/schema "public" holds Procrastinate's objects but no history/,
 	'tables without a history are not run over');
 refuses('public', '0037:head', qr/schema "public" /, 'nor are they taken for any revision');
 
-# ---- Failures in the middle ----------------------------------------------------------------------
+# ---- Failures in the middle ---------------------------------------------------------------------
 
 fresh_schema($plain, $ODD_SCHEMA);
 runs($plain, 'base:0006', $ODD_SCHEMA, 'a schema is put at 0006');
 $node->safe_psql($plain,
-	"CREATE INDEX procrastinate_jobs_queueing_lock_idx ON @{[ name($ODD_SCHEMA) ]}.procrastinate_jobs (id)");
-refuses($ODD_SCHEMA, '0006:0012', qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
+	'CREATE INDEX procrastinate_jobs_queueing_lock_idx ON '
+	  . name($ODD_SCHEMA)
+	  . '.procrastinate_jobs (id)'
+);
+refuses(
+	$ODD_SCHEMA, '0006:0012',
+	qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
 	'a failure in the middle is a failure of all');
-refuses($ODD_SCHEMA, '0006:head', qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
+refuses(
+	$ODD_SCHEMA, '0006:head',
+	qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
 	'also of a script with more than one transaction');
-$node->safe_psql($plain, "DROP INDEX @{[ name($ODD_SCHEMA) ]}.procrastinate_jobs_queueing_lock_idx");
+$node->safe_psql($plain,
+	"DROP INDEX @{[ name($ODD_SCHEMA) ]}.procrastinate_jobs_queueing_lock_idx");
 $node->safe_psql($plain, "CREATE TABLE @{[ name($ODD_SCHEMA) ]}.procrastinate_workers (id int)");
 my ($status, $err) = run_script($plain, script_of('0006:head', $ODD_SCHEMA));
 is($status, 3, 'a failure after a commit that had to be is a failure');
@@ -216,22 +251,26 @@ like(history($plain, $ODD_SCHEMA), qr/\|0028\|t\|t\z/, 'and so says its history'
 runs($plain, '0028:head', $ODD_SCHEMA, 'a script from there ends at head');
 is_at($node, $plain, $ODD_SCHEMA, $HEAD, 'with the catalog of head');
 
-# ---- The extension and scripts in turn -----------------------------------------------------------
+# ---- The extension and scripts in turn ----------------------------------------------------------
 
 fresh_schema($maker, $hostile);
 runs($maker, 'base:0010', $hostile, 'a script begins where the extension is');
 upgrade($node, $maker, '0020', $hostile);
 runs($maker, 'current:0027', $hostile, 'a script goes on after the extension');
-$node->safe_psql($maker, 'SET client_min_messages = warning; CALL procrastinate_migrate(schema => '
-	  . lit(name($hostile)) . ')');
+$node->safe_psql($maker,
+		'SET client_min_messages = warning; CALL procrastinate_migrate(schema => '
+	  . lit(name($hostile))
+	  . ')');
 is_at($node, $maker, $hostile, $HEAD, 'the extension goes on after the script');
-is( $node->safe_psql($maker,
+is( $node->safe_psql(
+		$maker,
 		"SELECT count(*), min(from_revision), max(to_revision), string_agg(DISTINCT version, ', ')"
-		  . ' FROM procrastinate_log(' . lit(name($hostile)) . ')'),
+		  . ' FROM procrastinate_log('
+		  . lit(name($hostile)) . ')'),
 	'38|0001|0038|1.0.0, 1.0.0 (script)',
 	'the history tells it as one story');
 
-# ---- One lock ------------------------------------------------------------------------------------
+# ---- One lock -----------------------------------------------------------------------------------
 
 fresh_schema($maker, $ODD_SCHEMA);
 my $path    = script_of('base:0003', $ODD_SCHEMA);
@@ -239,8 +278,11 @@ my $session = new_session($node, $maker, 'public');
 $session->query('BEGIN; SELECT procrastinate_upgrade(\'0002\', ' . lit(name($ODD_SCHEMA)) . ')');
 my ($out, $waited) = ('', '');
 my $script = IPC::Run::start(command_of($maker, $path), '>', \$out, '2>', \$waited);
-ok( $node->poll_query_until('postgres',
-		"SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '$maker' AND wait_event = 'advisory'"),
+ok( $node->poll_query_until(
+		'postgres',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '$maker'"
+		  . " AND wait_event = 'advisory'"
+	),
 	'a script waits for an upgrade under way');
 $session->query('COMMIT');
 $script->finish;
@@ -251,11 +293,14 @@ my ($half) = slurp($path) =~ /\A(.*)^COMMIT;\n/ms;
 $session->query($half);
 my $other = new_session($node, $maker, 'public');
 $other->send('SELECT procrastinate_upgrade(\'0003\', ' . lit(name($ODD_SCHEMA)) . ')');
-ok($node->poll_query_until('postgres', $other->waits_for_lock), 'an upgrade waits for a script under way');
+ok($node->poll_query_until('postgres', $other->waits_for_lock),
+	'an upgrade waits for a script under way');
 $session->query('COMMIT');
 is(($other->wait)[0], '0003', 'and then finds nothing to do');
-is($node->safe_psql($maker, 'SELECT count(*) FROM procrastinate_log(' . lit(name($ODD_SCHEMA)) . ')'),
-	'3', 'each step was done once');
+is( $node->safe_psql(
+		$maker, 'SELECT count(*) FROM procrastinate_log(' . lit(name($ODD_SCHEMA)) . ')'),
+	'3',
+	'each step was done once');
 $session->close;
 $other->close;
 

@@ -1,5 +1,5 @@
 # A schema that was made by the chain, step by step or in one call, and one that was made at once
-# are the same to the byte, as pg_dump tells them: order of columns and bodies of functions included.
+# are the same to the byte, as pg_dump tells them: order of columns and bodies of functions too.
 
 use strict;
 use warnings;
@@ -18,13 +18,15 @@ my $node = start_server(name => 'head');
 sub dump_of
 {
 	my ($database, $schema) = @_;
-	my ($dump, $err) = ('', '');
+	my ($dump,     $err)    = ('', '');
 	IPC::Run::run(
-		[
-			$node->installed_command('pg_dump'), '--schema-only',
-			'--schema=' . name($schema), '-d', $node->connstr($database)
-		],
-		'>', \$dump, '2>', \$err) or die $err;
+		[   $node->installed_command('pg_dump'), '--schema-only',
+			'--schema=' . name($schema),         '-d',
+			$node->connstr($database) ],
+		'>',
+		\$dump,
+		'2>',
+		\$err) or die $err;
 	$dump =~ s/^\\(?:un)?restrict .*\n//mg;
 	return [ split /\n/, $dump, -1 ];
 }
@@ -47,7 +49,7 @@ sub scripted
 	my ($maker, $schema, @ranges) = @_;
 	my $database = $maker . '_scripted_' . @ranges;
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
-	$node->safe_psql($database, 'CREATE SCHEMA IF NOT EXISTS ' . name($schema));
+	$node->safe_psql($database,  'CREATE SCHEMA IF NOT EXISTS ' . name($schema));
 	foreach my $range (@ranges)
 	{
 		my $script = $node->safe_psql($maker,
@@ -59,13 +61,15 @@ sub scripted
 
 foreach my $schema ('public', $ODD_SCHEMA)
 {
-	my @steps   = map { "SELECT procrastinate_upgrade('$_', SCHEMA)" } 1 .. $HEAD;
-	my $chain   = made($schema, @steps);
-	my $once    = made($schema, 'SELECT procrastinate_upgrade(\'head\', SCHEMA)');
-	my $one     = made($schema,
+	my @steps = map { "SELECT procrastinate_upgrade('$_', SCHEMA)" } 1 .. $HEAD;
+	my $chain = made($schema, @steps);
+	my $once  = made($schema, 'SELECT procrastinate_upgrade(\'head\', SCHEMA)');
+	my $one   = made(
+		$schema,
 		"SELECT procrastinate_upgrade('0037', SCHEMA)",
 		"SELECT procrastinate_upgrade('head', SCHEMA)");
-	my $two = made($schema,
+	my $two = made(
+		$schema,
 		"SELECT procrastinate_upgrade('0026', SCHEMA)",
 		"SELECT procrastinate_upgrade('0028', SCHEMA)",
 		"SELECT procrastinate_upgrade('head', SCHEMA)");
@@ -73,26 +77,28 @@ foreach my $schema ('public', $ODD_SCHEMA)
 
 	my $expected = dump_of($chain, $schema);
 	cmp_ok(scalar(@$expected), '>', 500, "a dump of $schema holds the whole schema");
-	is(scalar(grep { /^CREATE FUNCTION / } @$expected),
+	is( scalar(grep { /^CREATE FUNCTION / } @$expected),
 		scalar(grep { /^function / } structure($HEAD)),
 		'with all functions of head');
-	same_lines(dump_of($once, $schema), $expected, "head at once is the chain step by step, in $schema");
-	same_lines(dump_of($one, $schema), $expected, 'the chain in one call to 0037 is, too');
-	same_lines(dump_of($two, $schema), $expected, 'the chain in one call from 0028 is, too');
+	same_lines(dump_of($once, $schema),
+		$expected, "head at once is the chain step by step, in $schema");
+	same_lines(dump_of($one,      $schema), $expected, 'the chain in one call to 0037 is, too');
+	same_lines(dump_of($two,      $schema), $expected, 'the chain in one call from 0028 is, too');
 	same_lines(dump_of($migrated, $schema), $expected, 'procrastinate_migrate makes the same');
 	same_lines(dump_of(scripted($chain, $schema, 'base:head'), $schema),
 		$expected, 'the script base:head makes the same');
-	same_lines(
-		dump_of(scripted($chain, $schema, 'base:0026', '0026:0037', '0037:head'), $schema),
+	same_lines(dump_of(scripted($chain, $schema, 'base:0026', '0026:0037', '0037:head'), $schema),
 		$expected, 'scripts of the chain make the same');
 	is_at($node, $once, $schema, $HEAD, 'and it is the head of the facts');
 }
 
 # The privileges and comments of the history are in these dumps as well.
 my $database = made('public', "SELECT procrastinate_upgrade('0003', SCHEMA)");
-is(scalar(grep { /^GRANT SELECT ON TABLE public.procrastinate_schema_history TO PUBLIC/ }
-		@{ dump_of($database, 'public') }),
-	1, 'a dump tells who may read the history');
+is( scalar(
+		grep { /^GRANT SELECT ON TABLE public.procrastinate_schema_history TO PUBLIC/ }
+		  @{ dump_of($database, 'public') }),
+	1,
+	'a dump tells who may read the history');
 
 $node->stop;
 done_testing();

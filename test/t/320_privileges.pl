@@ -1,6 +1,6 @@
-# Everything runs as the caller and with the caller's rights alone: who may install, change and read;
-# what is missing is reported at once and before anything is touched; code that somebody else left in
-# place of the history or on the tables never runs with the rights of the caller.
+# Everything runs as the caller and with the caller's rights alone: who may install, change and
+# read; what is missing is reported at once and before anything is touched; code that somebody else
+# left in place of the history or on the tables never runs with the rights of the caller.
 
 use strict;
 use warnings;
@@ -14,6 +14,7 @@ use Test::More;
 
 my $node     = start_server(name => 'privileges');
 my $database = new_database($node);
+my $super    = $node->safe_psql($database, 'SELECT current_user');
 $node->safe_psql($database, <<'SQL');
 CREATE ROLE creator;
 CREATE ROLE owners;
@@ -54,7 +55,7 @@ sub refused
 
 sub query { return $node->safe_psql($database, shift); }
 
-# ---- The extension itself -------------------------------------------------------------------------
+# ---- The extension itself -----------------------------------------------------------------------
 
 is(query(q{SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate\_%' AND prosecdef}),
 	'0', 'no function is SECURITY DEFINER');
@@ -62,116 +63,152 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE landlord LOGIN;
 CREATE DATABASE landlords OWNER landlord;
 SQL
-is( $node->safe_psql('landlords',
+is( $node->safe_psql(
+		'landlords',
 		'CREATE EXTENSION procrastinate_migrate; SET client_min_messages = warning;'
 		  . ' CREATE SCHEMA jobs; SELECT procrastinate_upgrade(schema => \'jobs\')',
 		extra_params => [ '-U', 'landlord' ]),
 	'0038',
 	'the owner of a database, who is no superuser, creates the extension and installs');
-is( $node->safe_psql('landlords',
+is( $node->safe_psql(
+		'landlords',
 		q{SELECT count(*), bool_or(rolsuper) FROM pg_class c JOIN pg_roles r ON r.oid = relowner}
 		  . q{ WHERE relnamespace = 'jobs'::regnamespace AND rolname <> 'landlord'}),
-	'0|', 'all that was made is that owner\'s');
+	'0|',
+	'all that was made is that owner\'s');
 
-# ---- A role with CREATE on the schema --------------------------------------------------------------
+# ---- A role with CREATE on the schema -----------------------------------------------------------
 
-allowed('creator', q{SELECT procrastinate_upgrade('0028', 'jobs')},
-	'0028', 'a role that may create in a schema installs there');
+allowed(
+	'creator', q{SELECT procrastinate_upgrade('0028', 'jobs')},
+	'0028',    'a role that may create in a schema installs there');
 allowed('creator', q{SELECT procrastinate_upgrade('head', 'jobs')}, '0038', 'and upgrades there');
 is( query(
-		q{SELECT string_agg(DISTINCT pg_get_userbyid(owner), ',') FROM (}
+			q{SELECT string_agg(DISTINCT pg_get_userbyid(owner), ',') FROM (}
 		  . q{SELECT relowner FROM pg_class WHERE relnamespace = 'jobs'::regnamespace UNION ALL}
 		  . q{ SELECT proowner FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace UNION ALL}
 		  . q{ SELECT typowner FROM pg_type WHERE typnamespace = 'jobs'::regnamespace) o (owner)}),
 	'creator',
 	'and owns all that was made');
-is(query(q{SELECT DISTINCT applied_by FROM procrastinate_log('jobs')}), 'creator', 'the log says so');
+is(query(q{SELECT DISTINCT applied_by FROM procrastinate_log('jobs')}),
+	'creator', 'the log says so');
 query(q{REVOKE CREATE ON SCHEMA jobs FROM creator});
-refused('creator', q{SELECT procrastinate_stamp('head', schema => 'jobs')},
+refused(
+	'creator',
+	q{SELECT procrastinate_stamp('head', schema => 'jobs')},
 	qr/ERROR:  42501: role "creator" may not change.*\nDETAIL:  CREATE on schema jobs is missing/,
 	'an owner who lost CREATE is told so before the first change');
 query(q{GRANT CREATE ON SCHEMA jobs TO creator});
 
-# ---- A role without rights ---------------------------------------------------------------------------
+# ---- A role without rights ----------------------------------------------------------------------
 
-query(q{CREATE SCHEMA closed; CREATE SCHEMA installed; GRANT ALL ON SCHEMA installed TO owners;
+query(
+	q{CREATE SCHEMA closed; CREATE SCHEMA installed; GRANT ALL ON SCHEMA installed TO owners;
 	GRANT USAGE ON SCHEMA installed TO onlooker});
-my $error = refused('onlooker', q{SELECT procrastinate_upgrade(schema => 'closed')},
+my $error = refused(
+	'onlooker',
+	q{SELECT procrastinate_upgrade(schema => 'closed')},
 	qr/ERROR:  42501: role "onlooker" may not change the installation in schema "closed"/,
 	'a role without any right is refused');
-like($error, qr/DETAIL:  CREATE on schema closed is missing.\nUSAGE on schema closed is missing\./,
+like(
+	$error,
+	qr/DETAIL:  CREATE on schema closed is missing.\nUSAGE on schema closed is missing\./,
 	'all that is missing is listed at once');
 my ($hint) = $error =~ /^HINT:  (.*)$/m;
 is($hint, 'GRANT CREATE, USAGE ON SCHEMA closed TO onlooker;', 'a hint says what to grant');
 query($hint // '');
-allowed('onlooker', q{SELECT procrastinate_upgrade('0001', 'closed')}, '0001', 'and works when pasted');
-query(q{REVOKE ALL ON LANGUAGE plpgsql FROM PUBLIC; CREATE SCHEMA speechless AUTHORIZATION onlooker});
-refused('onlooker', q{SELECT procrastinate_upgrade(schema => 'speechless')},
+allowed(
+	'onlooker', q{SELECT procrastinate_upgrade('0001', 'closed')},
+	'0001',     'and works when pasted');
+query(
+	q{REVOKE ALL ON LANGUAGE plpgsql FROM PUBLIC; CREATE SCHEMA speechless AUTHORIZATION onlooker});
+refused(
+	'onlooker',
+	q{SELECT procrastinate_upgrade(schema => 'speechless')},
 	qr/42501: .*\nDETAIL:  USAGE on language plpgsql is missing/,
 	'a right on the language of the functions is looked for, too');
 query(q{GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC});
 
-# ---- Owners, members of the owning role, and everybody else -----------------------------------------
+# ---- Owners, members of the owning role, and everybody else -------------------------------------
 
 query(q{CREATE SCHEMA shared AUTHORIZATION owners});
 allowed('owners', q{SELECT procrastinate_upgrade('0030', 'shared')}, '0030', 'a role owns another');
-allowed('member', q{SELECT procrastinate_upgrade('0031', 'shared')},
-	'0031', 'a member of the owning role upgrades');
-allowed('owners', q{SELECT procrastinate_upgrade('0032', 'shared')},
-	'0032', 'after which the owner still can');
-allowed('member', q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
-	'0038', 'a member installs in the name of the owning role');
+allowed(
+	'member', q{SELECT procrastinate_upgrade('0031', 'shared')},
+	'0031',   'a member of the owning role upgrades');
+allowed(
+	'owners', q{SELECT procrastinate_upgrade('0032', 'shared')},
+	'0032',   'after which the owner still can');
+allowed(
+	'member', q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
+	'0038',   'a member installs in the name of the owning role');
 my $before = query(q{SELECT count(*) FROM procrastinate_log('installed')});
 query(q{GRANT CREATE, USAGE ON SCHEMA installed TO creator});
-$error = refused('creator', q{SELECT procrastinate_stamp('0038', schema => 'installed')},
-	qr/42501: role "creator" may not change/, 'a role that may create there but is no owner is refused');
+$error = refused(
+	'creator',
+	q{SELECT procrastinate_stamp('0038', schema => 'installed')},
+	qr/42501: role "creator" may not change/,
+	'a role that may create there but is no owner is refused');
 like($error, qr/belongs to role owners/, 'and told whose it is');
+
 foreach my $call (
 	q{SELECT procrastinate_upgrade('head', 'closed')},
 	q{CALL procrastinate_migrate('head', 'closed')},
 	q{SELECT procrastinate_stamp('0002', verify => false, schema => 'closed')})
 {
-	refused('mallory', $call, qr/ERROR:  42501: role "mallory" may not/, "refused to a stranger: $call");
+	refused(
+		'mallory', $call,
+		qr/ERROR:  42501: role "mallory" may not/,
+		"refused to a stranger: $call");
 }
 
 my %reads = (
-	q{SELECT revision, is_head FROM procrastinate_current('installed')}         => '0038|t',
-	q{SELECT count(*) FROM procrastinate_history(schema => 'installed')}         => '38',
-	q{SELECT count(*) FROM procrastinate_pending('head', 'installed')}           => '0',
-	q{SELECT count(*) FROM procrastinate_log('installed')}                       => $before,
-	q{SELECT revision FROM procrastinate_heads()}                                => '0038',
-	q{SELECT revision FROM procrastinate_show('3.0.0')}                          => '0031',
-	q{SELECT length(procrastinate_migration_sql('1')) > 0}                       => 't',
-	q{SELECT length(procrastinate_sql('current:', 'installed')) > 0}             => 't',
-	q{SELECT count(*) FROM installed.procrastinate_schema_history}               => $before,
-	q{SELECT revision FROM procrastinate_current('closed')}                      => '0001',);
+	q{SELECT revision, is_head FROM procrastinate_current('installed')}  => '0038|t',
+	q{SELECT count(*) FROM procrastinate_history(schema => 'installed')} => '38',
+	q{SELECT count(*) FROM procrastinate_pending('head', 'installed')}   => '0',
+	q{SELECT count(*) FROM procrastinate_log('installed')}               => $before,
+	q{SELECT revision FROM procrastinate_heads()}                        => '0038',
+	q{SELECT revision FROM procrastinate_show('3.0.0')}                  => '0031',
+	q{SELECT length(procrastinate_migration_sql('1')) > 0}               => 't',
+	q{SELECT length(procrastinate_sql('current:', 'installed')) > 0}     => 't',
+	q{SELECT count(*) FROM installed.procrastinate_schema_history}       => $before,
+	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',);
 allowed('onlooker', $_, $reads{$_}, "a role that may only look may: $_") foreach sort keys %reads;
-refused('mallory', q{SELECT * FROM procrastinate_current('installed')},
+refused(
+	'mallory',
+	q{SELECT * FROM procrastinate_current('installed')},
 	qr/ERROR:  42501: permission denied for schema installed/,
 	'without USAGE on the schema the server refuses even that');
-refused('onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
+refused(
+	'onlooker',   q{SELECT procrastinate_upgrade('head', 'installed')},
 	qr/42501|^$/, 'an upgrade that has nothing to do changes nothing for anybody');
 
-# ---- A superuser and another role's installation -------------------------------------------------------
+# ---- A superuser and another role's installation ------------------------------------------------
 
 query(q{CREATE SCHEMA "Owner's ""odd"" one" AUTHORIZATION creator; CREATE ROLE "O'Dd ""role"""});
 query(q{CREATE SCHEMA theirs AUTHORIZATION "O'Dd ""role"""});
-allowed(q{"O'Dd ""role"""}, q{SELECT procrastinate_upgrade('0030', 'theirs')}, '0030', 'a role of odd name');
-$error = refused('postgres', q{SELECT procrastinate_upgrade('0031', 'theirs')},
-	qr/ERROR:  PM010: superuser "postgres" will not change another role's installation/,
+allowed(
+	q{"O'Dd ""role"""},
+	q{SELECT procrastinate_upgrade('0030', 'theirs')},
+	'0030', 'a role of odd name');
+$error = refused(
+	$super,
+	q{SELECT procrastinate_upgrade('0031', 'theirs')},
+	qr/ERROR:  PM010: superuser "$super" will not change another role's installation/,
 	'a superuser is refused on what is another role\'s');
 ($hint) = $error =~ /^HINT:  .*(SET ROLE .*;)$/m;
 is($hint, q{SET ROLE "O'Dd ""role""";}, 'with a hint to become that role');
-allowed('postgres', ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'theirs')},
+allowed($super, ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'theirs')},
 	'0031', 'that works when pasted');
+
 foreach my $call (
 	q{CALL procrastinate_migrate('head', 'theirs')},
 	q{SELECT procrastinate_stamp('0031', schema => 'theirs')})
 {
-	refused('postgres', $call, qr/ERROR:  PM010: /, "refused as well: $call");
+	refused($super, $call, qr/ERROR:  PM010: /, "refused as well: $call");
 }
 
-# ---- Traps: code of mallory's that must never run as somebody else --------------------------------------
+# ---- Traps: code of mallory's that must never run as somebody else ------------------------------
 
 query(q{CREATE TABLE public.traps (ran_as text, trap text); GRANT ALL ON public.traps TO PUBLIC});
 query(q{GRANT CREATE, USAGE ON SCHEMA public TO mallory});
@@ -190,7 +227,7 @@ SQL
 
 my $columns = 'id bigint, event text, from_revision text, to_revision text,'
   . ' applied_at timestamptz, applied_by text, duration interval, version text';
-my $row = q{1, 'install', 'base', '0038', now(), 'x', interval '0', '1.0.0'};
+my $row  = q{1, 'install', 'base', '0038', now(), 'x', interval '0', '1.0.0'};
 my %trap = (
 	'a view' => qq{CREATE VIEW place.procrastinate_schema_history AS SELECT * FROM (VALUES ($row))}
 	  . q{ v (id, event, from_revision, to_revision, applied_at, applied_by, duration, version)}
@@ -198,40 +235,48 @@ my %trap = (
 	'a table with row-level security' =>
 	  qq{CREATE TABLE place.procrastinate_schema_history ($columns);}
 	  . qq{ INSERT INTO place.procrastinate_schema_history VALUES ($row);}
-	  . q{ ALTER TABLE place.procrastinate_schema_history ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;}
+	  . q{ ALTER TABLE place.procrastinate_schema_history ENABLE ROW LEVEL SECURITY,}
+	  . q{ FORCE ROW LEVEL SECURITY;}
 	  . q{ CREATE POLICY p ON place.procrastinate_schema_history USING (public.spring('policy'))},
 	'a table with a rule' => qq{CREATE TABLE place.procrastinate_schema_history ($columns);}
 	  . q{ CREATE RULE r AS ON INSERT TO place.procrastinate_schema_history}
 	  . q{ DO ALSO SELECT public.spring('rule')},
 	'a materialized view' =>
 	  'CREATE MATERIALIZED VIEW place.procrastinate_schema_history AS SELECT 1 AS id',
-	'a partitioned table' => 'CREATE TABLE place.procrastinate_schema_history (id bigint) PARTITION BY LIST (id)',
+	'a partitioned table' =>
+	  'CREATE TABLE place.procrastinate_schema_history (id bigint) PARTITION BY LIST (id)',
 	'a table of other columns' => 'CREATE TABLE place.procrastinate_schema_history (id int)',
-	'an index' => 'CREATE TABLE place.t (id int); CREATE INDEX procrastinate_schema_history ON place.t (id)',
+	'an index'                 =>
+	  'CREATE TABLE place.t (id int); CREATE INDEX procrastinate_schema_history ON place.t (id)',
 	'a table of domains' => q{CREATE DOMAIN place.revision AS text CHECK (public.spring('domain'));}
-	  . ($columns =~ s/to_revision text/to_revision place.revision/r =~ s/^(.*)$/ CREATE TABLE place.procrastinate_schema_history ($1)/r),
-);
+	  . (
+		$columns =~ s/to_revision text/to_revision place.revision/r =~
+		  s/^(.*)$/ CREATE TABLE place.procrastinate_schema_history ($1)/r),);
 query('CREATE SCHEMA place');
 my $script = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
 open(my $file, '>', $script) or die "cannot write $script: $!";
 print $file query(q{SELECT procrastinate_sql('base:head', 'place')});
 close $file;
+
 foreach my $kind (sort keys %trap)
 {
 	query('DROP SCHEMA IF EXISTS place CASCADE; CREATE SCHEMA place AUTHORIZATION mallory');
 	query('GRANT ALL ON SCHEMA place TO PUBLIC');
-	my ($out, $err) = as_role('mallory', "$trap{$kind}; GRANT ALL ON ALL TABLES IN SCHEMA place TO PUBLIC");
+	my ($out, $err) =
+	  as_role('mallory', "$trap{$kind}; GRANT ALL ON ALL TABLES IN SCHEMA place TO PUBLIC");
 	is($err, '', "mallory puts $kind in place of the history");
-	foreach my $caller ('postgres', 'creator')
+	foreach my $caller ($super, 'creator')
 	{
-		refused($caller, $_, qr/ERROR:  (?:PM010|42501): /, "$caller is refused: $_") foreach (
+		refused($caller, $_, qr/ERROR:  (?:PM010|42501): /, "$caller is refused: $_")
+		  foreach (
 			q{SELECT procrastinate_upgrade(schema => 'place')},
 			q{SELECT procrastinate_stamp('head', verify => false, schema => 'place')},
 			q{CALL procrastinate_migrate(schema => 'place')});
 		as_role($caller, q{SELECT * FROM procrastinate_current('place')});
 		as_role($caller, q{SELECT * FROM procrastinate_history(schema => 'place')});
 		as_role($caller, q{SELECT * FROM procrastinate_log('place')});
-		refused($caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /, "$caller is refused: the script");
+		refused($caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /,
+			"$caller is refused: the script");
 	}
 	is(query('SELECT count(*) FROM traps'), '0', 'and no code of mallory\'s has run')
 	  or query('TRUNCATE traps');
@@ -246,20 +291,24 @@ CREATE TRIGGER aaa BEFORE INSERT ON place.procrastinate_schema_history
 	FOR EACH ROW EXECUTE FUNCTION public.spring();
 CREATE TRIGGER bbb BEFORE INSERT OR UPDATE OR DELETE ON place.procrastinate_jobs
 	FOR EACH ROW EXECUTE FUNCTION public.spring();
-ALTER TABLE place.procrastinate_schema_history ALTER version SET DEFAULT public.spring('default')::text;
+ALTER TABLE place.procrastinate_schema_history
+	ALTER version SET DEFAULT public.spring('default')::text;
 ALTER TABLE place.procrastinate_schema_history ADD CHECK (public.spring('check'));
 INSERT INTO place.procrastinate_jobs (queue_name, task_name) VALUES ('default', 'task');
 GRANT ALL ON ALL TABLES IN SCHEMA place TO PUBLIC;
 SQL
 query('TRUNCATE traps');
-foreach my $caller ('postgres', 'creator')
+foreach my $caller ($super, 'creator')
 {
-	refused($caller, $_, qr/ERROR:  (?:PM010|42501): /, "$caller is refused: $_") foreach (
+	refused($caller, $_, qr/ERROR:  (?:PM010|42501): /, "$caller is refused: $_")
+	  foreach (
 		q{SELECT procrastinate_upgrade('0026', 'place')},
 		q{SELECT procrastinate_stamp('0010', schema => 'place')},
 		q{CALL procrastinate_migrate('0026', 'place')});
-	allowed($caller, q{SELECT revision FROM procrastinate_current('place')}, '0010', "$caller may read");
-	allowed($caller, q{SELECT count(*) FROM procrastinate_log('place')}, '10', "$caller may read the log");
+	allowed($caller, q{SELECT revision FROM procrastinate_current('place')},
+		'0010', "$caller may read");
+	allowed($caller, q{SELECT count(*) FROM procrastinate_log('place')},
+		'10', "$caller may read the log");
 }
 is(query('SELECT count(*) FROM traps'), '0', 'no trigger, default or check of mallory\'s has run');
 
@@ -267,12 +316,16 @@ is(query('SELECT count(*) FROM traps'), '0', 'no trigger, default or check of ma
 query('CREATE SCHEMA mixed; GRANT ALL ON SCHEMA mixed TO creator, mallory');
 allowed('creator', q{SELECT procrastinate_upgrade('0008', 'mixed')}, '0008', 'creator installs');
 as_role('mallory',
-	q{CREATE FUNCTION mixed.procrastinate_defer_job(character varying, character varying, text, text,}
+	q{CREATE FUNCTION mixed.procrastinate_defer_job(varchar, varchar, text, text,}
 	  . q{ jsonb, timestamptz) RETURNS bigint LANGUAGE sql AS 'SELECT 1'});
-refused('creator', q{SELECT procrastinate_upgrade('0010', 'mixed')},
+refused(
+	'creator',
+	q{SELECT procrastinate_upgrade('0010', 'mixed')},
 	qr/ERROR:  42501: .*\nDETAIL:  function procrastinate_defer_job belongs to role mallory/,
 	'a function of a stranger in the way is refused, and named');
-allowed('creator', q{SELECT revision FROM procrastinate_current('mixed')}, '0008', 'nothing was begun');
+allowed(
+	'creator', q{SELECT revision FROM procrastinate_current('mixed')},
+	'0008',    'nothing was begun');
 
 $node->stop;
 done_testing();

@@ -1,6 +1,5 @@
-# Nothing that somebody else has put in the way is used or run: not by search_path, temporary tables,
-# operators, casts or functions of the same names; no setting changes what is done; and no string, as
-# target, range or schema, gets more than an error that is meant.
+# Nothing that somebody else has put in the way is used or run: not by search_path, nor by temporary
+# tables, operators, types or functions of the same names; and no setting changes what is done.
 
 use strict;
 use warnings;
@@ -19,7 +18,7 @@ my $quiet    = 'SET client_min_messages = error;';
 
 sub query { return $node->safe_psql($database, $quiet . shift); }
 
-# ---- A schema full of fakes, in front of everything ------------------------------------------------------
+# ---- A schema full of fakes, in front of everything ---------------------------------------------
 
 query(<<'SQL');
 CREATE SCHEMA tools;
@@ -43,14 +42,16 @@ DECLARE
 	f record;
 BEGIN
 	FOR f IN
-		SELECT DISTINCT ON (p.proname, args) p.proname, args, format_type(p.prorettype, NULL) AS result, p.provariadic
+		SELECT DISTINCT ON (p.proname, args) p.proname, args,
+		       format_type(p.prorettype, NULL) AS result
 		  FROM pg_proc p, pg_get_function_identity_arguments(p.oid) args
 		 WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND NOT p.proretset
-		   AND p.proname IN ('now', 'clock_timestamp', 'transaction_timestamp', 'format', 'quote_ident',
-			'current_setting', 'set_config', 'string_agg', 'coalesce', 'pg_has_role', 'has_schema_privilege',
-			'has_language_privilege', 'pg_get_userbyid', 'pg_notify', 'nextval', 'setval', 'currval', 'to_regclass',
-			'pg_advisory_xact_lock', 'int4', 'int8', 'text', 'timestamptz', 'array_length', 'unnest', 'lower',
-			'jsonb_build_object', 'row_to_json', 'to_json', 'json_build_object', 'greatest', 'least', 'regclass')
+		   AND p.proname IN ('now', 'clock_timestamp', 'transaction_timestamp', 'format',
+			'quote_ident', 'current_setting', 'set_config', 'string_agg', 'pg_has_role',
+			'has_schema_privilege', 'has_language_privilege', 'pg_get_userbyid', 'pg_notify',
+			'nextval', 'setval', 'currval', 'to_regclass', 'pg_advisory_xact_lock', 'int4', 'int8',
+			'text', 'timestamptz', 'array_length', 'lower', 'jsonb_build_object', 'row_to_json',
+			'to_json', 'json_build_object', 'regclass')
 	LOOP
 		BEGIN
 			EXECUTE format('CREATE FUNCTION $schema.%I(%s) RETURNS %s LANGUAGE plpgsql AS '
@@ -100,13 +101,14 @@ CREATE TYPE evil.procrastinate_job_event_type AS ENUM ('fake');
 CREATE TABLE evil.procrastinate_events (fake int);
 CREATE TABLE evil.procrastinate_workers (fake int);
 SQL
-cmp_ok(query(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'evil'::regnamespace}), '>', 40,
-	'there are fakes of many functions');
+cmp_ok(query(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'evil'::regnamespace}),
+	'>', 40, 'there are fakes of many functions');
 my ($status, $out, $err) =
   $node->psql($database, q{SET search_path = evil, pg_catalog; SELECT clock_timestamp()});
 like($err, qr/sprang the trap clock_timestamp/, 'they lie in wait');
 
-my @paths = ('evil, pg_catalog', 'evil', 'evil, public, pg_catalog, pg_temp', 'pg_temp, evil, pg_catalog');
+my @paths =
+  ('evil, pg_catalog', 'evil', 'evil, public, pg_catalog, pg_temp', 'pg_temp, evil, pg_catalog');
 my $temporary = <<'SQL';
 CREATE TEMPORARY TABLE procrastinate_jobs (id int, status int);
 CREATE TEMPORARY TABLE procrastinate_schema_history (id int, to_revision text);
@@ -120,15 +122,16 @@ foreach my $path (@paths)
 	my $before = "$quiet $temporary SET search_path = $path;";
 	query(q{DROP SCHEMA IF EXISTS place CASCADE; CREATE SCHEMA place});
 	foreach my $call (
-		[ q{tools.procrastinate_upgrade('0028', 'place')}, '0028' ],
+		[ q{tools.procrastinate_upgrade('0028', 'place')},         '0028' ],
 		[ q{tools.procrastinate_stamp('0028', schema => 'place')}, '0028' ],
-		[ q{tools.procrastinate_upgrade('0031', 'place')}, '0031' ],
-		[ q{tools.procrastinate_upgrade('head', 'place')}, '0038' ],
-		[ q{* FROM tools.procrastinate_current('place')}, qr/^0038\|t\|/ ],
+		[ q{tools.procrastinate_upgrade('0031', 'place')},         '0031' ],
+		[ q{tools.procrastinate_upgrade('head', 'place')},         '0038' ],
+		[ q{* FROM tools.procrastinate_current('place')},          qr/^0038\|t\|/ ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_history(schema => 'place')}, '38' ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_pending(schema => 'place')}, '0' ],
-		[ q{pg_catalog.count(*) FROM tools.procrastinate_log('place')}, '39' ],
-		[ q{pg_catalog.length(tools.procrastinate_sql('base:head', 'place')) OPERATOR(pg_catalog.>) 9}, 't' ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_log('place')},               '39' ],
+		[   q{pg_catalog.left(tools.procrastinate_sql('base:', 'place'), 2)},
+			'--' ],
 		[ q{revision FROM tools.procrastinate_show('3.1.0')}, '0033' ])
 	{
 		($status, $out, $err) = $node->psql($database, "$before SELECT $call->[0]");
@@ -138,17 +141,21 @@ foreach my $path (@paths)
 	}
 	is_at($node, $database, 'place', $HEAD, 'the catalog is that of head');
 	query(q{DROP SCHEMA place CASCADE; CREATE SCHEMA place});
-	($status, $out, $err) = $node->psql($database, "$before CALL tools.procrastinate_migrate('head', 'place')");
+	($status, $out, $err) =
+	  $node->psql($database, "$before CALL tools.procrastinate_migrate('head', 'place')");
 	is($err, '', "the procedure with search_path $path");
 	is_at($node, $database, 'place', $HEAD, 'makes the same');
 }
-is(query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'evil'::regnamespace AND relkind = 'r'}),
-	'6', 'nothing went into the hostile schema');
+is( query(
+		q{SELECT count(*) FROM pg_class WHERE relnamespace = 'evil'::regnamespace AND relkind = 'r'}
+	),
+	'6',
+	'nothing went into the hostile schema');
 ($status, $out, $err) = $node->psql($database,
 	"$quiet SET search_path = evil, pg_catalog; SELECT tools.procrastinate_upgrade('0003')");
 like($err, qr/schema "evil" holds Procrastinate's objects/, 'nor does it pass for an installation');
 
-# ---- Fakes in the installation's own schema, where its owner lets others create ---------------------------
+# ---- Fakes in the installation's own schema, where its owner lets others create -----------------
 
 # A function whose arguments fit better than those of the server's own one is preferred wherever it
 # is found: code that checks a schema must not look into it.
@@ -169,7 +176,7 @@ CREATE FUNCTION SCHEMA.unequal(name, text) RETURNS boolean LANGUAGE plpgsql
 SQL
 my $plain = 'plain';
 $node->safe_psql('postgres', "CREATE DATABASE $plain");
-$node->safe_psql($plain, <<'SQL');
+$node->safe_psql($plain,     <<'SQL');
 CREATE SCHEMA evil;
 CREATE FUNCTION evil.spring(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -178,7 +185,8 @@ END $$;
 SQL
 foreach my $schema ('place', 'other')
 {
-	$node->safe_psql($_, "$quiet DROP SCHEMA IF EXISTS $schema CASCADE; CREATE SCHEMA $schema;"
+	$node->safe_psql($_,
+			"$quiet DROP SCHEMA IF EXISTS $schema CASCADE; CREATE SCHEMA $schema;"
 		  . fakes($schema)
 		  . ($better =~ s/SCHEMA/$schema/gr))
 	  foreach $database, $plain;
@@ -186,51 +194,73 @@ foreach my $schema ('place', 'other')
 foreach my $target ('0001', '0028', 'head')
 {
 	($status, $out, $err) = $node->psql($database,
-		"$quiet SELECT tools.procrastinate_upgrade('$target', 'place');"
+			"$quiet SELECT tools.procrastinate_upgrade('$target', 'place');"
 		  . " SELECT tools.procrastinate_stamp('$target', schema => 'place')");
 	is($err, '', "fakes in the schema itself are not used on the way to $target");
 }
 foreach my $range ('base:0028', '0028:head', '0001:head')
 {
 	my $script = query(qq{SELECT tools.procrastinate_sql('$range', 'place')});
-	my $path = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
+	my $path   = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
 	open(my $file, '>', $path) or die "cannot write $path: $!";
 	print $file $script;
 	close $file;
 	IPC::Run::run(
-		[
-			$node->installed_command('psql'), qw(-Xq -v ON_ERROR_STOP=1 -f), $path, '-d', $node->connstr($plain)
-		],
-		'>', \$out, '2>', \$err);
+		[   $node->installed_command('psql'), qw(-Xq -v ON_ERROR_STOP=1 -f),
+			$path,                            '-d',
+			$node->connstr($plain) ],
+		'>',
+		\$out,
+		'2>',
+		\$err);
 	unlike($err, qr/sprang/, "nor by the script $range");
 }
 
-# ---- Settings ------------------------------------------------------------------------------------------------
+# ---- Settings -----------------------------------------------------------------------------------
 
 my @settings = (
-	'standard_conforming_strings = off', 'transform_null_equals = on', 'quote_all_identifiers = on',
-	"DateStyle = 'SQL, DMY'",            "IntervalStyle = 'sql_standard'", "TimeZone = 'Asia/Kathmandu'",
-	'plpgsql.variable_conflict = use_column', 'plpgsql.variable_conflict = use_variable',
-	'check_function_bodies = off',            'row_security = off',
-	"default_table_access_method = 'heap'",   "default_tablespace = 'slow'",
-	"bytea_output = 'escape'",                "xmloption = 'document'",
-	'escape_string_warning = off',            "default_transaction_isolation = 'read committed'",
-	'default_transaction_deferrable = on',    "client_encoding = 'LATIN1'",
-	'array_nulls = off',                      'backslash_quote = off',
-	"plpgsql.extra_errors = 'all'",           "plpgsql.check_asserts = off",
-	"session_replication_role = 'replica'",   "default_toast_compression = 'pglz'",
-	"backslash_quote = 'off'",                'lo_compat_privileges = on',
-	'max_parallel_workers_per_gather = 0',    "default_statistics_target = 1",
-	'statement_timeout = 60000',              'enable_seqscan = off',
-	"lc_messages = 'C'",                      'exit_on_error = off');
+	'standard_conforming_strings = off',
+	'transform_null_equals = on',
+	'quote_all_identifiers = on',
+	"DateStyle = 'SQL, DMY'",
+	"IntervalStyle = 'sql_standard'",
+	"TimeZone = 'Asia/Kathmandu'",
+	'plpgsql.variable_conflict = use_column',
+	'plpgsql.variable_conflict = use_variable',
+	'check_function_bodies = off',
+	'row_security = off',
+	"default_table_access_method = 'heap'",
+	"default_tablespace = 'slow'",
+	"bytea_output = 'escape'",
+	"xmloption = 'document'",
+	'escape_string_warning = off',
+	"default_transaction_isolation = 'read committed'",
+	'default_transaction_deferrable = on',
+	"client_encoding = 'LATIN1'",
+	'array_nulls = off',
+	'backslash_quote = off',
+	"plpgsql.extra_errors = 'all'",
+	"plpgsql.check_asserts = off",
+	"session_replication_role = 'replica'",
+	"default_toast_compression = 'pglz'",
+	"backslash_quote = 'off'",
+	'lo_compat_privileges = on',
+	'max_parallel_workers_per_gather = 0',
+	"default_statistics_target = 1",
+	'statement_timeout = 60000',
+	'enable_seqscan = off',
+	"lc_messages = 'C'",
+	'exit_on_error = off');
 my $folder = "$PostgreSQL::Test::Utils::tmp_check/slow";
 mkdir $folder or die "cannot create $folder: $!";
 $node->safe_psql($database, "CREATE TABLESPACE slow LOCATION '$folder'");
 query('DROP SCHEMA place, other CASCADE; CREATE SCHEMA place');
 foreach my $setting (@settings)
 {
-	($status, $out, $err) = $node->psql($database, "$quiet SET $setting; SELECT"
-		  . q{ tools.procrastinate_upgrade('0028', 'place'); CALL tools.procrastinate_migrate('0037', 'place');}
+	($status, $out, $err) = $node->psql($database,
+			"$quiet SET $setting; SELECT"
+		  . q{ tools.procrastinate_upgrade('0028', 'place');}
+		  . q{ CALL tools.procrastinate_migrate('0037', 'place');}
 		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
 		  . q{ SELECT tools.procrastinate_stamp('head', schema => 'place')});
 	is("$out$err", "0028\n0038\n0038", "the same is done with $setting");
@@ -240,16 +270,22 @@ foreach my $setting (@settings)
 	($status, $out, $err) = $node->psql($database,
 		"$quiet SET $setting; SELECT tools.procrastinate_upgrade('head', 'place')");
 	is("$out$err" . differences($node, $database, 'place', $HEAD), '0038', 'at once as well');
-	my $after = ($node->psql($database, "$quiet SET $setting; SELECT count(*) FROM"
-			  . " tools.procrastinate_history(schema => 'place'), tools.procrastinate_log('place')"))[1];
+	my $after = (
+		$node->psql(
+			$database,
+			"$quiet SET $setting; SELECT count(*) FROM"
+			  . " tools.procrastinate_history(schema => 'place'), tools.procrastinate_log('place')")
+	)[1];
 	is($after, '38', 'and read');
 	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
 }
 is( query(
-		q{SET search_path = public, evil; SET standard_conforming_strings = off; SET transform_null_equals = on;}
+		q{SET search_path = public, evil; SET standard_conforming_strings = off;}
+		  . q{ SET transform_null_equals = on;}
 		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
 		  . q{ SELECT string_agg(current_setting(s), ' ') FROM unnest(ARRAY['search_path',}
-		  . q{ 'standard_conforming_strings', 'transform_null_equals', 'check_function_bodies']) s}),
+		  . q{ 'standard_conforming_strings', 'transform_null_equals', 'check_function_bodies']) s}
+	),
 	"0038\npublic, evil off on on",
 	'the caller\'s settings are as they were');
 

@@ -23,14 +23,16 @@ CREATE TABLE helpers.outcomes (what text, sqlstate text, sample text, count bigi
 -- Words of the grammar, halves of them, and what people type who mean no good.
 CREATE FUNCTION helpers.random_string(kind int) RETURNS text LANGUAGE plpgsql VOLATILE AS $body$
 DECLARE
-	words CONSTANT text[] := ARRAY['head', 'heads', 'base', 'current', 'pre', '@pre', '+', '-', '+1', '-1', '+99', '-99',
-		':', '::', '0025', '25', '0', '00', '38', '39', '0038', '3.1.0', 'v3.1.0', '3.1', 'v', '.', '_', '%', '\', '''',
-		'"', ';', '--', '/*', '*/', '$$', '$1', '%s', '%n', '%d', E'\n', E'\r', E'\t', ' ', E'\x01', E'\x7f',
-		'procrastinate_', '0031', '.sql', '03.01.00_01_pre_add_heartbeat', '03.01.00_', '00.05.00_0', '2147483648',
-		'-2147483649', '9223372036854775808', '99999999999999999999999', 'é', '象', '🐘', '٣', '３', 'NULL', '',
-		'pg_catalog', 'pg_temp', 'public', '"public"', 'information_schema', ' OR 1=1',
-		'); DROP TABLE procrastinate_jobs; --', '0x1F', '1e9', 'inf', 'nan', '+-', '-+', repeat('9', 40),
-		repeat('x', 130), '~', '^', '@', '#', '1_000'];
+	words CONSTANT text[] := ARRAY['head', 'heads', 'base', 'current', 'pre', '@pre', '+', '-',
+		'+1', '-1', '+99', '-99', ':', '::', '0025', '25', '0', '00', '38', '39', '0038', '3.1.0',
+		'v3.1.0', '3.1', 'v', '.', '_', '%', '\', '''', '"', ';', '--', '/*', '*/', '$$', '$1', '%s',
+		'%n',
+		'%d', E'\n', E'\r', E'\t', ' ', E'\x01', E'\x7f', 'procrastinate_', '0031', '.sql',
+		'03.01.00_01_pre_add_heartbeat', '03.01.00_', '00.05.00_0', '2147483648', '-2147483649',
+		'9223372036854775808', '99999999999999999999999', U&'\00E9', U&'\8C61', U&'\+01F418',
+		U&'\0663', U&'\FF13', 'NULL', '', 'pg_catalog', 'pg_temp', 'public', '"public"',
+		'information_schema', ' OR 1=1', '); DROP TABLE procrastinate_jobs; --', '0x1F', '1e9',
+		'inf', 'nan', '+-', '-+', repeat('9', 40), repeat('x', 130), '~', '^', '@', '#', '1_000'];
 	result text := '';
 BEGIN
 	IF kind < 6 THEN -- some words
@@ -57,8 +59,9 @@ END $body$;
 
 -- What the grammar admits, in the words of a regular expression.
 CREATE FUNCTION helpers.is_target(target text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-	SELECT octet_length(target) <= 128 AND target COLLATE "C" ~ ('\A(?:heads?|base|current|pre|[0-9]+|v?[0-9]+\.[0-9]+\.[0-9]+(?:@pre)?'
-		|| '|procrastinate_[0-9]{4}|[0-9]{2}\.[0-9.]*_[0-9a-z_]*(?:\.s?q?l?)?|)(?:[+-][0-9]+)?\Z') AND target <> ''
+	SELECT octet_length(target) BETWEEN 1 AND 128 AND target COLLATE "C" ~ (
+		'\A(?:heads?|base|current|pre|[0-9]+|v?[0-9]+\.[0-9]+\.[0-9]+(?:@pre)?'
+		|| '|procrastinate_[0-9]{4}|[0-9]{2}\.[0-9.]*_[0-9a-z_]*(?:\.s?q?l?)?|)(?:[+-][0-9]+)?\Z')
 $$;
 CREATE FUNCTION helpers.is_range(range text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 	SELECT octet_length(range) <= 128 AND length(range) - length(replace(range, ':', '')) = 1
@@ -119,12 +122,16 @@ END \$try\$;
 SELECT pg_temp.try();
 SQL
 	my %found = map { /^(\w+)\|(\d+)$/ } split /\n/,
-	  $node->safe_psql($database, 'SELECT sqlstate, count FROM helpers.outcomes WHERE what = ' . lit($what));
+	  $node->safe_psql($database,
+		'SELECT sqlstate, count FROM helpers.outcomes WHERE what = ' . lit($what));
 	my %expected = map { $_ => 1 } @expected;
 	is_deeply([ grep { !$expected{$_} } sort keys %found ],
 		[], "$each strings as $what: every outcome is a known one")
-	  or diag($node->safe_psql($database, 'SELECT sqlstate, count, sample FROM helpers.outcomes ORDER BY 1'));
-	note("$what, in ", time - $started, ' s: ', join ', ', map { "$_ $found{$_}" } sort keys %found);
+	  or diag(
+		$node->safe_psql(
+			$database, 'SELECT sqlstate, count, sample FROM helpers.outcomes ORDER BY 1'));
+	note("$what, in ", time - $started, ' s: ', join ', ',
+		map { "$_ $found{$_}" } sort keys %found);
 	return $found{right};
 }
 
@@ -133,40 +140,46 @@ my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
 my $one     = 'helpers.random_string(i % 10)';
 
 cmp_ok(
-	try('a target', $one,
-		[
-			'procrastinate_upgrade(string)',      'count(*) FROM procrastinate_pending(string)',
-			'count(*) FROM procrastinate_show(string)', 'procrastinate_migration_sql(string)',
-			'procrastinate_stamp(string)'
-		],
-		'helpers.is_target(string)', qw(right PM001 PM002 PM004 PM007 PM009)),
-	'>', 500, 'some of them are right');
+	try('a target',
+		$one,
+		[   'procrastinate_upgrade(string)',
+			'count(*) FROM procrastinate_pending(string)',
+			'count(*) FROM procrastinate_show(string)',
+			'procrastinate_migration_sql(string)',
+			'procrastinate_stamp(string)' ],
+		'helpers.is_target(string)',
+		qw(right PM001 PM002 PM004 PM007 PM009)),
+	'>', 500,
+	'some of them are right');
 cmp_ok(
-	try(
-		'a range',
+	try('a range',
 		"CASE i % 3 WHEN 0 THEN $one WHEN 1 THEN $one || ':' || helpers.random_string(i % 6)"
-		  . " ELSE (ARRAY['head', '', '0025', '-3', '3.1.0', 'x'])[1 + i / 3 % 6] || ':' || helpers.random_string(i % 6) END",
+		  . " ELSE (ARRAY['head', '', '0025', '-3', '3.1.0', 'x'])[1 + i / 3 % 6]"
+		  . " || ':' || helpers.random_string(i % 6) END",
 		[ 'count(*) FROM procrastinate_history(string)', 'procrastinate_sql(string)' ],
-		'helpers.is_range(string)', qw(right PM001 PM003)),
-	'>', 500, 'some of them are right');
+		'helpers.is_range(string)',
+		qw(right PM001 PM003)),
+	'>', 500,
+	'some of them are right');
+
 # A name that is none of a schema is refused by the server before we see it; a number is an OID, and
 # may be that of any schema or of none.
-try('a schema', $one,
-	[
-		'count(*) FROM procrastinate_current(string::regnamespace)',
+try('a schema',
+	$one,
+	[   'count(*) FROM procrastinate_current(string::regnamespace)',
 		q{procrastinate_upgrade('0030', string::regnamespace)},
-		'count(*) FROM procrastinate_log(string::regnamespace)'
-	],
-	q{btrim(string, E' \n\r\t') IN ('public', '"public"', 'information_schema') OR string ~ '^-?\d*$'},
+		'count(*) FROM procrastinate_log(string::regnamespace)' ],
+	q{btrim(string, E' \n\r\t') IN ('public', '"public"', 'information_schema')}
+	  . q{ OR string ~ '^-?\d*$'},
 	qw(right 3F000 42602 22023 22P02 22003 0A000 42501));
-try('anything and the OID of a schema or of none', $one,
-	[
-		'count(*) FROM procrastinate_history(schema => (random() * 4294967295)::bigint::oid::regnamespace,'
-		  . ' range => string)',
+try('anything and the OID of a schema or of none',
+	$one,
+	[   'count(*) FROM procrastinate_history(range => string,'
+		  . ' schema => (random() * 4294967295)::bigint::oid::regnamespace)',
 		'procrastinate_upgrade(string, (random() * 70000)::int::oid::regnamespace)',
-		'procrastinate_downgrade(string, (random() * 70000)::int::oid::regnamespace)'
-	],
-	'helpers.is_target(string)', qw(right 3F000 0A000 PM001 PM002 PM003 PM004 PM007));
+		'procrastinate_downgrade(string, (random() * 70000)::int::oid::regnamespace)' ],
+	'helpers.is_target(string)',
+	qw(right 3F000 0A000 PM001 PM002 PM003 PM004 PM007));
 
 is(state_of(), $before, 'nothing was changed by any of them');
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'),

@@ -1,5 +1,6 @@
 # The history belongs to the installation: pg_dump takes it along, whole or by schema, a restored
-# database goes on from where it was, and neither DROP EXTENSION nor a new name of the schema loses it.
+# database goes on from where it was, and neither DROP EXTENSION nor a new name of the schema loses
+# it.
 
 use strict;
 use warnings;
@@ -52,7 +53,7 @@ sub content
 	my ($in, $schema) = @_;
 	my $place = lit(name($schema));
 	return $node->safe_psql($in,
-		    "SELECT l::text FROM procrastinate_log($place) l;"
+			"SELECT l::text FROM procrastinate_log($place) l;"
 		  . "SELECT c::text FROM procrastinate_current($place) c;"
 		  . 'SELECT count(*), md5(string_agg(j::text, \'|\' ORDER BY id)) FROM '
 		  . name($schema)
@@ -70,13 +71,15 @@ sub goes_on
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	foreach my $schema (@schemas)
 	{
-		is(content($restored, $schema), content($database, $schema), "$schema is restored with its history");
+		is( content($restored, $schema),
+			content($database, $schema),
+			"$schema is restored with its history");
 		is_at($node, $restored, $schema, $at{$schema}, "at revision $at{$schema} as it was");
 		$node->safe_psql($restored,
 			"$quiet CALL procrastinate_migrate(schema => " . lit(name($schema)) . ')');
 		is_at($node, $restored, $schema, $HEAD, 'and goes on to head');
 		my $last = $node->safe_psql($restored,
-			'SELECT id, to_revision FROM procrastinate_log('
+				'SELECT id, to_revision FROM procrastinate_log('
 			  . lit(name($schema))
 			  . ') ORDER BY id DESC LIMIT 1');
 		my $rows = $schema eq 'public' ? 38 : $schema eq $ODD_SCHEMA ? 1 : 39;
@@ -85,62 +88,82 @@ sub goes_on
 	return;
 }
 
-# ---- Whole databases --------------------------------------------------------------------------------
+# ---- Whole databases ----------------------------------------------------------------------------
 
 succeeds('pg_dump writes plain text', 'pg_dump', @connect, '-f', "$file.sql");
 my $plain = empty('plain');
-succeeds('psql restores it', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$file.sql", '-d',
-	$node->connstr($plain));
+succeeds(
+	'psql restores it', 'psql', '-Xq',       '-v',
+	'ON_ERROR_STOP=1',  '-o',   '/dev/null', '-f',
+	"$file.sql",        '-d',   $node->connstr($plain));
 goes_on($plain, 'public', $ODD_SCHEMA, 'third');
-like(slurp("$file.sql"), qr/^COPY public\.procrastinate_schema_history .*\n1\tupgrade\tbase\t0001\t/m,
+like(
+	slurp("$file.sql"),
+	qr/^COPY public\.procrastinate_schema_history .*\n1\tupgrade\tbase\t0001\t/m,
 	'the rows of the history are in the dump');
-like(slurp("$file.sql"), qr/^CREATE EXTENSION IF NOT EXISTS procrastinate_migrate /m,
+like(
+	slurp("$file.sql"),
+	qr/^CREATE EXTENSION IF NOT EXISTS procrastinate_migrate /m,
 	'and so is the extension');
-unlike(slurp("$file.sql"), qr/CREATE FUNCTION public\.procrastinate_upgrade/, 'as itself, not by its members');
+unlike(
+	slurp("$file.sql"),
+	qr/CREATE FUNCTION public\.procrastinate_upgrade/,
+	'as itself, not by its members');
 
 succeeds('pg_dump writes an archive', 'pg_dump', @connect, '-Fc', '-f', "$file.custom");
 my $custom = empty('custom');
 succeeds('pg_restore restores it', 'pg_restore', '-d', $node->connstr($custom), "$file.custom");
 goes_on($custom, 'public', $ODD_SCHEMA, 'third');
 my $parallel = empty('parallel');
-succeeds('pg_restore restores it with two jobs', 'pg_restore', '-j', '2', '-d', $node->connstr($parallel),
+succeeds(
+	'pg_restore restores it with two jobs',
+	'pg_restore', '-j', '2', '-d', $node->connstr($parallel),
 	"$file.custom");
 goes_on($parallel, 'third');
 
-# ---- One schema ---------------------------------------------------------------------------------------
+# ---- One schema ---------------------------------------------------------------------------------
 
 succeeds('pg_dump writes one schema', 'pg_dump', @connect, "--schema=$odd", '-f', "$file.schema");
 my $one = empty('one');
-succeeds('psql restores it', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$file.schema",
-	'-d', $node->connstr($one));
+succeeds(
+	'psql restores it', 'psql', '-Xq',          '-v', 'ON_ERROR_STOP=1', '-o',
+	'/dev/null',        '-f',   "$file.schema", '-d', $node->connstr($one));
 is_at($node, $one, $ODD_SCHEMA, $HEAD, 'the schema is restored where the extension is not');
 $node->safe_psql($one, 'CREATE EXTENSION procrastinate_migrate');
 is(content($one, $ODD_SCHEMA), content($database, $ODD_SCHEMA), 'and is known once it is created');
 
-succeeds('pg_dump writes the structure only', 'pg_dump', @connect, '--schema-only', '-f', "$file.structure");
+succeeds('pg_dump writes the structure only',
+	'pg_dump', @connect, '--schema-only', '-f', "$file.structure");
 my $bare = empty('bare');
-succeeds('psql restores it', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f',
-	"$file.structure", '-d', $node->connstr($bare));
+succeeds(
+	'psql restores it', 'psql', '-Xq',             '-v', 'ON_ERROR_STOP=1', '-o',
+	'/dev/null',        '-f',   "$file.structure", '-d', $node->connstr($bare));
 my ($status, $out, $err) = $node->psql($bare, "$quiet SELECT procrastinate_upgrade()");
-like($err, qr/^psql:\S+ ERROR:  schema "public" holds Procrastinate's tables but no history$/m,
+like(
+	$err,
+	qr/^psql:\S+ ERROR:  schema "public" holds Procrastinate's tables but no history$/m,
 	'a history without rows is no history: nothing is run over the tables');
-is( $node->safe_psql($bare, "$quiet SELECT procrastinate_stamp('0020'); SELECT procrastinate_upgrade('0021')"),
-	"0020\n0021", 'and is stamped to go on');
+is( $node->safe_psql(
+		$bare, "$quiet SELECT procrastinate_stamp('0020'); SELECT procrastinate_upgrade('0021')"),
+	"0020\n0021",
+	'and is stamped to go on');
 
-# ---- DROP EXTENSION and CREATE EXTENSION again -----------------------------------------------------------
+# ---- DROP EXTENSION and CREATE EXTENSION again --------------------------------------------------
 
 my $before = content($database, 'public');
 my $state  = $node->safe_psql($database, 'SELECT count(*) FROM pg_class');
 $node->safe_psql($database, 'DROP EXTENSION procrastinate_migrate');
 is($node->safe_psql($database, 'SELECT count(*) FROM pg_class'),
 	$state, 'DROP EXTENSION leaves every table where it is');
-is($node->safe_psql($database, q{SELECT count(*) FROM pg_proc WHERE proname = 'procrastinate_upgrade'}),
-	'0', 'and takes its functions');
+is( $node->safe_psql(
+		$database, q{SELECT count(*) FROM pg_proc WHERE proname = 'procrastinate_upgrade'}),
+	'0',
+	'and takes its functions');
 is_at($node, $database, $_, $at{$_}, "the installation in $_ is untouched") foreach sort keys %at;
 $node->safe_psql($database, 'CREATE EXTENSION procrastinate_migrate');
 is(content($database, 'public'), $before, 'created again, it knows them all');
 
-# ---- New names ---------------------------------------------------------------------------------------------
+# ---- New names ----------------------------------------------------------------------------------
 
 $before = $node->safe_psql($database, q{SELECT l::text FROM procrastinate_log('third') l});
 $node->safe_psql($database, 'ALTER SCHEMA third RENAME TO "Fourth; one"');
@@ -148,25 +171,37 @@ is($node->safe_psql($database, q{SELECT l::text FROM procrastinate_log('"Fourth;
 	$before, 'a renamed schema takes its history along');
 $node->safe_psql($database, "$quiet CALL procrastinate_migrate(schema => '\"Fourth; one\"')");
 is_at($node, $database, 'Fourth; one', $HEAD, 'and goes on to head');
-$node->safe_psql($database, "INSERT INTO \"Fourth; one\".procrastinate_jobs (queue_name, task_name)"
+$node->safe_psql($database,
+		"INSERT INTO \"Fourth; one\".procrastinate_jobs (queue_name, task_name)"
 	  . " VALUES ('a', 'b')");
-is( $node->safe_psql($database,
-		q{SET search_path = "Fourth; one"; SELECT task_name FROM procrastinate_fetch_job_v2(NULL, NULL)}),
-	'b', 'where jobs are deferred and fetched');
+is( $node->safe_psql(
+		$database,
+		q{SET search_path = "Fourth; one";}
+		  . q{ SELECT task_name FROM procrastinate_fetch_job_v2(NULL, NULL)}
+	),
+	'b',
+	'where jobs are deferred and fetched');
 
-# ---- Starting over -------------------------------------------------------------------------------------------
+# ---- Starting over ------------------------------------------------------------------------------
 
 $node->safe_psql($database, 'DROP TABLE public.procrastinate_schema_history');
-($status, $out, $err) = $node->psql($database, "$quiet SELECT procrastinate_upgrade('head', 'public')");
+($status, $out, $err) =
+  $node->psql($database, "$quiet SELECT procrastinate_upgrade('head', 'public')");
 like($err, qr/holds Procrastinate's tables but no history/, 'who drops the history is told so');
 is_at($node, $database, 'public', 20, 'and no migration runs over the tables');
 is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_jobs'), '100', 'no job is lost');
 my ($hint) = $err =~ /^HINT:  .*?(SELECT procrastinate_stamp.*;)$/m;
 like($hint // '', qr/schema => 'public'\);$/, 'a hint names what records the revision');
-is($node->safe_psql($database, "$quiet SELECT procrastinate_stamp('0020'); SELECT procrastinate_upgrade('0021')"),
-	"0020\n0021", 'stamped, it goes on');
-$node->safe_psql($database, "$quiet DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
-	  . ' CREATE EXTENSION procrastinate_migrate; SELECT procrastinate_upgrade(schema => \'public\')');
+is( $node->safe_psql(
+		$database,
+		"$quiet SELECT procrastinate_stamp('0020'); SELECT procrastinate_upgrade('0021')"),
+	"0020\n0021",
+	'stamped, it goes on');
+$node->safe_psql($database,
+		"$quiet DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
+	  . ' CREATE EXTENSION procrastinate_migrate;'
+	  . ' SELECT procrastinate_upgrade(schema => \'public\')'
+);
 is_at($node, $database, 'public', $HEAD, 'in a schema made anew there is nothing left of what was');
 
 $node->stop;

@@ -1,6 +1,6 @@
-# What a later version adds reaches users by ALTER EXTENSION UPDATE: an extension that was created at
-# that version, one that was updated to it, and one that was dumped at the old version, restored and
-# updated are the same. A session that still holds the other version's library changes nothing.
+# What a later version adds reaches users by ALTER EXTENSION UPDATE: an extension that was created
+# at that version, one that was updated to it, and one that was dumped at the old version, restored
+# and updated are the same. A session that still holds the other version's library changes nothing.
 
 use strict;
 use warnings;
@@ -22,8 +22,8 @@ my $folder = $node->config_data('--sharedir') . '/extension';
 plan skip_all => "cannot write to $folder" if !-w $folder;
 
 my ($version) = slurp("$folder/$name.control") =~ /^default_version = '(.*)'$/m;
-my $invented = '1.0.99';
-my $script   = "$folder/$name--$version--$invented.sql";
+my $invented  = '1.0.99';
+my $script    = "$folder/$name--$version--$invented.sql";
 END { unlink $script if defined $script }
 
 open(my $file, '>', $script) or die "cannot write $script: $!";
@@ -44,7 +44,7 @@ sub database_with
 	my (@statements) = @_;
 	my $database = 'updated_' . ++$made;
 	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
-	$node->safe_psql($database, $_) foreach @statements;
+	$node->safe_psql($database,  $_) foreach @statements;
 	return $database;
 }
 
@@ -55,7 +55,8 @@ sub members
 	return $node->safe_psql($database, <<"SQL");
 SELECT extversion FROM pg_extension WHERE extname = '$name';
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid) COLLATE "C" AS object,
-       obj_description(d.objid, d.classid::regclass::text::name), pg_get_functiondef(p.oid), p.proacl, c.relacl
+       obj_description(d.objid, d.classid::regclass::text::name), pg_get_functiondef(p.oid),
+       p.proacl, c.relacl
   FROM pg_depend d
   JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
   LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
@@ -73,9 +74,12 @@ sub dump_and_restore
 		'>', \$dump, '2>', \$err)
 	  or die $err;
 	IPC::Run::run(
-		[ $node->installed_command('psql'), qw(-Xq -v ON_ERROR_STOP=1 -o /dev/null -d), $node->connstr($to) ],
-		'<', \$dump, '2>', \$err)
-	  or die $err;
+		[   $node->installed_command('psql'), qw(-Xq -v ON_ERROR_STOP=1 -o /dev/null -d),
+			$node->connstr($to) ],
+		'<',
+		\$dump,
+		'2>',
+		\$err) or die $err;
 	return $to;
 }
 
@@ -95,7 +99,7 @@ sub three_ways
 	return ($fresh, $updated, $restored);
 }
 
-# ---- The invented version -------------------------------------------------------------------------------
+# ---- The invented version -----------------------------------------------------------------------
 
 my $old = database_with("CREATE EXTENSION $name",
 	"SET client_min_messages = error; SELECT procrastinate_upgrade('0026')");
@@ -105,12 +109,16 @@ my $restored = dump_and_restore($old);
 
 # A session that has the library and looks on.
 my $session = new_session($node, $old);
-is($session->query('SELECT revision FROM procrastinate_current()'), '0026', 'a session uses the library');
+is($session->query('SELECT revision FROM procrastinate_current()'),
+	'0026', 'a session uses the library');
 
 foreach my $database (three_ways($version, $invented))
 {
-	is($node->safe_psql($database, q{SELECT procrastinate_invented(), count(*) FROM procrastinate_invented_settings}),
-		'invented|0', 'the new function and the new table are there');
+	is( $node->safe_psql(
+			$database,
+			q{SELECT procrastinate_invented(), count(*) FROM procrastinate_invented_settings}),
+		'invented|0',
+		'the new function and the new table are there');
 }
 
 foreach my $database ($old, $restored)
@@ -122,11 +130,14 @@ foreach my $database ($old, $restored)
 		'0026|f', 'and its installation is where it was');
 }
 $node->safe_psql($old, q{INSERT INTO procrastinate_invented_settings VALUES ('a', 'b')});
-is( $node->safe_psql($old, q{SELECT count(*) FROM pg_extension WHERE extname = 'procrastinate_migrate'}
+is( $node->safe_psql(
+		$old,
+		q{SELECT count(*) FROM pg_extension WHERE extname = 'procrastinate_migrate'}
 		  . q{ AND array_length(extconfig, 1) = 1}),
-	'1', 'a table of the new version is dumped with its rows');
+	'1',
+	'a table of the new version is dumped with its rows');
 
-# ---- A library of one version, an extension of another ----------------------------------------------------
+# ---- A library of one version, an extension of another ------------------------------------------
 
 foreach my $call (
 	q{SELECT procrastinate_upgrade('0027')},
@@ -136,8 +147,8 @@ foreach my $call (
 {
 	my $refusal = $session->refusal($call);
 	is( $refusal,
-		"PM008: library procrastinate_migrate is version $version, but the extension in this database is"
-		  . " version $invented",
+		"PM008: library procrastinate_migrate is version $version, but the extension in this"
+		  . " database is version $invented",
 		"refused by a session with the older library: $call");
 }
 is( $session->query('SELECT revision FROM procrastinate_current()')
@@ -145,25 +156,30 @@ is( $session->query('SELECT revision FROM procrastinate_current()')
 	  . $session->query('SELECT count(*) FROM procrastinate_pending()')
 	  . $session->query('SELECT count(*) FROM procrastinate_log()')
 	  . $session->query(q{SELECT procrastinate_sql('current:head') <> ''}),
-	'0026381226t', 'which may still read');
+	'0026381226t',
+	'which may still read');
 like($session->refusal('SELECT procrastinate_downgrade(NULL)'),
 	qr/^0A000: /, 'and is told that there is no downgrade');
 is_at($node, $old, 'public', 26, 'nothing was changed');
 my ($status, $out, $err) = $node->psql($old, 'SELECT procrastinate_upgrade()');
-like($err, qr/^HINT:  .*start a new session; else run ALTER EXTENSION procrastinate_migrate UPDATE;$/m,
+like(
+	$err,
+	qr/^HINT:  .*start a new session; else run ALTER EXTENSION procrastinate_migrate UPDATE;$/m,
 	'the hint names both ways out');
 
 # The functions are there and the extension is not: only by hand.
 my $orphan = database_with();
 $node->safe_psql($orphan,
-	q{CREATE FUNCTION procrastinate_upgrade(text, regnamespace) RETURNS text LANGUAGE c}
+		q{CREATE FUNCTION procrastinate_upgrade(text, regnamespace) RETURNS text LANGUAGE c}
 	  . q{ AS '$libdir/procrastinate_migrate'});
 ($status, $out, $err) = $node->psql($orphan, q{SELECT procrastinate_upgrade('head', NULL)});
-like($err, qr/ERROR:  .*but the extension in this database is not installed/,
+like(
+	$err,
+	qr/ERROR:  .*but the extension in this database is not installed/,
 	'without an extension nothing is changed');
 $session->close;
 
-# ---- Every update script of the repository -----------------------------------------------------------------
+# ---- Every update script of the repository ------------------------------------------------------
 
 my $scripts = 0;
 foreach my $path (glob(repository() . "/src/$name--*--*.sql"))

@@ -29,7 +29,10 @@ sub bytes
 	my $list = join ', ', map { lit($_) } @statements;
 	my $make = sub {
 		my ($number) = @_;
-		return "SELECT (ARRAY[$list])[1 + i % " . @statements . "] FROM generate_series(1, $number) i \\gexec\n";
+		return
+			"SELECT (ARRAY[$list])[1 + i % "
+		  . @statements
+		  . "] FROM generate_series(1, $number) i \\gexec\n";
 	};
 	my $script = <<"SQL";
 \\set VERBOSITY sqlstate
@@ -57,17 +60,28 @@ sub does_not_grow
 	my ($calls, $failing, $name, @statements) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my ($first, $last, $errors) = bytes($calls, @statements);
-	is($errors, $failing ? $calls + $warm_up : 0, "$name: " . ($failing ? 'all fail' : 'none fails'));
+	is( $errors,
+		$failing ? $calls + $warm_up : 0,
+		"$name: " . ($failing ? 'all fail' : 'none fails'));
+
 	# A context may take one more block when a cache happens to be rebuilt: not one for each call.
 	cmp_ok($last - $first, '<', $calls, "and the memory does not grow")
 	  or diag("from $first to $last in $calls calls");
 	return;
 }
 
-does_not_grow($many, 0, "$many calls that do nothing",
-	'SELECT procrastinate_upgrade()', q{SELECT procrastinate_upgrade('3.9.0', 'public')},
-	'CALL procrastinate_migrate()', 'CALL procrastinate_migrate(\'current\')');
-does_not_grow($many, 1, "$many calls that fail",
+does_not_grow(
+	$many,
+	0,
+	"$many calls that do nothing",
+	'SELECT procrastinate_upgrade()',
+	q{SELECT procrastinate_upgrade('3.9.0', 'public')},
+	'CALL procrastinate_migrate()',
+	'CALL procrastinate_migrate(\'current\')');
+does_not_grow(
+	$many,
+	1,
+	"$many calls that fail",
 	q{SELECT procrastinate_upgrade('nowhere')},
 	q{SELECT procrastinate_upgrade('0003')},
 	q{CALL procrastinate_migrate('+99')},
@@ -78,14 +92,21 @@ does_not_grow($many, 1, "$many calls that fail",
 	q{SELECT procrastinate_upgrade(schema => 'pg_catalog')},
 	q{SELECT procrastinate_downgrade('0001')},
 	q{SELECT * FROM procrastinate_show(repeat('x', 100000))});
-does_not_grow(1_000, 0, 'calls that read',
-	'SELECT * FROM procrastinate_current()', 'SELECT * FROM procrastinate_history()',
-	'SELECT * FROM procrastinate_pending()', 'SELECT * FROM procrastinate_log()',
-	q{SELECT * FROM procrastinate_show('0031')}, q{SELECT procrastinate_sql('base:head')},
+does_not_grow(
+	1_000,
+	0,
+	'calls that read',
+	'SELECT * FROM procrastinate_current()',
+	'SELECT * FROM procrastinate_history()',
+	'SELECT * FROM procrastinate_pending()',
+	'SELECT * FROM procrastinate_log()',
+	q{SELECT * FROM procrastinate_show('0031')},
+	q{SELECT procrastinate_sql('base:head')},
 	q{SELECT procrastinate_sql('0020:head')});
 
 # Within one statement and one transaction, where nothing is freed in between by the server itself.
-is( $node->safe_psql($database, <<'SQL'), 't', 'nor within one statement, with errors that are caught');
+is( $node->safe_psql($database,
+		<<'SQL'), 't', 'nor within one statement, with errors that are caught');
 SET client_min_messages = error;
 CREATE FUNCTION grown(calls int) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -125,7 +146,10 @@ SELECT procrastinate_upgrade('0006', 'broken');
 CREATE INDEX procrastinate_jobs_queueing_lock_idx ON broken.procrastinate_jobs (id);
 CREATE SCHEMA cancelled;
 SQL
-does_not_grow(300, 1, 'upgrades that fail in the middle', q{SELECT procrastinate_upgrade('0020', 'broken')});
+does_not_grow(
+	300, 1,
+	'upgrades that fail in the middle',
+	q{SELECT procrastinate_upgrade('0020', 'broken')});
 {
 	my $session = new_session($node, $database, 'public');
 	$session->query('SET statement_timeout = 4');
@@ -136,18 +160,23 @@ does_not_grow(300, 1, 'upgrades that fail in the middle', q{SELECT procrastinate
 		my $outcome = $session->refusal(q{SELECT procrastinate_upgrade('head', 'cancelled')});
 		$outcome =~ s/:.*//s;
 		$outcomes{$outcome}++;
-		$session->query('SET statement_timeout = 0; DROP SCHEMA cancelled CASCADE; CREATE SCHEMA cancelled;'
+		$session->query(
+				'SET statement_timeout = 0; DROP SCHEMA cancelled CASCADE; CREATE SCHEMA cancelled;'
 			  . ' SET statement_timeout = 4')
 		  if $outcome eq 'no error';
-		push @bytes, $session->query("SET statement_timeout = 0; $measured SET statement_timeout = 4")
+		push @bytes,
+		  $session->query("SET statement_timeout = 0; $measured SET statement_timeout = 4")
 		  if $i == 50 or $i == 150;
 	}
 	is_deeply([ grep { $_ !~ /^(?:57014|no error)$/ } keys %outcomes ],
 		[], 'upgrades under a timeout of some milliseconds end or are cancelled');
-	cmp_ok($outcomes{57014} // 0, '>', 20, 'many of them are cancelled');
+	cmp_ok($outcomes{57014} // 0, '>', 20,    'many of them are cancelled');
 	cmp_ok($bytes[1] - $bytes[0], '<', 65536, 'and the memory does not grow');
-	is($session->query(q{SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'}),
-		'0', 'and no lock is left');
+	is( $session->query(
+			q{SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'}
+		),
+		'0',
+		'and no lock is left');
 	$session->close;
 }
 

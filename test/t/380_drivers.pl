@@ -37,10 +37,11 @@ sub run_program
 sub revision
 {
 	my ($schema) = @_;
-	return $node->safe_psql($database, 'SELECT revision FROM procrastinate_current(' . lit($schema) . ')');
+	return $node->safe_psql($database,
+		'SELECT revision FROM procrastinate_current(' . lit($schema) . ')');
 }
 
-# ---- What a client is told -----------------------------------------------------------------------------
+# ---- What a client is told ----------------------------------------------------------------------
 
 sub told
 {
@@ -53,12 +54,10 @@ sub told
 $node->safe_psql($database, 'CREATE SCHEMA told; CREATE SCHEMA told_at_once');
 same_lines(
 	told(q{SELECT procrastinate_upgrade('0002', 'told')}),
-	[
-		'NOTICE:  Running upgrade -> 0001, Migration: Initial',
+	[   'NOTICE:  Running upgrade -> 0001, Migration: Initial',
 		'NOTICE:  0001 took N ms',
 		'NOTICE:  Running upgrade 0001 -> 0002, Migration: Drop Started At Column',
-		'NOTICE:  0002 took N ms',
-	],
+		'NOTICE:  0002 took N ms', ],
 	'each step is told, with the time that it took');
 same_lines(
 	told(q{SELECT procrastinate_upgrade('0002', 'told')}),
@@ -66,17 +65,13 @@ same_lines(
 	'where there is nothing to do, one notice says so');
 same_lines(
 	told(q{CALL procrastinate_migrate('0003', 'told')}),
-	[
-		'NOTICE:  Running upgrade 0002 -> 0003, Migration: Drop Started At Column',
-		'NOTICE:  0003 took N ms',
-	],
+	[   'NOTICE:  Running upgrade 0002 -> 0003, Migration: Drop Started At Column',
+		'NOTICE:  0003 took N ms', ],
 	'the procedure says the same');
 same_lines(
 	told(q{SELECT procrastinate_upgrade(schema => 'told_at_once')}),
-	[
-		'NOTICE:  Installing 0038 (head) at once, in place of 38 migrations',
-		'NOTICE:  0038 took N ms',
-	],
+	[   'NOTICE:  Installing 0038 (head) at once, in place of 38 migrations',
+		'NOTICE:  0038 took N ms', ],
 	'head at once is told as that');
 same_lines(
 	told(q{CALL procrastinate_migrate(schema => 'told_at_once')}),
@@ -84,7 +79,8 @@ same_lines(
 	'at head one notice says so');
 $node->safe_psql($database, q{CALL procrastinate_migrate('0030', 'told')});
 my $told = told(q{CALL procrastinate_migrate('0031', 'told')});
-is($told->[-2], 'NOTICE:  Running upgrade 0030 -> 0031, Migration: Post Cancel Notification',
+is( $told->[-2],
+	'NOTICE:  Running upgrade 0030 -> 0031, Migration: Post Cancel Notification',
 	'a migration is told by its title');
 is($told->[-1], 'NOTICE:  0031 took N ms', 'and its time when it is done');
 $node->safe_psql($database, 'CREATE SCHEMA chain');
@@ -93,7 +89,7 @@ is_deeply([ grep { $_ !~ /^NOTICE:  (?:Running upgrade .*|\d{4} took N ms)$/ } @
 	[], 'a run of the whole chain tells its steps and nothing else');
 is(scalar(@$told), 74, 'two notices for each of 37');
 
-# ---- pgbench: simple, extended and prepared ---------------------------------------------------------------
+# ---- pgbench: simple, extended and prepared -----------------------------------------------------
 
 foreach my $mode (qw(simple extended prepared))
 {
@@ -111,13 +107,16 @@ SELECT * FROM procrastinate_log('$schema');
 SELECT * FROM procrastinate_current('$schema');
 SELECT procrastinate_sql('0001:', '$schema');
 SQL
-	my @pgbench =
-	  ($node->installed_command('pgbench'), '-n', '-t', '1', '-M', $mode, '-f', $script, $node->connstr($database));
+	my @pgbench = (
+		$node->installed_command('pgbench'),
+		'-n', '-t', '1', '-M', $mode, '-f', $script, $node->connstr($database));
 	my ($status, $out, $err) = run_program(@pgbench);
-	is($status, 0, "pgbench -M $mode runs it all") or diag($err);
+	is($status,           0,      "pgbench -M $mode runs it all") or diag($err);
 	is(revision($schema), '0038', 'and the schema is at head');
 	is_at($node, $database, $schema, $HEAD, 'with the catalog of head');
-	my $calm = written("SELECT procrastinate_upgrade('head', '$schema');\nSELECT * FROM procrastinate_history();\n");
+	my $calm = written(
+		"SELECT procrastinate_upgrade('head', '$schema');\nSELECT * FROM procrastinate_history();\n"
+	);
 	($status, $out, $err) = run_program($node->installed_command('pgbench'),
 		'-n', '-t', '50', '-c', '2', '-M', $mode, '-f', $calm, $node->connstr($database));
 	is($status, 0, 'again and again, by two clients');
@@ -127,7 +126,7 @@ SQL
 	like($err, qr/Can't locate revision identified by 'nowhere'/, 'an error comes out as it is');
 }
 
-# ---- psql: the extended protocol with parameters, several statements in one string ---------------------------
+# ---- psql: the extended protocol with parameters, several statements in one string --------------
 
 SKIP:
 {
@@ -135,10 +134,12 @@ SKIP:
 	my ($major) = $out =~ /(\d+)/;
 	skip "psql $major has no \\bind", 3 if $major < 16;
 	$node->safe_psql($database, 'CREATE SCHEMA bound');
-	is( $node->safe_psql($database,
+	is( $node->safe_psql(
+			$database,
 			qq{SELECT procrastinate_upgrade(\$1, \$2::text::regnamespace) \\bind 0025+1 bound \\g\n}
 			  . qq{CALL procrastinate_migrate(\$1, \$2::text::regnamespace) \\bind head bound \\g}),
-		'0026', 'parameters reach the functions');
+		'0026',
+		'parameters reach the functions');
 	is(revision('bound'), '0038', 'and the procedure');
 	($status, $out, my $err) =
 	  $node->psql($database, qq{SELECT procrastinate_upgrade(\$1) \\bind 'no\nwhere' \\g});
@@ -147,30 +148,51 @@ SKIP:
 
 $node->safe_psql($database, 'CREATE SCHEMA strings');
 my ($status, $out, $err) = run_program(
-	$node->installed_command('psql'), '-XAtq', '-d', $node->connstr($database), '-c',
+	$node->installed_command('psql'),
+	'-XAtq',
+	'-d',
+	$node->connstr($database),
+	'-c',
 	q{SET client_min_messages = error; SELECT procrastinate_upgrade('0010', 'strings');}
-	  . q{ SELECT procrastinate_upgrade('+2', 'strings'); SELECT revision FROM procrastinate_current('strings')});
-is("$status$out$err", "00010\n0012\n0012\n", 'several statements of one string are one transaction');
+	  . q{ SELECT procrastinate_upgrade('+2', 'strings');}
+	  . q{ SELECT revision FROM procrastinate_current('strings')}
+);
+is("$status$out$err", "00010\n0012\n0012\n",
+	'several statements of one string are one transaction');
 $node->safe_psql($database, 'DROP SCHEMA strings CASCADE; CREATE SCHEMA strings');
 ($status, $out, $err) = run_program(
-	$node->installed_command('psql'), '-XAtq', '-v', 'VERBOSITY=sqlstate', '-d', $node->connstr($database), '-c',
+	$node->installed_command('psql'),
+	'-XAtq',
+	'-v',
+	'VERBOSITY=sqlstate',
+	'-d',
+	$node->connstr($database),
+	'-c',
 	q{SET client_min_messages = error; SELECT procrastinate_upgrade('0028', 'strings');}
 	  . q{ SELECT procrastinate_upgrade('head', 'strings')});
-like("$out$err", qr/^0028\n(?:0038|ERROR:  PM007)$/,
-	'labels that the same transaction has added are no surprise: it works, or is refused beforehand');
+like(
+	"$out$err",
+	qr/^0028\n(?:0038|ERROR:  PM007)$/,
+	'labels that the same transaction has added are no surprise: it works, or is refused beforehand'
+);
 ($status, $out, $err) = run_program(
-	$node->installed_command('psql'), '-XAtq', '-d', $node->connstr($database), '-c',
-	q{SELECT 1; CALL procrastinate_migrate('head', 'strings')});
-like($err, qr/procrastinate_migrate\(\) cannot run inside a transaction block/,
+	$node->installed_command('psql'),
+	'-XAtq', '-d', $node->connstr($database),
+	'-c',    q{SELECT 1; CALL procrastinate_migrate('head', 'strings')});
+like(
+	$err,
+	qr/procrastinate_migrate\(\) cannot run inside a transaction block/,
 	'so the procedure is refused there');
 ($status, $out, $err) = run_program(
-	$node->installed_command('psql'), '-XAtq', '-d', $node->connstr($database), '-c',
-	q{CALL procrastinate_migrate('head', 'strings')});
+	$node->installed_command('psql'),
+	'-XAtq', '-d', $node->connstr($database),
+	'-c',    q{CALL procrastinate_migrate('head', 'strings')});
 is($status, 0, 'and alone in its string it is not');
 
 # Values that a driver prepares once and reuses, also after the schema changed under them.
 $node->safe_psql($database, 'CREATE SCHEMA prepared');
-is( $node->safe_psql($database, <<'SQL'), "0001\n0002|f\n0003\n0003|f\n0038|t", 'prepared statements are reused');
+is( $node->safe_psql($database,
+		<<'SQL'), "0001\n0002|f\n0003\n0003|f\n0038|t", 'prepared statements are reused');
 SET client_min_messages = error;
 PREPARE up(text) AS SELECT procrastinate_upgrade($1, 'prepared');
 PREPARE now AS SELECT revision, is_head FROM procrastinate_current('prepared');
@@ -184,17 +206,22 @@ EXECUTE now;
 CALL procrastinate_migrate(schema => 'prepared');
 EXECUTE now;
 SQL
-is( $node->safe_psql($database,
-		q{BEGIN; DECLARE c CURSOR FOR SELECT revision FROM procrastinate_history('0001:0003'); FETCH 1 FROM c;}
+is( $node->safe_psql(
+		$database,
+		q{BEGIN; DECLARE c CURSOR FOR SELECT revision FROM procrastinate_history('0001:0003');}
+		  . q{ FETCH 1 FROM c;}
 		  . q{ FETCH ALL FROM c; COMMIT}),
-	"0003\n0002\n0001", 'rows are fetched through a cursor');
+	"0003\n0002\n0001",
+	'rows are fetched through a cursor');
 
-# ---- A driver of Python's ------------------------------------------------------------------------------------
+# ---- A driver of Python's -----------------------------------------------------------------------
 
 SKIP:
 {
 	my ($found, $driver) = run_program('python3', '-c',
-		"import importlib.util as u\nprint(next(m for m in ('psycopg', 'psycopg2') if u.find_spec(m)))");
+		"import importlib.util as u\n"
+		  . "print(next(m for m in ('psycopg', 'psycopg2') if u.find_spec(m)))"
+	);
 	chomp $driver;
 	skip 'there is no psycopg', 2 if $found != 0;
 	$node->safe_psql($database, 'CREATE SCHEMA python');
@@ -215,8 +242,8 @@ except driver.Error as error:
     print(getattr(error, "sqlstate", None) or error.pgcode)
 PYTHON
 	($status, $out, $err) = run_program('python3', $program, $node->connstr($database));
-	is($out, "0026\n38\nPM001\n", "$driver gets what psql gets") or diag($err);
-	is(revision('python'), '0038', 'and its schema is at head');
+	is($out,               "0026\n38\nPM001\n", "$driver gets what psql gets") or diag($err);
+	is(revision('python'), '0038',              'and its schema is at head');
 }
 
 $node->stop;

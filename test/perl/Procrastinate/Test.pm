@@ -30,11 +30,13 @@ our $ODD_SCHEMA = 'odd "name"';
 
 # Which test file looks at which functions: each function of structure.tsv belongs to one subject.
 our %SUBJECT = (
-	fetch    => qr/^procrastinate_fetch_job/,
-	finish   => qr/^procrastinate_(?:finish|retry|cancel)_job/,
-	defer    => qr/^procrastinate_defer_/,
-	triggers => qr/^procrastinate_(?:notify_|trigger_|unlink_|sync_)/,
-	workers  => qr/^procrastinate_(?:register_|unregister_|update_heartbeat|prune_)/,);
+	fetch         => qr/^procrastinate_fetch_job/,
+	finish        => qr/^procrastinate_(?:finish|retry|cancel)_job/,
+	defer         => qr/^procrastinate_defer_job/,
+	periodic      => qr/^procrastinate_defer_periodic_job/,
+	triggers      => qr/^procrastinate_(?:trigger_|unlink_|sync_)/,
+	notifications => qr/^procrastinate_notify_/,
+	workers       => qr/^procrastinate_(?:register_|unregister_|update_heartbeat|prune_)/,);
 
 my $servers   = 0;
 my $databases = 0;
