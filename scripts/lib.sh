@@ -121,19 +121,28 @@ own() {
     if is_root; then chown -R -h "$server_user:" "$@"; fi
 }
 
-# Removes the work folder and stops every server whose data is in it.
+# The processes whose working directory is in a folder: a server's is its data directory.
+processes_in() {
+    local link
+    for link in /proc/[0-9]*/cwd; do
+        case $(readlink "$link" 2> /dev/null) in "$1"/*) basename "${link%/cwd}" ;; esac
+    done
+}
+
+# Removes the work folder, and ends every process at work in it: servers, and tests that were cut off.
 remove_work_folder() {
     [ -n "${work:-}" ] && [ -d "$work" ] || return 0
-    local pid_file pid
-    while IFS= read -r pid_file; do
-        pid=$(head -n 1 "$pid_file" 2> /dev/null) || continue
-        [ -n "$pid" ] && kill -QUIT "$pid" 2> /dev/null || continue
-        for _ in $(seq 50); do
-            kill -0 "$pid" 2> /dev/null || break
+    cd /
+    local pids
+    for signal in QUIT QUIT KILL; do
+        mapfile -t pids < <(processes_in "$work")
+        [ ${#pids[@]} != 0 ] || break
+        kill -s $signal "${pids[@]}" 2> /dev/null || true
+        for _ in $(seq 30); do
+            [ -n "$(processes_in "$work")" ] || break
             sleep 0.1
         done
-    done < <(find "$work" -name postmaster.pid 2> /dev/null)
-    cd /
+    done
     rm -rf "$work" 2> /dev/null || { sleep 1 && rm -rf "$work"; }
 }
 

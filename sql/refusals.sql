@@ -191,6 +191,13 @@ SELECT procrastinate_upgrade(schema => 'refusals_taken');
 CREATE TABLE refusals_taken.procrastinate_periodic_defers (id bigint, defer_timestamp bigint, queue_name text);
 SELECT procrastinate_upgrade('0001', schema => 'refusals_taken');
 \echo :LAST_ERROR_SQLSTATE
+-- a name that the server would quietly replace by another one
+CREATE SCHEMA refusals_named;
+CREATE TABLE refusals_named.procrastinate_events_id_seq ();
+BEGIN;
+SELECT procrastinate_upgrade('0030', schema => 'refusals_named');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
 CREATE SCHEMA refusals_viewed;
 CREATE VIEW refusals_viewed.procrastinate_workers AS SELECT 1 AS id;
 SELECT procrastinate_upgrade(schema => 'refusals_viewed');
@@ -265,5 +272,5 @@ SELECT n.nspname, count(*)
  WHERE n.nspname LIKE 'refusals\__%' AND n.nspname <> 'refusals_newer'
  GROUP BY 1 ORDER BY 1;
 
-DROP SCHEMA refusals, refusals_hollow, refusals_found, refusals_taken, refusals_viewed, refusals_newer,
+DROP SCHEMA refusals, refusals_hollow, refusals_found, refusals_taken, refusals_named, refusals_viewed, refusals_newer,
     refusals_foreign CASCADE;

@@ -9,7 +9,7 @@ INSERT INTO public.names VALUES
     (1, 'plain_schema'), (2, 'odd "name"'), (3, $$Robert'); DROP$$), (4, 'größe 象'),
     (5, repeat('n', 63)), (6, repeat('é', 31) || 'x'), (7, E'new\nline'), (8, '$check$'), (9, '$$ dollars $1'),
     (10, E'back\\slash'), (11, ':var :''var'' :"var"'), (12, E'\\! echo'), (13, 'select'), (14, 'UPPER'), (15, ' '),
-    (16, '.'), (17, 'a.b'), (18, '%s %I %'), (19, '1'), (20, '"'), (21, ''''), (22, E'tab\tand\rreturn'),
+    (16, '.'), (17, 'a.b'), (18, '%s %I %'), (19, '1'), (20, '"'), (21, ''''), (22, E'tab\there'),
     (23, '"$user"'), (24, '/* comment'), (25, '-- comment');
 SELECT n, octet_length(name) FROM public.names WHERE n IN (5, 6);
 SELECT format('CREATE SCHEMA %I', name) FROM public.names ORDER BY n \gexec

@@ -2,7 +2,7 @@
 
 #include "server/spi.hpp"
 
-#include <set>
+#include <vector>
 
 namespace procrastinate::catalog
 {
@@ -10,74 +10,91 @@ namespace procrastinate::catalog
 namespace
 {
 
-// The server's initdb gives the bootstrap superuser's objects to no extension here; members of
-// extensions (ours among them) are somebody else's. is_trusted: where the caller is a superuser,
-// a trigger or a default of another role's table would run with a superuser's rights.
+// Members of extensions (ours among them) are somebody else's. Tables come first: they matter most
+// to whoever reads a list of objects.
 constexpr const char *contents_query = R"(
 with member as (
     select classid, objid from pg_depend where deptype = 'e'
+), me as (
+    select oid, rolsuper from pg_roles where rolname = current_user
 ), object as (
     select 'pg_class'::regclass as class, c.oid, c.relowner as owner, c.relname::text as name,
+           case c.relkind when 'r' then 1 when 'i' then 6 when 'S' then 7 else 2 end as rank,
            case c.relkind when 'r' then 'table' when 'i' then 'index' when 'S' then 'sequence'
                           when 'c' then 'composite' else 'relation' end as kind
       from pg_class c where c.relnamespace = $1
     union all
-    select 'pg_type'::regclass, t.oid, t.typowner, t.typname::text, 'enum'
-      from pg_type t where t.typnamespace = $1 and t.typtype = 'e'
+    select 'pg_type'::regclass, t.oid, t.typowner, t.typname::text, 3,
+           case t.typtype when 'e' then 'enum' else 'type' end
+      from pg_type t where t.typnamespace = $1 and t.typrelid = 0
     union all
-    select 'pg_proc'::regclass, p.oid, p.proowner, p.proname::text, 'function'
+    select 'pg_proc'::regclass, p.oid, p.proowner, p.proname::text, 4, 'function'
       from pg_proc p where p.pronamespace = $1
     union all
-    select 'pg_trigger'::regclass, t.oid, c.relowner, t.tgname::text, 'trigger'
+    select 'pg_trigger'::regclass, t.oid, c.relowner, t.tgname::text, 5, 'trigger'
       from pg_trigger t join pg_class c on c.oid = t.tgrelid
      where c.relnamespace = $1 and not t.tgisinternal
     union all
-    select 'pg_class'::regclass, c.oid, c.relowner, c.relname || '.' || a.attname, 'column'
+    select 'pg_class'::regclass, c.oid, c.relowner, c.relname || '.' || a.attname, 8, 'column'
       from pg_attribute a join pg_class c on c.oid = a.attrelid
      where c.relnamespace = $1 and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
     union all
-    select 'pg_constraint'::regclass, k.oid, c.relowner, c.relname || '.' || k.conname, 'constraint'
+    select 'pg_constraint'::regclass, k.oid, c.relowner, c.relname || '.' || k.conname, 9, 'constraint'
       from pg_constraint k join pg_class c on c.oid = k.conrelid
      where c.relnamespace = $1 and k.contype <> 'n'
 )
-select kind, name, pg_get_userbyid(owner)::text, pg_has_role(owner, 'USAGE'),
-       not (select rolsuper from pg_roles where rolname = current_user)
-       or owner = (select oid from pg_roles where rolname = current_user)
-       or (select rolsuper from pg_roles where oid = owner)
-  from object
- where name ~ '^(idx_)?procrastinate_'
-   and not exists (select from member where classid = class and objid = object.oid)
- order by kind, name)";
+select object.kind, object.name, owner.rolname::text,
+       owner.oid = me.oid or (owner.rolsuper and me.rolsuper), pg_has_role(owner.oid, 'MEMBER')
+  from object join pg_roles owner on owner.oid = object.owner, me
+ where object.name ~ '^(idx_)?procrastinate_'
+   and not exists (select from member where classid = object.class and objid = object.oid)
+ order by object.rank, object.name)";
 
-// Names that Procrastinate has had at some revision.
-bool is_known(std::string_view kind, std::string_view name)
+// Objects of kinds that share one space of names.
+std::string_view space_of(std::string_view kind)
 {
-    if (kind == "table" && name == history_table)
-        return true;
-    // Whatever stands in the place of one of our relations is our business.
-    const bool any_relation = kind == "relation";
-    for (const chain::Fact &fact : chain::facts())
-        if ((fact.kind == kind || (any_relation && fact.kind == "table")) &&
-            chain::fact_name(fact) == name)
-            return true;
-    return false;
+    if (kind == "table" || kind == "relation" || kind == "index" || kind == "sequence" ||
+        kind == "composite")
+        return "relation";
+    return kind == "enum" ? "type" : kind;
+}
+
+bool has_place_of(const Object &object, const chain::Fact &fact)
+{
+    return space_of(object.kind) == space_of(fact.kind) && object.name == chain::fact_name(fact);
+}
+
+bool is_history(const Object &object) { return object.name == history_table; }
+
+// Names that Procrastinate has had at some revision, and that of the history.
+bool is_known(const Object &object)
+{
+    const std::span<const chain::Fact> facts = chain::facts();
+    return is_history(object) ||
+           std::any_of(facts.begin(), facts.end(),
+                       [&object](const chain::Fact &fact) { return has_place_of(object, fact); });
 }
 
 using Named = std::pair<std::string_view, std::string_view>;
 
-std::string listed(std::string_view verb, const std::multiset<Named> &names)
+// "Missing: table procrastinate_workers, …." without the parts of a table that is named itself.
+std::string listed(std::string_view verb, std::span<const Named> names)
 {
     constexpr std::size_t shown = 5;
     std::string text;
     std::size_t count = 0;
     for (const auto &[kind, name] : names)
+    {
+        const std::string_view table = name.substr(0, name.find('.'));
+        if (table.size() < name.size() &&
+            std::find(names.begin(), names.end(), Named("table", table)) != names.end())
+            continue;
         if (++count <= shown)
             text.append(count > 1 ? ", " : "").append(kind).append(" ").append(name);
-    if (count == 0)
-        return text;
+    }
     if (count > shown)
         text += " and " + std::to_string(count - shown) + " more";
-    return std::string(verb) + ": " + text + ".";
+    return count == 0 ? text : std::string(verb) + ": " + text + ".";
 }
 
 } // namespace
@@ -94,27 +111,57 @@ server::pmr::vector<Object> contents(const Installation &installation,
         const Object object{rows.text(row, 1).value_or(""), rows.text(row, 2).value_or(""),
                             rows.text(row, 3).value_or(""), rows.boolean(row, 4),
                             rows.boolean(row, 5)};
-        if (is_known(object.kind, object.name))
+        if (is_known(object))
             objects.push_back(object);
     }
     return objects;
 }
 
+bool has_owner(const Object &object)
+{
+    constexpr std::array kinds{"table", "relation", "function", "enum", "type", "composite"};
+    return std::find(kinds.begin(), kinds.end(), object.kind) != kinds.end();
+}
+
+server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::Revision current,
+                                       chain::Revision target, server::pmr::memory_resource &memory)
+{
+    server::pmr::vector<Object> found(&memory);
+    for (const Object &object : objects)
+    {
+        // Functions come and go under one name with other arguments: the server tells them apart.
+        if (is_history(object) || (current != chain::base && object.kind == "function"))
+            continue;
+        bool is_there = false;
+        bool is_made = false;
+        for (const chain::Fact &fact : chain::facts())
+            if (has_place_of(object, fact))
+            {
+                is_there = is_there || (fact.first <= current && current <= fact.last);
+                is_made = is_made || current == chain::base ||
+                          (current < fact.first && fact.first <= target);
+            }
+        if (is_made && !is_there)
+            found.push_back(object);
+    }
+    return found;
+}
+
 std::string difference(std::span<const Object> objects, chain::Revision revision)
 {
-    std::multiset<Named> missing;
+    std::vector<Named> missing;
     for (const chain::Fact &fact : chain::facts())
         if (fact.first <= revision && revision <= fact.last)
-            missing.emplace(fact.kind, chain::fact_name(fact));
-    std::multiset<Named> extra;
+            missing.emplace_back(fact.kind, chain::fact_name(fact));
+    std::vector<Named> extra;
     for (const Object &object : objects)
     {
         const Named named(object.kind, object.name);
-        if (const auto expected = missing.find(named); expected != missing.end())
+        if (const auto expected = std::find(missing.begin(), missing.end(), named);
+            expected != missing.end())
             missing.erase(expected);
-        else if (object.name != history_table &&
-                 !object.name.starts_with(std::string(history_table) + "."))
-            extra.insert(named);
+        else if (!is_history(object))
+            extra.push_back(named);
     }
     const std::string first = listed("Missing", missing);
     const std::string second = listed("Not of that revision", extra);

@@ -11,17 +11,27 @@ namespace procrastinate::catalog
 
 struct Object
 {
-    std::string_view kind; // as in chain::Fact
+    std::string_view
+        kind; // as in chain::Fact; relation, type: something else in such a one's place
     std::string_view name; // as chain::fact_name
     std::string_view owner;
-    bool is_usable;  // the caller has the rights of the owner
-    bool is_trusted; // its owner cannot use a superuser's call to gain rights
+    bool is_callers; // the caller owns it; to a superuser, every superuser's is his
+    bool is_member;  // the caller may become the owner
 };
+
+// Whether it has an owner of its own: an index, a column, a trigger … has its table's.
+bool has_owner(const Object &object);
 
 // Inside an SPI connection and under a search_path of the server's own. Functions that differ in
 // their arguments only are one object each.
 server::pmr::vector<Object> contents(const Installation &installation,
                                      server::pmr::memory_resource &memory);
+
+// Objects in the way of what the migrations after `current` up to `target` make: a name of theirs
+// that is taken. At base nothing of any revision may be there.
+server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::Revision current,
+                                       chain::Revision target,
+                                       server::pmr::memory_resource &memory);
 
 // How the names differ from those of a revision, in sentences for DETAIL; empty where they do not.
 std::string difference(std::span<const Object> objects, chain::Revision revision);

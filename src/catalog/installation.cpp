@@ -11,24 +11,22 @@ namespace
 // Temporary schemas are never an installation: their tables go with the session.
 Oid first_in_search_path()
 {
-    return server::call(
-        []
+    return server::call([] {
+        List *const path = fetch_search_path(false);
+        for (const char *const table :
+             {"procrastinate_jobs", history_table, static_cast<const char *>(nullptr)})
         {
-            List *const path = fetch_search_path(false);
-            for (const char *const table :
-                 {"procrastinate_jobs", history_table, static_cast<const char *>(nullptr)})
+            ListCell *cell = nullptr;
+            foreach (cell, path)
             {
-                ListCell *cell = nullptr;
-                foreach (cell, path)
-                {
-                    const Oid schema = lfirst_oid(cell);
-                    if (!isAnyTempNamespace(schema) &&
-                        (table == nullptr || OidIsValid(get_relname_relid(table, schema))))
-                        return schema;
-                }
+                const Oid schema = lfirst_oid(cell);
+                if (!isAnyTempNamespace(schema) &&
+                    (table == nullptr || OidIsValid(get_relname_relid(table, schema))))
+                    return schema;
             }
-            return InvalidOid;
-        });
+        }
+        return InvalidOid;
+    });
 }
 
 } // namespace
@@ -44,12 +42,10 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
                              "schema with OID " + std::to_string(schema) + " does not exist",
                              {},
                              {}};
-    const bool is_possible = server::call(
-        [schema]
-        {
-            return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
-                   !IsToastNamespace(schema);
-        });
+    const bool is_possible = server::call([schema] {
+        return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
+               !IsToastNamespace(schema);
+    });
     if (!is_possible)
         throw chain::Refusal{
             chain::sqlstate::feature_not_supported,
@@ -70,6 +66,27 @@ Installation locate(std::optional<Oid> given)
             "No schema of search_path exists, or you may not use any of them.",
             "Name the schema in the last argument, for example schema => 'public'."};
     return *installation;
+}
+
+bool may_use(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    return server::call([schema] {
+        return DatumGetBool(DirectFunctionCall2(has_schema_privilege_id, ObjectIdGetDatum(schema),
+                                                CStringGetTextDatum("USAGE")));
+    });
+}
+
+void require_usage(const Installation &installation)
+{
+    if (!may_use(installation))
+        throw chain::Refusal{
+            chain::sqlstate::insufficient_privilege,
+            "permission denied for schema " + std::string(installation.name),
+            "You need USAGE on the schema.",
+            std::string("GRANT USAGE ON SCHEMA ") + installation.quoted + " TO " + server::call([] {
+                return quote_identifier(GetUserNameFromId(GetUserId(), false));
+            }) + ";"};
 }
 
 bool has_relation(const Installation &installation, const char *relation)

@@ -24,6 +24,12 @@ Installation locate(std::optional<Oid> schema);
 // As above, but nothing where search_path names no schema at all.
 std::optional<Installation> locate_if_any(std::optional<Oid> schema);
 
+// Whether the caller has USAGE on the schema.
+bool may_use(const Installation &installation);
+
+// Throws Refusal 42501 where the caller may not use the schema.
+void require_usage(const Installation &installation);
+
 // Whether the schema holds a relation of that name.
 bool has_relation(const Installation &installation, const char *relation);
 

@@ -44,7 +44,7 @@ class Podium
 {
   public:
     explicit Podium(std::string_view typed)
-        : typed_(typed), limit_(std::max<std::size_t>(1, typed.size() / 3))
+        : typed_(typed), limit_(typed.size() < 4 ? 1 : std::max<std::size_t>(2, typed.size() / 3))
     {
     }
 
@@ -94,8 +94,8 @@ std::string nearest_names(std::string_view typed)
     for (const Migration &migration : migrations())
     {
         podium.consider(migration.revision);
-        podium.consider(migration.file);
-        podium.consider(migration.file.substr(0, migration.file.rfind('.')));
+        const std::string_view ending = typed.ends_with(".sql") ? "" : ".sql";
+        podium.consider(migration.file.substr(0, migration.file.size() - ending.size()));
     }
     const std::span<const Release> all = releases();
     for (auto release = all.rbegin(); release != all.rend(); ++release)

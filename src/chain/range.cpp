@@ -28,8 +28,8 @@ Range resolve_range(std::string_view range, const Standing &standing)
                           " does not refer to ancestor/descendant revisions",
                       "It begins at " + std::string(name(start)) + " and ends at " +
                           std::string(name(end)) + ".",
-                      "Name the older revision first: " + std::string(name(end)) + ":" +
-                          std::string(name(start)) + "."};
+                      "Name the older revision first: '" + std::string(name(end)) + ":" +
+                          std::string(name(start)) + "'"};
     return {start, end};
 }
 

@@ -31,17 +31,19 @@ std::string located(std::string_view target)
     return "Can't locate revision identified by '" + excerpt(target) + "'";
 }
 
-[[noreturn]] void refuse_unknown(std::string_view target, std::string detail = {})
+[[noreturn]] void refuse(std::string_view target, std::string detail, std::string hint)
+{
+    throw Refusal{sqlstate::unknown_revision, located(target), std::move(detail), std::move(hint)};
+}
+
+[[noreturn]] void refuse_unknown(std::string_view target)
 {
     constexpr std::string_view grammar = "Targets are head, base, current, a revision (0025), a "
                                          "migration's file, a release (3.1.0, 3.1.0@pre), or "
                                          "relative (+1).";
-    const std::string nearest =
-        target.size() > longest_name ? std::string() : nearest_names(target);
-    if (detail.empty())
-        detail = "The chain has the revisions 0001 to " + std::string(name(head())) + ".";
-    throw Refusal{sqlstate::unknown_revision, located(target), std::move(detail),
-                  nearest.empty() ? std::string(grammar) : "Perhaps you mean " + nearest + "."};
+    const std::string nearest = all_digits(target) ? std::string() : nearest_names(target);
+    refuse(target, "The chain has the revisions 0001 to " + std::string(name(head())) + ".",
+           nearest.empty() ? std::string(grammar) : "Perhaps you mean " + nearest + ".");
 }
 
 Revision current_revision(std::string_view target, const Standing &standing)
@@ -119,7 +121,8 @@ std::optional<Revision> by_file(std::string_view target)
         found = migration.number;
     }
     if (ambiguous)
-        refuse_unknown(target, "More than one migration begins so: " + matches + ".");
+        refuse(target, "More than one migration begins so: " + matches + ".",
+               "Type more of the name, or name the revision by its number.");
     return found;
 }
 
@@ -167,8 +170,10 @@ Revision resolve(std::string_view target, const Standing &standing, std::optiona
                  bool clamp)
 {
     if (target.size() > longest_name)
-        refuse_unknown(target, "A target has at most " + std::to_string(longest_name) +
-                                   " bytes, this one has " + std::to_string(target.size()) + ".");
+        refuse(target,
+               "A target has at most " + std::to_string(longest_name) + " bytes, this one has " +
+                   std::to_string(target.size()) + ".",
+               "procrastinate_history() lists the revisions and files, and what expects them.");
     const std::optional<Relative> relative = as_relative(target);
     if (!relative)
         return resolve_name(target, target, standing);
@@ -194,7 +199,8 @@ Revision resolve(std::string_view target, const Standing &standing, std::optiona
                   "Relative revision " + std::string(relative->sign_and_digits) +
                       " didn't produce " + std::string(digits) + " migrations",
                   "From " + std::string(name(from)) + " to " + (back ? "base" : "head") +
-                      " there are " + std::to_string(available) + ".",
+                      (available == 1 ? " there is 1 migration."
+                                      : " there are " + std::to_string(available) + " migrations."),
                   back ? "The chain begins at base." : "To go as far as there is, name head."};
 }
 

@@ -27,12 +27,13 @@ ENTRY_POINT(procrastinate_migrate)
 {
     const server::Arguments arguments(fcinfo);
     const auto *const context = reinterpret_cast<const CallContext *>(fcinfo->context);
-    if (context == nullptr || !IsA(context, CallContext) || context->atomic)
-        throw chain::Refusal{chain::sqlstate::active_transaction,
-                             "procrastinate_migrate() cannot run inside a transaction block",
-                             "It commits after each revision.",
-                             "Call it outside of BEGIN and of functions; in one transaction, "
-                             "SELECT procrastinate_upgrade() does the same."};
+    if (context == nullptr || !IsA(context, CallContext) || context->atomic || IsSubTransaction())
+        throw chain::Refusal{
+            chain::sqlstate::active_transaction,
+            "procrastinate_migrate() cannot run inside a transaction block",
+            "It commits after each revision.",
+            "Call it outside of BEGIN, of functions and of EXCEPTION blocks; in one transaction, "
+            "SELECT procrastinate_upgrade() does the same."};
     const std::string_view target = arguments.required_text(0, "target");
     migrate::upgrade_stepwise(catalog::locate(arguments.oid(1)), target);
     return Datum(0);
@@ -43,10 +44,12 @@ ENTRY_POINT(procrastinate_stamp)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view revision = arguments.required_text(0, "revision");
-    const auto verify =
-        arguments.boolean(1).value_or(true) ? migrate::Verify::yes : migrate::Verify::no;
+    const std::optional<bool> verify = arguments.boolean(1);
+    if (!verify)
+        throw chain::Refusal{chain::sqlstate::null_not_allowed, "verify must not be null", {}, {}};
     return server::text_result(
-        chain::name(migrate::stamp(catalog::locate(arguments.oid(2)), revision, verify)));
+        chain::name(migrate::stamp(catalog::locate(arguments.oid(2)), revision,
+                                   *verify ? migrate::Verify::yes : migrate::Verify::no)));
 }
 
 // (target text, schema regnamespace): never returns

@@ -29,7 +29,6 @@ Record::Record(const catalog::Installation &installation)
     : state_(migrate::read_state(installation, migrate::Snapshot::callers))
 {
     server::ContextResource memory;
-    warn_of_unknown(state_, installation);
     replay(server::span_of(migrate::read_history(installation, memory)));
 }
 

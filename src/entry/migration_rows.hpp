@@ -14,7 +14,7 @@ class Record
   public:
     // Of no installation: nothing is applied.
     Record() = default;
-    // With the caller's snapshot. Warns where the history ends at an unknown revision.
+    // With the caller's snapshot.
     explicit Record(const catalog::Installation &installation);
 
     const migrate::State &state() const { return state_; }

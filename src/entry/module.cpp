@@ -3,7 +3,7 @@
 
 extern "C"
 {
-    // Before PostgreSQL 16 PGDLLEXPORT is empty, and everything else here is hidden.
-    __attribute__((visibility("default"))) const Pg_magic_struct *PG_MAGIC_FUNCTION_NAME(void);
-    PG_MODULE_MAGIC;
+// Before PostgreSQL 16 PGDLLEXPORT is empty, and everything else here is hidden.
+__attribute__((visibility("default"))) const Pg_magic_struct *PG_MAGIC_FUNCTION_NAME(void);
+PG_MODULE_MAGIC;
 }

@@ -18,21 +18,34 @@ namespace server = procrastinate::server;
 namespace spi = procrastinate::server::spi;
 using procrastinate::entry::Record;
 
-// Runs `body(record)` where the schema's history can be read.
+// Runs `body` where the schema can be read: an SPI connection and a search_path of the server's own.
+template <typename Body>
+Datum reading(const std::optional<catalog::Installation> &installation, Body body)
+{
+    if (installation)
+        catalog::require_usage(*installation);
+    return spi::connected([&] { return server::with_search_path(nullptr, body); });
+}
+
+// Runs `body(record)` there.
 template <typename Body>
 Datum with_record(const std::optional<catalog::Installation> &installation, Body body)
 {
-    return spi::connected(
-        [&]
-        {
-            return server::with_search_path(nullptr,
-                                            [&]
-                                            {
-                                                const Record record =
-                                                    installation ? Record(*installation) : Record();
-                                                return body(record);
-                                            });
-        });
+    return reading(installation, [&] {
+        const Record record = installation ? Record(*installation) : Record();
+        return body(record);
+    });
+}
+
+// As above, and says so where the history ends at a revision that this version does not know.
+template <typename Body>
+Datum with_record_or_warning(const std::optional<catalog::Installation> &installation, Body body)
+{
+    return with_record(installation, [&](const Record &record) {
+        if (installation)
+            procrastinate::entry::warn_of_unknown(record.state(), *installation);
+        return body(record);
+    });
 }
 
 // The migration that a name means, in the installation that search_path shows, if any.
@@ -49,14 +62,12 @@ const chain::Migration &named_migration(std::string_view name, const Record &rec
 
 std::optional<Datum> sha256_of(std::string_view text)
 {
-    return server::call(
-        [text]
-        {
-            bytea *const bytes = reinterpret_cast<bytea *>(
-                cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
-            const Datum digest = DirectFunctionCall1(sha256_bytea, PointerGetDatum(bytes));
-            return DirectFunctionCall2(binary_encode, digest, CStringGetTextDatum("hex"));
-        });
+    return server::call([text] {
+        bytea *const bytes = reinterpret_cast<bytea *>(
+            cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+        const Datum digest = DirectFunctionCall1(sha256_bytea, PointerGetDatum(bytes));
+        return DirectFunctionCall2(binary_encode, digest, CStringGetTextDatum("hex"));
+    });
 }
 
 } // namespace
@@ -67,44 +78,30 @@ ENTRY_POINT(procrastinate_current)
     const server::Arguments arguments(fcinfo);
     server::RowSet rows(fcinfo);
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
-    return spi::connected(
-        [&]
-        {
-            return server::with_search_path(
-                nullptr,
-                [&]
-                {
-                    const migrate::State state =
-                        migrate::read_state(installation, migrate::Snapshot::callers);
-                    procrastinate::entry::warn_of_unknown(state, installation);
-                    if (state.standing.revision == chain::base)
-                        return server::RowSet::result();
+    return reading(installation, [&] {
+        const migrate::State state = migrate::read_state(installation, migrate::Snapshot::callers);
+        procrastinate::entry::warn_of_unknown(state, installation);
+        if (state.standing.revision == chain::base)
+            return server::RowSet::result();
 
-                    server::Row row;
-                    if (state.standing.revision)
-                    {
-                        const chain::Migration &migration =
-                            chain::migration(*state.standing.revision);
-                        row.text(migration.revision)
-                            .boolean(migration.number == chain::head())
-                            .text(migration.file)
-                            .text(migration.title);
-                    }
-                    else
-                        row.text_or_null(state.recorded)
-                            .boolean(false)
-                            .text(std::nullopt)
-                            .text(std::nullopt);
-                    if (state.last)
-                        row.datum(state.last->applied_at)
-                            .text(state.last->applied_by)
-                            .text(state.last->name);
-                    else
-                        row.datum(std::nullopt).text(std::nullopt).text(state.standing.why_unknown);
-                    rows.add(row);
-                    return server::RowSet::result();
-                });
-        });
+        server::Row row;
+        if (state.standing.revision)
+        {
+            const chain::Migration &migration = chain::migration(*state.standing.revision);
+            row.text(migration.revision)
+                .boolean(migration.number == chain::head())
+                .text(migration.file)
+                .text(migration.title);
+        }
+        else
+            row.text_or_null(state.recorded).boolean(false).text(std::nullopt).text(std::nullopt);
+        if (state.last)
+            row.datum(state.last->applied_at).text(state.last->applied_by).text(state.last->name);
+        else
+            row.datum(std::nullopt).text(std::nullopt).text(state.standing.why_unknown);
+        rows.add(row);
+        return server::RowSet::result();
+    });
 }
 
 // (range text, schema regnamespace) → the columns of Record::row, newest first
@@ -113,16 +110,13 @@ ENTRY_POINT(procrastinate_history)
     const server::Arguments arguments(fcinfo);
     const std::string_view range_name = arguments.required_text(0, "range");
     server::RowSet rows(fcinfo);
-    return with_record(catalog::locate(arguments.oid(1)),
-                       [&](const Record &record)
-                       {
-                           const chain::Range range =
-                               chain::resolve_range(range_name, record.state().standing);
-                           for (chain::Revision revision = range.end;
-                                revision >= std::max(range.start, chain::base + 1); --revision)
-                               rows.add(record.row(chain::migration(revision)));
-                           return server::RowSet::result();
-                       });
+    return with_record_or_warning(catalog::locate(arguments.oid(1)), [&](const Record &record) {
+        const chain::Range range = chain::resolve_range(range_name, record.state().standing);
+        for (chain::Revision revision = range.end;
+             revision >= std::max(range.start, chain::base + 1); --revision)
+            rows.add(record.row(chain::migration(revision)));
+        return server::RowSet::result();
+    });
 }
 
 // (target text, schema regnamespace) → the columns of Record::row, oldest first
@@ -132,29 +126,23 @@ ENTRY_POINT(procrastinate_pending)
     const std::string_view target_name = arguments.required_text(0, "target");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
-    return with_record(
-        installation,
-        [&](const Record &record)
-        {
-            const chain::Revision current = migrate::require_known(record.state(), installation);
-            const chain::Revision target =
-                chain::resolve_target(target_name, record.state().standing);
-            for (chain::Revision revision = current + 1; revision <= target; ++revision)
-                rows.add(record.row(chain::migration(revision)));
-            return server::RowSet::result();
-        });
+    return with_record(installation, [&](const Record &record) {
+        const chain::Revision current = migrate::require_known(record.state(), installation);
+        const chain::Revision target = chain::resolve_target(target_name, record.state().standing);
+        for (chain::Revision revision = current + 1; revision <= target; ++revision)
+            rows.add(record.row(chain::migration(revision)));
+        return server::RowSet::result();
+    });
 }
 
 // () → the columns of Record::row
 ENTRY_POINT(procrastinate_heads)
 {
     server::RowSet rows(fcinfo);
-    return with_record(catalog::locate_if_any(std::nullopt),
-                       [&](const Record &record)
-                       {
-                           rows.add(record.row(chain::migration(chain::head())));
-                           return server::RowSet::result();
-                       });
+    return with_record_or_warning(catalog::locate_if_any(std::nullopt), [&](const Record &record) {
+        rows.add(record.row(chain::migration(chain::head())));
+        return server::RowSet::result();
+    });
 }
 
 // (revision text) → the columns of Record::row, sql, sha256
@@ -163,14 +151,11 @@ ENTRY_POINT(procrastinate_show)
     const server::Arguments arguments(fcinfo);
     const std::string_view name = arguments.required_text(0, "revision");
     server::RowSet rows(fcinfo);
-    return with_record(
-        catalog::locate_if_any(std::nullopt),
-        [&](const Record &record)
-        {
-            const chain::Migration &migration = named_migration(name, record);
-            rows.add(record.row(migration).text(migration.sql).datum(sha256_of(migration.sql)));
-            return server::RowSet::result();
-        });
+    return with_record_or_warning(catalog::locate_if_any(std::nullopt), [&](const Record &record) {
+        const chain::Migration &migration = named_migration(name, record);
+        rows.add(record.row(migration).text(migration.sql).datum(sha256_of(migration.sql)));
+        return server::RowSet::result();
+    });
 }
 
 // (revision text) → text
@@ -179,12 +164,10 @@ ENTRY_POINT(procrastinate_migration_sql)
     const server::Arguments arguments(fcinfo);
     const std::string_view name = arguments.required_text(0, "revision");
     std::string_view sql;
-    with_record(catalog::locate_if_any(std::nullopt),
-                [&](const Record &record)
-                {
-                    sql = named_migration(name, record).sql;
-                    return Datum(0);
-                });
+    with_record(catalog::locate_if_any(std::nullopt), [&](const Record &record) {
+        sql = named_migration(name, record).sql;
+        return Datum(0);
+    });
     return server::text_result(sql);
 }
 
@@ -196,12 +179,10 @@ ENTRY_POINT(procrastinate_sql)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::ContextResource memory;
     chain::Range range{};
-    with_record(installation,
-                [&](const Record &record)
-                {
-                    range = chain::resolve_range(range_name, record.state().standing);
-                    return Datum(0);
-                });
+    with_record(installation, [&](const Record &record) {
+        range = chain::resolve_range(range_name, record.state().standing);
+        return Datum(0);
+    });
     return server::text_result(
         std::string_view(migrate::offline_script(installation, range, memory)));
 }
@@ -212,25 +193,18 @@ ENTRY_POINT(procrastinate_log)
     const server::Arguments arguments(fcinfo);
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     server::RowSet rows(fcinfo);
-    return spi::connected(
-        [&]
-        {
-            return server::with_search_path(nullptr,
-                                            [&]
-                                            {
-                                                server::ContextResource memory;
-                                                for (const migrate::Event &event :
-                                                     migrate::read_history(installation, memory))
-                                                    rows.add(server::Row()
-                                                                 .datum(event.id)
-                                                                 .datum(event.applied_at)
-                                                                 .text(event.applied_by)
-                                                                 .text(event.name)
-                                                                 .text(event.from)
-                                                                 .text(event.to)
-                                                                 .datum(event.duration)
-                                                                 .text(event.version));
-                                                return server::RowSet::result();
-                                            });
-        });
+    return reading(installation, [&] {
+        server::ContextResource memory;
+        for (const migrate::Event &event : migrate::read_history(installation, memory))
+            rows.add(server::Row()
+                         .datum(event.id)
+                         .datum(event.applied_at)
+                         .text(event.applied_by)
+                         .text(event.name)
+                         .text(event.from)
+                         .text(event.to)
+                         .datum(event.duration)
+                         .text(event.version));
+        return server::RowSet::result();
+    });
 }

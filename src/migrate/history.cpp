@@ -37,23 +37,21 @@ std::string in_schema(const catalog::Installation &installation)
 // A view, a policy or a type of a stranger in the table's place would run code of his as the reader.
 bool is_plain_table(Oid table)
 {
-    return server::call(
-        [table]
+    return server::call([table] {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+        if (!HeapTupleIsValid(tuple))
+            return false;
+        const auto *const row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+        bool is_plain =
+            row->relkind == RELKIND_RELATION && !row->relrowsecurity && !row->relhasrules;
+        ReleaseSysCache(tuple);
+        for (const Column &column : columns)
         {
-            HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-            if (!HeapTupleIsValid(tuple))
-                return false;
-            const auto *const row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-            bool is_plain =
-                row->relkind == RELKIND_RELATION && !row->relrowsecurity && !row->relhasrules;
-            ReleaseSysCache(tuple);
-            for (const Column &column : columns)
-            {
-                const AttrNumber number = get_attnum(table, column.name);
-                is_plain = is_plain && number > 0 && get_atttype(table, number) == column.type;
-            }
-            return is_plain;
-        });
+            const AttrNumber number = get_attnum(table, column.name);
+            is_plain = is_plain && number > 0 && get_atttype(table, number) == column.type;
+        }
+        return is_plain;
+    });
 }
 
 bool has_history(const catalog::Installation &installation)
@@ -168,13 +166,11 @@ void create_history(const catalog::Installation &installation)
 void append(const catalog::Installation &installation, std::string_view event, chain::Revision from,
             chain::Revision to, TimestampTz started)
 {
-    const Interval *const duration = server::call(
-        [started]
-        {
-            return DatumGetIntervalP(DirectFunctionCall2(timestamp_mi,
-                                                         TimestampTzGetDatum(GetCurrentTimestamp()),
-                                                         TimestampTzGetDatum(started)));
-        });
+    const Interval *const duration = server::call([started] {
+        return DatumGetIntervalP(DirectFunctionCall2(timestamp_mi,
+                                                     TimestampTzGetDatum(GetCurrentTimestamp()),
+                                                     TimestampTzGetDatum(started)));
+    });
     const std::array parameters{spi::text_parameter(event), spi::text_parameter(chain::name(from)),
                                 spi::text_parameter(chain::name(to)),
                                 spi::interval_parameter(duration),

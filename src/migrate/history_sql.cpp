@@ -8,7 +8,7 @@ std::string create_history_sql(std::string_view table)
     const std::string name(table);
     return "CREATE TABLE " + name +
            " (\n"
-           "    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+           "    id bigint PRIMARY KEY,\n"
            "    event text NOT NULL,\n"
            "    from_revision text NOT NULL,\n"
            "    to_revision text NOT NULL,\n"
@@ -26,10 +26,11 @@ std::string create_history_sql(std::string_view table)
 
 std::string append_history_sql(std::string_view table, std::string_view values)
 {
-    return "INSERT INTO " + std::string(table) +
-           " (event, from_revision, to_revision, duration, version)\n"
-           "VALUES (" +
-           std::string(values) + ");\n";
+    const std::string name(table);
+    return "INSERT INTO " + name +
+           " (id, event, from_revision, to_revision, duration, version)\n"
+           "VALUES ((SELECT coalesce(max(h.id), 0) + 1 FROM ONLY " +
+           name + " h), " + std::string(values) + ");\n";
 }
 
 } // namespace procrastinate::migrate

@@ -11,7 +11,9 @@ namespace procrastinate::migrate
 // The library's own version, as in the control file.
 inline constexpr std::string_view library_version = "1.0.0";
 
-// `table` is quoted and qualified as the caller wants it.
+// `table` is quoted and qualified as the caller wants it. The lock makes the ids unique, not a
+// sequence: one that is made and used in the same transaction can hand out a number again after a
+// crash of a server with wal_level = minimal.
 std::string create_history_sql(std::string_view table);
 
 // `values` are the expressions for event, from_revision, to_revision, duration and version.

@@ -20,7 +20,7 @@ constexpr std::string_view check = R"sql(DO $check$
 DECLARE
     wanted CONSTANT text := current_setting('procrastinate_script.start');
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
-    schema_oid CONSTANT oid := (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = schema_name);
+    schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
     names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
     history CONSTANT text := 'procrastinate_schema_history';
     recorded text := 'base';
@@ -34,20 +34,24 @@ BEGIN
     PERFORM pg_advisory_xact_lock(current_setting('procrastinate_script.lock')::int,
         (schema_oid::bigint - CASE WHEN schema_oid::bigint > 2147483647 THEN 4294967296 ELSE 0 END)::int);
 
-    SELECT string_agg(format('%s belongs to role %s', c.relname, pg_get_userbyid(c.relowner)), ', ')
+    -- Objects of ours belong to the one role that runs this; every superuser's are a superuser's.
+    SELECT string_agg(format('%s belongs to role %s', o.name, r.rolname), ', ')
       INTO found
-      FROM pg_catalog.pg_class c
-     WHERE c.relnamespace = schema_oid AND (c.relname = ANY (names) OR c.relname = history)
-       AND (NOT pg_has_role(c.relowner, 'USAGE')
-            OR c.relowner <> (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
-               AND (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
-               AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner));
+      FROM (SELECT c.relname AS name, c.relnamespace AS schema, c.relowner AS owner FROM pg_class c
+            UNION ALL
+            SELECT t.typname, t.typnamespace, t.typowner FROM pg_type t
+            UNION ALL
+            SELECT p.proname, p.pronamespace, p.proowner FROM pg_proc p) o
+      JOIN pg_roles r ON r.oid = o.owner
+      JOIN pg_roles me ON me.rolname = current_user
+     WHERE o.schema = schema_oid AND (o.name = ANY (names || history))
+       AND r.oid <> me.oid AND NOT (r.rolsuper AND me.rolsuper);
     IF found IS NOT NULL THEN
         RAISE EXCEPTION 'role "%" may not change the installation in schema "%"', current_user, schema_name
             USING ERRCODE = '42501', DETAIL = found || '.', HINT = 'Run the script as that role.';
     END IF;
 
-    IF EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history) THEN
+    IF EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history) THEN
         EXECUTE format('SELECT to_revision FROM ONLY %I.%I ORDER BY id DESC LIMIT 1', schema_name, history)
            INTO recorded;
         recorded := coalesce(recorded, 'base');
@@ -61,9 +65,9 @@ BEGIN
 
     SELECT string_agg(o.name, ', ')
       INTO found
-      FROM (SELECT c.relname AS name, c.relnamespace AS schema FROM pg_catalog.pg_class c
+      FROM (SELECT c.relname AS name, c.relnamespace AS schema FROM pg_class c
             UNION ALL
-            SELECT t.typname, t.typnamespace FROM pg_catalog.pg_type t WHERE t.typtype = 'e') o
+            SELECT t.typname, t.typnamespace FROM pg_type t WHERE t.typrelid = 0) o
      WHERE o.schema = schema_oid AND o.name = ANY (names);
     IF wanted = 'base' AND found IS NOT NULL THEN
         RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them', schema_name
@@ -93,9 +97,7 @@ class Script
         add("SET LOCAL standard_conforming_strings = on;\n");
         add("SET LOCAL transform_null_equals = off;\n");
         add("SET LOCAL check_function_bodies = on;\n");
-        add("SET LOCAL search_path = ");
-        add(installation_.quoted);
-        add(", pg_temp;\n");
+        leave_schema();
         add("SET LOCAL procrastinate_script.schema = ");
         add(server::call([this] { return quote_literal_cstr(installation_.name.data()); }));
         add(";\n");
@@ -108,15 +110,20 @@ class Script
 
     void commit() { add("COMMIT;\n"); }
 
+    // Where there is none yet: from base on.
     void create_history_if_missing()
     {
-        add("DO $history$\nBEGIN\n"
-            "IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
-            "n.oid = c.relnamespace\n"
-            "                WHERE n.nspname = current_setting('procrastinate_script.schema')\n"
-            "                  AND c.relname = 'procrastinate_schema_history') THEN\n");
-        add(create_history_sql(catalog::history_table));
-        add("END IF;\nEND\n$history$;\n");
+        add("DO $history$\n"
+            "DECLARE\n"
+            "    schema_name CONSTANT text := current_setting('procrastinate_script.schema');\n"
+            "BEGIN\n"
+            "    IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = "
+            "c.relnamespace\n"
+            "                    WHERE n.nspname = schema_name\n"
+            "                      AND c.relname = 'procrastinate_schema_history') THEN\n"
+            "        EXECUTE format($create$\n");
+        add(create_history_sql(std::string("%1$I.") + catalog::history_table));
+        add("$create$, schema_name);\n    END IF;\nEND\n$history$;\n");
     }
 
     void step(std::string_view event, Revision from, Revision to, std::string_view message,
@@ -128,9 +135,13 @@ class Script
         add(message);
         add("';\n    PERFORM set_config('procrastinate_script.started', clock_timestamp()::text, "
             "true);\n"
-            "END\n$begin$;\n\n");
+            "END\n$begin$;\n");
+        add("SET LOCAL search_path = ");
+        add(installation_.quoted);
+        add(", pg_temp;\n\n");
         add(sql);
         add("\n");
+        leave_schema();
         const std::string values =
             "'" + std::string(event) + "', '" + std::string(chain::name(from)) + "', '" +
             std::string(chain::name(to)) +
@@ -138,19 +149,23 @@ class Script
             "current_setting('procrastinate_script.started')::timestamp with time zone,\n"
             "        '" +
             std::string(library_version) + " (script)'";
-        add(append_history_sql(catalog::history_table, values));
+        add(append_history_sql(installation_.quoted + std::string(".") + catalog::history_table,
+                               values));
     }
 
     server::pmr::string &&text() { return std::move(text_); }
 
   private:
-    // Of all tables and types that Procrastinate has had.
+    // Nothing that stands in the schema is called by what is not a migration.
+    void leave_schema() { add("SET LOCAL search_path = pg_catalog, pg_temp;\n"); }
+
+    // Of everything that Procrastinate has had and that has a name of its own in a schema.
     static std::string names()
     {
         std::string names;
         std::set<std::string_view> known;
         for (const chain::Fact &fact : chain::facts())
-            if ((fact.kind == "table" || fact.kind == "enum" || fact.kind == "composite") &&
+            if (fact.kind != "column" && fact.kind != "constraint" && fact.kind != "trigger" &&
                 known.insert(chain::fact_name(fact)).second)
                 names.append(names.empty() ? "" : " ").append(chain::fact_name(fact));
         return names;
@@ -205,7 +220,8 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
     {
         const Revision last = last_of_transaction(at, end);
         script.begin(at, end);
-        script.create_history_if_missing();
+        if (at == chain::base && at < last)
+            script.create_history_if_missing();
         for (; at < last; ++at)
         {
             const chain::Migration &migration = chain::migration(at + 1);

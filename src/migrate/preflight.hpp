@@ -11,17 +11,21 @@ namespace procrastinate::migrate
 // transaction or standby (25006), a library that is not the installed extension's (PM008).
 void require_changeable(const char *command);
 
-// Rights (42501), strangers' objects in ours' place (PM010), from base: names that are taken (PM005),
-// after base: tables that are missing (PM009). Everything found is reported at once.
-void require_fit(const catalog::Installation &installation, chain::Revision current);
+// Rights (42501, PM010), names that the migrations up to `target` need and others have taken (PM005
+// at base, else PM009), tables that are missing (PM009). Everything of a kind is reported at once.
+void require_fit(const catalog::Installation &installation, chain::Revision current,
+                 chain::Revision target, bool has_history);
+
+// The same for a caller who may not even look into the schema, before anything else is read.
+void require_sight(const catalog::Installation &installation);
 
 // Before a revision is recorded that nobody ran: rights and strangers' objects as above, and, to
 // verify, the names of the objects that the catalog holds (PM009).
 void require_stampable(const catalog::Installation &installation, chain::Revision revision,
                        bool verify);
 
-// Inside a transaction that sees the rows of its beginning only, rows that others wrote meanwhile
-// would be missed: refused (25001) unless there is nothing yet.
-void require_current_rows(chain::Revision current);
+// Inside a transaction that sees the rows of its beginning only, what others wrote meanwhile would
+// be missed: refused (25001) unless there is nothing yet.
+void require_current_rows(bool has_rows);
 
 } // namespace procrastinate::migrate

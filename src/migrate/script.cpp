@@ -14,7 +14,7 @@ struct Statement
 {
     std::string_view text;
     std::size_t offset; // in the script
-    bool creates_enum;
+    bool is_of_enum;
 };
 
 // The server's own parser finds the ends of statements; a `;` may stand in a body.
@@ -34,7 +34,8 @@ server::pmr::vector<Statement> split(std::string_view script, const char *termin
         offset += blank;
         length -= blank;
         statements.push_back(
-            {script.substr(offset, length), offset, nodeTag(raw->stmt) == T_CreateEnumStmt});
+            {script.substr(offset, length), offset,
+             nodeTag(raw->stmt) == T_CreateEnumStmt || nodeTag(raw->stmt) == T_AlterEnumStmt});
     }
     return statements;
 }
@@ -57,7 +58,7 @@ void run_script(std::string_view script, std::string_view label, EnumTypes enum_
     const server::pmr::string terminated = server::copy_of(script, memory);
     for (const Statement &statement : split(script, terminated.c_str(), memory))
     {
-        if (statement.creates_enum && enum_types == EnumTypes::skip)
+        if (statement.is_of_enum && enum_types == EnumTypes::skip)
             continue;
         const server::pmr::string text = server::copy_of(statement.text, memory);
         try

@@ -8,13 +8,13 @@ namespace procrastinate::migrate
 
 enum class EnumTypes
 {
-    create,
-    skip // they exist already, with the labels of later revisions
+    run,
+    skip // statements that make or change one: they have the labels of 0027 already
 };
 
 // Inside an SPI connection, with search_path set to the installation's schema. A failure is the
 // server's own error, with "<label>, line N" as its last line of CONTEXT.
 void run_script(std::string_view script, std::string_view label,
-                EnumTypes enum_types = EnumTypes::create);
+                EnumTypes enum_types = EnumTypes::run);
 
 } // namespace procrastinate::migrate

@@ -17,29 +17,26 @@ using chain::Revision;
 
 Revision stamp(const Installation &installation, std::string_view target, Verify verify)
 {
-    return spi::connected(
-        [&]
-        {
-            return server::with_search_path(
-                nullptr,
-                [&]
-                {
-                    require_changeable("procrastinate_stamp()");
-                    lock(installation);
-                    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-                    const State state = read_state(installation, Snapshot::latest);
-                    if (state.is_unknown_history())
-                        (void)require_known(state, installation);
-                    const Revision revision = chain::resolve_target(target, state.standing);
-                    require_stampable(installation, revision, verify == Verify::yes);
-                    if (!state.has_history)
-                        create_history(installation);
-                    // Tables without a history: what came before is nobody's knowledge, and counts from base.
-                    append(installation, event::stamp,
-                           state.standing.revision.value_or(chain::base), revision, started);
-                    return revision;
-                });
+    return spi::connected([&] {
+        return server::with_search_path(nullptr, [&] {
+            require_changeable("procrastinate_stamp()");
+            require_sight(installation);
+            lock(installation);
+            const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+            const State state = read_state(installation, Snapshot::latest);
+            if (state.is_unknown_history())
+                (void)require_known(state, installation);
+            require_current_rows(state.has_history);
+            const Revision revision = chain::resolve_target(target, state.standing);
+            require_stampable(installation, revision, verify == Verify::yes);
+            if (!state.has_history)
+                create_history(installation);
+            // Tables without a history: what came before is nobody's knowledge, and counts from base.
+            append(installation, event::stamp, state.standing.revision.value_or(chain::base),
+                   revision, started);
+            return revision;
         });
+    });
 }
 
 void downgrade()

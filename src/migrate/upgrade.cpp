@@ -64,18 +64,19 @@ void require_one_transaction(const Installation &installation, Revision current,
     const Revision reachable = chain::reachable_in_one_transaction(current, target);
     if (reachable == target)
         return;
-    const std::string schema = std::string(", schema => ") + installation.quoted_text + ");";
-    throw Refusal{chain::sqlstate::needs_commit,
-                  "one transaction cannot upgrade from " + std::string(chain::name(current)) +
-                      " to " + std::string(chain::name(target)),
-                  "Migration 0027 adds labels to an enum that 0029 and 0030 use, and PostgreSQL "
-                  "lets them be used only "
-                  "after a commit.",
-                  "CALL procrastinate_migrate('" + std::string(chain::name(target)) + "'" + schema +
-                      "  or, with a COMMIT between: SELECT procrastinate_upgrade('" +
-                      std::string(chain::name(reachable)) + "'" + schema +
-                      " SELECT procrastinate_upgrade('" + std::string(chain::name(target)) + "'" +
-                      schema};
+    const auto call = [&installation](std::string_view command, Revision to) {
+        return std::string(command) + "('" + std::string(chain::name(to)) + "', schema => " +
+               installation.quoted_text + ");";
+    };
+    throw Refusal{
+        chain::sqlstate::needs_commit,
+        "one transaction cannot upgrade from " + std::string(chain::name(current)) + " to " +
+            std::string(chain::name(target)),
+        "Migration 0027 adds labels to an enum that 0029 and 0030 use, and PostgreSQL lets "
+        "them be used only after a commit.",
+        call("CALL procrastinate_migrate", target) + "\nOr, in two transactions:\n" +
+            call("SELECT procrastinate_upgrade", reachable) + "\n" +
+            call("SELECT procrastinate_upgrade", target)};
 }
 
 // One migration and its row in the history.
@@ -109,18 +110,13 @@ void install_head(const Installation &installation)
 
 void run_chain(const Installation &installation, Revision current, Revision target)
 {
-    const bool early = current == chain::base && target >= chain::labels_used;
+    // Also up to 0027 itself: the same transaction may go on from there.
+    const bool early = current == chain::base && target >= chain::labels_added;
     if (early)
         run_script(chain::early_types_script(), "enum types of 0027 (early_types.sql)");
     for (Revision revision = current + 1; revision <= target; ++revision)
         run_migration(installation, chain::migration(revision),
-                      early && revision == 1 ? EnumTypes::skip : EnumTypes::create);
-}
-
-void require_runnable(const Installation &installation, Revision current)
-{
-    require_current_rows(current);
-    require_fit(installation, current);
+                      early && revision <= chain::labels_added ? EnumTypes::skip : EnumTypes::run);
 }
 
 struct Journey
@@ -147,84 +143,76 @@ Journey plan(const Installation &installation, std::string_view target,
 
 Revision upgrade(const Installation &installation, std::string_view target)
 {
-    return spi::connected(
-        [&]
-        {
-            const Journey journey = server::with_search_path(
-                nullptr,
-                [&]
-                {
-                    require_changeable("procrastinate_upgrade()");
-                    lock(installation);
-                    const Journey planned = plan(installation, target);
-                    if (planned.current == planned.target)
-                        return planned;
-                    require_one_transaction(installation, planned.current, planned.target);
-                    require_runnable(installation, planned.current);
-                    return planned;
-                });
-            if (journey.current == journey.target)
-            {
-                nothing_to_do(installation, journey.target);
-                return journey.target;
-            }
-            server::with_search_path(
-                installation.quoted,
-                [&]
-                {
-                    set_language();
-                    if (!journey.has_history)
-                        create_history(installation);
-                    if (journey.current == chain::base && journey.target == chain::head())
-                        install_head(installation);
-                    else
-                        run_chain(installation, journey.current, journey.target);
-                });
-            return journey.target;
+    return spi::connected([&] {
+        const Journey journey = server::with_search_path(nullptr, [&] {
+            require_changeable("procrastinate_upgrade()");
+            lock(installation);
+            const Journey planned = plan(installation, target);
+            if (planned.current == planned.target)
+                return planned;
+            require_one_transaction(installation, planned.current, planned.target);
+            require_current_rows(planned.current != chain::base);
+            require_fit(installation, planned.current, planned.target, planned.has_history);
+            return planned;
         });
+        if (journey.current == journey.target)
+        {
+            nothing_to_do(installation, journey.target);
+            return journey.target;
+        }
+        server::with_search_path(installation.quoted, [&] {
+            set_language();
+            if (!journey.has_history)
+                create_history(installation);
+            if (journey.current == chain::base && journey.target == chain::head())
+                install_head(installation);
+            else
+                run_chain(installation, journey.current, journey.target);
+        });
+        return journey.target;
+    });
 }
 
 void upgrade_stepwise(const Installation &installation, std::string_view target)
 {
-    spi::connected(spi::Mode::may_commit,
-                   [&]
-                   {
-                       std::optional<Revision> goal; // relative targets are resolved once
-                       for (;;)
-                       {
-                           const Journey journey = server::with_search_path(
-                               nullptr,
-                               [&]
-                               {
-                                   require_changeable("procrastinate_migrate()");
-                                   lock(installation);
-                                   const Journey planned = plan(installation, target, goal);
-                                   if (planned.current < planned.target)
-                                       require_runnable(installation, planned.current);
-                                   return planned;
-                               });
-                           if (journey.current >= journey.target)
-                           {
-                               // Another session may have been faster with the rest, or with more.
-                               if (!goal)
-                                   nothing_to_do(installation, journey.current);
-                               return;
-                           }
-                           goal = journey.target;
-                           server::with_search_path(installation.quoted,
-                                                    [&]
-                                                    {
-                                                        set_language();
-                                                        if (!journey.has_history)
-                                                            create_history(installation);
-                                                        run_migration(
-                                                            installation,
-                                                            chain::migration(journey.current + 1),
-                                                            EnumTypes::create);
-                                                    });
-                           spi::commit();
-                       }
-                   });
+    spi::connected(spi::Mode::may_commit, [&] {
+        std::optional<Revision> goal; // relative targets are resolved once
+        Revision left = chain::base;  // where this call left the schema
+        for (;;)
+        {
+            const Journey journey = server::with_search_path(nullptr, [&] {
+                require_changeable("procrastinate_migrate()");
+                require_sight(installation);
+                lock(installation);
+                const Journey planned = plan(installation, target, goal);
+                const bool is_new = !goal || planned.current != left;
+                if (planned.current < planned.target)
+                {
+                    require_current_rows(planned.current != chain::base);
+                    if (is_new)
+                        require_fit(installation, planned.current, planned.target,
+                                    planned.has_history);
+                }
+                return planned;
+            });
+            if (journey.current >= journey.target)
+            {
+                // Another session may have been faster with the rest, or with more.
+                if (!goal)
+                    nothing_to_do(installation, journey.current);
+                return;
+            }
+            goal = journey.target;
+            left = journey.current + 1;
+            server::with_search_path(installation.quoted, [&] {
+                set_language();
+                if (!journey.has_history)
+                    create_history(installation);
+                run_migration(installation, chain::migration(left), EnumTypes::run);
+            });
+            spi::commit();
+        }
+    });
 }
 
 } // namespace procrastinate::migrate

@@ -36,11 +36,10 @@ std::string_view Arguments::required_text(int index, const char *name) const
 
 Datum text_result(std::string_view text)
 {
-    return call(
-        [text] {
-            return PointerGetDatum(
-                cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
-        });
+    return call([text] {
+        return PointerGetDatum(
+            cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+    });
 }
 
 } // namespace procrastinate::server

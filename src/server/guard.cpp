@@ -8,14 +8,12 @@ namespace procrastinate::server
 void ServerError::add_context(std::string_view line)
 {
     ErrorData *const data = data_;
-    call(
-        [data, line]
-        {
-            const int length = static_cast<int>(line.size());
-            data->context = data->context == nullptr
-                                ? psprintf("%.*s", length, line.data())
-                                : psprintf("%s\n%.*s", data->context, length, line.data());
-        });
+    call([data, line] {
+        const int length = static_cast<int>(line.size());
+        data->context = data->context == nullptr
+                            ? psprintf("%.*s", length, line.data())
+                            : psprintf("%s\n%.*s", data->context, length, line.data());
+    });
 }
 
 namespace detail

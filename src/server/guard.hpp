@@ -75,8 +75,7 @@ template <typename Body> auto call(Body &&body) -> std::invoke_result_t<Body &>
         Kept result;
     } frame{body, {}};
     const detail::Outcome outcome = detail::protect(
-        [](void *closure)
-        {
+        [](void *closure) {
             auto &inner = *static_cast<Frame *>(closure);
             if constexpr (returns)
                 inner.result = inner.body();
@@ -120,12 +119,12 @@ template <typename Body> Datum enter(Body &&body)
     static Datum name##_body(FunctionCallInfo fcinfo);                                             \
     extern "C"                                                                                     \
     {                                                                                              \
-        __attribute__((visibility("default"))) const Pg_finfo_record *pg_finfo_##name(void);       \
-        __attribute__((visibility("default"))) Datum name(PG_FUNCTION_ARGS);                       \
-        PG_FUNCTION_INFO_V1(name);                                                                 \
-        Datum name(PG_FUNCTION_ARGS)                                                               \
-        {                                                                                          \
-            return procrastinate::server::enter([fcinfo] { return name##_body(fcinfo); });         \
-        }                                                                                          \
+    __attribute__((visibility("default"))) const Pg_finfo_record *pg_finfo_##name(void);           \
+    __attribute__((visibility("default"))) Datum name(PG_FUNCTION_ARGS);                           \
+    PG_FUNCTION_INFO_V1(name);                                                                     \
+    Datum name(PG_FUNCTION_ARGS)                                                                   \
+    {                                                                                              \
+        return procrastinate::server::enter([fcinfo] { return name##_body(fcinfo); });             \
+    }                                                                                              \
     }                                                                                              \
     static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

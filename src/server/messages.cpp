@@ -13,24 +13,20 @@ int length(std::string_view text) { return static_cast<int>(text.size()); }
 
 void notice(std::string_view message, std::string_view hint)
 {
-    call(
-        [=]
-        {
-            ereport(NOTICE, (errmsg_internal("%.*s", length(message), message.data()),
-                             hint.empty() ? 0 : errhint("%.*s", length(hint), hint.data())));
-        });
+    call([=] {
+        ereport(NOTICE, (errmsg_internal("%.*s", length(message), message.data()),
+                         hint.empty() ? 0 : errhint("%.*s", length(hint), hint.data())));
+    });
 }
 
 void warning(std::string_view message, std::string_view detail, std::string_view hint)
 {
-    call(
-        [=]
-        {
-            ereport(WARNING,
-                    (errmsg_internal("%.*s", length(message), message.data()),
-                     detail.empty() ? 0 : errdetail_internal("%.*s", length(detail), detail.data()),
-                     hint.empty() ? 0 : errhint("%.*s", length(hint), hint.data())));
-        });
+    call([=] {
+        ereport(WARNING,
+                (errmsg_internal("%.*s", length(message), message.data()),
+                 detail.empty() ? 0 : errdetail_internal("%.*s", length(detail), detail.data()),
+                 hint.empty() ? 0 : errhint("%.*s", length(hint), hint.data())));
+    });
 }
 
 } // namespace procrastinate::server

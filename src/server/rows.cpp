@@ -35,26 +35,24 @@ void RowSet::add(const Row &row)
 {
     ReturnSetInfo *const result = result_;
     const Row *const cells = &row;
-    call(
-        [cells, result]
+    call([cells, result] {
+        Datum values[Row::most_cells];
+        bool nulls[Row::most_cells];
+        if (static_cast<int>(cells->cells_.size()) != result->setDesc->natts)
+            elog(ERROR, "function is declared with %d columns and returns %zu",
+                 result->setDesc->natts, cells->cells_.size());
+        std::size_t column = 0;
+        for (const Row::Cell &cell : cells->cells_)
         {
-            Datum values[Row::most_cells];
-            bool nulls[Row::most_cells];
-            if (static_cast<int>(cells->cells_.size()) != result->setDesc->natts)
-                elog(ERROR, "function is declared with %d columns and returns %zu",
-                     result->setDesc->natts, cells->cells_.size());
-            std::size_t column = 0;
-            for (const Row::Cell &cell : cells->cells_)
-            {
-                nulls[column] = !cell.text && !cell.datum;
-                values[column] = cell.text
-                                     ? PointerGetDatum(cstring_to_text_with_len(
-                                           cell.text->data(), static_cast<int>(cell.text->size())))
-                                     : cell.datum.value_or(Datum(0));
-                ++column;
-            }
-            tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-        });
+            nulls[column] = !cell.text && !cell.datum;
+            values[column] = cell.text
+                                 ? PointerGetDatum(cstring_to_text_with_len(
+                                       cell.text->data(), static_cast<int>(cell.text->size())))
+                                 : cell.datum.value_or(Datum(0));
+            ++column;
+        }
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    });
 }
 
 } // namespace procrastinate::server

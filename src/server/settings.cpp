@@ -10,12 +10,10 @@ int open_settings()
 
 void set(const char *setting, const char *value)
 {
-    call(
-        [=]
-        {
-            (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                                    true, 0, false);
-        });
+    call([=] {
+        (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+                                0, false);
+    });
 }
 
 void close_settings(int level)

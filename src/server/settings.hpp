@@ -17,12 +17,10 @@ template <typename Body>
 auto with_search_path(const char *quoted_schema, Body &&body) -> std::invoke_result_t<Body &>
 {
     const int level = open_settings();
-    const char *const path = call(
-        [quoted_schema]
-        {
-            return quoted_schema == nullptr ? "pg_catalog, pg_temp"
-                                            : psprintf("%s, pg_temp", quoted_schema);
-        });
+    const char *const path = call([quoted_schema] {
+        return quoted_schema == nullptr ? "pg_catalog, pg_temp"
+                                        : psprintf("%s, pg_temp", quoted_schema);
+    });
     set("search_path", path);
     if constexpr (std::is_void_v<std::invoke_result_t<Body &>>)
     {

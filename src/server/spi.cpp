@@ -41,12 +41,10 @@ Parameter oid_parameter(Oid value) { return {OIDOID, ObjectIdGetDatum(value)}; }
 
 Parameter text_parameter(std::string_view value)
 {
-    return {TEXTOID, call(
-                         [value]
-                         {
-                             return PointerGetDatum(cstring_to_text_with_len(
-                                 value.data(), static_cast<int>(value.size())));
-                         })};
+    return {TEXTOID, call([value] {
+                return PointerGetDatum(
+                    cstring_to_text_with_len(value.data(), static_cast<int>(value.size())));
+            })};
 }
 
 Parameter interval_parameter(const Interval *value)
@@ -78,24 +76,20 @@ Rows read(const char *query, std::span<const Parameter> parameters)
 
 Rows read_latest(const char *query, std::span<const Parameter> parameters)
 {
-    call(
-        [&]
-        {
-            PushActiveSnapshot(GetLatestSnapshot());
-            execute_unguarded(query, parameters, true);
-            PopActiveSnapshot();
-        });
+    call([&] {
+        PushActiveSnapshot(GetLatestSnapshot());
+        execute_unguarded(query, parameters, true);
+        PopActiveSnapshot();
+    });
     return {SPI_tuptable, SPI_processed};
 }
 
 void execute(const char *statement, std::span<const Parameter> parameters)
 {
-    call(
-        [&]
-        {
-            execute_unguarded(statement, parameters, false);
-            SPI_freetuptable(SPI_tuptable);
-        });
+    call([&] {
+        execute_unguarded(statement, parameters, false);
+        SPI_freetuptable(SPI_tuptable);
+    });
 }
 
 void commit()
@@ -105,22 +99,18 @@ void commit()
 
 void connect(Mode mode)
 {
-    call(
-        [mode]
-        {
-            if (SPI_connect_ext(mode == Mode::may_commit ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
-                elog(ERROR, "SPI_connect_ext failed");
-        });
+    call([mode] {
+        if (SPI_connect_ext(mode == Mode::may_commit ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
+            elog(ERROR, "SPI_connect_ext failed");
+    });
 }
 
 void disconnect()
 {
-    call(
-        []
-        {
-            if (SPI_finish() != SPI_OK_FINISH)
-                elog(ERROR, "SPI_finish failed");
-        });
+    call([] {
+        if (SPI_finish() != SPI_OK_FINISH)
+            elog(ERROR, "SPI_finish failed");
+    });
 }
 
 } // namespace procrastinate::server::spi

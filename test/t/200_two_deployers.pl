@@ -160,15 +160,16 @@ sub crowds
 	my @errors = errors_in(@notes);
 	my $honest = qr/^PM007: one transaction cannot upgrade from 00\d\d to 0038$/;
 	is(join("\n", grep { $_ !~ $honest } @errors),
-		'', 'sessions that upgrade and sessions that migrate: no error but that of one transaction');
+		'', 'sessions that upgrade and that migrate: no error but that of one transaction');
 	is(join("\n", errors_in(@notes[ map { 2 * $_ + 1 } 0 .. $crowd / 2 - 1 ])),
-		'', 'sessions that upgrade and sessions that migrate: no one that migrates fails');
+		'', 'sessions that upgrade and that migrate: no one that migrates fails');
 	is_at($node, $database, $schema, $HEAD, 'upgrade and migrate at once: the schema is at head');
 	my $history = history($schema);
 	my @revisions = $history =~ />(\d+)/g;
 	is(scalar(grep { $revisions[$_] le $revisions[ $_ - 1 ] } 1 .. $#revisions),
 		0, 'upgrade and migrate at once: the history has no revision twice');
-	like($history, qr/^base>(?:.*>)?0038$/, 'upgrade and migrate at once: the history ends at head');
+	like($history, qr/^base>(?:.*>)?0038$/,
+		'upgrade and migrate at once: the history ends at head');
 	return;
 }
 

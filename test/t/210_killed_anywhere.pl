@@ -1,8 +1,8 @@
 # The session that migrates is cancelled, terminated or killed at its n-th command, for every n: the
 # schema is at a revision exactly, no row is lost, and the next attempt goes on from there.
 #
-# An event trigger counts the commands, before and after each, and strikes its own session. It is set
-# by crash.at (which count) and crash.how (cancel, terminate, kill), in the session's own settings.
+# An event trigger counts the commands, before and after each, and strikes its own session. It is
+# set by crash.at (which count) and crash.how (cancel, terminate, kill) in the session's settings.
 
 use strict;
 use warnings;
@@ -197,7 +197,8 @@ sub cancelled_in_steps
 		($at, $revision) = (1, $now);
 		add_rows($schema) if !defined $rows;
 		$rows //= rows_of($session, $schema);
-		is(rows_of($session, $schema), $rows, 'no row is lost on the way to ' . revision_name($now));
+		is(rows_of($session, $schema),
+			$rows, 'no row is lost on the way to ' . revision_name($now));
 		$before = versions_of($session, $schema);
 	}
 	is(join(', ', sort keys %strange), '', "$strikes cancels: the step at hand leaves nothing");

@@ -217,7 +217,8 @@ sub go_on
 		my $free = $comment =~ /no table lock|no lock on any table/i;
 		my ($out, $err);
 		$node->psql($database, "SET client_min_messages = warning; SET lock_timeout = '100ms';"
-			  . " CALL procrastinate_migrate('$name', '$schema')", stdout => \$out, stderr => \$err);
+			  . " CALL procrastinate_migrate('$name', '$schema')",
+			stdout => \$out, stderr => \$err);
 		if ($free)
 		{
 			is($err, '', "$name passes writers, as its first lines say");

@@ -1,5 +1,5 @@
-# Migrations that fail in the middle, for reasons that users have: everything is as it was, the error
-# is the server's own, and its context names the migration, the file and the line.
+# Migrations that fail in the middle, for reasons that users have: everything is as it was, the
+# error is the server's own, and its context names the migration, the file and the line.
 
 use strict;
 use warnings;
@@ -180,7 +180,8 @@ sub names_the_line
 	my $file = $chain[ $revision - 1 ]{file};
 	my $name = revision_name($revision);
 	my ($line) = ($failure->{context} // '') =~ /^migration $name \(\Q$file\E\), line (\d+)$/m;
-	ok(defined $line, "$label: the context names migration, file and line") or diag($failure->{text});
+	ok(defined $line, "$label: the context names migration, file and line")
+	  or diag($failure->{text});
 	my @lines = split /\n/, slurp(repository() . "/src/migrations/${name}_$file");
 	like($lines[ ($line // 0) - 1 ], qr/^(?:ALTER|CREATE|DROP|LOCK|UPDATE) /,
 		"$label: a statement begins at that line");
@@ -205,7 +206,7 @@ sub obstacle
 	my %ways = (
 		upgrade => "$upgrade;",
 		migrate => "CALL procrastinate_migrate('$target');",
-		'upgrade in a transaction' => "BEGIN; CREATE TABLE of_the_caller (a int);\n$upgrade;\nCOMMIT;");
+		'upgrade in a transaction' => "BEGIN; CREATE TABLE mine_too (a int);\n$upgrade;\nCOMMIT;");
 	foreach my $way (sort keys %ways)
 	{
 		my $failure = failure($schema, $ways{$way});
@@ -326,7 +327,7 @@ sub rights
 					  . " GRANT ALL ON ALL TABLES IN SCHEMA $schema TO tenant");
 				$before = dump_of($schema);
 				$failure = failure($schema, $call, 'tenant');
-				is($failure->{sqlstate}, '42501', "$label: a role that is not the owner is refused");
+				is($failure->{sqlstate}, '42501', "$label: a role that owns nothing is refused");
 				like($failure->{detail}, qr/belongs to role landlord\.$/m,
 					"$label: the detail names what belongs to whom");
 				is($failure->{context}, undef, "$label: no migration has begun");

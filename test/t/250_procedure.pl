@@ -63,19 +63,19 @@ sub commits
 	$session->send('CALL procrastinate_migrate()');
 	$node->poll_query_until($database, $session->waits_for_lock) or die 'nobody waits';
 	is($watcher->query(events('watched')),
-		'23|23|0023', 'others see each revision as soon as it is done, by a transaction of its own');
+		'23|23|0023', 'others see each revision once it is done, by a transaction of its own');
 	is($watcher->query("SELECT revision FROM public.procrastinate_current('watched')"),
 		'0023', 'others see the revision before the one that waits');
-	is_at($node, $database, 'watched', 23, 'others see the schema of that revision');
 	is($watcher->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted}
 			  . " AND pid = $session->{pid}"),
 		'1', 'while a step waits, its schema is locked');
 
 	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
 	my (undef, $error) = $session->wait;
-	is($error, '57014: canceling statement due to user request', 'the step that waits is cancelled');
+	is($error, '57014: canceling statement due to user request', 'the waiting step is cancelled');
 	is($watcher->query(events('watched')), '23|23|0023', 'what was done stays done');
 	$reader->query('COMMIT');
+	is_at($node, $database, 'watched', 23, 'the schema is that of the revision before');
 
 	$session->query('CALL procrastinate_migrate()');
 	is($watcher->query(events('watched')), '38|38|0038', 'the next call does the rest');
@@ -112,6 +112,7 @@ sub refuses
 {
 	my $session = installation('refused', 5);
 	$session->query(<<'SQL');
+SET search_path = public;
 CREATE FUNCTION by_function() RETURNS void LANGUAGE plpgsql
 	AS $$ BEGIN CALL procrastinate_migrate(); END $$;
 CREATE PROCEDURE with_a_setting() LANGUAGE plpgsql SET work_mem = '4MB'
@@ -122,6 +123,7 @@ CREATE FUNCTION by_trigger() RETURNS trigger LANGUAGE plpgsql
 	AS $$ BEGIN CALL procrastinate_migrate(); RETURN NULL; END $$;
 CREATE TABLE fires (a int);
 CREATE TRIGGER fires AFTER INSERT ON fires FOR EACH ROW EXECUTE FUNCTION by_trigger();
+SET search_path = refused, public
 SQL
 	my $do = 'DO $$ BEGIN CALL procrastinate_migrate(); END $$';
 	my @cases = (
@@ -192,8 +194,8 @@ SQL
 
 	$session = installation('by_procedure', 10);
 	$session->query(<<'SQL');
-CREATE TABLE steps (a int);
-CREATE PROCEDURE deploy() LANGUAGE plpgsql AS $$
+CREATE TABLE public.steps (a int);
+CREATE PROCEDURE public.deploy() LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO steps VALUES (1);
 	CALL procrastinate_migrate('0020');
@@ -201,7 +203,8 @@ BEGIN
 	CALL procrastinate_migrate('nowhere');
 END $$;
 SQL
-	like($session->refusal('CALL deploy()'), qr/^PM001: /, q{a user's procedure calls it and fails});
+	like($session->refusal('CALL deploy()'),
+		qr/^PM001: /, q{a user's procedure calls it and fails});
 	is_at($node, $database, 'by_procedure', 20, 'what it did before the failure stays');
 	is($session->query('SELECT * FROM steps'), '1',
 		q{with what the user's procedure did before the last commit});
@@ -268,7 +271,8 @@ sub session_as_before
 	foreach my $case (@calls)
 	{
 		my ($when, $expected, $call) = @$case;
-		$session->query('CREATE VIEW settings.v AS SELECT job_id FROM settings.procrastinate_events')
+		$session->query(
+			'CREATE VIEW settings.v AS SELECT job_id FROM settings.procrastinate_events')
 		  if $when eq 'after a call that fails';
 		is($session->refusal($call) =~ s/:.*//r, $expected, "$when: as expected");
 		is($session->query($all_settings), $before, "$when the session's settings are as before");

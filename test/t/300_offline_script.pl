@@ -15,6 +15,7 @@ use Test::More;
 
 my $hostile = qq{a'b"c\nd\\e \$check\$ \$\$ :var :'var' :"var" \\! false; --};
 my @schemas = ('public', $ODD_SCHEMA, $hostile);
+my @labels  = ('public', 'an odd schema', 'a hostile schema');
 my $node    = start_server(name => 'offline');
 my $maker   = new_database($node);
 my $plain   = fresh_database('plain');
@@ -129,7 +130,7 @@ is($node->safe_psql($plain, "SELECT count(*) FROM pg_proc WHERE proname LIKE 'pr
 foreach my $revision (1 .. $HEAD)
 {
 	my $schema = $schemas[ $revision % @schemas ];
-	my $label  = ('public', 'an odd schema', 'a hostile schema')[ $revision % @schemas ];
+	my $label  = $labels[ $revision % @schemas ];
 	my $name   = revision_name($revision);
 	fresh_schema($plain, $schema);
 	runs($plain, "base:$name", $schema, "the script base:$name runs in $label");
@@ -138,10 +139,11 @@ foreach my $revision (1 .. $HEAD)
 	runs($plain, "$name:head", $schema, "the script $name:head runs in $label");
 	is_at($node, $plain, $schema, $HEAD, 'and makes the catalog of head');
 }
-foreach my $schema (@schemas)
+foreach my $i (0 .. $#schemas)
 {
+	my $schema = $schemas[$i];
 	fresh_schema($plain, $schema);
-	runs($plain, 'base:head', $schema, 'the script base:head runs in ' . lit($schema));
+	runs($plain, 'base:head', $schema, "the script base:head runs in $labels[$i]");
 	is_at($node, $plain, $schema, $HEAD, 'and makes the catalog of head');
 }
 fresh_schema($plain, 'public');
@@ -222,6 +224,13 @@ refuses(
 	'tables without a history are not run over');
 refuses('public', '0037:head', qr/schema "public" /, 'nor are they taken for any revision');
 
+fresh_schema($plain, $ODD_SCHEMA);
+$node->safe_psql($plain, 'CREATE TABLE ' . name($ODD_SCHEMA) . '.procrastinate_jobs_pkey ()');
+refuses(
+	$ODD_SCHEMA, 'base:0003',
+	qr/schema "odd "name"" holds Procrastinate's objects but no history/,
+	'a name that the server would quietly replace by another is refused');
+
 # ---- Failures in the middle ---------------------------------------------------------------------
 
 fresh_schema($plain, $ODD_SCHEMA);
@@ -250,6 +259,33 @@ is_at($node, $plain, $ODD_SCHEMA, 28, 'the schema is at the last commit exactly'
 like(history($plain, $ODD_SCHEMA), qr/\|0028\|t\|t\z/, 'and so says its history');
 runs($plain, '0028:head', $ODD_SCHEMA, 'a script from there ends at head');
 is_at($node, $plain, $ODD_SCHEMA, $HEAD, 'with the catalog of head');
+
+# ---- Settings of the database -------------------------------------------------------------------
+
+foreach my $setting (
+	'standard_conforming_strings = off',
+	'transform_null_equals = on',
+	'check_function_bodies = off',
+	'search_path = nowhere',
+	'default_transaction_isolation = serializable',
+	'default_transaction_read_only = on',
+	'quote_all_identifiers = on',
+	'plpgsql.variable_conflict = use_column',
+	q{plpgsql.extra_errors = 'all'},
+	q{DateStyle = 'SQL, DMY'},
+	q{IntervalStyle = 'sql_standard'},
+	q{TimeZone = 'Asia/Kathmandu'},
+	'backslash_quote = off',
+	q{bytea_output = 'escape'})
+{
+	my ($parameter) = $setting =~ /^(\S+)/;
+	fresh_schema($plain, $hostile);
+	$node->safe_psql('postgres', "ALTER DATABASE $plain SET $setting");
+	runs($plain, 'base:0028', $hostile, "a script of the chain runs with $setting");
+	runs($plain, '0028:head', $hostile, 'and its end');
+	$node->safe_psql('postgres', "ALTER DATABASE $plain RESET $parameter");
+	is_at($node, $plain, $hostile, $HEAD, 'with the catalog of head');
+}
 
 # ---- The extension and scripts in turn ----------------------------------------------------------
 

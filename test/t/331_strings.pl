@@ -17,18 +17,17 @@ upgrade($node, $database, '0030');
 my $each = 50_000;
 
 $node->safe_psql($database, <<'SQL');
-CREATE SCHEMA helpers;
-CREATE TABLE helpers.outcomes (what text, sqlstate text, sample text, count bigint);
+CREATE SCHEMA strings;
+CREATE TABLE strings.outcomes (what text, sqlstate text, sample text, count bigint);
 
 -- Words of the grammar, halves of them, and what people type who mean no good.
-CREATE FUNCTION helpers.random_string(kind int) RETURNS text LANGUAGE plpgsql VOLATILE AS $body$
+CREATE FUNCTION strings.random_string(kind int) RETURNS text LANGUAGE plpgsql VOLATILE AS $body$
 DECLARE
 	words CONSTANT text[] := ARRAY['head', 'heads', 'base', 'current', 'pre', '@pre', '+', '-',
 		'+1', '-1', '+99', '-99', ':', '::', '0025', '25', '0', '00', '38', '39', '0038', '3.1.0',
-		'v3.1.0', '3.1', 'v', '.', '_', '%', '\', '''', '"', ';', '--', '/*', '*/', '$$', '$1', '%s',
-		'%n',
-		'%d', E'\n', E'\r', E'\t', ' ', E'\x01', E'\x7f', 'procrastinate_', '0031', '.sql',
-		'03.01.00_01_pre_add_heartbeat', '03.01.00_', '00.05.00_0', '2147483648', '-2147483649',
+		'v3.1.0', '3.1', 'v', '.', '_', '%', '\', '''', '"', ';', '--', '/*', '*/', '$$', '$1',
+		'%s', '%n', '%d', E'\n', E'\r', E'\t', ' ', E'\x01', E'\x7f', 'procrastinate_', '0031',
+		'.sql', '03.01.00_01_pre_add_heartbeat', '03.01.00_', '00.05.00_0', '2147483648', '-2147483649',
 		'9223372036854775808', '99999999999999999999999', U&'\00E9', U&'\8C61', U&'\+01F418',
 		U&'\0663', U&'\FF13', 'NULL', '', 'pg_catalog', 'pg_temp', 'public', '"public"',
 		'information_schema', ' OR 1=1', '); DROP TABLE procrastinate_jobs; --', '0x1F', '1e9',
@@ -58,15 +57,15 @@ BEGIN
 END $body$;
 
 -- What the grammar admits, in the words of a regular expression.
-CREATE FUNCTION helpers.is_target(target text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION strings.is_target(target text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 	SELECT octet_length(target) BETWEEN 1 AND 128 AND target COLLATE "C" ~ (
 		'\A(?:heads?|base|current|pre|[0-9]+|v?[0-9]+\.[0-9]+\.[0-9]+(?:@pre)?'
 		|| '|procrastinate_[0-9]{4}|[0-9]{2}\.[0-9.]*_[0-9a-z_]*(?:\.s?q?l?)?|)(?:[+-][0-9]+)?\Z')
 $$;
-CREATE FUNCTION helpers.is_range(range text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION strings.is_range(range text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 	SELECT octet_length(range) <= 128 AND length(range) - length(replace(range, ':', '')) = 1
-		AND (split_part(range, ':', 1) = '' OR helpers.is_target(split_part(range, ':', 1)))
-		AND (split_part(range, ':', 2) = '' OR helpers.is_target(split_part(range, ':', 2)))
+		AND (split_part(range, ':', 1) = '' OR strings.is_target(split_part(range, ':', 1)))
+		AND (split_part(range, ':', 2) = '' OR strings.is_target(split_part(range, ':', 2)))
 $$;
 SQL
 
@@ -74,7 +73,7 @@ sub state_of
 {
 	return $node->safe_psql($database, <<'SQL');
 SELECT c.oid, c.relname, c.xmin FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE nspname NOT IN ('pg_catalog', 'pg_toast', 'helpers') ORDER BY 1;
+ WHERE nspname NOT IN ('pg_catalog', 'pg_toast', 'strings') ORDER BY 1;
 SELECT * FROM procrastinate_log();
 SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp' ORDER BY 1;
 SQL
@@ -116,20 +115,20 @@ $branches			END CASE;
 		END IF;
 		found := found || jsonb_build_object(state, coalesce((found ->> state)::bigint, 0) + 1);
 	END LOOP;
-	INSERT INTO helpers.outcomes
+	INSERT INTO strings.outcomes
 	SELECT @{[ lit($what) ]}, key, samples ->> key, value::bigint FROM jsonb_each_text(found);
 END \$try\$;
 SELECT pg_temp.try();
 SQL
 	my %found = map { /^(\w+)\|(\d+)$/ } split /\n/,
 	  $node->safe_psql($database,
-		'SELECT sqlstate, count FROM helpers.outcomes WHERE what = ' . lit($what));
+		'SELECT sqlstate, count FROM strings.outcomes WHERE what = ' . lit($what));
 	my %expected = map { $_ => 1 } @expected;
 	is_deeply([ grep { !$expected{$_} } sort keys %found ],
 		[], "$each strings as $what: every outcome is a known one")
 	  or diag(
 		$node->safe_psql(
-			$database, 'SELECT sqlstate, count, sample FROM helpers.outcomes ORDER BY 1'));
+			$database, 'SELECT sqlstate, count, sample FROM strings.outcomes ORDER BY 1'));
 	note("$what, in ", time - $started, ' s: ', join ', ',
 		map { "$_ $found{$_}" } sort keys %found);
 	return $found{right};
@@ -137,7 +136,7 @@ SQL
 
 my $before  = state_of();
 my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
-my $one     = 'helpers.random_string(i % 10)';
+my $one     = 'strings.random_string(i % 10)';
 
 cmp_ok(
 	try('a target',
@@ -147,17 +146,17 @@ cmp_ok(
 			'count(*) FROM procrastinate_show(string)',
 			'procrastinate_migration_sql(string)',
 			'procrastinate_stamp(string)' ],
-		'helpers.is_target(string)',
+		'strings.is_target(string)',
 		qw(right PM001 PM002 PM004 PM007 PM009)),
 	'>', 500,
 	'some of them are right');
 cmp_ok(
 	try('a range',
-		"CASE i % 3 WHEN 0 THEN $one WHEN 1 THEN $one || ':' || helpers.random_string(i % 6)"
+		"CASE i % 3 WHEN 0 THEN $one WHEN 1 THEN $one || ':' || strings.random_string(i % 6)"
 		  . " ELSE (ARRAY['head', '', '0025', '-3', '3.1.0', 'x'])[1 + i / 3 % 6]"
-		  . " || ':' || helpers.random_string(i % 6) END",
+		  . " || ':' || strings.random_string(i % 6) END",
 		[ 'count(*) FROM procrastinate_history(string)', 'procrastinate_sql(string)' ],
-		'helpers.is_range(string)',
+		'strings.is_range(string)',
 		qw(right PM001 PM003)),
 	'>', 500,
 	'some of them are right');
@@ -178,7 +177,7 @@ try('anything and the OID of a schema or of none',
 		  . ' schema => (random() * 4294967295)::bigint::oid::regnamespace)',
 		'procrastinate_upgrade(string, (random() * 70000)::int::oid::regnamespace)',
 		'procrastinate_downgrade(string, (random() * 70000)::int::oid::regnamespace)' ],
-	'helpers.is_target(string)',
+	'strings.is_target(string)',
 	qw(right 3F000 0A000 PM001 PM002 PM003 PM004 PM007));
 
 is(state_of(), $before, 'nothing was changed by any of them');
