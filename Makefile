@@ -94,7 +94,9 @@ OBJS = $(LIBRARY_SOURCES:.cpp=.o)
 DATA = $(call in_source,src/procrastinate_migrate--*.sql)
 PGFILEDESC = "procrastinate_migrate - schema migrations of the Procrastinate job queue"
 
-REGRESS = $(sort $(basename $(notdir $(call in_source,sql/*.sql))))
+# install comes first: it makes the extension that the others find.
+REGRESS = $(filter install,$(ALL_REGRESS)) $(filter-out install,$(ALL_REGRESS))
+ALL_REGRESS = $(sort $(basename $(notdir $(call in_source,sql/*.sql))))
 ISOLATION = $(sort $(basename $(notdir $(call in_source,test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(here)/test/isolation
 
