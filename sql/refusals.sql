@@ -206,8 +206,8 @@ SELECT procrastinate_upgrade(schema => 'refusals_viewed');
 \echo ======== PM006: a history that this version does not know
 CREATE SCHEMA refusals_newer;
 SELECT procrastinate_upgrade(schema => 'refusals_newer');
-INSERT INTO refusals_newer.procrastinate_schema_history (event, from_revision, to_revision, duration, version)
-VALUES ('upgrade', '0038', '0039', interval '1 s', '1.1.0');
+INSERT INTO refusals_newer.procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
+VALUES (1000, 'upgrade', '0038', '0039', interval '1 s', '1.1.0');
 SELECT procrastinate_upgrade(schema => 'refusals_newer');
 \echo :LAST_ERROR_SQLSTATE
 CALL procrastinate_migrate(schema => 'refusals_newer');

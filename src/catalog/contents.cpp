@@ -130,7 +130,9 @@ server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::R
     for (const Object &object : objects)
     {
         // Functions come and go under one name with other arguments: the server tells them apart.
-        if (is_history(object) || (current != chain::base && object.kind == "function"))
+        const bool is_part =
+            object.kind == "column" || object.kind == "constraint" || object.kind == "trigger";
+        if (is_history(object) || is_part || (current != chain::base && object.kind == "function"))
             continue;
         bool is_there = false;
         bool is_made = false;

@@ -17,12 +17,12 @@ struct Installation
     const char *quoted_text; // quoted, then as a literal: what regnamespace reads, for hints
 };
 
-// The given schema; else the first one in search_path that holds procrastinate_jobs, else the first
+// The schema given; else the first one in search_path that holds procrastinate_jobs, else the first
 // that holds a history, else the current schema. Throws Refusal 3F000 where there is none.
-Installation locate(std::optional<Oid> schema);
+Installation locate(std::optional<Oid> given);
 
 // As above, but nothing where search_path names no schema at all.
-std::optional<Installation> locate_if_any(std::optional<Oid> schema);
+std::optional<Installation> locate_if_any(std::optional<Oid> given);
 
 // Whether the caller has USAGE on the schema.
 bool may_use(const Installation &installation);

@@ -146,6 +146,7 @@ Revision upgrade(const Installation &installation, std::string_view target)
     return spi::connected([&] {
         const Journey journey = server::with_search_path(nullptr, [&] {
             require_changeable("procrastinate_upgrade()");
+            require_sight(installation);
             lock(installation);
             const Journey planned = plan(installation, target);
             if (planned.current == planned.target)

@@ -46,11 +46,6 @@ my @obstacles = (
 		'23505: could not create unique index "procrastinate_jobs_lock_idx"',
 		'Key (lock)=(same) is duplicated.',
 		$end_one ],
-	[ 10, 'a user has a table of that name',
-		'CREATE TABLE procrastinate_periodic_defers (a int)',
-		'42P07: relation "procrastinate_periodic_defers" already exists',
-		undef,
-		'DROP TABLE procrastinate_periodic_defers' ],
 	[ 21, 'one tick was deferred in two queues',
 		'INSERT INTO procrastinate_periodic_defers (task_name, queue_name, defer_timestamp)'
 		  . q{ VALUES ('t', 'a', 7), ('t', 'b', 7)},
@@ -96,11 +91,6 @@ my @obstacles = (
 		  . ' because other objects depend on it',
 		'trigger t on table mine depends on function procrastinate_notify_queue()',
 		'DROP TABLE mine' ],
-	[ 32, 'a user has a table of that name',
-		'CREATE TABLE procrastinate_workers (a int)',
-		'42P07: relation "procrastinate_workers" already exists',
-		undef,
-		'DROP TABLE procrastinate_workers' ],
 	[ 33, 'a function is missing that goes',
 		'DROP FUNCTION procrastinate_fetch_job_v1',
 		'42883: function procrastinate_fetch_job_v1(character varying[]) does not exist',
@@ -115,6 +105,13 @@ my @obstacles = (
 		'DROP VIEW v' ],);
 
 obstacle(@$_) foreach @obstacles;
+
+taken(@$_)
+  foreach (
+	[ 10, 'table',    'procrastinate_periodic_defers',        '(a int)' ],
+	[ 10, 'sequence', 'procrastinate_periodic_defers_id_seq', '' ],
+	[ 32, 'table',    'procrastinate_workers',                '(a int)' ],
+	[ 32, 'table',    'procrastinate_workers_pkey',           '(a int)' ]);
 error_of_ones_own();
 rights();
 memory();
@@ -333,11 +330,40 @@ sub rights
 				is($failure->{context}, undef, "$label: no migration has begun");
 				is(dump_of($schema), $before, "$label: everything is as it was");
 			}
+			my $become = $from ? 'SET ROLE landlord; ' : '';
 			my $who = $from ? 'member' : 'landlord';
-			is(failure($schema, $call, $who)->{text}, '', "$label: role $who may");
+			is(failure($schema, $become . $call, $who)->{text}, '', "$label: role $who may");
 			is_at($node, $database, $schema, 37, "$label: role $who gets there");
 		}
 	}
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Names that are taken
+# ------------------------------------------------------------------------------------------------
+
+# Even where the server would go on under another name, as it does for a sequence of a column.
+sub taken
+{
+	my ($revision, $kind, $object, $rest) = @_;
+	my $target = revision_name($revision);
+	my $schema = new_schema($revision - 1);
+	$node->safe_psql($database, "CREATE $kind $schema.$object $rest");
+	my $before = dump_of($schema);
+	foreach my $call ("SELECT procrastinate_upgrade('$target');",
+		"CALL procrastinate_migrate('$target');")
+	{
+		my $label = "$target, a user has a $kind $object, $call";
+		my $failure = failure($schema, $call);
+		is($failure->{sqlstate}, 'PM009', "$label: refused");
+		is($failure->{detail}, "There is $kind $object.", "$label: the detail names it");
+		is($failure->{context}, undef, "$label: no migration has begun");
+		is(dump_of($schema), $before, "$label: everything is as it was");
+	}
+	my $fixed = failure($schema, "DROP $kind $object; SELECT procrastinate_upgrade('$target');");
+	is($fixed->{text}, '', "$target, without $object the upgrade succeeds");
+	is_at($node, $database, $schema, $revision, "$target without $object");
 	return;
 }
 

@@ -133,12 +133,25 @@ query(q{GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC});
 
 query(q{CREATE SCHEMA shared AUTHORIZATION owners});
 allowed('owners', q{SELECT procrastinate_upgrade('0030', 'shared')}, '0030', 'a role owns another');
-allowed(
-	'member', q{SELECT procrastinate_upgrade('0031', 'shared')},
-	'0031',   'a member of the owning role upgrades');
+$error = refused(
+	'member',
+	q{SELECT procrastinate_upgrade('0031', 'shared')},
+	qr/42501: role "member" may not change/,
+	'a member of the owning role makes nothing that would not be the owner\'s');
+($hint) = $error =~ /^HINT:  (.*)$/m;
+is($hint, 'SET ROLE owners;', 'and is told to become the owner');
+allowed('member', ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'shared')},
+	'0031', 'which works when pasted');
 allowed(
 	'owners', q{SELECT procrastinate_upgrade('0032', 'shared')},
-	'0032',   'after which the owner still can');
+	'0032',   'and after which the owner still can');
+query(q{ALTER TABLE shared.procrastinate_events OWNER TO creator});
+$error = refused(
+	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
+	qr/42501: .*\nDETAIL:  table procrastinate_events belongs to role creator\.$/m,
+	'an installation of two roles is refused to each');
+like($error, qr/HINT:  Give all of them to one role first/, 'and the hint says what to do');
+query(q{ALTER TABLE shared.procrastinate_events OWNER TO owners});
 allowed(
 	'member', q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
 	'0038',   'a member installs in the name of the owning role');
@@ -194,7 +207,7 @@ allowed(
 $error = refused(
 	$super,
 	q{SELECT procrastinate_upgrade('0031', 'theirs')},
-	qr/ERROR:  PM010: superuser "$super" will not change another role's installation/,
+	qr/ERROR:  PM010: superuser "$super" will not change the installation in schema "theirs"/,
 	'a superuser is refused on what is another role\'s');
 ($hint) = $error =~ /^HINT:  .*(SET ROLE .*;)$/m;
 is($hint, q{SET ROLE "O'Dd ""role""";}, 'with a hint to become that role');

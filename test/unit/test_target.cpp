@@ -121,12 +121,12 @@ TEST(Target, RefusesToOvershoot)
     Refusal refusal = refusal_of("+99", at_26);
     EXPECT_EQ(refusal.sqlstate, "PM002");
     EXPECT_EQ(refusal.message, "Relative revision +99 didn't produce 99 migrations");
-    EXPECT_EQ(refusal.detail, "From 0026 to head there are 12.");
+    EXPECT_EQ(refusal.detail, "From 0026 to head there are 12 migrations.");
 
     refusal = refusal_of("0003-4", at_26);
     EXPECT_EQ(refusal.sqlstate, "PM002");
     EXPECT_EQ(refusal.message, "Relative revision -4 didn't produce 4 migrations");
-    EXPECT_EQ(refusal.detail, "From 0003 to base there are 3.");
+    EXPECT_EQ(refusal.detail, "From 0003 to base there are 3 migrations.");
 
     EXPECT_EQ(refusal_of("head+1", at_26).sqlstate, "PM002");
     EXPECT_EQ(refusal_of("base-1", at_26).sqlstate, "PM002");
