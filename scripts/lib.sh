@@ -154,10 +154,10 @@ remove_work_folder() {
 make_stage() {
     stage=$work/stage
     stage_bin=$stage$bindir
-    mkdir -p "$stage_bin" "$stage$pkglibdir" "$stage$sharedir"
-    cp -rL "$bindir/." "$stage_bin"
-    cp -rs "$pkglibdir/." "$stage$pkglibdir"
-    cp -rs "$sharedir/." "$stage$sharedir"
+    mkdir -p "$stage_bin" "$stage$pkglibdir" "$stage$sharedir" &&
+        cp -rL "$bindir/." "$stage_bin" &&
+        cp -rs "$pkglibdir/." "$stage$pkglibdir" &&
+        cp -rs "$sharedir/." "$stage$sharedir" || return 1
     # A version that the machine has installed for itself is not the one under test.
     find "$stage" -depth -name "$extension*" -exec rm -rf {} +
     local include

@@ -203,6 +203,31 @@ CREATE VIEW refusals_viewed.procrastinate_workers AS SELECT 1 AS id;
 SELECT procrastinate_upgrade(schema => 'refusals_viewed');
 \echo :LAST_ERROR_SQLSTATE
 
+\echo ======== PM007: the labels are of this very transaction
+CREATE SCHEMA refusals_labels;
+SELECT procrastinate_upgrade('0026', 'refusals_labels');
+BEGIN;
+SELECT procrastinate_upgrade('0028', 'refusals_labels');
+SAVEPOINT before;
+SELECT procrastinate_upgrade('head', 'refusals_labels');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK TO before;
+COMMIT;
+SELECT procrastinate_upgrade('head', 'refusals_labels');
+\echo ======== unless the types are, too
+CREATE SCHEMA refusals_fresh;
+BEGIN;
+SELECT procrastinate_upgrade('0028', 'refusals_fresh');
+SELECT procrastinate_upgrade('head', 'refusals_fresh');
+COMMIT;
+
+\echo ======== a name that search_path takes for the user's own schema
+CREATE SCHEMA "$user";
+SELECT procrastinate_upgrade(schema => '"$user"');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_sql(schema => '"$user"');
+DROP SCHEMA "$user";
+
 \echo ======== PM006: a history that this version does not know
 CREATE SCHEMA refusals_newer;
 SELECT procrastinate_upgrade(schema => 'refusals_newer');

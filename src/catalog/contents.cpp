@@ -15,8 +15,9 @@ namespace
 constexpr const char *contents_query = R"(
 with member as (
     select classid, objid from pg_depend where deptype = 'e'
-), me as (
-    select oid, rolsuper from pg_roles where rolname = current_user
+), ours as (
+    select oid from pg_type
+     where typnamespace = $1 and typname in ('procrastinate_job_status', 'procrastinate_job_event_type')
 ), object as (
     select 'pg_class'::regclass as class, c.oid, c.relowner as owner, c.relname::text as name,
            case c.relkind when 'r' then 1 when 'i' then 6 when 'S' then 7 else 2 end as rank,
@@ -42,11 +43,20 @@ with member as (
     select 'pg_constraint'::regclass, k.oid, c.relowner, c.relname || '.' || k.conname, 9, 'constraint'
       from pg_constraint k join pg_class c on c.oid = k.conrelid
      where c.relnamespace = $1 and k.contype <> 'n'
+    union all
+    select 'pg_trigger'::regclass, t.oid, p.proowner, c.relname || '.' || t.tgname, 10, 'trigger code'
+      from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
+     where c.relnamespace = $1 and not t.tgisinternal
+    union all
+    select 'pg_operator'::regclass, o.oid, o.oprowner, 'operator ' || o.oid::regoperator, 11, 'operator'
+      from pg_operator o
+     where o.oprnamespace = $1 and (o.oprleft in (select oid from ours) or o.oprright in (select oid from ours))
 )
-select object.kind, object.name, owner.rolname::text,
-       owner.oid = me.oid or (owner.rolsuper and me.rolsuper), pg_has_role(owner.oid, 'MEMBER')
-  from object join pg_roles owner on owner.oid = object.owner, me
- where object.name ~ '^(idx_)?procrastinate_'
+select object.kind, object.name, pg_get_userbyid(object.owner)::text, object.owner,
+       pg_has_role(object.owner,
+                   case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end)
+  from object
+ where object.name ~ '^(idx_)?procrastinate_|^operator '
    and not exists (select from member where classid = object.class and objid = object.oid)
  order by object.rank, object.name)";
 
@@ -70,6 +80,11 @@ bool is_history(const Object &object) { return object.name == history_table; }
 bool is_known(const Object &object)
 {
     const std::span<const chain::Fact> facts = chain::facts();
+    if (object.kind == "operator" || object.kind == "trigger code")
+    {
+        const std::string_view table = object.name.substr(0, object.name.find('.'));
+        return object.kind == "operator" || is_known({"table", table, {}, false, false});
+    }
     return is_history(object) ||
            std::any_of(facts.begin(), facts.end(),
                        [&object](const chain::Fact &fact) { return has_place_of(object, fact); });
@@ -108,9 +123,14 @@ server::pmr::vector<Object> contents(const Installation &installation,
     const spi::Rows rows = spi::read_latest(contents_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
-        const Object object{rows.text(row, 1).value_or(""), rows.text(row, 2).value_or(""),
-                            rows.text(row, 3).value_or(""), rows.boolean(row, 4),
-                            rows.boolean(row, 5)};
+        const Oid owner = DatumGetObjectId(rows.datum(row, 4).value_or(Datum(0)));
+        const std::string_view kind = rows.text(row, 1).value_or("");
+        const bool is_code = kind == "operator" || kind == "trigger code";
+        const bool is_callers = server::call([owner, is_code] {
+            return owner == GetUserId() || (superuser_arg(owner) && (is_code || superuser()));
+        });
+        const Object object{kind, rows.text(row, 2).value_or(""), rows.text(row, 3).value_or(""),
+                            is_callers, rows.boolean(row, 5)};
         if (is_known(object))
             objects.push_back(object);
     }
@@ -119,7 +139,8 @@ server::pmr::vector<Object> contents(const Installation &installation,
 
 bool has_owner(const Object &object)
 {
-    constexpr std::array kinds{"table", "relation", "function", "enum", "type", "composite"};
+    constexpr std::array kinds{"table", "relation",  "function",     "enum",
+                               "type",  "composite", "trigger code", "operator"};
     return std::find(kinds.begin(), kinds.end(), object.kind) != kinds.end();
 }
 
@@ -130,8 +151,8 @@ server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::R
     for (const Object &object : objects)
     {
         // Functions come and go under one name with other arguments: the server tells them apart.
-        const bool is_part =
-            object.kind == "column" || object.kind == "constraint" || object.kind == "trigger";
+        const bool is_part = object.name.find('.') != std::string_view::npos ||
+                             object.kind == "trigger" || object.kind == "operator";
         if (is_history(object) || is_part || (current != chain::base && object.kind == "function"))
             continue;
         bool is_there = false;
@@ -162,7 +183,7 @@ std::string difference(std::span<const Object> objects, chain::Revision revision
         if (const auto expected = std::find(missing.begin(), missing.end(), named);
             expected != missing.end())
             missing.erase(expected);
-        else if (!is_history(object))
+        else if (!is_history(object) && object.kind != "operator" && object.kind != "trigger code")
             extra.push_back(named);
     }
     const std::string first = listed("Missing", missing);

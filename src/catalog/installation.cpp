@@ -8,23 +8,20 @@ namespace procrastinate::catalog
 namespace
 {
 
-// Temporary schemas are never an installation: their tables go with the session.
+// The path comes without temporary schemas, which are never an installation: their tables go with
+// the session.
 Oid first_in_search_path()
 {
     return server::call([] {
-        List *const path = fetch_search_path(false);
+        Oid path[64];
+        const int length = std::min(fetch_search_path_array(path, lengthof(path)),
+                                    static_cast<int>(lengthof(path)));
         for (const char *const table :
              {"procrastinate_jobs", history_table, static_cast<const char *>(nullptr)})
-        {
-            ListCell *cell = nullptr;
-            foreach (cell, path)
-            {
-                const Oid schema = lfirst_oid(cell);
-                if (!isAnyTempNamespace(schema) &&
-                    (table == nullptr || OidIsValid(get_relname_relid(table, schema))))
-                    return schema;
-            }
-        }
+            for (int i = 0; i < length; ++i)
+                if (path[i] != PG_CATALOG_NAMESPACE &&
+                    (table == nullptr || OidIsValid(get_relname_relid(table, path[i]))))
+                    return path[i];
         return InvalidOid;
     });
 }
@@ -50,7 +47,8 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
         throw chain::Refusal{
             chain::sqlstate::feature_not_supported,
             std::string("schema \"") + name + "\" cannot hold an installation of Procrastinate",
-            "It is a temporary schema or one of the system's own.",
+            "It is a temporary schema, one of the system's own, or has a name that search_path "
+            "takes for something else.",
             "Name another schema in the last argument, or put one into search_path."};
     const char *const quoted = server::call([name] { return quote_identifier(name); });
     const char *const quoted_text = server::call([quoted] { return quote_literal_cstr(quoted); });

@@ -49,10 +49,10 @@ std::string located(std::string_view target)
 Revision current_revision(std::string_view target, const Standing &standing)
 {
     if (!standing.revision)
-        throw Refusal{
-            sqlstate::no_history, located(target),
-            "It counts from the current revision, and " + std::string(standing.why_unknown) + ".",
-            "Name the revision itself, or record the current one with procrastinate_stamp()."};
+        throw Refusal{standing.sqlstate_of_unknown, located(target),
+                      "It counts from the current revision, and " +
+                          std::string(standing.why_unknown) + ".",
+                      "Name the revision itself."};
     return *standing.revision;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "chain/chain.hpp"
+#include "chain/refusal.hpp"
 
 #include <optional>
 #include <string>
@@ -15,15 +16,16 @@ namespace procrastinate::chain
 struct Standing
 {
     std::optional<Revision> revision;
-    std::string_view why_unknown;
+    std::string_view why_unknown = "no schema has been selected"; // a clause
+    std::string_view sqlstate_of_unknown = sqlstate::undefined_schema;
 };
 
 // The longest target or range that is looked at, in bytes.
 inline constexpr std::size_t longest_name = 128;
 
 // The revision that a target names. Throws Refusal: PM001 where there is none or more than one,
-// PM002 where a relative target leaves the chain, PM005 where it needs the current revision and
-// nobody can tell.
+// PM002 where a relative target leaves the chain, the standing's own where it needs the current
+// revision and nobody can tell.
 Revision resolve_target(std::string_view target, const Standing &standing);
 
 // As above, but a relative target that overshoots ends at base or head, and a bare -N counts back

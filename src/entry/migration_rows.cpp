@@ -26,14 +26,16 @@ std::string releases_of(chain::Revision revision)
 } // namespace
 
 Record::Record(const catalog::Installation &installation)
-    : state_(migrate::read_state(installation, migrate::Snapshot::callers))
 {
     server::ContextResource memory;
-    replay(server::span_of(migrate::read_history(installation, memory)));
+    const migrate::History history = migrate::read_history(installation, memory);
+    state_ = migrate::state_of(installation, history);
+    replay(server::span_of(history.events));
 }
 
 void Record::replay(std::span<const migrate::Event> events)
 {
+    applied_by_.resize(chain::migrations().size() + 1);
     for (const migrate::Event &event : events)
     {
         const std::optional<chain::Revision> from = migrate::recorded_revision(event.from);
@@ -55,14 +57,15 @@ void Record::replay(std::span<const migrate::Event> events)
 server::Row Record::row(const chain::Migration &migration) const
 {
     const std::optional<chain::Revision> current = state_.standing.revision;
-    const std::optional<migrate::Event> &event =
-        applied_by_[static_cast<std::size_t>(migration.number)];
+    const auto index = static_cast<std::size_t>(migration.number);
+    const migrate::Event *const event =
+        index < applied_by_.size() && applied_by_[index] ? &*applied_by_[index] : nullptr;
     // Nobody knows which are applied where there are tables without a history.
     const std::optional<bool> is_applied =
         current ? std::optional(migration.number <= *current) : std::nullopt;
     const std::optional<bool> is_current =
         current ? std::optional(migration.number == *current) : std::nullopt;
-    const bool tells = is_applied.value_or(false) && event;
+    const bool tells = is_applied.value_or(false) && event != nullptr;
 
     server::Row row;
     row.text(migration.revision)

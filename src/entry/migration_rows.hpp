@@ -4,6 +4,8 @@
 #include "migrate/history.hpp"
 #include "server/rows.hpp"
 
+#include <vector>
+
 namespace procrastinate::entry
 {
 
@@ -14,7 +16,6 @@ class Record
   public:
     // Of no installation: nothing is applied.
     Record() = default;
-    // With the caller's snapshot.
     explicit Record(const catalog::Installation &installation);
 
     const migrate::State &state() const { return state_; }
@@ -25,10 +26,8 @@ class Record
   private:
     void replay(std::span<const migrate::Event> events);
 
-    static constexpr std::size_t most_revisions = 256;
     migrate::State state_;
-    // By revision: the event that brought it. Copies, since rows are read after the query.
-    std::array<std::optional<migrate::Event>, most_revisions> applied_by_{};
+    std::vector<std::optional<migrate::Event>> applied_by_; // by revision; empty: nothing is
 };
 
 // Warns where an installation's history ends at a revision that this version does not know.

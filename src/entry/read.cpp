@@ -5,6 +5,7 @@
 #include "entry/migration_rows.hpp"
 #include "migrate/offline.hpp"
 #include "server/arguments.hpp"
+#include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 
@@ -48,6 +49,24 @@ Datum with_record_or_warning(const std::optional<catalog::Installation> &install
     });
 }
 
+// Runs `body(record)` for what search_path shows, if that is an installation that can be read: the
+// chain itself is known without.
+template <typename Body> Datum with_any_record(Body body)
+{
+    return reading(std::nullopt, [&] {
+        try
+        {
+            if (const auto installation = catalog::locate_if_any(std::nullopt))
+                return body(Record(*installation));
+        }
+        catch (const chain::Refusal &refusal)
+        {
+            server::warning(refusal.message, refusal.detail, refusal.hint);
+        }
+        return body(Record());
+    });
+}
+
 // The migration that a name means, in the installation that search_path shows, if any.
 const chain::Migration &named_migration(std::string_view name, const Record &record)
 {
@@ -79,7 +98,7 @@ ENTRY_POINT(procrastinate_current)
     server::RowSet rows(fcinfo);
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     return reading(installation, [&] {
-        const migrate::State state = migrate::read_state(installation, migrate::Snapshot::callers);
+        const migrate::State state = migrate::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         if (state.standing.revision == chain::base)
             return server::RowSet::result();
@@ -126,7 +145,9 @@ ENTRY_POINT(procrastinate_pending)
     const std::string_view target_name = arguments.required_text(0, "target");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
-    return with_record(installation, [&](const Record &record) {
+    return with_record_or_warning(installation, [&](const Record &record) {
+        if (record.state().is_unknown_history()) // it has all that is known here
+            return server::RowSet::result();
         const chain::Revision current = migrate::require_known(record.state(), installation);
         const chain::Revision target = chain::resolve_target(target_name, record.state().standing);
         for (chain::Revision revision = current + 1; revision <= target; ++revision)
@@ -139,7 +160,7 @@ ENTRY_POINT(procrastinate_pending)
 ENTRY_POINT(procrastinate_heads)
 {
     server::RowSet rows(fcinfo);
-    return with_record_or_warning(catalog::locate_if_any(std::nullopt), [&](const Record &record) {
+    return with_any_record([&](const Record &record) {
         rows.add(record.row(chain::migration(chain::head())));
         return server::RowSet::result();
     });
@@ -151,7 +172,7 @@ ENTRY_POINT(procrastinate_show)
     const server::Arguments arguments(fcinfo);
     const std::string_view name = arguments.required_text(0, "revision");
     server::RowSet rows(fcinfo);
-    return with_record_or_warning(catalog::locate_if_any(std::nullopt), [&](const Record &record) {
+    return with_any_record([&](const Record &record) {
         const chain::Migration &migration = named_migration(name, record);
         rows.add(record.row(migration).text(migration.sql).datum(sha256_of(migration.sql)));
         return server::RowSet::result();
@@ -164,7 +185,7 @@ ENTRY_POINT(procrastinate_migration_sql)
     const server::Arguments arguments(fcinfo);
     const std::string_view name = arguments.required_text(0, "revision");
     std::string_view sql;
-    with_record(catalog::locate_if_any(std::nullopt), [&](const Record &record) {
+    with_any_record([&](const Record &record) {
         sql = named_migration(name, record).sql;
         return Datum(0);
     });
@@ -195,7 +216,8 @@ ENTRY_POINT(procrastinate_log)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         server::ContextResource memory;
-        for (const migrate::Event &event : migrate::read_history(installation, memory))
+        const migrate::History history = migrate::read_history(installation, memory);
+        for (const migrate::Event &event : history.events)
             rows.add(server::Row()
                          .datum(event.id)
                          .datum(event.applied_at)

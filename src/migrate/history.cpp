@@ -34,61 +34,79 @@ std::string in_schema(const catalog::Installation &installation)
     return installation.quoted + "."s + catalog::history_table;
 }
 
-// A view, a policy or a type of a stranger in the table's place would run code of his as the reader.
-bool is_plain_table(Oid table)
+struct RawEvent
 {
-    return server::call([table] {
-        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-        if (!HeapTupleIsValid(tuple))
-            return false;
-        const auto *const row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-        bool is_plain =
-            row->relkind == RELKIND_RELATION && !row->relrowsecurity && !row->relhasrules;
-        ReleaseSysCache(tuple);
-        for (const Column &column : columns)
+    Datum values[columns.size()];
+    bool nulls[columns.size()];
+};
+
+struct Scan
+{
+    bool is_plain;
+    bool is_allowed;
+    List *rows; // of RawEvent
+};
+
+// A view, a policy or a type of a stranger in the table's place would run code of his as the reader.
+// Inside call().
+bool is_plain_table(Relation table, AttrNumber *numbers)
+{
+    const auto *const form = table->rd_rel;
+    bool is_plain =
+        form->relkind == RELKIND_RELATION && !form->relrowsecurity && !form->relhasrules;
+    for (std::size_t i = 0; i < columns.size(); ++i)
+    {
+        numbers[i] = get_attnum(RelationGetRelid(table), columns[i].name);
+        is_plain = is_plain && numbers[i] > 0 &&
+                   get_atttype(RelationGetRelid(table), numbers[i]) == columns[i].type;
+    }
+    return is_plain;
+}
+
+// Reads the rows as they are, without the planner, which would evaluate what an owner has put into
+// an index's expression.
+Scan scan(Oid oid)
+{
+    return server::call([oid] {
+        Scan found{false, pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK, NIL};
+        AttrNumber numbers[columns.size()];
+        Relation const table = table_open(oid, AccessShareLock);
+        found.is_plain = is_plain_table(table, numbers);
+        if (found.is_plain && found.is_allowed)
         {
-            const AttrNumber number = get_attnum(table, column.name);
-            is_plain = is_plain && number > 0 && get_atttype(table, number) == column.type;
+            Snapshot const snapshot = RegisterSnapshot(GetLatestSnapshot());
+            PushActiveSnapshot(snapshot);
+            TupleTableSlot *const slot = table_slot_create(table, nullptr);
+            TableScanDesc const descriptor = table_beginscan(table, snapshot, 0, nullptr);
+            while (table_scan_getnextslot(descriptor, ForwardScanDirection, slot))
+            {
+                CHECK_FOR_INTERRUPTS();
+                auto *const row = static_cast<RawEvent *>(palloc(sizeof(RawEvent)));
+                for (std::size_t i = 0; i < columns.size(); ++i)
+                {
+                    row->values[i] = slot_getattr(slot, numbers[i], &row->nulls[i]);
+                    if (row->nulls[i])
+                        continue;
+                    if (columns[i].type == TEXTOID)
+                        row->values[i] = CStringGetDatum(TextDatumGetCString(row->values[i]));
+                    else if (columns[i].type == INTERVALOID)
+                        row->values[i] = datumCopy(row->values[i], false, sizeof(Interval));
+                }
+                found.rows = lappend(found.rows, row);
+            }
+            table_endscan(descriptor);
+            ExecDropSingleTupleTableSlot(slot);
+            PopActiveSnapshot();
+            UnregisterSnapshot(snapshot);
         }
-        return is_plain;
+        table_close(table, AccessShareLock);
+        return found;
     });
 }
 
-bool has_history(const catalog::Installation &installation)
+std::string_view text_of(const RawEvent &row, std::size_t column)
 {
-    const Oid schema = installation.schema;
-    const Oid table =
-        server::call([schema] { return get_relname_relid(catalog::history_table, schema); });
-    if (!OidIsValid(table))
-        return false;
-    if (!is_plain_table(table))
-        throw Refusal{chain::sqlstate::untrusted_object,
-                      in_schema(installation) + " is not a history",
-                      "It is no plain table with the columns that procrastinate_migrate gave it, "
-                      "or it has rules or "
-                      "row-level security.",
-                      "Find out who made it, and rename or drop it."};
-    return true;
-}
-
-server::pmr::vector<Event> select_events(const catalog::Installation &installation,
-                                         Snapshot snapshot, const char *order,
-                                         server::pmr::memory_resource &memory)
-{
-    const std::string query =
-        "SELECT id, event, from_revision, to_revision, applied_at, applied_by, duration, version "
-        "FROM ONLY " +
-        in_schema(installation) + " ORDER BY id " + order;
-    const spi::Rows rows =
-        snapshot == Snapshot::callers ? spi::read(query.c_str()) : spi::read_latest(query.c_str());
-    server::pmr::vector<Event> events(&memory);
-    events.reserve(rows.count());
-    for (std::uint64_t row = 0; row < rows.count(); ++row)
-        events.push_back({rows.datum(row, 1).value_or(Datum(0)), rows.text(row, 2).value_or(""),
-                          rows.text(row, 3).value_or(""), rows.text(row, 4).value_or(""),
-                          rows.datum(row, 5).value_or(Datum(0)), rows.text(row, 6).value_or(""),
-                          rows.datum(row, 7), rows.text(row, 8).value_or("")});
-    return events;
+    return row.nulls[column] ? std::string_view() : DatumGetCString(row.values[column]);
 }
 
 } // namespace
@@ -103,36 +121,67 @@ std::optional<chain::Revision> recorded_revision(std::string_view name)
     return std::nullopt;
 }
 
-server::pmr::vector<Event> read_history(const catalog::Installation &installation,
-                                        server::pmr::memory_resource &memory)
+History read_history(const catalog::Installation &installation,
+                     server::pmr::memory_resource &memory)
 {
-    if (!has_history(installation))
-        return server::pmr::vector<Event>(&memory);
-    return select_events(installation, Snapshot::callers, "ASC", memory);
+    History history{false, server::pmr::vector<Event>(&memory)};
+    const Oid schema = installation.schema;
+    const Oid table =
+        server::call([schema] { return get_relname_relid(catalog::history_table, schema); });
+    if (!OidIsValid(table))
+        return history;
+    const Scan found = scan(table);
+    if (!found.is_plain)
+        throw Refusal{chain::sqlstate::untrusted_object,
+                      in_schema(installation) + " is not a history",
+                      "It is no plain table with the columns that procrastinate_migrate gave it, "
+                      "or it has rules or row-level security.",
+                      "Find out who made it, and rename or drop it."};
+    if (!found.is_allowed)
+        throw Refusal{chain::sqlstate::insufficient_privilege,
+                      "permission denied for table " + std::string(catalog::history_table),
+                      "You need SELECT on the table.",
+                      "GRANT SELECT ON " + in_schema(installation) + " TO PUBLIC;"};
+    history.exists = true;
+    history.events.reserve(static_cast<std::size_t>(list_length(found.rows)));
+    for (int i = 0; i < list_length(found.rows); ++i)
+    {
+        const auto &row = *static_cast<const RawEvent *>(list_nth(found.rows, i));
+        history.events.push_back({row.values[0], text_of(row, 1), text_of(row, 2), text_of(row, 3),
+                                  row.values[4], text_of(row, 5),
+                                  row.nulls[6] ? std::nullopt : std::optional(row.values[6]),
+                                  text_of(row, 7)});
+    }
+    std::sort(history.events.begin(), history.events.end(),
+              [](const Event &left, const Event &right) {
+                  return DatumGetInt64(left.id) < DatumGetInt64(right.id);
+              });
+    return history;
 }
 
-State read_state(const catalog::Installation &installation, Snapshot snapshot)
+State read_state(const catalog::Installation &installation)
 {
     server::ContextResource memory;
+    return state_of(installation, read_history(installation, memory));
+}
+
+State state_of(const catalog::Installation &installation, const History &history)
+{
     State state;
-    state.has_history = has_history(installation);
-    if (state.has_history)
+    state.has_history = history.exists;
+    if (!history.events.empty())
     {
-        const server::pmr::vector<Event> last =
-            select_events(installation, snapshot, "DESC LIMIT 1", memory);
-        if (!last.empty())
-        {
-            state.last = last.front();
-            state.recorded = state.last->to;
-            state.standing = {recorded_revision(state.last->to),
-                              "the history ends at a revision that this version does not know"};
-            return state;
-        }
+        state.last = history.events.back();
+        state.recorded = state.last->to;
+        state.standing = {recorded_revision(state.last->to),
+                          "the history ends at a revision that this version does not know",
+                          chain::sqlstate::unknown_history};
     }
-    if (catalog::has_relation(installation, "procrastinate_jobs"))
-        state.standing = {std::nullopt, "the schema holds Procrastinate's tables but no history"};
+    else if (catalog::has_relation(installation, "procrastinate_jobs"))
+        state.standing = {std::nullopt, "the schema holds Procrastinate's tables but no history",
+                          chain::sqlstate::no_history};
     else
-        state.standing = {chain::base, {}};
+        state.standing = {chain::base, {}, {}};
     return state;
 }
 

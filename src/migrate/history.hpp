@@ -30,15 +30,16 @@ struct Event
     std::string_view version;      // of the extension that wrote it
 };
 
-enum class Snapshot
+struct History
 {
-    callers, // for a function that only reads
-    latest   // for a change, once it holds the lock
+    bool exists;
+    server::pmr::vector<Event> events; // oldest first
 };
 
-// Oldest first. Throws Refusal PM010 where the table is none that a history is kept in.
-server::pmr::vector<Event> read_history(const catalog::Installation &installation,
-                                        server::pmr::memory_resource &memory);
+// As committed by now, whatever the caller's snapshot: as the catalog is read, too. Throws Refusal
+// PM010 where the table is none that a history is kept in, 42501 where the caller may not read it.
+History read_history(const catalog::Installation &installation,
+                     server::pmr::memory_resource &memory);
 
 // Where an installation stands, and why.
 struct State
@@ -51,7 +52,9 @@ struct State
     bool is_unknown_history() const { return last && !standing.revision; }
 };
 
-State read_state(const catalog::Installation &installation, Snapshot snapshot);
+State state_of(const catalog::Installation &installation, const History &history);
+
+State read_state(const catalog::Installation &installation);
 
 // The revision that a name in the history means, nothing where this version does not know it.
 std::optional<chain::Revision> recorded_revision(std::string_view name);

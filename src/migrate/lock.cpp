@@ -24,7 +24,7 @@ void lock(const catalog::Installation &installation)
 {
     if (!acquire(installation.schema, false))
     {
-        server::notice("waiting for another session that changes schema \"" +
+        server::notice("waiting for another session that holds the lock of schema \"" +
                        std::string(installation.name) + "\"");
         (void)acquire(installation.schema, true);
     }

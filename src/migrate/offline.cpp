@@ -46,6 +46,19 @@ BEGIN
       JOIN pg_roles me ON me.rolname = current_user
      WHERE o.schema = schema_oid AND (o.name = ANY (names || history))
        AND r.oid <> me.oid AND NOT (r.rolsuper AND me.rolsuper);
+    -- Code that the migrations would run must be of that role, or of a superuser.
+    SELECT concat_ws(', ', found, string_agg(format('%s belongs to role %s', code.name, r.rolname), ', '))
+      INTO found
+      FROM (SELECT format('trigger %s on table %s', t.tgname, c.relname) AS name, p.proowner AS owner
+              FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+             WHERE c.relnamespace = schema_oid AND c.relname = ANY (names || history) AND NOT t.tgisinternal
+            UNION ALL
+            SELECT format('operator %s', o.oid::regoperator), o.oprowner
+              FROM pg_operator o JOIN pg_type y ON y.oid IN (o.oprleft, o.oprright)
+             WHERE o.oprnamespace = schema_oid AND y.typnamespace = schema_oid AND y.typname = ANY (names)) code
+      JOIN pg_roles r ON r.oid = code.owner
+     WHERE r.rolname <> current_user AND NOT r.rolsuper;
+    found := nullif(found, '');
     IF found IS NOT NULL THEN
         RAISE EXCEPTION 'role "%" may not change the installation in schema "%"', current_user, schema_name
             USING ERRCODE = '42501', DETAIL = found || '.', HINT = 'Run the script as that role.';
@@ -126,6 +139,14 @@ class Script
         add("$create$, schema_name);\n    END IF;\nEND\n$history$;\n");
     }
 
+    // See run_chain() in upgrade.cpp.
+    void lock_jobs()
+    {
+        add("LOCK TABLE ");
+        add(installation_.quoted);
+        add(".procrastinate_jobs IN ACCESS EXCLUSIVE MODE;\n");
+    }
+
     void step(std::string_view event, Revision from, Revision to, std::string_view message,
               std::string_view sql)
     {
@@ -133,7 +154,8 @@ class Script
         add(message);
         add("\nDO $begin$\nBEGIN\n    RAISE NOTICE '");
         add(message);
-        add("';\n    PERFORM set_config('procrastinate_script.started', clock_timestamp()::text, "
+        add("';\n    PERFORM set_config('procrastinate_script.started', extract(epoch FROM "
+            "clock_timestamp())::text, "
             "true);\n"
             "END\n$begin$;\n");
         add("SET LOCAL search_path = ");
@@ -145,8 +167,8 @@ class Script
         const std::string values =
             "'" + std::string(event) + "', '" + std::string(chain::name(from)) + "', '" +
             std::string(chain::name(to)) +
-            "',\n        clock_timestamp() - "
-            "current_setting('procrastinate_script.started')::timestamp with time zone,\n"
+            "',\n        make_interval(secs => (extract(epoch FROM clock_timestamp()) "
+            "- current_setting('procrastinate_script.started')::numeric)::float8),\n"
             "        '" +
             std::string(library_version) + " (script)'";
         add(append_history_sql(installation_.quoted + std::string(".") + catalog::history_table,
@@ -222,6 +244,8 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
         script.begin(at, end);
         if (at == chain::base && at < last)
             script.create_history_if_missing();
+        if (at != chain::base && last - at > 1)
+            script.lock_jobs();
         for (; at < last; ++at)
         {
             const chain::Migration &migration = chain::migration(at + 1);

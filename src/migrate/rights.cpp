@@ -38,11 +38,13 @@ Strangers find_strangers(std::span<const catalog::Object> objects)
             continue;
         if (object.is_callers)
         {
-            has_own = true;
+            has_own = has_own || object.kind == "table";
             continue;
         }
-        strangers.findings.add(std::string(object.kind) + " " + std::string(object.name) +
-                               " belongs to role " + std::string(object.owner));
+        const bool says_kind = object.name.starts_with(object.kind);
+        strangers.findings.add((says_kind ? "" : std::string(object.kind) + " ") +
+                               std::string(object.name) + " belongs to role " +
+                               std::string(object.owner));
         strangers.are_many =
             strangers.are_many || (!strangers.owner.empty() && strangers.owner != object.owner);
         strangers.owner = object.owner;

@@ -23,7 +23,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
             require_sight(installation);
             lock(installation);
             const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-            const State state = read_state(installation, Snapshot::latest);
+            const State state = read_state(installation);
             if (state.is_unknown_history())
                 (void)require_known(state, installation);
             require_current_rows(state.has_history);

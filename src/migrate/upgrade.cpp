@@ -59,9 +59,34 @@ void require_forward(Revision current, Revision target)
                   "revision."};
 }
 
+// Whether this transaction has added the labels of 0027 to a type that was there before.
+bool added_labels(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    return server::call([schema] {
+        const auto is_written_here = [](HeapTuple tuple) {
+            if (!HeapTupleIsValid(tuple))
+                return false;
+            const TransactionId writer = HeapTupleHeaderGetXmin(tuple->t_data);
+            ReleaseSysCache(tuple);
+            return TransactionIdIsCurrentTransactionId(writer);
+        };
+        const Oid type =
+            GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+                            CStringGetDatum("procrastinate_job_status"), ObjectIdGetDatum(schema));
+        return is_written_here(SearchSysCache2(ENUMTYPOIDNAME, ObjectIdGetDatum(type),
+                                               CStringGetDatum("aborting"))) &&
+               !is_written_here(SearchSysCache1(TYPEOID, ObjectIdGetDatum(type)));
+    });
+}
+
 void require_one_transaction(const Installation &installation, Revision current, Revision target)
 {
-    const Revision reachable = chain::reachable_in_one_transaction(current, target);
+    const bool has_new_labels = current >= chain::labels_added && current < chain::labels_used &&
+                                added_labels(installation);
+    const Revision reachable = has_new_labels
+                                   ? std::min(target, chain::labels_used - 1)
+                                   : chain::reachable_in_one_transaction(current, target);
     if (reachable == target)
         return;
     const auto call = [&installation](std::string_view command, Revision to) {
@@ -74,9 +99,11 @@ void require_one_transaction(const Installation &installation, Revision current,
             std::string(chain::name(target)),
         "Migration 0027 adds labels to an enum that 0029 and 0030 use, and PostgreSQL lets "
         "them be used only after a commit.",
-        call("CALL procrastinate_migrate", target) + "\nOr, in two transactions:\n" +
-            call("SELECT procrastinate_upgrade", reachable) + "\n" +
-            call("SELECT procrastinate_upgrade", target)};
+        has_new_labels
+            ? "COMMIT;\n" + call("SELECT procrastinate_upgrade", target)
+            : call("CALL procrastinate_migrate", target) + "\nOr, in two transactions:\n" +
+                  call("SELECT procrastinate_upgrade", reachable) + "\n" +
+                  call("SELECT procrastinate_upgrade", target)};
 }
 
 // One migration and its row in the history.
@@ -108,12 +135,18 @@ void install_head(const Installation &installation)
     server::notice(std::string(chain::name(head)) + " took " + milliseconds_since(started));
 }
 
+// A step that wants more of a lock that an earlier step holds already would deadlock with a worker
+// that waits in between: so several steps in one transaction begin with the strongest.
+void lock_jobs() { spi::execute("LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE"); }
+
 void run_chain(const Installation &installation, Revision current, Revision target)
 {
     // Also up to 0027 itself: the same transaction may go on from there.
     const bool early = current == chain::base && target >= chain::labels_added;
     if (early)
         run_script(chain::early_types_script(), "enum types of 0027 (early_types.sql)");
+    if (current != chain::base && target - current > 1)
+        lock_jobs();
     for (Revision revision = current + 1; revision <= target; ++revision)
         run_migration(installation, chain::migration(revision),
                       early && revision <= chain::labels_added ? EnumTypes::skip : EnumTypes::run);
@@ -130,7 +163,7 @@ struct Journey
 Journey plan(const Installation &installation, std::string_view target,
              std::optional<Revision> goal = {})
 {
-    const State state = read_state(installation, Snapshot::latest);
+    const State state = read_state(installation);
     const Revision current = require_known(state, installation);
     if (goal)
         return {current, *goal, state.has_history};

@@ -1,9 +1,10 @@
 -- The job's id becomes bigint wherever it was integer: in procrastinate_events, and as an argument.
--- The heavy one: rewrites procrastinate_events with its indexes, under ACCESS EXCLUSIVE on it and
--- SHARE ROW EXCLUSIVE on procrastinate_jobs: workers stand still (about 2 seconds a million events).
--- The locks are taken in the order in which workers take them, so that nobody deadlocks.
+-- The heavy one: rewrites procrastinate_events with its indexes, under ACCESS EXCLUSIVE on it and on
+-- procrastinate_jobs, whose foreign key is made anew: workers stand still (about 2 seconds a million events).
+-- Both locks are taken at once, in the order in which workers take them: a weaker one on procrastinate_jobs
+-- would let a worker in that then waits with its row lock, and the foreign key would deadlock with it.
 
-LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE;
 LOCK TABLE procrastinate_events IN ACCESS EXCLUSIVE MODE;
 
 ALTER TABLE procrastinate_events ALTER COLUMN job_id TYPE bigint;

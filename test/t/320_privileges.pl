@@ -192,9 +192,10 @@ refused(
 	q{SELECT * FROM procrastinate_current('installed')},
 	qr/ERROR:  42501: permission denied for schema installed/,
 	'without USAGE on the schema the server refuses even that');
-refused(
-	'onlooker',   q{SELECT procrastinate_upgrade('head', 'installed')},
-	qr/42501|^$/, 'an upgrade that has nothing to do changes nothing for anybody');
+allowed(
+	'onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
+	'0038',     'an upgrade that has nothing to do is nobody\'s danger');
+is(query(q{SELECT count(*) FROM procrastinate_log('installed')}), $before, 'and is not logged');
 
 # ---- A superuser and another role's installation ------------------------------------------------
 
@@ -309,6 +310,16 @@ ALTER TABLE place.procrastinate_schema_history
 ALTER TABLE place.procrastinate_schema_history ADD CHECK (public.spring('check'));
 INSERT INTO place.procrastinate_jobs (queue_name, task_name) VALUES ('default', 'task');
 GRANT ALL ON ALL TABLES IN SCHEMA place TO PUBLIC;
+-- The planner evaluates what is immutable as whoever plans a query of the table.
+CREATE FUNCTION public.constant(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	PERFORM public.spring('constant');
+	RETURN 1;
+END $$;
+CREATE INDEX ON place.procrastinate_schema_history ((public.constant(1)));
+CREATE INDEX ON place.procrastinate_schema_history (id) WHERE public.constant(2) = 1;
+CREATE STATISTICS place.s ON (public.constant(3)), (lower(event))
+	FROM place.procrastinate_schema_history;
 SQL
 query('TRUNCATE traps');
 foreach my $caller ($super, 'creator')
@@ -324,6 +335,52 @@ foreach my $caller ($super, 'creator')
 		'10', "$caller may read the log");
 }
 is(query('SELECT count(*) FROM traps'), '0', 'no trigger, default or check of mallory\'s has run');
+
+# Code of mallory's in an installation that trusts mallory with its tables and its schema.
+query('CREATE SCHEMA trusting; GRANT ALL ON SCHEMA trusting TO creator, mallory');
+as_role('creator', q{SELECT procrastinate_upgrade('0030', 'trusting');}
+	  . q{ GRANT ALL ON ALL TABLES IN SCHEMA trusting TO mallory});
+my %code = (
+	'trigger code procrastinate_jobs.ccc' => [
+		'CREATE TRIGGER ccc BEFORE UPDATE ON trusting.procrastinate_jobs'
+		  . ' FOR EACH STATEMENT EXECUTE FUNCTION public.spring()',
+		'DROP TRIGGER ccc ON trusting.procrastinate_jobs' ],
+	'trigger code procrastinate_schema_history.ddd' => [
+		'CREATE TRIGGER ddd BEFORE INSERT ON trusting.procrastinate_schema_history'
+		  . ' FOR EACH ROW EXECUTE FUNCTION public.spring()',
+		'DROP TRIGGER ddd ON trusting.procrastinate_schema_history' ],
+	'operator trusting.=(trusting.procrastinate_job_status,trusting.procrastinate_job_status)' => [
+		'CREATE FUNCTION trusting.same(trusting.procrastinate_job_status,'
+		  . ' trusting.procrastinate_job_status) RETURNS boolean LANGUAGE sql'
+		  . q{ AS $$SELECT public.spring('operator')$$;}
+		  . ' CREATE OPERATOR trusting.= (FUNCTION = trusting.same,'
+		  . ' LEFTARG = trusting.procrastinate_job_status,'
+		  . ' RIGHTARG = trusting.procrastinate_job_status)',
+		'DROP OPERATOR trusting.= (trusting.procrastinate_job_status,'
+		  . ' trusting.procrastinate_job_status)' ],);
+open($file, '>', $script) or die "cannot write $script: $!";
+print $file query(q{SELECT procrastinate_sql('0030:0031', 'trusting')});
+close $file;
+foreach my $what (sort keys %code)
+{
+	my ($make, $remove) = @{ $code{$what} };
+	my ($out, $err) = as_role('mallory', $make);
+	is($err, '', "mallory makes $what");
+	$error = refused('creator', $_, qr/ERROR:  42501: /, "creator is refused: $_")
+	  foreach (
+		q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
+		q{CALL procrastinate_migrate('0031', 'trusting')},
+		"\\i $script",
+		q{SELECT procrastinate_upgrade('0031', 'trusting')});
+	$error = refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
+		qr/ERROR:  42501: /, 'creator is refused again');
+	like($error, qr/\Q$what\E belongs to role mallory\./, 'and told the cause');
+	query($remove);
+}
+is(query('SELECT count(*) FROM traps'), '0', 'no code of mallory\'s has run')
+  or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
+allowed('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
+	'0031', 'without it creator upgrades');
 
 # One object of mallory's among those of another owner: a function of a name that will be needed.
 query('CREATE SCHEMA mixed; GRANT ALL ON SCHEMA mixed TO creator, mallory');

@@ -9,7 +9,7 @@ namespace
 
 using namespace procrastinate::chain;
 
-const Standing at_26{26, {}};
+const Standing at_26{26, {}, {}};
 
 struct Resolved
 {

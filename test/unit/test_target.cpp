@@ -12,10 +12,11 @@ namespace
 
 using namespace procrastinate::chain;
 
-const Standing at_26{26, {}};
-const Standing at_base{base, {}};
-const Standing at_head{38, {}};
-const Standing nowhere{std::nullopt, "the schema holds Procrastinate's tables but no history"};
+const Standing at_26{26, {}, {}};
+const Standing at_base{base, {}, {}};
+const Standing at_head{38, {}, {}};
+const Standing nowhere{std::nullopt, "the schema holds Procrastinate's tables but no history",
+                       "PM005"};
 
 Refusal refusal_of(std::string_view target, const Standing &standing)
 {
@@ -149,10 +150,10 @@ TEST(Target, NeedsAKnownCurrentRevisionOnlyWhereItCountsFromIt)
 TEST(Target, PreStopsBeforeTheNextPost)
 {
     EXPECT_EQ(resolve_target("pre", at_base), 30);
-    EXPECT_EQ(resolve_target("pre", {30, {}}), 30);
-    EXPECT_EQ(resolve_target("pre", {31, {}}), 32);
-    EXPECT_EQ(resolve_target("pre", {33, {}}), 34);
-    EXPECT_EQ(resolve_target("pre", {35, {}}), 37);
+    EXPECT_EQ(resolve_target("pre", {30, {}, {}}), 30);
+    EXPECT_EQ(resolve_target("pre", {31, {}, {}}), 32);
+    EXPECT_EQ(resolve_target("pre", {33, {}, {}}), 34);
+    EXPECT_EQ(resolve_target("pre", {35, {}, {}}), 37);
     EXPECT_EQ(resolve_target("pre", at_head), 38);
 }
 
