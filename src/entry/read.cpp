@@ -49,22 +49,28 @@ Datum with_record_or_warning(const std::optional<catalog::Installation> &install
     });
 }
 
-// Runs `body(record)` for what search_path shows, if that is an installation that can be read: the
-// chain itself is known without.
+// What search_path shows, if that is an installation that can be read; else a warning says why not.
+std::optional<Record> readable_record(const std::optional<catalog::Installation> &installation)
+{
+    if (!installation)
+        return std::nullopt;
+    try
+    {
+        return Record(*installation);
+    }
+    catch (const chain::Refusal &refusal)
+    {
+        server::warning(refusal.message, refusal.detail, refusal.hint);
+        return std::nullopt;
+    }
+}
+
+// Runs `body(record)` with that, or with no installation's: the chain itself is known without.
 template <typename Body> Datum with_any_record(Body body)
 {
-    return reading(std::nullopt, [&] {
-        try
-        {
-            if (const auto installation = catalog::locate_if_any(std::nullopt))
-                return body(Record(*installation));
-        }
-        catch (const chain::Refusal &refusal)
-        {
-            server::warning(refusal.message, refusal.detail, refusal.hint);
-        }
-        return body(Record());
-    });
+    const std::optional<catalog::Installation> installation = catalog::locate_if_any(std::nullopt);
+    return reading(std::nullopt,
+                   [&] { return body(readable_record(installation).value_or(Record())); });
 }
 
 // The migration that a name means, in the installation that search_path shows, if any.

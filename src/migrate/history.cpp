@@ -70,7 +70,7 @@ Scan scan(Oid oid)
     return server::call([oid] {
         Scan found{false, pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK, NIL};
         AttrNumber numbers[columns.size()];
-        Relation const table = table_open(oid, AccessShareLock);
+        Relation const table = relation_open(oid, AccessShareLock);
         found.is_plain = is_plain_table(table, numbers);
         if (found.is_plain && found.is_allowed)
         {
@@ -99,7 +99,7 @@ Scan scan(Oid oid)
             PopActiveSnapshot();
             UnregisterSnapshot(snapshot);
         }
-        table_close(table, AccessShareLock);
+        relation_close(table, AccessShareLock);
         return found;
     });
 }

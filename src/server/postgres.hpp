@@ -25,7 +25,7 @@ extern "C"
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
