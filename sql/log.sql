@@ -18,9 +18,9 @@ BEGIN;
 SELECT procrastinate_upgrade('0008');
 ROLLBACK;
 CREATE VIEW uses AS SELECT lock FROM procrastinate_jobs;
-CREATE INDEX procrastinate_jobs_queueing_lock_idx ON procrastinate_jobs (task_name);
+ALTER TABLE procrastinate_jobs ADD queueing_lock text;
 SELECT procrastinate_upgrade('0008');
-DROP INDEX procrastinate_jobs_queueing_lock_idx;
+ALTER TABLE procrastinate_jobs DROP queueing_lock;
 DROP VIEW uses;
 SELECT id, event, from_revision, to_revision, applied_by = current_user AS by_me,
        applied_at BETWEEN now() - interval '1 hour' AND clock_timestamp() AS recent,

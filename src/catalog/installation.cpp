@@ -39,10 +39,13 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
                              "schema with OID " + std::to_string(schema) + " does not exist",
                              {},
                              {}};
-    const bool is_possible = server::call([schema] {
-        return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
-               !IsToastNamespace(schema);
-    });
+    // $user stands for another schema in search_path, quoted or not.
+    const std::string_view viewed(name);
+    const bool is_possible =
+        viewed != "information_schema" && viewed != "$user" && server::call([schema] {
+            return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
+                   !IsToastNamespace(schema);
+        });
     if (!is_possible)
         throw chain::Refusal{
             chain::sqlstate::feature_not_supported,
