@@ -220,6 +220,7 @@ BEGIN;
 SELECT procrastinate_upgrade('0028', 'refusals_fresh');
 SELECT procrastinate_upgrade('head', 'refusals_fresh');
 COMMIT;
+DROP SCHEMA refusals_labels, refusals_fresh CASCADE;
 
 \echo ======== a name that search_path takes for another schema
 CREATE SCHEMA "$user";
