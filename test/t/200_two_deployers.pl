@@ -149,7 +149,7 @@ sub crowds
 		is(history($schema), $recorded, "$label: the history has each revision once");
 		my $idle = grep { /is at 0038 \(head\) already: nothing to do/ } @notes;
 		is($idle, $crowd - 1, "$label: all but one find nothing to do") if $how eq 'upgrade';
-		ok((grep { /waiting for another session that changes schema/ } @notes) > 0,
+		ok((grep { /waiting for another session that holds the lock of schema/ } @notes) > 0,
 			"$label: some are told that they wait");
 	}
 
