@@ -286,7 +286,7 @@ sub journey
 		$session->close;
 
 		like(struck($at, $how, $call), $complaint, "$how at command $at strikes the session");
-		$node->poll_query_until($database, 'SELECT true') or die 'the server does not recover';
+		await_recovery($node) or die 'the server does not recover';
 		$session = session();
 		my $now = current($session, $schema);
 		cmp_ok($now, '>=', $from, "$how at command $at: the history does not go back");
@@ -332,7 +332,7 @@ sub killed
 		my ($target, $at) = @$case;
 		like(struck($at, 'kill', upgrade_call($empty, $target)),
 			$complaint, "kill at command $at on the way from base to $target");
-		$node->poll_query_until($database, 'SELECT true') or die 'the server does not recover';
+		await_recovery($node) or die 'the server does not recover';
 		is($node->safe_psql($database,
 				"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
 				  . " AND refobjid = '$empty'::regnamespace"),

@@ -142,8 +142,8 @@ SKIP:
 		'parameters reach the functions');
 	is(revision('bound'), '0038', 'and the procedure');
 	($status, $out, my $err) =
-	  $node->psql($database, qq{SELECT procrastinate_upgrade(\$1) \\bind 'no\nwhere' \\g});
-	like($err, qr/identified by 'no\nwhere'/, 'whatever is in them');
+	  $node->psql($database, qq{SELECT procrastinate_upgrade(\$1) \\bind 'no''where' \\g});
+	like($err, qr/identified by 'no'where'/, 'whatever is in them');
 }
 
 $node->safe_psql($database, 'CREATE SCHEMA strings');

@@ -14,6 +14,7 @@ use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 use Procrastinate::Test::Session;
 
@@ -21,7 +22,7 @@ our @EXPORT = qw(
   $HEAD $ODD_SCHEMA
   chain data_file repository revision_name slurp statuses structure
   all_called called_before differences is_at same_lines
-  new_database new_session start_server upgrade walk_revisions
+  await_recovery new_database new_session start_server upgrade walk_revisions
   call_of defer forms insert_jobs lit name scenario
 );
 
@@ -165,6 +166,22 @@ track_functions = pl
 CONF
 	$node->start;
 	return $node;
+}
+
+# Waits until a server that a killed backend has brought down takes connections again. Nothing is
+# written to psql: it may be gone before it reads.
+sub await_recovery
+{
+	my ($node) = @_;
+	foreach my $try (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		my ($out, $err);
+		return 1
+		  if IPC::Run::run([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT true' ],
+			'<' => '/dev/null', '>' => \$out, '2>' => \$err);
+		usleep(100_000);
+	}
+	return 0;
 }
 
 # A fresh database that has the extension; returns its name.
