@@ -1,6 +1,6 @@
 -- The job's id becomes bigint wherever it was integer: in procrastinate_events, and as an argument.
 -- The heavy one: rewrites procrastinate_events with its indexes, under ACCESS EXCLUSIVE on it and on
--- procrastinate_jobs, whose foreign key is made anew: workers stand still (about 2 seconds a million events).
+-- procrastinate_jobs, whose foreign key is made anew: workers stand still (2 to 5 s a million events).
 -- Both locks are taken at once, in the order in which workers take them: a weaker one on procrastinate_jobs
 -- would let a worker in that then waits with its row lock, and the foreign key would deadlock with it.
 

@@ -1,8 +1,8 @@
 -- The second half of release 3.0's schema: removes what only older releases call. The wish to abort a running
 -- job is a column now: jobs that are 'aborting' become 'doing' with that wish, without an event or a
 -- notification.
--- Holds ACCESS EXCLUSIVE on procrastinate_jobs for three scans of it: workers wait (about a second for four
--- million jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
+-- Holds ACCESS EXCLUSIVE on procrastinate_jobs for three scans of it: workers wait (half a second a million
+-- jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
 -- procrastinate_periodic_defers stay open for reads and writes.
 -- Fails if a job is 'todo' and wished to be aborted (a new client cancelled it, an old worker retried it), or
 -- if two jobs of one lock run, one of them 'aborting': see to such jobs first.
