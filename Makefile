@@ -107,8 +107,9 @@ PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP $(if $(findstring clang,$(shell $(CXX) --
 EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(OBJS:.o=.d) $(OBJS:.o=.bc.d) src/built_for build output_iso
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
-ifeq (,$(wildcard $(PGXS)))
-$(error no PGXS by $(PG_CONFIG): install the server's development files (scripts/dependencies build) or set PG_CONFIG)
+# Debian has the two in packages of their own.
+ifneq (2,$(words $(wildcard $(PGXS) $(shell $(PG_CONFIG) --includedir-server)/postgres.h)))
+$(error no PGXS or headers by $(PG_CONFIG): install the server's development files (scripts/dependencies build) or set PG_CONFIG)
 endif
 include $(PGXS)
 

@@ -43,15 +43,24 @@ as_root() {
 
 # ---- Which server --------------------------------------------------------------------------------
 
-# Major versions installed with everything that building and running takes, newest first.
-complete_majors() {
+# Major versions of the servers installed by Debian's packages, newest first.
+installed_majors() {
     local folder major
     for folder in /usr/lib/postgresql/*; do
         major=${folder##*/}
-        [[ $major =~ ^[0-9]+$ ]] && [ "$major" -ge $oldest ] || continue
-        [ -x "$folder/bin/postgres" ] && [ -e "$folder/lib/pgxs/src/makefiles/pgxs.mk" ] || continue
+        [[ $major =~ ^[0-9]+$ ]] && [ "$major" -ge $oldest ] && [ -x "$folder/bin/postgres" ] || continue
         echo "$major"
     done | sort -rn
+}
+
+# Those among them that have what building takes. The headers are a package of their own.
+complete_majors() {
+    local major
+    for major in $(installed_majors); do
+        [ -e "/usr/lib/postgresql/$major/lib/pgxs/src/makefiles/pgxs.mk" ] &&
+            [ -e "/usr/include/postgresql/$major/server/postgres.h" ] || continue
+        echo "$major"
+    done
 }
 
 # Sets pg_config: the one asked for by PG_CONFIG, else that of the newest complete Debian
@@ -71,6 +80,8 @@ choose_server() {
 require_server() {
     choose_server
     [ -n "$pg_config" ] || die "no PostgreSQL server with its development files found"
+    [ -e "$("$pg_config" --includedir-server)/postgres.h" ] ||
+        die "the server of $pg_config is there without its headers (Debian: postgresql-server-dev-NN)"
     bindir=$("$pg_config" --bindir)
     pkglibdir=$("$pg_config" --pkglibdir)
     sharedir=$("$pg_config" --sharedir)
