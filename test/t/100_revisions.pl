@@ -35,8 +35,8 @@ isnt(scalar(structure(1)), 0, 'the facts know the first revision');
 		{
 			my ($function) = $line =~ /^function (\w+)/;
 			$owners{$function} =
-			  join ' ', grep { $function =~ $Procrastinate::Test::SUBJECT{$_} }
-			  sort keys %Procrastinate::Test::SUBJECT;
+			  join ' ', grep { $function =~ $Procrastinate::Test::Watch::SUBJECT{$_} }
+			  sort keys %Procrastinate::Test::Watch::SUBJECT;
 		}
 	}
 	my @orphans = grep { $owners{$_} !~ /^\w+$/ } sort keys %owners;

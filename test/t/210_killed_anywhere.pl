@@ -23,6 +23,7 @@ crash.how = cancel
 CONF
 my $database = new_database($node);
 $node->safe_psql($database, tools());
+create_row_versions($node, $database);
 
 # The jobs of all schemas, and what of them no revision changes.
 my $rows_of = <<'SQL';
@@ -62,35 +63,6 @@ BEGIN
 	PERFORM pg_sleep(60);
 END $$;
 
--- Which version of which row there is, in the schema's tables and in the catalog about the schema:
--- where nothing is changed, and nothing changed back, this is the same.
-CREATE FUNCTION crash.versions(in_schema regnamespace) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	place record;
-	part text;
-	result text := '';
-BEGIN
-	FOR place IN
-		SELECT * FROM (VALUES
-			('pg_class', 'relnamespace = %1$s'),
-			('pg_proc', 'pronamespace = %1$s'),
-			('pg_type', 'typnamespace = %1$s'),
-			('pg_constraint', 'connamespace = %1$s'),
-			('pg_enum', 'enumtypid IN (SELECT oid FROM pg_type WHERE typnamespace = %1$s)'),
-			('pg_attribute', 'attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
-			('pg_index', 'indexrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
-			('pg_trigger', 'tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)')
-		) AS catalog (name, condition)
-		UNION ALL
-		SELECT * FROM (SELECT oid::regclass::text, 'true' FROM pg_class
-			WHERE relnamespace = in_schema AND relkind = 'r' ORDER BY oid) AS own
-	LOOP
-		EXECUTE format('SELECT string_agg(ctid::text || xmin, '' '' ORDER BY ctid) FROM %2$s WHERE '
-			|| place.condition, in_schema::oid, place.name) INTO part;
-		result := concat(result, place.name, part);
-	END LOOP;
-	RETURN md5(result);
-END $$;
 CREATE EVENT TRIGGER before ON ddl_command_start EXECUTE FUNCTION crash.strike();
 CREATE EVENT TRIGGER after ON ddl_command_end EXECUTE FUNCTION crash.strike();
 SQL
@@ -140,7 +112,7 @@ sub rows_of
 sub versions_of
 {
 	my ($session, $schema) = @_;
-	return $session->query("SELECT crash.versions('$schema')");
+	return $session->query("SELECT watch.row_versions('$schema')");
 }
 
 # The revision that the history of a schema ends at; 0 where there is none.

@@ -56,42 +56,13 @@ INSERT INTO procrastinate_jobs (queue_name, task_name, lock)
 SELECT 'queue', 'task', 'lock ' || n FROM generate_series(1, 20) AS n
 SQL
 	}
+	create_row_versions($node, $database);
 	$node->safe_psql($database, <<'SQL');
-CREATE SCHEMA watch;
 CREATE FUNCTION watch.stand_still() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF tg_tag <> ALL (ARRAY['CREATE SCHEMA', 'CREATE TABLE', 'COMMENT', 'GRANT']) THEN
 		PERFORM pg_advisory_xact_lock_shared(77);
 	END IF;
-END $$;
-
--- Which version of which row there is, in the schema's tables and in the catalog about the schema:
--- where nothing is changed, and nothing changed back, this is the same.
-CREATE FUNCTION watch.versions(in_schema regnamespace) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	place record;
-	part text;
-	result text := '';
-BEGIN
-	FOR place IN
-		SELECT * FROM (VALUES
-			('pg_class', 'relnamespace = %1$s'),
-			('pg_proc', 'pronamespace = %1$s'),
-			('pg_type', 'typnamespace = %1$s'),
-			('pg_constraint', 'connamespace = %1$s'),
-			('pg_enum', 'enumtypid IN (SELECT oid FROM pg_type WHERE typnamespace = %1$s)'),
-			('pg_attribute', 'attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
-			('pg_trigger', 'tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)')
-		) AS catalog (name, condition)
-		UNION ALL
-		SELECT * FROM (SELECT oid::regclass::text, 'true' FROM pg_class
-			WHERE relnamespace = in_schema AND relkind = 'r' ORDER BY oid) AS own
-	LOOP
-		EXECUTE format('SELECT string_agg(ctid::text || xmin, '' '' ORDER BY ctid) FROM %2$s WHERE '
-			|| place.condition, in_schema::oid, place.name) INTO part;
-		result := concat(result, place.name, part);
-	END LOOP;
-	RETURN md5(result);
 END $$;
 CREATE EVENT TRIGGER stand_still ON ddl_command_end EXECUTE FUNCTION watch.stand_still();
 SQL
@@ -99,11 +70,11 @@ SQL
 	return;
 }
 
-# The versions of all schemas: revision of the step => what watch.versions() says.
+# The versions of all schemas: revision of the step => what watch.row_versions() says.
 sub versions
 {
 	my %versions = map { split /\|/ } split /\n/, $node->safe_psql($database,
-		'SELECT right(nspname, 4)::int, watch.versions(oid) FROM pg_namespace'
+		'SELECT right(nspname, 4)::int, watch.row_versions(oid) FROM pg_namespace'
 		  . q{ WHERE nspname ~ '^step_'});
 	return %versions;
 }

@@ -1,0 +1,89 @@
+# The repository's files, and the facts of src/data: which revisions there are, and what is in the
+# catalog at each.
+
+package Procrastinate::Test::Facts;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use FindBin;
+
+our @EXPORT = qw($HEAD chain data_file repository revision_name slurp statuses structure);
+
+our $HEAD = 38;
+
+# The top folder of the repository, found from the running test, wherever it was started.
+sub repository
+{
+	my $folder = $FindBin::RealBin;
+	until (-e "$folder/procrastinate_migrate.control" or -e "$folder/test/catalog.sql")
+	{
+		$folder =~ s{/[^/]+$}{} or die "no repository above $FindBin::RealBin";
+	}
+	return $folder;
+}
+
+sub data_file
+{
+	my ($name) = @_;
+	return repository() . "/src/data/$name";
+}
+
+sub slurp
+{
+	my ($path) = @_;
+	open(my $file, '<', $path) or die "cannot open $path: $!";
+	local $/ = undef;
+	my $text = <$file>;
+	close $file;
+	return $text;
+}
+
+# The rows of a file with a header line and tabs, as references to hashes.
+sub rows_of
+{
+	my ($name) = @_;
+	my ($header, @lines) = split /\n/, slurp(data_file($name));
+	my @columns = split /\t/, $header;
+	my @rows;
+	foreach my $line (@lines)
+	{
+		my %row;
+		@row{@columns} = split /\t/, $line, -1;
+		push @rows, \%row;
+	}
+	return @rows;
+}
+
+# The 38 rows of chain.tsv, oldest first.
+sub chain
+{
+	return rows_of('chain.tsv');
+}
+
+# The lines, in byte order, that a schema at this revision shows in the words of structure.tsv.
+sub structure
+{
+	my ($revision) = @_;
+	my $at = revision_name($revision);
+	return sort map { "$_->{kind} $_->{definition}" }
+	  grep { $_->{first} le $at and $_->{last} ge $at } rows_of('structure.tsv');
+}
+
+sub revision_name
+{
+	my ($revision) = @_;
+	return sprintf '%04d', $revision;
+}
+
+# The labels of procrastinate_job_status at a revision.
+sub statuses
+{
+	my ($revision) = @_;
+	my @labels = qw(todo doing succeeded failed);
+	push @labels, qw(cancelled aborting aborted) if $revision >= 27;
+	return @labels;
+}
+
+1;

@@ -1,0 +1,110 @@
+# What shows that something has happened, or has not: calls of functions, versions of rows, lists
+# of lines.
+
+package Procrastinate::Test::Watch;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use Test::More;
+
+use Procrastinate::Test::Facts;
+
+our @EXPORT = qw(all_called called_before create_row_versions same_lines);
+
+# Which test file looks at which functions: each function of structure.tsv belongs to one subject.
+our %SUBJECT = (
+	fetch         => qr/^procrastinate_fetch_job/,
+	finish        => qr/^procrastinate_(?:finish|retry|cancel)_job/,
+	defer         => qr/^procrastinate_defer_job/,
+	periodic      => qr/^procrastinate_defer_periodic_job/,
+	triggers      => qr/^procrastinate_(?:trigger_|unlink_|sync_)/,
+	notifications => qr/^procrastinate_notify_/,
+	workers       => qr/^procrastinate_(?:register_|unregister_|update_heartbeat|prune_)/,);
+
+# How often the functions of the session's schema were called so far: signature => count.
+sub called_before
+{
+	my ($session) = @_;
+	$session->query('SELECT pg_stat_force_next_flush()');
+	my $calls = $session->query(
+		q{SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', f.calls}
+		  . q{ FROM pg_stat_user_functions f JOIN pg_proc p ON p.oid = f.funcid}
+		  . q{ WHERE p.pronamespace = quote_ident(current_schema())::regnamespace});
+	return { map { split /\|/, $_, 2 } split /\n/, $calls };
+}
+
+# Asserts that every function of this subject that lives at the revision was called since then.
+sub all_called
+{
+	my ($session, $before, $subject, $revision) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $now = called_before($session);
+	my @missed;
+	foreach my $line (grep { /^function / } structure($revision))
+	{
+		my ($signature) = $line =~ /^function (.*?\)) returns /;
+		next if $signature !~ $SUBJECT{$subject};
+		push @missed, $signature if ($now->{$signature} // 0) == ($before->{$signature} // 0);
+	}
+	return is(join("\n", @missed), '', "every function of this revision about $subject was called");
+}
+
+# Compares two lists of lines and shows only the lines that differ.
+sub same_lines
+{
+	my ($got, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $same = @$got == @$expected;
+	my @shown;
+	foreach my $i (0 .. ($#$got > $#$expected ? $#$got : $#$expected))
+	{
+		my ($left, $right) = ($got->[$i] // '(nothing)', $expected->[$i] // '(nothing)');
+		push @shown, "     got: $left\nexpected: $right" if $left ne $right;
+	}
+	my $result = ok($same && !@shown, $name);
+	diag(join "\n", @shown > 12 ? (@shown[ 0 .. 11 ], '...') : @shown) if !$result;
+	return $result;
+}
+
+# Makes watch.row_versions(schema) in the database: which version of which row there is, in the
+# schema's tables and in the catalog about the schema. Where nothing is changed, and nothing changed
+# back, it is the same.
+sub create_row_versions
+{
+	my ($node, $database) = @_;
+	$node->safe_psql($database, <<'SQL');
+CREATE SCHEMA watch;
+CREATE FUNCTION watch.row_versions(in_schema regnamespace) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	place record;
+	part text;
+	result text := '';
+BEGIN
+	FOR place IN
+		SELECT * FROM (VALUES
+			('pg_class', 'relnamespace = %1$s'),
+			('pg_proc', 'pronamespace = %1$s'),
+			('pg_type', 'typnamespace = %1$s'),
+			('pg_constraint', 'connamespace = %1$s'),
+			('pg_enum', 'enumtypid IN (SELECT oid FROM pg_type WHERE typnamespace = %1$s)'),
+			('pg_attribute', 'attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
+			('pg_index', 'indexrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)'),
+			('pg_trigger', 'tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = %1$s)')
+		) AS catalog (name, condition)
+		UNION ALL
+		SELECT * FROM (SELECT oid::regclass::text, 'true' FROM pg_class
+			WHERE relnamespace = in_schema AND relkind = 'r' ORDER BY oid) AS own
+	LOOP
+		EXECUTE format('SELECT string_agg(ctid::text || xmin, '' '' ORDER BY ctid) FROM %2$s WHERE '
+			|| place.condition, in_schema::oid, place.name) INTO part;
+		result := concat(result, place.name, part);
+	END LOOP;
+	RETURN md5(result);
+END $$;
+SQL
+	return;
+}
+
+1;

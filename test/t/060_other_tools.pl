@@ -1,0 +1,156 @@
+# The README's lines for Alembic, Django and deploy scripts, run by those tools as the README has them.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use File::Path qw(make_path);
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Test::More;
+
+my $node   = start_server();
+my $readme = slurp(repository() . '/README.md');
+my $folder = PostgreSQL::Test::Utils::tempdir();
+
+# The n-th piece of code in the README's line on a subject.
+sub line_of
+{
+	my ($subject, $n) = @_;
+	my ($text) = $readme =~ /^- \*\*\Q$subject\E\*\*: (.*?)(?=^- |^\n)/ms
+	  or die "the README has no line on: $subject";
+	my @code = $text =~ /`([^`]+)`/g;
+	return $code[ $n // 0 ] // die "the README shows no code on: $subject";
+}
+
+sub write_file
+{
+	my ($name, $text) = @_;
+	my ($parent) = "$folder/$name" =~ m{^(.*)/};
+	make_path($parent);
+	open(my $file, '>', "$folder/$name") or die "cannot write $name: $!";
+	print $file $text;
+	close $file;
+	return;
+}
+
+# Runs a command in the folder with the database as the client's default; its output, both streams.
+sub runs
+{
+	my ($database, $name, @command) = @_;
+	local %ENV = (
+		%ENV,
+		PGHOST                  => $node->host,
+		PGPORT                  => $node->port,
+		PGDATABASE              => $database,
+		PYTHONDONTWRITEBYTECODE => 1);
+	my $output = '';
+	my $ran = IPC::Run::run(\@command, '<', '/dev/null', '>', \$output, '2>', \$output,
+		init => sub { chdir $folder or die "cannot enter $folder: $!" });
+	ok($ran, $name) or diag $output;
+	return $output;
+}
+
+sub is_at_head
+{
+	my ($database, $name) = @_;
+	is($node->safe_psql($database, 'SELECT revision FROM procrastinate_current()'),
+		revision_name($HEAD), $name);
+	my $differences = differences($node, $database, 'public', $HEAD);
+	$differences =~ s/^> \w+ (?:UNIQUE )?(?:alembic|django)_.*\n//mg;    # the tools' own tables
+	is($differences, '', "$name: the catalog too");
+	return;
+}
+
+# ---- Alembic ------------------------------------------------------------------------------------
+
+my $database = new_database($node);
+write_file('alembic.ini', "[alembic]\nscript_location = migrations\n");
+write_file('migrations/env.py', <<'PYTHON');
+from alembic import context
+from sqlalchemy import create_engine
+
+with create_engine("postgresql+psycopg2://").connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+PYTHON
+write_file('migrations/versions/one.py', <<"PYTHON");
+from alembic import op
+
+revision = "one"
+down_revision = None
+
+
+def upgrade():
+    @{[ line_of('Alembic') ]}
+PYTHON
+my @alembic = qw(/usr/bin/alembic upgrade head);
+runs($database, 'Alembic runs the line', @alembic);
+is_at_head($database, 'Alembic brings the schema to head');
+is($node->safe_psql($database, 'SELECT version_num FROM alembic_version'),
+	'one', 'and has its own revision written down');
+runs($database, 'Alembic at head again', @alembic);
+
+# ---- Django -------------------------------------------------------------------------------------
+
+$database = new_database($node);
+write_file('settings.py', <<'PYTHON');
+import os
+
+SECRET_KEY = "of a test"
+USE_TZ = True
+INSTALLED_APPS = ["jobs"]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["PGDATABASE"],
+        "HOST": os.environ["PGHOST"],
+        "PORT": os.environ["PGPORT"],
+    }
+}
+PYTHON
+write_file('jobs/__init__.py',            '');
+write_file('jobs/migrations/__init__.py', '');
+write_file('jobs/migrations/0001_procrastinate.py', <<"PYTHON");
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    operations = [
+        @{[ line_of('Django') ]},
+    ]
+PYTHON
+my @django =
+  ('/usr/bin/python3', '-m', 'django', 'migrate', '--settings=settings', '--pythonpath=.');
+runs($database, 'Django runs the line', @django);
+is_at_head($database, 'Django brings the schema to head');
+runs($database, 'Django takes it back, which is no operation',
+	@django[ 0 .. 3 ], 'jobs', 'zero', @django[ 4 .. 5 ]);
+is_at_head($database, 'and leaves it at head');
+runs($database, 'Django again', @django);
+
+# ---- Scripts ------------------------------------------------------------------------------------
+
+$database = new_database($node);
+my $deploy = line_of('A deploy script');
+like(runs($database, 'the deploy script', 'sh', '-c', $deploy),
+	qr/^NOTICE: .*-> 0037, /m, 'the deploy script tells its steps');
+is_at($node, $database, 'public', 37, 'the deploy script goes as far as 3.9.0 needs');
+like(runs($database, 'the deploy script again', 'sh', '-c', $deploy),
+	qr/nothing to do/, 'and then there is nothing to do');
+
+my ($makes, $uses) = map { line_of('A server without the extension', $_) } 0, 1;
+$database = new_database($node);
+upgrade($node, $database, 26);
+$node->safe_psql($database, 'DROP EXTENSION procrastinate_migrate');
+my $elsewhere = new_database($node);
+runs($elsewhere, 'the script for another server', 'sh', '-c', $makes);
+runs($database,  'it runs there',                 'sh', '-c', $uses);
+$node->safe_psql($database, 'CREATE EXTENSION procrastinate_migrate');
+is_at_head($database, 'the script brings a server without the extension to head');
+
+done_testing();
