@@ -233,13 +233,17 @@ sub cancelled_in_one_transaction
 # Terminated, killed
 # ------------------------------------------------------------------------------------------------
 
-# Runs a call in a session of its own, to be struck there. Returns what psql says.
+# Runs a call in a session of its own, to be struck there. Returns what psql says, once the server
+# takes connections again. Not just any connection: until it knows of the kill it takes them, too.
 sub struck
 {
 	my ($at, $how, $call) = @_;
 	my ($out, $err);
+	my $log = -s $node->logfile;
 	$node->psql($database, strike($at, $how) . ";\n$call", stderr => \$err, stdout => \$out,
 		on_error_stop => 1);
+	$node->wait_for_log(qr/database system is ready to accept connections/, $log)
+	  if $how eq 'kill';
 	return $err;
 }
 
@@ -258,7 +262,6 @@ sub journey
 		$session->close;
 
 		like(struck($at, $how, $call), $complaint, "$how at command $at strikes the session");
-		await_recovery($node) or die 'the server does not recover';
 		$session = session();
 		my $now = current($session, $schema);
 		cmp_ok($now, '>=', $from, "$how at command $at: the history does not go back");
@@ -304,7 +307,6 @@ sub killed
 		my ($target, $at) = @$case;
 		like(struck($at, 'kill', upgrade_call($empty, $target)),
 			$complaint, "kill at command $at on the way from base to $target");
-		await_recovery($node) or die 'the server does not recover';
 		is($node->safe_psql($database,
 				"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
 				  . " AND refobjid = '$empty'::regnamespace"),

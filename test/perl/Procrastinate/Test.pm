@@ -14,7 +14,6 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 use Procrastinate::Test::Facts;
 use Procrastinate::Test::Jobs;
@@ -23,7 +22,7 @@ use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
 
 our @EXPORT = (
-	qw($ODD_SCHEMA await_recovery differences is_at new_database new_session
+	qw($ODD_SCHEMA differences is_at new_database new_session
 	  scenario start_server upgrade walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,
@@ -60,22 +59,6 @@ track_functions = pl
 CONF
 	$node->start;
 	return $node;
-}
-
-# Waits until a server that a killed backend has brought down takes connections again. Nothing is
-# written to psql: it may be gone before it reads.
-sub await_recovery
-{
-	my ($node) = @_;
-	foreach my $try (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		my ($out, $err);
-		return 1
-		  if IPC::Run::run([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT true' ],
-			'<' => '/dev/null', '>' => \$out, '2>' => \$err);
-		usleep(100_000);
-	}
-	return 0;
 }
 
 # A fresh database that has the extension; returns its name.
