@@ -73,6 +73,25 @@ SELECT count(*), count(DISTINCT applied_at), count(duration)
 SELECT event, count(*), min(from_revision), max(from_revision), min(to_revision), max(to_revision)
   FROM procrastinate_log('current_history_migrate') GROUP BY event;
 
+-- ---- in a query that would be planned for parallel workers ----------------------------------------
+DO $$
+BEGIN
+    PERFORM set_config(CASE WHEN current_setting('server_version_num')::int >= 160000
+                            THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END, 'on', false);
+END
+$$;
+SELECT revision, (SELECT count(*) FROM procrastinate_history()), (SELECT count(*) FROM procrastinate_log()),
+       (SELECT count(*) FROM procrastinate_pending()), (SELECT revision FROM procrastinate_heads()),
+       (SELECT title FROM procrastinate_show('0002')), length(procrastinate_migration_sql('0002')) > 0 AS sql,
+       procrastinate_sql('0004:head') LIKE '-- %' AS script
+  FROM procrastinate_current();
+DO $$
+BEGIN
+    PERFORM set_config(CASE WHEN current_setting('server_version_num')::int >= 160000
+                            THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END, 'off', false);
+END
+$$;
+
 -- the columns and their types
 SELECT p.proname, a.name, format_type(t.type, NULL) AS type
   FROM pg_proc p,

@@ -18,9 +18,10 @@ BEGIN;
 SELECT procrastinate_upgrade('0008');
 ROLLBACK;
 CREATE VIEW uses AS SELECT lock FROM procrastinate_jobs;
-ALTER TABLE procrastinate_jobs ADD queueing_lock text;
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
+VALUES ('queue', 'task', 'same', 'doing'), ('queue', 'task', 'same', 'doing');
 SELECT procrastinate_upgrade('0008');
-ALTER TABLE procrastinate_jobs DROP queueing_lock;
+DELETE FROM procrastinate_jobs;
 DROP VIEW uses;
 SELECT id, event, from_revision, to_revision, applied_by = current_user AS by_me,
        applied_at BETWEEN now() - interval '1 hour' AND clock_timestamp() AS recent,

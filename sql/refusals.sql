@@ -157,6 +157,12 @@ SELECT procrastinate_upgrade('0021', 'refusals_hollow');
 \echo :LAST_ERROR_SQLSTATE
 CALL procrastinate_migrate(schema => 'refusals_hollow');
 \echo :LAST_ERROR_SQLSTATE
+-- also where there is nothing to do
+SELECT procrastinate_stamp('head', verify => false, schema => 'refusals_hollow');
+SELECT procrastinate_upgrade(schema => 'refusals_hollow');
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate(schema => 'refusals_hollow');
+\echo :LAST_ERROR_SQLSTATE
 
 \echo ======== PM005: tables without a history
 CREATE SCHEMA refusals_found;
@@ -240,6 +246,7 @@ CALL procrastinate_migrate(schema => 'refusals_newer');
 SELECT procrastinate_stamp('head', schema => 'refusals_newer');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_pending(schema => 'refusals_newer');
+SELECT * FROM procrastinate_pending('nowhere', schema => 'refusals_newer');
 \echo :LAST_ERROR_SQLSTATE
 -- reads still work, and say so
 SELECT revision, is_head, file, title, source FROM procrastinate_current('refusals_newer');

@@ -53,5 +53,10 @@ SET search_path = '';
 SELECT revision FROM public.procrastinate_show('head');
 SELECT length(public.procrastinate_migration_sql('0001')) > 0;
 SELECT revision, is_current, is_applied FROM public.procrastinate_heads();
+-- nor does one that cannot hold an installation disturb them
+SET search_path = information_schema;
+SELECT revision FROM public.procrastinate_show('head');
+SELECT length(public.procrastinate_migration_sql('0001')) > 0;
+SELECT revision, is_current, is_applied FROM public.procrastinate_heads();
 RESET search_path;
 DROP SCHEMA show_sql CASCADE;

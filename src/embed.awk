@@ -81,6 +81,9 @@ script == "head" && /^-- include / {
 
 { text[script] = text[script] $0 "\n" }
 
+# Outside of functions statements begin a line.
+/^(UPDATE|INSERT|DELETE|MERGE|TRUNCATE|COPY|WITH|DO) / { writes_rows[script] = "true" }
+
 /^CREATE (OR REPLACE )?FUNCTION / {
     copying = $0
     sub(/^CREATE (OR REPLACE )?FUNCTION /, "", copying)
@@ -109,7 +112,7 @@ END {
             print "embed.awk: no file for revision " revision > "/dev/stderr"
             exit 1
         }
-        print "    {" i ", " quoted(revision) ", " quoted(file[revision]) ", " quoted(title[revision]) ", Phase::" phase[revision] ","
+        print "    {" i ", " quoted(revision) ", " quoted(file[revision]) ", " quoted(title[revision]) ", Phase::" phase[revision] ", " (revision in writes_rows ? "true" : "false") ","
         printf "     R\"sql(%s)sql\"},\n", text[revision]
     }
     print "};"

@@ -4,6 +4,8 @@
 \echo Use "CREATE EXTENSION procrastinate_migrate" to load this file. \quit
 
 -- ---- Read: write nothing, work on a hot standby and in a read-only transaction -------------------
+-- They look at what is committed by now, as the catalog is looked at. That takes a snapshot of their
+-- own, which no query with a parallel plan may take.
 
 CREATE FUNCTION procrastinate_current(
     schema regnamespace DEFAULT NULL,
@@ -15,7 +17,7 @@ CREATE FUNCTION procrastinate_current(
     OUT applied_by text,
     OUT source text
 ) RETURNS SETOF record
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_current(regnamespace) IS
     'revision that the installation is at and how that is known; no row at base';
 
@@ -35,7 +37,7 @@ CREATE FUNCTION procrastinate_history(
     OUT applied_by text,
     OUT duration interval
 ) RETURNS SETOF record
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_history(text, regnamespace) IS
     'migrations of a range (start:end), newest first, and when each was applied';
 
@@ -55,7 +57,7 @@ CREATE FUNCTION procrastinate_pending(
     OUT applied_by text,
     OUT duration interval
 ) RETURNS SETOF record
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_pending(text, regnamespace) IS
     'migrations that an upgrade to the target would apply, oldest first';
 
@@ -73,7 +75,7 @@ CREATE FUNCTION procrastinate_heads(
     OUT applied_by text,
     OUT duration interval
 ) RETURNS SETOF record
-    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_heads() IS
     'last migration of the chain';
 
@@ -94,12 +96,12 @@ CREATE FUNCTION procrastinate_show(
     OUT sql text,
     OUT sha256 text
 ) RETURNS SETOF record
-    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_show(text) IS
     'one migration, by any name of it, with its SQL';
 
 CREATE FUNCTION procrastinate_migration_sql(revision text) RETURNS text
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_migration_sql(text) IS
     'SQL of one migration, by any name of it';
 
@@ -107,7 +109,7 @@ CREATE FUNCTION procrastinate_sql(
     range text DEFAULT 'base:head',
     schema regnamespace DEFAULT NULL
 ) RETURNS text
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_sql(text, regnamespace) IS
     'script for psql that upgrades from the start of the range to its end on a server without this extension';
 
@@ -122,7 +124,7 @@ CREATE FUNCTION procrastinate_log(
     OUT duration interval,
     OUT version text
 ) RETURNS SETOF record
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
     'everything that was ever done to the installation, oldest first';
 

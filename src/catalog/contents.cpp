@@ -13,51 +13,37 @@ namespace
 // Members of extensions (ours among them) are somebody else's. Tables come first: they matter most
 // to whoever reads a list of objects.
 constexpr const char *contents_query = R"(
-with member as (
-    select classid, objid from pg_depend where deptype = 'e'
-), ours as (
-    select oid from pg_type
-     where typnamespace = $1 and typname in ('procrastinate_job_status', 'procrastinate_job_event_type')
-), object as (
-    select 'pg_class'::regclass as class, c.oid, c.relowner as owner, c.relname::text as name,
+with object as (
+    select 'pg_class'::regclass as class, c.oid, c.relname::text as name,
            case c.relkind when 'r' then 1 when 'i' then 6 when 'S' then 7 else 2 end as rank,
            case c.relkind when 'r' then 'table' when 'i' then 'index' when 'S' then 'sequence'
                           when 'c' then 'composite' else 'relation' end as kind
       from pg_class c where c.relnamespace = $1
     union all
-    select 'pg_type'::regclass, t.oid, t.typowner, t.typname::text, 3,
+    select 'pg_type'::regclass, t.oid, t.typname::text, 3,
            case t.typtype when 'e' then 'enum' else 'type' end
       from pg_type t where t.typnamespace = $1 and t.typrelid = 0
     union all
-    select 'pg_proc'::regclass, p.oid, p.proowner, p.proname::text, 4, 'function'
+    select 'pg_proc'::regclass, p.oid, p.proname::text, 4, 'function'
       from pg_proc p where p.pronamespace = $1
     union all
-    select 'pg_trigger'::regclass, t.oid, c.relowner, t.tgname::text, 5, 'trigger'
+    select 'pg_trigger'::regclass, t.oid, t.tgname::text, 5, 'trigger'
       from pg_trigger t join pg_class c on c.oid = t.tgrelid
      where c.relnamespace = $1 and not t.tgisinternal
     union all
-    select 'pg_class'::regclass, c.oid, c.relowner, c.relname || '.' || a.attname, 8, 'column'
+    select 'pg_class'::regclass, c.oid, c.relname || '.' || a.attname, 8, 'column'
       from pg_attribute a join pg_class c on c.oid = a.attrelid
      where c.relnamespace = $1 and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
     union all
-    select 'pg_constraint'::regclass, k.oid, c.relowner, c.relname || '.' || k.conname, 9, 'constraint'
+    select 'pg_constraint'::regclass, k.oid, c.relname || '.' || k.conname, 9, 'constraint'
       from pg_constraint k join pg_class c on c.oid = k.conrelid
      where c.relnamespace = $1 and k.contype <> 'n'
-    union all
-    select 'pg_trigger'::regclass, t.oid, p.proowner, c.relname || '.' || t.tgname, 10, 'trigger code'
-      from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
-     where c.relnamespace = $1 and not t.tgisinternal
-    union all
-    select 'pg_operator'::regclass, o.oid, o.oprowner, 'operator ' || o.oid::regoperator, 11, 'operator'
-      from pg_operator o
-     where o.oprnamespace = $1 and (o.oprleft in (select oid from ours) or o.oprright in (select oid from ours))
 )
-select object.kind, object.name, pg_get_userbyid(object.owner)::text, object.owner,
-       pg_has_role(object.owner,
-                   case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end)
+select object.kind, object.name
   from object
- where object.name ~ '^(idx_)?procrastinate_|^operator '
-   and not exists (select from member where classid = object.class and objid = object.oid)
+ where object.name ~ '^(idx_)?procrastinate_'
+   and not exists (select from pg_depend d
+                    where d.classid = object.class and d.objid = object.oid and d.deptype = 'e')
  order by object.rank, object.name)";
 
 // Objects of kinds that share one space of names.
@@ -74,17 +60,18 @@ bool has_place_of(const Object &object, const chain::Fact &fact)
     return space_of(object.kind) == space_of(fact.kind) && object.name == chain::fact_name(fact);
 }
 
+// Of a table.
+bool is_part(const Object &object)
+{
+    return object.kind == "column" || object.kind == "constraint" || object.kind == "trigger";
+}
+
 bool is_history(const Object &object) { return object.name == history_table; }
 
 // Names that Procrastinate has had at some revision, and that of the history.
 bool is_known(const Object &object)
 {
     const std::span<const chain::Fact> facts = chain::facts();
-    if (object.kind == "operator" || object.kind == "trigger code")
-    {
-        const std::string_view table = object.name.substr(0, object.name.find('.'));
-        return object.kind == "operator" || is_known({"table", table, {}, false, false});
-    }
     return is_history(object) ||
            std::any_of(facts.begin(), facts.end(),
                        [&object](const chain::Fact &fact) { return has_place_of(object, fact); });
@@ -123,25 +110,11 @@ server::pmr::vector<Object> contents(const Installation &installation,
     const spi::Rows rows = spi::read_latest(contents_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
-        const Oid owner = DatumGetObjectId(rows.datum(row, 4).value_or(Datum(0)));
-        const std::string_view kind = rows.text(row, 1).value_or("");
-        const bool is_code = kind == "operator" || kind == "trigger code";
-        const bool is_callers = server::call([owner, is_code] {
-            return owner == GetUserId() || (superuser_arg(owner) && (is_code || superuser()));
-        });
-        const Object object{kind, rows.text(row, 2).value_or(""), rows.text(row, 3).value_or(""),
-                            is_callers, rows.boolean(row, 5)};
+        const Object object{rows.text(row, 1).value_or(""), rows.text(row, 2).value_or("")};
         if (is_known(object))
             objects.push_back(object);
     }
     return objects;
-}
-
-bool has_owner(const Object &object)
-{
-    constexpr std::array kinds{"table", "relation",  "function",     "enum",
-                               "type",  "composite", "trigger code", "operator"};
-    return std::find(kinds.begin(), kinds.end(), object.kind) != kinds.end();
 }
 
 server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::Revision current,
@@ -151,9 +124,10 @@ server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::R
     for (const Object &object : objects)
     {
         // Functions come and go under one name with other arguments: the server tells them apart.
-        const bool is_part = object.name.find('.') != std::string_view::npos ||
-                             object.kind == "trigger" || object.kind == "operator";
-        if (is_history(object) || is_part || (current != chain::base && object.kind == "function"))
+        // At base a part is in the way with its table.
+        const bool is_left_out =
+            current == chain::base ? is_part(object) : object.kind == "function";
+        if (is_history(object) || is_left_out)
             continue;
         bool is_there = false;
         bool is_made = false;
@@ -183,7 +157,7 @@ std::string difference(std::span<const Object> objects, chain::Revision revision
         if (const auto expected = std::find(missing.begin(), missing.end(), named);
             expected != missing.end())
             missing.erase(expected);
-        else if (!is_history(object) && object.kind != "operator" && object.kind != "trigger code")
+        else if (!is_history(object))
             extra.push_back(named);
     }
     const std::string first = listed("Missing", missing);

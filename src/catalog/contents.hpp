@@ -14,15 +14,7 @@ struct Object
     std::string_view
         kind; // as in chain::Fact; relation, type: something else in such a one's place
     std::string_view name; // as chain::fact_name
-    std::string_view owner;
-    // The caller owns it; to a superuser, every superuser's is his. Code of a superuser is nobody's
-    // danger.
-    bool is_callers;
-    bool is_member; // the caller may become the owner
 };
-
-// Whether it has an owner of its own, or is code that would run: an index, a column, a trigger … has its table's.
-bool has_owner(const Object &object);
 
 // Inside an SPI connection and under a search_path of the server's own. Functions that differ in
 // their arguments only are one object each.

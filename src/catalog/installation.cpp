@@ -46,6 +46,8 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
             return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
                    !IsToastNamespace(schema);
         });
+    if (!is_possible && !given)
+        return std::nullopt;
     if (!is_possible)
         throw chain::Refusal{
             chain::sqlstate::feature_not_supported,
@@ -64,7 +66,7 @@ Installation locate(std::optional<Oid> given)
     if (!installation)
         throw chain::Refusal{
             chain::sqlstate::undefined_schema, "no schema has been selected to look at",
-            "No schema of search_path exists, or you may not use any of them.",
+            "No schema of search_path exists, is open to you, and can hold an installation.",
             "Name the schema in the last argument, for example schema => 'public'."};
     return *installation;
 }
@@ -88,6 +90,24 @@ void require_usage(const Installation &installation)
             std::string("GRANT USAGE ON SCHEMA ") + installation.quoted + " TO " + server::call([] {
                 return quote_identifier(GetUserNameFromId(GetUserId(), false));
             }) + ";"};
+}
+
+void require_same_name(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    const char *const name = server::call([schema] {
+        AcceptInvalidationMessages();
+        return get_namespace_name(schema);
+    });
+    if (name != nullptr && installation.name == name)
+        return;
+    throw chain::Refusal{chain::sqlstate::undefined_schema,
+                         "schema \"" + std::string(installation.name) +
+                             "\" has been dropped or renamed by another session",
+                         name == nullptr ? std::string()
+                                         : "It is called \"" + std::string(name) +
+                                               "\" now, and nothing was changed in it.",
+                         "Call it again with the schema that is meant."};
 }
 
 bool has_relation(const Installation &installation, const char *relation)

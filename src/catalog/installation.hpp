@@ -21,7 +21,7 @@ struct Installation
 // that holds a history, else the current schema. Throws Refusal 3F000 where there is none.
 Installation locate(std::optional<Oid> given);
 
-// As above, but nothing where search_path names no schema at all.
+// As above, but nothing where search_path names no schema at all, or one that cannot hold any.
 std::optional<Installation> locate_if_any(std::optional<Oid> given);
 
 // Whether the caller has USAGE on the schema.
@@ -29,6 +29,10 @@ bool may_use(const Installation &installation);
 
 // Throws Refusal 42501 where the caller may not use the schema.
 void require_usage(const Installation &installation);
+
+// The schema is locked by its OID and worked on by its name: throws Refusal 3F000 where another
+// session's ALTER SCHEMA … RENAME has parted the two.
+void require_same_name(const Installation &installation);
 
 // Whether the schema holds a relation of that name.
 bool has_relation(const Installation &installation, const char *relation);

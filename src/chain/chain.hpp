@@ -28,6 +28,7 @@ struct Migration
     std::string_view file;     // "03.00.00_50_post_cancel_notification.sql"
     std::string_view title;    // "Post Cancel Notification"
     Phase phase;
+    bool writes_rows; // changes rows that are there, and so runs their triggers
     std::string_view sql;
 };
 

@@ -28,12 +28,12 @@ ENTRY_POINT(procrastinate_migrate)
     const server::Arguments arguments(fcinfo);
     const auto *const context = reinterpret_cast<const CallContext *>(fcinfo->context);
     if (context == nullptr || !IsA(context, CallContext) || context->atomic || IsSubTransaction())
-        throw chain::Refusal{
-            chain::sqlstate::active_transaction,
-            "procrastinate_migrate() cannot run inside a transaction block",
-            "It commits after each revision.",
-            "Call it outside of BEGIN, of functions and of EXCEPTION blocks; in one transaction, "
-            "SELECT procrastinate_upgrade() does the same."};
+        throw chain::Refusal{chain::sqlstate::active_transaction,
+                             "procrastinate_migrate() cannot run inside a transaction block",
+                             "It commits after each revision.",
+                             "Call it outside of BEGIN, of functions and of EXCEPTION blocks; or, "
+                             "where one transaction "
+                             "can do it, use SELECT procrastinate_upgrade()."};
     const std::string_view target = arguments.required_text(0, "target");
     migrate::upgrade_stepwise(catalog::locate(arguments.oid(1)), target);
     return Datum(0);

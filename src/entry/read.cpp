@@ -152,10 +152,10 @@ ENTRY_POINT(procrastinate_pending)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return with_record_or_warning(installation, [&](const Record &record) {
+        const chain::Revision target = chain::resolve_target(target_name, record.state().standing);
         if (record.state().is_unknown_history()) // it has all that is known here
             return server::RowSet::result();
         const chain::Revision current = migrate::require_known(record.state(), installation);
-        const chain::Revision target = chain::resolve_target(target_name, record.state().standing);
         for (chain::Revision revision = current + 1; revision <= target; ++revision)
             rows.add(record.row(chain::migration(revision)));
         return server::RowSet::result();

@@ -63,8 +63,8 @@ bool is_plain_table(Relation table, AttrNumber *numbers)
     return is_plain;
 }
 
-// Reads the rows as they are, without the planner, which would evaluate what an owner has put into
-// an index's expression.
+// Reads the rows as they are, the way a catalog is read without an index: the planner would evaluate
+// what an owner has put into an index's expression.
 Scan scan(Oid oid)
 {
     return server::call([oid] {
@@ -76,15 +76,21 @@ Scan scan(Oid oid)
         {
             Snapshot const snapshot = RegisterSnapshot(GetLatestSnapshot());
             PushActiveSnapshot(snapshot);
-            TupleTableSlot *const slot = table_slot_create(table, nullptr);
-            TableScanDesc const descriptor = table_beginscan(table, snapshot, 0, nullptr);
-            while (table_scan_getnextslot(descriptor, ForwardScanDirection, slot))
+            const TupleDesc shape = RelationGetDescr(table);
+            auto *const values = static_cast<Datum *>(palloc(sizeof(Datum) * shape->natts));
+            auto *const nulls = static_cast<bool *>(palloc(sizeof(bool) * shape->natts));
+            SysScanDesc const descriptor =
+                systable_beginscan(table, InvalidOid, false, snapshot, 0, nullptr);
+            while (HeapTuple const tuple = systable_getnext(descriptor))
             {
                 CHECK_FOR_INTERRUPTS();
+                heap_deform_tuple(tuple, shape, values, nulls);
                 auto *const row = static_cast<RawEvent *>(palloc(sizeof(RawEvent)));
                 for (std::size_t i = 0; i < columns.size(); ++i)
                 {
-                    row->values[i] = slot_getattr(slot, numbers[i], &row->nulls[i]);
+                    const int attribute = numbers[i] - 1;
+                    row->nulls[i] = nulls[attribute];
+                    row->values[i] = values[attribute];
                     if (row->nulls[i])
                         continue;
                     if (columns[i].type == TEXTOID)
@@ -94,8 +100,7 @@ Scan scan(Oid oid)
                 }
                 found.rows = lappend(found.rows, row);
             }
-            table_endscan(descriptor);
-            ExecDropSingleTupleTableSlot(slot);
+            systable_endscan(descriptor);
             PopActiveSnapshot();
             UnregisterSnapshot(snapshot);
         }
@@ -226,6 +231,7 @@ void append(const catalog::Installation &installation, std::string_view event, c
                                 spi::text_parameter(library_version)};
     spi::execute(append_history_sql(in_schema(installation), "$1, $2, $3, $4, $5").c_str(),
                  parameters);
+    catalog::require_same_name(installation);
 }
 
 } // namespace procrastinate::migrate

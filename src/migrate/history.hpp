@@ -65,7 +65,8 @@ chain::Revision require_known(const State &state, const catalog::Installation &i
 // Makes the table, readable for all.
 void create_history(const catalog::Installation &installation);
 
-// Appends an event that began at `started` and ends now.
+// Appends an event that began at `started` and ends now. Throws Refusal 3F000 where the schema was
+// renamed meanwhile: what was changed may then be another schema's.
 void append(const catalog::Installation &installation, std::string_view event, chain::Revision from,
             chain::Revision to, TimestampTz started);
 

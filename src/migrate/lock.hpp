@@ -1,7 +1,9 @@
-// Two deployers at once: a change holds a lock on its installation to the end of its transaction.
+// What a change holds to the end of its transaction: a lock on the installation, for two deployers at
+// once, and locks on its tables, for everybody else.
 #pragma once
 
 #include "catalog/installation.hpp"
+#include "chain/chain.hpp"
 
 namespace procrastinate::migrate
 {
@@ -9,7 +11,22 @@ namespace procrastinate::migrate
 // An advisory lock with two keys: this one and the schema's OID. The offline script takes the same.
 inline constexpr std::int32_t lock_class = 0x50524F43; // "PROC"
 
-// Waits for whoever holds it, honouring cancel, statement_timeout and lock_timeout.
+// Waits for whoever holds it, honouring cancel, statement_timeout and lock_timeout. Throws Refusal
+// 3F000 where the schema was renamed meanwhile.
 void lock(const catalog::Installation &installation);
+
+enum class Tables
+{
+    history,         // a row will be appended
+    history_and_jobs // and jobs will be changed
+};
+
+// What the steps from `current` to `target` need locked before the first of them.
+Tables tables_of(chain::Revision current, chain::Revision target);
+
+// Locks tables that are there already, so that nobody can add a trigger, and refuses one that another
+// role has added by now (42501, PM010). The jobs get the strongest lock at once: a step that wants
+// more of a lock than an earlier one holds would deadlock with a worker that waits in between.
+void lock_tables(const catalog::Installation &installation, Tables tables);
 
 } // namespace procrastinate::migrate

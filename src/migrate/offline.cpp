@@ -3,8 +3,7 @@
 #include "migrate/history.hpp"
 #include "migrate/history_sql.hpp"
 #include "migrate/lock.hpp"
-
-#include <set>
+#include "migrate/strangers_sql.hpp"
 
 namespace procrastinate::migrate
 {
@@ -15,16 +14,19 @@ namespace
 using chain::Revision;
 
 // Runs at the beginning of each transaction. What differs between scripts reaches it in settings, so
-// that no name has to be quoted inside a body; psql substitutes no variable in there.
-constexpr std::string_view check = R"sql(DO $check$
+// that no name has to be quoted inside a body; psql substitutes no variable in there. Strangers are
+// looked for again once the tables are locked against new triggers.
+constexpr std::string_view check_begins = R"sql(DO $check$
 DECLARE
     wanted CONSTANT text := current_setting('procrastinate_script.start');
+    goal CONSTANT text := current_setting('procrastinate_script.goal');
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
     schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
     names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
     history CONSTANT text := 'procrastinate_schema_history';
-    recorded text := 'base';
-    found text;
+    recorded text;
+    present text[];
+    strangers record;
 BEGIN
     IF schema_oid IS NULL THEN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
@@ -33,63 +35,64 @@ BEGIN
     -- The lock that procrastinate_migrate takes.
     PERFORM pg_advisory_xact_lock(current_setting('procrastinate_script.lock')::int,
         (schema_oid::bigint - CASE WHEN schema_oid::bigint > 2147483647 THEN 4294967296 ELSE 0 END)::int);
-
-    -- Objects of ours belong to the one role that runs this; every superuser's are a superuser's.
-    SELECT string_agg(format('%s belongs to role %s', o.name, r.rolname), ', ')
-      INTO found
-      FROM (SELECT c.relname AS name, c.relnamespace AS schema, c.relowner AS owner FROM pg_class c
-            UNION ALL
-            SELECT t.typname, t.typnamespace, t.typowner FROM pg_type t
-            UNION ALL
-            SELECT p.proname, p.pronamespace, p.proowner FROM pg_proc p) o
-      JOIN pg_roles r ON r.oid = o.owner
-      JOIN pg_roles me ON me.rolname = current_user
-     WHERE o.schema = schema_oid AND (o.name = ANY (names || history))
-       AND r.oid <> me.oid AND NOT (r.rolsuper AND me.rolsuper);
-    -- Code that the migrations would run must be of that role, or of a superuser.
-    SELECT concat_ws(', ', found, string_agg(format('%s belongs to role %s', code.name, r.rolname), ', '))
-      INTO found
-      FROM (SELECT format('trigger %s on table %s', t.tgname, c.relname) AS name, p.proowner AS owner
-              FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
-             WHERE c.relnamespace = schema_oid AND c.relname = ANY (names || history) AND NOT t.tgisinternal
-            UNION ALL
-            SELECT format('operator %s', o.oid::regoperator), o.oprowner
-              FROM pg_operator o JOIN pg_type y ON y.oid IN (o.oprleft, o.oprright)
-             WHERE o.oprnamespace = schema_oid AND y.typnamespace = schema_oid AND y.typname = ANY (names)) code
-      JOIN pg_roles r ON r.oid = code.owner
-     WHERE r.rolname <> current_user AND NOT r.rolsuper;
-    found := nullif(found, '');
-    IF found IS NOT NULL THEN
-        RAISE EXCEPTION 'role "%" may not change the installation in schema "%"', current_user, schema_name
-            USING ERRCODE = '42501', DETAIL = found || '.', HINT = 'Run the script as that role.';
+    IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema_oid AND n.nspname = schema_name) THEN
+        RAISE EXCEPTION 'schema "%" has been dropped or renamed by another session', schema_name
+            USING ERRCODE = '3F000';
     END IF;
 
-    IF EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history) THEN
-        EXECUTE format('SELECT to_revision FROM ONLY %I.%I ORDER BY id DESC LIMIT 1', schema_name, history)
-           INTO recorded;
+    FOR pass IN 1 .. 2 LOOP
+        SELECT s.detail, s.hint
+          INTO strangers
+          FROM (
+)sql";
+constexpr std::string_view check_ends = R"sql(
+          ) s;
+        IF strangers.detail IS NOT NULL THEN
+            RAISE EXCEPTION 'role "%" may not change the installation in schema "%"', current_user, schema_name
+                USING ERRCODE = '42501', DETAIL = strangers.detail, HINT = strangers.hint;
+        END IF;
+        EXIT WHEN pass = 2;
+
+        present := ARRAY(SELECT o.name
+            FROM (SELECT c.relname AS name, c.relnamespace AS schema, c.relkind <> 'r' AS rank FROM pg_class c
+                  UNION ALL
+                  SELECT t.typname, t.typnamespace, true FROM pg_type t WHERE t.typrelid = 0) o
+           WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
+        IF EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history) THEN
+            EXECUTE format('SELECT to_revision FROM ONLY %I.%I ORDER BY id DESC LIMIT 1', schema_name, history)
+               INTO recorded;
+        END IF;
+        IF recorded IS NULL AND cardinality(present) > 0 THEN
+            RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them', schema_name
+                USING ERRCODE = 'PM005',
+                    DETAIL = format('There is %s.', array_to_string(present[1:5], ', ')
+                        || CASE WHEN cardinality(present) > 5
+                                THEN format(' and %s more', cardinality(present) - 5) ELSE '' END),
+                    HINT = CASE wanted WHEN 'base' THEN
+                        'If they are Procrastinate''s, make a script that starts at their revision. '
+                        'If not, rename or drop them.'
+                    ELSE format(E'If they are those of %s, record it, then run this script again:\n%s',
+                        wanted, format($stamp$)sql";
+constexpr std::string_view check_goes_on = R"sql($stamp$, schema_name, history, wanted)) END;
+        END IF;
         recorded := coalesce(recorded, 'base');
-    END IF;
-    IF recorded <> wanted THEN
-        RAISE EXCEPTION 'schema "%" is at %, but this script starts at %', schema_name, recorded, wanted
-            USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
-                'SELECT procrastinate_sql(%L, schema => %L);',
-                recorded || ':' || current_setting('procrastinate_script.goal'), quote_ident(schema_name));
-    END IF;
+        IF recorded <> wanted THEN
+            RAISE EXCEPTION 'schema "%" is at %, but this script starts at %', schema_name, recorded, wanted
+                USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
+                    'SELECT procrastinate_sql(%L, schema => %L);', recorded || ':' || goal, quote_ident(schema_name));
+        END IF;
+        IF wanted <> 'base' AND cardinality(present) = 0 THEN
+            RAISE EXCEPTION 'schema "%" holds none of Procrastinate''s tables, but its history says %',
+                schema_name, recorded USING ERRCODE = 'PM009';
+        END IF;
 
-    SELECT string_agg(o.name, ', ')
-      INTO found
-      FROM (SELECT c.relname AS name, c.relnamespace AS schema FROM pg_class c
-            UNION ALL
-            SELECT t.typname, t.typnamespace FROM pg_type t WHERE t.typrelid = 0) o
-     WHERE o.schema = schema_oid AND o.name = ANY (names);
-    IF wanted = 'base' AND found IS NOT NULL THEN
-        RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them', schema_name
-            USING ERRCODE = 'PM005', DETAIL = format('There is %s.', found);
-    END IF;
-    IF wanted <> 'base' AND found IS NULL THEN
-        RAISE EXCEPTION 'schema "%" holds none of Procrastinate''s tables, but its history says %',
-            schema_name, recorded USING ERRCODE = 'PM009';
-    END IF;
+        IF wanted <> 'base' AND current_setting('procrastinate_script.lock_jobs')::boolean THEN
+            EXECUTE format('LOCK TABLE %I.procrastinate_jobs IN ACCESS EXCLUSIVE MODE', schema_name);
+        END IF;
+        IF wanted <> 'base' THEN
+            EXECUTE format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name, history);
+        END IF;
+    END LOOP;
 END
 $check$;
 )sql";
@@ -104,12 +107,14 @@ class Script
 
     void add(std::string_view text) { text_.append(text.data(), text.size()); }
 
-    void begin(Revision from, Revision to)
+    // A transaction that goes from `from` to `last`, in a script that goes to `to`.
+    void begin(Revision from, Revision last, Revision to)
     {
         add("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n");
         add("SET LOCAL standard_conforming_strings = on;\n");
         add("SET LOCAL transform_null_equals = off;\n");
         add("SET LOCAL check_function_bodies = on;\n");
+        add("SET LOCAL row_security = off;\n");
         leave_schema();
         add("SET LOCAL procrastinate_script.schema = ");
         add(server::call([this] { return quote_literal_cstr(installation_.name.data()); }));
@@ -117,8 +122,15 @@ class Script
         set("start", chain::name(from));
         set("goal", chain::name(to));
         set("lock", std::to_string(lock_class));
-        set("names", names());
-        add(check);
+        set("lock_jobs", tables_of(from, last) == Tables::history_and_jobs ? "on" : "off");
+        set("names", object_names());
+        add(check_begins);
+        add(strangers_sql("schema_oid", "names"));
+        add(check_ends);
+        add(create_history_sql("%1$I.%2$I"));
+        add(append_history_sql("%1$I.%2$I",
+                               "'stamp', 'base', %3$L, '0', '" + script_version() + "'"));
+        add(check_goes_on);
     }
 
     void commit() { add("COMMIT;\n"); }
@@ -137,14 +149,6 @@ class Script
             "        EXECUTE format($create$\n");
         add(create_history_sql(std::string("%1$I.") + catalog::history_table));
         add("$create$, schema_name);\n    END IF;\nEND\n$history$;\n");
-    }
-
-    // See run_chain() in upgrade.cpp.
-    void lock_jobs()
-    {
-        add("LOCK TABLE ");
-        add(installation_.quoted);
-        add(".procrastinate_jobs IN ACCESS EXCLUSIVE MODE;\n");
     }
 
     void step(std::string_view event, Revision from, Revision to, std::string_view message,
@@ -170,7 +174,7 @@ class Script
             "',\n        make_interval(secs => (extract(epoch FROM clock_timestamp()) "
             "- current_setting('procrastinate_script.started')::numeric)::float8),\n"
             "        '" +
-            std::string(library_version) + " (script)'";
+            script_version() + "'";
         add(append_history_sql(installation_.quoted + std::string(".") + catalog::history_table,
                                values));
     }
@@ -181,17 +185,8 @@ class Script
     // Nothing that stands in the schema is called by what is not a migration.
     void leave_schema() { add("SET LOCAL search_path = pg_catalog, pg_temp;\n"); }
 
-    // Of everything that Procrastinate has had and that has a name of its own in a schema.
-    static std::string names()
-    {
-        std::string names;
-        std::set<std::string_view> known;
-        for (const chain::Fact &fact : chain::facts())
-            if (fact.kind != "column" && fact.kind != "constraint" && fact.kind != "trigger" &&
-                known.insert(chain::fact_name(fact)).second)
-                names.append(names.empty() ? "" : " ").append(chain::fact_name(fact));
-        return names;
-    }
+    // How the history tells what a script did from what the library did.
+    static std::string script_version() { return std::string(library_version) + " (script)"; }
 
     void set(std::string_view setting, std::string_view plain_value)
     {
@@ -229,7 +224,7 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
 
     if (start == chain::base && end == chain::head())
     {
-        script.begin(start, end);
+        script.begin(start, end, end);
         script.create_history_if_missing();
         script.step(event::install, start, end,
                     "Installing " + std::string(chain::name(end)) + " (head) at once",
@@ -241,11 +236,9 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
     do
     {
         const Revision last = last_of_transaction(at, end);
-        script.begin(at, end);
+        script.begin(at, last, end);
         if (at == chain::base && at < last)
             script.create_history_if_missing();
-        if (at != chain::base && last - at > 1)
-            script.lock_jobs();
         for (; at < last; ++at)
         {
             const chain::Migration &migration = chain::migration(at + 1);

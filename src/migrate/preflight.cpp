@@ -68,11 +68,21 @@ void require_changeable(const char *command)
 
 void require_sight(const catalog::Installation &installation)
 {
-    if (catalog::may_use(installation))
+    if (!catalog::may_use(installation))
+        require_rights(installation);
+}
+
+void require_tables(const catalog::Installation &installation, chain::Revision current)
+{
+    if (current == chain::base || catalog::has_relation(installation, "procrastinate_jobs"))
         return;
-    server::ContextResource memory;
-    const server::pmr::vector<catalog::Object> contents = catalog::contents(installation, memory);
-    require_rights(installation, server::span_of(contents));
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) +
+                      " has no table procrastinate_jobs, but its history says " +
+                      std::string(chain::name(current)),
+                  "Procrastinate's objects were dropped or moved, and the history was left.",
+                  "To start over, drop the history: DROP TABLE " +
+                      std::string(installation.quoted) + "." + catalog::history_table + ";"};
 }
 
 void require_fit(const catalog::Installation &installation, chain::Revision current,
@@ -80,19 +90,11 @@ void require_fit(const catalog::Installation &installation, chain::Revision curr
 {
     server::ContextResource memory;
     const server::pmr::vector<catalog::Object> contents = catalog::contents(installation, memory);
-    const std::span<const catalog::Object> objects = server::span_of(contents);
-    require_rights(installation, objects);
-    require_free_names(installation,
-                       server::span_of(catalog::in_the_way(objects, current, target, memory)),
-                       current, has_history);
-    if (current != chain::base && !catalog::has_relation(installation, "procrastinate_jobs"))
-        throw Refusal{sqlstate::catalog_contradicts,
-                      in_schema(installation) +
-                          " has no table procrastinate_jobs, but its history says " +
-                          std::string(chain::name(current)),
-                      "Procrastinate's objects were dropped or moved, and the history was left.",
-                      "To start over, drop the history: DROP TABLE " +
-                          std::string(installation.quoted) + "." + catalog::history_table + ";"};
+    require_rights(installation);
+    require_free_names(
+        installation,
+        server::span_of(catalog::in_the_way(server::span_of(contents), current, target, memory)),
+        current, has_history);
 }
 
 void require_stampable(const catalog::Installation &installation, chain::Revision revision,
@@ -100,9 +102,9 @@ void require_stampable(const catalog::Installation &installation, chain::Revisio
 {
     server::ContextResource memory;
     const server::pmr::vector<catalog::Object> contents = catalog::contents(installation, memory);
-    const std::span<const catalog::Object> objects = server::span_of(contents);
-    require_rights(installation, objects);
-    const std::string difference = verify ? catalog::difference(objects, revision) : std::string();
+    require_rights(installation);
+    const std::string difference =
+        verify ? catalog::difference(server::span_of(contents), revision) : std::string();
     if (difference.empty())
         return;
     const std::string wanted(chain::name(revision));

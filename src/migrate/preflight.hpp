@@ -12,11 +12,14 @@ namespace procrastinate::migrate
 void require_changeable(const char *command);
 
 // Rights (42501, PM010), names that the migrations up to `target` need and others have taken (PM005
-// at base, else PM009), tables that are missing (PM009). Everything of a kind is reported at once.
+// at base, else PM009). Everything of a kind is reported at once.
 void require_fit(const catalog::Installation &installation, chain::Revision current,
                  chain::Revision target, bool has_history);
 
-// The same for a caller who may not even look into the schema, before anything else is read.
+// Refuses (PM009) where the history tells of a revision and the tables are gone.
+void require_tables(const catalog::Installation &installation, chain::Revision current);
+
+// Rights, for a caller who may not even look into the schema, before anything else is read.
 void require_sight(const catalog::Installation &installation);
 
 // Before a revision is recorded that nobody ran: rights and strangers' objects as above, and, to

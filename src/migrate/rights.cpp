@@ -1,6 +1,7 @@
 #include "migrate/rights.hpp"
 
 #include "chain/refusal.hpp"
+#include "migrate/strangers_sql.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::migrate
@@ -20,48 +21,42 @@ std::string identifier(std::string_view name)
     return server::call([&terminated] { return quote_identifier(terminated.c_str()); });
 }
 
+// What is another role's, and the way out; empty where all is the caller's.
 struct Strangers
 {
-    Findings findings;
-    std::string owner;
-    bool are_many = false;  // more than one role, or the caller's own objects among them
-    bool is_member = false; // the caller may become the owner
+    std::string detail;
+    std::string hint;
 };
 
-Strangers find_strangers(std::span<const catalog::Object> objects)
+Strangers find_strangers(const catalog::Installation &installation)
 {
-    Strangers strangers;
-    bool has_own = false;
-    for (const catalog::Object &object : objects)
-    {
-        if (!catalog::has_owner(object))
-            continue;
-        if (object.is_callers)
-        {
-            has_own = has_own || object.kind == "table";
-            continue;
-        }
-        const bool says_kind = object.name.starts_with(object.kind);
-        strangers.findings.add((says_kind ? "" : std::string(object.kind) + " ") +
-                               std::string(object.name) + " belongs to role " +
-                               std::string(object.owner));
-        strangers.are_many =
-            strangers.are_many || (!strangers.owner.empty() && strangers.owner != object.owner);
-        strangers.owner = object.owner;
-        strangers.is_member = object.is_member;
-    }
-    strangers.are_many = strangers.are_many || (has_own && strangers.findings.any());
-    return strangers;
+    const std::array parameters{spi::oid_parameter(installation.schema),
+                                spi::text_parameter(object_names())};
+    const spi::Rows rows =
+        spi::read_latest(strangers_sql("$1", "string_to_array($2, ' ')").c_str(), parameters);
+    return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
 }
 
-std::string way_out(const Strangers &strangers)
+std::string callers_name()
 {
-    if (strangers.are_many)
-        return "Give all of them to one role first (ALTER TABLE, TYPE, FUNCTION ... OWNER TO ...), "
-               "and run it as that role.";
-    if (strangers.is_member)
-        return "SET ROLE " + identifier(strangers.owner) + ";";
-    return "Run it as role " + strangers.owner + ".";
+    return server::call([] { return GetUserNameFromId(GetUserId(), false); });
+}
+
+std::string the_installation(const catalog::Installation &installation)
+{
+    return "the installation in schema \"" + std::string(installation.name) + "\"";
+}
+
+[[noreturn]] void refuse_superuser(const catalog::Installation &installation,
+                                   const Strangers &strangers)
+{
+    throw Refusal{chain::sqlstate::untrusted_object,
+                  "superuser \"" + callers_name() + "\" will not change " +
+                      the_installation(installation) + " with objects of another role",
+                  strangers.detail +
+                      "\nCode of that role would run with a superuser's rights, and new objects "
+                      "would not be the owner's.",
+                  strangers.hint};
 }
 
 } // namespace
@@ -79,8 +74,7 @@ std::string Findings::text() const
     return text_ + "\nAnd " + std::to_string(count_ - most_findings) + " more.";
 }
 
-void require_rights(const catalog::Installation &installation,
-                    std::span<const catalog::Object> objects)
+void require_rights(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rights =
@@ -89,10 +83,7 @@ void require_rights(const catalog::Installation &installation,
                          "coalesce((SELECT has_language_privilege(oid, 'USAGE') "
                          "FROM pg_language WHERE lanname = 'plpgsql'), false)",
                          parameters);
-    const std::string role = server::call([] { return GetUserNameFromId(GetUserId(), false); });
-    const std::string schema =
-        " the installation in schema \"" + std::string(installation.name) + "\"";
-
+    const std::string role = callers_name();
     Findings missing;
     std::string hint;
     for (const auto &[column, privilege] : {std::pair(1, "CREATE"), std::pair(2, "USAGE")})
@@ -109,23 +100,27 @@ void require_rights(const catalog::Installation &installation,
         hint += (hint.empty() ? "" : "\n") +
                 ("GRANT USAGE ON LANGUAGE plpgsql TO " + identifier(role)) + ";";
     }
+    if (!missing.any())
+        return require_no_strangers(installation);
 
-    const Strangers strangers = find_strangers(objects);
-    if (!missing.any() && !strangers.findings.any())
-        return;
-    if (!missing.any() && server::call([] { return superuser(); }))
-        throw Refusal{
-            chain::sqlstate::untrusted_object,
-            "superuser \"" + role + "\" will not change" + schema + " for another role",
-            strangers.findings.text() +
-                "\nCode of its owner would run with a superuser's rights, and new objects "
-                "would not be the owner's.",
-            way_out(strangers)};
-    const bool both = missing.any() && strangers.findings.any();
+    const Strangers strangers = find_strangers(installation);
     throw Refusal{chain::sqlstate::insufficient_privilege,
-                  "role \"" + role + "\" may not change" + schema,
-                  missing.text() + (both ? "\n" : "") + strangers.findings.text(),
-                  strangers.findings.any() ? way_out(strangers) : hint};
+                  "role \"" + role + "\" may not change " + the_installation(installation),
+                  missing.text() + (strangers.detail.empty() ? "" : "\n") + strangers.detail,
+                  strangers.detail.empty() ? hint : strangers.hint};
+}
+
+void require_no_strangers(const catalog::Installation &installation)
+{
+    const Strangers strangers = find_strangers(installation);
+    if (strangers.detail.empty())
+        return;
+    if (server::call([] { return superuser(); }))
+        refuse_superuser(installation, strangers);
+    throw Refusal{chain::sqlstate::insufficient_privilege,
+                  "role \"" + callers_name() + "\" may not change " +
+                      the_installation(installation),
+                  strangers.detail, strangers.hint};
 }
 
 } // namespace procrastinate::migrate

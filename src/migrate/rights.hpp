@@ -1,17 +1,21 @@
 // Who may change an installation: the one role that owns it.
 #pragma once
 
-#include "catalog/contents.hpp"
+#include "catalog/installation.hpp"
+
+#include <string>
 
 namespace procrastinate::migrate
 {
 
 // Throws Refusal 42501 with all that is missing: CREATE and USAGE on the schema, the language of the
-// functions, objects of another role. What a member of the owning role makes would not be the
+// functions, objects and code of another role. What a member of the owning role makes would not be the
 // owner's, who could then neither use nor change it. A superuser gets PM010: triggers, defaults and
 // policies of the owner would run with his rights.
-void require_rights(const catalog::Installation &installation,
-                    std::span<const catalog::Object> objects);
+void require_rights(const catalog::Installation &installation);
+
+// Only that nothing is another role's: again, once locks keep new triggers off the tables.
+void require_no_strangers(const catalog::Installation &installation);
 
 // The few lines of DETAIL that are shown of many findings, a line each.
 class Findings

@@ -33,9 +33,11 @@ std::string milliseconds_since(TimestampTz started)
     return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
-// A setting that changes what the text of a migration means.
+// Settings that change what the text of a migration means, or which rows it sees: where a policy would
+// hide some, the server refuses.
 void set_language()
 {
+    server::set("row_security", "off");
     server::set("standard_conforming_strings", "on");
     server::set("transform_null_equals", "off");
     server::set("check_function_bodies", "on");
@@ -59,24 +61,17 @@ void require_forward(Revision current, Revision target)
                   "revision."};
 }
 
-// Whether this transaction has added the labels of 0027 to a type that was there before.
+// Whether this transaction has added the labels of 0027, so that it cannot use them yet.
 bool added_labels(const Installation &installation)
 {
     const Oid schema = installation.schema;
     return server::call([schema] {
-        const auto is_written_here = [](HeapTuple tuple) {
-            if (!HeapTupleIsValid(tuple))
-                return false;
-            const TransactionId writer = HeapTupleHeaderGetXmin(tuple->t_data);
-            ReleaseSysCache(tuple);
-            return TransactionIdIsCurrentTransactionId(writer);
-        };
         const Oid type =
             GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
                             CStringGetDatum("procrastinate_job_status"), ObjectIdGetDatum(schema));
-        return is_written_here(SearchSysCache2(ENUMTYPOIDNAME, ObjectIdGetDatum(type),
-                                               CStringGetDatum("aborting"))) &&
-               !is_written_here(SearchSysCache1(TYPEOID, ObjectIdGetDatum(type)));
+        const Oid label = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
+                                          CStringGetDatum("aborting"));
+        return OidIsValid(label) && EnumUncommitted(label);
     });
 }
 
@@ -106,6 +101,12 @@ void require_one_transaction(const Installation &installation, Revision current,
                   call("SELECT procrastinate_upgrade", target)};
 }
 
+std::string label_of(const chain::Migration &migration)
+{
+    return "migration " + std::string(migration.revision) + " (" + std::string(migration.file) +
+           ")";
+}
+
 // One migration and its row in the history.
 void run_migration(const Installation &installation, const chain::Migration &migration,
                    EnumTypes enum_types)
@@ -116,11 +117,10 @@ void run_migration(const Installation &installation, const chain::Migration &mig
                    "-> " + std::string(migration.revision) +
                    ", Migration: " + std::string(migration.title));
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-    run_script(migration.sql,
-               "migration " + std::string(migration.revision) + " (" + std::string(migration.file) +
-                   ")",
-               enum_types);
-    append(installation, event::upgrade, from, migration.number, started);
+    run_script(migration.sql, label_of(migration), enum_types);
+    server::with_context("history of " + label_of(migration), [&] {
+        append(installation, event::upgrade, from, migration.number, started);
+    });
     server::notice(std::string(migration.revision) + " took " + milliseconds_since(started));
 }
 
@@ -135,21 +135,21 @@ void install_head(const Installation &installation)
     server::notice(std::string(chain::name(head)) + " took " + milliseconds_since(started));
 }
 
-// A step that wants more of a lock that an earlier step holds already would deadlock with a worker
-// that waits in between: so several steps in one transaction begin with the strongest.
-void lock_jobs() { spi::execute("LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE"); }
-
 void run_chain(const Installation &installation, Revision current, Revision target)
 {
     // Also up to 0027 itself: the same transaction may go on from there.
     const bool early = current == chain::base && target >= chain::labels_added;
     if (early)
         run_script(chain::early_types_script(), "enum types of 0027 (early_types.sql)");
-    if (current != chain::base && target - current > 1)
-        lock_jobs();
     for (Revision revision = current + 1; revision <= target; ++revision)
         run_migration(installation, chain::migration(revision),
                       early && revision <= chain::labels_added ? EnumTypes::skip : EnumTypes::run);
+}
+
+void lock_tables_for(const Installation &installation, Revision current, Revision target)
+{
+    server::with_context("before " + label_of(chain::migration(current + 1)),
+                         [&] { lock_tables(installation, tables_of(current, target)); });
 }
 
 struct Journey
@@ -157,6 +157,8 @@ struct Journey
     Revision current;
     Revision target;
     bool has_history;
+
+    bool is_over() const { return current >= target; }
 };
 
 // With the lock held: where the installation stands now, and where it shall go.
@@ -165,6 +167,7 @@ Journey plan(const Installation &installation, std::string_view target,
 {
     const State state = read_state(installation);
     const Revision current = require_known(state, installation);
+    require_tables(installation, current);
     if (goal)
         return {current, *goal, state.has_history};
     const Revision resolved = chain::resolve_target(target, state.standing);
@@ -182,14 +185,15 @@ Revision upgrade(const Installation &installation, std::string_view target)
             require_sight(installation);
             lock(installation);
             const Journey planned = plan(installation, target);
-            if (planned.current == planned.target)
+            if (planned.is_over())
                 return planned;
             require_one_transaction(installation, planned.current, planned.target);
-            require_current_rows(planned.current != chain::base);
+            require_current_rows(planned.has_history || planned.current != chain::base);
             require_fit(installation, planned.current, planned.target, planned.has_history);
+            lock_tables_for(installation, planned.current, planned.target);
             return planned;
         });
-        if (journey.current == journey.target)
+        if (journey.is_over())
         {
             nothing_to_do(installation, journey.target);
             return journey.target;
@@ -219,17 +223,16 @@ void upgrade_stepwise(const Installation &installation, std::string_view target)
                 require_sight(installation);
                 lock(installation);
                 const Journey planned = plan(installation, target, goal);
-                const bool is_new = !goal || planned.current != left;
-                if (planned.current < planned.target)
-                {
-                    require_current_rows(planned.current != chain::base);
-                    if (is_new)
-                        require_fit(installation, planned.current, planned.target,
-                                    planned.has_history);
-                }
+                if (planned.is_over())
+                    return planned;
+                require_current_rows(true);
+                // Once for all steps, and again where another session has been at work in between.
+                if (!goal || planned.current != left)
+                    require_fit(installation, planned.current, planned.target, planned.has_history);
+                lock_tables_for(installation, planned.current, planned.current + 1);
                 return planned;
             });
-            if (journey.current >= journey.target)
+            if (journey.is_over())
             {
                 // Another session may have been faster with the rest, or with more.
                 if (!goal)
@@ -238,13 +241,15 @@ void upgrade_stepwise(const Installation &installation, std::string_view target)
             }
             goal = journey.target;
             left = journey.current + 1;
+            const chain::Migration &migration = chain::migration(left);
             server::with_search_path(installation.quoted, [&] {
                 set_language();
                 if (!journey.has_history)
                     create_history(installation);
-                run_migration(installation, chain::migration(left), EnumTypes::run);
+                run_migration(installation, migration, EnumTypes::run);
             });
-            spi::commit();
+            // Deferred triggers and constraints of users speak up here.
+            server::with_context("commit of " + label_of(migration), [] { spi::commit(); });
         }
     });
 }

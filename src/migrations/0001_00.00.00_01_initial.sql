@@ -1,6 +1,8 @@
 -- The first schema of Procrastinate: the job table, the locks of running jobs, the audit trail that triggers
 -- write, and the functions through which workers fetch and finish jobs.
 -- Everything is new, so no lock is taken that anybody else could wait for.
+-- What is compared when the schema is changed, or stored for later, names the server's own operator: one of
+-- another role in this schema, made for our enum type, would be preferred to it.
 
 CREATE TYPE procrastinate_job_status AS ENUM (
     'todo', 'doing', 'succeeded', 'failed'
@@ -177,13 +179,13 @@ $$;
 
 CREATE TRIGGER procrastinate_jobs_notify_queue
     AFTER INSERT ON procrastinate_jobs
-    FOR EACH ROW WHEN (NEW.status = 'todo')
+    FOR EACH ROW WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_notify_queue();
 
 -- 'doing' is a mistake that 0006 puts right: a job is deferred when it is inserted as 'todo'.
 CREATE TRIGGER procrastinate_trigger_status_events_insert
     AFTER INSERT ON procrastinate_jobs
-    FOR EACH ROW WHEN (NEW.status = 'doing')
+    FOR EACH ROW WHEN (NEW.status OPERATOR(pg_catalog.=) 'doing')
     EXECUTE FUNCTION procrastinate_trigger_status_events_procedure_insert();
 
 CREATE TRIGGER procrastinate_trigger_status_events_update
@@ -193,5 +195,5 @@ CREATE TRIGGER procrastinate_trigger_status_events_update
 
 CREATE TRIGGER procrastinate_trigger_scheduled_events
     AFTER INSERT OR UPDATE ON procrastinate_jobs
-    FOR EACH ROW WHEN (NEW.scheduled_at IS NOT NULL AND NEW.status = 'todo')
+    FOR EACH ROW WHEN (NEW.scheduled_at IS NOT NULL AND NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_trigger_scheduled_events_procedure();

@@ -3,5 +3,5 @@
 
 CREATE OR REPLACE TRIGGER procrastinate_trigger_status_events_insert
     AFTER INSERT ON procrastinate_jobs
-    FOR EACH ROW WHEN (NEW.status = 'todo')
+    FOR EACH ROW WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_trigger_status_events_procedure_insert();

@@ -5,4 +5,4 @@
 ALTER TABLE procrastinate_jobs ADD COLUMN queueing_lock text;
 
 CREATE UNIQUE INDEX procrastinate_jobs_queueing_lock_idx
-    ON procrastinate_jobs (queueing_lock) WHERE status = 'todo';
+    ON procrastinate_jobs (queueing_lock) WHERE status OPERATOR(pg_catalog.=) 'todo';

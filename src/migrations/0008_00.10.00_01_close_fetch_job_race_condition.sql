@@ -9,7 +9,7 @@
 LOCK TABLE procrastinate_jobs IN EXCLUSIVE MODE;
 
 CREATE UNIQUE INDEX procrastinate_jobs_lock_idx
-    ON procrastinate_jobs (lock) WHERE status = 'doing';
+    ON procrastinate_jobs (lock) WHERE status OPERATOR(pg_catalog.=) 'doing';
 
 DROP TABLE IF EXISTS procrastinate_job_locks;
 

@@ -3,4 +3,4 @@
 -- four million jobs).
 
 CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)
-    WHERE status IN ('todo', 'doing');
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);

@@ -1,7 +1,8 @@
 -- Periodic tasks get a periodic id and arguments: one task may be scheduled several times. Existing records
 -- get the periodic id ''; fails if a task has records of one tick in more than one queue.
 -- Holds ACCESS EXCLUSIVE on procrastinate_periodic_defers for the time of one small index build; the table
--- is not rewritten. Workers fetch and finish jobs meanwhile.
+-- is not rewritten. Workers fetch and finish jobs meanwhile; who defers a periodic job or deletes a finished
+-- one waits.
 
 ALTER TABLE procrastinate_periodic_defers
     DROP CONSTRAINT procrastinate_periodic_defers_unique,

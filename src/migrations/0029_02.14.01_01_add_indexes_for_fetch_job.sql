@@ -9,7 +9,7 @@ LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE;
 DROP INDEX procrastinate_jobs_id_lock_idx;
 
 CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)
-    WHERE status IN ('todo', 'doing', 'aborting');
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
 
 CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)
-    WHERE status = 'todo';
+    WHERE status OPERATOR(pg_catalog.=) 'todo';

@@ -1,13 +1,13 @@
 -- The first half of release 3.0's schema: the versioned functions that 3.0 calls, beside those that older
 -- releases call, and a column for the wish to abort a running job. Old and new workers may run side by side.
 -- Holds ACCESS EXCLUSIVE on procrastinate_jobs for the time it takes to mark the jobs that are 'aborting',
--- which an index finds; the table is not rewritten.
+-- which an index finds, or one scan where most jobs wait to be run; the table is not rewritten.
 
 ALTER TABLE procrastinate_jobs ADD COLUMN abort_requested boolean NOT NULL DEFAULT false;
 
 UPDATE procrastinate_jobs
 SET abort_requested = true
-WHERE status = 'aborting';
+WHERE status OPERATOR(pg_catalog.=) 'aborting';
 
 CREATE FUNCTION procrastinate_fetch_job_v1(target_queue_names character varying[])
 RETURNS procrastinate_jobs
@@ -300,13 +300,16 @@ $$;
 CREATE TRIGGER procrastinate_jobs_notify_queue_job_inserted_temp
     AFTER INSERT ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (NEW.status = 'todo')
+    WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_notify_queue_job_inserted_v1();
 
 CREATE TRIGGER procrastinate_jobs_notify_queue_job_aborted_temp
     AFTER UPDATE OF abort_requested ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (OLD.abort_requested = false AND NEW.abort_requested = true AND NEW.status = 'doing')
+    WHEN (
+        OLD.abort_requested = false AND NEW.abort_requested = true
+        AND NEW.status OPERATOR(pg_catalog.=) 'doing'
+    )
     EXECUTE FUNCTION procrastinate_notify_queue_abort_job_v1();
 
 CREATE TRIGGER procrastinate_trigger_sync_abort_requested_with_status_temp

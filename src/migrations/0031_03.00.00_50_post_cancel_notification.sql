@@ -1,8 +1,8 @@
 -- The second half of release 3.0's schema: removes what only older releases call. The wish to abort a running
 -- job is a column now: jobs that are 'aborting' become 'doing' with that wish, without an event or a
 -- notification.
--- Holds ACCESS EXCLUSIVE on procrastinate_jobs for three scans of it: workers wait (half a second a million
--- jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
+-- Holds ACCESS EXCLUSIVE on procrastinate_jobs for two scans of it: workers wait (a third of a second a
+-- million jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
 -- procrastinate_periodic_defers stay open for reads and writes.
 -- Fails if a job is 'todo' and wished to be aborted (a new client cancelled it, an old worker retried it), or
 -- if two jobs of one lock run, one of them 'aborting': see to such jobs first.
@@ -55,19 +55,32 @@ ALTER INDEX procrastinate_jobs_priority_idx RENAME TO procrastinate_jobs_priorit
 ALTER INDEX procrastinate_events_job_id_fkey RENAME TO procrastinate_events_job_id_fkey_v1;
 ALTER INDEX procrastinate_periodic_defers_job_id_fkey RENAME TO procrastinate_periodic_defers_job_id_fkey_v1;
 
-DROP INDEX procrastinate_jobs_id_lock_idx;
-
 CREATE INDEX procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (id, lock)
-    WHERE status IN ('todo', 'doing');
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
 
 ALTER TABLE procrastinate_jobs
-    ADD CONSTRAINT check_not_todo_abort_requested CHECK (NOT (status = 'todo' AND abort_requested = true));
+    ADD CONSTRAINT check_not_todo_abort_requested
+        CHECK (NOT (status OPERATOR(pg_catalog.=) 'todo' AND abort_requested = true));
 
 -- After everything that alters the table, which an event of a user's deferred trigger would refuse to let
 -- happen, and before the triggers that would write an event or notify.
 UPDATE procrastinate_jobs
 SET status = 'doing', abort_requested = true
-WHERE status = 'aborting';
+WHERE status OPERATOR(pg_catalog.=) 'aborting';
+
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM procrastinate_jobs WHERE status OPERATOR(pg_catalog.=) 'aborting') THEN
+        RAISE EXCEPTION 'jobs that are "aborting" did not become "doing"'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = 'A trigger or a rule on procrastinate_jobs has kept them as they were.',
+                HINT = 'Disable it for the time of this migration.';
+    END IF;
+END
+$$;
+
+-- Until here it found them.
+DROP INDEX procrastinate_jobs_id_lock_idx;
 
 CREATE FUNCTION procrastinate_trigger_function_status_events_insert_v1()
 RETURNS trigger
@@ -148,19 +161,22 @@ $$;
 CREATE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1
     AFTER INSERT ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (NEW.status = 'todo')
+    WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_notify_queue_job_inserted_v1();
 
 CREATE TRIGGER procrastinate_jobs_notify_queue_job_aborted_v1
     AFTER UPDATE OF abort_requested ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (OLD.abort_requested = false AND NEW.abort_requested = true AND NEW.status = 'doing')
+    WHEN (
+        OLD.abort_requested = false AND NEW.abort_requested = true
+        AND NEW.status OPERATOR(pg_catalog.=) 'doing'
+    )
     EXECUTE FUNCTION procrastinate_notify_queue_abort_job_v1();
 
 CREATE TRIGGER procrastinate_trigger_status_events_insert_v1
     AFTER INSERT ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (NEW.status = 'todo')
+    WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_trigger_function_status_events_insert_v1();
 
 CREATE TRIGGER procrastinate_trigger_status_events_update_v1
@@ -171,7 +187,7 @@ CREATE TRIGGER procrastinate_trigger_status_events_update_v1
 CREATE TRIGGER procrastinate_trigger_scheduled_events_v1
     AFTER INSERT OR UPDATE ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (NEW.scheduled_at IS NOT NULL AND NEW.status = 'todo')
+    WHEN (NEW.scheduled_at IS NOT NULL AND NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_trigger_function_scheduled_events_v1();
 
 CREATE TRIGGER procrastinate_trigger_abort_requested_events_v1

@@ -14,7 +14,7 @@ ALTER TABLE procrastinate_jobs
     ADD COLUMN worker_id bigint REFERENCES procrastinate_workers (id) ON DELETE SET NULL;
 
 CREATE INDEX idx_procrastinate_jobs_worker_not_null ON procrastinate_jobs (worker_id)
-    WHERE worker_id IS NOT NULL AND status = 'doing';
+    WHERE worker_id IS NOT NULL AND status OPERATOR(pg_catalog.=) 'doing';
 
 CREATE FUNCTION procrastinate_register_worker_v1()
 RETURNS TABLE (worker_id bigint)

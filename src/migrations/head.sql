@@ -2,6 +2,8 @@
 -- the same as after the 38 migrations, the order of the columns included. embed.awk puts the functions in,
 -- each from the migration that wrote it last.
 -- Everything is new, so no lock is taken that anybody else could wait for.
+-- What is compared when the schema is changed, or stored for later, names the server's own operator: one of
+-- another role in this schema, made for our enum type, would be preferred to it.
 
 CREATE TYPE procrastinate_job_status AS ENUM (
     'todo', 'doing', 'succeeded', 'failed', 'cancelled', 'aborting', 'aborted'
@@ -40,7 +42,8 @@ CREATE TABLE procrastinate_jobs (
     priority integer NOT NULL DEFAULT 0,
     abort_requested boolean NOT NULL DEFAULT false,
     worker_id bigint REFERENCES procrastinate_workers (id) ON DELETE SET NULL,
-    CONSTRAINT check_not_todo_abort_requested CHECK (NOT (status = 'todo' AND abort_requested = true))
+    CONSTRAINT check_not_todo_abort_requested
+        CHECK (NOT (status OPERATOR(pg_catalog.=) 'todo' AND abort_requested = true))
 );
 
 CREATE TABLE procrastinate_events (
@@ -62,21 +65,21 @@ CREATE TABLE procrastinate_periodic_defers (
 CREATE INDEX idx_procrastinate_workers_last_heartbeat ON procrastinate_workers (last_heartbeat);
 
 CREATE UNIQUE INDEX procrastinate_jobs_queueing_lock_idx_v1 ON procrastinate_jobs (queueing_lock)
-    WHERE status = 'todo';
+    WHERE status OPERATOR(pg_catalog.=) 'todo';
 
 CREATE UNIQUE INDEX procrastinate_jobs_lock_idx_v1 ON procrastinate_jobs (lock)
-    WHERE status = 'doing';
+    WHERE status OPERATOR(pg_catalog.=) 'doing';
 
 CREATE INDEX procrastinate_jobs_queue_name_idx_v1 ON procrastinate_jobs (queue_name);
 
 CREATE INDEX procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (id, lock)
-    WHERE status IN ('todo', 'doing');
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
 
 CREATE INDEX procrastinate_jobs_priority_idx_v1 ON procrastinate_jobs (priority DESC, id)
-    WHERE status = 'todo';
+    WHERE status OPERATOR(pg_catalog.=) 'todo';
 
 CREATE INDEX idx_procrastinate_jobs_worker_not_null ON procrastinate_jobs (worker_id)
-    WHERE worker_id IS NOT NULL AND status = 'doing';
+    WHERE worker_id IS NOT NULL AND status OPERATOR(pg_catalog.=) 'doing';
 
 CREATE INDEX procrastinate_events_job_id_fkey_v1 ON procrastinate_events (job_id);
 
@@ -121,19 +124,22 @@ CREATE INDEX procrastinate_periodic_defers_job_id_fkey_v1 ON procrastinate_perio
 CREATE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1
     AFTER INSERT ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (NEW.status = 'todo')
+    WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_notify_queue_job_inserted_v1();
 
 CREATE TRIGGER procrastinate_jobs_notify_queue_job_aborted_v1
     AFTER UPDATE OF abort_requested ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (OLD.abort_requested = false AND NEW.abort_requested = true AND NEW.status = 'doing')
+    WHEN (
+        OLD.abort_requested = false AND NEW.abort_requested = true
+        AND NEW.status OPERATOR(pg_catalog.=) 'doing'
+    )
     EXECUTE FUNCTION procrastinate_notify_queue_abort_job_v1();
 
 CREATE TRIGGER procrastinate_trigger_status_events_insert_v1
     AFTER INSERT ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (NEW.status = 'todo')
+    WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_trigger_function_status_events_insert_v1();
 
 CREATE TRIGGER procrastinate_trigger_status_events_update_v1
@@ -144,7 +150,7 @@ CREATE TRIGGER procrastinate_trigger_status_events_update_v1
 CREATE TRIGGER procrastinate_trigger_scheduled_events_v1
     AFTER INSERT OR UPDATE ON procrastinate_jobs
     FOR EACH ROW
-    WHEN (NEW.scheduled_at IS NOT NULL AND NEW.status = 'todo')
+    WHEN (NEW.scheduled_at IS NOT NULL AND NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_trigger_function_scheduled_events_v1();
 
 CREATE TRIGGER procrastinate_trigger_abort_requested_events_v1

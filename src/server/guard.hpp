@@ -93,6 +93,21 @@ template <typename Body> auto call(Body &&body) -> std::invoke_result_t<Body &>
         return frame.result;
 }
 
+// Runs `body`; an error of the server gets a further line of CONTEXT.
+template <typename Body>
+auto with_context(std::string_view line, Body &&body) -> std::invoke_result_t<Body &>
+{
+    try
+    {
+        return body();
+    }
+    catch (ServerError &error)
+    {
+        error.add_context(line);
+        throw;
+    }
+}
+
 // Runs the body of an entry point; see ENTRY_POINT.
 template <typename Body> Datum enter(Body &&body)
 {

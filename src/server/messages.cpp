@@ -11,12 +11,9 @@ int length(std::string_view text) { return static_cast<int>(text.size()); }
 
 } // namespace
 
-void notice(std::string_view message, std::string_view hint)
+void notice(std::string_view message)
 {
-    call([=] {
-        ereport(NOTICE, (errmsg_internal("%.*s", length(message), message.data()),
-                         hint.empty() ? 0 : errhint("%.*s", length(hint), hint.data())));
-    });
+    call([=] { ereport(NOTICE, errmsg_internal("%.*s", length(message), message.data())); });
 }
 
 void warning(std::string_view message, std::string_view detail, std::string_view hint)

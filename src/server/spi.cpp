@@ -68,12 +68,6 @@ std::optional<Datum> Rows::datum(std::uint64_t row, int column) const
     return is_null ? std::nullopt : std::optional(value);
 }
 
-Rows read(const char *query, std::span<const Parameter> parameters)
-{
-    call([&] { execute_unguarded(query, parameters, true); });
-    return {SPI_tuptable, SPI_processed};
-}
-
 Rows read_latest(const char *query, std::span<const Parameter> parameters)
 {
     call([&] {

@@ -1,7 +1,7 @@
 // SQL through the server's programming interface (SPI).
 //
 //   spi::connected([&] {
-//       const spi::Rows rows = spi::read("SELECT …", parameters);
+//       const spi::Rows rows = spi::read_latest("SELECT …", parameters);
 //   });
 //
 // On error nothing is tidied up here: the end of the (sub)transaction does it.
@@ -49,9 +49,6 @@ class Rows
     SPITupleTable *table_;
     std::uint64_t count_;
 };
-
-// A query as part of the caller's own: with its snapshot, nothing written.
-Rows read(const char *query, std::span<const Parameter> parameters = {});
 
 // A query that sees what has been committed by now, whatever the isolation level.
 Rows read_latest(const char *query, std::span<const Parameter> parameters = {});

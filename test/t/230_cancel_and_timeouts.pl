@@ -155,13 +155,16 @@ sub text_of
 	return slurp(repository() . '/src/migrations/' . revision_name($revision) . "_$file");
 }
 
-# Asserts that the context names migration and file, and a line on which a statement begins.
+# Asserts that the context names migration and file, and a line on which a statement begins; or the
+# lock that is taken before the first.
 sub names_the_line
 {
 	my ($err, $revision, $label) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $file = $chain[ $revision - 1 ]{file};
 	my $name = revision_name($revision);
+	return pass("$label: the context names the lock before the migration")
+	  if $err =~ /^CONTEXT:  lock of procrastinate_jobs\nbefore migration $name \(\Q$file\E\)$/m;
 	my ($line) = $err =~ /^(?:CONTEXT:  )?migration $name \(\Q$file\E\), line (\d+)$/m;
 	ok(defined $line, "$label: the context names the migration") or diag($err);
 	my @lines = split /\n/, text_of($revision);

@@ -36,11 +36,6 @@ my @obstacles = (
 		'2BP01: cannot drop table procrastinate_version because other objects depend on it',
 		'view v depends on table procrastinate_version',
 		'DROP VIEW v' ],
-	[ 7, 'a user has added the column',
-		'ALTER TABLE procrastinate_jobs ADD queueing_lock int',
-		'42701: column "queueing_lock" of relation "procrastinate_jobs" already exists',
-		undef,
-		'ALTER TABLE procrastinate_jobs DROP queueing_lock' ],
 	[ 8, 'two jobs of one lock run',
 		sprintf($run_twice, 'doing'),
 		'23505: could not create unique index "procrastinate_jobs_lock_idx"',
@@ -108,11 +103,21 @@ obstacle(@$_) foreach @obstacles;
 
 taken(@$_)
   foreach (
-	[ 10, 'table',    'procrastinate_periodic_defers',        '(a int)' ],
-	[ 10, 'sequence', 'procrastinate_periodic_defers_id_seq', '' ],
-	[ 32, 'table',    'procrastinate_workers',                '(a int)' ],
-	[ 32, 'table',    'procrastinate_workers_pkey',           '(a int)' ]);
+	[ 10, 'table procrastinate_periodic_defers',           'CREATE TABLE %s.%s (a int)' ],
+	[ 10, 'sequence procrastinate_periodic_defers_id_seq', 'CREATE SEQUENCE %s.%s' ],
+	[ 32, 'table procrastinate_workers',                   'CREATE TABLE %s.%s (a int)' ],
+	[ 32, 'table procrastinate_workers_pkey',              'CREATE TABLE %s.%s (a int)' ],
+	[ 7, 'column procrastinate_jobs.queueing_lock', 'ALTER TABLE %s.procrastinate_jobs ADD %s int' ],
+	[ 32, 'column procrastinate_jobs.worker_id', 'ALTER TABLE %s.procrastinate_jobs ADD %s int' ],
+	[ 31, 'constraint procrastinate_jobs.check_not_todo_abort_requested',
+		'ALTER TABLE %s.procrastinate_jobs ADD CONSTRAINT %s CHECK (true)' ],
+	[ 31, 'trigger procrastinate_trigger_delete_jobs_v1',
+		'CREATE TRIGGER %2$s BEFORE DELETE ON %1$s.procrastinate_jobs'
+		  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()' ]);
+$node->safe_psql($database, 'CREATE ROLE landlord');
 error_of_ones_own();
+hidden_rows();
+other_contexts();
 rights();
 memory();
 done_testing();
@@ -180,7 +185,7 @@ sub names_the_line
 	ok(defined $line, "$label: the context names migration, file and line")
 	  or diag($failure->{text});
 	my @lines = split /\n/, slurp(repository() . "/src/migrations/${name}_$file");
-	like($lines[ ($line // 0) - 1 ], qr/^(?:ALTER|CREATE|DROP|LOCK|UPDATE) /,
+	like($lines[ ($line // 0) - 1 ], qr/^(?:ALTER|CREATE|DO|DROP|LOCK|UPDATE) /,
 		"$label: a statement begins at that line");
 	return;
 }
@@ -294,8 +299,7 @@ SQL
 
 sub rights
 {
-	$node->safe_psql($database,
-		'CREATE ROLE landlord; CREATE ROLE tenant; CREATE ROLE member IN ROLE landlord');
+	$node->safe_psql($database, 'CREATE ROLE tenant; CREATE ROLE member IN ROLE landlord');
 	my @calls = (q{SELECT procrastinate_upgrade('0037');}, q{CALL procrastinate_migrate('0037');});
 	foreach my $call (@calls)
 	{
@@ -346,24 +350,100 @@ sub rights
 # Even where the server would go on under another name, as it does for a sequence of a column.
 sub taken
 {
-	my ($revision, $kind, $object, $rest) = @_;
+	my ($revision, $what, $made) = @_;
+	my ($kind, $object) = split / /, $what;
+	my ($table, $part)  = $object =~ /^(.*)\.(.*)$/;
 	my $target = revision_name($revision);
 	my $schema = new_schema($revision - 1);
-	$node->safe_psql($database, "CREATE $kind $schema.$object $rest");
+	$node->safe_psql($database, sprintf $made, $schema, $part // $object);
 	my $before = dump_of($schema);
 	foreach my $call ("SELECT procrastinate_upgrade('$target');",
 		"CALL procrastinate_migrate('$target');")
 	{
-		my $label = "$target, a user has a $kind $object, $call";
+		my $label = "$target, a user has a $what, $call";
 		my $failure = failure($schema, $call);
 		is($failure->{sqlstate}, 'PM009', "$label: refused");
-		is($failure->{detail}, "There is $kind $object.", "$label: the detail names it");
+		is($failure->{detail}, "There is $what.", "$label: the detail names it");
 		is($failure->{context}, undef, "$label: no migration has begun");
 		is(dump_of($schema), $before, "$label: everything is as it was");
 	}
-	my $fixed = failure($schema, "DROP $kind $object; SELECT procrastinate_upgrade('$target');");
+	my $dropped =
+	    $part              ? "ALTER TABLE $table DROP $kind $part"
+	  : $kind eq 'trigger' ? "DROP TRIGGER $object ON procrastinate_jobs"
+	  :                      "DROP $what";
+	my $fixed = failure($schema, "$dropped; SELECT procrastinate_upgrade('$target');");
 	is($fixed->{text}, '', "$target, without $object the upgrade succeeds");
 	is_at($node, $database, $schema, $revision, "$target without $object");
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Rows that the migration would not see, or could not change
+# ------------------------------------------------------------------------------------------------
+
+sub hidden_rows
+{
+	foreach my $case (
+		[ 'a policy hides them', 'ALTER TABLE procrastinate_jobs ENABLE ROW LEVEL SECURITY,'
+			  . ' FORCE ROW LEVEL SECURITY', '42501', 30 ],
+		[ 'a trigger keeps them', 'CREATE TRIGGER a BEFORE UPDATE ON procrastinate_jobs'
+			  . ' FOR EACH ROW EXECUTE FUNCTION keep()', '55000', 31 ],
+		[ 'a rule keeps them', 'CREATE RULE a AS ON UPDATE TO procrastinate_jobs'
+			  . ' DO INSTEAD NOTHING', '55000', 31 ])
+	{
+		my ($what, $cause, $sqlstate, $revision) = @$case;
+		my $schema = new_schema(0);
+		$node->safe_psql($database, "ALTER SCHEMA $schema OWNER TO landlord");
+		my $made = failure($schema, <<"SQL", 'landlord');
+SELECT procrastinate_upgrade('0028');
+SELECT procrastinate_upgrade('0029');
+INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('queue', 'task', 'aborting');
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+$cause;
+SQL
+		is($made->{text}, '', "aborting jobs, $what");
+		foreach my $call (q{SELECT procrastinate_upgrade('head');}, 'CALL procrastinate_migrate();')
+		{
+			my $failure = failure($schema, $call, 'landlord');
+			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails")
+			  or diag $failure->{text};
+			names_the_line($failure, $revision, "aborting jobs, $what: $call");
+		}
+	}
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Failures of no statement of a migration: the context names what it was at
+# ------------------------------------------------------------------------------------------------
+
+sub other_contexts
+{
+	my $schema = new_schema(28);
+	my $worker = new_session($node, $database, $schema);
+	$worker->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	my $failure =
+	  failure($schema, "SET lock_timeout = 1; SELECT procrastinate_upgrade('0030');");
+	is($failure->{sqlstate}, '55P03', 'several steps wait for the jobs');
+	like($failure->{context}, qr/^lock of procrastinate_jobs\nbefore migration 0029 \(.*\)$/,
+		'and say so in the context');
+	$worker->query('ROLLBACK');
+	$worker->close;
+
+	$schema = new_schema(29);
+	$node->safe_psql($database, <<"SQL");
+SET search_path = $schema;
+SET session_replication_role = replica;
+INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('queue', 'task', 'aborting');
+CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''too late''; END';
+CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON procrastinate_jobs DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION late();
+SQL
+	$failure = failure($schema, 'CALL procrastinate_migrate();');
+	is($failure->{message}, 'too late', q{a user's deferred trigger fails at the commit});
+	like($failure->{context}, qr/^commit of migration 0030 \(.*\)$/m, 'and the context says so');
+	$node->safe_psql($database, "DROP FUNCTION $schema.late() CASCADE");
+	is_at($node, $database, $schema, 29, 'nothing of that step is left');
 	return;
 }
 

@@ -222,7 +222,24 @@ refuses(
 	'public', 'base:head',
 	qr/schema "public" holds Procrastinate's objects but no history/,
 	'tables without a history are not run over');
-refuses('public', '0037:head', qr/schema "public" /, 'nor are they taken for any revision');
+refuses(
+	'public', '0037:head',
+	qr/schema "public" holds Procrastinate's objects but no history/,
+	'nor are they taken for any revision');
+my ($record) =
+  (run_script($plain, script_of('0037:head', 'public')))[1] =~ /^HINT:  [^\n]*:\n(.*?)^CONTEXT:/ms;
+like($record, qr/^CREATE TABLE .*^INSERT INTO /ms, 'the hint has the statements that record it');
+fresh_schema($_, 'hinted') foreach $maker, $plain;
+runs($plain, 'base:0037', 'hinted', 'a schema is put at 0037');
+$node->safe_psql($plain, 'DROP TABLE hinted.procrastinate_schema_history');
+($record) =
+  (run_script($plain, script_of('0037:head', 'hinted')))[1] =~ /^HINT:  [^\n]*:\n(.*?)^CONTEXT:/ms;
+$node->safe_psql($plain, $record);
+is( history($plain, 'hinted'),
+	'stamp|base|0037|t|t',
+	'pasted, they record the revision as a stamp does');
+runs($plain, '0037:head', 'hinted', 'and the script goes on from there');
+is_at($node, $plain, 'hinted', $HEAD, 'to head');
 
 fresh_schema($plain, $ODD_SCHEMA);
 $node->safe_psql($plain, 'CREATE TABLE ' . name($ODD_SCHEMA) . '.procrastinate_jobs_pkey ()');

@@ -150,8 +150,14 @@ $error = refused(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
 	qr/42501: .*\nDETAIL:  table procrastinate_events belongs to role creator\.$/m,
 	'an installation of two roles is refused to each');
-like($error, qr/HINT:  Give all of them to one role first/, 'and the hint says what to do');
-query(q{ALTER TABLE shared.procrastinate_events OWNER TO owners});
+my ($give) = $error =~ /^HINT:  .* give them to role owners and run it as that role\.\n(ALTER .*;)$/m;
+is( $give,
+	'ALTER TABLE shared.procrastinate_events OWNER TO owners;',
+	'and the hint gives the statement to paste');
+query($give);
+allowed(
+	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
+	'0033',   'which is all that it takes');
 allowed(
 	'member', q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
 	'0038',   'a member installs in the name of the owning role');
@@ -340,43 +346,71 @@ is(query('SELECT count(*) FROM traps'), '0', 'no trigger, default or check of ma
 query('CREATE SCHEMA trusting; GRANT ALL ON SCHEMA trusting TO creator, mallory');
 as_role('creator', q{SELECT procrastinate_upgrade('0030', 'trusting');}
 	  . q{ GRANT ALL ON ALL TABLES IN SCHEMA trusting TO mallory});
-my %code = (
-	'trigger code procrastinate_jobs.ccc' => [
+my @code = (
+	[   'trigger ccc on table trusting.procrastinate_jobs',
 		'CREATE TRIGGER ccc BEFORE UPDATE ON trusting.procrastinate_jobs'
 		  . ' FOR EACH STATEMENT EXECUTE FUNCTION public.spring()',
 		'DROP TRIGGER ccc ON trusting.procrastinate_jobs' ],
-	'trigger code procrastinate_schema_history.ddd' => [
+	[   'trigger ddd on table trusting.procrastinate_schema_history',
 		'CREATE TRIGGER ddd BEFORE INSERT ON trusting.procrastinate_schema_history'
 		  . ' FOR EACH ROW EXECUTE FUNCTION public.spring()',
-		'DROP TRIGGER ddd ON trusting.procrastinate_schema_history' ],
-	'operator trusting.=(trusting.procrastinate_job_status,trusting.procrastinate_job_status)' => [
-		'CREATE FUNCTION trusting.same(trusting.procrastinate_job_status,'
-		  . ' trusting.procrastinate_job_status) RETURNS boolean LANGUAGE sql'
-		  . q{ AS $$SELECT public.spring('operator')$$;}
-		  . ' CREATE OPERATOR trusting.= (FUNCTION = trusting.same,'
-		  . ' LEFTARG = trusting.procrastinate_job_status,'
-		  . ' RIGHTARG = trusting.procrastinate_job_status)',
-		'DROP OPERATOR trusting.= (trusting.procrastinate_job_status,'
-		  . ' trusting.procrastinate_job_status)' ],);
+		'DROP TRIGGER ddd ON trusting.procrastinate_schema_history' ],);
 open($file, '>', $script) or die "cannot write $script: $!";
 print $file query(q{SELECT procrastinate_sql('0030:0031', 'trusting')});
 close $file;
-foreach my $what (sort keys %code)
+foreach my $code (@code)
 {
-	my ($make, $remove) = @{ $code{$what} };
+	my ($what, $make, $remove) = @$code;
 	my ($out, $err) = as_role('mallory', $make);
 	is($err, '', "mallory makes $what");
-	$error = refused('creator', $_, qr/ERROR:  42501: /, "creator is refused: $_")
-	  foreach (
+	foreach my $call (
 		q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
 		q{CALL procrastinate_migrate('0031', 'trusting')},
 		"\\i $script",
-		q{SELECT procrastinate_upgrade('0031', 'trusting')});
-	$error = refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
-		qr/ERROR:  42501: /, 'creator is refused again');
-	like($error, qr/\Q$what\E belongs to role mallory\./, 'and told the cause');
+		q{SELECT procrastinate_upgrade('0031', 'trusting')})
+	{
+		$error = refused('creator', $call, qr/ERROR:  42501: /, "creator is refused: $call");
+		like($error, qr/\Q$what\E calls function public\.spring\(\) of role mallory\./,
+			'and told the cause');
+		like($error, qr/drop them, or give them to role creator/, 'and the way out');
+	}
 	query($remove);
 }
+
+# An operator for our type, which would be preferred to the server's own in the schema's search_path:
+# migrations do not use it, on any way and at any revision.
+query('CREATE SCHEMA shadowed; GRANT ALL ON SCHEMA shadowed TO creator, mallory');
+my $shadow = q{CREATE FUNCTION shadowed.same(shadowed.procrastinate_job_status,}
+  . q{ shadowed.procrastinate_job_status) RETURNS boolean LANGUAGE sql IMMUTABLE AS}
+  . q{ $$SELECT public.spring('operator')$$; CREATE OPERATOR shadowed.= (FUNCTION = shadowed.same,}
+  . q{ LEFTARG = shadowed.procrastinate_job_status, RIGHTARG = shadowed.procrastinate_job_status)};
+my $uncover = q{DROP FUNCTION shadowed.same CASCADE};
+as_role('creator', q{SELECT procrastinate_upgrade('0001', 'shadowed');}
+	  . q{ INSERT INTO shadowed.procrastinate_jobs (queue_name, task_name, lock)}
+	  . q{ SELECT 'queue', 'task', n FROM generate_series(1, 9) n});
+{
+	my ($out, $err) = as_role('mallory', $shadow);
+	is($err, '', 'mallory makes an operator on the type of the status');
+}
+allowed('creator', q{SELECT procrastinate_upgrade('0027', 'shadowed')}, '0027', 'it is not used');
+query(q{SET session_replication_role = replica;}
+	  . q{ UPDATE shadowed.procrastinate_jobs SET status = 'aborting' WHERE id < 4});
+allowed('creator', q{CALL procrastinate_migrate('head', 'shadowed')}, '', 'nor by the procedure');
+query($uncover);
+is_at($node, $database, 'shadowed', $HEAD, 'nor does anything that is stored call it');
+is(query(q{SELECT count(*) FROM shadowed.procrastinate_jobs WHERE abort_requested}),
+	'3', 'and the rows were compared by the server\'s own');
+
+# One that is stored all the same, since the owner built an index by hand.
+as_role('mallory', $shadow);
+as_role('creator', q{SET search_path = shadowed; CREATE INDEX mine ON procrastinate_jobs (id)}
+	  . q{ WHERE status = 'failed'});
+query('TRUNCATE traps');    # it ran while the index was built
+$error = refused('creator', q{SELECT procrastinate_stamp('head', schema => 'shadowed')},
+	qr/ERROR:  42501: /, 'an index that calls it is refused');
+like($error,
+	qr/index shadowed\.mine calls operator shadowed\.=\(.*\) of role mallory\./,
+	'and named');
 is(query('SELECT count(*) FROM traps'), '0', 'no code of mallory\'s has run')
   or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
 allowed('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
@@ -391,7 +425,7 @@ as_role('mallory',
 refused(
 	'creator',
 	q{SELECT procrastinate_upgrade('0010', 'mixed')},
-	qr/ERROR:  42501: .*\nDETAIL:  function procrastinate_defer_job belongs to role mallory/,
+	qr/ERROR:  42501: .*\nDETAIL:  routine procrastinate_defer_job belongs to role mallory/,
 	'a function of a stranger in the way is refused, and named');
 allowed(
 	'creator', q{SELECT revision FROM procrastinate_current('mixed')},

@@ -1,0 +1,220 @@
+# What others do while a change waits for them: a hostile role adds code to the tables, the schema
+# gets another name, a reader's transaction goes on. Nothing is done that was not looked at before.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Test::More;
+
+my $node     = start_server(conf => 'restart_after_crash = on');
+my $database = new_database($node);
+my $schemas  = 0;
+
+# A psql script run by \i, with the offline script of a range; and the calls.
+sub script
+{
+	my ($schema, $range) = @_;
+	my $path = "$PostgreSQL::Test::Utils::tmp_check/script_$schema.sql";
+	open(my $file, '>', $path) or die "cannot write $path: $!";
+	print $file $node->safe_psql($database, "SELECT procrastinate_sql('$range', '$schema')");
+	close $file;
+	return "\\set ON_ERROR_STOP 0\n\\i $path\nROLLBACK";
+}
+
+sub new_schema
+{
+	my ($revision) = @_;
+	my $schema = 'waits_' . ++$schemas;
+	$node->safe_psql($database, "CREATE SCHEMA $schema");
+	return $schema if !$revision;
+	upgrade($node, $database, $revision, $schema);
+	$node->safe_psql($database, "SET search_path = $schema;"
+		  . ' INSERT INTO procrastinate_jobs (queue_name, task_name, lock)'
+		  . q{ SELECT 'queue', 'task', 'lock ' || n FROM generate_series(1, 9) AS n});
+	return $schema;
+}
+
+sub await
+{
+	my ($condition) = @_;
+	$node->poll_query_until($database, $condition) or die "never: $condition";
+	return;
+}
+
+sub revision_of
+{
+	my ($schema) = @_;
+	return $node->safe_psql($database, "SELECT revision FROM procrastinate_current('$schema')");
+}
+
+# ---- A hostile role adds code --------------------------------------------------------------------
+
+$node->safe_psql($database, <<'SQL');
+CREATE ROLE mallory;
+CREATE TABLE public.traps (ran_as text, trap text);
+GRANT ALL ON public.traps TO PUBLIC;
+GRANT CREATE ON SCHEMA public TO mallory;
+SET ROLE mallory;
+CREATE FUNCTION public.spring() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.traps VALUES (current_user, TG_NAME || ' on ' || TG_RELNAME);
+	RETURN NEW;
+END $$;
+SQL
+
+# Plants a trigger while the call waits for a worker, whose transaction holds the jobs; the trigger is
+# there once the worker is done, before or behind the call in the queue for the table.
+foreach my $case (
+	[ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')} ],
+	[ 29, 'procrastinate_jobs', q{CALL procrastinate_migrate('head', '%s')} ],
+	[ 29, 'procrastinate_jobs', '0029:0030' ],
+	[ 30, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('head', '%s')} ],
+	[ 23, 'procrastinate_schema_history', q{SELECT procrastinate_upgrade('0024', '%s')} ],
+	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')} ],
+	[ 23, 'procrastinate_schema_history', '0023:0024' ])
+{
+	my ($revision, $table, $call) = @$case;
+	my $label = "$call, a trigger on $table";
+	foreach my $planted_before (1, 0)
+	{
+		my $schema = new_schema($revision);
+		$node->safe_psql($database,
+			"GRANT ALL ON SCHEMA $schema TO mallory; GRANT TRIGGER ON $schema.$table TO mallory");
+		my ($worker, $mallory, $deployer) = map { new_session($node, $database) } 1 .. 3;
+		$worker->query("BEGIN; LOCK TABLE $schema.$table IN ROW EXCLUSIVE MODE");
+		$mallory->query('SET ROLE mallory');
+		my $trigger = "CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON $schema.$table"
+		  . ' EXECUTE FUNCTION public.spring()';
+		my $change = $call =~ /^\d/ ? script($schema, $call) : sprintf $call, $schema;
+		my @turns = ([ $deployer, $change ], [ $mallory, $trigger ]);
+		foreach my $turn ($planted_before ? reverse @turns : @turns)
+		{
+			$turn->[0]->send($turn->[1]);
+			await($turn->[0]->waits_for_lock);
+		}
+		$worker->query('COMMIT');
+		my (undef, $error) = $deployer->wait;
+		my (undef, $planted) = $mallory->wait;
+		my $when = $planted_before ? 'before it' : 'behind it';
+		if ($planted_before)
+		{
+			like($error, qr/^(?:PM010|42501): /, "$label, $when: refused");
+			is(revision_of($schema), revision_name($revision), "$label, $when: nothing is done");
+			$node->safe_psql($database, "DROP TRIGGER trap ON $schema.$table");
+			is_at($node, $database, $schema, $revision, "$label, $when: the catalog is as it was");
+		}
+		elsif ($call =~ /CALL.*head/)
+		{
+			like($error, qr/^42501: |^PM010: /, "$label, $when: refused at the second step");
+			is(revision_of($schema), revision_name($revision + 1), "$label, $when: the first is done");
+		}
+		else
+		{
+			is($error, '', "$label, $when: done");
+		}
+		is($planted, '', "$label, $when: the trigger was planted");
+		is($node->safe_psql($database, 'SELECT count(*) FROM public.traps'),
+			'0', "$label, $when: no code of mallory's has run")
+		  or diag($node->safe_psql($database, 'SELECT DISTINCT * FROM public.traps'));
+		$node->safe_psql($database, 'TRUNCATE public.traps');
+		$_->close foreach $worker, $mallory, $deployer;
+	}
+}
+
+# ---- The schema gets another name ----------------------------------------------------------------
+
+foreach my $call (
+	q{SELECT procrastinate_upgrade('0022', '%s')},
+	q{CALL procrastinate_migrate('0022', '%s')},
+	q{SELECT procrastinate_stamp('0021', verify => false, schema => '%s')},
+	'0020:0022')
+{
+	my $schema = new_schema(20);
+	my ($first, $second) = map { new_session($node, $database) } 1 .. 2;
+	my $change = $call =~ /^\d/ ? script($schema, $call) : sprintf $call, $schema;
+	$first->query("BEGIN; SELECT procrastinate_upgrade('0021', '$schema')");
+	$second->send($change);
+	await($second->waits_for_lock);
+	$first->query("ALTER SCHEMA $schema RENAME TO ${schema}_renamed; CREATE SCHEMA $schema;"
+		  . " SELECT procrastinate_upgrade('0020', '$schema'); COMMIT");
+	my (undef, $error) = $second->wait;
+	is($error, "3F000: schema \"$schema\" has been dropped or renamed by another session",
+		"$call: a schema that was renamed meanwhile is refused");
+	is(revision_of($schema), '0020', "$call: the one that has its name now is left alone");
+	is_at($node, $database, $schema, 20, "$call: so is its catalog");
+	is(revision_of("${schema}_renamed"), '0021', "$call: and so is the one that was meant");
+	$_->close foreach $first, $second;
+}
+
+# In the middle of a step, which stands at a table that a reader holds.
+my $schema = new_schema(23);
+my ($reader, $deployer) = map { new_session($node, $database) } 1 .. 2;
+$reader->query("BEGIN; SELECT count(*) FROM $schema.procrastinate_events");
+$deployer->send("CALL procrastinate_migrate('head', '$schema')");
+await($deployer->waits_for_lock);
+$node->safe_psql($database, "ALTER SCHEMA $schema RENAME TO ${schema}_renamed");
+$reader->query('COMMIT');
+my (undef, $error) = $deployer->wait;
+like($error, qr/^\w{5}: /, 'a schema that is renamed in the middle of a step: an error');
+is(revision_of("${schema}_renamed"), '0023', 'the step is undone');
+is_at($node, $database, "${schema}_renamed", 23, 'and the catalog as it was');
+$_->close foreach $reader, $deployer;
+
+# ---- Isolation levels that see the rows of the beginning only ------------------------------------
+
+foreach my $target ('0001', 'head')
+{
+	$schema = new_schema(0);
+	my $session = new_session($node, $database);
+	$session->query(q{SET default_transaction_isolation = 'repeatable read'});
+	like($session->refusal("CALL procrastinate_migrate('$target', '$schema')"),
+		qr/^25001: /, "repeatable read: the procedure refuses from base to $target");
+	is(revision_of($schema), '', 'before anything is done');
+	$session->close;
+}
+$schema = new_schema(0);
+$node->safe_psql($database, "SELECT procrastinate_stamp('base', schema => '$schema')");
+my $session = new_session($node, $database);
+$session->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+$node->safe_psql($database, "SELECT procrastinate_stamp('base', schema => '$schema')");
+like($session->refusal("SELECT procrastinate_upgrade('head', '$schema')"),
+	qr/^25001: /, 'repeatable read: nor does an upgrade where a history has begun');
+$session->close;
+
+# ---- What the labels of 0027 allow in one transaction --------------------------------------------
+
+foreach my $steps ([ 26, 27, 29 ], [ 26, 28, 38 ], [ 27, 29 ], [ 27, 38 ], [ 29, 38 ])
+{
+	$schema = new_schema(0);
+	$session = new_session($node, $database);
+	$session->query('BEGIN');
+	my $errors = '';
+	foreach my $step (@$steps)
+	{
+		last if $errors !~ /^(?:no error)?$/;
+		$errors = $session->refusal("SAVEPOINT s; SELECT procrastinate_upgrade('"
+			  . revision_name($step)
+			  . "', '$schema')");
+	}
+	like($errors, qr/^(?:no error|PM007: .*)$/,
+		"one transaction over @$steps: it goes, or is refused before anything is touched");
+	$session->query($errors eq 'no error' ? 'COMMIT' : 'ROLLBACK TO s; COMMIT');
+	my $reached = revision_of($schema);
+	is_at($node, $database, $schema, int $reached, "one transaction over @$steps: at $reached");
+	$session->close;
+}
+$schema  = new_schema(26);
+$session = new_session($node, $database);
+$session->query("BEGIN; SELECT procrastinate_upgrade('0027', '$schema');"
+	  . " GRANT USAGE ON TYPE $schema.procrastinate_job_status TO public");
+like($session->refusal("SELECT procrastinate_upgrade('0029', '$schema')"),
+	qr/^PM007: /, 'a type that is older than the transaction, and was changed in it');
+$session->close;
+
+$node->stop;
+done_testing();
