@@ -11,8 +11,8 @@ constexpr std::size_t most_parameters = 8;
 // Inside call().
 int execute_unguarded(const char *statement, std::span<const Parameter> parameters, bool read_only)
 {
-    Oid types[most_parameters];
-    Datum values[most_parameters];
+    Oid types[most_parameters] = {};
+    Datum values[most_parameters] = {};
     char nulls[most_parameters] = {};
     for (std::size_t i = 0; i < parameters.size(); ++i)
     {

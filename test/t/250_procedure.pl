@@ -299,25 +299,26 @@ sub session_as_before
 sub strange_settings
 {
 	my $session = installation('strange', 0);
-	$session->query(<<'SQL');
-SET standard_conforming_strings = off;
-SET escape_string_warning = off;
-SET transform_null_equals = on;
-SET check_function_bodies = off;
-SET quote_all_identifiers = on;
-SET array_nulls = off;
-SET datestyle = 'SQL, DMY';
-SET intervalstyle = 'sql_standard';
-SET timezone = 'Asia/Kathmandu';
-SET default_table_access_method = heap;
-SET plpgsql.variable_conflict = use_variable;
-SET client_encoding = latin1
-SQL
+	my @settings = accepted_settings(
+		$node,
+		'standard_conforming_strings = off',
+		'escape_string_warning = off',
+		'transform_null_equals = on',
+		'check_function_bodies = off',
+		'quote_all_identifiers = on',
+		'array_nulls = off',
+		q{datestyle = 'SQL, DMY'},
+		q{intervalstyle = 'sql_standard'},
+		q{timezone = 'Asia/Kathmandu'},
+		'default_table_access_method = heap',
+		'plpgsql.variable_conflict = use_variable',
+		'client_encoding = latin1');
+	$session->query(join ';', map { "SET $_" } @settings);
 	is($session->refusal(q{CALL procrastinate_migrate('0030', 'strange')}),
 		'no error', 'strange settings do not keep it from migrating');
 	is($session->refusal(q{SELECT procrastinate_upgrade('head', 'strange')}),
 		'no error', 'strange settings do not keep an upgrade from it either');
-	is($session->query('SHOW standard_conforming_strings'), 'off', 'strange settings stay');
+	is($session->query('SHOW transform_null_equals'), 'on', 'strange settings stay');
 	is_at($node, $database, 'strange', $HEAD, 'the schema is what it is without them');
 	$session->close;
 	return;

@@ -279,7 +279,7 @@ is_at($node, $plain, $ODD_SCHEMA, $HEAD, 'with the catalog of head');
 
 # ---- Settings of the database -------------------------------------------------------------------
 
-foreach my $setting (
+my @settings = (
 	'standard_conforming_strings = off',
 	'transform_null_equals = on',
 	'check_function_bodies = off',
@@ -293,7 +293,8 @@ foreach my $setting (
 	q{IntervalStyle = 'sql_standard'},
 	q{TimeZone = 'Asia/Kathmandu'},
 	'backslash_quote = off',
-	q{bytea_output = 'escape'})
+	q{bytea_output = 'escape'});
+foreach my $setting (accepted_settings($node, @settings))
 {
 	my ($parameter) = $setting =~ /^(\S+)/;
 	fresh_schema($plain, $hostile);

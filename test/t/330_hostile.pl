@@ -255,7 +255,7 @@ my $folder = "$PostgreSQL::Test::Utils::tmp_check/slow";
 mkdir $folder or die "cannot create $folder: $!";
 $node->safe_psql($database, "CREATE TABLESPACE slow LOCATION '$folder'");
 query('DROP SCHEMA place, other CASCADE; CREATE SCHEMA place');
-foreach my $setting (@settings)
+foreach my $setting (accepted_settings($node, @settings))
 {
 	($status, $out, $err) = $node->psql($database,
 			"$quiet SET $setting; SELECT"
@@ -279,14 +279,17 @@ foreach my $setting (@settings)
 	is($after, '38', 'and read');
 	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
 }
+my @changed =
+  accepted_settings($node, 'standard_conforming_strings = off', 'transform_null_equals = on',
+	'check_function_bodies = off', 'row_security = on');
+my $shown = join ', ', map { "current_setting('$_')" } 'search_path', map { /^(\w+)/ } @changed;
 is( query(
-		q{SET search_path = public, evil; SET standard_conforming_strings = off;}
-		  . q{ SET transform_null_equals = on;}
+		'SET search_path = public, evil;'
+		  . join('', map { "SET $_;" } @changed)
 		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
-		  . q{ SELECT string_agg(current_setting(s), ' ') FROM unnest(ARRAY['search_path',}
-		  . q{ 'standard_conforming_strings', 'transform_null_equals', 'check_function_bodies']) s}
+		  . " SELECT concat_ws(' ', $shown)"
 	),
-	"0038\npublic, evil off on on",
+	"0038\npublic, evil " . join(' ', map { /(\w+)$/ } @changed),
 	'the caller\'s settings are as they were');
 
 $node->stop;

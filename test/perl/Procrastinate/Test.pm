@@ -22,7 +22,7 @@ use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
 
 our @EXPORT = (
-	qw($ODD_SCHEMA differences is_at new_database new_session
+	qw($ODD_SCHEMA accepted_settings differences is_at new_database new_session
 	  scenario start_server upgrade walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,
@@ -59,6 +59,13 @@ track_functions = pl
 CONF
 	$node->start;
 	return $node;
+}
+
+# Those of the settings ("name = value") that this version of the server has and accepts.
+sub accepted_settings
+{
+	my ($node, @settings) = @_;
+	return grep { ($node->psql('postgres', "SET $_"))[0] == 0 } @settings;
 }
 
 # A fresh database that has the extension; returns its name.
