@@ -106,6 +106,11 @@ PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP $(if $(findstring clang,$(shell $(CXX) --
 
 EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(OBJS:.o=.d) $(OBJS:.o=.bc.d) src/built_for build output_iso
 
+# PGXS finds the sources by itself only if the server was built outside of its own.
+ifneq ($(realpath $(here)),$(CURDIR))
+VPATH := $(here)
+endif
+
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 # Debian has the two in packages of their own.
 ifneq (2,$(words $(wildcard $(PGXS) $(shell $(PG_CONFIG) --includedir-server)/postgres.h)))
