@@ -90,6 +90,11 @@ require_server() {
     [ "$server_major" -ge $oldest ] || die "PostgreSQL $server_version is older than $oldest"
 }
 
+# The server's own settings: what it was built with.
+server_setting() {
+    sed -n "s/^$1[[:space:]]*=[[:space:]]*//p" "$(dirname "$("$pg_config" --pgxs)")/../Makefile.global"
+}
+
 # ---- Who runs it ---------------------------------------------------------------------------------
 
 # PostgreSQL refuses to run as root: root hands it to an unprivileged user.
@@ -193,10 +198,12 @@ copy_tree() {
 
 # ---- A throwaway server --------------------------------------------------------------------------
 
-# start_server FOLDER: makes a cluster in FOLDER and starts it, on a socket in FOLDER and no TCP.
-# Superuser: postgres, trusted; only the folder's owner (and root) can reach the socket.
+# start_server FOLDER [OPTION...]: makes a cluster in FOLDER and starts it, on a socket in FOLDER and no
+# TCP; with options of pg_ctl's. Superuser: postgres, trusted; only the folder's owner (and root) can
+# reach the socket.
 start_server() {
     local folder=$1
+    shift
     mkdir -p "$folder"
     chmod 700 "$folder"
     own "$folder"
@@ -209,8 +216,146 @@ fsync = off
 max_connections = 60
 log_line_prefix = '%m [%p] %u@%d '
 CONFIGURATION
-    as_server_user pg_ctl -D "$folder/data" -l "$folder/server.log" -w -t 60 start > "$folder/start.log" 2>&1 ||
+    as_server_user pg_ctl -D "$folder/data" -l "$folder/server.log" -w -t 60 "$@" start \
+        > "$folder/start.log" 2>&1 ||
         { cat "$folder/start.log" "$folder/server.log" && die "the server did not start"; }
 }
 
 stop_server() { as_server_user pg_ctl -D "$1/data" -m immediate -w stop > /dev/null 2>&1 || true; }
+
+# ---- What ran, and how it went -------------------------------------------------------------------
+
+passed=0
+failed=0
+table=()
+tests=${TESTS:-}
+logs= # a folder; for the script to say
+
+# record SUITE PASSED FAILED SECONDS: a suite that ran nothing has failed.
+record() {
+    local note=
+    if [ $(($2 + $3)) = 0 ]; then
+        note='   nothing ran'
+        set -- "$1" 0 1 "$4"
+    fi
+    passed=$((passed + $2))
+    failed=$((failed + $3))
+    table+=("$(printf '  %-10s %6d passed %4d failed %5d s%s' "$1" "$2" "$3" "$4" "$note")")
+}
+
+# conclude TITLE: what was recorded, and the line that counts it; its status is the script's.
+conclude() {
+    heading "$1"
+    printf '%s\n' "${table[@]}"
+    if [ $failed != 0 ]; then say "Logs: $logs"; fi
+    say
+    say "$passed passed, $failed failed"
+    [ $failed = 0 ] && [ $passed != 0 ]
+}
+
+# The tests among TESTS, or the default, whose names end in $2; as paths in the checkout.
+select_tests() {
+    local pattern
+    for pattern in ${tests:-$1}; do
+        case $pattern in *"$2") (cd "$root" && compgen -G "$pattern") || true ;; esac
+    done | sort -u
+}
+
+# The suites that TESTS belong to.
+suites_of_tests() {
+    local found=
+    case " $tests" in *.sql*) found+=' regress' ;; esac
+    case " $tests" in *.spec*) found+=' isolation' ;; esac
+    case " $tests" in *.pl*) found+=' tap' ;; esac
+    [ -n "$found" ] || die "TESTS: test/t/*.pl, sql/*.sql or test/isolation/specs/*.spec, not $tests"
+    echo "$found"
+}
+
+# number SED-SCRIPT FILE [ELSE]: the last number it prints.
+number() {
+    local found
+    found=$(sed -n "$1" "$2" 2> /dev/null | tail -n 1)
+    echo "${found:-${3:-0}}"
+}
+
+# ---- The suites that need a server: each sets good and bad, how many tests passed and failed -----
+
+need_server() {
+    if [ ! -d "$work/server" ]; then start_server "$work/server"; fi
+}
+
+# One of pg_regress's two programs against the throwaway server.
+# pg_regress SUITE PROGRAM INPUT TEST...
+pg_regress() {
+    local suite=$1 program=$2 input=$3
+    shift 3
+    good=0 bad=0
+    [ $# != 0 ] || return 0
+    need_server
+    mkdir -p "$work/$suite"
+    own "$work/$suite"
+    as_server_user "$(dirname "$("$pg_config" --pgxs)")/../test/$program" --bindir="$stage_bin" \
+        --inputdir="$input" --outputdir="$work/$suite" --host="$work/server" --user=postgres \
+        --dbname="$suite" "$@" > "$logs/$suite.log" 2>&1 || true
+    good=$(number 's/.*All \([0-9]*\) tests passed.*/\1/p' "$logs/$suite.log")
+    bad=$(number 's/.*[^0-9]\([0-9]*\) of [0-9]* tests failed.*/\1/p' "$logs/$suite.log")
+    if [ "$bad" != 0 ]; then
+        good=$(($(number 's/.*[^0-9][0-9]* of \([0-9]*\) tests failed.*/\1/p' "$logs/$suite.log") - bad))
+    elif [ "$good" = 0 ]; then
+        bad=1
+    fi
+    if [ "$bad" != 0 ]; then
+        tail -n 30 "$logs/$suite.log"
+        if [ -s "$work/$suite/regression.diffs" ]; then
+            cp "$work/$suite/regression.diffs" "$logs/$suite.diffs"
+            head -n 200 "$logs/$suite.diffs"
+            say "All differences: $logs/$suite.diffs; results: $logs/$suite"
+        fi
+        rm -rf "${logs:?}/$suite"
+        cp -r "$work/$suite/results" "$logs/$suite" 2> /dev/null || true
+    fi
+}
+
+# test_regress [NAME]
+test_regress() {
+    local names
+    # install comes first: it makes the extension that the others find.
+    mapfile -t names < <(select_tests 'sql/*.sql' .sql | sed 's,.*/,,; s,\.sql$,,' |
+        awk '$0 == "install" { print } $0 != "install" { rest = rest $0 "\n" } END { printf "%s", rest }')
+    pg_regress "${1:-regress}" regress/pg_regress "$tree" "${names[@]}"
+}
+
+test_isolation() {
+    local names
+    mapfile -t names < <(select_tests 'test/isolation/specs/*.spec' .spec | sed 's,.*/,,; s,\.spec$,,')
+    pg_regress isolation isolation/pg_isolation_regress "$tree/test/isolation" "${names[@]}"
+}
+
+test_tap() {
+    local files pgxs
+    good=0 bad=0
+    mapfile -t files < <(select_tests 'test/t/*.pl' .pl)
+    [ ${#files[@]} != 0 ] || return 0
+    pgxs=$(dirname "$("$pg_config" --pgxs)")/..
+    mkdir -p "$work/tap/log"
+    own "$work/tap"
+    # From 17 on, clusters are copied from a template instead of being made one by one.
+    as_server_user initdb -D "$work/tap/template" --auth=trust --no-sync \
+        > "$logs/tap-template.log" 2>&1 || true
+    (
+        cd "$tree"
+        as_server_user TMPDIR="$work" TESTDIR="$work/tap" TESTDATADIR="$work/tap/tmp_check" \
+            TESTLOGDIR="$work/tap/log" PG_TEST_PORT_DIR="$work/tap" INITDB_TEMPLATE="$work/tap/template" \
+            PG_REGRESS="$pgxs/test/regress/pg_regress" PERL5LIB="$pgxs/test/perl:$tree/test/perl" \
+            perl scripts/tap "${JOBS:-$cores}" "${files[@]}"
+    ) 2>&1 | tee "$logs/tap.log" || true
+    good=$(number 's/^tap: \([0-9]*\) passed.*/\1/p' "$logs/tap.log")
+    bad=$(number 's/^tap: .* \([0-9]*\) failed$/\1/p' "$logs/tap.log" 1)
+    if [ "$bad" != 0 ]; then
+        rm -rf "${logs:?}/tap"
+        mkdir -p "$logs/tap"
+        find "$work/tap" -name '*.log' -exec cp {} "$logs/tap" \; 2> /dev/null || true
+        cp "$work"/tap/tmp_check/log/* "$work"/tap/log/* "$logs/tap" 2> /dev/null || true
+        say "Logs of the tests and their servers: $logs/tap"
+    fi
+}
