@@ -1,4 +1,4 @@
-// Memory that belongs to the server, for Boost.Container's pmr containers: freed with its context,
+// Memory that belongs to the server, for Boost.Container's containers: freed with its context,
 // whether or not a destructor gets to run.
 #pragma once
 
@@ -7,7 +7,48 @@
 namespace procrastinate::server
 {
 
-namespace pmr = boost::container::pmr;
+// As boost::container::pmr, but that every container is told whose memory it takes. Boost's own
+// polymorphic_allocator falls back on a default resource, which lives in a library that we do not
+// link; only an optimiser that sees that it never does would leave it out.
+namespace pmr
+{
+
+using boost::container::pmr::memory_resource;
+
+template <typename T> class Allocator
+{
+  public:
+    using value_type = T;
+
+    Allocator(memory_resource *memory) noexcept : memory_(memory) {}
+    template <typename U> Allocator(const Allocator<U> &other) noexcept : memory_(other.memory()) {}
+
+    T *allocate(std::size_t count)
+    {
+        if (count > SIZE_MAX / sizeof(T))
+            throw std::bad_alloc();
+        return static_cast<T *>(memory_->allocate(count * sizeof(T), alignof(T)));
+    }
+    void deallocate(T *objects, std::size_t count) noexcept
+    {
+        memory_->deallocate(objects, count * sizeof(T), alignof(T));
+    }
+
+    memory_resource *memory() const noexcept { return memory_; }
+
+    template <typename U> bool operator==(const Allocator<U> &other) const noexcept
+    {
+        return memory_ == other.memory() || memory_->is_equal(*other.memory());
+    }
+
+  private:
+    memory_resource *memory_;
+};
+
+template <typename T> using vector = boost::container::vector<T, Allocator<T>>;
+using string = boost::container::basic_string<char, std::char_traits<char>, Allocator<char>>;
+
+} // namespace pmr
 
 class ContextResource final : public pmr::memory_resource
 {
@@ -23,13 +64,10 @@ class ContextResource final : public pmr::memory_resource
     MemoryContext context_;
 };
 
-// A copy, ended by a NUL as C wants it. (The constructor from a view would ask for the default
-// resource, which lives in a library that we do not link.)
+// A copy, ended by a NUL as C wants it.
 inline pmr::string copy_of(std::string_view text, pmr::memory_resource &memory)
 {
-    pmr::string copy(&memory);
-    copy.assign(text.data(), text.size());
-    return copy;
+    return {text.data(), text.size(), &memory};
 }
 
 // Boost's vector does not turn into a span by itself.

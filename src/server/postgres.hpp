@@ -15,10 +15,9 @@
 #include <utility>
 
 #include <boost/container/pmr/memory_resource.hpp>
-#include <boost/container/pmr/polymorphic_allocator.hpp>
-#include <boost/container/pmr/string.hpp>
-#include <boost/container/pmr/vector.hpp>
 #include <boost/container/static_vector.hpp>
+#include <boost/container/string.hpp>
+#include <boost/container/vector.hpp>
 
 extern "C"
 {
