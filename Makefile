@@ -18,7 +18,7 @@ all:
 PG_CONFIG ?= pg_config
 WERROR ?= -Werror
 
-scripted := help quickstart check check-matrix bench format lint dependencies
+scripted := help quickstart check check-matrix check-debug bench format lint dependencies
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
@@ -53,7 +53,7 @@ ifneq (,$(filter $(scripted) unit,$(MAKECMDGOALS)))
 help:
 	@$(here)/scripts/help
 
-quickstart check check-matrix bench format lint:
+quickstart check check-matrix check-debug bench format lint:
 	@PG_CONFIG='$(if $(filter-out undefined default file,$(origin PG_CONFIG)),$(PG_CONFIG))' \
 	    SUITES='$(SUITES)' TESTS='$(TESTS)' VERSIONS='$(VERSIONS)' $(here)/scripts/$@
 
