@@ -99,13 +99,47 @@ std::string listed(std::string_view verb, std::span<const Named> names)
     return count == 0 ? text : std::string(verb) + ": " + text + ".";
 }
 
+// Inside call().
+bool holds(Oid schema, std::string_view kind, const char *name)
+{
+    const std::string_view space = space_of(kind);
+    if (space == "relation")
+        return OidIsValid(get_relname_relid(name, schema));
+    if (space == "type")
+        return SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name), ObjectIdGetDatum(schema));
+    if (space != "function")
+        return false;
+    CatCList *const functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+    bool found = false;
+    for (int i = 0; i < functions->n_members; ++i)
+    {
+        const auto *const function =
+            reinterpret_cast<Form_pg_proc>(GETSTRUCT(&functions->members[i]->tuple));
+        found = found || function->pronamespace == schema;
+    }
+    ReleaseSysCacheList(functions);
+    return found;
+}
+
 } // namespace
+
+bool holds_known_names(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    return has_relation(installation, history_table) ||
+           std::any_of(chain::facts().begin(), chain::facts().end(), [schema](const auto &fact) {
+               const std::string name(chain::fact_name(fact));
+               return server::call([&] { return holds(schema, fact.kind, name.c_str()); });
+           });
+}
 
 server::pmr::vector<Object> contents(const Installation &installation,
                                      server::pmr::memory_resource &memory)
 {
     namespace spi = server::spi;
     server::pmr::vector<Object> objects(&memory);
+    if (!holds_known_names(installation))
+        return objects;
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rows = spi::read_latest(contents_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)

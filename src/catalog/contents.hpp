@@ -16,6 +16,10 @@ struct Object
     std::string_view name; // as chain::fact_name
 };
 
+// Whether the schema holds a relation, a type or a function of a name that Procrastinate has had at
+// some revision, or the history: for an empty schema much faster than to ask for its contents.
+bool holds_known_names(const Installation &installation);
+
 // Inside an SPI connection and under a search_path of the server's own. Functions that differ in
 // their arguments only are one object each.
 server::pmr::vector<Object> contents(const Installation &installation,

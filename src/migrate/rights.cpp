@@ -1,5 +1,6 @@
 #include "migrate/rights.hpp"
 
+#include "catalog/contents.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/strangers_sql.hpp"
 #include "server/spi.hpp"
@@ -30,6 +31,8 @@ struct Strangers
 
 Strangers find_strangers(const catalog::Installation &installation)
 {
+    if (!catalog::holds_known_names(installation))
+        return {};
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(object_names())};
     const spi::Rows rows =
