@@ -1,10 +1,10 @@
 #include "migrate/preflight.hpp"
 
 #include "catalog/contents.hpp"
+#include "catalog/extension.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/history_sql.hpp"
 #include "migrate/rights.hpp"
-#include "server/spi.hpp"
 
 namespace procrastinate::migrate
 {
@@ -12,7 +12,6 @@ namespace procrastinate::migrate
 namespace
 {
 
-namespace spi = server::spi;
 using chain::Refusal;
 namespace sqlstate = chain::sqlstate;
 
@@ -52,9 +51,7 @@ void require_free_names(const catalog::Installation &installation,
 void require_changeable(const char *command)
 {
     server::call([command] { PreventCommandIfReadOnly(command); });
-    const spi::Rows rows = spi::read_latest("SELECT extversion FROM pg_catalog.pg_extension WHERE "
-                                            "extname::text = 'procrastinate_migrate'");
-    const std::string installed(rows.count() == 1 ? rows.text(0, 1).value_or("") : "");
+    const std::string installed = catalog::installed_version();
     if (installed == library_version)
         return;
     throw Refusal{sqlstate::version_mismatch,
