@@ -49,7 +49,8 @@ SELECT proname
 -- the last argument is always the schema, and it may be left out
 SELECT proname
   FROM ours
- WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql')
+ WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
+                       'procrastinate_releases')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
         OR pronargdefaults = 0);
 
@@ -60,7 +61,8 @@ SELECT proname
        'procrastinate_current', 'procrastinate_history', 'procrastinate_heads', 'procrastinate_pending',
        'procrastinate_show', 'procrastinate_migration_sql', 'procrastinate_sql', 'procrastinate_log',
        'procrastinate_upgrade', 'procrastinate_migrate', 'procrastinate_stamp',
-       'procrastinate_downgrade');
+       'procrastinate_downgrade', 'procrastinate_releases', 'procrastinate_supports',
+       'procrastinate_route');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

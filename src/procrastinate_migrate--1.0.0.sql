@@ -128,6 +128,45 @@ CREATE FUNCTION procrastinate_log(
 COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
     'everything that was ever done to the installation, oldest first';
 
+-- ---- Releases: which code works on which schema --------------------------------------------------
+
+CREATE FUNCTION procrastinate_releases(
+    OUT release text,
+    OUT revision text,
+    OUT works_from text,
+    OUT works_to text
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_releases() IS
+    'releases of Procrastinate, newest first: the revision that each expects, and those it works on';
+
+CREATE FUNCTION procrastinate_supports(
+    release text,
+    schema regnamespace DEFAULT NULL,
+    OUT supported boolean,
+    OUT revision text,
+    OUT works_from text,
+    OUT works_to text,
+    OUT advice text
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_supports(text, regnamespace) IS
+    'whether the code of a release works on the installation as it is, and if not, what to do first';
+
+CREATE FUNCTION procrastinate_route(
+    from_release text,
+    to_release text,
+    schema regnamespace DEFAULT NULL,
+    OUT step integer,
+    OUT action text,
+    OUT target text,
+    OUT revision text,
+    OUT reason text
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_route(text, text, regnamespace) IS
+    'steps from one release to another without downtime: what to apply and what to deploy, in order';
+
 -- ---- Change -------------------------------------------------------------------------------------
 
 CREATE FUNCTION procrastinate_upgrade(

@@ -25,6 +25,7 @@ inline constexpr std::string_view version_mismatch =
     "PM008"; // library and installed extension differ
 inline constexpr std::string_view catalog_contradicts = "PM009"; // the catalog says otherwise
 inline constexpr std::string_view untrusted_object = "PM010"; // a stranger owns what we would use
+inline constexpr std::string_view no_route = "PM011"; // no deployment without downtime leads there
 inline constexpr std::string_view feature_not_supported = "0A000";
 inline constexpr std::string_view active_transaction = "25001";
 inline constexpr std::string_view insufficient_privilege = "42501";

@@ -74,6 +74,16 @@ Revision before_deploying(const Release &release)
     return needed;
 }
 
+const Release *find_release(std::string_view name)
+{
+    if (name.starts_with('v'))
+        name.remove_prefix(1);
+    for (const Release &release : releases())
+        if (release.name == name)
+            return &release;
+    return nullptr;
+}
+
 std::optional<Revision> by_release(std::string_view target)
 {
     constexpr std::string_view pre = "@pre";
@@ -81,12 +91,10 @@ std::optional<Revision> by_release(std::string_view target)
     const bool only_pre = wanted.ends_with(pre);
     if (only_pre)
         wanted.remove_suffix(pre.size());
-    if (wanted.starts_with('v'))
-        wanted.remove_prefix(1);
-    for (const Release &release : releases())
-        if (release.name == wanted)
-            return only_pre ? before_deploying(release) : release.head;
-    return std::nullopt;
+    const Release *const release = find_release(wanted);
+    if (release == nullptr)
+        return std::nullopt;
+    return only_pre ? before_deploying(*release) : release->head;
 }
 
 std::optional<Revision> by_alembic_id(std::string_view target)
@@ -215,6 +223,18 @@ Revision resolve_range_end(std::string_view target, const Standing &standing,
                            std::optional<Revision> anchor)
 {
     return resolve(target, standing, anchor, true);
+}
+
+const Release &resolve_release(std::string_view name)
+{
+    const Release *const release = name.size() > longest_name ? nullptr : find_release(name);
+    if (release == nullptr)
+        throw Refusal{sqlstate::unknown_revision,
+                      "Can't locate release identified by '" + excerpt(name) + "'",
+                      "The releases known are " + std::string(releases().front().name) + " to " +
+                          std::string(releases().back().name) + ".",
+                      "procrastinate_releases() lists them."};
+    return *release;
 }
 
 std::string excerpt(std::string_view text)

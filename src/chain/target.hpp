@@ -33,6 +33,9 @@ Revision resolve_target(std::string_view target, const Standing &standing);
 Revision resolve_range_end(std::string_view target, const Standing &standing,
                            std::optional<Revision> anchor);
 
+// The release of that name, with or without a v. Throws Refusal PM001 where there is none.
+const Release &resolve_release(std::string_view name);
+
 // A user's word for an error message: shortened, never cut inside a character.
 std::string excerpt(std::string_view text);
 

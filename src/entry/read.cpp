@@ -3,11 +3,10 @@
 #include "chain/range.hpp"
 #include "chain/refusal.hpp"
 #include "entry/migration_rows.hpp"
+#include "entry/reading.hpp"
 #include "migrate/offline.hpp"
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
-#include "server/settings.hpp"
-#include "server/spi.hpp"
 
 namespace
 {
@@ -16,17 +15,8 @@ namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
 namespace migrate = procrastinate::migrate;
 namespace server = procrastinate::server;
-namespace spi = procrastinate::server::spi;
+using procrastinate::entry::reading;
 using procrastinate::entry::Record;
-
-// Runs `body` where the schema can be read: an SPI connection and a search_path of the server's own.
-template <typename Body>
-Datum reading(const std::optional<catalog::Installation> &installation, Body body)
-{
-    if (installation)
-        catalog::require_usage(*installation);
-    return spi::connected([&] { return server::with_search_path(nullptr, body); });
-}
 
 // Runs `body(record)` there.
 template <typename Body>

@@ -1,0 +1,72 @@
+-- procrastinate_releases(), procrastinate_supports(), procrastinate_route(): which code works on which
+-- schema, and how to get from one release to another without downtime.
+\pset format unaligned
+\pset null NULL
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+CREATE SCHEMA releases;
+SET search_path = releases, public;
+
+-- newest first, each with the revision that it expects and those that it works on
+SELECT count(*), count(DISTINCT release), min(revision), max(revision),
+       bool_and(works_from <= revision OR release ~ '^0\.') AS from_there,
+       bool_and(revision <= works_to) AS up_to
+  FROM procrastinate_releases();
+SELECT * FROM procrastinate_releases() LIMIT 5;
+SELECT * FROM procrastinate_releases() WHERE release ~ '^(0\.3|2\.15|3\.0)\.';
+-- a release is a target: its revision
+SELECT count(*)
+  FROM procrastinate_releases() r, procrastinate_show(r.release) s
+ WHERE r.revision IS DISTINCT FROM s.revision;
+
+\echo ======== supports
+SELECT * FROM procrastinate_supports('3.9.0');
+SELECT procrastinate_upgrade('0028');
+SELECT * FROM procrastinate_supports('2.15.1');
+SELECT * FROM procrastinate_supports('v3.9.0', 'releases');
+CALL procrastinate_migrate('3.9.0@pre', schema => 'releases');
+SELECT * FROM procrastinate_supports('3.9.0');
+SELECT * FROM procrastinate_supports('2.15.1');
+
+\echo ======== route
+\pset format aligned
+\pset border 1
+CREATE SCHEMA releases_2_15;
+SELECT procrastinate_upgrade('0028', 'releases_2_15');
+SELECT * FROM procrastinate_route('2.15.1', '3.9.0', 'releases_2_15');
+-- from where this schema is, 0037
+SELECT * FROM procrastinate_route('3.3.0', '3.9.0');
+SELECT * FROM procrastinate_route('3.4.0', '3.9.0');
+CALL procrastinate_migrate('head');
+SELECT * FROM procrastinate_route('3.4.0', '3.9.0');
+SELECT * FROM procrastinate_route('3.9.0', '3.9.0');
+-- planned where nothing is installed: from where the first release expects its schema
+CREATE SCHEMA releases_none;
+SELECT step, action, target, revision FROM procrastinate_route('2.15.1', '3.1.0', 'releases_none');
+
+\echo ======== refusals
+\pset format unaligned
+SELECT * FROM procrastinate_route('2.15.1', '3.9.0');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_route('0.12.0', '0.15.0', 'releases_none');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_route('3.9.0', '2.15.1', 'releases');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_supports('4.0.0');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_supports('3.9.0@pre');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_supports(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_route('3.9.0', NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_route('', '3.9.0');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_supports('3.9.0', 'pg_catalog');
+\echo :LAST_ERROR_SQLSTATE
+CREATE SCHEMA releases_found;
+CREATE TABLE releases_found.procrastinate_jobs (id bigint);
+SELECT * FROM procrastinate_supports('3.9.0', 'releases_found');
+\echo :LAST_ERROR_SQLSTATE
+
+DROP SCHEMA releases, releases_2_15, releases_none, releases_found CASCADE;

@@ -1,0 +1,137 @@
+#include "chain/route.hpp"
+
+#include "chain/refusal.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+
+namespace procrastinate::chain
+{
+
+namespace
+{
+
+std::string in_words(const Release &release)
+{
+    return std::string(release.name) + " works on " + std::string(name(release.works_from)) +
+           " to " + std::string(name(release.works_to));
+}
+
+// A release at work, the revision at which it was deployed, and the stop before.
+struct Stop
+{
+    const Release *release;
+    Revision revision;
+    std::optional<std::size_t> before;
+};
+
+// The revision at which `next` can take over from the code of a stop: as early as may be.
+std::optional<Revision> meeting(const Stop &stop, const Release &next)
+{
+    const Revision revision = std::max(stop.revision, next.works_from);
+    if (revision > std::min(stop.release->works_to, next.works_to))
+        return std::nullopt;
+    return revision;
+}
+
+// Breadth first: the stops in the order in which they were reached, the last one at `to`; empty where
+// it cannot be reached.
+std::vector<Stop> search(const Release &from, const Release &to, Revision current)
+{
+    const std::span<const Release> all = releases();
+    std::vector<bool> is_reached(all.size());
+    std::vector<Stop> stops{{&from, current, std::nullopt}};
+    for (std::size_t at = 0; at < stops.size(); ++at)
+    {
+        if (stops[at].release == &to)
+        {
+            stops.resize(at + 1);
+            return stops;
+        }
+        for (std::size_t i = all.size(); i-- > 0;)
+        {
+            const Release &next = all[i];
+            const bool goes_back = &next <= stops[at].release && &next != &to;
+            const std::optional<Revision> revision = meeting(stops[at], next);
+            if (is_reached[i] || goes_back || &next > std::max(&from, &to) || !revision)
+                continue;
+            is_reached[i] = true;
+            stops.push_back({&next, *revision, at});
+        }
+    }
+    return {};
+}
+
+void add_apply(std::vector<Step> &steps, Revision revision, std::string reason)
+{
+    steps.push_back(
+        {Step::Action::apply, std::string(name(revision)), revision, std::move(reason)});
+}
+
+} // namespace
+
+bool supports(const Release &release, Revision revision)
+{
+    return release.works_from <= revision && revision <= release.works_to;
+}
+
+std::vector<Step> route(const Release &from, const Release &to, Revision current)
+{
+    const std::string none = "there is no way from " + std::string(from.name) + " to " +
+                             std::string(to.name) + " without downtime";
+    if (!supports(from, current))
+        throw Refusal{sqlstate::no_route, none,
+                      in_words(from) + ", and the schema is at " + std::string(name(current)) + ".",
+                      "procrastinate_supports() tells which releases work on it."};
+    const std::vector<Stop> stops = search(from, to, current);
+    if (stops.empty())
+        throw Refusal{sqlstate::no_route, none,
+                      "No revision suits both the code that runs and one that leads further: " +
+                          in_words(from) + ", " + in_words(to) + ".",
+                      current > to.works_to ? "There is no downgrade of a schema: restore a backup."
+                                            : "Stop all workers and clients, upgrade to '" +
+                                                  std::string(to.name) + "', then deploy it."};
+
+    std::deque<Stop> way;
+    for (std::optional<std::size_t> at = stops.size() - 1; at; at = stops[*at].before)
+        way.push_front(stops[*at]);
+    std::vector<Step> steps;
+    for (std::size_t i = 1; i < way.size(); ++i)
+    {
+        const auto &[next, revision, before] = way[i];
+        if (revision > way[i - 1].revision)
+            add_apply(steps, revision,
+                      in_words(*way[i - 1].release) + "; " + std::string(next->name) + " needs it");
+        steps.push_back({Step::Action::deploy, std::string(next->name), revision, in_words(*next)});
+    }
+    if (way.back().revision < to.head)
+        add_apply(steps, to.head,
+                  "the schema that " + std::string(to.name) +
+                      " expects, once no other code is left");
+    return steps;
+}
+
+std::string advice(const Release &release, Revision revision, std::string_view schema)
+{
+    const std::string place = ", schema => " + std::string(schema) + ");";
+    const std::string target = "('" + std::string(release.name);
+    if (revision == base)
+        return "SELECT procrastinate_upgrade" + target + "'" + place;
+    if (revision < release.works_from)
+        return "CALL procrastinate_migrate" + target + "@pre'" + place;
+    std::string_view first;
+    std::string_view last;
+    for (const Release &other : releases())
+        if (supports(other, revision))
+        {
+            first = first.empty() ? other.name : first;
+            last = other.name;
+        }
+    return "Deploy " +
+           (first == last ? std::string(first)
+                          : "one of " + std::string(first) + " to " + std::string(last)) +
+           ": there is no downgrade.";
+}
+
+} // namespace procrastinate::chain

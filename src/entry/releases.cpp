@@ -1,0 +1,79 @@
+// The functions that tell which code works on which schema: procrastinate_releases, _supports, _route.
+#include "chain/route.hpp"
+#include "entry/migration_rows.hpp"
+#include "entry/reading.hpp"
+#include "server/arguments.hpp"
+
+namespace
+{
+
+namespace catalog = procrastinate::catalog;
+namespace chain = procrastinate::chain;
+namespace migrate = procrastinate::migrate;
+namespace server = procrastinate::server;
+using procrastinate::entry::reading;
+
+} // namespace
+
+// () → release, revision, works_from, works_to, newest first
+ENTRY_POINT(procrastinate_releases)
+{
+    server::RowSet rows(fcinfo);
+    const std::span<const chain::Release> releases = chain::releases();
+    for (auto release = releases.rbegin(); release != releases.rend(); ++release)
+        rows.add(server::Row()
+                     .text(release->name)
+                     .text(chain::name(release->head))
+                     .text(chain::name(release->works_from))
+                     .text(chain::name(release->works_to)));
+    return server::RowSet::result();
+}
+
+// (release text, schema regnamespace) → supported, revision, works_from, works_to, advice
+ENTRY_POINT(procrastinate_supports)
+{
+    const server::Arguments arguments(fcinfo);
+    const chain::Release &release = chain::resolve_release(arguments.required_text(0, "release"));
+    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    server::RowSet rows(fcinfo);
+    return reading(installation, [&] {
+        const chain::Revision revision =
+            migrate::require_known(migrate::read_state(installation), installation);
+        const bool supported = chain::supports(release, revision);
+        rows.add(server::Row()
+                     .boolean(supported)
+                     .text(chain::name(revision))
+                     .text(chain::name(release.works_from))
+                     .text(chain::name(release.works_to))
+                     .text_or_null(
+                         supported ? std::string()
+                                   : chain::advice(release, revision, installation.quoted_text)));
+        return server::RowSet::result();
+    });
+}
+
+// (from_release text, to_release text, schema regnamespace) → step, action, target, revision, reason
+ENTRY_POINT(procrastinate_route)
+{
+    const server::Arguments arguments(fcinfo);
+    const chain::Release &from = chain::resolve_release(arguments.required_text(0, "from_release"));
+    const chain::Release &to = chain::resolve_release(arguments.required_text(1, "to_release"));
+    const catalog::Installation installation = catalog::locate(arguments.oid(2));
+    server::RowSet rows(fcinfo);
+    return reading(installation, [&] {
+        const migrate::State state = migrate::read_state(installation);
+        // Where nothing is installed, a route is planned for elsewhere: from where the release expects
+        // its schema.
+        const chain::Revision revision = migrate::require_known(state, installation);
+        int number = 0;
+        for (const chain::Step &step :
+             chain::route(from, to, revision == chain::base ? from.head : revision))
+            rows.add(server::Row()
+                         .datum(Int32GetDatum(++number))
+                         .text(step.action == chain::Step::Action::apply ? "apply" : "deploy")
+                         .text(step.target)
+                         .text(chain::name(step.revision))
+                         .text(step.reason));
+        return server::RowSet::result();
+    });
+}

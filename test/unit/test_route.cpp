@@ -1,0 +1,145 @@
+// Deployments without downtime, without a server.
+#include "chain/refusal.hpp"
+#include "chain/route.hpp"
+#include "chain/target.hpp"
+
+#include <gtest/gtest.h>
+
+namespace
+{
+
+using namespace procrastinate::chain;
+
+std::string in_words(const std::vector<Step> &steps)
+{
+    std::string words;
+    for (const Step &step : steps)
+        words.append(words.empty() ? "" : ", ")
+            .append(step.action == Step::Action::apply ? "" : "deploy ")
+            .append(step.target);
+    return words;
+}
+
+std::string way(std::string_view from, std::string_view to, Revision current)
+{
+    return in_words(route(resolve_release(from), resolve_release(to), current));
+}
+
+TEST(Route, HasTheBridgesOf3)
+{
+    EXPECT_EQ(
+        way("2.15.1", "3.9.0", 29),
+        "0030, deploy 3.0.2, 0032, deploy 3.1.0, 0034, deploy 3.3.0, 0037, deploy 3.9.0, 0038");
+}
+
+TEST(Route, IsNoneBetweenReleasesOfOneSchema)
+{
+    EXPECT_EQ(way("3.4.0", "3.9.0", 38), "deploy 3.9.0");
+    EXPECT_EQ(way("3.9.0", "3.9.0", 38), "");
+    EXPECT_EQ(way("3.9.0", "3.9.0", 37), "0038");
+}
+
+TEST(Route, GoesBackAsFarAsTheSchemaLets)
+{
+    EXPECT_EQ(way("3.9.0", "3.4.0", 37), "deploy 3.4.0, 0038");
+    EXPECT_EQ(way("3.0.0", "2.15.1", 30), "deploy 2.15.1");
+    EXPECT_THROW(way("3.0.0", "2.15.1", 31), Refusal);
+}
+
+TEST(Route, BeginsAtARevisionThatTheReleaseWorksOn)
+{
+    try
+    {
+        (void)way("2.15.1", "3.9.0", 31);
+        FAIL();
+    }
+    catch (const Refusal &refusal)
+    {
+        EXPECT_EQ(refusal.sqlstate, "PM011");
+        EXPECT_EQ(refusal.message, "there is no way from 2.15.1 to 3.9.0 without downtime");
+        EXPECT_EQ(refusal.detail, "2.15.1 works on 0028 to 0030, and the schema is at 0031.");
+    }
+}
+
+TEST(Route, SaysWhereThereIsNone)
+{
+    try
+    {
+        (void)way("0.12.0", "0.15.0", 10);
+        FAIL();
+    }
+    catch (const Refusal &refusal)
+    {
+        EXPECT_EQ(refusal.sqlstate, "PM011");
+        EXPECT_EQ(refusal.detail, "No revision suits both the code that runs and one that leads "
+                                  "further: 0.12.0 works on 0010 to 0011, 0.15.0 works on 0012 to "
+                                  "0022.");
+        EXPECT_EQ(refusal.hint,
+                  "Stop all workers and clients, upgrade to '0.15.0', then deploy it.");
+    }
+}
+
+// Every route between any two releases, held against the table that it comes from.
+TEST(Route, NeverPutsCodeOnASchemaThatItDoesNotSupport)
+{
+    int found = 0;
+    for (const Release &from : releases())
+        for (const Release &to : releases())
+            for (Revision start = from.works_from; start <= from.works_to; ++start)
+            {
+                std::vector<Step> steps;
+                try
+                {
+                    steps = route(from, to, start);
+                }
+                catch (const Refusal &)
+                {
+                    continue;
+                }
+                ++found;
+                const Release *running = &from;
+                Revision at = start;
+                for (const Step &step : steps)
+                {
+                    EXPECT_GE(step.revision, at);
+                    at = step.revision;
+                    EXPECT_TRUE(supports(*running, at)) << running->name << " at " << at;
+                    if (step.action == Step::Action::deploy)
+                        running = &resolve_release(step.target);
+                    EXPECT_TRUE(supports(*running, at)) << running->name << " at " << at;
+                }
+                EXPECT_EQ(running, &to);
+                EXPECT_GE(at, to.head);
+            }
+    EXPECT_GT(found, 1000);
+}
+
+TEST(Support, IsWhatTheTableSays)
+{
+    EXPECT_TRUE(supports(resolve_release("3.0.0"), 30));
+    EXPECT_TRUE(supports(resolve_release("v3.0.0"), 32));
+    EXPECT_FALSE(supports(resolve_release("3.0.0"), 29));
+    EXPECT_FALSE(supports(resolve_release("3.0.0"), 33));
+    EXPECT_FALSE(supports(resolve_release("0.3.0"), base));
+}
+
+TEST(Support, AdvisesWhatToDo)
+{
+    EXPECT_EQ(advice(resolve_release("3.9.0"), base, "'jobs'"),
+              "SELECT procrastinate_upgrade('3.9.0', schema => 'jobs');");
+    EXPECT_EQ(advice(resolve_release("3.9.0"), 30, "'jobs'"),
+              "CALL procrastinate_migrate('3.9.0@pre', schema => 'jobs');");
+    EXPECT_EQ(advice(resolve_release("2.15.1"), 33, "'jobs'"),
+              "Deploy 3.1.0: there is no downgrade.");
+    EXPECT_EQ(advice(resolve_release("2.15.1"), 38, "'jobs'"),
+              "Deploy one of 3.2.0 to 3.9.0: there is no downgrade.");
+}
+
+TEST(Releases, AreFoundByTheirName)
+{
+    for (const std::string_view name : {"", "v", "3.9", "3.9.0@pre", "3.9.0 ", "head", "vv3.9.0"})
+        EXPECT_THROW((void)resolve_release(name), Refusal) << name;
+    EXPECT_THROW((void)resolve_release(std::string(100'000, '3')), Refusal);
+}
+
+} // namespace
