@@ -1,4 +1,4 @@
-# 200,000 random and hostile strings as target, range and schema: each is refused with an SQLSTATE
+# 250,000 random and hostile strings as target, range, release and schema: each is refused with an SQLSTATE
 # that is meant, or is what the grammar says it is; the server survives, and nothing is changed.
 
 use strict;
@@ -160,6 +160,14 @@ cmp_ok(
 		qw(right PM001 PM003)),
 	'>', 500,
 	'some of them are right');
+
+try('a release',
+	$one,
+	[   'count(*) FROM procrastinate_supports(string)',
+		q{count(*) FROM procrastinate_route(string, '3.9.0')},
+		q{count(*) FROM procrastinate_route('2.15.1', string)} ],
+	q{string ~ '^v?3\.1\.0$'},
+	qw(right PM001 PM011));
 
 # A name that is none of a schema is refused by the server before we see it; a number is an OID, and
 # may be that of any schema or of none.
