@@ -246,5 +246,25 @@ PYTHON
 	is(revision('python'), '0038',              'and its schema is at head');
 }
 
+# ---- Encodings of the server --------------------------------------------------------------------
+
+foreach my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
+{
+	my $coded = lc "coded_$encoding";
+	$node->safe_psql('postgres',
+		"CREATE DATABASE $coded TEMPLATE template0 ENCODING '$encoding' LOCALE 'C'");
+	$node->safe_psql($coded, 'CREATE EXTENSION procrastinate_migrate');
+	is($node->safe_psql($coded, q{SET client_min_messages = warning; CREATE SCHEMA s;}
+			  . q{ SELECT procrastinate_upgrade('0026', 's'); CALL procrastinate_migrate('head', 's');}
+			  . q{ SELECT procrastinate_upgrade('head')}),
+		"0026\n0038", "a database in $encoding gets to head");
+	is_at($node, $coded, $_, $HEAD, "and has the catalog of head in $_") foreach 's', 'public';
+	my ($status, undef, $err) = $node->psql($coded,
+		q{SET client_encoding = 'UTF8'; SELECT procrastinate_upgrade(repeat('}
+		  . ($encoding eq 'EUC_JP' ? "\xe6\x97\xa5" : "\xc3\xa9") . q{', 100))});
+	like($err, qr/ERROR:  Can't locate revision identified by '/,
+		"and refuses a name of other letters, over-long, in words");
+}
+
 $node->stop;
 done_testing();
