@@ -9,7 +9,7 @@ SET search_path = releases, public;
 
 -- newest first, each with the revision that it expects and those that it works on
 SELECT count(*), count(DISTINCT release), min(revision), max(revision),
-       bool_and(works_from <= revision OR release ~ '^0\.') AS from_there,
+       bool_and(works_from <= revision) AS from_there,
        bool_and(revision <= works_to) AS up_to
   FROM procrastinate_releases();
 SELECT * FROM procrastinate_releases() LIMIT 5;
@@ -44,11 +44,21 @@ SELECT * FROM procrastinate_route('3.9.0', '3.9.0');
 CREATE SCHEMA releases_none;
 SELECT step, action, target, revision FROM procrastinate_route('2.15.1', '3.1.0', 'releases_none');
 
+-- by an older release, where no newer one bridges the gap
+SELECT step, action, target, revision FROM procrastinate_route('0.12.0', '0.15.0', 'releases_none');
+-- a history that a newer version has written is told, and nothing guessed
+CREATE SCHEMA releases_newer;
+SELECT procrastinate_stamp('head', verify => false, schema => 'releases_newer');
+INSERT INTO releases_newer.procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
+VALUES (2, 'upgrade', '0038', '0039', '0', '9.9.9');
+SET client_min_messages = notice;
+SELECT * FROM procrastinate_supports('3.9.0', 'releases_newer');
+SELECT * FROM procrastinate_route('3.4.0', '3.9.0', 'releases_newer');
+SET client_min_messages = warning;
+
 \echo ======== refusals
 \pset format unaligned
 SELECT * FROM procrastinate_route('2.15.1', '3.9.0');
-\echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_route('0.12.0', '0.15.0', 'releases_none');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_route('3.9.0', '2.15.1', 'releases');
 \echo :LAST_ERROR_SQLSTATE
@@ -69,4 +79,4 @@ CREATE TABLE releases_found.procrastinate_jobs (id bigint);
 SELECT * FROM procrastinate_supports('3.9.0', 'releases_found');
 \echo :LAST_ERROR_SQLSTATE
 
-DROP SCHEMA releases, releases_2_15, releases_none, releases_found CASCADE;
+DROP SCHEMA releases, releases_2_15, releases_none, releases_newer, releases_found CASCADE;

@@ -66,7 +66,8 @@ Installation locate(std::optional<Oid> given)
     if (!installation)
         throw chain::Refusal{
             chain::sqlstate::undefined_schema, "no schema has been selected to look at",
-            "No schema of search_path exists, is open to you, and can hold an installation.",
+            "No schema of search_path exists and is open to you, or the first one cannot hold an "
+            "installation.",
             "Name the schema in the last argument, for example schema => 'public'."};
     return *installation;
 }

@@ -35,9 +35,15 @@ std::optional<Revision> meeting(const Stop &stop, const Release &next)
     return revision;
 }
 
+enum class Bridges
+{
+    newer_only,
+    any // an older release may support more than the one that runs
+};
+
 // Breadth first: the stops in the order in which they were reached, the last one at `to`; empty where
 // it cannot be reached.
-std::vector<Stop> search(const Release &from, const Release &to, Revision current)
+std::vector<Stop> search(const Release &from, const Release &to, Revision current, Bridges bridges)
 {
     const std::span<const Release> all = releases();
     std::vector<bool> is_reached(all.size());
@@ -52,7 +58,8 @@ std::vector<Stop> search(const Release &from, const Release &to, Revision curren
         for (std::size_t i = all.size(); i-- > 0;)
         {
             const Release &next = all[i];
-            const bool goes_back = &next <= stops[at].release && &next != &to;
+            const bool goes_back =
+                bridges == Bridges::newer_only && &next <= stops[at].release && &next != &to;
             const std::optional<Revision> revision = meeting(stops[at], next);
             if (is_reached[i] || goes_back || &next > std::max(&from, &to) || !revision)
                 continue;
@@ -83,8 +90,10 @@ std::vector<Step> route(const Release &from, const Release &to, Revision current
     if (!supports(from, current))
         throw Refusal{sqlstate::no_route, none,
                       in_words(from) + ", and the schema is at " + std::string(name(current)) + ".",
-                      "procrastinate_supports() tells which releases work on it."};
-    const std::vector<Stop> stops = search(from, to, current);
+                      "procrastinate_releases() lists the releases and what they work on."};
+    std::vector<Stop> stops = search(from, to, current, Bridges::newer_only);
+    if (stops.empty())
+        stops = search(from, to, current, Bridges::any);
     if (stops.empty())
         throw Refusal{sqlstate::no_route, none,
                       "No revision suits both the code that runs and one that leads further: " +
@@ -120,18 +129,15 @@ std::string advice(const Release &release, Revision revision, std::string_view s
         return "SELECT procrastinate_upgrade" + target + "'" + place;
     if (revision < release.works_from)
         return "CALL procrastinate_migrate" + target + "@pre'" + place;
-    std::string_view first;
-    std::string_view last;
-    for (const Release &other : releases())
-        if (supports(other, revision))
+    const Release *other = &releases().back();
+    for (const Release &candidate : releases())
+        if (&candidate > &release && supports(candidate, revision))
         {
-            first = first.empty() ? other.name : first;
-            last = other.name;
+            other = &candidate;
+            break;
         }
-    return "Deploy " +
-           (first == last ? std::string(first)
-                          : "one of " + std::string(first) + " to " + std::string(last)) +
-           ": there is no downgrade.";
+    return "Deploy " + std::string(other->name) + " or another release that works on " +
+           std::string(name(revision)) + ": there is no downgrade.";
 }
 
 } // namespace procrastinate::chain

@@ -24,8 +24,8 @@ struct Step
     std::string reason;
 };
 
-// With the fewest deployments, and of releases that serve as well the newest. Throws Refusal PM011
-// where there is no such way, or `from` does not support the revision that it begins at.
+// With the fewest deployments, by newer releases if they will do, and of those that serve as well by the
+// newest. Throws Refusal PM011 where there is no such way, or `from` does not support `current`.
 std::vector<Step> route(const Release &from, const Release &to, Revision current);
 
 // Whether the code of a release works on a schema at the revision.

@@ -37,8 +37,19 @@ ENTRY_POINT(procrastinate_supports)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const chain::Revision revision =
-            migrate::require_known(migrate::read_state(installation), installation);
+        const migrate::State state = migrate::read_state(installation);
+        procrastinate::entry::warn_of_unknown(state, installation);
+        if (state.is_unknown_history())
+        {
+            rows.add(server::Row()
+                         .boolean(std::nullopt)
+                         .text(state.recorded)
+                         .text(chain::name(release.works_from))
+                         .text(chain::name(release.works_to))
+                         .text(std::nullopt));
+            return server::RowSet::result();
+        }
+        const chain::Revision revision = migrate::require_known(state, installation);
         const bool supported = chain::supports(release, revision);
         rows.add(server::Row()
                      .boolean(supported)
@@ -62,6 +73,9 @@ ENTRY_POINT(procrastinate_route)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         const migrate::State state = migrate::read_state(installation);
+        procrastinate::entry::warn_of_unknown(state, installation);
+        if (state.is_unknown_history())
+            return server::RowSet::result();
         // Where nothing is installed, a route is planned for elsewhere: from where the release expects
         // its schema.
         const chain::Revision revision = migrate::require_known(state, installation);

@@ -69,7 +69,7 @@ Scan scan(Oid oid)
 {
     return server::call([oid] {
         Scan found{false, pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK, NIL};
-        AttrNumber numbers[columns.size()];
+        AttrNumber numbers[columns.size()] = {};
         Relation const table = relation_open(oid, AccessShareLock);
         found.is_plain = is_plain_table(table, numbers);
         if (found.is_plain && found.is_allowed)

@@ -19,7 +19,38 @@ bool acquire(Oid schema, bool wait)
     });
 }
 
-// Whether the table has a trigger whose function is another role's, and no superuser's.
+// The callbacks of the server's walkers, inside call(): whether a function, or any that an expression
+// calls, is another role's and no superuser's.
+bool is_strange_function(Oid function, void *)
+{
+    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
+    ReleaseSysCache(tuple);
+    return owner != GetUserId() && !superuser_arg(owner);
+}
+
+bool calls_strange_function(Node *node, void *context)
+{
+    if (node == nullptr)
+        return false;
+    return check_functions_in_node(node, is_strange_function, context) ||
+           server::walk_expression(node, calls_strange_function, context);
+}
+
+bool is_strange(const Trigger &trigger)
+{
+    const bool is_replica = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
+    if (trigger.tgenabled == TRIGGER_DISABLED ||
+        (trigger.tgenabled == TRIGGER_FIRES_ON_REPLICA && !is_replica))
+        return false; // to enable it takes the table's owner
+    return is_strange_function(trigger.tgfoid, nullptr) ||
+           (trigger.tgqual != nullptr &&
+            calls_strange_function(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
+}
+
+// Whether the table has a trigger that runs code of another role's.
 bool lock_table(Oid schema, const char *table, LOCKMODE mode)
 {
     return server::call([=] {
@@ -28,19 +59,11 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode)
             return false;
         Relation const relation = relation_open(oid, mode);
         const TriggerDesc *const triggers = relation->trigdesc;
-        bool is_strange = false;
+        bool found = false;
         for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
-        {
-            HeapTuple const function =
-                SearchSysCache1(PROCOID, ObjectIdGetDatum(triggers->triggers[i].tgfoid));
-            if (!HeapTupleIsValid(function))
-                continue;
-            const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(function))->proowner;
-            ReleaseSysCache(function);
-            is_strange = is_strange || (owner != GetUserId() && !superuser_arg(owner));
-        }
+            found = found || is_strange(triggers->triggers[i]);
         relation_close(relation, NoLock);
-        return is_strange;
+        return found;
     });
 }
 
@@ -68,14 +91,13 @@ Tables tables_of(chain::Revision current, chain::Revision target)
 
 void lock_tables(const catalog::Installation &installation, Tables tables)
 {
-    bool is_strange =
+    bool found =
         tables == Tables::history_and_jobs &&
         server::with_context("lock of procrastinate_jobs", [&installation] {
             return lock_table(installation.schema, "procrastinate_jobs", AccessExclusiveLock);
         });
-    is_strange = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) ||
-                 is_strange;
-    if (is_strange)
+    found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
+    if (found)
         require_no_strangers(installation);
 }
 

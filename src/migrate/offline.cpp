@@ -24,6 +24,7 @@ DECLARE
     schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
     names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
     history CONSTANT text := 'procrastinate_schema_history';
+    has_history boolean;
     recorded text;
     present text[];
     strangers record;
@@ -58,11 +59,12 @@ constexpr std::string_view check_ends = R"sql(
                   UNION ALL
                   SELECT t.typname, t.typnamespace, true FROM pg_type t WHERE t.typrelid = 0) o
            WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
-        IF EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history) THEN
+        has_history := EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history);
+        IF has_history THEN
             EXECUTE format('SELECT to_revision FROM ONLY %I.%I ORDER BY id DESC LIMIT 1', schema_name, history)
                INTO recorded;
         END IF;
-        IF recorded IS NULL AND cardinality(present) > 0 THEN
+        IF cardinality(present) > 0 AND (recorded IS NULL OR (recorded = 'base' AND wanted = 'base')) THEN
             RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them', schema_name
                 USING ERRCODE = 'PM005',
                     DETAIL = format('There is %s.', array_to_string(present[1:5], ', ')
@@ -89,10 +91,16 @@ constexpr std::string_view check_goes_on = R"sql($stamp$, schema_name, history, 
         IF wanted <> 'base' AND current_setting('procrastinate_script.lock_jobs')::boolean THEN
             EXECUTE format('LOCK TABLE %I.procrastinate_jobs IN ACCESS EXCLUSIVE MODE', schema_name);
         END IF;
-        IF wanted <> 'base' THEN
+        IF has_history THEN
             EXECUTE format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name, history);
         END IF;
     END LOOP;
+
+    -- Fails where somebody has made one since.
+    IF NOT has_history AND current_setting('procrastinate_script.keeps_history')::boolean THEN
+        EXECUTE format($create$)sql";
+constexpr std::string_view check_is_over = R"sql($create$, schema_name, history);
+    END IF;
 END
 $check$;
 )sql";
@@ -123,6 +131,7 @@ class Script
         set("goal", chain::name(to));
         set("lock", std::to_string(lock_class));
         set("lock_jobs", tables_of(from, last) == Tables::history_and_jobs ? "on" : "off");
+        set("keeps_history", from < last ? "on" : "off");
         set("names", object_names());
         add(check_begins);
         add(strangers_sql("schema_oid", "names"));
@@ -131,25 +140,11 @@ class Script
         add(append_history_sql("%1$I.%2$I",
                                "'stamp', 'base', %3$L, '0', '" + script_version() + "'"));
         add(check_goes_on);
+        add(create_history_sql("%1$I.%2$I"));
+        add(check_is_over);
     }
 
     void commit() { add("COMMIT;\n"); }
-
-    // Where there is none yet: from base on.
-    void create_history_if_missing()
-    {
-        add("DO $history$\n"
-            "DECLARE\n"
-            "    schema_name CONSTANT text := current_setting('procrastinate_script.schema');\n"
-            "BEGIN\n"
-            "    IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = "
-            "c.relnamespace\n"
-            "                    WHERE n.nspname = schema_name\n"
-            "                      AND c.relname = 'procrastinate_schema_history') THEN\n"
-            "        EXECUTE format($create$\n");
-        add(create_history_sql(std::string("%1$I.") + catalog::history_table));
-        add("$create$, schema_name);\n    END IF;\nEND\n$history$;\n");
-    }
 
     void step(std::string_view event, Revision from, Revision to, std::string_view message,
               std::string_view sql)
@@ -225,7 +220,6 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
     if (start == chain::base && end == chain::head())
     {
         script.begin(start, end, end);
-        script.create_history_if_missing();
         script.step(event::install, start, end,
                     "Installing " + std::string(chain::name(end)) + " (head) at once",
                     chain::head_script());
@@ -237,8 +231,6 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
     {
         const Revision last = last_of_transaction(at, end);
         script.begin(at, last, end);
-        if (at == chain::base && at < last)
-            script.create_history_if_missing();
         for (; at < last; ++at)
         {
             const chain::Migration &migration = chain::migration(at + 1);

@@ -71,7 +71,12 @@ void require_sight(const catalog::Installation &installation)
 
 void require_tables(const catalog::Installation &installation, chain::Revision current)
 {
-    if (current == chain::base || catalog::has_relation(installation, "procrastinate_jobs"))
+    const Oid schema = installation.schema;
+    const bool is_there = server::call([schema] {
+        const Oid jobs = get_relname_relid("procrastinate_jobs", schema);
+        return OidIsValid(jobs) && get_rel_relkind(jobs) == RELKIND_RELATION;
+    });
+    if (current == chain::base || is_there)
         return;
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) +

@@ -29,6 +29,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
             require_current_rows(state.has_history);
             const Revision revision = chain::resolve_target(target, state.standing);
             require_stampable(installation, revision, verify == Verify::yes);
+            lock_tables(installation, Tables::history);
             if (!state.has_history)
                 create_history(installation);
             // Tables without a history: what came before is nobody's knowledge, and counts from base.

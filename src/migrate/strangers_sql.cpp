@@ -22,6 +22,11 @@ constexpr std::string_view query = R"sql(WITH me AS (
      WHERE c.relnamespace = :schema AND c.relname = ANY (:names || text 'procrastinate_schema_history')
        AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
     UNION ALL
+    SELECT 1, 'pg_class'::regclass, c.oid, c.relowner, c.relname, 'table', c.oid::regclass::text
+      FROM pg_class p JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class c ON c.oid = i.inhrelid
+     WHERE p.relnamespace = :schema AND p.relname = ANY (:names || text 'procrastinate_schema_history')
+       AND p.relkind IN ('r', 'p')
+    UNION ALL
     SELECT 2, 'pg_type'::regclass, t.oid, t.typowner, t.typname, 'type', t.oid::regtype::text
       FROM pg_type t
      WHERE t.typnamespace = :schema AND t.typname = ANY (:names) AND t.typrelid = 0
@@ -35,7 +40,11 @@ constexpr std::string_view query = R"sql(WITH me AS (
      WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = every.class AND d.objid = every.oid AND d.deptype = 'e')
 ), caller AS (
     SELECT 'pg_trigger'::regclass AS class, t.oid
-      FROM thing JOIN pg_trigger t ON t.tgrelid = thing.oid WHERE NOT t.tgisinternal
+      FROM thing JOIN pg_trigger t ON t.tgrelid = thing.oid
+     WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+       AND (t.tgenabled <> 'R' OR current_setting('session_replication_role') = 'replica')
+    UNION ALL
+    SELECT 'pg_class'::regclass, thing.oid FROM thing WHERE thing.kind = 'table'
     UNION ALL
     SELECT 'pg_class'::regclass, i.indexrelid FROM thing JOIN pg_index i ON i.indrelid = thing.oid
     UNION ALL
@@ -48,12 +57,15 @@ constexpr std::string_view query = R"sql(WITH me AS (
     SELECT 'pg_policy'::regclass, p.oid FROM thing JOIN pg_policy p ON p.polrelid = thing.oid
 ), code AS (
     SELECT DISTINCT pg_describe_object(caller.class, caller.oid, 0) AS caller,
-           pg_describe_object(d.refclassid, d.refobjid, 0) AS called, coalesce(p.proowner, o.oprowner) AS owner
+           pg_describe_object(d.refclassid, d.refobjid, 0) AS called, owner.oid AS owner
       FROM caller
       JOIN pg_depend d ON d.classid = caller.class AND d.objid = caller.oid
       LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
       LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-     WHERE coalesce(p.oid, o.oid) IS NOT NULL
+      LEFT JOIN pg_proc f ON f.oid = o.oprcode
+      LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid AND t.typtype = 'd'
+      JOIN LATERAL (VALUES (p.proowner), (o.oprowner), (f.proowner), (t.typowner)) AS owner (oid)
+        ON owner.oid IS NOT NULL
 ), stranger AS (
     SELECT thing.rank, thing.owner, r.rolname,
            format('%s %s belongs to role %s', thing.kind, thing.name, r.rolname) AS finding
@@ -67,7 +79,8 @@ constexpr std::string_view query = R"sql(WITH me AS (
 ), one AS (
     SELECT r.oid, r.rolname
       FROM me, pg_roles r
-     WHERE r.oid = coalesce((SELECT t.owner FROM thing t WHERE t.name = 'procrastinate_jobs' AND t.kind = 'table'),
+     WHERE r.oid = coalesce((SELECT t.owner FROM thing t WHERE t.name = 'procrastinate_schema_history'),
+                            (SELECT t.owner FROM thing t WHERE t.name = 'procrastinate_jobs' AND t.kind = 'table' LIMIT 1),
                             me.oid)
 )
 SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[1:5], E'\n')
@@ -75,13 +88,13 @@ SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[
        CASE WHEN count(*) = 0 THEN NULL
             WHEN count(DISTINCT s.owner) > 1 OR min(s.rank) = 4 OR EXISTS (
                     SELECT FROM thing t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner FROM stranger))
-            THEN (SELECT format('Look at them first; then drop them, or give them to role %I and run it as that role.',
-                                one.rolname)
+            THEN (SELECT format('Look at them first; then drop them, or give them to role %I%s.', one.rolname,
+                                CASE WHEN one.oid <> me.oid THEN ' and run it as that role' END)
                          || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',
                                                                upper(t.kind), t.identity, one.rolname), ''
                                                         ORDER BY t.rank, t.identity)
                                         FROM thing t WHERE t.owner <> one.oid), '')
-                    FROM one)
+                    FROM one, me)
             WHEN pg_has_role(min(s.owner), CASE WHEN current_setting('server_version_num')::int >= 160000
                                                   THEN 'SET' ELSE 'MEMBER' END)
             THEN format('SET ROLE %I;', min(s.rolname::text))

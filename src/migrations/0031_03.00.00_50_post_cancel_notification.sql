@@ -1,8 +1,8 @@
 -- The second half of release 3.0's schema: removes what only older releases call. The wish to abort a running
 -- job is a column now: jobs that are 'aborting' become 'doing' with that wish, without an event or a
 -- notification.
--- Holds ACCESS EXCLUSIVE on procrastinate_jobs for two scans of it: workers wait (a third of a second a
--- million jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
+-- Holds ACCESS EXCLUSIVE on procrastinate_jobs for two scans of it, or three where most jobs wait to be run:
+-- workers stand still (a third of a second a million jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
 -- procrastinate_periodic_defers stay open for reads and writes.
 -- Fails if a job is 'todo' and wished to be aborted (a new client cancelled it, an old worker retried it), or
 -- if two jobs of one lock run, one of them 'aborting': see to such jobs first.
@@ -68,9 +68,25 @@ UPDATE procrastinate_jobs
 SET status = 'doing', abort_requested = true
 WHERE status OPERATOR(pg_catalog.=) 'aborting';
 
+-- Triggers of Procrastinate's own are none left at this point.
 DO $$
 BEGIN
-    IF EXISTS (SELECT FROM procrastinate_jobs WHERE status OPERATOR(pg_catalog.=) 'aborting') THEN
+    IF EXISTS (
+        SELECT
+        FROM pg_catalog.pg_class AS c
+        WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('procrastinate_jobs')::pg_catalog.oid
+            AND (
+                c.relhasrules
+                OR EXISTS (
+                    SELECT
+                    FROM pg_catalog.pg_trigger AS t
+                    WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid
+                        AND NOT t.tgisinternal
+                )
+            )
+    ) AND EXISTS (
+        SELECT FROM procrastinate_jobs AS jobs WHERE jobs.status OPERATOR(pg_catalog.=) 'aborting'
+    ) THEN
         RAISE EXCEPTION 'jobs that are "aborting" did not become "doing"'
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = 'A trigger or a rule on procrastinate_jobs has kept them as they were.',
@@ -79,7 +95,6 @@ BEGIN
 END
 $$;
 
--- Until here it found them.
 DROP INDEX procrastinate_jobs_id_lock_idx;
 
 CREATE FUNCTION procrastinate_trigger_function_status_events_insert_v1()

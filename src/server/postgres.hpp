@@ -42,7 +42,9 @@ extern "C"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
+#include "nodes/readfuncs.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "tcop/tcopprot.h"
@@ -64,3 +66,21 @@ extern "C"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 }
+
+namespace procrastinate::server
+{
+
+// The only thing here that differs between versions: before 16 a walker is declared without arguments.
+// Inside call().
+inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)
+{
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_walker(node, walker, context);
+#else
+    using Undeclared = bool (*)();
+    auto *const any = reinterpret_cast<void (*)()>(walker);
+    return expression_tree_walker(node, reinterpret_cast<Undeclared>(any), context);
+#endif
+}
+
+} // namespace procrastinate::server

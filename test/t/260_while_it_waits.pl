@@ -65,7 +65,17 @@ BEGIN
 	INSERT INTO public.traps VALUES (current_user, TG_NAME || ' on ' || TG_RELNAME);
 	RETURN NEW;
 END $$;
+CREATE FUNCTION public.spring(trap text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.traps VALUES (current_user, trap);
+	RETURN true;
+END $$;
 SQL
+
+# Mallory's code is the trigger's function, or is called by its condition.
+my $calling    = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s EXECUTE FUNCTION public.spring()';
+my $condition = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s FOR EACH ROW'
+  . q{ WHEN (public.spring('condition')) EXECUTE FUNCTION suppress_redundant_updates_trigger()};
 
 # Plants a trigger while the call waits for a worker, whose transaction holds the jobs; the trigger is
 # there once the worker is done, before or behind the call in the queue for the table.
@@ -76,22 +86,33 @@ foreach my $case (
 	[ 30, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('head', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{SELECT procrastinate_upgrade('0024', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')} ],
-	[ 23, 'procrastinate_schema_history', '0023:0024' ])
+	[ 23, 'procrastinate_schema_history', q{SELECT procrastinate_stamp('0023', schema => '%s')} ],
+	[ 23, 'procrastinate_schema_history', '0023:0024' ],
+	[ 0,  'procrastinate_schema_history', q{SELECT procrastinate_upgrade('head', '%s')} ],
+	[ 0,  'procrastinate_schema_history', 'base:head' ],
+	[ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')}, $condition ],
+	[ 29, 'procrastinate_jobs', '0029:0030', $condition ],
+	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')}, $condition ],
+	[ 23, 'procrastinate_schema_history', '0023:0024', $condition ])
 {
-	my ($revision, $table, $call) = @$case;
-	my $label = "$call, a trigger on $table";
+	my ($revision, $table, $call, $trigger) = @$case;
+	$trigger //= $calling;
+	my $label = "$call, a trigger on $table" . ($trigger eq $condition ? ' by its condition' : '');
 	foreach my $planted_before (1, 0)
 	{
 		my $schema = new_schema($revision);
+		$node->safe_psql($database, "SELECT procrastinate_stamp('base', schema => '$schema')")
+		  if !$revision;
+		$node->safe_psql($database, "SET search_path = $schema; SET session_replication_role = replica;"
+			  . q{ UPDATE procrastinate_jobs SET status = 'aborting' WHERE id < 4}) if $revision == 29;
 		$node->safe_psql($database,
 			"GRANT ALL ON SCHEMA $schema TO mallory; GRANT TRIGGER ON $schema.$table TO mallory");
 		my ($worker, $mallory, $deployer) = map { new_session($node, $database) } 1 .. 3;
 		$worker->query("BEGIN; LOCK TABLE $schema.$table IN ROW EXCLUSIVE MODE");
 		$mallory->query('SET ROLE mallory');
-		my $trigger = "CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON $schema.$table"
-		  . ' EXECUTE FUNCTION public.spring()';
-		my $change = $call =~ /^\d/ ? script($schema, $call) : sprintf $call, $schema;
-		my @turns = ([ $deployer, $change ], [ $mallory, $trigger ]);
+		my $change = $call =~ /^\w+:\w+$/ ? script($schema, $call) : sprintf $call, $schema;
+		my @turns =
+		  ([ $deployer, $change ], [ $mallory, sprintf $trigger, "$schema.$table" ]);
 		foreach my $turn ($planted_before ? reverse @turns : @turns)
 		{
 			$turn->[0]->send($turn->[1]);
@@ -104,7 +125,8 @@ foreach my $case (
 		if ($planted_before)
 		{
 			like($error, qr/^(?:PM010|42501): /, "$label, $when: refused");
-			is(revision_of($schema), revision_name($revision), "$label, $when: nothing is done");
+			is(revision_of($schema), $revision ? revision_name($revision) : '',
+				"$label, $when: nothing is done");
 			$node->safe_psql($database, "DROP TRIGGER trap ON $schema.$table");
 			is_at($node, $database, $schema, $revision, "$label, $when: the catalog is as it was");
 		}
@@ -136,7 +158,7 @@ foreach my $call (
 {
 	my $schema = new_schema(20);
 	my ($first, $second) = map { new_session($node, $database) } 1 .. 2;
-	my $change = $call =~ /^\d/ ? script($schema, $call) : sprintf $call, $schema;
+	my $change = $call =~ /^\w+:\w+$/ ? script($schema, $call) : sprintf $call, $schema;
 	$first->query("BEGIN; SELECT procrastinate_upgrade('0021', '$schema')");
 	$second->send($change);
 	await($second->waits_for_lock);

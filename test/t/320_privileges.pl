@@ -150,7 +150,7 @@ $error = refused(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
 	qr/42501: .*\nDETAIL:  table procrastinate_events belongs to role creator\.$/m,
 	'an installation of two roles is refused to each');
-my ($give) = $error =~ /^HINT:  .* give them to role owners and run it as that role\.\n(ALTER .*;)$/m;
+my ($give) = $error =~ /^HINT:  .* give them to role owners\.\n(ALTER .*;)$/m;
 is( $give,
 	'ALTER TABLE shared.procrastinate_events OWNER TO owners;',
 	'and the hint gives the statement to paste');
@@ -376,6 +376,45 @@ foreach my $code (@code)
 	}
 	query($remove);
 }
+
+# Less direct ways. A trigger that is disabled is no way at all: to enable it takes the owner.
+as_role('mallory', <<'SQL');
+CREATE FUNCTION public.same(bigint, bigint) RETURNS boolean LANGUAGE sql
+	AS $$SELECT public.spring('same')$$;
+CREATE DOMAIN public.number AS int;
+CREATE TRIGGER eee BEFORE INSERT ON trusting.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION public.spring();
+SQL
+as_role('creator', 'ALTER TABLE trusting.procrastinate_schema_history DISABLE TRIGGER eee');
+allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
+	'0030', 'a disabled trigger is not in the way');
+query('DROP TRIGGER eee ON trusting.procrastinate_schema_history');
+foreach my $way (
+	[   'table kid belongs to role mallory',
+		'CREATE TABLE trusting.kid () INHERITS (trusting.procrastinate_jobs)',
+		'ALTER TABLE trusting.kid OWNER TO mallory', 'DROP TABLE trusting.kid' ],
+	[   'calls type number of role mallory',
+		'ALTER TABLE trusting.procrastinate_schema_history ADD extra public.number',
+		q{ALTER DOMAIN public.number ADD CHECK (public.spring('domain')) NOT VALID},
+		'ALTER TABLE trusting.procrastinate_schema_history DROP extra' ],
+	[   'calls operator trusting.===(bigint,bigint) of role mallory',
+		'CREATE OPERATOR trusting.=== (FUNCTION = public.same, LEFTARG = bigint, RIGHTARG = bigint);'
+		  . ' ALTER TABLE trusting.procrastinate_schema_history'
+		  . ' ADD CONSTRAINT c CHECK (id OPERATOR(trusting.===) id) NOT VALID',
+		'SELECT 1', 'DROP OPERATOR trusting.=== (bigint, bigint) CASCADE' ])
+{
+	my ($finding, $make, $then, $remove) = @$way;
+	my ($out, $err) = as_role('creator', $make);
+	is($err, '', "creator relies on mallory: $finding");
+	query($then);
+	$error = refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
+		qr/ERROR:  42501: /, "refused: $finding");
+	$error =~ s/public\.number/number/;
+	like($error, qr/\Q$finding\E/, 'and told the cause');
+	query($remove);
+}
+is(query('SELECT count(*) FROM traps'), '0', 'no code of mallory\'s has run on these ways')
+  or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
 
 # An operator for our type, which would be preferred to the server's own in the schema's search_path:
 # migrations do not use it, on any way and at any revision.

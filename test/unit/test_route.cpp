@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace
 {
 
@@ -61,43 +63,61 @@ TEST(Route, BeginsAtARevisionThatTheReleaseWorksOn)
     }
 }
 
-TEST(Route, SaysWhereThereIsNone)
+TEST(Route, CrossesAGapByAnOlderRelease)
 {
-    try
-    {
-        (void)way("0.12.0", "0.15.0", 10);
-        FAIL();
-    }
-    catch (const Refusal &refusal)
-    {
-        EXPECT_EQ(refusal.sqlstate, "PM011");
-        EXPECT_EQ(refusal.detail, "No revision suits both the code that runs and one that leads "
-                                  "further: 0.12.0 works on 0010 to 0011, 0.15.0 works on 0012 to "
-                                  "0022.");
-        EXPECT_EQ(refusal.hint,
-                  "Stop all workers and clients, upgrade to '0.15.0', then deploy it.");
-    }
+    EXPECT_EQ(way("0.12.0", "0.15.0", 10), "deploy 0.11.0, 0012, deploy 0.15.0");
 }
 
-// Every route between any two releases, held against the table that it comes from.
-TEST(Route, NeverPutsCodeOnASchemaThatItDoesNotSupport)
+// Whether any sequence of deployments and upgrades leads there, by trying all of them.
+bool can_be_reached(const Release &from, const Release &to, Revision start)
 {
+    std::vector<std::pair<const Release *, Revision>> reached{{&from, start}};
+    for (std::size_t at = 0; at < reached.size(); ++at)
+    {
+        const auto [running, revision] = reached[at];
+        const auto reach = [&reached](const Release *release, Revision there) {
+            const std::pair state(release, there);
+            if (supports(*release, there) &&
+                std::find(reached.begin(), reached.end(), state) == reached.end())
+                reached.push_back(state);
+        };
+        reach(running, revision + 1);
+        for (const Release &next : releases())
+            reach(&next, revision);
+    }
+    return std::any_of(reached.begin(), reached.end(),
+                       [&to](const auto &state) { return state.first == &to; });
+}
+
+// Every way between any two releases, held against the table that it comes from. Releases that support
+// the same revisions are one.
+TEST(Route, IsRightBetweenAnyTwoReleases)
+{
+    std::vector<const Release *> kinds;
+    for (const Release &release : releases())
+        if (kinds.empty() || kinds.back()->works_from != release.works_from ||
+            kinds.back()->works_to != release.works_to)
+            kinds.push_back(&release);
     int found = 0;
-    for (const Release &from : releases())
-        for (const Release &to : releases())
-            for (Revision start = from.works_from; start <= from.works_to; ++start)
+    int none = 0;
+    for (const Release *from : kinds)
+        for (const Release *to : kinds)
+            for (Revision start = from->works_from; start <= from->works_to; ++start)
             {
                 std::vector<Step> steps;
                 try
                 {
-                    steps = route(from, to, start);
+                    steps = route(*from, *to, start);
                 }
                 catch (const Refusal &)
                 {
+                    ++none;
+                    EXPECT_FALSE(can_be_reached(*from, *to, start))
+                        << from->name << " to " << to->name << " from " << start;
                     continue;
                 }
                 ++found;
-                const Release *running = &from;
+                const Release *running = from;
                 Revision at = start;
                 for (const Step &step : steps)
                 {
@@ -108,10 +128,11 @@ TEST(Route, NeverPutsCodeOnASchemaThatItDoesNotSupport)
                         running = &resolve_release(step.target);
                     EXPECT_TRUE(supports(*running, at)) << running->name << " at " << at;
                 }
-                EXPECT_EQ(running, &to);
-                EXPECT_GE(at, to.head);
+                EXPECT_EQ(running, to);
+                EXPECT_GE(at, to->head);
             }
-    EXPECT_GT(found, 1000);
+    EXPECT_GT(found, 0);
+    EXPECT_GT(none, 0);
 }
 
 TEST(Support, IsWhatTheTableSays)
@@ -130,9 +151,9 @@ TEST(Support, AdvisesWhatToDo)
     EXPECT_EQ(advice(resolve_release("3.9.0"), 30, "'jobs'"),
               "CALL procrastinate_migrate('3.9.0@pre', schema => 'jobs');");
     EXPECT_EQ(advice(resolve_release("2.15.1"), 33, "'jobs'"),
-              "Deploy 3.1.0: there is no downgrade.");
+              "Deploy 3.1.0 or another release that works on 0033: there is no downgrade.");
     EXPECT_EQ(advice(resolve_release("2.15.1"), 38, "'jobs'"),
-              "Deploy one of 3.2.0 to 3.9.0: there is no downgrade.");
+              "Deploy 3.2.0 or another release that works on 0038: there is no downgrade.");
 }
 
 TEST(Releases, AreFoundByTheirName)
