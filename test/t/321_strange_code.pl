@@ -1,0 +1,265 @@
+# Code that another role has left in place of the history, on the tables, or where they lead to it
+# never runs with the rights of whoever changes or reads an installation.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Procrastinate::Test::Roles;
+use Test::More;
+
+my $node     = start_server(name => 'strange_code');
+my $database = new_database($node);
+my $super    = $node->safe_psql($database, 'SELECT current_user');
+my $error;
+look_as_roles($node, $database);
+query('CREATE ROLE creator; CREATE ROLE mallory');
+
+# ---- Traps: code of mallory's that must never run as somebody else ------------------------------
+
+query(q{CREATE TABLE public.traps (ran_as text, trap text); GRANT ALL ON public.traps TO PUBLIC});
+query(q{GRANT CREATE, USAGE ON SCHEMA public TO mallory});
+as_role('mallory', <<'SQL');
+CREATE FUNCTION public.spring(trap text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	INSERT INTO public.traps VALUES (current_user, trap);
+	RETURN true;
+END $$;
+CREATE FUNCTION public.spring() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.traps VALUES (current_user, TG_NAME || ' on ' || TG_RELNAME);
+	RETURN NEW;
+END $$;
+SQL
+
+my $columns = 'id bigint, event text, from_revision text, to_revision text,'
+  . ' applied_at timestamptz, applied_by text, duration interval, version text';
+my $row  = q{1, 'install', 'base', '0038', now(), 'x', interval '0', '1.0.0'};
+my %trap = (
+	'a view' => qq{CREATE VIEW place.procrastinate_schema_history AS SELECT * FROM (VALUES ($row))}
+	  . q{ v (id, event, from_revision, to_revision, applied_at, applied_by, duration, version)}
+	  . q{ WHERE public.spring('view')},
+	'a table with row-level security' =>
+	  qq{CREATE TABLE place.procrastinate_schema_history ($columns);}
+	  . qq{ INSERT INTO place.procrastinate_schema_history VALUES ($row);}
+	  . q{ ALTER TABLE place.procrastinate_schema_history ENABLE ROW LEVEL SECURITY,}
+	  . q{ FORCE ROW LEVEL SECURITY;}
+	  . q{ CREATE POLICY p ON place.procrastinate_schema_history USING (public.spring('policy'))},
+	'a table with a rule' => qq{CREATE TABLE place.procrastinate_schema_history ($columns);}
+	  . q{ CREATE RULE r AS ON INSERT TO place.procrastinate_schema_history}
+	  . q{ DO ALSO SELECT public.spring('rule')},
+	'a materialized view' =>
+	  'CREATE MATERIALIZED VIEW place.procrastinate_schema_history AS SELECT 1 AS id',
+	'a partitioned table' =>
+	  'CREATE TABLE place.procrastinate_schema_history (id bigint) PARTITION BY LIST (id)',
+	'a table of other columns' => 'CREATE TABLE place.procrastinate_schema_history (id int)',
+	'an index'                 =>
+	  'CREATE TABLE place.t (id int); CREATE INDEX procrastinate_schema_history ON place.t (id)',
+	'a table of domains' => q{CREATE DOMAIN place.revision AS text CHECK (public.spring('domain'));}
+	  . (
+		$columns =~ s/to_revision text/to_revision place.revision/r =~
+		  s/^(.*)$/ CREATE TABLE place.procrastinate_schema_history ($1)/r),);
+query('CREATE SCHEMA place');
+my $script = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
+open(my $file, '>', $script) or die "cannot write $script: $!";
+print $file query(q{SELECT procrastinate_sql('base:head', 'place')});
+close $file;
+
+foreach my $kind (sort keys %trap)
+{
+	query('DROP SCHEMA IF EXISTS place CASCADE; CREATE SCHEMA place AUTHORIZATION mallory');
+	query('GRANT ALL ON SCHEMA place TO PUBLIC');
+	my ($out, $err) =
+	  as_role('mallory', "$trap{$kind}; GRANT ALL ON ALL TABLES IN SCHEMA place TO PUBLIC");
+	is($err, '', "mallory puts $kind in place of the history");
+	foreach my $caller ($super, 'creator')
+	{
+		refused($caller, $_, qr/ERROR:  (?:PM010|42501): /, "$caller is refused: $_")
+		  foreach (
+			q{SELECT procrastinate_upgrade(schema => 'place')},
+			q{SELECT procrastinate_stamp('head', verify => false, schema => 'place')},
+			q{CALL procrastinate_migrate(schema => 'place')});
+		as_role($caller, q{SELECT * FROM procrastinate_current('place')});
+		as_role($caller, q{SELECT * FROM procrastinate_history(schema => 'place')});
+		as_role($caller, q{SELECT * FROM procrastinate_log('place')});
+		refused($caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /,
+			"$caller is refused: the script");
+	}
+	is(query('SELECT count(*) FROM traps'), '0', 'and no code of mallory\'s has run')
+	  or query('TRUNCATE traps');
+}
+
+# An installation of mallory's own, with triggers on the history and on the tables.
+query('DROP SCHEMA place CASCADE; CREATE SCHEMA place AUTHORIZATION mallory');
+query('GRANT ALL ON SCHEMA place TO PUBLIC');
+as_role('mallory', <<'SQL');
+SELECT procrastinate_upgrade('0010', 'place');
+CREATE TRIGGER aaa BEFORE INSERT ON place.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION public.spring();
+CREATE TRIGGER bbb BEFORE INSERT OR UPDATE OR DELETE ON place.procrastinate_jobs
+	FOR EACH ROW EXECUTE FUNCTION public.spring();
+ALTER TABLE place.procrastinate_schema_history
+	ALTER version SET DEFAULT public.spring('default')::text;
+ALTER TABLE place.procrastinate_schema_history ADD CHECK (public.spring('check'));
+INSERT INTO place.procrastinate_jobs (queue_name, task_name) VALUES ('default', 'task');
+GRANT ALL ON ALL TABLES IN SCHEMA place TO PUBLIC;
+-- The planner evaluates what is immutable as whoever plans a query of the table.
+CREATE FUNCTION public.constant(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	PERFORM public.spring('constant');
+	RETURN 1;
+END $$;
+CREATE INDEX ON place.procrastinate_schema_history ((public.constant(1)));
+CREATE INDEX ON place.procrastinate_schema_history (id) WHERE public.constant(2) = 1;
+CREATE STATISTICS place.s ON (public.constant(3)), (lower(event))
+	FROM place.procrastinate_schema_history;
+SQL
+query('TRUNCATE traps');
+foreach my $caller ($super, 'creator')
+{
+	refused($caller, $_, qr/ERROR:  (?:PM010|42501): /, "$caller is refused: $_")
+	  foreach (
+		q{SELECT procrastinate_upgrade('0026', 'place')},
+		q{SELECT procrastinate_stamp('0010', schema => 'place')},
+		q{CALL procrastinate_migrate('0026', 'place')});
+	allowed($caller, q{SELECT revision FROM procrastinate_current('place')},
+		'0010', "$caller may read");
+	allowed($caller, q{SELECT count(*) FROM procrastinate_log('place')},
+		'10', "$caller may read the log");
+}
+is(query('SELECT count(*) FROM traps'), '0', 'no trigger, default or check of mallory\'s has run');
+
+# Code of mallory's in an installation that trusts mallory with its tables and its schema.
+query('CREATE SCHEMA trusting; GRANT ALL ON SCHEMA trusting TO creator, mallory');
+as_role('creator', q{SELECT procrastinate_upgrade('0030', 'trusting');}
+	  . q{ GRANT ALL ON ALL TABLES IN SCHEMA trusting TO mallory});
+my @code = (
+	[   'trigger ccc on table trusting.procrastinate_jobs',
+		'CREATE TRIGGER ccc BEFORE UPDATE ON trusting.procrastinate_jobs'
+		  . ' FOR EACH STATEMENT EXECUTE FUNCTION public.spring()',
+		'DROP TRIGGER ccc ON trusting.procrastinate_jobs' ],
+	[   'trigger ddd on table trusting.procrastinate_schema_history',
+		'CREATE TRIGGER ddd BEFORE INSERT ON trusting.procrastinate_schema_history'
+		  . ' FOR EACH ROW EXECUTE FUNCTION public.spring()',
+		'DROP TRIGGER ddd ON trusting.procrastinate_schema_history' ],);
+open($file, '>', $script) or die "cannot write $script: $!";
+print $file query(q{SELECT procrastinate_sql('0030:0031', 'trusting')});
+close $file;
+foreach my $code (@code)
+{
+	my ($what, $make, $remove) = @$code;
+	my ($out, $err) = as_role('mallory', $make);
+	is($err, '', "mallory makes $what");
+	foreach my $call (
+		q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
+		q{CALL procrastinate_migrate('0031', 'trusting')},
+		"\\i $script",
+		q{SELECT procrastinate_upgrade('0031', 'trusting')})
+	{
+		$error = refused('creator', $call, qr/ERROR:  42501: /, "creator is refused: $call");
+		like($error, qr/\Q$what\E calls function public\.spring\(\) of role mallory\./,
+			'and told the cause');
+		like($error, qr/drop them, or give them to role creator/, 'and the way out');
+	}
+	query($remove);
+}
+
+# Less direct ways. A trigger that is disabled is no way at all: to enable it takes the owner.
+as_role('mallory', <<'SQL');
+CREATE FUNCTION public.same(bigint, bigint) RETURNS boolean LANGUAGE sql
+	AS $$SELECT public.spring('same')$$;
+CREATE DOMAIN public.number AS int;
+CREATE TRIGGER eee BEFORE INSERT ON trusting.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION public.spring();
+SQL
+as_role('creator', 'ALTER TABLE trusting.procrastinate_schema_history DISABLE TRIGGER eee');
+allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
+	'0030', 'a disabled trigger is not in the way');
+query('DROP TRIGGER eee ON trusting.procrastinate_schema_history');
+foreach my $way (
+	[   'table kid belongs to role mallory',
+		'CREATE TABLE trusting.kid () INHERITS (trusting.procrastinate_jobs)',
+		'ALTER TABLE trusting.kid OWNER TO mallory', 'DROP TABLE trusting.kid' ],
+	[   'calls type number of role mallory',
+		'ALTER TABLE trusting.procrastinate_schema_history ADD extra public.number',
+		q{ALTER DOMAIN public.number ADD CHECK (public.spring('domain')) NOT VALID},
+		'ALTER TABLE trusting.procrastinate_schema_history DROP extra' ],
+	[   'calls operator trusting.===(bigint,bigint) of role mallory',
+		'CREATE OPERATOR trusting.=== (FUNCTION = public.same, LEFTARG = bigint, RIGHTARG = bigint);'
+		  . ' ALTER TABLE trusting.procrastinate_schema_history'
+		  . ' ADD CONSTRAINT c CHECK (id OPERATOR(trusting.===) id) NOT VALID',
+		'SELECT 1', 'DROP OPERATOR trusting.=== (bigint, bigint) CASCADE' ])
+{
+	my ($finding, $make, $then, $remove) = @$way;
+	my ($out, $err) = as_role('creator', $make);
+	is($err, '', "creator relies on mallory: $finding");
+	query($then);
+	$error = refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
+		qr/ERROR:  42501: /, "refused: $finding");
+	$error =~ s/public\.number/number/;
+	like($error, qr/\Q$finding\E/, 'and told the cause');
+	query($remove);
+}
+is(query('SELECT count(*) FROM traps'), '0', 'no code of mallory\'s has run on these ways')
+  or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
+
+# An operator for our type, which would be preferred to the server's own in the schema's search_path:
+# migrations do not use it, on any way and at any revision.
+query('CREATE SCHEMA shadowed; GRANT ALL ON SCHEMA shadowed TO creator, mallory');
+my $shadow = q{CREATE FUNCTION shadowed.same(shadowed.procrastinate_job_status,}
+  . q{ shadowed.procrastinate_job_status) RETURNS boolean LANGUAGE sql IMMUTABLE AS}
+  . q{ $$SELECT public.spring('operator')$$; CREATE OPERATOR shadowed.= (FUNCTION = shadowed.same,}
+  . q{ LEFTARG = shadowed.procrastinate_job_status, RIGHTARG = shadowed.procrastinate_job_status)};
+my $uncover = q{DROP FUNCTION shadowed.same CASCADE};
+as_role('creator', q{SELECT procrastinate_upgrade('0001', 'shadowed');}
+	  . q{ INSERT INTO shadowed.procrastinate_jobs (queue_name, task_name, lock)}
+	  . q{ SELECT 'queue', 'task', n FROM generate_series(1, 9) n});
+{
+	my ($out, $err) = as_role('mallory', $shadow);
+	is($err, '', 'mallory makes an operator on the type of the status');
+}
+allowed('creator', q{SELECT procrastinate_upgrade('0027', 'shadowed')}, '0027', 'it is not used');
+query(q{SET session_replication_role = replica;}
+	  . q{ UPDATE shadowed.procrastinate_jobs SET status = 'aborting' WHERE id < 4});
+allowed('creator', q{CALL procrastinate_migrate('head', 'shadowed')}, '', 'nor by the procedure');
+query($uncover);
+is_at($node, $database, 'shadowed', $HEAD, 'nor does anything that is stored call it');
+is(query(q{SELECT count(*) FROM shadowed.procrastinate_jobs WHERE abort_requested}),
+	'3', 'and the rows were compared by the server\'s own');
+
+# One that is stored all the same, since the owner built an index by hand.
+as_role('mallory', $shadow);
+as_role('creator', q{SET search_path = shadowed; CREATE INDEX mine ON procrastinate_jobs (id)}
+	  . q{ WHERE status = 'failed'});
+query('TRUNCATE traps');    # it ran while the index was built
+$error = refused('creator', q{SELECT procrastinate_stamp('head', schema => 'shadowed')},
+	qr/ERROR:  42501: /, 'an index that calls it is refused');
+like($error,
+	qr/index shadowed\.mine calls operator shadowed\.=\(.*\) of role mallory\./,
+	'and named');
+is(query('SELECT count(*) FROM traps'), '0', 'no code of mallory\'s has run')
+  or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
+allowed('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
+	'0031', 'without it creator upgrades');
+
+# One object of mallory's among those of another owner: a function of a name that will be needed.
+query('CREATE SCHEMA mixed; GRANT ALL ON SCHEMA mixed TO creator, mallory');
+allowed('creator', q{SELECT procrastinate_upgrade('0008', 'mixed')}, '0008', 'creator installs');
+as_role('mallory',
+	q{CREATE FUNCTION mixed.procrastinate_defer_job(varchar, varchar, text, text,}
+	  . q{ jsonb, timestamptz) RETURNS bigint LANGUAGE sql AS 'SELECT 1'});
+refused(
+	'creator',
+	q{SELECT procrastinate_upgrade('0010', 'mixed')},
+	qr/ERROR:  42501: .*\nDETAIL:  routine procrastinate_defer_job belongs to role mallory/,
+	'a function of a stranger in the way is refused, and named');
+allowed(
+	'creator', q{SELECT revision FROM procrastinate_current('mixed')},
+	'0008',    'nothing was begun');
+
+$node->stop;
+done_testing();
