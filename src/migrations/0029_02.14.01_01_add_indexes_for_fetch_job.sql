@@ -1,5 +1,6 @@
 -- Indexes for fetching: one in the order in which jobs are fetched, and one for the look-up of jobs of the
--- same lock, which now covers the status 'aborting' too and replaces the one of 0020.
+-- same lock, which now covers the status 'aborting' too and replaces the one of 0020. procrastinate_fetch_job
+-- is replaced by one that relies on them; it returns the same jobs as before.
 -- Holds ACCESS EXCLUSIVE on procrastinate_jobs while both are built: workers wait (about a second for four
 -- million jobs). Dropping the old index needs that mode; it is taken at once, because to come to it later
 -- could deadlock.
@@ -13,3 +14,100 @@ CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)
 
 CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)
     WHERE status OPERATOR(pg_catalog.=) 'todo';
+
+CREATE OR REPLACE FUNCTION procrastinate_fetch_job(target_queue_names character varying[])
+RETURNS procrastinate_jobs
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    found_job procrastinate_jobs;
+    waiting bigint;
+    heads int8multirange;
+BEGIN
+    -- Candidates are looked at one by one until one can be had, and for each an index tells whether a job of its
+    -- lock goes first. After fifty that could go on for long: the second look finds the heads of all locks in one
+    -- pass, and takes nothing else for a candidate.
+    FOR look IN 1 .. 2 LOOP
+        UPDATE procrastinate_jobs AS taken
+        SET status = 'doing'
+        WHERE taken.id = (
+            SELECT candidate.id
+            FROM (
+                SELECT jobs.id, jobs.priority
+                FROM procrastinate_jobs AS jobs
+                WHERE jobs.status = 'todo'
+                    AND (
+                        procrastinate_fetch_job.target_queue_names IS NULL
+                        OR jobs.queue_name = ANY (procrastinate_fetch_job.target_queue_names)
+                    )
+                    AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
+                    AND (heads IS NULL OR jobs.lock IS NULL OR heads @> jobs.id)
+                ORDER BY jobs.priority DESC, jobs.id
+                LIMIT CASE WHEN heads IS NULL THEN 50 END
+            ) AS best
+            -- LATERAL and FOR UPDATE keep the planner from looking at all of them first.
+            CROSS JOIN LATERAL (
+                SELECT jobs.id
+                FROM procrastinate_jobs AS jobs
+                WHERE jobs.id = best.id
+                    AND jobs.status = 'todo'
+                    AND (
+                        procrastinate_fetch_job.target_queue_names IS NULL
+                        OR jobs.queue_name = ANY (procrastinate_fetch_job.target_queue_names)
+                    )
+                    AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
+                    AND (
+                        jobs.lock IS NULL
+                        -- ORDER BY and OFFSET keep the planner on the index; BETWEEN means =, and has it expect
+                        -- a short way there.
+                        OR NOT EXISTS (
+                            SELECT
+                            FROM procrastinate_jobs AS earlier
+                            WHERE earlier.lock BETWEEN jobs.lock AND jobs.lock
+                                AND earlier.id < jobs.id
+                                AND earlier.status IN ('todo', 'doing', 'aborting')
+                            ORDER BY earlier.id
+                            OFFSET 0
+                        )
+                    )
+                FOR UPDATE SKIP LOCKED
+            ) AS candidate
+            ORDER BY best.priority DESC, best.id
+            LIMIT 1
+        )
+        RETURNING taken.* INTO found_job;
+
+        IF FOUND OR look = 2 THEN
+            RETURN found_job;
+        END IF;
+
+        SELECT count(*)
+        INTO waiting
+        FROM (
+            SELECT
+            FROM procrastinate_jobs AS jobs
+            WHERE jobs.status = 'todo'
+                AND (
+                    procrastinate_fetch_job.target_queue_names IS NULL
+                    OR jobs.queue_name = ANY (procrastinate_fetch_job.target_queue_names)
+                )
+                AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
+            LIMIT 51
+        ) AS due;
+
+        IF waiting = 0 THEN
+            RETURN found_job;
+        ELSIF waiting > 50 THEN
+            SELECT COALESCE(range_agg(int8range(head.id, head.id, '[]') ORDER BY head.id), '{}')
+            INTO heads
+            FROM (
+                SELECT min(jobs.id) AS id
+                FROM procrastinate_jobs AS jobs
+                WHERE jobs.lock IS NOT NULL
+                    AND jobs.status IN ('todo', 'doing', 'aborting')
+                GROUP BY jobs.lock
+            ) AS head;
+        END IF;
+    END LOOP;
+END;
+$$;

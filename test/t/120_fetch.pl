@@ -52,7 +52,8 @@ sub visit
 		locks_of_jobs($session, $revision, $function, $fetch, $rule) if $rule ne 'lock table';
 		locks_and_priority($session, $revision, $function, $fetch, $rule)
 		  if has_priority($revision);
-		many_jobs($session, $revision, $function, $fetch, $rule);
+		many_held_up($session, $revision, $function, $fetch, $rule) if $rule ne 'lock table';
+		many_jobs($session, $revision, $function, $fetch, $rule, $_) foreach 90, 400;
 		workers($session, $revision, $function, $fetch) if $function =~ /_v2$/;
 	}
 	all_called($session, $before, 'fetch', $revision);
@@ -280,14 +281,80 @@ sub workers
 	return;
 }
 
+# More jobs that are due and held up than are looked at one by one (five, or fifty): the rest has to
+# be found in another way, by the same rules.
+sub many_held_up
+{
+	my ($session, $revision, $function, $fetch, $rule) = @_;
+	my $later = { scheduled_at => '2999-01-01' };
+	foreach my $number (4, 5, 6, 49, 50, 51, 120)
+	{
+		comes($session, $revision, $fetch->(), '2001 2002 2003',
+			"$function passes over $number jobs that are held up",
+			pairs($revision, $number, $later),
+			{ id => 2001, lock => 'free' }, { id => 2002 }, { id => 2003, lock => 'free too' },
+			{ id => 2004, lock => 'lock 2' }, { id => 2005, lock => 'free' });
+		comes($session, $revision, $fetch->(), '', "$function finds none but $number held up",
+			pairs($revision, $number, $later));
+	}
+	comes($session, $revision, $fetch->(), '2001', "$function passes over many of running locks",
+		pairs($revision, 60, { status => 'doing' }), { id => 2001, lock => 'free' });
+	comes($session, $revision, $fetch->(q{'{a}'}), '2002 2004',
+		"$function passes over many of its queue, held up by another's",
+		pairs($revision, 60, { %$later, queue_name => 'b' }, { queue_name => 'a' }),
+		{ id => 2001, lock => 'c', queue_name => 'b' }, { id => 2002, queue_name => 'a' },
+		{ id => 2003, lock => 'c', queue_name => 'a' }, { id => 2004, lock => 'd', queue_name => 'a' });
+	comes($session, $revision, $fetch->(), '2001', "$function passes over many of one lock",
+		(map { { id => $_, lock => 'x', %$later } } 1 .. 60),
+		(map { { id => 1000 + $_, lock => 'x' } } 1 .. 60), { id => 2001, lock => 'y' });
+	many_held_up_and_priority($session, $revision, $function, $fetch, $rule)
+	  if has_priority($revision);
+	return;
+}
+
+sub many_held_up_and_priority
+{
+	my ($session, $revision, $function, $fetch, $rule) = @_;
+	my @many = pairs($revision, 60, { scheduled_at => '2999-01-01' });
+	comes($session, $revision, $fetch->(), '2003 2004 2002 2001',
+		"$function goes by priority beyond many that are held up", @many,
+		{ id => 2001, lock => 'a', priority => -1 }, { id => 2002, lock => 'b' },
+		{ id => 2003, priority => 2 }, { id => 2004, lock => 'c', priority => 2 },
+		{ id => 2005, lock => 'c', priority => 2 });
+	comes($session, $revision, $fetch->(),
+		$rule eq 'priority, then id' ? '2001 2002' : '2001',
+		"$function goes beyond many by its rule, that of $rule", @many,
+		{ id => 2000, lock => 'a', scheduled_at => '2999-01-01' },
+		{ id => 2001, lock => 'b', priority => 1 }, { id => 2002, lock => 'a', priority => 1 });
+	return if $revision < 27;
+	comes($session, $revision, $fetch->(),
+		$rule eq 'id, also aborting' ? '2002' : '2001 2002',
+		"$function goes beyond many by its rule for jobs that are aborting", @many,
+		{ id => 2000, lock => 'a', status => 'aborting' }, { id => 2001, lock => 'a' },
+		{ id => 2002, lock => 'b' });
+	return;
+}
+
+# Pairs of jobs of one lock each, the first before the second in every order. Where there are
+# priorities, theirs is above the others'.
+sub pairs
+{
+	my ($revision, $number, $first, $second) = @_;
+	my %priority = has_priority($revision) ? (priority => 3) : ();
+	return map {
+		{ id => $_, lock => "lock $_", %priority, %$first },
+		  { id => 1000 + $_, lock => "lock $_", %priority, %{ $second // {} } }
+	} 1 .. $number;
+}
+
 # ------------------------------------------------------------------------------------------------
 # Many jobs against the rules, written once more
 # ------------------------------------------------------------------------------------------------
 
 sub many_jobs
 {
-	my ($session, $revision, $function, $fetch, $rule) = @_;
-	my @jobs   = random_jobs($revision, $rule);
+	my ($session, $revision, $function, $fetch, $rule, $number) = @_;
+	my @jobs   = random_jobs($revision, $number);
 	my %locked = $rule eq 'lock table' ? ('lock 2' => 1) : ();
 	scenario($session, sub {
 		insert_jobs($session, $revision, @jobs);
@@ -319,7 +386,7 @@ sub many_jobs
 				  . " WHERE l.object = j.lock AND j.id IN ($ids)");
 		}
 		same_lines(\@got, \@expected,
-			"$function hands out a mixed lot of jobs by the rule of $rule");
+			"$function hands out a mixed lot of $number jobs by the rule of $rule");
 		my $left = grep { $_->{status} eq 'todo' } @jobs;
 		cmp_ok($left, '<', @jobs / 2, 'most of the jobs of that lot were runnable');
 	});
@@ -330,7 +397,7 @@ sub many_jobs
 # lock is running, and it is the first of those that have not ended.
 sub random_jobs
 {
-	my ($revision, $rule) = @_;
+	my ($revision, $number) = @_;
 	my $seed   = 4711;
 	my $random = sub {
 		$seed = ($seed * 1103515245 + 12345) % 2147483648;
@@ -338,11 +405,11 @@ sub random_jobs
 	};
 	my @statuses = (qw(todo todo todo todo), statuses($revision));
 	my (@jobs, %begun);
-	foreach my $id (1 .. 90)
+	foreach my $id (1 .. $number)
 	{
 		my %job = (id => $id, queue_name => (qw(a b c))[ $random->(3) ]);
-		my $lock = $random->(12);
-		$job{lock}   = $lock < 8 ? "lock $lock" : undef;
+		my $lock = $random->($number / 7);
+		$job{lock}   = $lock < $number / 11 ? "lock $lock" : undef;
 		$job{lock} //= "own lock of $id" if $revision < 8;
 		$job{status} = $statuses[ $random->(scalar @statuses) ];
 		$job{priority}     = $random->(5) - 2 if $revision >= 25;

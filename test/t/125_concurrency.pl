@@ -29,7 +29,7 @@ my @periodics = (
 );
 
 # The revisions at which a body changes; those between repeat the one before.
-my %load = map { $_ => 1 } 1, 2, 5, 8, 22, 25, 27, 30, 32, 36, 38;
+my %load = map { $_ => 1 } 1, 2, 5, 8, 22, 25, 27, 29, 30, 32, 36, 38;
 
 # A session that has to wait where it should not is told so by an error.
 my $node = start_server(conf => 'deadlock_timeout = 100ms');
@@ -49,6 +49,7 @@ sub visit
 		my $fetch = $form->[2];
 		different_jobs($session, $revision, $fetch, @$sessions);
 		one_lock($session, $revision, $fetch, @$sessions);
+		beyond_the_first($session, $revision, $fetch, @$sessions) if $revision >= 8;
 		many_workers($session, $revision, $fetch, $schema, $database) if $load{$revision};
 	}
 	foreach my $form (forms($revision, @periodics))
@@ -147,6 +148,50 @@ sub one_lock
 		'NULL', 'nor while the end of the first job is not committed');
 	$sessions[0]->query('COMMIT');
 	at_once($sessions[1], "SELECT id FROM $fetch", '2', 'the second job follows the first');
+	empty($session, $revision);
+	return;
+}
+
+# More jobs that others have locked, or that are held up, than are looked at one by one (five, or
+# fifty).
+sub beyond_the_first
+{
+	my ($session, $revision, $fetch, @sessions) = @_;
+	my $next = "SELECT id FROM $fetch";
+	my $free = q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM (SELECT id}
+	  . q{ FROM procrastinate_jobs WHERE id > 2000 FOR UPDATE SKIP LOCKED) AS f};
+
+	insert_jobs($session, $revision, map { { id => $_ } } 1 .. 120);
+	$sessions[0]->query('BEGIN; SELECT 1 FROM procrastinate_jobs WHERE id <= 110 FOR UPDATE');
+	$sessions[1]->query('BEGIN');
+	at_once($sessions[1], $next, '111', 'many jobs that another session locks are passed over');
+	at_once($sessions[2], $next, '112', 'and those that a third has fetched meanwhile');
+	$sessions[1]->query('ROLLBACK');
+	at_once($sessions[2], $next, '111', 'what is rolled back comes before those that follow');
+	$sessions[0]->query('COMMIT');
+	at_once($sessions[2], $next, '1', 'and what is unlocked before all');
+	empty($session, $revision);
+
+	my @held_up = map {
+		{ id => $_, lock => "lock $_", scheduled_at => '2999-01-01' },
+		  { id => 1000 + $_, lock => "lock $_" }
+	} 1 .. 60;
+	insert_jobs($session, $revision, @held_up, { id => 2001, lock => 'x' },
+		{ id => 2002, lock => 'x' }, { id => 2003, lock => 'y' }, { id => 2004 },
+		{ id => 2005, lock => 'z' });
+	$sessions[0]->query('BEGIN');
+	at_once($sessions[0], $next, '2001', 'beyond many jobs that are held up, the first is fetched');
+	is($session->query($free), '2002 2003 2004 2005', 'and no other job is locked');
+	at_once($sessions[1], $next, '2003', 'the next is that of another lock, and nobody waits');
+	$sessions[2]->query('BEGIN; SELECT 1 FROM procrastinate_jobs WHERE id = 2004 FOR UPDATE');
+	at_once($sessions[1], $next, '2005', 'or one that is not locked');
+	at_once($sessions[1], $next, 'NULL', 'nothing is left, and nobody waits for it');
+	$sessions[2]->query('COMMIT');
+	at_once($sessions[1], $next, '2004', 'what is unlocked is fetched');
+	$sessions[0]->query(q{UPDATE procrastinate_jobs SET status = 'succeeded' WHERE id = 2001});
+	at_once($sessions[1], $next, 'NULL', 'the end of the first job is not committed');
+	$sessions[0]->query('COMMIT');
+	at_once($sessions[1], $next, '2002', 'then the second job of its lock follows');
 	empty($session, $revision);
 	return;
 }
