@@ -64,7 +64,7 @@ my %trap = (
 		$columns =~ s/to_revision text/to_revision place.revision/r =~
 		  s/^(.*)$/ CREATE TABLE place.procrastinate_schema_history ($1)/r),);
 query('CREATE SCHEMA place');
-my $script = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
+my $script = PostgreSQL::Test::Utils::tempdir() . "/script.sql";
 open(my $file, '>', $script) or die "cannot write $script: $!";
 print $file query(q{SELECT procrastinate_sql('base:head', 'place')});
 close $file;

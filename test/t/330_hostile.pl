@@ -201,7 +201,7 @@ foreach my $target ('0001', '0028', 'head')
 foreach my $range ('base:0028', '0028:head', '0001:head')
 {
 	my $script = query(qq{SELECT tools.procrastinate_sql('$range', 'place')});
-	my $path   = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
+	my $path   = PostgreSQL::Test::Utils::tempdir() . "/script.sql";
 	open(my $file, '>', $path) or die "cannot write $path: $!";
 	print $file $script;
 	close $file;
