@@ -25,13 +25,13 @@ in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
 
 LIBRARY_SOURCES := $(sort $(call in_source,src/*.cpp src/*/*.cpp))
 # What knows no server, and is tested without one.
-CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp)) src/migrate/statement.cpp
+CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp)) src/catalog/drift.cpp src/catalog/repair.cpp src/migrate/statement.cpp
 UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 
 # Migrations and tables are compiled in: embed.awk turns them into C++ literals.
 EMBEDDED := src/embedded.inc
 EMBEDDED_FROM := $(addprefix $(here)/,src/data/chain.tsv src/data/releases.tsv src/data/structure.tsv \
-	$(sort $(call in_source,src/migrations/*.sql)))
+	src/data/function_bodies.tsv $(sort $(call in_source,src/migrations/*.sql)))
 
 OUR_CPPFLAGS = -Isrc -I$(here)/src
 OUR_CXXFLAGS = -std=c++20 -Wall -Wextra $(WERROR) -fvisibility=hidden -fvisibility-inlines-hidden

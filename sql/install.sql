@@ -46,11 +46,11 @@ SELECT proname
   FROM ours
  WHERE coalesce(obj_description(oid, 'pg_proc'), '') !~ '^([a-z]|SQL ).*[^.]$';
 
--- the last argument is always the schema, and it may be left out
+-- the last argument is always the schema (but of procrastinate_repair), and it may be left out
 SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
-                       'procrastinate_releases')
+                       'procrastinate_releases', 'procrastinate_repair')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
         OR pronargdefaults = 0);
 
@@ -62,7 +62,8 @@ SELECT proname
        'procrastinate_show', 'procrastinate_migration_sql', 'procrastinate_sql', 'procrastinate_log',
        'procrastinate_upgrade', 'procrastinate_migrate', 'procrastinate_stamp',
        'procrastinate_downgrade', 'procrastinate_releases', 'procrastinate_supports',
-       'procrastinate_route');
+       'procrastinate_route', 'procrastinate_detect', 'procrastinate_check', 'procrastinate_adopt',
+       'procrastinate_repair');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

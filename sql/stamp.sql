@@ -65,11 +65,15 @@ SELECT procrastinate_stamp('head', true, 'stamp_verify');
 -- NULL is the default
 SELECT procrastinate_stamp('head', NULL, 'stamp_verify');
 \echo :LAST_ERROR_SQLSTATE
--- a user's own objects are none of its business
+-- a user's own tables and views are none of its business
 CREATE TABLE stamp_verify.my_own (id int);
+CREATE VIEW stamp_verify.my_view AS SELECT status FROM stamp_verify.procrastinate_jobs;
+SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
+-- what he has put on Procrastinate's tables is for him to vouch for
 ALTER TABLE stamp_verify.procrastinate_jobs ADD COLUMN my_own int;
 CREATE INDEX my_own_idx ON stamp_verify.procrastinate_jobs (my_own);
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
+ALTER TABLE stamp_verify.procrastinate_jobs DROP COLUMN my_own;
 -- an index that went missing is
 DROP INDEX stamp_verify.procrastinate_jobs_queueing_lock_idx;
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');

@@ -1,6 +1,7 @@
 # embed.awk: turns the facts and the migrations into the C++ tables that chain/chain.cpp includes.
 #
-#   LC_ALL=C awk -f embed.awk chain.tsv releases.tsv structure.tsv 0001_*.sql ... early_types.sql head.sql
+#   LC_ALL=C awk -f embed.awk chain.tsv releases.tsv structure.tsv \
+#       function_bodies.tsv 0001_*.sql ... early_types.sql head.sql
 #
 # Works with mawk and gawk. Stops with status 1 on anything that could not be embedded to the byte.
 
@@ -27,6 +28,16 @@ function quoted(text) {
 
 # Revisions are numbers in C++; base is 0.
 function number(revision) { return revision + 0 }
+
+# Gathers the name and the arguments of a function, which may go over lines, as the facts spell them.
+function sign(line) {
+    if (signature ~ /\)$/)
+        return
+    sub(/^CREATE (OR REPLACE )?FUNCTION /, "", line)
+    sub(/^ +/, signature ~ /,$/ ? " " : "", line)
+    sub(/\).*$/, ")", line)
+    signature = signature line
+}
 
 /[^\t -~]/ { fail("only printable ASCII can be embedded") }
 index($0, ")sql\"") { fail("holds the delimiter of the raw string literal") }
@@ -63,6 +74,11 @@ table == "structure.tsv" && !is_script {
     next
 }
 
+table == "function_bodies.tsv" && !is_script {
+    bodies[++body_count] = "    {" number($1) ", " number($2) ", " quoted($3) ", " quoted($4) "},"
+    next
+}
+
 !is_script { fail("a table that nothing embeds") }
 
 FNR == 1 && name ~ /^[0-9]/ && name != script "_" file[script] {
@@ -92,13 +108,21 @@ script == "head" && /^-- include / {
     sub(/ OR REPLACE/, "", line)
     # Overloads of one name in one file follow each other; the last one is meant.
     statement[script, copying] = line "\n"
+    start = length(text[script]) - length($0) - 1
+    signature = ""
+    sign($0)
     next
 }
 
 copying != "" {
     statement[script, copying] = statement[script, copying] $0 "\n"
-    if ($0 == "$$;")
+    sign($0)
+    if ($0 == "$$;") {
         copying = ""
+        if (script ~ /^[0-9]/)
+            sources[++source_count] = "    {" number(script) ", " quoted(signature) ",\n     migration_table[" \
+                number(script) - 1 "].sql.substr(" start ", " length(text[script]) - start ")},"
+    }
 }
 
 END {
@@ -131,5 +155,13 @@ END {
     print "inline constexpr Fact fact_table[] = {"
     for (i = 1; i <= fact_count; i++)
         print facts[i]
+    print "};"
+    print "inline constexpr FunctionBody function_body_table[] = {"
+    for (i = 1; i <= body_count; i++)
+        print bodies[i]
+    print "};"
+    print "inline constexpr FunctionSource function_source_table[] = {"
+    for (i = 1; i <= source_count; i++)
+        print sources[i]
     print "};"
 }

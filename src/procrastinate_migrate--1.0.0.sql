@@ -128,6 +128,35 @@ CREATE FUNCTION procrastinate_log(
 COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
     'everything that was ever done to the installation, oldest first';
 
+-- ---- What a schema is: read from the catalog, with or without a history ---------------------------
+
+CREATE FUNCTION procrastinate_detect(
+    schema regnamespace DEFAULT NULL,
+    OUT revision text,
+    OUT exact boolean,
+    OUT missing integer,
+    OUT extra integer,
+    OUT altered integer
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_detect(regnamespace) IS
+    'revision that the schema is at by what it holds; where none fits exactly, the nearest ones';
+
+CREATE FUNCTION procrastinate_check(
+    revision text DEFAULT 'current',
+    schema regnamespace DEFAULT NULL,
+    OUT kind text,
+    OUT object text,
+    OUT problem text,
+    OUT expected text,
+    OUT actual text,
+    OUT severity text,
+    OUT repair text
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_check(text, regnamespace) IS
+    'differences between the schema and a revision, worst first, each with the statement that mends it';
+
 -- ---- Releases: which code works on which schema --------------------------------------------------
 
 CREATE FUNCTION procrastinate_releases(
@@ -193,6 +222,25 @@ CREATE FUNCTION procrastinate_stamp(
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_stamp(text, boolean, regnamespace) IS
     'records a revision without running anything; returns it';
+
+CREATE FUNCTION procrastinate_adopt(
+    schema regnamespace DEFAULT NULL
+) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_adopt(regnamespace) IS
+    'records the revision that the schema is at by what it holds; returns it';
+
+CREATE FUNCTION procrastinate_repair(
+    schema regnamespace DEFAULT NULL,
+    dry_run boolean DEFAULT true,
+    OUT kind text,
+    OUT object text,
+    OUT problem text,
+    OUT repair text
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_repair(regnamespace, boolean) IS
+    'statements that mend differences from the revision; with dry_run => false they are run';
 
 CREATE FUNCTION procrastinate_downgrade(
     target text,

@@ -2,8 +2,6 @@
 
 #include "server/spi.hpp"
 
-#include <vector>
-
 namespace procrastinate::catalog
 {
 
@@ -75,28 +73,6 @@ bool is_known(const Object &object)
     return is_history(object) ||
            std::any_of(facts.begin(), facts.end(),
                        [&object](const chain::Fact &fact) { return has_place_of(object, fact); });
-}
-
-using Named = std::pair<std::string_view, std::string_view>;
-
-// "Missing: table procrastinate_workers, …." without the parts of a table that is named itself.
-std::string listed(std::string_view verb, std::span<const Named> names)
-{
-    constexpr std::size_t shown = 5;
-    std::string text;
-    std::size_t count = 0;
-    for (const auto &[kind, name] : names)
-    {
-        const std::string_view table = name.substr(0, name.find('.'));
-        if (table.size() < name.size() &&
-            std::find(names.begin(), names.end(), Named("table", table)) != names.end())
-            continue;
-        if (++count <= shown)
-            text.append(count > 1 ? ", " : "").append(kind).append(" ").append(name);
-    }
-    if (count > shown)
-        text += " and " + std::to_string(count - shown) + " more";
-    return count == 0 ? text : std::string(verb) + ": " + text + ".";
 }
 
 // Inside call().
@@ -176,27 +152,6 @@ server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::R
             found.push_back(object);
     }
     return found;
-}
-
-std::string difference(std::span<const Object> objects, chain::Revision revision)
-{
-    std::vector<Named> missing;
-    for (const chain::Fact &fact : chain::facts())
-        if (fact.first <= revision && revision <= fact.last)
-            missing.emplace_back(fact.kind, chain::fact_name(fact));
-    std::vector<Named> extra;
-    for (const Object &object : objects)
-    {
-        const Named named(object.kind, object.name);
-        if (const auto expected = std::find(missing.begin(), missing.end(), named);
-            expected != missing.end())
-            missing.erase(expected);
-        else if (!is_history(object))
-            extra.push_back(named);
-    }
-    const std::string first = listed("Missing", missing);
-    const std::string second = listed("Not of that revision", extra);
-    return first.empty() || second.empty() ? first + second : first + "\n" + second;
 }
 
 } // namespace procrastinate::catalog

@@ -31,7 +31,4 @@ server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::R
                                        chain::Revision target,
                                        server::pmr::memory_resource &memory);
 
-// How the names differ from those of a revision, in sentences for DETAIL; empty where they do not.
-std::string difference(std::span<const Object> objects, chain::Revision revision);
-
 } // namespace procrastinate::catalog

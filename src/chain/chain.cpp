@@ -1,5 +1,7 @@
 #include "chain/chain.hpp"
 
+#include <algorithm>
+
 namespace procrastinate::chain
 {
 
@@ -13,6 +15,10 @@ std::span<const Migration> migrations() { return migration_table; }
 std::span<const Release> releases() { return release_table; }
 
 std::span<const Fact> facts() { return fact_table; }
+
+std::span<const FunctionBody> function_bodies() { return function_body_table; }
+
+std::span<const FunctionSource> function_sources() { return function_source_table; }
 
 std::string_view head_script() { return head_text; }
 
@@ -52,6 +58,38 @@ std::string_view fact_name(const Fact &fact)
     if (name.starts_with(unique))
         name.remove_prefix(unique.size());
     return name.substr(0, name.find_first_of(" ("));
+}
+
+std::string_view function_signature(std::string_view definition)
+{
+    return definition.substr(0, definition.find(')') + 1);
+}
+
+std::string fact_key(const Fact &fact)
+{
+    std::string key(fact_name(fact));
+    if (fact.kind == "trigger")
+    {
+        constexpr std::string_view on = " ON ";
+        const std::string_view rest = fact.definition.substr(fact.definition.find(on) + on.size());
+        return std::string(rest.substr(0, rest.find(' '))) + "." + key;
+    }
+    if (fact.kind != "function")
+        return key;
+    // "name(one integer, other text)" becomes "name(integer, text)".
+    const std::string_view signature = function_signature(fact.definition);
+    std::string_view arguments = signature.substr(key.size() + 1);
+    arguments.remove_suffix(1);
+    key += "(";
+    while (!arguments.empty())
+    {
+        constexpr std::string_view comma = ", ";
+        const std::size_t end = std::min(arguments.find(comma), arguments.size());
+        const std::string_view argument = arguments.substr(0, end);
+        key.append(key.ends_with("(") ? "" : comma).append(argument.substr(argument.find(' ') + 1));
+        arguments.remove_prefix(std::min(end + comma.size(), arguments.size()));
+    }
+    return key + ")";
 }
 
 Revision reachable_in_one_transaction(Revision from, Revision to)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace procrastinate::chain
@@ -51,9 +52,28 @@ struct Fact
     std::string_view definition; // begins with its name
 };
 
+// The text of a function as it may be found between two revisions: upstream's and ours.
+struct FunctionBody
+{
+    Revision first;
+    Revision last;
+    std::string_view function; // with its arguments, as a fact's definition begins
+    std::string_view md5;
+};
+
+// A statement of a migration that creates a function, or replaces it.
+struct FunctionSource
+{
+    Revision made_by;
+    std::string_view function; // as above
+    std::string_view sql;
+};
+
 std::span<const Migration> migrations();
 std::span<const Release> releases(); // oldest first; their heads never go back
 std::span<const Fact> facts();
+std::span<const FunctionBody> function_bodies();
+std::span<const FunctionSource> function_sources(); // in the order of the chain
 std::string_view head_script();        // the schema of head in one go, for an empty schema
 std::string_view early_types_script(); // the enum types with the labels of 0027, in place of 0001's
 
@@ -71,6 +91,18 @@ std::string_view phase_name(Phase phase);
 // The name that a fact's definition begins with: of a function without its arguments,
 // of a column, constraint with its table in front ("procrastinate_jobs.lock").
 std::string_view fact_name(const Fact &fact);
+
+// What tells objects of one kind apart: the name, of a trigger with its table in front, of a function
+// with the types of its arguments ("procrastinate_cancel_job_v1(bigint, boolean, boolean)").
+std::string fact_key(const Fact &fact);
+
+// The function of a fact's definition, with its arguments.
+std::string_view function_signature(std::string_view definition);
+
+inline bool is_at(const Fact &fact, Revision revision)
+{
+    return fact.first <= revision && revision <= fact.last;
+}
 
 // A run of the chain cannot both add enum labels and use them in one transaction, unless it begins
 // at base: 0027 adds `aborting` to the job's status, 0029 and 0030 use it.

@@ -1,7 +1,9 @@
-// The functions that change something: procrastinate_upgrade, _migrate, _stamp, _downgrade.
+// The functions that change something: procrastinate_upgrade, _migrate, _stamp, _adopt, _repair,
+// _downgrade.
 #include "chain/refusal.hpp"
 #include "migrate/upgrade.hpp"
 #include "server/arguments.hpp"
+#include "server/rows.hpp"
 
 namespace
 {
@@ -50,6 +52,32 @@ ENTRY_POINT(procrastinate_stamp)
     return server::text_result(
         chain::name(migrate::stamp(catalog::locate(arguments.oid(2)), revision,
                                    *verify ? migrate::Verify::yes : migrate::Verify::no)));
+}
+
+// (schema regnamespace) → the revision recorded
+ENTRY_POINT(procrastinate_adopt)
+{
+    const server::Arguments arguments(fcinfo);
+    return server::text_result(chain::name(migrate::adopt(catalog::locate(arguments.oid(0)))));
+}
+
+// (schema regnamespace, dry_run boolean) → kind, object, problem, repair; in the order of the work
+ENTRY_POINT(procrastinate_repair)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::optional<bool> dry_run = arguments.boolean(1);
+    if (!dry_run)
+        throw chain::Refusal{chain::sqlstate::null_not_allowed, "dry_run must not be null", {}, {}};
+    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    server::RowSet rows(fcinfo);
+    for (const migrate::Repair &repair :
+         migrate::repair(installation, *dry_run ? migrate::Run::no : migrate::Run::yes))
+        rows.add(server::Row()
+                     .text(repair.difference.kind)
+                     .text(repair.difference.object)
+                     .text(catalog::name_of(repair.difference.problem))
+                     .text(repair.statement));
+    return server::RowSet::result();
 }
 
 // (target text, schema regnamespace): never returns

@@ -206,8 +206,7 @@ chain::Revision require_known(const State &state, const catalog::Installation &i
     throw Refusal{chain::sqlstate::no_history,
                   schema + " holds Procrastinate's tables but no history",
                   "Nothing records which migrations have been applied, so none can be run.",
-                  "Record the revision that the schema is at, for example that of release 2.15.1: "
-                  "SELECT procrastinate_stamp('2.15.1', schema => " +
+                  "To find out and record it: SELECT procrastinate_adopt(" +
                       std::string(installation.quoted_text) + ");"};
 }
 

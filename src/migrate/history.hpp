@@ -15,6 +15,8 @@ namespace event
 inline constexpr std::string_view upgrade = "upgrade"; // a migration was run
 inline constexpr std::string_view install = "install"; // the schema of head was made at once
 inline constexpr std::string_view stamp = "stamp";     // a user said so
+inline constexpr std::string_view adopt = "adopt";     // the catalog said so
+inline constexpr std::string_view repair = "repair";   // differences were mended
 } // namespace event
 
 // A row of the history. Texts and intervals live as long as the SPI connection.

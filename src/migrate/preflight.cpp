@@ -2,6 +2,7 @@
 
 #include "catalog/contents.hpp"
 #include "catalog/extension.hpp"
+#include "catalog/structure.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/history_sql.hpp"
 #include "migrate/rights.hpp"
@@ -34,16 +35,12 @@ void require_free_names(const catalog::Installation &installation,
                       in_schema(installation) +
                           " holds objects in the way of the migrations to come",
                       findings.text(), "Rename or drop them, or move them to another schema."};
-    throw Refusal{
-        sqlstate::no_history,
-        in_schema(installation) + " holds Procrastinate's objects, but " +
-            (has_history ? "its history says base" : "no history of them"),
-        findings.text(),
-        "If they are Procrastinate's, record their revision, for example that of release 2.15.1:\n"
-        "SELECT procrastinate_stamp('2.15.1', schema => " +
-            std::string(installation.quoted_text) +
-            ");\n"
-            "If not, rename or drop them."};
+    throw Refusal{sqlstate::no_history,
+                  in_schema(installation) + " holds Procrastinate's objects, but " +
+                      (has_history ? "its history says base" : "no history of them"),
+                  findings.text(),
+                  "If they are Procrastinate's: SELECT procrastinate_adopt(" +
+                      std::string(installation.quoted_text) + ");\nIf not, rename or drop them."};
 }
 
 } // namespace
@@ -99,21 +96,24 @@ void require_fit(const catalog::Installation &installation, chain::Revision curr
         current, has_history);
 }
 
-void require_stampable(const catalog::Installation &installation, chain::Revision revision,
-                       bool verify)
+void require_same(const catalog::Installation &installation, chain::Revision revision)
 {
     server::ContextResource memory;
-    const server::pmr::vector<catalog::Object> contents = catalog::contents(installation, memory);
-    require_rights(installation);
-    const std::string difference =
-        verify ? catalog::difference(server::span_of(contents), revision) : std::string();
-    if (difference.empty())
+    const auto structure = catalog::structure(installation, memory);
+    Findings findings;
+    for (const catalog::Difference &one :
+         catalog::Comparison(server::span_of(structure)).with(revision))
+        if (one.is_of_revision)
+            findings.add(capitalized(catalog::in_words(one)));
+    if (!findings.any())
         return;
     const std::string wanted(chain::name(revision));
-    throw Refusal{
-        sqlstate::catalog_contradicts, in_schema(installation) + " is not at " + wanted, difference,
-        "To record it all the same: SELECT procrastinate_stamp('" + wanted +
-            "', verify => false, schema => " + std::string(installation.quoted_text) + ");"};
+    const std::string schema = ", schema => " + std::string(installation.quoted_text) + ");";
+    throw Refusal{sqlstate::catalog_contradicts, in_schema(installation) + " is not at " + wanted,
+                  findings.text(),
+                  "To see all differences: SELECT * FROM procrastinate_check('" + wanted + "'" +
+                      schema + "\nTo record it all the same: SELECT procrastinate_stamp('" +
+                      wanted + "', verify => false" + schema};
 }
 
 void require_current_rows(bool has_rows)

@@ -22,10 +22,8 @@ void require_tables(const catalog::Installation &installation, chain::Revision c
 // Rights, for a caller who may not even look into the schema, before anything else is read.
 void require_sight(const catalog::Installation &installation);
 
-// Before a revision is recorded that nobody ran: rights and strangers' objects as above, and, to
-// verify, the names of the objects that the catalog holds (PM009).
-void require_stampable(const catalog::Installation &installation, chain::Revision revision,
-                       bool verify);
+// Refuses (PM009) to record a revision that the schema differs from.
+void require_same(const catalog::Installation &installation, chain::Revision revision);
 
 // Inside a transaction that sees the rows of its beginning only, what others wrote meanwhile would
 // be missed: refused (25001) unless there is nothing yet.

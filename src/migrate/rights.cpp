@@ -77,6 +77,13 @@ std::string Findings::text() const
     return text_ + "\nAnd " + std::to_string(count_ - most_findings) + " more.";
 }
 
+std::string capitalized(std::string text)
+{
+    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+        text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return text;
+}
+
 void require_rights(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};

@@ -30,4 +30,6 @@ class Findings
     std::string text_;
 };
 
+std::string capitalized(std::string text);
+
 } // namespace procrastinate::migrate

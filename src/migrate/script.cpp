@@ -2,6 +2,7 @@
 
 #include "migrate/statement.hpp"
 #include "server/memory.hpp"
+#include "server/settings.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::migrate
@@ -73,6 +74,15 @@ void run_script(std::string_view script, std::string_view label, EnumTypes enum_
             throw;
         }
     }
+}
+
+void set_language()
+{
+    server::set("row_security", "off");
+    server::set("standard_conforming_strings", "on");
+    server::set("transform_null_equals", "off");
+    // The bodies are known to be right; a session would keep what it compiles to check them.
+    server::set("check_function_bodies", "off");
 }
 
 } // namespace procrastinate::migrate

@@ -17,4 +17,8 @@ enum class EnumTypes
 void run_script(std::string_view script, std::string_view label,
                 EnumTypes enum_types = EnumTypes::run);
 
+// Settings that change what such a text means, or which rows it sees: where a policy would hide some,
+// the server refuses. Between open_settings() and close_settings().
+void set_language();
+
 } // namespace procrastinate::migrate

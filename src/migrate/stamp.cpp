@@ -3,6 +3,7 @@
 #include "migrate/history.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
+#include "migrate/rights.hpp"
 #include "migrate/upgrade.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
@@ -28,7 +29,9 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
                 (void)require_known(state, installation);
             require_current_rows(state.has_history);
             const Revision revision = chain::resolve_target(target, state.standing);
-            require_stampable(installation, revision, verify == Verify::yes);
+            require_rights(installation);
+            if (verify == Verify::yes)
+                require_same(installation, revision);
             lock_tables(installation, Tables::history);
             if (!state.has_history)
                 create_history(installation);

@@ -33,17 +33,6 @@ std::string milliseconds_since(TimestampTz started)
     return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
-// Settings that change what the text of a migration means, or which rows it sees: where a policy would
-// hide some, the server refuses.
-void set_language()
-{
-    server::set("row_security", "off");
-    server::set("standard_conforming_strings", "on");
-    server::set("transform_null_equals", "off");
-    // The bodies are known to be right; a session would keep what it compiles to check them.
-    server::set("check_function_bodies", "off");
-}
-
 void nothing_to_do(const Installation &installation, Revision revision)
 {
     server::notice("schema \"" + std::string(installation.name) + "\" is at " + in_words(revision) +

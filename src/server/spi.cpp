@@ -8,20 +8,32 @@ namespace
 
 constexpr std::size_t most_parameters = 8;
 
-// Inside call().
-int execute_unguarded(const char *statement, std::span<const Parameter> parameters, bool read_only)
+// Parameters as the server takes them.
+struct Unpacked
 {
     Oid types[most_parameters] = {};
     Datum values[most_parameters] = {};
     char nulls[most_parameters] = {};
-    for (std::size_t i = 0; i < parameters.size(); ++i)
+    int count;
+
+    explicit Unpacked(std::span<const Parameter> parameters)
+        : count(static_cast<int>(parameters.size()))
     {
-        types[i] = parameters[i].type;
-        values[i] = parameters[i].value;
-        nulls[i] = parameters[i].is_null ? 'n' : ' ';
+        for (std::size_t i = 0; i < parameters.size(); ++i)
+        {
+            types[i] = parameters[i].type;
+            values[i] = parameters[i].value;
+            nulls[i] = parameters[i].is_null ? 'n' : ' ';
+        }
     }
-    const int result = SPI_execute_with_args(statement, static_cast<int>(parameters.size()), types,
-                                             values, nulls, read_only, 0);
+};
+
+// Inside call().
+int execute_unguarded(const char *statement, std::span<const Parameter> parameters, bool read_only)
+{
+    Unpacked unpacked(parameters);
+    const int result = SPI_execute_with_args(statement, unpacked.count, unpacked.types,
+                                             unpacked.values, unpacked.nulls, read_only, 0);
     // A COMMIT, for one, is refused by a result, not by an error.
     if (result < 0)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -73,6 +85,26 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters)
     call([&] {
         PushActiveSnapshot(GetLatestSnapshot());
         execute_unguarded(query, parameters, true);
+        PopActiveSnapshot();
+    });
+    return {SPI_tuptable, SPI_processed};
+}
+
+Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
+{
+    call([&] {
+        Unpacked unpacked(parameters);
+        if (query.plan == nullptr)
+        {
+            SPIPlanPtr const plan = SPI_prepare_cursor(query.text, unpacked.count, unpacked.types,
+                                                       CURSOR_OPT_GENERIC_PLAN);
+            if (plan == nullptr || SPI_keepplan(plan) != 0)
+                elog(ERROR, "query cannot be planned: %s", SPI_result_code_string(SPI_result));
+            query.plan = plan;
+        }
+        PushActiveSnapshot(GetLatestSnapshot());
+        if (SPI_execute_plan(query.plan, unpacked.values, unpacked.nulls, true, 0) != SPI_OK_SELECT)
+            elog(ERROR, "query returns no rows");
         PopActiveSnapshot();
     });
     return {SPI_tuptable, SPI_processed};

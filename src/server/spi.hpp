@@ -53,6 +53,15 @@ class Rows
 // A query that sees what has been committed by now, whatever the isolation level.
 Rows read_latest(const char *query, std::span<const Parameter> parameters = {});
 
+// A query that the session plans once, by what it asks and not by the values of its parameters.
+struct PlannedQuery
+{
+    const char *text;
+    SPIPlanPtr plan = nullptr; // kept by the server until the session ends
+};
+
+Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters);
+
 // One statement.
 void execute(const char *statement, std::span<const Parameter> parameters = {});
 

@@ -164,7 +164,7 @@ sub names_the_line
 	my $file = $chain[ $revision - 1 ]{file};
 	my $name = revision_name($revision);
 	return pass("$label: the context names the lock before the migration")
-	  if $err =~ /^CONTEXT:  lock of procrastinate_jobs\nbefore migration $name \(\Q$file\E\)$/m;
+	  if $err =~ /^(?:CONTEXT:  )?lock of procrastinate_jobs\nbefore migration $name \(\Q$file\E\)$/m;
 	my ($line) = $err =~ /^(?:CONTEXT:  )?migration $name \(\Q$file\E\), line (\d+)$/m;
 	ok(defined $line, "$label: the context names the migration") or diag($err);
 	my @lines = split /\n/, text_of($revision);

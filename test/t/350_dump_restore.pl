@@ -190,13 +190,10 @@ $node->safe_psql($database, 'DROP TABLE public.procrastinate_schema_history');
 like($err, qr/holds Procrastinate's tables but no history/, 'who drops the history is told so');
 is_at($node, $database, 'public', 20, 'and no migration runs over the tables');
 is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_jobs'), '100', 'no job is lost');
-my ($hint) = $err =~ /^HINT:  .*?(SELECT procrastinate_stamp.*;)$/m;
-like($hint // '', qr/schema => 'public'\);$/, 'a hint names what records the revision');
-is( $node->safe_psql(
-		$database,
-		"$quiet SELECT procrastinate_stamp('0020'); SELECT procrastinate_upgrade('0021')"),
+my ($hint) = $err =~ /^HINT:  .*?(SELECT procrastinate_adopt.*;)$/m;
+is( $node->safe_psql($database, "$quiet $hint SELECT procrastinate_upgrade('0021')"),
 	"0020\n0021",
-	'stamped, it goes on');
+	'a hint names what records the revision, and it goes on');
 $node->safe_psql($database,
 		"$quiet DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
 	  . ' CREATE EXTENSION procrastinate_migrate;'

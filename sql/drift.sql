@@ -1,0 +1,143 @@
+-- procrastinate_detect, _check, _adopt, _repair: what a schema is, told from the catalog.
+\pset format unaligned
+\pset null NULL
+\set VERBOSITY default
+SET client_min_messages = notice;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+CREATE SCHEMA drift;
+SET search_path = drift, public;
+
+-- ---- nothing is there ------------------------------------------------------------------------------
+SELECT * FROM procrastinate_detect();
+SELECT * FROM procrastinate_check();
+SELECT * FROM procrastinate_check('base');
+SELECT * FROM procrastinate_repair();
+SELECT procrastinate_adopt();
+\echo :LAST_ERROR_SQLSTATE
+
+-- ---- a schema without a history --------------------------------------------------------------------
+SET client_min_messages = warning;
+SELECT procrastinate_upgrade('0026');
+DROP TABLE procrastinate_schema_history;
+SET client_min_messages = notice;
+SELECT * FROM procrastinate_detect();
+SELECT * FROM procrastinate_check();
+SELECT count(*) FROM procrastinate_check('0025');
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_adopt();
+SELECT revision, source FROM procrastinate_current();
+SELECT id, event, from_revision, to_revision, version FROM procrastinate_log();
+SELECT procrastinate_adopt();
+-- the catalog wins over a history that says otherwise
+SELECT procrastinate_stamp('0020', verify => false);
+SELECT procrastinate_adopt();
+SELECT id, event, from_revision, to_revision FROM procrastinate_log();
+
+-- ---- differences, and what mends them --------------------------------------------------------------
+DROP INDEX procrastinate_jobs_lock_idx;
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs;
+ALTER TABLE procrastinate_jobs ALTER COLUMN priority DROP DEFAULT, ADD COLUMN note text;
+CREATE INDEX note_idx ON procrastinate_jobs (note);
+CREATE VIEW waiting AS SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo';
+CREATE OR REPLACE FUNCTION procrastinate_notify_queue() RETURNS trigger LANGUAGE plpgsql AS
+'BEGIN RETURN NEW; END';
+DROP INDEX procrastinate_jobs_queue_name_idx;
+SELECT * FROM procrastinate_detect();
+\x on
+SELECT * FROM procrastinate_check();
+\x off
+SELECT procrastinate_adopt();
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('0026');
+\echo :LAST_ERROR_SQLSTATE
+-- it is a dry run at first
+SELECT kind, object, problem FROM procrastinate_repair();
+SELECT count(*) FROM procrastinate_check();
+SELECT count(*) FROM procrastinate_repair(dry_run => false);
+SELECT kind, object, problem, severity, repair FROM procrastinate_check();
+SELECT id, event, from_revision, to_revision FROM procrastinate_log() ORDER BY id DESC LIMIT 1;
+SELECT count(*) FROM procrastinate_repair(dry_run => false);
+SELECT count(*) FILTER (WHERE event = 'repair') FROM procrastinate_log();
+SELECT * FROM procrastinate_repair(dry_run => NULL);
+\echo :LAST_ERROR_SQLSTATE
+DROP INDEX note_idx;
+ALTER TABLE procrastinate_jobs DROP COLUMN note;
+SELECT * FROM procrastinate_detect();
+SELECT kind, object, problem, severity FROM procrastinate_check();
+DROP VIEW waiting;
+SELECT * FROM procrastinate_check();
+
+-- ---- a repair that fails leaves everything as it was -------------------------------------------------
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
+SELECT 'q', 't', 'the lock', 'todo' FROM generate_series(1, 2);
+DROP INDEX procrastinate_jobs_lock_idx;
+UPDATE procrastinate_jobs SET status = 'doing';
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs;
+SELECT * FROM procrastinate_repair(dry_run => false);
+\echo :LAST_ERROR_SQLSTATE
+SELECT kind, object, problem FROM procrastinate_check();
+DELETE FROM procrastinate_jobs;
+SELECT count(*) FROM procrastinate_repair(dry_run => false);
+
+-- ---- an INVALID index, a constraint NOT VALID, an owner, another schema's function -------------------
+SET client_min_messages = warning;
+SELECT procrastinate_upgrade('0028');
+SELECT procrastinate_upgrade();
+CREATE SCHEMA drift_two;
+SELECT procrastinate_upgrade(schema => 'drift_two');
+CREATE ROLE regress_drift;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'procrastinate_jobs_priority_idx_v1'::regclass;
+ALTER TABLE procrastinate_jobs DROP CONSTRAINT procrastinate_jobs_worker_id_fkey;
+ALTER TABLE procrastinate_jobs ADD CONSTRAINT procrastinate_jobs_worker_id_fkey
+  FOREIGN KEY (worker_id) REFERENCES procrastinate_workers (id) ON DELETE SET NULL NOT VALID;
+ALTER FUNCTION procrastinate_register_worker_v1() OWNER TO regress_drift;
+ALTER TYPE procrastinate_job_status ADD VALUE 'paused' AFTER 'todo';
+DROP TRIGGER procrastinate_trigger_delete_jobs_v1 ON procrastinate_jobs;
+CREATE TRIGGER procrastinate_trigger_delete_jobs_v1 BEFORE DELETE ON procrastinate_jobs
+  FOR EACH ROW EXECUTE FUNCTION drift_two.procrastinate_unlink_periodic_defers_v1();
+ALTER SEQUENCE procrastinate_jobs_id_seq OWNED BY NONE;
+\x on
+SELECT * FROM procrastinate_check();
+\x off
+-- of objects that another role owns nothing is run
+SELECT * FROM procrastinate_repair(dry_run => false);
+\echo :LAST_ERROR_SQLSTATE
+ALTER FUNCTION procrastinate_register_worker_v1() OWNER TO CURRENT_USER;
+SELECT kind, object, problem, repair FROM procrastinate_repair(dry_run => false);
+SELECT kind, object, problem, expected, actual FROM procrastinate_check();
+-- the other installation was nobody's business
+SELECT * FROM procrastinate_detect('drift_two');
+
+-- ---- whatever the caller's settings are -------------------------------------------------------------
+SET quote_all_identifiers = on;
+SET DateStyle = 'German';
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SET search_path = '';
+SELECT * FROM public.procrastinate_detect('drift_two');
+SELECT * FROM public.procrastinate_check('head', 'drift_two');
+SET search_path = drift_two, drift, public;
+SELECT * FROM procrastinate_detect('drift_two');
+-- also where the session asks for the first time
+SET standard_conforming_strings = on;
+\c -
+\pset format unaligned
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SELECT * FROM procrastinate_detect('drift_two');
+RESET ALL;
+SET client_min_messages = warning;
+
+-- ---- relations of another kind in the place of tables ----------------------------------------------
+CREATE SCHEMA drift_view;
+CREATE VIEW drift_view.procrastinate_jobs AS SELECT * FROM drift_two.procrastinate_jobs;
+SELECT kind, object, problem, expected, actual, severity
+  FROM procrastinate_check('head', 'drift_view') WHERE object = 'procrastinate_jobs';
+SELECT * FROM procrastinate_detect('drift_view');
+ALTER TABLE drift_two.procrastinate_periodic_defers SET UNLOGGED;
+SELECT kind, object, problem, expected, actual, severity, repair
+  FROM procrastinate_check('head', 'drift_two') WHERE kind <> 'view';
+
+DROP SCHEMA drift, drift_two, drift_view CASCADE;
+DROP ROLE regress_drift;

@@ -1,0 +1,377 @@
+#include "catalog/drift.hpp"
+
+#include <algorithm>
+
+namespace procrastinate::catalog
+{
+
+namespace
+{
+
+using chain::Fact;
+
+// The name that follows some words; empty where they are not there.
+std::string_view word_after(std::string_view text, std::string_view word)
+{
+    const std::size_t at = text.find(word);
+    if (at == std::string_view::npos)
+        return {};
+    text.remove_prefix(at + word.size());
+    return text.substr(0, text.find_first_of(" ."));
+}
+
+// The table that something is a part of; empty for what stands by itself.
+std::string_view table_of(std::string_view kind, std::string_view key, std::string_view definition)
+{
+    if (kind == "index")
+        return word_after(definition, " ON ");
+    if (kind == "sequence")
+        return word_after(definition, " owned by ");
+    if (kind == "column" || kind == "constraint" || kind == "trigger" || kind == "rule")
+        return key.substr(0, key.find('.'));
+    return {};
+}
+
+// Of "name (todo, doing)".
+std::vector<std::string_view> labels_of(std::string_view definition)
+{
+    std::vector<std::string_view> labels;
+    for (std::size_t at = definition.find('('); at < definition.size();)
+    {
+        at = definition.find_first_not_of(" (,", at);
+        const std::size_t end = std::min(definition.find_first_of(",)", at), definition.size());
+        labels.push_back(definition.substr(at, end - at));
+        at = definition.find(',', end);
+    }
+    return labels;
+}
+
+bool is_unique(std::string_view index) { return index.starts_with("UNIQUE "); }
+
+// Names of Procrastinate's that are looked for in another schema than the installation's, brought home.
+std::string unqualified(std::string_view definition)
+{
+    constexpr std::string_view ours = ".procrastinate_";
+    std::string text(definition);
+    for (std::size_t dot = text.find(ours); dot != std::string::npos; dot = text.find(ours, dot))
+    {
+        std::size_t begin = dot;
+        if (begin > 0 && text[begin - 1] == '"')
+        {
+            --begin;
+            while (begin > 0 && text[begin - 1] != '"')
+                --begin;
+            begin = begin > 0 ? begin - 1 : 0;
+        }
+        else
+            while (begin > 0 &&
+                   std::string_view(" '(,:[").find(text[begin - 1]) == std::string_view::npos)
+                --begin;
+        text.erase(begin, dot + 1 - begin);
+        dot = begin;
+    }
+    return text;
+}
+
+bool is_elsewhere(std::string_view expected, std::string_view actual, std::size_t name)
+{
+    return actual != expected && actual.substr(0, name) == expected.substr(0, name) &&
+           unqualified(actual.substr(name)) == expected.substr(name);
+}
+
+Severity severity_of_missing(std::string_view kind, std::string_view definition)
+{
+    return kind == "index" && !is_unique(definition) ? Severity::warning : Severity::error;
+}
+
+Severity severity_of_extra(const Thing &thing)
+{
+    const auto says = [&thing](std::string_view word) {
+        return thing.definition.find(word) != std::string_view::npos;
+    };
+    if (thing.kind == "column")
+        return says(" not null") && !says(" default ") && !says(" generated ") ? Severity::error
+                                                                               : Severity::info;
+    if (thing.kind == "index")
+        return is_unique(thing.definition) ? Severity::warning : Severity::info;
+    if (thing.kind == "trigger" || thing.kind == "view")
+        return Severity::info;
+    return Severity::warning;
+}
+
+// Settings of a table's storage are its owner's choice; that it is none is not.
+Severity severity_of_altered(const Fact &fact, const Thing &thing)
+{
+    if (fact.kind == "table")
+        return thing.definition.find(" as ") == std::string_view::npos ? Severity::warning
+                                                                       : Severity::error;
+    if (fact.kind == "enum" && has_labels(fact.definition, thing.definition))
+        return Severity::warning;
+    return severity_of_missing(fact.kind, fact.definition);
+}
+
+const chain::FunctionBody *body_of(const Thing &function, std::string_view signature,
+                                   chain::Revision revision)
+{
+    const chain::FunctionBody *found = nullptr;
+    for (const chain::FunctionBody &body : chain::function_bodies())
+        if (body.md5 == function.body && body.function == signature)
+        {
+            found = &body;
+            if (body.first <= revision && revision <= body.last)
+                break;
+        }
+    return found;
+}
+
+Difference missing(const Fact &fact, std::string_view key)
+{
+    return {Problem::missing,
+            severity_of_missing(fact.kind, fact.definition),
+            fact.kind,
+            std::string(key),
+            std::string(fact.definition),
+            {},
+            &fact,
+            nullptr,
+            true};
+}
+
+Difference extra(const Thing &thing)
+{
+    return {Problem::extra,
+            severity_of_extra(thing),
+            thing.kind,
+            std::string(thing.key),
+            {},
+            std::string(thing.definition),
+            nullptr,
+            &thing,
+            thing.kind != "view"};
+}
+
+Difference other(Problem problem, Severity severity, const Fact &fact, const Thing &thing,
+                 std::string_view expected, std::string_view actual)
+{
+    return {problem,
+            severity,
+            fact.kind,
+            std::string(thing.key),
+            std::string(expected),
+            std::string(actual),
+            &fact,
+            &thing,
+            problem != Problem::other_owner};
+}
+
+// What may be wrong with something that is there and should be.
+void compare(const Fact &fact, const Thing &thing, chain::Revision revision,
+             std::vector<Difference> &differences)
+{
+    const Severity severity = severity_of_altered(fact, thing);
+    if (thing.definition != fact.definition)
+    {
+        const bool elsewhere =
+            is_elsewhere(fact.definition, thing.definition, chain::fact_name(fact).size());
+        differences.push_back(other(elsewhere ? Problem::wrong_schema : Problem::altered, severity,
+                                    fact, thing, fact.definition, thing.definition));
+        return;
+    }
+    if (fact.kind == "function")
+    {
+        const chain::FunctionBody *const body =
+            body_of(thing, chain::function_signature(fact.definition), revision);
+        const auto body_at = [](chain::Revision first) {
+            return "body of " + std::string(chain::name(first));
+        };
+        if (body == nullptr || revision < body->first || body->last < revision)
+            differences.push_back(other(Problem::altered, severity, fact, thing, body_at(revision),
+                                        body == nullptr ? "another body" : body_at(body->first)));
+    }
+    if (thing.flaw == "unvalidated")
+        differences.push_back(
+            other(Problem::unvalidated, Severity::warning, fact, thing, "validated", thing.flaw));
+    else if (thing.flaw == "disabled")
+        differences.push_back(
+            other(Problem::disabled, severity, fact, thing, "enabled", thing.flaw));
+    else if (thing.flaw == "invalid")
+        differences.push_back(other(Problem::invalid, severity, fact, thing, "valid", thing.flaw));
+}
+
+// Whether a table's own difference, or a constraint's, says it all.
+bool is_told_by_another(const Difference &part, const std::vector<Difference> &all)
+{
+    const std::string_view definition =
+        part.fact != nullptr ? part.fact->definition : part.thing->definition;
+    const std::string_view table = table_of(part.kind, part.object, definition);
+    return std::any_of(all.begin(), all.end(), [&](const Difference &other) {
+        if (other.problem != part.problem || &other == &part)
+            return false;
+        if (other.kind == "table")
+            return (part.problem == Problem::missing || part.problem == Problem::extra) &&
+                   other.object == table;
+        return part.kind == "index" && other.kind == "constraint" &&
+               other.object.substr(other.object.find('.') + 1) == part.object;
+    });
+}
+
+} // namespace
+
+bool has_labels(std::string_view enum_definition, std::string_view actual)
+{
+    const std::vector<std::string_view> there = labels_of(actual);
+    auto place = there.begin();
+    for (const std::string_view label : labels_of(enum_definition))
+    {
+        place = std::find(place, there.end(), label);
+        if (place == there.end())
+            return false;
+    }
+    return true;
+}
+
+std::string_view name_of(Problem problem)
+{
+    switch (problem)
+    {
+    case Problem::missing:
+        return "missing";
+    case Problem::extra:
+        return "extra";
+    case Problem::altered:
+        return "altered";
+    case Problem::invalid:
+        return "invalid";
+    case Problem::unvalidated:
+        return "unvalidated";
+    case Problem::disabled:
+        return "disabled";
+    case Problem::other_owner:
+        return "other owner";
+    case Problem::wrong_schema:
+        return "wrong schema";
+    }
+    return {};
+}
+
+std::string_view name_of(Severity severity)
+{
+    switch (severity)
+    {
+    case Severity::info:
+        return "info";
+    case Severity::warning:
+        return "warning";
+    case Severity::error:
+        return "error";
+    }
+    return {};
+}
+
+std::string in_words(const Difference &difference)
+{
+    std::string words(difference.kind);
+    words.append(" ").append(difference.object);
+    switch (difference.problem)
+    {
+    case Problem::other_owner:
+        return words + " belongs to another role";
+    case Problem::wrong_schema:
+        return words + " uses another schema";
+    default:
+        return words.append(" is ").append(name_of(difference.problem));
+    }
+}
+
+Comparison::Comparison(std::span<const Thing> structure) : things_(structure)
+{
+    const auto find = [structure](std::string_view kind, std::string_view key) -> const Thing * {
+        const auto found =
+            std::find_if(structure.begin(), structure.end(), [&](const Thing &thing) {
+                return thing.kind == kind && thing.key == key;
+            });
+        return found == structure.end() ? nullptr : &*found;
+    };
+    facts_.reserve(chain::facts().size());
+    for (const Fact &fact : chain::facts())
+    {
+        std::string key = chain::fact_key(fact);
+        const Thing *const thing = find(fact.kind, key);
+        facts_.push_back({&fact, std::move(key), thing});
+    }
+    if (const Thing *const jobs = find("table", "procrastinate_jobs"))
+        owner_ = jobs->owner;
+}
+
+std::vector<Difference> Comparison::with(chain::Revision revision) const
+{
+    std::vector<Difference> found;
+    std::vector<const Thing *> met;
+    for (const Known &known : facts_)
+    {
+        if (!chain::is_at(*known.fact, revision))
+            continue;
+        if (known.thing == nullptr)
+        {
+            found.push_back(missing(*known.fact, known.key));
+            continue;
+        }
+        met.push_back(known.thing);
+        compare(*known.fact, *known.thing, revision, found);
+        const std::string_view owner = known.thing->owner;
+        if (!owner.empty() && !owner_.empty() && owner != owner_)
+            found.push_back(other(Problem::other_owner, Severity::warning, *known.fact,
+                                  *known.thing, owner_, owner));
+    }
+    for (const Thing &thing : things_)
+        if (std::find(met.begin(), met.end(), &thing) == met.end())
+            found.push_back(extra(thing));
+
+    std::vector<Difference> told;
+    for (const Difference &one : found)
+        if (!is_told_by_another(one, found))
+            told.push_back(one);
+    std::stable_sort(told.begin(), told.end(), [](const Difference &left, const Difference &right) {
+        return left.severity > right.severity;
+    });
+    return told;
+}
+
+Fit fit_of(chain::Revision revision, std::span<const Difference> differences)
+{
+    Fit fit{revision, 0, 0, 0};
+    for (const Difference &one : differences)
+    {
+        if (!one.is_of_revision)
+            continue;
+        int &count = one.problem == Problem::missing ? fit.missing
+                     : one.problem == Problem::extra ? fit.extra
+                                                     : fit.altered;
+        ++count;
+    }
+    return fit;
+}
+
+std::vector<Fit> best_fits(std::span<const Thing> structure)
+{
+    constexpr std::size_t most = 3;
+    std::vector<Fit> fits;
+    if (structure.empty())
+        return fits;
+    const Comparison comparison(structure);
+    for (chain::Revision revision = chain::base; revision <= chain::head(); ++revision)
+        fits.push_back(fit_of(revision, comparison.with(revision)));
+    // Among equals the later one: the chain only goes on.
+    std::sort(fits.begin(), fits.end(), [](const Fit &left, const Fit &right) {
+        return std::pair(left.differences(), -left.revision) <
+               std::pair(right.differences(), -right.revision);
+    });
+    const auto end =
+        fits.front().is_exact()
+            ? std::find_if(fits.begin(), fits.end(), [](const Fit &fit) { return !fit.is_exact(); })
+            : fits.begin() + most;
+    fits.erase(end, fits.end());
+    return fits;
+}
+
+} // namespace procrastinate::catalog

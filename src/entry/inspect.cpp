@@ -1,0 +1,90 @@
+// The functions that tell what a schema is by its catalog: procrastinate_detect, _check.
+#include "catalog/repair.hpp"
+#include "catalog/structure.hpp"
+#include "chain/refusal.hpp"
+#include "chain/target.hpp"
+#include "entry/migration_rows.hpp"
+#include "entry/reading.hpp"
+#include "server/arguments.hpp"
+#include "server/messages.hpp"
+
+namespace
+{
+
+namespace catalog = procrastinate::catalog;
+namespace chain = procrastinate::chain;
+namespace migrate = procrastinate::migrate;
+namespace server = procrastinate::server;
+using procrastinate::entry::reading;
+
+std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
+
+// Stands in for the revision that no history tells.
+std::optional<chain::Revision> nearest(const catalog::Installation &installation,
+                                       std::span<const catalog::Thing> structure)
+{
+    const std::vector<catalog::Fit> fits = catalog::best_fits(structure);
+    if (fits.empty())
+        return std::nullopt;
+    server::notice("schema \"" + std::string(installation.name) +
+                   "\" has no history; by its catalog it is " +
+                   (fits.front().is_exact() ? "at " : "nearest to ") +
+                   std::string(chain::name(fits.front().revision)));
+    return fits.front().revision;
+}
+
+} // namespace
+
+// (schema regnamespace) → revision, exact, missing, extra, altered; best first
+ENTRY_POINT(procrastinate_detect)
+{
+    const server::Arguments arguments(fcinfo);
+    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    server::RowSet rows(fcinfo);
+    return reading(installation, [&] {
+        server::ContextResource memory;
+        for (const catalog::Fit &fit :
+             catalog::best_fits(server::span_of(catalog::structure(installation, memory))))
+            rows.add(server::Row()
+                         .text(chain::name(fit.revision))
+                         .boolean(fit.is_exact())
+                         .datum(integer(fit.missing))
+                         .datum(integer(fit.extra))
+                         .datum(integer(fit.altered)));
+        return server::RowSet::result();
+    });
+}
+
+// (revision text, schema regnamespace) → kind, object, problem, expected, actual, severity, repair;
+// worst first
+ENTRY_POINT(procrastinate_check)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view target = arguments.required_text(0, "revision");
+    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    server::RowSet rows(fcinfo);
+    return reading(installation, [&] {
+        server::ContextResource memory;
+        const migrate::State state = migrate::read_state(installation);
+        procrastinate::entry::warn_of_unknown(state, installation);
+        const auto structure = catalog::structure(installation, memory);
+        chain::Standing standing = state.standing;
+        if (!standing.revision && !state.is_unknown_history())
+            standing.revision = nearest(installation, server::span_of(structure));
+        const chain::Revision revision = chain::resolve_target(target, standing);
+        const std::vector<catalog::Difference> differences =
+            catalog::Comparison(server::span_of(structure)).with(revision);
+        const std::vector<std::string> repairs =
+            catalog::repairs_of(differences, revision, installation.quoted);
+        for (std::size_t i = 0; i < differences.size(); ++i)
+            rows.add(server::Row()
+                         .text(differences[i].kind)
+                         .text(differences[i].object)
+                         .text(catalog::name_of(differences[i].problem))
+                         .text_or_null(differences[i].expected)
+                         .text_or_null(differences[i].actual)
+                         .text(catalog::name_of(differences[i].severity))
+                         .text_or_null(repairs[i]));
+        return server::RowSet::result();
+    });
+}

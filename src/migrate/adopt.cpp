@@ -1,0 +1,107 @@
+#include "catalog/structure.hpp"
+#include "chain/refusal.hpp"
+#include "migrate/history.hpp"
+#include "migrate/lock.hpp"
+#include "migrate/preflight.hpp"
+#include "migrate/rights.hpp"
+#include "migrate/upgrade.hpp"
+#include "server/messages.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+
+namespace procrastinate::migrate
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using catalog::Installation;
+using chain::Refusal;
+using chain::Revision;
+namespace sqlstate = chain::sqlstate;
+
+std::string in_schema(const Installation &installation)
+{
+    return "schema \"" + std::string(installation.name) + "\"";
+}
+
+[[noreturn]] void refuse_empty(const Installation &installation)
+{
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) + " holds nothing of Procrastinate's",
+                  "There is no table, type or function of any revision to adopt.",
+                  "To install it: SELECT procrastinate_upgrade('head', " +
+                      std::string(installation.quoted_text) + ");"};
+}
+
+[[noreturn]] void refuse_inexact(const Installation &installation,
+                                 std::span<const catalog::Thing> structure,
+                                 std::span<const catalog::Fit> fits)
+{
+    const catalog::Fit &nearest = fits.front();
+    const std::string revision(chain::name(nearest.revision));
+    const std::string schema(installation.quoted_text);
+    Findings findings;
+    for (const catalog::Difference &one : catalog::Comparison(structure).with(nearest.revision))
+        if (one.is_of_revision)
+            findings.add(capitalized(catalog::in_words(one)));
+    throw Refusal{
+        sqlstate::catalog_contradicts, in_schema(installation) + " fits no revision exactly",
+        "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
+            (nearest.differences() == 1 ? " difference:\n" : " differences:\n") + findings.text(),
+        "To see what can be mended: SELECT * FROM procrastinate_repair(" + schema +
+            ");\nTo mend it: SELECT * FROM procrastinate_repair(" + schema +
+            ", dry_run => false);\nTo record the revision all the same: SELECT "
+            "procrastinate_stamp('" +
+            revision + "', verify => false, schema => " + schema + ");"};
+}
+
+Revision exact_revision(const Installation &installation)
+{
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    const auto things = server::span_of(structure);
+    const std::vector<catalog::Fit> fits = catalog::best_fits(things);
+    if (fits.empty())
+        refuse_empty(installation);
+    if (!fits.front().is_exact())
+        refuse_inexact(installation, things, fits);
+    return fits.front().revision;
+}
+
+} // namespace
+
+Revision adopt(const Installation &installation)
+{
+    return spi::connected([&] {
+        return server::with_search_path(nullptr, [&] {
+            require_changeable("procrastinate_adopt()");
+            require_sight(installation);
+            lock(installation);
+            const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+            const State state = read_state(installation);
+            if (state.is_unknown_history())
+                (void)require_known(state, installation);
+            require_current_rows(state.has_history);
+            require_rights(installation);
+            const Revision revision = exact_revision(installation);
+            const std::string where =
+                in_schema(installation) + " is at " + std::string(chain::name(revision));
+            if (state.last && state.standing.revision == revision)
+            {
+                server::notice(where + ", as its history says: nothing to do");
+                return revision;
+            }
+            lock_tables(installation, Tables::history);
+            if (!state.has_history)
+                create_history(installation);
+            append(installation, event::adopt, state.standing.revision.value_or(chain::base),
+                   revision, started);
+            server::notice(where + ", by what it holds");
+            return revision;
+        });
+    });
+}
+
+} // namespace procrastinate::migrate

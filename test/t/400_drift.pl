@@ -1,0 +1,258 @@
+# What a schema is, told from its catalog: each revision is found exactly and alone, and no single
+# difference slips through: it is named by procrastinate_check(), keeps procrastinate_detect() from
+# being exact, keeps procrastinate_stamp() and procrastinate_adopt() from recording the revision, and
+# what procrastinate_repair() promises it mends.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node     = start_server();
+my $database = new_database($node);
+my $schema   = 'drift';
+my $other    = $ODD_SCHEMA;
+
+$node->safe_psql($database, <<"SQL");
+CREATE SCHEMA $schema;
+CREATE SCHEMA ${\name($other)};
+CREATE SCHEMA strange;
+CREATE FUNCTION strange.strike() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+
+-- Makes one change in a subtransaction, looks at it, and undoes it.
+CREATE FUNCTION tried(at text, change text, whole boolean,
+                      OUT named text[], OUT is_exact boolean, OUT refused text, OUT left_over text[])
+LANGUAGE plpgsql AS \$\$
+DECLARE
+    promised text[];
+BEGIN
+    EXECUTE change;
+    named := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
+                     FROM procrastinate_check(at, '$schema') c);
+    is_exact := EXISTS (SELECT FROM procrastinate_detect('$schema') d
+                         WHERE d.revision = at AND d.exact);
+    IF whole THEN
+        BEGIN
+            PERFORM procrastinate_stamp(at, schema => '$schema');
+            refused := 'stamped';
+        EXCEPTION WHEN OTHERS THEN
+            refused := sqlstate;
+        END;
+        BEGIN
+            -- Another revision may be what it is now.
+            refused := refused || CASE procrastinate_adopt('$schema') WHEN at THEN ' adopted' ELSE ' PM009' END;
+        EXCEPTION WHEN OTHERS THEN
+            refused := refused || ' ' || sqlstate;
+        END;
+        UPDATE $schema.procrastinate_schema_history SET to_revision = at
+         WHERE id = (SELECT max(id) FROM $schema.procrastinate_schema_history);
+        promised := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
+                            FROM procrastinate_check(at, '$schema') c WHERE c.repair IS NULL);
+        PERFORM procrastinate_repair('$schema', false);
+        left_over := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
+                             FROM procrastinate_check(at, '$schema') c
+                            WHERE c.kind || ' ' || c.object || ' ' || c.problem <> ALL (promised));
+    END IF;
+    RAISE EXCEPTION 'undo';
+EXCEPTION WHEN OTHERS THEN
+    IF sqlerrm <> 'undo' THEN
+        left_over := ARRAY[sqlstate || ' ' || sqlerrm];
+    END IF;
+END \$\$;
+SQL
+
+# How check calls an object of a row of structure.tsv.
+sub key_of
+{
+	my ($fact) = @_;
+	my ($name) = $fact->{definition} =~ /^(?:UNIQUE )?([\w.]+)/;
+	if ($fact->{kind} eq 'trigger')
+	{
+		my ($table) = $fact->{definition} =~ / ON (\w+)/;
+		return "$table.$name";
+	}
+	return $name if $fact->{kind} ne 'function';
+	my ($arguments) = $fact->{definition} =~ /\(([^)]*)\)/;
+	return "$name(" . join(', ', map { s/^\w+ //r } split /, /, $arguments) . ')';
+}
+
+# Changes to the object of one row: what to run, and what check says of it.
+sub changes_to
+{
+	my ($fact) = @_;
+	my ($kind, $definition) = @$fact{qw(kind definition)};
+	my $key = key_of($fact);
+	my ($table, $part) = split /\./, $key;
+	my $here = "$schema.$key";
+	my $on   = "ALTER TABLE $schema.$table";
+
+	return (
+		[ "DROP TABLE $here CASCADE",                    'missing' ],
+		[ "$on RENAME TO elsewhere",                     'missing' ],
+		[ "$on ADD COLUMN own text",                     'extra', "column $key.own" ],
+		[ "$on ADD CONSTRAINT own CHECK (true)",         'extra', "constraint $key.own" ],
+		[ "CREATE INDEX own ON $here ((1))",             'extra', 'index own' ],
+		[ "CREATE RULE own AS ON DELETE TO $here DO ALSO NOTHING", 'extra', "rule $key.own" ],
+		[ "CREATE TRIGGER own BEFORE INSERT ON $here FOR EACH ROW EXECUTE FUNCTION strange.strike()",
+			'extra', "trigger $key.own" ],
+		[ "$on ENABLE ROW LEVEL SECURITY",               'altered' ],) if $kind eq 'table';
+	if ($kind eq 'column')
+	{
+		my ($type) = $definition =~ /^\S+ (.*?)(?: not null| default .*| generated .*)*$/;
+		my $is_generated = $definition =~ / generated /;
+		my @changes = ([ "$on DROP COLUMN $part CASCADE", 'missing' ],
+			[ "$on RENAME COLUMN $part TO elsewhere", 'missing' ]);
+		push @changes, [ "$on ALTER COLUMN $part DROP NOT NULL", 'altered' ]
+		  if $definition =~ / not null/ and $part !~ /^(?:id|object)$/;
+		push @changes, [ "$on ALTER COLUMN $part SET NOT NULL", 'altered' ]
+		  if $definition !~ / not null/;
+		push @changes, [ "$on ALTER COLUMN $part DROP DEFAULT", 'altered' ]
+		  if $definition =~ / default /;
+		push @changes, [ "$on ALTER COLUMN $part SET DEFAULT '7'", 'altered' ]
+		  if $type =~ /^(?:text|bigint|integer)/ and not $is_generated;
+		push @changes, [ "$on ALTER COLUMN $part TYPE text COLLATE \"POSIX\"", 'altered' ]
+		  if $type =~ /character varying/;
+		push @changes, [ "$on ALTER COLUMN $part DROP IDENTITY", 'altered' ] if $is_generated;
+		return @changes;
+	}
+	if ($kind eq 'constraint')
+	{
+		my @changes = ([ "$on DROP CONSTRAINT $part CASCADE", 'missing' ]);
+		push @changes,
+		  [ "$on DROP CONSTRAINT $part, ADD CONSTRAINT $part CHECK (true) NOT VALID", 'altered' ]
+		  if $definition =~ /CHECK|FOREIGN/;
+		my ($rest) = $definition =~ /^\S+ (.*)/;
+		$rest =~ s/\bprocrastinate_/$schema.procrastinate_/g;
+		push @changes,
+		  [ "$on DROP CONSTRAINT $part, ADD CONSTRAINT $part $rest NOT VALID", 'unvalidated' ],
+		  if $definition =~ /CHECK|FOREIGN/;
+		push @changes, [ "$on DISABLE TRIGGER ALL", 'disabled' ] if $definition =~ /FOREIGN/;
+		return @changes;
+	}
+	if ($kind eq 'index')
+	{
+		my ($of) = $definition =~ / ON (\w+)/;
+		my $invalid =
+		  "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '$here'::regclass";
+		return [ $invalid, 'invalid' ] if grep { /\.\Q$key\E / } map { $_->{definition} } @{ $fact->{constraints} };
+		return (
+			[ "DROP INDEX $here", 'missing' ],
+			[ "ALTER INDEX $here RENAME TO elsewhere", 'missing' ],
+			[ $invalid, 'invalid' ],
+			[ "DROP INDEX $here; CREATE INDEX $key ON $schema.$of ((1))", 'altered' ]);
+	}
+	if ($kind eq 'enum')
+	{
+		my ($label) = $definition =~ /\((\w+)/;
+		return (
+			[ "DROP TYPE $here CASCADE",                        'missing' ],
+			[ "ALTER TYPE $here ADD VALUE 'own'",               'altered' ],
+			[ "ALTER TYPE $here ADD VALUE 'own' BEFORE '$label'", 'altered' ],
+			[ "ALTER TYPE $here RENAME VALUE '$label' TO 'own'", 'altered' ]);
+	}
+	if ($kind eq 'composite')
+	{
+		return (
+			[ "DROP TYPE $here CASCADE", 'missing' ],
+			[ "ALTER TYPE $here ADD ATTRIBUTE own text CASCADE", 'altered' ]);
+	}
+	if ($kind eq 'sequence')
+	{
+		my ($owner) = $definition =~ /owned by (\w+)/;
+		return [ "ALTER SEQUENCE $here RENAME TO elsewhere", 'missing' ]
+		  if $owner eq 'procrastinate_workers';
+		return (
+			[ "DROP SEQUENCE $here CASCADE",    'missing' ],
+			[ "ALTER SEQUENCE $here OWNED BY NONE", 'altered' ],
+			[ "ALTER SEQUENCE $here AS integer", 'altered' ]);
+	}
+	if ($kind eq 'function')
+	{
+		my ($types) = $key =~ /(\(.*\))/;
+		$types =~ s/\bprocrastinate_/$schema.procrastinate_/g;
+		my ($name) = $key =~ /^(\w+)/;
+		my $function = "$schema.$name$types";
+		my $is_trigger = $definition =~ /returns trigger/;
+		return (
+			[ "DROP FUNCTION $function CASCADE", 'missing' ],
+			[ "ALTER FUNCTION $function RENAME TO elsewhere", 'missing' ],
+			[ "ALTER FUNCTION $function SECURITY DEFINER", 'altered' ],
+			[ "ALTER FUNCTION $function SET search_path = $schema", 'altered' ],
+			[ "UPDATE pg_proc SET prosrc = prosrc || ' ' WHERE oid = '$function'::regprocedure", 'altered' ],
+			[ "CREATE FUNCTION $schema.$name(own inet) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+				'extra', "function $name(inet)" ]);
+	}
+	if ($kind eq 'trigger')
+	{
+		(my $elsewhere = $definition) =~ s/FUNCTION \w+\(\)/FUNCTION strange.strike()/;
+		$elsewhere =~ s/ ON (\w+)/ ON $schema.$1/;
+		$elsewhere =~ s/::procrastinate/::$schema.procrastinate/g;
+		return (
+			[ "DROP TRIGGER $part ON $schema.$table", 'missing' ],
+			[ "$on DISABLE TRIGGER $part", 'disabled' ],
+			[ "$on ENABLE REPLICA TRIGGER $part", 'disabled' ],
+			[ "CREATE OR REPLACE TRIGGER $elsewhere", 'altered' ]);
+	}
+	die "no changes to a $kind";
+}
+
+my $number = 0;
+foreach my $revision (1 .. $HEAD)
+{
+	my $at = revision_name($revision);
+	upgrade($node, $database, $revision, $schema);
+
+	# The other schema of the same database is a few revisions behind.
+	upgrade($node, $database, $revision - 3, $other) if $revision > 3;
+	is($node->safe_psql($database, "SELECT * FROM procrastinate_detect('$schema')"),
+		"$at|t|0|0|0", "$at is found exactly, and alone");
+	is($node->safe_psql($database, "SELECT * FROM procrastinate_check('$at', '$schema')"),
+		'', "$at is not blamed");
+
+	my @facts = facts_at($revision);
+	my @constraints = grep { $_->{kind} eq 'constraint' } @facts;
+	my %expected;
+	my $script = '';
+	foreach my $fact (@facts)
+	{
+		$fact->{constraints} = \@constraints;
+		foreach my $change (changes_to($fact))
+		{
+			my ($sql, $problem, $object) = @$change;
+			$object //= "$fact->{kind} " . key_of($fact);
+			$number++;
+			$expected{$number} = { change => $sql, named => "$object $problem" };
+
+			# Each row's changes go all the way once: at the last revision that it holds at.
+			my $whole = $fact->{last} eq $at ? 'true' : 'false';
+			$script .= "SELECT $number, array_to_string(named, ';'), is_exact, refused,"
+			  . " array_to_string(left_over, ';') FROM tried('$at', ${\lit($sql)}, $whole);\n";
+		}
+	}
+	my (@unnamed, @exact, @recorded, @unmended);
+	foreach my $line (split /\n/, $node->safe_psql($database, $script))
+	{
+		my ($id, $named, $is_exact, $refused, $left) = split /\|/, $line, -1;
+		my $case = delete $expected{$id};
+		push @unnamed, "$case->{change}: $named $left"
+		  unless grep { $_ eq $case->{named} } split /;/, $named;
+		push @exact,    $case->{change} if $is_exact ne 'f';
+		push @recorded, "$case->{change}: $refused" unless $refused eq '' or $refused eq 'PM009 PM009';
+		push @unmended, "$case->{change}: $left" if $left ne '';
+	}
+	is(join("\n", map { $_->{change} } values %expected), '', "$at: every change was tried");
+	is(join("\n", @unnamed),  '', "$at: check names every difference");
+	is(join("\n", @exact),    '', "$at: detect is exact with none");
+	is(join("\n", @recorded), '', "$at: stamp and adopt refuse each");
+	is(join("\n", @unmended), '', "$at: what repair promises, it mends");
+}
+cmp_ok($number, '>', 5000, 'differences were tried');
+
+$node->stop;
+done_testing();
