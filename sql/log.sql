@@ -21,6 +21,9 @@ CREATE VIEW uses AS SELECT lock FROM procrastinate_jobs;
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
 VALUES ('queue', 'task', 'same', 'doing'), ('queue', 'task', 'same', 'doing');
 SELECT procrastinate_upgrade('0008');
+SET procrastinate_migrate.verify = off;
+SELECT procrastinate_upgrade('0008');
+RESET procrastinate_migrate.verify;
 DELETE FROM procrastinate_jobs;
 DROP VIEW uses;
 SELECT id, event, from_revision, to_revision, applied_by = current_user AS by_me,

@@ -151,7 +151,16 @@ server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::R
         if (is_made && !is_there)
             found.push_back(object);
     }
-    return found;
+    // A table speaks for its parts.
+    server::pmr::vector<Object> told(&memory);
+    for (const Object &object : found)
+        if (!is_part(object) ||
+            std::none_of(found.begin(), found.end(), [&object](const Object &table) {
+                return table.kind == "table" &&
+                       table.name == object.name.substr(0, object.name.find('.'));
+            }))
+            told.push_back(object);
+    return told;
 }
 
 } // namespace procrastinate::catalog

@@ -81,7 +81,12 @@ bool is_elsewhere(std::string_view expected, std::string_view actual, std::size_
 
 Severity severity_of_missing(std::string_view kind, std::string_view definition)
 {
-    return kind == "index" && !is_unique(definition) ? Severity::warning : Severity::error;
+    // Without a key or a unique index jobs run twice; the others only keep the data tidy, or fast.
+    const bool is_harmless =
+        (kind == "index" && !is_unique(definition)) ||
+        (kind == "constraint" && definition.find(" FOREIGN KEY ") != std::string_view::npos) ||
+        (kind == "constraint" && definition.find(" CHECK ") != std::string_view::npos);
+    return is_harmless ? Severity::warning : Severity::error;
 }
 
 Severity severity_of_extra(const Thing &thing)
@@ -303,6 +308,11 @@ Comparison::Comparison(std::span<const Thing> structure) : things_(structure)
         owner_ = jobs->owner;
 }
 
+const Thing *Comparison::thing_of(const chain::Fact &fact) const
+{
+    return facts_[static_cast<std::size_t>(&fact - chain::facts().data())].thing;
+}
+
 std::vector<Difference> Comparison::with(chain::Revision revision) const
 {
     std::vector<Difference> found;
@@ -372,6 +382,13 @@ std::vector<Fit> best_fits(std::span<const Thing> structure)
             : fits.begin() + most;
     fits.erase(end, fits.end());
     return fits;
+}
+
+std::optional<chain::Revision> exact_fit(std::span<const Thing> structure)
+{
+    const std::vector<Fit> fits = best_fits(structure);
+    return !fits.empty() && fits.front().is_exact() ? std::optional(fits.front().revision)
+                                                    : std::nullopt;
 }
 
 } // namespace procrastinate::catalog

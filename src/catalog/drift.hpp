@@ -3,6 +3,7 @@
 
 #include "chain/chain.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ struct Thing
     std::string_view body;       // of a function: md5 of its text; else empty
     std::string_view flaw;       // invalid, unvalidated, disabled or empty
     std::string_view owner;      // a role; empty for what has none of its own
+    std::uint32_t class_id = 0;  // where pg_depend finds it: the catalog, the object, the column
+    std::uint32_t object_id = 0;
+    std::int32_t column = 0;
 };
 
 enum class Problem
@@ -69,6 +73,9 @@ class Comparison
   public:
     explicit Comparison(std::span<const Thing> structure);
 
+    // What a fact is about as it is now; null where nothing is.
+    const Thing *thing_of(const chain::Fact &fact) const;
+
     // Worst first. Parts of a table that is missing or extra itself are not told, nor indexes of
     // constraints.
     std::vector<Difference> with(chain::Revision revision) const;
@@ -103,5 +110,8 @@ Fit fit_of(chain::Revision revision, std::span<const Difference> differences);
 // The revisions that fit without a difference; where there is none, the nearest few, best first.
 // None of an empty structure.
 std::vector<Fit> best_fits(std::span<const Thing> structure);
+
+// The revision that fits without a difference.
+std::optional<chain::Revision> exact_fit(std::span<const Thing> structure);
 
 } // namespace procrastinate::catalog

@@ -1,5 +1,7 @@
 #include "catalog/repair.hpp"
 
+#include "catalog/words.hpp"
+
 #include <algorithm>
 
 namespace procrastinate::catalog
@@ -9,50 +11,6 @@ namespace
 {
 
 using std::string_literals::operator""s;
-
-bool is_letter(char one)
-{
-    return (one >= 'a' && one <= 'z') || (one >= 'A' && one <= 'Z') || (one >= '0' && one <= '9') ||
-           one == '_';
-}
-
-// Names that a statement finds through search_path. Indexes, constraints and triggers are named
-// within their table.
-bool is_looked_up(std::string_view name)
-{
-    const auto facts = chain::facts();
-    return std::any_of(facts.begin(), facts.end(), [name](const chain::Fact &fact) {
-        return (fact.kind == "table" || fact.kind == "enum" || fact.kind == "composite" ||
-                fact.kind == "sequence" || fact.kind == "function") &&
-               chain::fact_name(fact) == name;
-    });
-}
-
-// The same text with the schema before each name that is looked up.
-std::string qualified(std::string_view text, std::string_view schema)
-{
-    std::string in_literal;
-    for (const char one : schema)
-        in_literal.append(one == '\'' ? 2 : 1, one);
-    std::string result;
-    for (std::size_t at = 0; at < text.size();)
-    {
-        std::size_t end = at;
-        while (end < text.size() && is_letter(text[end]))
-            ++end;
-        if (end == at)
-        {
-            result += text[at++];
-            continue;
-        }
-        const std::string_view word = text.substr(at, end - at);
-        if (is_looked_up(word))
-            result.append(at > 0 && text[at - 1] == '\'' ? in_literal : schema).append(".");
-        result += word;
-        at = end;
-    }
-    return result;
-}
 
 std::string table_of_part(std::string_view key, std::string_view schema)
 {
@@ -236,18 +194,6 @@ std::string repair_of(const Difference &difference, chain::Revision revision,
     if (difference.kind == "sequence")
         return repair_sequence(difference, schema);
     return {};
-}
-
-bool has_word(std::string_view text, std::string_view word)
-{
-    for (std::size_t at = text.find(word); at != std::string_view::npos;
-         at = text.find(word, at + 1))
-    {
-        const std::size_t end = at + word.size();
-        if ((at == 0 || !is_letter(text[at - 1])) && (end == text.size() || !is_letter(text[end])))
-            return true;
-    }
-    return false;
 }
 
 // Whether a statement is about something that is not there and stays away.

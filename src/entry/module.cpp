@@ -1,4 +1,5 @@
 // The library as the server sees it.
+#include "migrate/verify.hpp"
 #include "server/postgres.hpp"
 
 extern "C"
@@ -6,4 +7,7 @@ extern "C"
 // Before PostgreSQL 16 PGDLLEXPORT is empty, and everything else here is hidden.
 __attribute__((visibility("default"))) const Pg_magic_struct *PG_MAGIC_FUNCTION_NAME(void);
 PG_MODULE_MAGIC;
+
+__attribute__((visibility("default"))) void _PG_init(void);
+void _PG_init(void) { procrastinate::migrate::define_verify_setting(); }
 }

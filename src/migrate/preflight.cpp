@@ -5,7 +5,10 @@
 #include "catalog/structure.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/history_sql.hpp"
+#include "migrate/lookahead.hpp"
 #include "migrate/rights.hpp"
+#include "migrate/verify.hpp"
+#include "server/messages.hpp"
 
 namespace procrastinate::migrate
 {
@@ -16,31 +19,105 @@ namespace
 using chain::Refusal;
 namespace sqlstate = chain::sqlstate;
 
+constexpr int most_obstacles = 50;
+
 std::string in_schema(const catalog::Installation &installation)
 {
     return "schema \"" + std::string(installation.name) + "\"";
 }
 
-void require_free_names(const catalog::Installation &installation,
-                        std::span<const catalog::Object> taken, chain::Revision current,
-                        bool has_history)
+std::vector<std::string> names_taken(const catalog::Installation &installation,
+                                     chain::Revision current, chain::Revision target)
 {
-    Findings findings;
-    for (const catalog::Object &object : taken)
-        findings.add("There is " + std::string(object.kind) + " " + std::string(object.name));
-    if (!findings.any())
+    server::ContextResource memory;
+    const auto contents = catalog::contents(installation, memory);
+    std::vector<std::string> taken;
+    for (const catalog::Object &object :
+         catalog::in_the_way(server::span_of(contents), current, target, memory))
+        taken.push_back("There is " + std::string(object.kind) + " " + std::string(object.name));
+    return taken;
+}
+
+void require_nothing(const catalog::Installation &installation,
+                     const std::vector<std::string> &taken, bool has_history)
+{
+    if (taken.empty())
         return;
-    if (current != chain::base)
-        throw Refusal{sqlstate::catalog_contradicts,
-                      in_schema(installation) +
-                          " holds objects in the way of the migrations to come",
-                      findings.text(), "Rename or drop them, or move them to another schema."};
+    Findings findings;
+    findings.add(taken);
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's objects, but " +
                       (has_history ? "its history says base" : "no history of them"),
                   findings.text(),
                   "If they are Procrastinate's: SELECT procrastinate_adopt(" +
                       std::string(installation.quoted_text) + ");\nIf not, rename or drop them."};
+}
+
+std::string hint_for(const catalog::Installation &installation, const Obstacles &obstacles,
+                     std::optional<chain::Revision> fit, bool are_names_taken)
+{
+    const std::string schema(installation.quoted_text);
+    std::string hint;
+    const auto add = [&hint](const std::string &line) {
+        hint.append(hint.empty() ? "" : "\n").append(line);
+    };
+    if (fit)
+        add("By what it holds it is at " + std::string(chain::name(*fit)) +
+            ", not where its history says: SELECT procrastinate_adopt(" + schema + ");");
+    else if (!obstacles.drift.empty())
+        add("To see the differences: SELECT * FROM procrastinate_check(schema => " + schema +
+            ");\nTo mend them: SELECT * FROM procrastinate_repair(" + schema +
+            ", dry_run => false);");
+    if (are_names_taken)
+        add("Rename or drop what is in the way, or move it to another schema.");
+    if (!obstacles.dependents.empty())
+        add("Drop what uses something that goes, and create it again afterwards if it still can "
+            "be.");
+    if (!obstacles.rows.empty())
+        add("Change or delete the rows that cannot stay as they are.");
+    if (!are_names_taken)
+        add("To try it all the same: SET procrastinate_migrate.verify = 'warn';");
+    return hint;
+}
+
+// Everything at once, as an error or a warning.
+void require_way(const catalog::Installation &installation, chain::Revision current,
+                 chain::Revision target)
+{
+    const std::vector<std::string> taken = names_taken(installation, current, target);
+    const VerifyLevel level = verify_level();
+    Obstacles obstacles;
+    std::optional<chain::Revision> fit; // another revision than `current`
+    if (level != VerifyLevel::off)
+    {
+        server::ContextResource memory;
+        const auto structure = catalog::structure(installation, memory);
+        obstacles = look_ahead(installation, server::span_of(structure), current, target);
+        if (!obstacles.drift.empty())
+            fit = catalog::exact_fit(server::span_of(structure));
+    }
+    Findings findings(most_obstacles);
+    findings.add(obstacles.drift);
+    findings.add(taken);
+    findings.add(obstacles.dependents);
+    findings.add(obstacles.rows);
+    if (level != VerifyLevel::error)
+        findings.add(obstacles.doubts);
+    if (!taken.empty() || (obstacles.any() && level == VerifyLevel::error))
+        throw Refusal{sqlstate::catalog_contradicts,
+                      in_schema(installation) + " is not ready for the migrations up to " +
+                          std::string(chain::name(target)),
+                      findings.text(), hint_for(installation, obstacles, fit, !taken.empty())};
+    Findings doubts(most_obstacles);
+    doubts.add(obstacles.doubts);
+    const Findings &told = level == VerifyLevel::error ? doubts : findings;
+    if (told.any())
+        server::warning(in_schema(installation) + " differs from " +
+                            std::string(chain::name(current)) + " or may not reach " +
+                            std::string(chain::name(target)),
+                        told.text(),
+                        "To see the differences: SELECT * FROM procrastinate_check(schema => " +
+                            std::string(installation.quoted_text) + ");");
 }
 
 } // namespace
@@ -87,13 +164,11 @@ void require_tables(const catalog::Installation &installation, chain::Revision c
 void require_fit(const catalog::Installation &installation, chain::Revision current,
                  chain::Revision target, bool has_history)
 {
-    server::ContextResource memory;
-    const server::pmr::vector<catalog::Object> contents = catalog::contents(installation, memory);
     require_rights(installation);
-    require_free_names(
-        installation,
-        server::span_of(catalog::in_the_way(server::span_of(contents), current, target, memory)),
-        current, has_history);
+    if (current == chain::base)
+        require_nothing(installation, names_taken(installation, current, target), has_history);
+    else
+        require_way(installation, current, target);
 }
 
 void require_same(const catalog::Installation &installation, chain::Revision revision)

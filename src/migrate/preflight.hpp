@@ -12,7 +12,8 @@ namespace procrastinate::migrate
 void require_changeable(const char *command);
 
 // Rights (42501, PM010), names that the migrations up to `target` need and others have taken (PM005
-// at base, else PM009). Everything of a kind is reported at once.
+// at base, else PM009), and, by the setting procrastinate_migrate.verify, differences from `current`
+// and what the migrations would fail at (PM009). All of it is reported at once.
 void require_fit(const catalog::Installation &installation, chain::Revision current,
                  chain::Revision target, bool has_history);
 

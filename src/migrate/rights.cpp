@@ -14,8 +14,6 @@ namespace
 namespace spi = server::spi;
 using chain::Refusal;
 
-constexpr int most_findings = 5;
-
 std::string identifier(std::string_view name)
 {
     const std::string terminated(name);
@@ -66,15 +64,21 @@ std::string the_installation(const catalog::Installation &installation)
 
 void Findings::add(const std::string &finding)
 {
-    if (++count_ <= most_findings)
+    if (++count_ <= most_)
         text_.append(text_.empty() ? "" : "\n").append(finding).append(".");
+}
+
+void Findings::add(const std::vector<std::string> &findings)
+{
+    for (const std::string &finding : findings)
+        add(finding);
 }
 
 std::string Findings::text() const
 {
-    if (count_ <= most_findings)
+    if (count_ <= most_)
         return text_;
-    return text_ + "\nAnd " + std::to_string(count_ - most_findings) + " more.";
+    return text_ + "\nAnd " + std::to_string(count_ - most_) + " more.";
 }
 
 std::string capitalized(std::string text)

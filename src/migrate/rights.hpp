@@ -4,6 +4,7 @@
 #include "catalog/installation.hpp"
 
 #include <string>
+#include <vector>
 
 namespace procrastinate::migrate
 {
@@ -21,11 +22,15 @@ void require_no_strangers(const catalog::Installation &installation);
 class Findings
 {
   public:
+    explicit Findings(int most = 5) : most_(most) {}
+
     void add(const std::string &finding);
+    void add(const std::vector<std::string> &findings);
     bool any() const { return count_ > 0; }
     std::string text() const;
 
   private:
+    int most_;
     int count_ = 0;
     std::string text_;
 };

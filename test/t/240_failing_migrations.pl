@@ -1,5 +1,6 @@
-# Migrations that fail in the middle, for reasons that users have: everything is as it was, the
-# error is the server's own, and its context names the migration, the file and the line.
+# What stops a migration, for reasons that users have. It is found before the first change; and where
+# that look is turned off, migrations fail in the middle: everything is as it was, the error is the
+# server's own, and its context names the migration, the file and the line.
 
 use strict;
 use warnings;
@@ -17,8 +18,8 @@ my $node = start_server();
 my $database = new_database($node);
 look_for_failures($node, $database);
 
-# What stands in the way of the step to a revision: how it came about, how the server complains, and
-# how to clear it away.
+# What stands in the way of the step to a revision: how it came about, how the server complains, how
+# to clear it away, and what is said of it before.
 my $run_twice = q{UPDATE procrastinate_jobs SET lock = 'same', status = }
   . q{(CASE id WHEN 1 THEN 'doing' ELSE '%s' END)::procrastinate_job_status WHERE id < 3};
 my $end_one = q{UPDATE procrastinate_jobs SET status = 'failed' WHERE id = 1};
@@ -30,74 +31,87 @@ my @obstacles = (
 		'2BP01: cannot drop column started_at of table procrastinate_jobs'
 		  . ' because other objects depend on it',
 		'view v depends on column started_at of table procrastinate_jobs',
-		'DROP VIEW v' ],
+		'DROP VIEW v',
+		'View SCHEMA.v uses column procrastinate_jobs.started_at, which 0003 drops.' ],
 	[ 4, 'a view shows a table that goes',
 		'CREATE VIEW v AS SELECT * FROM procrastinate_version',
 		'2BP01: cannot drop table procrastinate_version because other objects depend on it',
 		'view v depends on table procrastinate_version',
-		'DROP VIEW v' ],
+		'DROP VIEW v',
+		'View SCHEMA.v uses table procrastinate_version, which 0004 drops.' ],
 	[ 8, 'two jobs of one lock run',
 		sprintf($run_twice, 'doing'),
 		'23505: could not create unique index "procrastinate_jobs_lock_idx"',
 		'Key (lock)=(same) is duplicated.',
-		$end_one ],
+		$end_one,
+		'Unique index procrastinate_jobs_lock_idx of 0008 meets duplicates (1), for example (lock) = (same).' ],
 	[ 21, 'one tick was deferred in two queues',
 		'INSERT INTO procrastinate_periodic_defers (task_name, queue_name, defer_timestamp)'
 		  . q{ VALUES ('t', 'a', 7), ('t', 'b', 7)},
 		'23505: could not create unique index "procrastinate_periodic_defers_unique"',
 		'Key (task_name, periodic_id, defer_timestamp)=(t, , 7) is duplicated.',
-		q{DELETE FROM procrastinate_periodic_defers WHERE queue_name = 'b'} ],
+		q{DELETE FROM procrastinate_periodic_defers WHERE queue_name = 'b'},
+		'Unique index procrastinate_periodic_defers_unique of 0021 meets duplicates (1), for example (task_name, periodic_id, defer_timestamp) = (t,"",7).' ],
 	[ 23, 'a view shows a column that goes',
 		'CREATE VIEW v AS SELECT queue_name FROM procrastinate_periodic_defers',
 		'2BP01: cannot drop column queue_name of table procrastinate_periodic_defers'
 		  . ' because other objects depend on it',
 		'view v depends on column queue_name of table procrastinate_periodic_defers',
-		'DROP VIEW v' ],
+		'DROP VIEW v',
+		'View SCHEMA.v uses column procrastinate_periodic_defers.queue_name, which 0023 drops.' ],
 	[ 24, 'a view shows a column whose type changes',
 		'CREATE VIEW v AS SELECT job_id FROM procrastinate_events',
 		'0A000: cannot alter type of a column used by a view or rule',
 		'rule _RETURN on view v depends on column "job_id"',
-		'DROP VIEW v' ],
+		'DROP VIEW v',
+		'View SCHEMA.v uses column procrastinate_events.job_id, which 0024 changes.' ],
 	[ 29, 'an index is missing that goes',
 		'DROP INDEX procrastinate_jobs_id_lock_idx',
 		'42704: index "procrastinate_jobs_id_lock_idx" does not exist',
 		undef,
-		'CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)' ],
+		'CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)',
+		'Index procrastinate_jobs_id_lock_idx is missing.' ],
 	[ 31, 'an index is missing that gets another name',
 		'DROP INDEX procrastinate_jobs_priority_idx',
 		'42P01: relation "procrastinate_jobs_priority_idx" does not exist',
 		undef,
-		'CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)' ],
+		'CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)',
+		'Index procrastinate_jobs_priority_idx is missing.' ],
 	[ 31, 'a waiting job is wished to be aborted',
 		'UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5',
 		'23514: check constraint "check_not_todo_abort_requested" of relation'
 		  . ' "procrastinate_jobs" is violated by some row',
 		undef,
-		'UPDATE procrastinate_jobs SET abort_requested = false' ],
+		'UPDATE procrastinate_jobs SET abort_requested = false',
+		'Constraint check_not_todo_abort_requested of 0031 refuses rows (1), for example id 5.' ],
 	[ 31, 'two jobs of one lock run, one aborting',
 		sprintf($run_twice, 'aborting'),
 		'23505: duplicate key value violates unique constraint "procrastinate_jobs_lock_idx_v1"',
 		'Key (lock)=(same) already exists.',
-		$end_one ],
+		$end_one,
+		'Unique index procrastinate_jobs_lock_idx_v1 of 0031 meets duplicates (1), for example (lock) = (same).' ],
 	[ 31, q{a user's trigger calls a function that goes},
 		'CREATE TABLE mine (queue_name text, task_name text); CREATE TRIGGER t'
 		  . ' AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION procrastinate_notify_queue()',
 		'2BP01: cannot drop function procrastinate_notify_queue()'
 		  . ' because other objects depend on it',
 		'trigger t on table mine depends on function procrastinate_notify_queue()',
-		'DROP TABLE mine' ],
+		'DROP TABLE mine',
+		'Trigger t on table SCHEMA.mine uses function procrastinate_notify_queue(), which 0031 drops.' ],
 	[ 33, 'a function is missing that goes',
 		'DROP FUNCTION procrastinate_fetch_job_v1',
 		'42883: function procrastinate_fetch_job_v1(character varying[]) does not exist',
 		undef,
 		'CREATE FUNCTION procrastinate_fetch_job_v1(varchar[]) RETURNS int'
-		  . q{ LANGUAGE sql AS 'SELECT 1'} ],
+		  . q{ LANGUAGE sql AS 'SELECT 1'},
+		'Function procrastinate_fetch_job_v1(character varying[]) is missing.' ],
 	[ 35, 'a view calls a function that goes',
 		'CREATE VIEW v AS SELECT'
 		  . q{ procrastinate_defer_job_v1('q', 't', 0, NULL, NULL, '{}', NULL)},
 		"2BP01: cannot drop $defer_job because other objects depend on it",
 		"view v depends on $defer_job",
-		'DROP VIEW v' ],);
+		'DROP VIEW v',
+		'View SCHEMA.v uses function procrastinate_defer_job_v1(character varying, character varying, integer, text, text, jsonb, timestamp with time zone), which 0035 drops.' ],);
 
 obstacle(@$_) foreach @obstacles;
 
@@ -112,7 +126,7 @@ done_testing();
 
 sub obstacle
 {
-	my ($revision, $what, $cause, $error, $detail, $remedy) = @_;
+	my ($revision, $what, $cause, $error, $detail, $remedy, $seen) = @_;
 	my ($sqlstate) = $error =~ /^(\w{5}): /;
 	my $target = revision_name($revision);
 	my $label = "$target, $what";
@@ -120,10 +134,18 @@ sub obstacle
 	$node->safe_psql($database, "SET search_path = $schema; $cause");
 	my $before = dump_of($schema);
 
-	my $upgrade = "SELECT procrastinate_upgrade('$target')";
+	$seen =~ s/SCHEMA/$schema/;
+	foreach my $call ("SELECT procrastinate_upgrade('$target');", "CALL procrastinate_migrate('$target');")
+	{
+		my $refusal = failure($schema, $call);
+		is("$refusal->{sqlstate}: $refusal->{detail}", "PM009: $seen", "$label, $call it is seen before");
+	}
+	is(dump_of($schema), $before, "$label, seen before: everything is as it was");
+
+	my $upgrade = "SET procrastinate_migrate.verify = off; SELECT procrastinate_upgrade('$target')";
 	my %ways = (
 		upgrade => "$upgrade;",
-		migrate => "CALL procrastinate_migrate('$target');",
+		migrate => "SET procrastinate_migrate.verify = off; CALL procrastinate_migrate('$target');",
 		'upgrade in a transaction' => "BEGIN; CREATE TABLE mine_too (a int);\n$upgrade;\nCOMMIT;");
 	foreach my $way (sort keys %ways)
 	{
@@ -138,6 +160,7 @@ sub obstacle
 	}
 
 	my $caught = failure($schema, <<"SQL");
+SET procrastinate_migrate.verify = off;
 BEGIN;
 DO \$\$
 DECLARE
@@ -252,6 +275,7 @@ sub memory
 {
 	my $schema = new_schema(30);
 	my $session = new_session($node, $database, $schema);
+	$session->query('SET procrastinate_migrate.verify = off');
 	$session->query('UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5');
 	my $caught = <<'SQL';
 DO $$

@@ -100,6 +100,9 @@ SQL
 			my $failure = failure($schema, $call, 'landlord');
 			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails")
 			  or diag $failure->{text};
+			$failure = failure($schema, "SET procrastinate_migrate.verify = off; $call", 'landlord');
+			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails on its way")
+			  or diag $failure->{text};
 			names_the_line($failure, $revision, "aborting jobs, $what: $call");
 		}
 	}

@@ -1,0 +1,78 @@
+-- procrastinate_migrate.verify: what is looked for before the first change, and what becomes of it.
+\pset format unaligned
+\pset null NULL
+\set VERBOSITY default
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+CREATE SCHEMA verify;
+SET search_path = verify, public;
+SHOW procrastinate_migrate.verify;
+SET procrastinate_migrate.verify = 'perhaps';
+SET procrastinate_migrate.verfy = 'off';
+
+SELECT procrastinate_upgrade('0028');
+SELECT procrastinate_upgrade('0030');
+
+-- ---- everything at once, and nothing is changed ---------------------------------------------------
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
+SELECT 'q', 't', 'lock ' || i, 'doing' FROM generate_series(1, 2) i;
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
+SELECT 'q', 't', 'lock ' || i, 'aborting' FROM generate_series(1, 2) i;
+INSERT INTO procrastinate_jobs (queue_name, task_name, abort_requested)
+SELECT 'q', 't', true FROM generate_series(1, 5);
+DROP INDEX procrastinate_jobs_priority_idx;
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs;
+CREATE VIEW by_status AS SELECT status, count(*) FROM procrastinate_jobs GROUP BY status;
+CREATE VIEW deferring AS SELECT procrastinate_fetch_job(NULL::varchar[]) AS job;
+CREATE TABLE mine (id int);
+CREATE TRIGGER notify AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION procrastinate_notify_queue();
+CREATE TABLE procrastinate_workers (id int);
+ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_fkey;
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_migrate();
+\echo :LAST_ERROR_SQLSTATE
+SELECT revision FROM procrastinate_current();
+SELECT count(*) FROM procrastinate_log();
+-- what is taken cannot be overridden
+SET procrastinate_migrate.verify = off;
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE procrastinate_workers;
+
+-- ---- as a warning: and then it fails, or does not --------------------------------------------------
+SET procrastinate_migrate.verify = warn;
+\set SHOW_CONTEXT never
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+SELECT revision FROM procrastinate_current();
+
+-- ---- mended, one after the other -------------------------------------------------------------------
+RESET procrastinate_migrate.verify;
+SELECT kind, object, problem FROM procrastinate_repair(dry_run => false);
+SELECT procrastinate_upgrade();
+UPDATE procrastinate_jobs SET status = 'aborted' WHERE status = 'aborting';
+UPDATE procrastinate_jobs SET abort_requested = false WHERE status = 'todo';
+SELECT procrastinate_upgrade();
+DROP VIEW deferring;
+DROP TABLE mine;
+-- a view on a column that stays is in nobody's way
+SELECT procrastinate_upgrade();
+SELECT kind, object, problem, severity FROM procrastinate_check();
+
+-- ---- a history that says less than there is -----------------------------------------------------
+SELECT procrastinate_stamp('0037', verify => false);
+SELECT procrastinate_upgrade();
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_adopt();
+
+-- ---- what does not break is a warning ------------------------------------------------------------
+CREATE SCHEMA verify_two;
+SELECT procrastinate_upgrade('0028', 'verify_two');
+SELECT procrastinate_upgrade('0037', 'verify_two');
+DROP INDEX verify_two.procrastinate_jobs_queue_name_idx_v1;
+SELECT procrastinate_upgrade(schema => 'verify_two');
+SELECT kind, object, problem, severity FROM procrastinate_check(schema => 'verify_two');
+-- nothing to do: nothing is looked for
+SELECT procrastinate_upgrade(schema => 'verify_two');
+DROP SCHEMA verify, verify_two CASCADE;
