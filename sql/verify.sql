@@ -6,7 +6,6 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
 CREATE SCHEMA verify;
 SET search_path = verify, public;
-SHOW procrastinate_migrate.verify;
 SET procrastinate_migrate.verify = 'perhaps';
 SET procrastinate_migrate.verfy = 'off';
 

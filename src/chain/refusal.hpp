@@ -29,6 +29,7 @@ inline constexpr std::string_view no_route = "PM011"; // no deployment without d
 inline constexpr std::string_view feature_not_supported = "0A000";
 inline constexpr std::string_view active_transaction = "25001";
 inline constexpr std::string_view insufficient_privilege = "42501";
+inline constexpr std::string_view invalid_parameter = "22023";
 inline constexpr std::string_view null_not_allowed = "22004";
 inline constexpr std::string_view undefined_schema = "3F000";
 } // namespace sqlstate

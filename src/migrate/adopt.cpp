@@ -5,6 +5,7 @@
 #include "migrate/preflight.hpp"
 #include "migrate/rights.hpp"
 #include "migrate/upgrade.hpp"
+#include "migrate/witness.hpp"
 #include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
@@ -35,6 +36,13 @@ std::string in_schema(const Installation &installation)
                       std::string(installation.quoted_text) + ");"};
 }
 
+std::string in_words(const Witness &witness)
+{
+    const std::string_view revision = chain::name(witness.revision);
+    return "Table " + witness.table + " says " + witness.says +
+           (witness.says == revision ? "" : ", which is " + std::string(revision));
+}
+
 [[noreturn]] void refuse_inexact(const Installation &installation,
                                  std::span<const catalog::Thing> structure,
                                  std::span<const catalog::Fit> fits)
@@ -43,18 +51,41 @@ std::string in_schema(const Installation &installation)
     const std::string revision(chain::name(nearest.revision));
     const std::string schema(installation.quoted_text);
     Findings findings;
+    std::string testimony;
+    for (const Witness &witness : read_witnesses(installation))
+        testimony += "\n" + in_words(witness) + ".";
     for (const catalog::Difference &one : catalog::Comparison(structure).with(nearest.revision))
         if (one.is_of_revision)
             findings.add(capitalized(catalog::in_words(one)));
-    throw Refusal{
-        sqlstate::catalog_contradicts, in_schema(installation) + " fits no revision exactly",
-        "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
-            (nearest.differences() == 1 ? " difference:\n" : " differences:\n") + findings.text(),
-        "To see what can be mended: SELECT * FROM procrastinate_repair(" + schema +
-            ");\nTo mend it: SELECT * FROM procrastinate_repair(" + schema +
-            ", dry_run => false);\nTo record the revision all the same: SELECT "
-            "procrastinate_stamp('" +
-            revision + "', verify => false, schema => " + schema + ");"};
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) + " fits no revision exactly",
+                  "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
+                      (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
+                      findings.text() + testimony,
+                  "To see what can be mended: SELECT * FROM procrastinate_repair(" + schema +
+                      ");\nTo mend it: SELECT * FROM procrastinate_repair(" + schema +
+                      ", dry_run => false);\nTo record the revision all the same: SELECT "
+                      "procrastinate_stamp('" +
+                      revision + "', verify => false, schema => " + schema + ");"};
+}
+
+// Says where another tool has written down something else.
+void hear_witnesses(const Installation &installation, Revision revision)
+{
+    Findings contradictions;
+    std::string hint = "The catalog is right. To set the other right:";
+    for (const Witness &witness : read_witnesses(installation))
+        if (witness.revision != revision)
+        {
+            contradictions.add(in_words(witness));
+            const std::string correction = "\n" + witness.correction(revision);
+            if (hint.find(correction) == std::string::npos)
+                hint += correction;
+        }
+    if (contradictions.any())
+        server::warning(in_schema(installation) + " is at " + std::string(chain::name(revision)) +
+                            ", and another tool has written down something else",
+                        contradictions.text(), hint);
 }
 
 Revision exact_revision(const Installation &installation)
@@ -86,6 +117,7 @@ Revision adopt(const Installation &installation)
             require_current_rows(state.has_history);
             require_rights(installation);
             const Revision revision = exact_revision(installation);
+            hear_witnesses(installation, revision);
             const std::string where =
                 in_schema(installation) + " is at " + std::string(chain::name(revision));
             if (state.last && state.standing.revision == revision)

@@ -2,6 +2,8 @@
 
 #include "chain/refusal.hpp"
 #include "migrate/history_sql.hpp"
+#include "migrate/in_step.hpp"
+#include "server/plain_table.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::migrate
@@ -14,104 +16,18 @@ namespace spi = server::spi;
 using chain::Refusal;
 using std::string_literals::operator""s;
 
-struct Column
-{
-    const char *name;
-    Oid type;
-};
-
-constexpr std::array<Column, 8> columns{{{"id", INT8OID},
-                                         {"event", TEXTOID},
-                                         {"from_revision", TEXTOID},
-                                         {"to_revision", TEXTOID},
-                                         {"applied_at", TIMESTAMPTZOID},
-                                         {"applied_by", TEXTOID},
-                                         {"duration", INTERVALOID},
-                                         {"version", TEXTOID}}};
+constexpr std::array<server::PlainColumn, 8> columns{{{"id", INT8OID},
+                                                      {"event", TEXTOID},
+                                                      {"from_revision", TEXTOID},
+                                                      {"to_revision", TEXTOID},
+                                                      {"applied_at", TIMESTAMPTZOID},
+                                                      {"applied_by", TEXTOID},
+                                                      {"duration", INTERVALOID},
+                                                      {"version", TEXTOID}}};
 
 std::string in_schema(const catalog::Installation &installation)
 {
     return installation.quoted + "."s + catalog::history_table;
-}
-
-struct RawEvent
-{
-    Datum values[columns.size()];
-    bool nulls[columns.size()];
-};
-
-struct Scan
-{
-    bool is_plain;
-    bool is_allowed;
-    List *rows; // of RawEvent
-};
-
-// A view, a policy or a type of a stranger in the table's place would run code of his as the reader.
-// Inside call().
-bool is_plain_table(Relation table, AttrNumber *numbers)
-{
-    const auto *const form = table->rd_rel;
-    bool is_plain =
-        form->relkind == RELKIND_RELATION && !form->relrowsecurity && !form->relhasrules;
-    for (std::size_t i = 0; i < columns.size(); ++i)
-    {
-        numbers[i] = get_attnum(RelationGetRelid(table), columns[i].name);
-        is_plain = is_plain && numbers[i] > 0 &&
-                   get_atttype(RelationGetRelid(table), numbers[i]) == columns[i].type;
-    }
-    return is_plain;
-}
-
-// Reads the rows as they are, the way a catalog is read without an index: the planner would evaluate
-// what an owner has put into an index's expression.
-Scan scan(Oid oid)
-{
-    return server::call([oid] {
-        Scan found{false, pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK, NIL};
-        AttrNumber numbers[columns.size()] = {};
-        Relation const table = relation_open(oid, AccessShareLock);
-        found.is_plain = is_plain_table(table, numbers);
-        if (found.is_plain && found.is_allowed)
-        {
-            Snapshot const snapshot = RegisterSnapshot(GetLatestSnapshot());
-            PushActiveSnapshot(snapshot);
-            const TupleDesc shape = RelationGetDescr(table);
-            auto *const values = static_cast<Datum *>(palloc(sizeof(Datum) * shape->natts));
-            auto *const nulls = static_cast<bool *>(palloc(sizeof(bool) * shape->natts));
-            SysScanDesc const descriptor =
-                systable_beginscan(table, InvalidOid, false, snapshot, 0, nullptr);
-            while (HeapTuple const tuple = systable_getnext(descriptor))
-            {
-                CHECK_FOR_INTERRUPTS();
-                heap_deform_tuple(tuple, shape, values, nulls);
-                auto *const row = static_cast<RawEvent *>(palloc(sizeof(RawEvent)));
-                for (std::size_t i = 0; i < columns.size(); ++i)
-                {
-                    const int attribute = numbers[i] - 1;
-                    row->nulls[i] = nulls[attribute];
-                    row->values[i] = values[attribute];
-                    if (row->nulls[i])
-                        continue;
-                    if (columns[i].type == TEXTOID)
-                        row->values[i] = CStringGetDatum(TextDatumGetCString(row->values[i]));
-                    else if (columns[i].type == INTERVALOID)
-                        row->values[i] = datumCopy(row->values[i], false, sizeof(Interval));
-                }
-                found.rows = lappend(found.rows, row);
-            }
-            systable_endscan(descriptor);
-            PopActiveSnapshot();
-            UnregisterSnapshot(snapshot);
-        }
-        relation_close(table, AccessShareLock);
-        return found;
-    });
-}
-
-std::string_view text_of(const RawEvent &row, std::size_t column)
-{
-    return row.nulls[column] ? std::string_view() : DatumGetCString(row.values[column]);
 }
 
 } // namespace
@@ -135,7 +51,7 @@ History read_history(const catalog::Installation &installation,
         server::call([schema] { return get_relname_relid(catalog::history_table, schema); });
     if (!OidIsValid(table))
         return history;
-    const Scan found = scan(table);
+    const server::PlainTable found = server::read_plain_table(table, columns);
     if (!found.is_plain)
         throw Refusal{chain::sqlstate::untrusted_object,
                       in_schema(installation) + " is not a history",
@@ -148,14 +64,13 @@ History read_history(const catalog::Installation &installation,
                       "You need SELECT on the table.",
                       "GRANT SELECT ON " + in_schema(installation) + " TO PUBLIC;"};
     history.exists = true;
-    history.events.reserve(static_cast<std::size_t>(list_length(found.rows)));
-    for (int i = 0; i < list_length(found.rows); ++i)
+    history.events.reserve(found.count());
+    for (std::size_t i = 0; i < found.count(); ++i)
     {
-        const auto &row = *static_cast<const RawEvent *>(list_nth(found.rows, i));
-        history.events.push_back({row.values[0], text_of(row, 1), text_of(row, 2), text_of(row, 3),
-                                  row.values[4], text_of(row, 5),
-                                  row.nulls[6] ? std::nullopt : std::optional(row.values[6]),
-                                  text_of(row, 7)});
+        const server::PlainRow row = found.row(i);
+        history.events.push_back({row.datum(0).value_or(0), row.text(1), row.text(2), row.text(3),
+                                  row.datum(4).value_or(0), row.text(5), row.datum(6),
+                                  row.text(7)});
     }
     std::sort(history.events.begin(), history.events.end(),
               [](const Event &left, const Event &right) {
@@ -230,6 +145,7 @@ void append(const catalog::Installation &installation, std::string_view event, c
                                 spi::text_parameter(library_version)};
     spi::execute(append_history_sql(in_schema(installation), "$1, $2, $3, $4, $5").c_str(),
                  parameters);
+    keep_alembic_in_step(from, to);
     catalog::require_same_name(installation);
 }
 

@@ -6,8 +6,8 @@
 #include "chain/refusal.hpp"
 #include "migrate/history_sql.hpp"
 #include "migrate/lookahead.hpp"
+#include "migrate/options.hpp"
 #include "migrate/rights.hpp"
-#include "migrate/verify.hpp"
 #include "server/messages.hpp"
 
 namespace procrastinate::migrate

@@ -133,6 +133,102 @@ runs($database, 'Django takes it back, which is no operation',
 is_at_head($database, 'and leaves it at head');
 runs($database, 'Django again', @django);
 
+# ---- Witnesses, and Alembic kept in step -----------------------------------------------------------
+
+# A project whose Alembic runs a package of this chain, in either numbering, beside a branch of its own.
+sub alembic_project
+{
+	my ($project, @ids) = @_;
+	write_file("$project/alembic.ini", "[alembic]\nscript_location = migrations\n");
+	write_file("$project/migrations/env.py", slurp("$folder/migrations/env.py"));
+	write_file("$project/migrations/versions/own.py", "revision = 'own'\ndown_revision = None\n");
+	foreach my $i (0 .. $#ids)
+	{
+		my $before = $i ? "'$ids[$i - 1]'" : 'None';
+		write_file("$project/migrations/versions/$ids[$i].py",
+			"revision = '$ids[$i]'\ndown_revision = $before\n\n\ndef upgrade():\n    pass\n");
+	}
+	return sub {
+		my ($to, $name, @command) = @_;
+		return runs($to, $name, 'sh', '-c', 'cd "$0" && exec /usr/bin/alembic "$@"', $project,
+			@command);
+	};
+}
+
+my %numbering = (
+	plain      => [ map { revision_name($_) } 1 .. $HEAD ],
+	zero_based => [ map { sprintf 'procrastinate_%04d', $_ - 1 } 1 .. $HEAD ]);
+foreach my $numbering (sort keys %numbering)
+{
+	my @ids     = @{ $numbering{$numbering} };
+	my $alembic = alembic_project($numbering, @ids);
+	$database = new_database($node);
+	upgrade($node, $database, 28);
+	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
+	$alembic->($database, "$numbering: Alembic is told that it is at 0028", 'stamp', $ids[27], 'own');
+
+	my (undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
+	unlike($err, qr/WARNING/, "$numbering: Alembic and the catalog agree");
+
+	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
+	$alembic->($database, "$numbering: Alembic is told a lie", 'stamp', '--purge', $ids[25], 'own');
+	(undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
+	like($err, qr/WARNING:  .* is at 0028, and another tool/,
+		"$numbering: the catalog wins over Alembic");
+	like($err, qr/^DETAIL:  Table public\.alembic_version says $ids[25](?:, which is 0026)?\.$/m,
+		"$numbering: and the contradiction is told");
+	like($err, qr/^alembic stamp $ids[27]$/m, "$numbering: with what sets Alembic right");
+
+	$alembic->($database, "$numbering: Alembic is set right", 'stamp', '--purge', $ids[27], 'own');
+	my $in_step = q{SET procrastinate_migrate.alembic_version = 'public.alembic_version'};
+	$node->safe_psql($database, "$in_step; SELECT procrastinate_upgrade('0030')");
+	like($alembic->($database, "$numbering: Alembic is asked", 'current'),
+		qr/^$ids[29]$/m, "$numbering: an upgrade takes Alembic along");
+	$node->safe_psql($database, "$in_step; BEGIN; SELECT procrastinate_upgrade(); ROLLBACK");
+	like($alembic->($database, "$numbering: Alembic is asked again", 'current'),
+		qr/^$ids[29]$/m, "$numbering: and back with a rollback");
+	$node->safe_psql($database, "$in_step; CALL procrastinate_migrate()");
+	my $current = $alembic->($database, "$numbering: Alembic is asked at head", 'current');
+	like($current, qr/^$ids[-1] \(head\)$/m, "$numbering: so does a migration");
+	like($current, qr/^own \(head\)$/m, "$numbering: another branch is left alone");
+	unlike($alembic->($database, "$numbering: Alembic has nothing to do", 'upgrade', 'heads'),
+		qr/Running upgrade/, "$numbering: and nothing runs");
+}
+
+# Django's own table, its migrations recorded by Django.
+{
+	$database = new_database($node);
+	upgrade($node, $database, 28);
+	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
+	write_file('procrastinate/__init__.py', '');
+	write_file('procrastinate/migrations/__init__.py', '');
+	foreach my $number (1 .. 29)
+	{
+		my $before = $number > 1 ? sprintf q{[("procrastinate", "%04d_step")]}, $number - 1 : '[]';
+		write_file(sprintf('procrastinate/migrations/%04d_step.py', $number), <<"PYTHON");
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = $before
+    operations = []
+PYTHON
+	}
+	write_file('with_app.py',
+		slurp("$folder/settings.py") . qq{INSTALLED_APPS = ["procrastinate"]\n});
+	my @migrate = ('/usr/bin/python3', '-m', 'django', 'migrate', '--settings=with_app',
+		'--pythonpath=.', 'procrastinate');
+	runs($database, 'Django records its 0029', @migrate, '0029');
+	my (undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
+	unlike($err, qr/WARNING/, 'Django and the catalog agree: its 0029 is 0028');
+	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
+	runs($database, 'Django goes back', @migrate, '0027');
+	(undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
+	like($err, qr/^DETAIL:  Table public\.django_migrations says 0027_step, which is 0026\.$/m,
+		'the catalog wins over Django, and the contradiction is told');
+	like($err, qr/^manage\.py migrate --fake procrastinate 0029$/m, 'with what sets Django right');
+}
+
 # ---- Scripts ------------------------------------------------------------------------------------
 
 $database = new_database($node);

@@ -1,6 +1,4 @@
-#include "migrate/verify.hpp"
-
-#include "server/postgres.hpp"
+#include "migrate/options.hpp"
 
 namespace procrastinate::migrate
 {
@@ -8,7 +6,9 @@ namespace procrastinate::migrate
 namespace
 {
 
-int level = static_cast<int>(VerifyLevel::error); // the server writes it
+// The server writes them.
+int level = static_cast<int>(VerifyLevel::error);
+char *alembic = nullptr;
 
 constexpr config_enum_entry levels[] = {{"off", static_cast<int>(VerifyLevel::off), false},
                                         {"warn", static_cast<int>(VerifyLevel::warn), false},
@@ -19,7 +19,9 @@ constexpr config_enum_entry levels[] = {{"off", static_cast<int>(VerifyLevel::of
 
 VerifyLevel verify_level() { return static_cast<VerifyLevel>(level); }
 
-void define_verify_setting()
+std::string_view alembic_table() { return alembic == nullptr ? "" : alembic; }
+
+void define_options()
 {
     DefineCustomEnumVariable(
         "procrastinate_migrate.verify",
@@ -28,6 +30,11 @@ void define_verify_setting()
         "They are looked for before the first change: \"error\" refuses what would break and warns "
         "of the rest, \"warn\" only warns, \"off\" does not look.",
         &level, level, levels, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "procrastinate_migrate.alembic_version",
+        "Table of Alembic's, with its schema, that each change keeps in step.",
+        "Its row of this chain is changed in the same transaction, rows of other branches are not.",
+        &alembic, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("procrastinate_migrate");
 }
 

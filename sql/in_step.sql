@@ -1,0 +1,104 @@
+-- Tables of other tools: alembic_version and django_migrations as witnesses, and Alembic kept in step.
+\pset format unaligned
+\pset null NULL
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+CREATE ROLE regress_stranger;
+CREATE SCHEMA in_step;
+SET search_path = in_step, public;
+
+-- ---- from nothing on, in Alembic's own ids ---------------------------------------------------------
+CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('ae1027a6acf'), ('0005');
+SET procrastinate_migrate.alembic_version = 'in_step.alembic_version';
+SELECT procrastinate_upgrade('0001');
+SELECT * FROM alembic_version ORDER BY 1;
+SELECT procrastinate_upgrade('0003');
+SELECT * FROM alembic_version ORDER BY 1;
+-- a plain number is ours where it is the revision that was left
+DELETE FROM alembic_version WHERE version_num ~ '^procrastinate';
+INSERT INTO alembic_version VALUES ('0003');
+CALL procrastinate_migrate('0004');
+SELECT * FROM alembic_version ORDER BY 1;
+-- a stamp and an adoption, too
+SELECT procrastinate_stamp('0006', verify => false);
+SELECT * FROM alembic_version ORDER BY 1;
+SELECT procrastinate_adopt();
+SELECT * FROM alembic_version ORDER BY 1;
+-- what fails leaves it alone
+BEGIN;
+SELECT procrastinate_upgrade('0007');
+ROLLBACK;
+SELECT * FROM alembic_version ORDER BY 1;
+-- and one that is somewhere else is left where it is
+UPDATE alembic_version SET version_num = '0011' WHERE version_num = '0004';
+SELECT procrastinate_upgrade('0005');
+SELECT * FROM alembic_version ORDER BY 1;
+SELECT procrastinate_stamp('base', verify => false);
+SELECT * FROM alembic_version ORDER BY 1;
+SELECT procrastinate_adopt();
+SELECT * FROM alembic_version ORDER BY 1;
+SELECT procrastinate_stamp('base', verify => false);
+SELECT * FROM alembic_version ORDER BY 1;
+SELECT procrastinate_adopt();
+
+-- ---- settings that are none ------------------------------------------------------------------------
+SET procrastinate_migrate.alembic_version = 'alembic_version';
+SELECT procrastinate_upgrade('0006');
+\echo :LAST_ERROR_SQLSTATE
+SET procrastinate_migrate.alembic_version = 'in_step.no_such_table';
+SELECT procrastinate_upgrade('0006');
+\echo :LAST_ERROR_SQLSTATE
+SET procrastinate_migrate.alembic_version = 'in_step."alembic';
+SELECT procrastinate_upgrade('0006');
+\echo :LAST_ERROR_SQLSTATE
+SET procrastinate_migrate.alembic_version = 'in_step.procrastinate_jobs';
+SELECT procrastinate_upgrade('0006');
+\echo :LAST_ERROR_SQLSTATE
+-- tables that would run a stranger's code
+SET procrastinate_migrate.alembic_version = 'in_step.alembic_version';
+ALTER TABLE alembic_version OWNER TO regress_stranger;
+SELECT procrastinate_upgrade('0006');
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE alembic_version OWNER TO CURRENT_USER;
+CREATE TRIGGER same BEFORE UPDATE ON alembic_version FOR EACH ROW
+  EXECUTE FUNCTION suppress_redundant_updates_trigger();
+SELECT procrastinate_upgrade('0006');
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE alembic_version;
+CREATE VIEW alembic_version AS SELECT 'procrastinate_0000'::varchar AS version_num;
+SELECT procrastinate_upgrade('0006');
+\echo :LAST_ERROR_SQLSTATE
+SELECT revision FROM procrastinate_current();
+RESET procrastinate_migrate.alembic_version;
+SELECT procrastinate_upgrade('0006');
+
+-- ---- witnesses ---------------------------------------------------------------------------------------
+-- views, other columns and other types say nothing, and run nothing
+DROP TABLE procrastinate_schema_history;
+CREATE TABLE django_migrations (id int, app text, name text);
+INSERT INTO django_migrations VALUES (1, 'procrastinate', '0003_any');
+SELECT procrastinate_adopt();
+DROP VIEW alembic_version;
+DROP TABLE django_migrations;
+-- the schema's own come first, and are all heard
+CREATE SCHEMA in_step_other;
+CREATE TABLE in_step_other.alembic_version (version_num varchar(32));
+INSERT INTO in_step_other.alembic_version VALUES ('procrastinate_0037'), ('0012');
+DROP TABLE procrastinate_schema_history;
+SELECT procrastinate_adopt();
+CREATE TABLE django_migrations (id int, app varchar(255), name varchar(255));
+INSERT INTO django_migrations VALUES (1, 'procrastinate', '0001_initial'), (2, 'procrastinate', '0026_any'),
+  (3, 'auth', '0012_any');
+CREATE TABLE alembic_version (version_num varchar(32));
+INSERT INTO alembic_version VALUES ('0012'), ('b0b'), ('procrastinate_0005');
+DROP TABLE procrastinate_schema_history;
+SELECT procrastinate_adopt();
+-- where the catalog shows no revision exactly, they are quoted
+DROP INDEX procrastinate_jobs_queue_name_idx;
+SELECT procrastinate_adopt();
+
+DROP SCHEMA in_step, in_step_other CASCADE;
+DROP ROLE regress_stranger;

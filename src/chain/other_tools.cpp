@@ -1,0 +1,80 @@
+#include "chain/other_tools.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace procrastinate::chain
+{
+
+namespace
+{
+
+constexpr std::string_view zero_based_prefix = "procrastinate_";
+
+// Of Django's migrations these have no SQL; so what comes after each is one further behind.
+constexpr std::array without_sql{25, 30, 36};
+
+std::string four_digits(int number)
+{
+    std::string digits = std::to_string(number);
+    digits.insert(0, 4 - digits.size(), '0');
+    return digits;
+}
+
+// Of four digits.
+std::optional<int> number_of(std::string_view digits)
+{
+    if (digits.size() != 4 || !std::all_of(digits.begin(), digits.end(),
+                                           [](char one) { return one >= '0' && one <= '9'; }))
+        return std::nullopt;
+    int number = 0;
+    for (const char one : digits)
+        number = 10 * number + (one - '0');
+    return number;
+}
+
+std::optional<Revision> known(int revision)
+{
+    return revision > base && revision <= head() ? std::optional(revision) : std::nullopt;
+}
+
+} // namespace
+
+std::string alembic_id(Revision revision, AlembicIds ids)
+{
+    if (revision == base)
+        return {};
+    if (ids == AlembicIds::plain)
+        return std::string(name(revision));
+    return std::string(zero_based_prefix) + four_digits(revision - 1);
+}
+
+std::optional<Revision> revision_of_alembic(std::string_view id)
+{
+    const bool is_zero_based = id.starts_with(zero_based_prefix);
+    if (is_zero_based)
+        id.remove_prefix(zero_based_prefix.size());
+    const std::optional<int> number = number_of(id);
+    return number ? known(*number + (is_zero_based ? 1 : 0)) : std::nullopt;
+}
+
+std::optional<Revision> revision_of_django(std::string_view last)
+{
+    const std::optional<int> number = number_of(last.substr(0, last.find('_')));
+    if (!number || *number < 1 || *number == 2)
+        return std::nullopt;
+    return known(*number -
+                 static_cast<int>(std::count_if(without_sql.begin(), without_sql.end(),
+                                                [&number](int one) { return *number >= one; })));
+}
+
+std::string django_prefix(Revision revision)
+{
+    int number = revision == 2 ? 3 : revision; // which comes after what 0003 is to us
+    for (const int one : without_sql)
+        if (number >= one)
+            ++number;
+    return four_digits(number);
+}
+
+} // namespace procrastinate::chain

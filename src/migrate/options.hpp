@@ -1,0 +1,26 @@
+// The settings procrastinate_migrate.*
+#pragma once
+
+#include "server/postgres.hpp"
+
+namespace procrastinate::migrate
+{
+
+// procrastinate_migrate.verify: what becomes of differences that are found before a change.
+enum class VerifyLevel
+{
+    off,  // nothing is looked for but names that are taken
+    warn, // all that is found is a warning
+    error // what would break is an error, the rest a warning
+};
+
+VerifyLevel verify_level();
+
+// procrastinate_migrate.alembic_version: the table, with its schema, in which Alembic's revision is
+// kept in step; empty: none is.
+std::string_view alembic_table();
+
+// For _PG_init. May ereport.
+void define_options();
+
+} // namespace procrastinate::migrate

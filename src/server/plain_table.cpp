@@ -1,0 +1,91 @@
+#include "server/plain_table.hpp"
+
+namespace procrastinate::server
+{
+
+namespace
+{
+
+constexpr std::size_t most_columns = 8;
+
+struct KeptRow
+{
+    Datum values[most_columns];
+    bool nulls[most_columns];
+};
+
+// Inside call().
+bool is_plain(Relation table, std::span<const PlainColumn> columns, AttrNumber *numbers)
+{
+    const auto *const form = table->rd_rel;
+    bool is_plain =
+        form->relkind == RELKIND_RELATION && !form->relrowsecurity && !form->relhasrules;
+    for (std::size_t i = 0; i < columns.size(); ++i)
+    {
+        const AttrNumber number = get_attnum(RelationGetRelid(table), columns[i].name);
+        numbers[i] = number;
+        // A generated column may be computed when it is read.
+        is_plain = is_plain && number > 0 &&
+                   get_atttype(RelationGetRelid(table), number) == columns[i].type &&
+                   TupleDescAttr(RelationGetDescr(table), number - 1)->attgenerated == '\0';
+    }
+    return is_plain;
+}
+
+} // namespace
+
+PlainRow PlainTable::row(std::size_t index) const
+{
+    const auto *const kept = static_cast<const KeptRow *>(list_nth(rows, static_cast<int>(index)));
+    return {kept->values, kept->nulls};
+}
+
+// Reads as a catalog is read without an index: the planner would evaluate what an owner has put into
+// an index's expression.
+PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns)
+{
+    return call([oid, columns] {
+        PlainTable found{false, pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK,
+                         NIL};
+        AttrNumber numbers[most_columns] = {};
+        Relation const table = relation_open(oid, AccessShareLock);
+        found.is_plain = is_plain(table, columns, numbers);
+        if (found.is_plain && found.is_allowed)
+        {
+            Snapshot const snapshot = RegisterSnapshot(GetLatestSnapshot());
+            PushActiveSnapshot(snapshot);
+            const TupleDesc shape = RelationGetDescr(table);
+            auto *const values = static_cast<Datum *>(palloc(sizeof(Datum) * shape->natts));
+            auto *const nulls = static_cast<bool *>(palloc(sizeof(bool) * shape->natts));
+            SysScanDesc const scan =
+                systable_beginscan(table, InvalidOid, false, snapshot, 0, nullptr);
+            while (HeapTuple const tuple = systable_getnext(scan))
+            {
+                CHECK_FOR_INTERRUPTS();
+                heap_deform_tuple(tuple, shape, values, nulls);
+                auto *const row = static_cast<KeptRow *>(palloc0(sizeof(KeptRow)));
+                for (std::size_t i = 0; i < columns.size(); ++i)
+                {
+                    const int attribute = numbers[i] - 1;
+                    row->nulls[i] = nulls[attribute];
+                    row->values[i] = values[attribute];
+                    if (row->nulls[i])
+                        continue;
+                    const Oid type = columns[i].type;
+                    if (type == TEXTOID || type == VARCHAROID)
+                        row->values[i] = CStringGetDatum(TextDatumGetCString(row->values[i]));
+                    else if (type == INTERVALOID)
+                        row->values[i] = datumCopy(row->values[i], false, sizeof(Interval));
+                }
+                found.rows = lappend(found.rows, row);
+            }
+            systable_endscan(scan);
+            PopActiveSnapshot();
+            UnregisterSnapshot(snapshot);
+        }
+        relation_close(table, AccessShareLock);
+        return found;
+    });
+}
+
+} // namespace procrastinate::server
