@@ -79,10 +79,11 @@ with relation as materialized (
            '',
            case when x.indisvalid and x.indisready and x.indislive then '' else 'invalid' end,
            null, 'pg_class'::regclass, i.oid, 0
-      from pg_index x
+      from (select oid from relation where relkind = 'i'
+            union
+            select o.indexrelid from our_table c join pg_index o on o.indrelid = c.oid) a
+      join pg_index x on x.indexrelid = a.oid
       join pg_class i on i.oid = x.indexrelid
-     where x.indrelid in (select oid from our_table)
-        or x.indexrelid in (select oid from relation where relkind = 'i')
     union all
     select 5, 'enum', t.typname::text,
            concat(t.typname, case when t.typtype <> 'e' then ' as type of kind ' || t.typtype::text end,
