@@ -144,7 +144,9 @@ like($error, qr/belongs to role owners/, 'and told whose it is');
 foreach my $call (
 	q{SELECT procrastinate_upgrade('head', 'closed')},
 	q{CALL procrastinate_migrate('head', 'closed')},
-	q{SELECT procrastinate_stamp('0002', verify => false, schema => 'closed')})
+	q{SELECT procrastinate_stamp('0002', verify => false, schema => 'closed')},
+	q{SELECT procrastinate_adopt('closed')},
+	q{SELECT procrastinate_repair('closed', false)})
 {
 	refused(
 		'mallory', $call,
@@ -157,6 +159,9 @@ my %reads = (
 	q{SELECT count(*) FROM procrastinate_history(schema => 'installed')} => '38',
 	q{SELECT count(*) FROM procrastinate_pending('head', 'installed')}   => '0',
 	q{SELECT count(*) FROM procrastinate_log('installed')}               => $before,
+	q{SELECT revision, exact FROM procrastinate_detect('installed')}     => '0038|t',
+	q{SELECT count(*) FROM procrastinate_check(schema => 'installed')}   => '0',
+	q{SELECT count(*) FROM procrastinate_repair('installed')}            => '0',
 	q{SELECT revision FROM procrastinate_heads()}                        => '0038',
 	q{SELECT revision FROM procrastinate_show('3.0.0')}                  => '0031',
 	q{SELECT length(procrastinate_migration_sql('1')) > 0}               => 't',
@@ -169,6 +174,12 @@ refused(
 	q{SELECT * FROM procrastinate_current('installed')},
 	qr/ERROR:  42501: permission denied for schema installed/,
 	'without USAGE on the schema the server refuses even that');
+refused(
+	'mallory', $_,
+	qr/ERROR:  42501: permission denied for schema installed/,
+	"and $_"
+) foreach map { "SELECT * FROM procrastinate_$_" } q{detect('installed')},
+  q{check(schema => 'installed')}, q{repair('installed')};
 allowed(
 	'onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
 	'0038',     'an upgrade that has nothing to do is nobody\'s danger');

@@ -132,7 +132,12 @@ foreach my $path (@paths)
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_log('place')},               '39' ],
 		[   q{pg_catalog.left(tools.procrastinate_sql('base:', 'place'), 2)},
 			'--' ],
-		[ q{revision FROM tools.procrastinate_show('3.1.0')}, '0033' ])
+		[ q{revision FROM tools.procrastinate_show('3.1.0')}, '0033' ],
+		[ q{* FROM tools.procrastinate_detect('place')},      '0038|t|0|0|0' ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_check(schema => 'place')}, '0' ],
+		[ q{tools.procrastinate_stamp('0020', false, 'place')}, '0020' ],
+		[ q{tools.procrastinate_adopt('place')}, qr/^0038/ ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_repair('place', false)}, '0' ])
 	{
 		($status, $out, $err) = $node->psql($database, "$before SELECT $call->[0]");
 		ref $call->[1]

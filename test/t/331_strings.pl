@@ -144,6 +144,7 @@ cmp_ok(
 		[   'procrastinate_upgrade(string)',
 			'count(*) FROM procrastinate_pending(string)',
 			'count(*) FROM procrastinate_show(string)',
+			'count(*) FROM procrastinate_check(string)',
 			'procrastinate_migration_sql(string)',
 			'procrastinate_stamp(string)' ],
 		'strings.is_target(string)',
@@ -175,7 +176,8 @@ try('a schema',
 	$one,
 	[   'count(*) FROM procrastinate_current(string::regnamespace)',
 		q{procrastinate_upgrade('0030', string::regnamespace)},
-		'count(*) FROM procrastinate_log(string::regnamespace)' ],
+		'count(*) FROM procrastinate_log(string::regnamespace)',
+		'count(*) FROM procrastinate_detect(string::regnamespace)' ],
 	q{btrim(string, E' \n\r\t') IN ('public', '"public"', 'information_schema')}
 	  . q{ OR string ~ '^-?\d*$'},
 	qw(right 3F000 42602 22023 22P02 22003 0A000 42501));

@@ -48,6 +48,10 @@ my %reads = (
 	q{SELECT procrastinate_sql('current:head') ~ 'COMMIT;\s*$'} => 't',
 	q{SELECT count(*), max(to_revision) FROM procrastinate_log() WHERE from_revision <> 'base'} =>
 	  '29|0030',
+	'SELECT * FROM procrastinate_detect()'         => '0030|t|0|0|0',
+	'SELECT count(*) FROM procrastinate_check()'   => '0',
+	q{SELECT count(*) > 20 FROM procrastinate_check('head')} => 't',
+	'SELECT count(*) FROM procrastinate_repair()'  => '0',
 	q{SELECT count(*) FROM procrastinate_current('pg_catalog')} =>
 	  '0A000: schema "pg_catalog" cannot hold an installation of Procrastinate',
 	q{SELECT * FROM procrastinate_show('nowhere')} =>
@@ -56,7 +60,9 @@ my %changes = (
 	'SELECT procrastinate_upgrade()'                       => 'procrastinate_upgrade()',
 	q{SELECT procrastinate_upgrade('current')}             => 'procrastinate_upgrade()',
 	'CALL procrastinate_migrate()'                         => 'procrastinate_migrate()',
-	q{SELECT procrastinate_stamp('0031', verify => false)} => 'procrastinate_stamp()',);
+	q{SELECT procrastinate_stamp('0031', verify => false)} => 'procrastinate_stamp()',
+	'SELECT procrastinate_adopt()'                         => 'procrastinate_adopt()',
+	'SELECT procrastinate_repair(dry_run => false)'        => 'procrastinate_repair()',);
 
 my @places = (
 	[ $standby, '',        '',         'on a standby' ],

@@ -88,6 +88,7 @@ does_not_grow(
 	q{SELECT procrastinate_upgrade(NULL)},
 	q{SELECT * FROM procrastinate_history('head:base')},
 	q{SELECT procrastinate_stamp('0003')},
+	q{SELECT procrastinate_adopt('found')},
 	q{SELECT procrastinate_upgrade(schema => 'found')},
 	q{SELECT procrastinate_upgrade(schema => 'pg_catalog')},
 	q{SELECT procrastinate_downgrade('0001')},
@@ -101,6 +102,9 @@ does_not_grow(
 	'SELECT * FROM procrastinate_pending()',
 	'SELECT * FROM procrastinate_log()',
 	q{SELECT * FROM procrastinate_show('0031')},
+	'SELECT * FROM procrastinate_detect()',
+	'SELECT * FROM procrastinate_check()',
+	'SELECT * FROM procrastinate_repair()',
 	q{SELECT procrastinate_sql('base:head')},
 	q{SELECT procrastinate_sql('0020:head')});
 

@@ -106,6 +106,11 @@ SELECT * FROM procrastinate_pending('head', '$schema');
 SELECT * FROM procrastinate_log('$schema');
 SELECT * FROM procrastinate_current('$schema');
 SELECT procrastinate_sql('0001:', '$schema');
+SELECT * FROM procrastinate_detect('$schema');
+SELECT * FROM procrastinate_check('head', '$schema');
+SELECT procrastinate_stamp('head', schema => '$schema');
+SELECT procrastinate_adopt('$schema');
+SELECT * FROM procrastinate_repair('$schema', dry_run => false);
 SQL
 	my @pgbench = (
 		$node->installed_command('pgbench'),
@@ -259,6 +264,8 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
 			  . q{ SELECT procrastinate_upgrade('head')}),
 		"0026\n0038", "a database in $encoding gets to head");
 	is_at($node, $coded, $_, $HEAD, "and has the catalog of head in $_") foreach 's', 'public';
+	is($node->safe_psql($coded, "SELECT * FROM procrastinate_detect('$_')"),
+		'0038|t|0|0|0', "and is known to be there in $_") foreach 's', 'public';
 	my ($status, undef, $err) = $node->psql($coded,
 		q{SET client_encoding = 'UTF8'; SELECT procrastinate_upgrade(repeat('}
 		  . ($encoding eq 'EUC_JP' ? "\xe6\x97\xa5" : "\xc3\xa9") . q{', 100))});

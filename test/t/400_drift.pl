@@ -212,6 +212,10 @@ foreach my $revision (1 .. $HEAD)
 	upgrade($node, $database, $revision - 3, $other) if $revision > 3;
 	is($node->safe_psql($database, "SELECT * FROM procrastinate_detect('$schema')"),
 		"$at|t|0|0|0", "$at is found exactly, and alone");
+	is( $node->safe_psql($database,
+			"SELECT revision, exact FROM procrastinate_detect(${\lit(name($other))})"),
+		revision_name($revision - 3) . '|t',
+		'and the other schema three revisions before') if $revision > 3;
 	is($node->safe_psql($database, "SELECT * FROM procrastinate_check('$at', '$schema')"),
 		'', "$at is not blamed");
 
