@@ -1,14 +1,19 @@
 #include "chain/refusal.hpp"
 #include "chain/target.hpp"
+#include "migrate/adoption.hpp"
 #include "migrate/history.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/rights.hpp"
 #include "migrate/upgrade.hpp"
+#include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::migrate
+{
+
+namespace
 {
 
 namespace spi = server::spi;
@@ -16,11 +21,14 @@ using catalog::Installation;
 using chain::Refusal;
 using chain::Revision;
 
-Revision stamp(const Installation &installation, std::string_view target, Verify verify)
+// Appends what `decide(state)` says, unless that is nothing.
+template <typename Decide>
+void record(const Installation &installation, const char *command, std::string_view event,
+            Decide decide)
 {
-    return spi::connected([&] {
-        return server::with_search_path(nullptr, [&] {
-            require_changeable("procrastinate_stamp()");
+    spi::connected([&] {
+        server::with_search_path(nullptr, [&] {
+            require_changeable(command);
             require_sight(installation);
             lock(installation);
             const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
@@ -28,19 +36,48 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
             if (state.is_unknown_history())
                 (void)require_known(state, installation);
             require_current_rows(state.has_history);
-            const Revision revision = chain::resolve_target(target, state.standing);
-            require_rights(installation);
-            if (verify == Verify::yes)
-                require_same(installation, revision);
+            const std::optional<Revision> revision = decide(state);
+            if (!revision)
+                return;
             lock_tables(installation, Tables::history);
             if (!state.has_history)
                 create_history(installation);
             // Tables without a history: what came before is nobody's knowledge, and counts from base.
-            append(installation, event::stamp, state.standing.revision.value_or(chain::base),
-                   revision, started);
-            return revision;
+            append(installation, event, state.standing.revision.value_or(chain::base), *revision,
+                   started);
         });
     });
+}
+
+} // namespace
+
+Revision stamp(const Installation &installation, std::string_view target, Verify verify)
+{
+    Revision revision = chain::base;
+    record(installation, "procrastinate_stamp()", event::stamp, [&](const State &state) {
+        revision = chain::resolve_target(target, state.standing);
+        require_rights(installation);
+        if (verify == Verify::yes)
+            require_same(installation, revision);
+        return std::optional(revision);
+    });
+    return revision;
+}
+
+Revision adopt(const Installation &installation)
+{
+    Revision revision = chain::base;
+    record(installation, "procrastinate_adopt()", event::adopt, [&](const State &state) {
+        require_rights(installation);
+        revision = require_exact(installation);
+        hear_witnesses(installation, revision);
+        const bool is_known = state.last && state.standing.revision == revision;
+        server::notice("schema \"" + std::string(installation.name) + "\" is at " +
+                       std::string(chain::name(revision)) +
+                       (is_known ? ", as its history says: nothing to do" : ", by what it holds"));
+        return is_known ? std::nullopt : std::optional(revision);
+    });
+    return revision;
 }
 
 void downgrade()

@@ -1,14 +1,10 @@
+#include "migrate/adoption.hpp"
+
 #include "catalog/structure.hpp"
 #include "chain/refusal.hpp"
-#include "migrate/history.hpp"
-#include "migrate/lock.hpp"
-#include "migrate/preflight.hpp"
 #include "migrate/rights.hpp"
-#include "migrate/upgrade.hpp"
 #include "migrate/witness.hpp"
 #include "server/messages.hpp"
-#include "server/settings.hpp"
-#include "server/spi.hpp"
 
 namespace procrastinate::migrate
 {
@@ -16,7 +12,6 @@ namespace procrastinate::migrate
 namespace
 {
 
-namespace spi = server::spi;
 using catalog::Installation;
 using chain::Refusal;
 using chain::Revision;
@@ -69,7 +64,21 @@ std::string in_words(const Witness &witness)
                       revision + "', verify => false, schema => " + schema + ");"};
 }
 
-// Says where another tool has written down something else.
+} // namespace
+
+Revision require_exact(const Installation &installation)
+{
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    const auto things = server::span_of(structure);
+    const std::vector<catalog::Fit> fits = catalog::best_fits(things);
+    if (fits.empty())
+        refuse_empty(installation);
+    if (!fits.front().is_exact())
+        refuse_inexact(installation, things, fits);
+    return fits.front().revision;
+}
+
 void hear_witnesses(const Installation &installation, Revision revision)
 {
     Findings contradictions;
@@ -86,54 +95,6 @@ void hear_witnesses(const Installation &installation, Revision revision)
         server::warning(in_schema(installation) + " is at " + std::string(chain::name(revision)) +
                             ", and another tool has written down something else",
                         contradictions.text(), hint);
-}
-
-Revision exact_revision(const Installation &installation)
-{
-    server::ContextResource memory;
-    const auto structure = catalog::structure(installation, memory);
-    const auto things = server::span_of(structure);
-    const std::vector<catalog::Fit> fits = catalog::best_fits(things);
-    if (fits.empty())
-        refuse_empty(installation);
-    if (!fits.front().is_exact())
-        refuse_inexact(installation, things, fits);
-    return fits.front().revision;
-}
-
-} // namespace
-
-Revision adopt(const Installation &installation)
-{
-    return spi::connected([&] {
-        return server::with_search_path(nullptr, [&] {
-            require_changeable("procrastinate_adopt()");
-            require_sight(installation);
-            lock(installation);
-            const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-            const State state = read_state(installation);
-            if (state.is_unknown_history())
-                (void)require_known(state, installation);
-            require_current_rows(state.has_history);
-            require_rights(installation);
-            const Revision revision = exact_revision(installation);
-            hear_witnesses(installation, revision);
-            const std::string where =
-                in_schema(installation) + " is at " + std::string(chain::name(revision));
-            if (state.last && state.standing.revision == revision)
-            {
-                server::notice(where + ", as its history says: nothing to do");
-                return revision;
-            }
-            lock_tables(installation, Tables::history);
-            if (!state.has_history)
-                create_history(installation);
-            append(installation, event::adopt, state.standing.revision.value_or(chain::base),
-                   revision, started);
-            server::notice(where + ", by what it holds");
-            return revision;
-        });
-    });
 }
 
 } // namespace procrastinate::migrate
