@@ -1,9 +1,9 @@
 // How what a schema holds differs from what a revision says. Plain data without a server.
 #pragma once
 
+#include "catalog/severity.hpp"
 #include "chain/chain.hpp"
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,20 +11,6 @@
 
 namespace procrastinate::catalog
 {
-
-// Something in the catalog as it is; `flaw` is what keeps it from working.
-struct Thing
-{
-    std::string_view kind; // as in chain::Fact; also rule, view: what others put on the tables
-    std::string_view key;  // as chain::fact_key
-    std::string_view definition; // in the words of the facts
-    std::string_view body;       // of a function: md5 of its text; else empty
-    std::string_view flaw;       // invalid, unvalidated, disabled or empty
-    std::string_view owner;      // a role; empty for what has none of its own
-    std::uint32_t class_id = 0;  // where pg_depend finds it: the catalog, the object, the column
-    std::uint32_t object_id = 0;
-    std::int32_t column = 0;
-};
 
 enum class Problem
 {
@@ -38,15 +24,7 @@ enum class Problem
     wrong_schema
 };
 
-enum class Severity
-{
-    info,    // the user's own business
-    warning, // Procrastinate works, but slower or not as meant
-    error    // breaks Procrastinate
-};
-
 std::string_view name_of(Problem problem);
-std::string_view name_of(Severity severity);
 
 struct Difference
 {
@@ -60,9 +38,6 @@ struct Difference
     const Thing *thing;      // what is, or null
     bool is_of_revision;     // else it concerns not what is there, but who owns or uses it
 };
-
-// Whether an enum has all labels of its definition in their order; more of them harm nobody.
-bool has_labels(std::string_view enum_definition, std::string_view actual);
 
 // "index procrastinate_jobs_lock_idx_v1 is missing", as a clause.
 std::string in_words(const Difference &difference);

@@ -1,0 +1,26 @@
+// How bad a difference is. Plain data without a server.
+#pragma once
+
+#include "catalog/thing.hpp"
+#include "chain/chain.hpp"
+
+namespace procrastinate::catalog
+{
+
+enum class Severity
+{
+    info,    // the user's own business
+    warning, // Procrastinate works, but slower or not as meant
+    error    // breaks Procrastinate
+};
+
+std::string_view name_of(Severity severity);
+
+Severity severity_of_missing(std::string_view kind, std::string_view definition);
+Severity severity_of_extra(const Thing &thing);
+Severity severity_of_altered(const chain::Fact &fact, const Thing &thing);
+
+// Whether an enum has all labels of its definition in their order; more of them harm nobody.
+bool has_labels(std::string_view enum_definition, std::string_view actual);
+
+} // namespace procrastinate::catalog
