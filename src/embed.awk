@@ -75,7 +75,9 @@ table == "structure.tsv" && !is_script {
 }
 
 table == "function_bodies.tsv" && !is_script {
-    bodies[++body_count] = "    {" number($1) ", " number($2) ", " quoted($3) ", " quoted($4) "},"
+    fails_before = match($5, /fails .* before [0-9]+/) ? substr($5, RSTART, RLENGTH) : "0"
+    sub(/^.* /, "", fails_before)
+    bodies[++body_count] = "    {" number($1) ", " number($2) ", " quoted($3) ", " quoted($4) ", " fails_before "},"
     next
 }
 

@@ -151,6 +151,13 @@ void compare(const Fact &fact, const Thing &thing, chain::Revision revision,
             other(Problem::disabled, severity, fact, thing, "enabled", thing.flaw));
     else if (thing.flaw == "invalid")
         differences.push_back(other(Problem::invalid, severity, fact, thing, "valid", thing.flaw));
+    else if (thing.flaw == "broken")
+    {
+        // As shipped, and so of the revision.
+        differences.push_back(other(Problem::invalid, severity, fact, thing,
+                                    "works on every server", "fails on this version"));
+        differences.back().is_of_revision = false;
+    }
 }
 
 // Whether a table's own difference, or a constraint's, says it all.

@@ -156,6 +156,15 @@ select line.kind, line.key, line.definition, line.body, line.flaw,
   from line
  order by line.rank, line.key collate "C", line.definition collate "C")sql"};
 
+// Whether it is the body of a function that fails on this version of the server.
+bool fails_here(std::string_view body)
+{
+    const auto bodies = chain::function_bodies();
+    return !body.empty() && std::any_of(bodies.begin(), bodies.end(), [body](const auto &one) {
+        return one.md5 == body && one.fails_before > PG_VERSION_NUM / 10000;
+    });
+}
+
 // The names of facts of these kinds, by blanks.
 std::string names_of(std::span<const std::string_view> kinds)
 {
@@ -253,7 +262,8 @@ server::pmr::vector<Thing> structure(const Installation &installation,
         // "procrastinate_jobs.…" is a table's there, though a schema may be called so.
         const std::size_t name = kind == "column" || kind == "constraint" ? key.size() : 0;
         things.push_back({kind, kind == "function" ? at_home(key, qualifiers, 0, memory) : key,
-                          at_home(word(3), qualifiers, name, memory), word(4), word(5), word(6),
+                          at_home(word(3), qualifiers, name, memory), word(4),
+                          fails_here(word(4)) ? std::string_view("broken") : word(5), word(6),
                           DatumGetObjectId(rows.datum(row, 7).value_or(0)),
                           DatumGetObjectId(rows.datum(row, 8).value_or(0)),
                           DatumGetInt32(rows.datum(row, 9).value_or(0))});

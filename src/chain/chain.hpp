@@ -59,6 +59,7 @@ struct FunctionBody
     Revision last;
     std::string_view function; // with its arguments, as a fact's definition begins
     std::string_view md5;
+    int fails_before; // the major version of the server that it needs; 0: any
 };
 
 // A statement of a migration that creates a function, or replaces it.

@@ -344,6 +344,26 @@ TEST(Drift, WhatIsTheUsersOwn)
     EXPECT_TRUE(catalog::best_fits(viewed.things()).front().is_exact());
 }
 
+TEST(Drift, AFunctionThatFailsOnThisServer)
+{
+    const auto bodies = chain::function_bodies();
+    EXPECT_EQ(
+        std::count_if(bodies.begin(), bodies.end(),
+                      [](const chain::FunctionBody &body) { return body.fails_before == 16; }),
+        2);
+    Schema schema(chain::head());
+    Thing &notify = schema.thing("function", "procrastinate_notify_queue_job_inserted_v1()");
+    notify.body = std::find_if(bodies.begin(), bodies.end(), [&notify](const auto &body) {
+                      return body.fails_before == 16 && body.function == notify.key;
+                  })->md5;
+    EXPECT_TRUE(schema.with(chain::head()).empty());
+    notify.flaw = "broken";
+    EXPECT_TRUE(schema.only(chain::head())
+                    .starts_with("error: function procrastinate_notify_queue_job_inserted_v1() is "
+                                 "invalid | CREATE OR REPLACE FUNCTION "));
+    EXPECT_TRUE(catalog::best_fits(schema.things()).front().is_exact());
+}
+
 TEST(Drift, Owners)
 {
     Schema schema(chain::head());
