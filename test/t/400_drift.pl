@@ -202,6 +202,41 @@ sub changes_to
 	die "no changes to a $kind";
 }
 
+# Objects of other revisions, where there is none at this one: what makes each, and its name.
+sub additions
+{
+	my (@facts) = @_;
+	my %there = map { ("$_->{kind} " . key_of($_)) => 1 } @facts;
+	my %added;
+	foreach my $fact (facts())
+	{
+		my ($kind, $key) = ($fact->{kind}, key_of($fact));
+		my ($table, $part) = split /\./, $key;
+		next if $there{"$kind $key"} or $added{"$kind $key"};
+		my $needed = $fact->{definition} =~ /(procrastinate_job_to_defer_v1)\[/ ? $1 : undef;
+		next if defined $needed and not $there{"composite $needed"};
+		my ($arguments) = $key =~ /\((.*)\)/;
+		my ($name)      = $key =~ /^(\w+)/;
+		my ($of)        = $fact->{definition} =~ / ON (\w+)/;
+		$arguments =~ s/\bprocrastinate_/$schema.procrastinate_/g if defined $arguments;
+		my $has_table = $there{"table $table"} // $there{ 'table ' . ($of // '') };
+		my $change =
+		    $kind eq 'table'     ? "CREATE TABLE $schema.$key (id int)"
+		  : $kind eq 'composite' ? "CREATE TYPE $schema.$key AS (id int)"
+		  : $kind eq 'function'
+		  ? "CREATE FUNCTION $schema.$name($arguments) RETURNS int LANGUAGE sql AS 'SELECT 1'"
+		  : !$has_table            ? undef
+		  : $kind eq 'column'    ? "ALTER TABLE $schema.$table ADD COLUMN $part text"
+		  : $kind eq 'index'     ? "CREATE INDEX $key ON $schema.$of ((1))"
+		  : $kind eq 'constraint' ? "ALTER TABLE $schema.$table ADD CONSTRAINT $part CHECK (true)"
+		  : $kind eq 'trigger'
+		  ? "CREATE TRIGGER $part BEFORE DELETE ON $schema.$table FOR EACH ROW EXECUTE FUNCTION strange.strike()"
+		  : undef;
+		$added{"$kind $key"} = $change;
+	}
+	return map { [ $added{$_}, 'extra', $_ ] } grep { defined $added{$_} } sort keys %added;
+}
+
 my $number = 0;
 foreach my $revision (1 .. $HEAD)
 {
@@ -223,22 +258,26 @@ foreach my $revision (1 .. $HEAD)
 	my @constraints = grep { $_->{kind} eq 'constraint' } @facts;
 	my %expected;
 	my $script = '';
+	my $try = sub {
+		my ($whole, $sql, $problem, $object) = @_;
+		$number++;
+		$expected{$number} = { change => $sql, named => "$object $problem" };
+		$script .= "SELECT $number, array_to_string(named, ';'), is_exact, refused,"
+		  . " array_to_string(left_over, ';') FROM tried('$at', ${\lit($sql)}, $whole);\n";
+	};
 	foreach my $fact (@facts)
 	{
 		$fact->{constraints} = \@constraints;
 		foreach my $change (changes_to($fact))
 		{
 			my ($sql, $problem, $object) = @$change;
-			$object //= "$fact->{kind} " . key_of($fact);
-			$number++;
-			$expected{$number} = { change => $sql, named => "$object $problem" };
 
 			# Each row's changes go all the way once: at the last revision that it holds at.
-			my $whole = $fact->{last} eq $at ? 'true' : 'false';
-			$script .= "SELECT $number, array_to_string(named, ';'), is_exact, refused,"
-			  . " array_to_string(left_over, ';') FROM tried('$at', ${\lit($sql)}, $whole);\n";
+			$try->($fact->{last} eq $at ? 'true' : 'false',
+				$sql, $problem, $object // "$fact->{kind} " . key_of($fact));
 		}
 	}
+	$try->('false', @$_) foreach additions(@facts);
 	my (@unnamed, @exact, @recorded, @unmended);
 	foreach my $line (split /\n/, $node->safe_psql($database, $script))
 	{

@@ -9,7 +9,7 @@ use warnings;
 use Exporter 'import';
 use FindBin;
 
-our @EXPORT = qw($HEAD chain data_file facts_at repository revision_name slurp statuses structure);
+our @EXPORT = qw($HEAD chain data_file facts facts_at repository revision_name slurp statuses structure);
 
 our $HEAD = 38;
 
@@ -62,12 +62,17 @@ sub chain
 	return rows_of('chain.tsv');
 }
 
-# The rows of structure.tsv that hold at a revision.
+# The rows of structure.tsv: all of them, or those that hold at a revision.
+sub facts
+{
+	return rows_of('structure.tsv');
+}
+
 sub facts_at
 {
 	my ($revision) = @_;
 	my $at = revision_name($revision);
-	return grep { $_->{first} le $at and $_->{last} ge $at } rows_of('structure.tsv');
+	return grep { $_->{first} le $at and $_->{last} ge $at } facts();
 }
 
 # The lines, in byte order, that a schema at this revision shows in the words of structure.tsv.
