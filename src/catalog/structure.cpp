@@ -233,6 +233,22 @@ std::string_view at_home(std::string_view text, const Qualifiers &qualifiers, st
     return {copy, short_text.size()};
 }
 
+// The definitions are printed from what is committed by then, not from the snapshot of the query.
+void lock_tables(Oid schema)
+{
+    for (const chain::Fact &fact : chain::facts())
+        if (fact.kind == "table")
+        {
+            const std::string table(fact.definition);
+            server::call([&table, schema] {
+                const Oid oid = get_relname_relid(table.c_str(), schema);
+                if (OidIsValid(oid))
+                    LockRelationOid(oid, AccessShareLock);
+            });
+        }
+    server::call([] { AcceptInvalidationMessages(); });
+}
+
 } // namespace
 
 server::pmr::vector<Thing> structure(const Installation &installation,
@@ -244,6 +260,7 @@ server::pmr::vector<Thing> structure(const Installation &installation,
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(names_of(relations)),
                                 spi::text_parameter(names_of(functions))};
+    lock_tables(installation.schema);
     const int level = server::open_settings();
     server::set("quote_all_identifiers", "off");
     server::set("standard_conforming_strings", "on"); // both ways: read and printed

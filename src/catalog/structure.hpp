@@ -11,7 +11,8 @@ namespace procrastinate::catalog
 
 // Inside an SPI connection and under a search_path of the server's own. Found by names and from
 // there by the catalog's indexes: what else the database holds costs nothing. Members of extensions
-// are left out.
+// are left out. Takes ACCESS SHARE locks on the tables: a migration at work is seen as a whole or not
+// at all.
 server::pmr::vector<Thing> structure(const Installation &installation,
                                      server::pmr::memory_resource &memory);
 

@@ -2,6 +2,7 @@
 
 #include "migrate/rights.hpp"
 #include "server/messages.hpp"
+#include "server/schema_lock.hpp"
 
 namespace procrastinate::migrate
 {
@@ -77,7 +78,8 @@ void lock(const catalog::Installation &installation)
                        std::string(installation.name) + "\"");
         (void)acquire(installation.schema, true);
     }
-    // Unlike a lock on a table, this one does not tell what others have committed meanwhile.
+    // It is locked by its OID and worked on by its name, which keeps from here on.
+    (void)server::hold_schema(installation.schema);
     catalog::require_same_name(installation);
 }
 

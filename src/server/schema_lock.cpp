@@ -1,0 +1,53 @@
+#include "server/schema_lock.hpp"
+
+namespace procrastinate::server
+{
+
+namespace
+{
+
+// Inside call(). The row is locked as by SELECT … FOR KEY SHARE: an update of the name has to wait.
+TM_Result lock_row(Relation schemas, Oid schema)
+{
+    InvalidateCatalogSnapshot();
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_namespace_oid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(schema));
+    SysScanDesc const scan =
+        systable_beginscan(schemas, NamespaceOidIndexId, true, nullptr, 1, &key);
+    HeapTuple const found = systable_getnext(scan);
+    TM_Result result = TM_Deleted;
+    if (HeapTupleIsValid(found))
+    {
+        HeapTupleData tuple = *found;
+        Buffer buffer = InvalidBuffer;
+        TM_FailureData failure;
+        result = heap_lock_tuple(schemas, &tuple, GetCurrentCommandId(true), LockTupleKeyShare,
+                                 LockWaitBlock, true, &buffer, &failure);
+        ReleaseBuffer(buffer);
+    }
+    systable_endscan(scan);
+    return HeapTupleIsValid(found) && result == TM_Deleted ? TM_Updated : result;
+}
+
+} // namespace
+
+bool hold_schema(Oid schema)
+{
+    return call([schema] {
+        Relation const schemas = table_open(NamespaceRelationId, RowShareLock);
+        TM_Result result = lock_row(schemas, schema);
+        // Changed in between: there is a newer row, or none.
+        while (result == TM_Updated)
+        {
+            CHECK_FOR_INTERRUPTS();
+            result = lock_row(schemas, schema);
+        }
+        table_close(schemas, NoLock);
+        // Its name may be another one by now.
+        AcceptInvalidationMessages();
+        return result == TM_Ok || result == TM_SelfModified;
+    });
+}
+
+} // namespace procrastinate::server
