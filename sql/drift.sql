@@ -109,6 +109,39 @@ SELECT kind, object, problem, expected, actual FROM procrastinate_check();
 -- the other installation was nobody's business
 SELECT * FROM procrastinate_detect('drift_two');
 
+-- ---- what a repair does not touch: the user's own, and what may have been meant ---------------------
+SELECT procrastinate_upgrade(schema => 'drift_two');
+SET search_path = drift_two, public;
+CREATE TABLE own (id int);
+DROP INDEX procrastinate_jobs_queue_name_idx_v1;
+CREATE INDEX procrastinate_jobs_queue_name_idx_v1 ON own (id);
+CREATE SEQUENCE own_seq START 100;
+ALTER TABLE procrastinate_jobs ALTER COLUMN id SET DEFAULT nextval('own_seq');
+ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) SET search_path = drift_two;
+CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER own BEFORE INSERT ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION own();
+ALTER TABLE procrastinate_events DISABLE TRIGGER ALL;
+ALTER TABLE procrastinate_periodic_defers DROP CONSTRAINT procrastinate_periodic_defers_unique;
+CREATE UNIQUE INDEX procrastinate_periodic_defers_unique
+  ON procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp);
+DROP TRIGGER procrastinate_trigger_delete_jobs_v1 ON procrastinate_jobs;
+CREATE CONSTRAINT TRIGGER procrastinate_trigger_delete_jobs_v1 AFTER DELETE ON procrastinate_jobs
+  FOR EACH ROW EXECUTE FUNCTION procrastinate_unlink_periodic_defers_v1();
+ALTER TABLE procrastinate_jobs ADD COLUMN "is not null" text, ADD COLUMN "a default " text NOT NULL,
+  ALTER COLUMN lock TYPE text COLLATE "C";
+CREATE RULE own AS ON DELETE TO procrastinate_workers DO INSTEAD NOTHING;
+SELECT kind, object, problem, severity, repair FROM procrastinate_check();
+SELECT kind, object, repair FROM procrastinate_repair(dry_run => false);
+SELECT kind, object, problem, severity, repair FROM procrastinate_check();
+SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgname = 'own';
+SELECT indrelid::regclass FROM pg_index WHERE indexrelid = 'procrastinate_jobs_queue_name_idx_v1'::regclass;
+SET search_path = drift, public;
+SET client_min_messages = error;
+DROP SCHEMA drift_two CASCADE;
+SET client_min_messages = warning;
+CREATE SCHEMA drift_two;
+SELECT procrastinate_upgrade(schema => 'drift_two');
+
 -- ---- whatever the caller's settings are -------------------------------------------------------------
 SET quote_all_identifiers = on;
 SET DateStyle = 'German';

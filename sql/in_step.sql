@@ -17,9 +17,14 @@ SELECT procrastinate_upgrade('0001');
 SELECT * FROM alembic_version ORDER BY 1;
 SELECT procrastinate_upgrade('0003');
 SELECT * FROM alembic_version ORDER BY 1;
--- a plain number is ours where it is the revision that was left
-DELETE FROM alembic_version WHERE version_num ~ '^procrastinate';
-INSERT INTO alembic_version VALUES ('0003');
+-- a plain number may be anybody's, and is left alone unless such ids are said to be ours
+DELETE FROM alembic_version;
+INSERT INTO alembic_version VALUES ('ae1027a6acf'), ('0003');
+BEGIN;
+SELECT procrastinate_upgrade('0004');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+SET procrastinate_migrate.alembic_ids = plain;
 CALL procrastinate_migrate('0004');
 SELECT * FROM alembic_version ORDER BY 1;
 -- a stamp and an adoption, too
@@ -44,6 +49,15 @@ SELECT procrastinate_stamp('base', verify => false);
 SELECT * FROM alembic_version ORDER BY 1;
 SELECT procrastinate_adopt();
 
+-- an installation beside another one's row does not take it
+SET procrastinate_migrate.alembic_ids = zero_based;
+DELETE FROM alembic_version;
+INSERT INTO alembic_version VALUES ('procrastinate_0037');
+SELECT procrastinate_upgrade('0006');
+SELECT * FROM alembic_version ORDER BY 1;
+SELECT procrastinate_stamp('0005', verify => false);
+DELETE FROM alembic_version;
+
 -- ---- settings that are none ------------------------------------------------------------------------
 SET procrastinate_migrate.alembic_version = 'alembic_version';
 SELECT procrastinate_upgrade('0006');
@@ -62,6 +76,16 @@ SET procrastinate_migrate.alembic_version = 'in_step.alembic_version';
 ALTER TABLE alembic_version OWNER TO regress_stranger;
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
+-- nor is a table locked that the caller may not write
+SET procrastinate_migrate.alembic_version = 'pg_catalog.pg_class';
+BEGIN;
+GRANT USAGE, CREATE ON SCHEMA in_step TO regress_stranger;
+CREATE SCHEMA in_step_his AUTHORIZATION regress_stranger;
+SET LOCAL ROLE regress_stranger;
+SELECT procrastinate_upgrade('0006', 'in_step_his');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+SET procrastinate_migrate.alembic_version = 'in_step.alembic_version';
 ALTER TABLE alembic_version OWNER TO CURRENT_USER;
 CREATE TRIGGER same BEFORE UPDATE ON alembic_version FOR EACH ROW
   EXECUTE FUNCTION suppress_redundant_updates_trigger();
@@ -90,7 +114,7 @@ INSERT INTO in_step_other.alembic_version VALUES ('procrastinate_0037'), ('0012'
 DROP TABLE procrastinate_schema_history;
 SELECT procrastinate_adopt();
 CREATE TABLE django_migrations (id int, app varchar(255), name varchar(255));
-INSERT INTO django_migrations VALUES (1, 'procrastinate', '0001_initial'), (2, 'procrastinate', '0026_any'),
+INSERT INTO django_migrations VALUES (1, 'procrastinate', '0001_initial'), (2, 'procrastinate', E'0026_any.\\nHINT:  run it'),
   (3, 'auth', '0012_any');
 CREATE TABLE alembic_version (version_num varchar(32));
 INSERT INTO alembic_version VALUES ('0012'), ('b0b'), ('procrastinate_0005');

@@ -59,6 +59,37 @@ DROP TABLE mine;
 SELECT procrastinate_upgrade();
 SELECT kind, object, problem, severity FROM procrastinate_check();
 
+-- ---- dependents of every kind ------------------------------------------------------------------------
+CREATE SCHEMA verify_users;
+SET search_path = verify_users, public;
+SELECT procrastinate_upgrade('0023');
+CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER own_when BEFORE INSERT ON procrastinate_events FOR EACH ROW
+  WHEN (NEW.job_id > 5) EXECUTE FUNCTION own();
+CREATE TRIGGER own_notify AFTER UPDATE ON procrastinate_jobs FOR EACH ROW
+  EXECUTE FUNCTION procrastinate_notify_queue();
+ALTER TABLE procrastinate_events ADD COLUMN next_id int GENERATED ALWAYS AS (job_id + 1) STORED;
+CREATE TABLE own_rows (event procrastinate_events);
+CREATE TABLE own_default (id bigint DEFAULT procrastinate_defer_job('q', 't', NULL, NULL, '{}'::jsonb, NULL));
+CREATE POLICY own_policy ON procrastinate_events USING (job_id > 0);
+-- the server makes this one anew
+CREATE TABLE own_key (job_id int);
+ALTER TABLE procrastinate_events ADD CONSTRAINT own_unique UNIQUE (job_id);
+ALTER TABLE own_key ADD FOREIGN KEY (job_id) REFERENCES procrastinate_events (job_id);
+CALL procrastinate_migrate();
+SELECT revision FROM procrastinate_current();
+DROP TRIGGER own_when ON procrastinate_events;
+DROP TRIGGER own_notify ON procrastinate_jobs;
+DROP POLICY own_policy ON procrastinate_events;
+ALTER TABLE procrastinate_events DROP COLUMN next_id;
+DROP TABLE own_rows, own_default;
+CALL procrastinate_migrate();
+SELECT revision FROM procrastinate_current();
+SET search_path = verify, public;
+SET client_min_messages = error;
+DROP SCHEMA verify_users CASCADE;
+SET client_min_messages = warning;
+
 -- ---- a history that says less than there is -----------------------------------------------------
 SELECT procrastinate_stamp('0037', verify => false);
 SELECT procrastinate_upgrade();

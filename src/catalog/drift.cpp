@@ -254,6 +254,11 @@ std::vector<Difference> Comparison::with(chain::Revision revision) const
         if (known.thing == nullptr)
         {
             found.push_back(missing(*known.fact, known.key));
+            found.back().is_name_taken =
+                std::any_of(things_.begin(), things_.end(), [&known](const Thing &thing) {
+                    return known.fact->kind == "constraint" && thing.kind == "index" &&
+                           thing.key == known.key.substr(known.key.find('.') + 1);
+                });
             continue;
         }
         met.push_back(known.thing);

@@ -31,12 +31,13 @@ struct Difference
     Problem problem;
     Severity severity;
     std::string_view kind;
-    std::string object;      // a key
-    std::string expected;    // empty where nothing should be
-    std::string actual;      // empty where nothing is
-    const chain::Fact *fact; // what should be, or null
-    const Thing *thing;      // what is, or null
-    bool is_of_revision;     // else it concerns not what is there, but who owns or uses it
+    std::string object;         // a key
+    std::string expected;       // empty where nothing should be
+    std::string actual;         // empty where nothing is
+    const chain::Fact *fact;    // what should be, or null
+    const Thing *thing;         // what is, or null
+    bool is_of_revision;        // else it concerns not what is there, but who owns or uses it
+    bool is_name_taken = false; // of a missing constraint: by an index
 };
 
 // "index procrastinate_jobs_lock_idx_v1 is missing", as a clause.

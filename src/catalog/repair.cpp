@@ -40,12 +40,24 @@ bool is_of_constraint(std::string_view index)
     });
 }
 
+std::string_view table_of_index(std::string_view definition)
+{
+    constexpr std::string_view on = " ON ";
+    const std::size_t at = definition.find(on);
+    const std::string_view rest =
+        at == std::string_view::npos ? "" : definition.substr(at + on.size());
+    return rest.substr(0, rest.find(' '));
+}
+
 std::string repair_index(const Difference &difference, std::string_view schema)
 {
     const std::string name = std::string(schema) + "." + difference.object;
     if (difference.problem == Problem::invalid)
         return "REINDEX INDEX " + name + ";";
-    if (is_of_constraint(difference.object))
+    // An index of that name on another table is somebody's own.
+    const std::string_view table = table_of_index(difference.fact->definition);
+    if (is_of_constraint(difference.object) ||
+        (difference.thing != nullptr && table_of_index(difference.thing->definition) != table))
         return {};
     return (difference.problem == Problem::missing ? ""s : "DROP INDEX " + name + "; ") +
            create_index(difference.fact->definition, schema);
@@ -57,10 +69,13 @@ std::string repair_constraint(const Difference &difference, std::string_view sch
     const std::string name(name_of_part(difference.object));
     if (difference.problem == Problem::unvalidated)
         return alter + " VALIDATE CONSTRAINT " + name + ";";
-    if (difference.problem == Problem::disabled)
-        return alter + " ENABLE TRIGGER ALL;";
     const std::string_view definition =
         difference.fact->definition.substr(difference.object.size() + 1);
+    // Others may depend on a key; and a plain index may have the name of a missing one.
+    const bool is_key = definition.starts_with("PRIMARY KEY") || definition.starts_with("UNIQUE");
+    if (is_key && (difference.problem != Problem::missing || difference.is_name_taken))
+        return {};
+    // A foreign key's own triggers can be enabled by a superuser only, and together with the user's.
     return alter +
            (difference.problem == Problem::missing ? ""s : " DROP CONSTRAINT " + name + ",") +
            " ADD CONSTRAINT " + name + " " + qualified(definition, schema) + ";";
@@ -71,6 +86,10 @@ std::string repair_trigger(const Difference &difference, std::string_view schema
     if (difference.problem == Problem::disabled)
         return "ALTER TABLE " + table_of_part(difference.object, schema) + " ENABLE TRIGGER " +
                std::string(name_of_part(difference.object)) + ";";
+    if (difference.thing != nullptr && difference.thing->definition.starts_with("CONSTRAINT "))
+        return "DROP TRIGGER " + std::string(name_of_part(difference.object)) + " ON " +
+               table_of_part(difference.object, schema) + "; CREATE TRIGGER " +
+               qualified(difference.fact->definition, schema) + ";";
     return "CREATE OR REPLACE TRIGGER " + qualified(difference.fact->definition, schema) + ";";
 }
 
@@ -108,7 +127,11 @@ std::string repair_column(const Difference &difference, std::string_view schema)
     const auto is_plain = [](std::string_view rest) {
         return rest.find(" generated ") == std::string_view::npos;
     };
-    if (expected.type != actual.type || !is_plain(expected.rest) || !is_plain(actual.rest))
+    // Another default may have gone further than our sequence.
+    const bool is_counted = expected.rest.find("nextval(") != std::string_view::npos &&
+                            expected.rest != actual.rest && !actual.rest.empty();
+    if (expected.type != actual.type || !is_plain(expected.rest) || !is_plain(actual.rest) ||
+        is_counted)
         return {};
     const std::string alter = " ALTER COLUMN " + std::string(name_of_part(difference.object));
     std::string changes;
@@ -133,8 +156,10 @@ std::string_view declaration_of(std::string_view definition)
 std::string repair_function(const Difference &difference, chain::Revision revision,
                             std::string_view schema)
 {
-    if (difference.thing != nullptr &&
-        declaration_of(difference.thing->definition) != declaration_of(difference.fact->definition))
+    // Settings were put there on purpose: without them the function may not find its tables.
+    if (difference.thing != nullptr && (declaration_of(difference.thing->definition) !=
+                                            declaration_of(difference.fact->definition) ||
+                                        has_settings(*difference.thing)))
         return {};
     const std::string_view signature = chain::function_signature(difference.fact->definition);
     std::string_view source;

@@ -1,6 +1,7 @@
 #include "catalog/severity.hpp"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 namespace procrastinate::catalog
@@ -66,17 +67,20 @@ Severity severity_of_missing(std::string_view kind, std::string_view definition)
 
 Severity severity_of_extra(const Thing &thing)
 {
-    const auto says = [&thing](std::string_view word) {
-        return thing.definition.find(word) != std::string_view::npos;
-    };
     if (thing.kind == "column")
-        return says(" not null") && !says(" default ") && !says(" generated ") ? Severity::error
-                                                                               : Severity::info;
+        return thing.flaw == "required" ? Severity::error : Severity::info;
     if (thing.kind == "index")
         return is_unique(thing.definition) ? Severity::warning : Severity::info;
     if (thing.kind == "trigger" || thing.kind == "view")
         return Severity::info;
+    if (thing.kind == "rule")
+        return thing.flaw == "instead" ? Severity::error : Severity::warning;
     return Severity::warning;
+}
+
+bool has_settings(const Thing &function)
+{
+    return function.definition.find(" set ") != std::string_view::npos;
 }
 
 // Settings of a table's storage are its owner's choice; that it is none is not.
@@ -85,6 +89,11 @@ Severity severity_of_altered(const chain::Fact &fact, const Thing &thing)
     if (fact.kind == "table")
         return thing.definition.find(" as ") == std::string_view::npos ? Severity::warning
                                                                        : Severity::error;
+    if (fact.kind == "function" &&
+        thing.definition.starts_with(std::string(fact.definition) + " set "))
+        return Severity::warning;
+    if (fact.kind == "column" && thing.definition.find(" collate ") != std::string_view::npos)
+        return Severity::warning;
     if (fact.kind == "enum" && has_labels(fact.definition, thing.definition))
         return Severity::warning;
     return severity_of_missing(fact.kind, fact.definition);

@@ -20,6 +20,9 @@ Severity severity_of_missing(std::string_view kind, std::string_view definition)
 Severity severity_of_extra(const Thing &thing);
 Severity severity_of_altered(const chain::Fact &fact, const Thing &thing);
 
+// Whether settings of its own (SET search_path …) are part of a function's definition.
+bool has_settings(const Thing &function);
+
 // Whether an enum has all labels of its definition in their order; more of them harm nobody.
 bool has_labels(std::string_view enum_definition, std::string_view actual);
 

@@ -14,7 +14,8 @@ struct Thing
     std::string_view key;  // as chain::fact_key
     std::string_view definition; // in the words of the facts
     std::string_view body;       // of a function: md5 of its text; else empty
-    std::string_view flaw;       // invalid, unvalidated, disabled, broken or empty
+    std::string_view flaw;       // invalid, unvalidated, disabled, broken;
+                                 // of an extra column required, of a rule instead; else empty
     std::string_view owner;      // a role; empty for what has none of its own
     std::uint32_t class_id = 0;  // where pg_depend finds it: the catalog, the object, the column
     std::uint32_t object_id = 0;

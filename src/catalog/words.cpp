@@ -45,7 +45,9 @@ std::string qualified(std::string_view text, std::string_view schema)
             continue;
         }
         const std::string_view word = text.substr(at, end - at);
-        if (is_looked_up(word))
+        if ((word == "now" || word == "nextval") && end < text.size() && text[end] == '(')
+            result += "pg_catalog.";
+        else if (is_looked_up(word))
             result.append(at > 0 && text[at - 1] == '\'' ? in_literal : schema).append(".");
         result += word;
         at = end;

@@ -46,9 +46,9 @@ std::string in_words(const Witness &witness)
     const std::string revision(chain::name(nearest.revision));
     const std::string schema(installation.quoted_text);
     Findings findings;
-    std::string testimony;
+    Findings testimony;
     for (const Witness &witness : read_witnesses(installation))
-        testimony += "\n" + in_words(witness) + ".";
+        testimony.add(in_words(witness));
     for (const catalog::Difference &one : catalog::Comparison(structure).with(nearest.revision))
         if (one.is_of_revision)
             findings.add(capitalized(catalog::in_words(one)));
@@ -56,7 +56,7 @@ std::string in_words(const Witness &witness)
                   in_schema(installation) + " fits no revision exactly",
                   "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
                       (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
-                      findings.text() + testimony,
+                      findings.text() + (testimony.any() ? "\n" : "") + testimony.text(),
                   "To see what can be mended: SELECT * FROM procrastinate_repair(" + schema +
                       ");\nTo mend it: SELECT * FROM procrastinate_repair(" + schema +
                       ", dry_run => false);\nTo record the revision all the same: SELECT "

@@ -49,6 +49,8 @@ struct End
 {
     Revision by;
     const char *verb; // drops, changes
+
+    bool is_change() const { return *verb == 'c'; }
 };
 
 std::optional<End> end_of(const Fact &fact, Revision current, Revision target)
@@ -79,10 +81,28 @@ bool is_part_of_what_ends(const Fact &part, Revision current, Revision target)
            });
 }
 
-// $1 to $3: class, object and column of what goes; $4, $5: class and object of what is Procrastinate's.
-// What goes with a table without a word (indexes, defaults) is not asked for.
+// $1 to $4: class, object and column of what goes, and whether it only changes; $5 to $7 the same of what
+// is Procrastinate's. What goes with a table without a word (indexes, defaults) is not asked for, nor
+// foreign keys to a column that changes: the server makes them anew. A column's change is felt by all
+// that has the type of the table's rows, too.
 constexpr const char *dependents_query = R"(
-select distinct goes.place,
+with goes as (
+    select *
+      from unnest(string_to_array($1, ' ')::oid[], string_to_array($2, ' ')::oid[],
+                  string_to_array($3, ' ')::int[], string_to_array($4, ' ')::boolean[])
+           with ordinality as g (class, object, sub, changes, place)
+), ours as materialized (
+    select *
+      from unnest(string_to_array($5, ' ')::oid[], string_to_array($6, ' ')::oid[],
+                  string_to_array($7, ' ')::int[]) as o (class, object, sub)
+), felt as (
+    select place, changes, class, object, sub from goes
+    union all
+    select g.place, g.changes, 'pg_type'::regclass, c.reltype, 0
+      from goes g join pg_class c on c.oid = g.object
+     where g.class = 'pg_class'::regclass and g.sub > 0 and g.changes
+)
+select distinct felt.place,
        case d.classid
            when 'pg_rewrite'::regclass
            then (select case c.relkind when 'm' then 'materialized view ' when 'v' then 'view '
@@ -90,61 +110,72 @@ select distinct goes.place,
                         || c.oid::regclass::text
                    from pg_rewrite r join pg_class c on c.oid = r.ev_class where r.oid = d.objid)
            else pg_describe_object(d.classid, d.objid, d.objsubid) end
-  from unnest(string_to_array($1, ' ')::oid[], string_to_array($2, ' ')::oid[],
-              string_to_array($3, ' ')::int[]) with ordinality as goes (class, object, sub, place)
-  join pg_depend d on d.refclassid = goes.class and d.refobjid = goes.object
-   and (goes.sub = 0 or d.refobjsubid = goes.sub)
- where d.deptype = 'n'
-   and d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_trigger'::regclass,
-                     'pg_policy'::regclass, 'pg_constraint'::regclass)
-   and not exists (select from unnest(string_to_array($4, ' ')::oid[],
-                                      string_to_array($5, ' ')::oid[]) as ours (class, object)
-                    where ours.class = d.classid and ours.object = d.objid)
+  from felt
+  join pg_depend d on d.refclassid = felt.class and d.refobjid = felt.object
+   and (felt.sub = 0 or d.refobjsubid = felt.sub)
+  left join pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
+ where case d.classid
+           when 'pg_constraint'::regclass then d.deptype = 'n' and not felt.changes
+           when 'pg_attrdef'::regclass then d.deptype in ('n', 'a')
+           when 'pg_publication_rel'::regclass then true
+           when 'pg_class'::regclass
+           then d.deptype = 'n' and felt.class = 'pg_type'::regclass
+           else d.deptype = 'n' and d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass,
+                                                  'pg_trigger'::regclass, 'pg_policy'::regclass) end
+   and not exists (select from ours where ours.class = d.classid and ours.object = d.objid
+                      and (ours.sub = 0 or ours.sub = d.objsubid))
+   and not exists (select from ours where ours.class = 'pg_class'::regclass
+                      and ours.object = f.adrelid and ours.sub = f.adnum)
    and not exists (select from pg_trigger t where d.classid = 'pg_trigger'::regclass
                       and t.oid = d.objid and t.tgisinternal)
+   and (d.classid <> 'pg_proc'::regclass or felt.class <> 'pg_type'::regclass)
+   and (d.classid <> 'pg_attrdef'::regclass or d.refobjsubid <> f.adnum or d.refobjid <> f.adrelid)
  order by 1, 2)";
 
-std::string numbers(std::span<const std::uint32_t> values)
+// As arrays, by blanks.
+struct Identities
 {
-    std::string text;
-    for (const std::uint32_t value : values)
-        text.append(text.empty() ? "" : " ").append(std::to_string(value));
-    return text;
-}
+    std::string classes;
+    std::string objects;
+    std::string columns;
 
-void find_dependents(std::span<const Thing> structure, const Comparison &comparison,
-                     Revision current, Revision target, std::vector<std::string> &found)
+    void add(const Thing &thing)
+    {
+        const char *const blank = classes.empty() ? "" : " ";
+        classes += blank + std::to_string(thing.class_id);
+        objects += blank + std::to_string(thing.object_id);
+        columns += blank + std::to_string(thing.column);
+    }
+};
+
+void find_dependents(const Comparison &comparison, Revision current, Revision target,
+                     std::vector<std::string> &found)
 {
     std::vector<std::string> ends; // "function f(), which 0031 drops"
-    std::vector<std::uint32_t> classes;
-    std::vector<std::uint32_t> objects;
-    std::vector<std::uint32_t> columns;
+    std::string changes;
+    Identities going;
+    Identities ours;
     for (const Fact &fact : chain::facts())
     {
         const Thing *const thing = comparison.thing_of(fact);
+        if (thing == nullptr || !chain::is_at(fact, current))
+            continue;
+        ours.add(*thing);
         const std::optional<End> end = end_of(fact, current, target);
-        if (thing == nullptr || !end || is_part_of_what_ends(fact, current, target))
+        if (!end || is_part_of_what_ends(fact, current, target))
             continue;
         ends.push_back(std::string(fact.kind) + " " + chain::fact_key(fact) + ", which " +
                        std::string(chain::name(end->by)) + " " + end->verb);
-        classes.push_back(thing->class_id);
-        objects.push_back(thing->object_id);
-        columns.push_back(static_cast<std::uint32_t>(thing->column));
+        changes.append(changes.empty() ? "" : " ").append(end->is_change() ? "t" : "f");
+        going.add(*thing);
     }
     if (ends.empty())
         return;
-    std::vector<std::uint32_t> our_classes;
-    std::vector<std::uint32_t> our_objects;
-    for (const Thing &thing : structure)
-        if (thing.kind != "view" && thing.kind != "rule")
-        {
-            our_classes.push_back(thing.class_id);
-            our_objects.push_back(thing.object_id);
-        }
     const std::array parameters{
-        spi::text_parameter(numbers(classes)), spi::text_parameter(numbers(objects)),
-        spi::text_parameter(numbers(columns)), spi::text_parameter(numbers(our_classes)),
-        spi::text_parameter(numbers(our_objects))};
+        spi::text_parameter(going.classes), spi::text_parameter(going.objects),
+        spi::text_parameter(going.columns), spi::text_parameter(changes),
+        spi::text_parameter(ours.classes),  spi::text_parameter(ours.objects),
+        spi::text_parameter(ours.columns)};
     const spi::Rows rows = spi::read_latest(dependents_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
@@ -241,8 +272,9 @@ void find_duplicates(const Installation &installation, std::span<const Thing> st
     }
     const std::string text =
         "SELECT 'duplicates (' || count(*) || '), for example (" + std::string(columns) +
-        ") = ' || (array_agg(same.value))[1] FROM (SELECT ROW(" + values +
-        ")::text AS value FROM ONLY " + std::string(table) + " WHERE " +
+        ") = ' || left(translate((array_agg(same.value))[1], E'\\n\\r\\t', '   '), 100) FROM "
+        "(SELECT ROW(" +
+        values + ")::text AS value FROM " + std::string(table) + " WHERE " +
         (where.empty() ? "true" : where) + " AND (ROW(" + values + ") IS NOT NULL) GROUP BY " +
         values + " HAVING count(*) > 1 ORDER BY 1) same HAVING count(*) > 0";
     const std::string duplicates = counted(catalog::qualified(text, installation.quoted), index);
@@ -266,7 +298,7 @@ void find_refused(const Installation &installation, const Comparison &comparison
     const std::string text =
         "SELECT 'rows (' || count(*) || '), for example id ' || string_agg(bad.id::text, "
         "', ') FILTER (WHERE bad.place <= 3) FROM (SELECT id, row_number() "
-        "OVER (ORDER BY id) AS place FROM ONLY " +
+        "OVER (ORDER BY id) AS place FROM " +
         std::string(table) + " WHERE (" + std::string(condition) +
         ") IS FALSE) bad HAVING count(*) > 0";
     const std::string refused = counted(catalog::qualified(text, installation.quoted), constraint);
@@ -341,7 +373,7 @@ Obstacles look_ahead(const Installation &installation, std::span<const Thing> st
         else if (one.severity != catalog::Severity::info)
             obstacles.doubts.push_back(capitalized(catalog::in_words(one)));
     }
-    find_dependents(structure, comparison, current, target, obstacles.dependents);
+    find_dependents(comparison, current, target, obstacles.dependents);
     if (is_readable)
         find_rows(installation, structure, comparison, current, target, obstacles.rows);
     return obstacles;

@@ -9,17 +9,23 @@ namespace
 // The server writes them.
 int level = static_cast<int>(VerifyLevel::error);
 char *alembic = nullptr;
+int alembic_ids = 0;
 
 constexpr config_enum_entry levels[] = {{"off", static_cast<int>(VerifyLevel::off), false},
                                         {"warn", static_cast<int>(VerifyLevel::warn), false},
                                         {"error", static_cast<int>(VerifyLevel::error), false},
                                         {nullptr, 0, false}};
 
+constexpr config_enum_entry kinds_of_ids[] = {
+    {"zero_based", 0, false}, {"plain", 1, false}, {nullptr, 0, false}};
+
 } // namespace
 
 VerifyLevel verify_level() { return static_cast<VerifyLevel>(level); }
 
 std::string_view alembic_table() { return alembic == nullptr ? "" : alembic; }
+
+bool are_alembic_ids_plain() { return alembic_ids == 1; }
 
 void define_options()
 {
@@ -35,6 +41,11 @@ void define_options()
         "Table of Alembic's, with its schema, that each change keeps in step.",
         "Its row of this chain is changed in the same transaction, rows of other branches are not.",
         &alembic, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomEnumVariable(
+        "procrastinate_migrate.alembic_ids", "Ids of this chain in that table.",
+        "\"zero_based\" are procrastinate_0000 to procrastinate_0037, "
+        "\"plain\" are 0001 to 0038.",
+        &alembic_ids, 0, kinds_of_ids, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("procrastinate_migrate");
 }
 

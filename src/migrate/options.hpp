@@ -20,6 +20,9 @@ VerifyLevel verify_level();
 // kept in step; empty: none is.
 std::string_view alembic_table();
 
+// procrastinate_migrate.alembic_ids: 0001 to 0038, not procrastinate_0000 to procrastinate_0037.
+bool are_alembic_ids_plain();
+
 // For _PG_init. May ereport.
 void define_options();
 

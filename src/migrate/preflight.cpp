@@ -5,6 +5,7 @@
 #include "catalog/structure.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/history_sql.hpp"
+#include "migrate/in_step.hpp"
 #include "migrate/lookahead.hpp"
 #include "migrate/options.hpp"
 #include "migrate/rights.hpp"
@@ -92,6 +93,8 @@ void require_way(const catalog::Installation &installation, chain::Revision curr
     {
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);
+        // Its tables are locked now: what was put in their place before shows, and nothing more is.
+        require_no_strangers(installation);
         obstacles = look_ahead(installation, server::span_of(structure), current, target);
         if (!obstacles.drift.empty())
             fit = catalog::exact_fit(server::span_of(structure));
@@ -165,6 +168,7 @@ void require_fit(const catalog::Installation &installation, chain::Revision curr
                  chain::Revision target, bool has_history)
 {
     require_rights(installation);
+    require_alembic_table();
     if (current == chain::base)
         require_nothing(installation, names_taken(installation, current, target), has_history);
     else

@@ -2,6 +2,7 @@
 #include "chain/target.hpp"
 #include "migrate/adoption.hpp"
 #include "migrate/history.hpp"
+#include "migrate/in_step.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/rights.hpp"
@@ -36,6 +37,7 @@ void record(const Installation &installation, const char *command, std::string_v
             if (state.is_unknown_history())
                 (void)require_known(state, installation);
             require_current_rows(state.has_history);
+            require_alembic_table();
             const std::optional<Revision> revision = decide(state);
             if (!revision)
                 return;

@@ -25,6 +25,8 @@ constexpr std::array<server::PlainColumn, 1> alembic_columns{{{"version_num", VA
 constexpr std::array<server::PlainColumn, 2> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}}};
 
+constexpr std::size_t most_rows = 10'000; // of what anybody may have written
+
 // Nobody can make us wait.
 bool may_lock(Oid table)
 {
@@ -35,7 +37,7 @@ bool may_lock(Oid table)
 // be anybody's: it counts beside the jobs only.
 void read_alembic(Oid table, const std::string &name, bool is_own, std::vector<Witness> &witnesses)
 {
-    const server::PlainTable rows = server::read_plain_table(table, alembic_columns);
+    const server::PlainTable rows = server::read_plain_table(table, alembic_columns, most_rows);
     for (std::size_t i = 0; i < rows.count(); ++i)
     {
         const std::string_view id = rows.row(i).text(0);
@@ -49,13 +51,13 @@ void read_alembic(Oid table, const std::string &name, bool is_own, std::vector<W
 
 void read_django(Oid table, const std::string &name, std::vector<Witness> &witnesses)
 {
-    const server::PlainTable rows = server::read_plain_table(table, django_columns);
+    const server::PlainTable rows = server::read_plain_table(table, django_columns, most_rows);
     std::string_view last;
     for (std::size_t i = 0; i < rows.count(); ++i)
         if (rows.row(i).text(0) == "procrastinate")
             last = std::max(last, rows.row(i).text(1));
     if (const std::optional<chain::Revision> revision = chain::revision_of_django(last))
-        witnesses.push_back({name, std::string(last), *revision, Witness::django});
+        witnesses.push_back({name, std::string(last.substr(0, 4)), *revision, Witness::django});
 }
 
 } // namespace

@@ -42,13 +42,15 @@ PlainRow PlainTable::row(std::size_t index) const
 
 // Reads as a catalog is read without an index: the planner would evaluate what an owner has put into
 // an index's expression.
-PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns)
+PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns, std::size_t most)
 {
-    return call([oid, columns] {
-        PlainTable found{false, pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK,
-                         NIL};
+    return call([oid, columns, most] {
+        PlainTable found{false, false, NIL};
         AttrNumber numbers[most_columns] = {};
-        Relation const table = relation_open(oid, AccessShareLock);
+        Relation const table = try_relation_open(oid, AccessShareLock);
+        if (table == nullptr)
+            return found;
+        found.is_allowed = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
         found.is_plain = is_plain(table, columns, numbers);
         if (found.is_plain && found.is_allowed)
         {
@@ -59,23 +61,27 @@ PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns)
             auto *const nulls = static_cast<bool *>(palloc(sizeof(bool) * shape->natts));
             SysScanDesc const scan =
                 systable_beginscan(table, InvalidOid, false, snapshot, 0, nullptr);
-            while (HeapTuple const tuple = systable_getnext(scan))
+            for (std::size_t i = 0; i < most; ++i)
             {
+                HeapTuple const tuple = systable_getnext(scan);
+                if (!HeapTupleIsValid(tuple))
+                    break;
                 CHECK_FOR_INTERRUPTS();
                 heap_deform_tuple(tuple, shape, values, nulls);
                 auto *const row = static_cast<KeptRow *>(palloc0(sizeof(KeptRow)));
-                for (std::size_t i = 0; i < columns.size(); ++i)
+                for (std::size_t column = 0; column < columns.size(); ++column)
                 {
-                    const int attribute = numbers[i] - 1;
-                    row->nulls[i] = nulls[attribute];
-                    row->values[i] = values[attribute];
-                    if (row->nulls[i])
+                    const int attribute = numbers[column] - 1;
+                    Datum &value = row->values[column];
+                    row->nulls[column] = nulls[attribute];
+                    value = values[attribute];
+                    if (row->nulls[column])
                         continue;
-                    const Oid type = columns[i].type;
+                    const Oid type = columns[column].type;
                     if (type == TEXTOID || type == VARCHAROID)
-                        row->values[i] = CStringGetDatum(TextDatumGetCString(row->values[i]));
+                        value = CStringGetDatum(TextDatumGetCString(value));
                     else if (type == INTERVALOID)
-                        row->values[i] = datumCopy(row->values[i], false, sizeof(Interval));
+                        value = datumCopy(value, false, sizeof(Interval));
                 }
                 found.rows = lappend(found.rows, row);
             }

@@ -44,7 +44,9 @@ struct PlainTable
     PlainRow row(std::size_t index) const;
 };
 
-// The rows in no order, as committed by now. Takes an ACCESS SHARE lock.
-PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns);
+// The rows in no order, as committed by now; the first `most` of them. Takes an ACCESS SHARE lock. A
+// table that is gone is none.
+PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns,
+                            std::size_t most = SIZE_MAX);
 
 } // namespace procrastinate::server

@@ -180,7 +180,8 @@ foreach my $numbering (sort keys %numbering)
 	like($err, qr/^alembic stamp $ids[27]$/m, "$numbering: with what sets Alembic right");
 
 	$alembic->($database, "$numbering: Alembic is set right", 'stamp', '--purge', $ids[27], 'own');
-	my $in_step = q{SET procrastinate_migrate.alembic_version = 'public.alembic_version'};
+	my $in_step = q{SET procrastinate_migrate.alembic_version = 'public.alembic_version';}
+	  . " SET procrastinate_migrate.alembic_ids = $numbering";
 	$node->safe_psql($database, "$in_step; SELECT procrastinate_upgrade('0030')");
 	like($alembic->($database, "$numbering: Alembic is asked", 'current'),
 		qr/^$ids[29]$/m, "$numbering: an upgrade takes Alembic along");

@@ -249,6 +249,35 @@ TEST(Repair, Triggers)
               "s.procrastinate_unlink_periodic_defers_v1();");
 }
 
+TEST(Repair, LeavesAloneWhatIsTheUsers)
+{
+    // An index of that name on a table of the user's.
+    Schema elsewhere(chain::head());
+    elsewhere.thing("index", "procrastinate_jobs_queue_name_idx_v1").definition =
+        "procrastinate_jobs_queue_name_idx_v1 ON mine USING btree (id)";
+    EXPECT_EQ(elsewhere.only(chain::head()),
+              "warning: index procrastinate_jobs_queue_name_idx_v1 is altered | ");
+    // A default that counts elsewhere, and settings that find the tables.
+    Schema counted(chain::head());
+    counted.thing("column", "procrastinate_jobs.id").definition =
+        "procrastinate_jobs.id bigint not null default nextval('mine'::regclass)";
+    EXPECT_EQ(counted.only(chain::head()), "error: column procrastinate_jobs.id is altered | ");
+    Schema set(chain::head());
+    Thing &function = set.thing("function", "procrastinate_unregister_worker_v1(bigint)");
+    function.definition = set.keep(std::string(function.definition) + " set search_path=s");
+    EXPECT_EQ(set.only(chain::head()),
+              "warning: function procrastinate_unregister_worker_v1(bigint) is altered | ");
+    // A foreign key's triggers are not enabled one by one.
+    Schema foreign(chain::head());
+    foreign.thing("constraint", "procrastinate_events.procrastinate_events_job_id_fkey").flaw =
+        "disabled";
+    EXPECT_TRUE(foreign.only(chain::head())
+                    .ends_with("| ALTER TABLE s.procrastinate_events DROP CONSTRAINT "
+                               "procrastinate_events_job_id_fkey, ADD CONSTRAINT "
+                               "procrastinate_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES "
+                               "s.procrastinate_jobs(id) ON DELETE CASCADE;"));
+}
+
 TEST(Repair, Columns)
 {
     const auto altered = [](std::string_view column, std::string definition) {
@@ -321,17 +350,20 @@ TEST(Repair, PromisesNothingThatNeedsWhatIsGone)
 
 TEST(Drift, WhatIsTheUsersOwn)
 {
-    const auto extra = [](std::string_view kind, std::string_view key,
-                          std::string_view definition) {
+    const auto extra = [](std::string_view kind, std::string_view key, std::string_view definition,
+                          std::string_view flaw = "") {
         Schema schema(chain::head());
-        schema.things().push_back({kind, key, definition, "", "", ""});
+        schema.things().push_back({kind, key, definition, "", flaw, ""});
         return schema.only(chain::head());
     };
     EXPECT_EQ(extra("column", "procrastinate_jobs.note", "procrastinate_jobs.note text"),
               "info: column procrastinate_jobs.note is extra | ");
     // Every insert of Procrastinate's would fail.
-    EXPECT_EQ(extra("column", "procrastinate_jobs.note", "procrastinate_jobs.note text not null"),
+    EXPECT_EQ(extra("column", "procrastinate_jobs.note", "procrastinate_jobs.note text not null",
+                    "required"),
               "error: column procrastinate_jobs.note is extra | ");
+    EXPECT_EQ(extra("rule", "procrastinate_jobs.own", "own AS ON DELETE", "instead"),
+              "error: rule procrastinate_jobs.own is extra | ");
     EXPECT_EQ(extra("index", "own_idx", "own_idx ON procrastinate_jobs USING btree (args)"),
               "info: index own_idx is extra | ");
     EXPECT_EQ(extra("index", "own_idx", "UNIQUE own_idx ON procrastinate_jobs USING btree (lock)"),
