@@ -191,6 +191,45 @@ is(revision_of("${schema}_renamed"), '0024', 'the step is done');
 is_at($node, $database, "${schema}_renamed", 24, 'in the schema that was meant');
 $_->close foreach $reader, $deployer, $renamer;
 
+# Before the first step, while rows are looked ahead at: a hostile owner of the schema cannot put
+# another one in its place.
+$schema = new_schema(29);
+$node->safe_psql($database, "GRANT CREATE ON DATABASE $database TO mallory;"
+	  . " ALTER SCHEMA $schema OWNER TO mallory");
+my $holder;
+($holder, $deployer, $renamer) = map { new_session($node, $database) } 1 .. 3;
+$renamer->query('SET ROLE mallory');
+$holder->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs");
+$deployer->send("SELECT procrastinate_upgrade('head', '$schema')");
+await($deployer->waits_for_lock);
+$renamer->send("ALTER SCHEMA $schema RENAME TO ${schema}_renamed");
+await($renamer->waits_for_lock);
+$holder->query('COMMIT');
+(undef, $error) = $deployer->wait;
+is($error, '', 'a schema keeps its name while it is looked ahead at');
+$renamer->wait;
+is_at($node, $database, "${schema}_renamed", $HEAD, 'and the change is made in it');
+$_->close foreach $holder, $deployer, $renamer;
+
+# ---- A schema is seen as it was before a change, or as it is after ---------------------------------
+
+$schema = new_schema(30);
+my $watcher;
+($deployer, $watcher) = map { new_session($node, $database) } 1 .. 2;
+foreach my $call (
+	[ "SELECT revision, exact FROM procrastinate_detect('$schema')", '0031', '0031|t' ],
+	[ "SELECT count(*) FROM procrastinate_check('0033', '$schema')", '0033', '0' ])
+{
+	my ($sql, $target, $expected) = @$call;
+	$deployer->query("BEGIN; SELECT procrastinate_upgrade('$target', '$schema')");
+	$watcher->send($sql);
+	await($watcher->waits_for_lock);
+	$deployer->query('COMMIT');
+	my ($seen) = $watcher->wait;
+	is($seen, $expected, "who looks while a change is under way sees all of it: $sql");
+}
+$_->close foreach $deployer, $watcher;
+
 # ---- Isolation levels that see the rows of the beginning only ------------------------------------
 
 foreach my $target ('0001', 'head')
