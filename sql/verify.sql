@@ -90,6 +90,17 @@ SET client_min_messages = error;
 DROP SCHEMA verify_users CASCADE;
 SET client_min_messages = warning;
 
+-- a column that changes first, and goes later
+CREATE SCHEMA verify_later;
+SELECT procrastinate_upgrade('0020', 'verify_later');
+CREATE VIEW verify_later.queues AS SELECT queue_name FROM verify_later.procrastinate_periodic_defers;
+CALL procrastinate_migrate(schema => 'verify_later');
+CALL procrastinate_migrate('0022', 'verify_later');
+SELECT revision FROM procrastinate_current('verify_later');
+SET client_min_messages = error;
+DROP SCHEMA verify_later CASCADE;
+SET client_min_messages = warning;
+
 -- ---- a history that says less than there is -----------------------------------------------------
 SELECT procrastinate_stamp('0037', verify => false);
 SELECT procrastinate_upgrade();
