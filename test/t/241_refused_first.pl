@@ -98,7 +98,7 @@ SQL
 		foreach my $call (q{SELECT procrastinate_upgrade('head');}, 'CALL procrastinate_migrate();')
 		{
 			my $failure = failure($schema, $call, 'landlord');
-			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails")
+			is($failure->{sqlstate}, $what =~ /rule/ ? 'PM009' : $sqlstate, "aborting jobs, $what: $call fails")
 			  or diag $failure->{text};
 			$failure = failure($schema, "SET procrastinate_migrate.verify = off; $call", 'landlord');
 			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails on its way")
