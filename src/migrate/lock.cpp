@@ -78,7 +78,12 @@ void lock(const catalog::Installation &installation)
                        std::string(installation.name) + "\"");
         (void)acquire(installation.schema, true);
     }
-    // It is locked by its OID and worked on by its name, which keeps from here on.
+    // Unlike a lock on a table, this one does not tell what others have committed meanwhile.
+    catalog::require_same_name(installation);
+}
+
+void hold_name(const catalog::Installation &installation)
+{
     (void)server::hold_schema(installation.schema);
     catalog::require_same_name(installation);
 }

@@ -15,6 +15,10 @@ inline constexpr std::int32_t lock_class = 0x50524F43; // "PROC"
 // 3F000 where the schema was renamed meanwhile.
 void lock(const catalog::Installation &installation);
 
+// It is locked by its OID and worked on by its name: once there is something to do, nobody can rename
+// or drop the schema any more. Throws as above.
+void hold_name(const catalog::Installation &installation);
+
 enum class Tables
 {
     history,         // a row will be appended

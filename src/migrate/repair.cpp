@@ -86,6 +86,7 @@ std::vector<Repair> repair(const Installation &installation, Run run)
                 require_changeable("procrastinate_repair()");
                 require_sight(installation);
                 lock(installation);
+                hold_name(installation);
             }
             else
                 catalog::require_usage(installation);

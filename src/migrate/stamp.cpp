@@ -32,6 +32,7 @@ void record(const Installation &installation, const char *command, std::string_v
             require_changeable(command);
             require_sight(installation);
             lock(installation);
+            hold_name(installation);
             const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
             const State state = read_state(installation);
             if (state.is_unknown_history())

@@ -177,6 +177,7 @@ Revision upgrade(const Installation &installation, std::string_view target)
             const Journey planned = plan(installation, target);
             if (planned.is_over())
                 return planned;
+            hold_name(installation);
             require_one_transaction(installation, planned.current, planned.target);
             require_current_rows(planned.has_history || planned.current != chain::base);
             require_fit(installation, planned.current, planned.target, planned.has_history);
@@ -215,6 +216,7 @@ void upgrade_stepwise(const Installation &installation, std::string_view target)
                 const Journey planned = plan(installation, target, goal);
                 if (planned.is_over())
                     return planned;
+                hold_name(installation);
                 require_current_rows(true);
                 // Once for all steps, and again where another session has been at work in between.
                 if (!goal || planned.current != left)
