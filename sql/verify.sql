@@ -114,6 +114,9 @@ SELECT procrastinate_upgrade('0037', 'verify_two');
 DROP INDEX verify_two.procrastinate_jobs_queue_name_idx_v1;
 SELECT procrastinate_upgrade(schema => 'verify_two');
 SELECT kind, object, problem, severity FROM procrastinate_check(schema => 'verify_two');
--- nothing to do: nothing is looked for
+-- nothing to do: nothing is looked for, nor written
+BEGIN;
 SELECT procrastinate_upgrade(schema => 'verify_two');
+SELECT pg_current_xact_id_if_assigned() IS NULL AS nothing_written;
+COMMIT;
 DROP SCHEMA verify, verify_two CASCADE;
