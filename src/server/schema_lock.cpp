@@ -35,6 +35,9 @@ TM_Result lock_row(Relation schemas, Oid schema)
 bool hold_schema(Oid schema)
 {
     return call([schema] {
+        // Some versions rename under a lock on the schema, which has to come first; the others know
+        // the row only.
+        LockDatabaseObject(NamespaceRelationId, schema, 0, AccessShareLock);
         Relation const schemas = table_open(NamespaceRelationId, RowShareLock);
         TM_Result result = lock_row(schemas, schema);
         // Changed in between: there is a newer row, or none.
