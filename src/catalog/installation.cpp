@@ -72,6 +72,11 @@ Installation locate(std::optional<Oid> given)
     return *installation;
 }
 
+std::string in_schema(const Installation &installation)
+{
+    return "schema \"" + std::string(installation.name) + "\"";
+}
+
 bool may_use(const Installation &installation)
 {
     const Oid schema = installation.schema;

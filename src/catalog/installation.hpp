@@ -24,6 +24,9 @@ Installation locate(std::optional<Oid> given);
 // As above, but nothing where search_path names no schema at all, or one that cannot hold any.
 std::optional<Installation> locate_if_any(std::optional<Oid> given);
 
+// For messages: schema "jobs".
+std::string in_schema(const Installation &installation);
+
 // Whether the caller has USAGE on the schema.
 bool may_use(const Installation &installation);
 

@@ -12,15 +12,11 @@ namespace procrastinate::migrate
 namespace
 {
 
+using catalog::in_schema;
 using catalog::Installation;
 using chain::Refusal;
 using chain::Revision;
 namespace sqlstate = chain::sqlstate;
-
-std::string in_schema(const Installation &installation)
-{
-    return "schema \"" + std::string(installation.name) + "\"";
-}
 
 [[noreturn]] void refuse_empty(const Installation &installation)
 {
@@ -45,13 +41,10 @@ std::string in_words(const Witness &witness)
     const catalog::Fit &nearest = fits.front();
     const std::string revision(chain::name(nearest.revision));
     const std::string schema(installation.quoted_text);
-    Findings findings;
     Findings testimony;
     for (const Witness &witness : read_witnesses(installation))
         testimony.add(in_words(witness));
-    for (const catalog::Difference &one : catalog::Comparison(structure).with(nearest.revision))
-        if (one.is_of_revision)
-            findings.add(capitalized(catalog::in_words(one)));
+    const Findings findings = findings_of(catalog::Comparison(structure).with(nearest.revision));
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " fits no revision exactly",
                   "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +

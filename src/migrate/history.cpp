@@ -25,7 +25,7 @@ constexpr std::array<server::PlainColumn, 8> columns{{{"id", INT8OID},
                                                       {"duration", INTERVALOID},
                                                       {"version", TEXTOID}}};
 
-std::string in_schema(const catalog::Installation &installation)
+std::string table_of(const catalog::Installation &installation)
 {
     return installation.quoted + "."s + catalog::history_table;
 }
@@ -54,7 +54,7 @@ History read_history(const catalog::Installation &installation,
     const server::PlainTable found = server::read_plain_table(table, columns);
     if (!found.is_plain)
         throw Refusal{chain::sqlstate::untrusted_object,
-                      in_schema(installation) + " is not a history",
+                      table_of(installation) + " is not a history",
                       "It is no plain table with the columns that procrastinate_migrate gave it, "
                       "or it has rules or row-level security.",
                       "Find out who made it, and rename or drop it."};
@@ -62,7 +62,7 @@ History read_history(const catalog::Installation &installation,
         throw Refusal{chain::sqlstate::insufficient_privilege,
                       "permission denied for table " + std::string(catalog::history_table),
                       "You need SELECT on the table.",
-                      "GRANT SELECT ON " + in_schema(installation) + " TO PUBLIC;"};
+                      "GRANT SELECT ON " + table_of(installation) + " TO PUBLIC;"};
     history.exists = true;
     history.events.reserve(found.count());
     for (std::size_t i = 0; i < found.count(); ++i)
@@ -128,7 +128,7 @@ chain::Revision require_known(const State &state, const catalog::Installation &i
 void create_history(const catalog::Installation &installation)
 {
     // Several statements at once are as good as one here: a failure names the table.
-    spi::execute(create_history_sql(in_schema(installation)).c_str());
+    spi::execute(create_history_sql(table_of(installation)).c_str());
 }
 
 void append(const catalog::Installation &installation, std::string_view event, chain::Revision from,
@@ -143,7 +143,7 @@ void append(const catalog::Installation &installation, std::string_view event, c
                                 spi::text_parameter(chain::name(to)),
                                 spi::interval_parameter(duration),
                                 spi::text_parameter(library_version)};
-    spi::execute(append_history_sql(in_schema(installation), "$1, $2, $3, $4, $5").c_str(),
+    spi::execute(append_history_sql(table_of(installation), "$1, $2, $3, $4, $5").c_str(),
                  parameters);
     keep_alembic_in_step(from, to);
     catalog::require_same_name(installation);

@@ -17,15 +17,11 @@ namespace procrastinate::migrate
 namespace
 {
 
+using catalog::in_schema;
 using chain::Refusal;
 namespace sqlstate = chain::sqlstate;
 
 constexpr int most_obstacles = 50;
-
-std::string in_schema(const catalog::Installation &installation)
-{
-    return "schema \"" + std::string(installation.name) + "\"";
-}
 
 std::vector<std::string> names_taken(const catalog::Installation &installation,
                                      chain::Revision current, chain::Revision target)
@@ -179,11 +175,8 @@ void require_same(const catalog::Installation &installation, chain::Revision rev
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
-    Findings findings;
-    for (const catalog::Difference &one :
-         catalog::Comparison(server::span_of(structure)).with(revision))
-        if (one.is_of_revision)
-            findings.add(capitalized(catalog::in_words(one)));
+    const Findings findings =
+        findings_of(catalog::Comparison(server::span_of(structure)).with(revision));
     if (!findings.any())
         return;
     const std::string wanted(chain::name(revision));

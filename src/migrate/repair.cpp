@@ -1,14 +1,12 @@
 #include "catalog/repair.hpp"
 
 #include "catalog/structure.hpp"
-#include "chain/refusal.hpp"
 #include "migrate/history.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/rights.hpp"
 #include "migrate/script.hpp"
 #include "migrate/upgrade.hpp"
-#include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 

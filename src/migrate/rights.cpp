@@ -88,6 +88,15 @@ std::string capitalized(std::string text)
     return text;
 }
 
+Findings findings_of(std::span<const catalog::Difference> differences)
+{
+    Findings findings;
+    for (const catalog::Difference &one : differences)
+        if (one.is_of_revision)
+            findings.add(capitalized(catalog::in_words(one)));
+    return findings;
+}
+
 void require_rights(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};

@@ -1,6 +1,7 @@
 // Who may change an installation: the one role that owns it.
 #pragma once
 
+#include "catalog/drift.hpp"
 #include "catalog/installation.hpp"
 
 #include <string>
@@ -36,5 +37,8 @@ class Findings
 };
 
 std::string capitalized(std::string text);
+
+// What differs from a revision.
+Findings findings_of(std::span<const catalog::Difference> differences);
 
 } // namespace procrastinate::migrate
