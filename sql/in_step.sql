@@ -27,6 +27,12 @@ ROLLBACK;
 SET procrastinate_migrate.alembic_ids = plain;
 CALL procrastinate_migrate('0004');
 SELECT * FROM alembic_version ORDER BY 1;
+-- where the new row is there already, the old one goes
+BEGIN;
+INSERT INTO alembic_version VALUES ('0005');
+SELECT procrastinate_upgrade('0005');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
 -- a stamp and an adoption, too
 SELECT procrastinate_stamp('0006', verify => false);
 SELECT * FROM alembic_version ORDER BY 1;

@@ -70,11 +70,57 @@ std::optional<Revision> revision_of_django(std::string_view last)
 
 std::string django_prefix(Revision revision)
 {
-    int number = revision == 2 ? 3 : revision; // which comes after what 0003 is to us
+    // Django's 0003 comes after what 0003 is to us.
+    return four_digits(revision == 2 ? 3 : django_count(revision).with_sql);
+}
+
+DjangoCount django_count(Revision revision)
+{
+    const auto has_none = [](int number) {
+        return std::find(without_sql.begin(), without_sql.end(), number) != without_sql.end();
+    };
+    // Without what is 0003 to us, what is 0002 is not applied in Django's order.
+    int number = revision == 2 ? 1 : revision;
     for (const int one : without_sql)
         if (number >= one)
             ++number;
-    return four_digits(number);
+    DjangoCount count{number, number};
+    while (revision != base && has_none(count.all + 1))
+        ++count.all;
+    return count;
+}
+
+DjangoNames::DjangoNames(std::string_view words)
+{
+    constexpr std::string_view between = " \t\r\n,";
+    std::vector<std::pair<int, std::string>> found;
+    while (!words.empty())
+    {
+        const std::string_view word = words.substr(0, words.find_first_of(between));
+        words.remove_prefix(std::min(words.size(), word.size() + 1));
+        if (word.size() > 5 && word[4] == '_')
+            if (const std::optional<int> number = chain::number_of(word.substr(0, 4)))
+                found.emplace_back(*number, word);
+    }
+    std::sort(found.begin(), found.end());
+    for (const auto &[number, name] : found)
+    {
+        if (number <= count()) // twice
+        {
+            names_.clear();
+            return;
+        }
+        if (number != count() + 1)
+            return;
+        names_.push_back(name);
+    }
+}
+
+std::optional<int> DjangoNames::number_of(std::string_view name) const
+{
+    const auto found = std::find(names_.begin(), names_.end(), name);
+    return found == names_.end() ? std::nullopt
+                                 : std::optional(static_cast<int>(found - names_.begin()) + 1);
 }
 
 } // namespace procrastinate::chain

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace procrastinate::chain
 {
@@ -31,5 +32,30 @@ std::optional<Revision> revision_of_django(std::string_view last);
 
 // The beginning of the name of Django's migration that makes a revision: "0031".
 std::string django_prefix(Revision revision);
+
+// How many of Django's migrations, from its first, have been applied at a revision: as far as the last
+// that has SQL, and with those behind it that have none.
+struct DjangoCount
+{
+    int with_sql;
+    int all;
+};
+DjangoCount django_count(Revision revision);
+
+// The full names of Django's migrations, which no fact of the chain tells.
+class DjangoNames
+{
+  public:
+    // Words that begin with four digits and "_", parted by blanks or commas; others are passed over.
+    explicit DjangoNames(std::string_view words);
+
+    // From 0001 on without a gap; none where a number is there twice.
+    int count() const { return static_cast<int>(names_.size()); }
+    std::string_view name(int number) const { return names_[static_cast<std::size_t>(number - 1)]; }
+    std::optional<int> number_of(std::string_view name) const;
+
+  private:
+    std::vector<std::string> names_;
+};
 
 } // namespace procrastinate::chain

@@ -145,7 +145,7 @@ void append(const catalog::Installation &installation, std::string_view event, c
                                 spi::text_parameter(library_version)};
     spi::execute(append_history_sql(table_of(installation), "$1, $2, $3, $4, $5").c_str(),
                  parameters);
-    keep_alembic_in_step(from, to);
+    keep_in_step(from, to);
     catalog::require_same_name(installation);
 }
 

@@ -2,12 +2,8 @@
 
 #include "chain/other_tools.hpp"
 #include "chain/refusal.hpp"
-#include "chain/target.hpp"
+#include "migrate/kept_table.hpp"
 #include "migrate/options.hpp"
-#include "server/messages.hpp"
-#include "server/plain_table.hpp"
-#include "server/schema_lock.hpp"
-#include "server/spi.hpp"
 
 namespace procrastinate::migrate
 {
@@ -17,112 +13,32 @@ namespace
 
 namespace spi = server::spi;
 using chain::AlembicIds;
+using chain::DjangoNames;
 using chain::Refusal;
 using chain::Revision;
 
-constexpr std::array<server::PlainColumn, 1> columns{{{"version_num", VARCHAROID}}};
-constexpr std::size_t most_rows = 10'000;
+// ---- Alembic ---------------------------------------------------------------------------------------
 
-struct Table
-{
-    Oid oid;
-    Oid schema;
-    const char *name; // qualified and quoted
-    bool is_safe;     // nothing that writing would run
-};
+constexpr std::array<server::PlainColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 
-// Before a lock is taken: nobody is kept from a table that the caller may not write, or by its owner.
-// Inside call().
-void check_table(const RangeVar *name, Oid table, Oid, void *)
-{
-    if (!OidIsValid(table))
-        return;
-    HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-    if (!HeapTupleIsValid(tuple))
-        return;
-    const auto *const form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    const bool is_trusted = form->relkind == RELKIND_RELATION &&
-                            (form->relowner == GetUserId() || superuser_arg(form->relowner));
-    ReleaseSysCache(tuple);
-    if (pg_class_aclcheck(table, GetUserId(), ACL_INSERT) != ACLCHECK_OK ||
-        pg_class_aclcheck(table, GetUserId(), ACL_UPDATE) != ACLCHECK_OK ||
-        pg_class_aclcheck(table, GetUserId(), ACL_DELETE) != ACLCHECK_OK ||
-        pg_class_aclcheck(table, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                        errmsg("permission denied for table %s", name->relname),
-                        errdetail("To keep it in step takes SELECT, INSERT, UPDATE and DELETE.")));
-    if (!is_trusted)
-        ereport(ERROR, (errcode(MAKE_SQLSTATE('P', 'M', '0', '1', '0')),
-                        errmsg("table %s is not kept in step", name->relname),
-                        errdetail("It is no table, or another role's.")));
-}
-
-// Holds new triggers off to the end of the transaction.
-Table open_table(std::string_view setting)
-{
-    const std::string text(setting);
-    const Table table = server::call([&text]() -> Table {
-        List *const names = textToQualifiedNameList(cstring_to_text(text.c_str()));
-        if (list_length(names) != 2)
-            return {InvalidOid, InvalidOid, nullptr, false};
-        const Oid oid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names),
-                                                 ShareRowExclusiveLock, 0, check_table, nullptr);
-        Relation const relation = relation_open(oid, NoLock);
-        const auto *const form = relation->rd_rel;
-        const bool is_safe = !form->relrowsecurity && !form->relhasrules && !form->relhastriggers;
-        const Oid schema = form->relnamespace;
-        const char *const name =
-            quote_qualified_identifier(get_namespace_name(schema), NameStr(form->relname));
-        relation_close(relation, NoLock);
-        return {oid, schema, name, is_safe};
-    });
-    if (!OidIsValid(table.oid))
-        throw Refusal{chain::sqlstate::invalid_parameter,
-                      "procrastinate_migrate.alembic_version is \"" + chain::excerpt(setting) +
-                          "\"",
-                      "It must name a table with its schema.",
-                      "SET procrastinate_migrate.alembic_version = 'public.alembic_version';"};
-    if (!table.is_safe)
-        throw Refusal{chain::sqlstate::untrusted_object,
-                      std::string("table ") + table.name + " is not kept in step",
-                      "It has triggers, rules or row-level security.",
-                      "RESET procrastinate_migrate.alembic_version;"};
-    // Written by its name.
-    (void)server::hold_schema(table.schema);
-    const Oid again = server::call([&text] {
-        return RangeVarGetRelid(
-            makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(text.c_str()))),
-            NoLock, true);
-    });
-    if (again != table.oid)
-        throw Refusal{chain::sqlstate::untrusted_object,
-                      std::string("table ") + table.name + " has been moved by another session",
-                      {},
-                      "Call it again with the table that is meant."};
-    return table;
-}
+KeptTable open_alembic() { return open_kept_table("alembic_version", alembic_table()); }
 
 AlembicIds ids_in_use()
 {
     return are_alembic_ids_plain() ? AlembicIds::plain : AlembicIds::zero_based;
 }
 
-struct Rows
+struct AlembicRows
 {
     bool has_from; // the revision that is left
     bool has_to;   // the one that is reached
     bool has_any;  // of this chain, by ids of this kind
 };
 
-Rows rows_of(const Table &table, Revision from, Revision to)
+AlembicRows alembic_rows(const KeptTable &table, Revision from, Revision to)
 {
-    const server::PlainTable plain = server::read_plain_table(table.oid, columns, most_rows);
-    if (!plain.is_plain)
-        throw Refusal{chain::sqlstate::untrusted_object,
-                      std::string("table ") + table.name + " is not kept in step",
-                      "It has no column version_num of Alembic's.",
-                      "RESET procrastinate_migrate.alembic_version;"};
-    Rows rows{false, false, false};
+    const server::PlainTable plain = table.read(alembic_columns, "Alembic's");
+    AlembicRows rows{false, false, false};
     for (std::size_t i = 0; i < plain.count(); ++i)
     {
         const std::string_view id = plain.row(i).text(0);
@@ -136,46 +52,128 @@ Rows rows_of(const Table &table, Revision from, Revision to)
     return rows;
 }
 
-void write(const Table &table, std::string_view statement, std::string_view first,
-           std::string_view second = {})
+void keep_alembic(Revision from, Revision to)
 {
-    std::string text(statement);
-    text.replace(text.find("TABLE"), 5, table.name);
-    const std::array parameters{spi::text_parameter(first), spi::text_parameter(second)};
-    server::with_context(std::string("in step with table ") + table.name, [&] {
-        spi::execute(text.c_str(), std::span(parameters).first(second.empty() ? 1 : 2));
-    });
+    const KeptTable table = open_alembic();
+    const AlembicRows rows = alembic_rows(table, from, to);
+    const std::string left = chain::alembic_id(from, ids_in_use());
+    const std::string reached = chain::alembic_id(to, ids_in_use());
+    const std::array both{spi::text_parameter(left), spi::text_parameter(reached)};
+    if (rows.has_from && (to == chain::base || rows.has_to))
+        table.write("DELETE FROM ONLY TABLE WHERE version_num OPERATOR(pg_catalog.=) $1",
+                    std::span(both).first(1));
+    else if (rows.has_from)
+        table.write("UPDATE ONLY TABLE SET version_num = $2"
+                    " WHERE version_num OPERATOR(pg_catalog.=) $1",
+                    both);
+    else if (from == chain::base && !rows.has_any)
+        table.write("INSERT INTO TABLE (version_num) VALUES ($1)", std::span(both).last(1));
+    else if (!rows.has_to && (to != chain::base || rows.has_any))
+        table.warn_of_step("It has no row " + (left.empty() ? "to go on from" : "'" + left + "'") +
+                               ".",
+                           "alembic stamp " + (reached.empty() ? "base" : reached));
+}
+
+// ---- Django ----------------------------------------------------------------------------------------
+
+constexpr std::array<server::PlainColumn, 3> django_columns{
+    {{"app", VARCHAROID}, {"name", VARCHAROID}, {"applied", TIMESTAMPTZOID}}};
+constexpr std::string_view django_app = "procrastinate";
+
+KeptTable open_django() { return open_kept_table("django_migrations", django_table()); }
+
+DjangoNames require_names(Revision target)
+{
+    DjangoNames names(django_names());
+    if (names.count() >= chain::django_count(target).with_sql)
+        return names;
+    throw Refusal{chain::sqlstate::invalid_parameter,
+                  "procrastinate_migrate.django_names ends before " +
+                      std::string(chain::name(target)),
+                  "To keep Django's table in step takes the names of its migrations of the app "
+                  "\"procrastinate\" from 0001 to " +
+                      chain::django_prefix(target) + ", each number once.",
+                  "Set it to what this prints: manage.py showmigrations procrastinate"};
+}
+
+// Which of the names have a row.
+std::vector<bool> django_rows(const KeptTable &table, const DjangoNames &names)
+{
+    const server::PlainTable plain = table.read(django_columns, "Django's");
+    std::vector<bool> applied(static_cast<std::size_t>(names.count()), false);
+    for (std::size_t i = 0; i < plain.count(); ++i)
+        if (plain.row(i).text(0) == django_app)
+            if (const std::optional<int> number = names.number_of(plain.row(i).text(1)))
+                applied[static_cast<std::size_t>(*number - 1)] = true;
+    return applied;
+}
+
+// The names that are applied, or are not, from one number to another.
+std::string select(const DjangoNames &names, const std::vector<bool> &applied, bool are_applied,
+                   int first, int last)
+{
+    std::string selected;
+    for (int number = first; number <= std::min(last, names.count()); ++number)
+        if (applied[static_cast<std::size_t>(number - 1)] == are_applied)
+            selected += (selected.empty() ? "" : " ") + std::string(names.name(number));
+    return selected;
+}
+
+void keep_django(Revision from, Revision to)
+{
+    const DjangoNames names = require_names(std::max(from, to));
+    const KeptTable table = open_django();
+    const std::vector<bool> applied = django_rows(table, names);
+    const auto missing_at = [&](Revision revision) {
+        return select(names, applied, false, 1, chain::django_count(revision).with_sql);
+    };
+    const auto beyond = [&](Revision revision) {
+        return select(names, applied, true, chain::django_count(revision).all + 1,
+                      chain::django_count(chain::head()).all);
+    };
+    const bool is_there = missing_at(to).empty() && beyond(to).empty();
+    if (!missing_at(from).empty() || !beyond(from).empty())
+    {
+        if (!is_there)
+            table.warn_of_step("It has not the rows of " +
+                                   (from == chain::base ? "base" : std::string(chain::name(from))) +
+                                   ", and no others, for the app \"procrastinate\".",
+                               "manage.py migrate --fake procrastinate " +
+                                   (to == chain::base ? "zero" : chain::django_prefix(to)));
+        return;
+    }
+    const std::string added = select(names, applied, false, 1, chain::django_count(to).all);
+    const std::string taken = beyond(to);
+    if (!added.empty())
+        table.write("INSERT INTO TABLE (app, name, applied)"
+                    " SELECT 'procrastinate', one.name, pg_catalog.now()"
+                    " FROM pg_catalog.string_to_table($1, ' ') WITH ORDINALITY AS one(name, place)"
+                    " ORDER BY one.place",
+                    std::array{spi::text_parameter(added)});
+    if (!taken.empty())
+        table.write("DELETE FROM ONLY TABLE WHERE app OPERATOR(pg_catalog.=) 'procrastinate'"
+                    " AND name OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1, ' '))",
+                    std::array{spi::text_parameter(taken)});
 }
 
 } // namespace
 
-void require_alembic_table()
+void require_in_step(Revision target)
 {
     if (!alembic_table().empty())
-        (void)rows_of(open_table(alembic_table()), chain::base, chain::base);
+        (void)alembic_rows(open_alembic(), chain::base, chain::base);
+    if (!django_table().empty())
+        (void)django_rows(open_django(), require_names(target));
 }
 
-void keep_alembic_in_step(Revision from, Revision to)
+void keep_in_step(Revision from, Revision to)
 {
-    if (alembic_table().empty() || from == to)
+    if (from == to)
         return;
-    const Table table = open_table(alembic_table());
-    const Rows rows = rows_of(table, from, to);
-    const std::string left = chain::alembic_id(from, ids_in_use());
-    const std::string reached = chain::alembic_id(to, ids_in_use());
-    if (rows.has_from && (to == chain::base || rows.has_to))
-        write(table, "DELETE FROM ONLY TABLE WHERE version_num OPERATOR(pg_catalog.=) $1", left);
-    else if (rows.has_from)
-        write(table,
-              "UPDATE ONLY TABLE SET version_num = $2 WHERE version_num OPERATOR(pg_catalog.=) $1",
-              left, reached);
-    else if (from == chain::base && !rows.has_any)
-        write(table, "INSERT INTO TABLE (version_num) VALUES ($1)", reached);
-    else if (!rows.has_to && (to != chain::base || rows.has_any))
-        server::warning(std::string("table ") + table.name + " is out of step and was left so",
-                        "It has no row " + (left.empty() ? "to go on from" : "'" + left + "'") +
-                            ".",
-                        "alembic stamp " + (reached.empty() ? "base" : reached));
+    if (!alembic_table().empty())
+        keep_alembic(from, to);
+    if (!django_table().empty())
+        keep_django(from, to);
 }
 
 } // namespace procrastinate::migrate

@@ -1,4 +1,5 @@
-// Alembic's table kept in step with a change, in the same transaction and in Alembic's own ids.
+// Tables of Alembic and Django kept in step with a change, in the same transaction and in those tools'
+// own ids.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -6,12 +7,14 @@
 namespace procrastinate::migrate
 {
 
-// Where procrastinate_migrate.alembic_version names a table, before anything is done: throws Refusal
-// 22023, or PM010 where to write it could run code of another role. Locks it.
-void require_alembic_table();
+// Of the tables that the settings procrastinate_migrate.alembic_version and .django_migrations name,
+// before anything is done: throws Refusal 22023 where they or the names of Django's migrations up to
+// `target` are none, 42501 or PM010 where to write could run code of another role. Locks the tables.
+void require_in_step(chain::Revision target);
 
-// The row of `from`, in the ids that procrastinate_migrate.alembic_ids says, becomes one of `to`; no
-// other row is touched. Warns where there is none. Inside an SPI connection.
-void keep_alembic_in_step(chain::Revision from, chain::Revision to);
+// Alembic: the row of `from` becomes one of `to`. Django: the rows between the two are added or taken.
+// No other row is touched, and nothing but a warning is done where the table is not at `from`. Inside an
+// SPI connection.
+void keep_in_step(chain::Revision from, chain::Revision to);
 
 } // namespace procrastinate::migrate

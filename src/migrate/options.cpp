@@ -10,6 +10,8 @@ namespace
 int level = static_cast<int>(VerifyLevel::error);
 char *alembic = nullptr;
 int alembic_ids = 0;
+char *django = nullptr;
+char *names_of_django = nullptr;
 
 constexpr config_enum_entry levels[] = {{"off", static_cast<int>(VerifyLevel::off), false},
                                         {"warn", static_cast<int>(VerifyLevel::warn), false},
@@ -26,6 +28,10 @@ VerifyLevel verify_level() { return static_cast<VerifyLevel>(level); }
 std::string_view alembic_table() { return alembic == nullptr ? "" : alembic; }
 
 bool are_alembic_ids_plain() { return alembic_ids == 1; }
+
+std::string_view django_table() { return django == nullptr ? "" : django; }
+
+std::string_view django_names() { return names_of_django == nullptr ? "" : names_of_django; }
 
 void define_options()
 {
@@ -46,6 +52,17 @@ void define_options()
         "\"zero_based\" are procrastinate_0000 to procrastinate_0037, "
         "\"plain\" are 0001 to 0038.",
         &alembic_ids, 0, kinds_of_ids, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "procrastinate_migrate.django_migrations",
+        "Table of Django's, with its schema, that each change keeps in step.",
+        "Rows of the app \"procrastinate\" are added in the same transaction, rows of other apps "
+        "are not touched.",
+        &django, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "procrastinate_migrate.django_names",
+        "Names of Django's migrations of the app \"procrastinate\".",
+        "What \"manage.py showmigrations procrastinate\" prints, or the names parted by blanks.",
+        &names_of_django, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("procrastinate_migrate");
 }
 

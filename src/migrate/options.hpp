@@ -23,6 +23,12 @@ std::string_view alembic_table();
 // procrastinate_migrate.alembic_ids: 0001 to 0038, not procrastinate_0000 to procrastinate_0037.
 bool are_alembic_ids_plain();
 
+// procrastinate_migrate.django_migrations: the table, with its schema, in which Django's are.
+std::string_view django_table();
+
+// procrastinate_migrate.django_names: the names that Django's migrations of the app "procrastinate" have.
+std::string_view django_names();
+
 // For _PG_init. May ereport.
 void define_options();
 

@@ -164,7 +164,7 @@ void require_fit(const catalog::Installation &installation, chain::Revision curr
                  chain::Revision target, bool has_history)
 {
     require_rights(installation);
-    require_alembic_table();
+    require_in_step(target);
     if (current == chain::base)
         require_nothing(installation, names_taken(installation, current, target), has_history);
     else

@@ -38,10 +38,10 @@ void record(const Installation &installation, const char *command, std::string_v
             if (state.is_unknown_history())
                 (void)require_known(state, installation);
             require_current_rows(state.has_history);
-            require_alembic_table();
             const std::optional<Revision> revision = decide(state);
             if (!revision)
                 return;
+            require_in_step(*revision);
             lock_tables(installation, Tables::history);
             if (!state.has_history)
                 create_history(installation);

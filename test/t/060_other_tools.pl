@@ -203,7 +203,7 @@ foreach my $numbering (sort keys %numbering)
 	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
 	write_file('procrastinate/__init__.py', '');
 	write_file('procrastinate/migrations/__init__.py', '');
-	foreach my $number (1 .. 29)
+	foreach my $number (1 .. 41)
 	{
 		my $before = $number > 1 ? sprintf q{[("procrastinate", "%04d_step")]}, $number - 1 : '[]';
 		write_file(sprintf('procrastinate/migrations/%04d_step.py', $number), <<"PYTHON");
@@ -228,6 +228,27 @@ PYTHON
 	like($err, qr/^DETAIL:  Table public\.django_migrations says 0027, which is 0026\.$/m,
 		'the catalog wins over Django, and the contradiction is told');
 	like($err, qr/^manage\.py migrate --fake procrastinate 0029$/m, 'with what sets Django right');
+
+	# In step, by the names that Django prints.
+	my @show = map { s/^migrate$/showmigrations/r } @migrate;
+	runs($database, 'Django is set right', @migrate, '0029', '--fake');
+	my $names = runs($database, 'Django tells its names', @show);
+	my $in_step = "SET procrastinate_migrate.django_migrations = 'public.django_migrations';"
+	  . "SET procrastinate_migrate.django_names = '$names'";
+	my $applied = sub {
+		my ($revision) = @_;
+		my $shown = runs($database, "Django is asked at $revision", @show);
+		return scalar(() = $shown =~ /\[X\]/g) . ' of ' . scalar(() = $shown =~ /\[.\]/g);
+	};
+	is($applied->('0028'), '29 of 41', 'Django is where the schema is');
+	$node->safe_psql($database, "$in_step; SELECT procrastinate_upgrade('0031')");
+	is($applied->('0031'), '33 of 41', 'an upgrade takes Django along');
+	$node->safe_psql($database, "$in_step; BEGIN; SELECT procrastinate_upgrade(); ROLLBACK");
+	is($applied->('0031 again'), '33 of 41', 'and back with a rollback');
+	$node->safe_psql($database, "$in_step; CALL procrastinate_migrate()");
+	is($applied->('0038'), '41 of 41', 'so does a migration');
+	like(runs($database, 'Django has nothing to do', @migrate), qr/No migrations to apply/,
+		'and Django runs nothing');
 }
 
 # ---- Scripts ------------------------------------------------------------------------------------

@@ -55,4 +55,40 @@ TEST(Django, NumbersOfItsOwn)
         EXPECT_FALSE(revision_of_django(name)) << name;
 }
 
+TEST(Django, WhatIsAppliedAtARevision)
+{
+    const auto counts = [](Revision revision) {
+        const DjangoCount count = django_count(revision);
+        return std::pair(count.with_sql, count.all);
+    };
+    EXPECT_EQ(counts(base), std::pair(0, 0));
+    EXPECT_EQ(counts(1), std::pair(1, 1));
+    EXPECT_EQ(counts(2), std::pair(1, 1)); // Django's 0003 without its 0002
+    EXPECT_EQ(counts(3), std::pair(3, 3));
+    EXPECT_EQ(counts(24), std::pair(24, 25));
+    EXPECT_EQ(counts(25), std::pair(26, 26));
+    EXPECT_EQ(counts(28), std::pair(29, 30));
+    EXPECT_EQ(counts(29), std::pair(31, 31));
+    EXPECT_EQ(counts(33), std::pair(35, 36));
+    EXPECT_EQ(counts(38), std::pair(41, 41));
+}
+
+TEST(Django, NamesAsItPrintsThem)
+{
+    const DjangoNames names("procrastinate\n [X] 0002_b\n [X] 0001_a\n [ ] 0003_c, 0004_d,0006_f");
+    ASSERT_EQ(names.count(), 4);
+    EXPECT_EQ(names.name(1), "0001_a");
+    EXPECT_EQ(names.name(4), "0004_d");
+    EXPECT_EQ(names.number_of("0003_c"), 3);
+    for (const char *const name : {"0006_f", "0003", "", "0003_c "})
+        EXPECT_FALSE(names.number_of(name)) << name;
+}
+
+TEST(Django, NamesThatAreNone)
+{
+    for (const char *const words : {"", "0002_b", "0001_a 0001_b", "0001_a 0002_b 0001_c", "1_a",
+                                    "0000_z 0001_a", "0001_", "000x_a", "0001a"})
+        EXPECT_EQ(DjangoNames(words).count(), 0) << words;
+}
+
 } // namespace
