@@ -18,7 +18,7 @@ all:
 PG_CONFIG ?= pg_config
 WERROR ?= -Werror
 
-scripted := help quickstart check check-matrix check-debug bench format lint dependencies
+scripted := help quickstart check check-matrix check-debug bench bench-online format lint dependencies
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
@@ -32,7 +32,8 @@ UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 # Migrations and tables are compiled in: embed.awk turns them into C++ literals.
 EMBEDDED := src/embedded.inc
 EMBEDDED_FROM := $(addprefix $(here)/,src/data/chain.tsv src/data/releases.tsv src/data/structure.tsv \
-	src/data/function_bodies.tsv $(sort $(call in_source,src/migrations/*.sql)))
+	src/data/function_bodies.tsv $(sort $(call in_source,src/migrations/*.sql)) \
+	$(sort $(call in_source,src/migrations/online/*.sql)))
 
 OUR_CPPFLAGS = -Isrc -I$(here)/src
 OUR_CXXFLAGS = -std=c++20 -Wall -Wextra $(WERROR) -fvisibility=hidden -fvisibility-inlines-hidden
@@ -54,7 +55,7 @@ ifneq (,$(filter $(scripted) unit,$(MAKECMDGOALS)))
 help:
 	@$(here)/scripts/help
 
-quickstart check check-matrix check-debug bench format lint:
+quickstart check check-matrix check-debug bench bench-online format lint:
 	@PG_CONFIG='$(if $(filter-out undefined default file,$(origin PG_CONFIG)),$(PG_CONFIG))' \
 	    SUITES='$(SUITES)' TESTS='$(TESTS)' VERSIONS='$(VERSIONS)' $(here)/scripts/$@
 

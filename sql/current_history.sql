@@ -71,7 +71,8 @@ SELECT revision, is_head, source FROM procrastinate_current('current_history_mig
 SELECT count(*), count(DISTINCT applied_at), count(duration)
   FROM procrastinate_history(schema => 'current_history_migrate');
 SELECT event, count(*), min(from_revision), max(from_revision), min(to_revision), max(to_revision)
-  FROM procrastinate_log('current_history_migrate') GROUP BY event;
+  FROM procrastinate_log('current_history_migrate') WHERE event !~ '^step ' GROUP BY event;
+SELECT event, to_revision FROM procrastinate_log('current_history_migrate') WHERE event ~ '^step 0024' ORDER BY id;
 
 -- ---- in a query that would be planned for parallel workers ----------------------------------------
 DO $$

@@ -46,11 +46,11 @@ SELECT proname
   FROM ours
  WHERE coalesce(obj_description(oid, 'pg_proc'), '') !~ '^([a-z]|SQL ).*[^.]$';
 
--- the last argument is always the schema (but of procrastinate_repair), and it may be left out
+-- the last argument is always the schema (but of procrastinate_repair and _migrate), and it may be left out
 SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
-                       'procrastinate_releases', 'procrastinate_repair')
+                       'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
         OR pronargdefaults = 0);
 

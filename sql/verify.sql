@@ -83,6 +83,11 @@ DROP TRIGGER own_notify ON procrastinate_jobs;
 DROP POLICY own_policy ON procrastinate_events;
 ALTER TABLE procrastinate_events DROP COLUMN next_id;
 DROP TABLE own_rows, own_default;
+CREATE STATISTICS own_statistics ON job_id, at FROM procrastinate_events;
+GRANT SELECT (job_id) ON procrastinate_events TO PUBLIC;
+-- but not where a new column takes the old one's place
+CALL procrastinate_migrate();
+SELECT procrastinate_upgrade('0024');
 CALL procrastinate_migrate();
 SELECT revision FROM procrastinate_current();
 SET search_path = verify, public;

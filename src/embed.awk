@@ -1,7 +1,7 @@
 # embed.awk: turns the facts and the migrations into the C++ tables that chain/chain.cpp includes.
 #
 #   LC_ALL=C awk -f embed.awk chain.tsv releases.tsv structure.tsv \
-#       function_bodies.tsv 0001_*.sql ... early_types.sql head.sql
+#       function_bodies.tsv 0001_*.sql ... early_types.sql head.sql online/0003.sql ...
 #
 # Works with mawk and gawk. Stops with status 1 on anything that could not be embedded to the byte.
 
@@ -45,7 +45,9 @@ index($0, ")sql\"") { fail("holds the delimiter of the raw string literal") }
 FNR == 1 {
     name = base_name(FILENAME)
     is_script = name ~ /\.sql$/
-    if (is_script)
+    if (FILENAME ~ /online\/[^\/]*$/)
+        script = "online " substr(name, 1, 4)
+    else if (is_script)
         script = name ~ /^[0-9]/ ? substr(name, 1, 4) : substr(name, 1, length(name) - 4)
     else
         table = name
@@ -83,7 +85,7 @@ table == "function_bodies.tsv" && !is_script {
 
 !is_script { fail("a table that nothing embeds") }
 
-FNR == 1 && name ~ /^[0-9]/ && name != script "_" file[script] {
+FNR == 1 && script ~ /^[0-9]/ && name != script "_" file[script] {
     fail("the chain knows no such file")
 }
 
@@ -150,6 +152,10 @@ END {
         }
         printf "inline constexpr std::string_view %s_text = R\"sql(%s)sql\";\n", script_names[i], text[script_names[i]]
     }
+    print "inline constexpr std::string_view online_texts[] = {"
+    for (i = 1; i <= revision_count; i++)
+        printf "    R\"sql(%s)sql\",\n", text["online " revisions[i]]
+    print "};"
     print "inline constexpr Release release_table[] = {"
     for (i = 1; i <= release_count; i++)
         print releases[i]

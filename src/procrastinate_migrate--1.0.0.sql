@@ -208,11 +208,14 @@ COMMENT ON FUNCTION procrastinate_upgrade(text, regnamespace) IS
 
 CREATE PROCEDURE procrastinate_migrate(
     target text DEFAULT 'head',
-    schema regnamespace DEFAULT NULL
+    schema regnamespace DEFAULT NULL,
+    lock_timeout interval DEFAULT '100 ms',
+    retry_for interval DEFAULT '10 min',
+    concurrently boolean DEFAULT true
 )
     LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON PROCEDURE procrastinate_migrate(text, regnamespace) IS
-    'upgrades the installation to the target and commits after each revision';
+COMMENT ON PROCEDURE procrastinate_migrate(text, regnamespace, interval, interval, boolean) IS
+    'upgrades the installation to the target in many short transactions, while others work';
 
 CREATE FUNCTION procrastinate_stamp(
     revision text,

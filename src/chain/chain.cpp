@@ -22,6 +22,11 @@ std::span<const FunctionSource> function_sources() { return function_source_tabl
 
 std::string_view head_script() { return head_text; }
 
+std::string_view online_script(Revision revision)
+{
+    return online_texts[static_cast<std::size_t>(revision) - 1];
+}
+
 std::string_view early_types_script() { return early_types_text; }
 
 Revision head() { return static_cast<Revision>(std::size(migration_table)); }

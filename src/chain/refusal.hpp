@@ -25,7 +25,10 @@ inline constexpr std::string_view version_mismatch =
     "PM008"; // library and installed extension differ
 inline constexpr std::string_view catalog_contradicts = "PM009"; // the catalog says otherwise
 inline constexpr std::string_view untrusted_object = "PM010"; // a stranger owns what we would use
-inline constexpr std::string_view no_route = "PM011"; // no deployment without downtime leads there
+inline constexpr std::string_view no_route = "PM011";  // no deployment without downtime leads there
+inline constexpr std::string_view under_way = "PM012"; // a migration has been begun and not ended
+inline constexpr std::string_view no_worker = "53400"; // configuration limit exceeded
+inline constexpr std::string_view lock_not_available = "55P03";
 inline constexpr std::string_view feature_not_supported = "0A000";
 inline constexpr std::string_view active_transaction = "25001";
 inline constexpr std::string_view insufficient_privilege = "42501";

@@ -70,10 +70,10 @@ std::vector<Stop> search(const Release &from, const Release &to, Revision curren
     return {};
 }
 
-void add_apply(std::vector<Step> &steps, Revision revision, std::string reason)
+void add_apply(std::vector<RouteStep> &steps, Revision revision, std::string reason)
 {
     steps.push_back(
-        {Step::Action::apply, std::string(name(revision)), revision, std::move(reason)});
+        {RouteStep::Action::apply, std::string(name(revision)), revision, std::move(reason)});
 }
 
 } // namespace
@@ -83,7 +83,7 @@ bool supports(const Release &release, Revision revision)
     return release.works_from <= revision && revision <= release.works_to;
 }
 
-std::vector<Step> route(const Release &from, const Release &to, Revision current)
+std::vector<RouteStep> route(const Release &from, const Release &to, Revision current)
 {
     const std::string none = "there is no way from " + std::string(from.name) + " to " +
                              std::string(to.name) + " without downtime";
@@ -105,14 +105,15 @@ std::vector<Step> route(const Release &from, const Release &to, Revision current
     std::deque<Stop> way;
     for (std::optional<std::size_t> at = stops.size() - 1; at; at = stops[*at].before)
         way.push_front(stops[*at]);
-    std::vector<Step> steps;
+    std::vector<RouteStep> steps;
     for (std::size_t i = 1; i < way.size(); ++i)
     {
         const auto &[next, revision, before] = way[i];
         if (revision > way[i - 1].revision)
             add_apply(steps, revision,
                       in_words(*way[i - 1].release) + "; " + std::string(next->name) + " needs it");
-        steps.push_back({Step::Action::deploy, std::string(next->name), revision, in_words(*next)});
+        steps.push_back(
+            {RouteStep::Action::deploy, std::string(next->name), revision, in_words(*next)});
     }
     if (way.back().revision < to.head)
         add_apply(steps, to.head,

@@ -11,7 +11,7 @@
 namespace procrastinate::chain
 {
 
-struct Step
+struct RouteStep
 {
     enum class Action
     {
@@ -26,7 +26,7 @@ struct Step
 
 // With the fewest deployments, by newer releases if they will do, and of those that serve as well by the
 // newest. Throws Refusal PM011 where there is no such way, or `from` does not support `current`.
-std::vector<Step> route(const Release &from, const Release &to, Revision current);
+std::vector<RouteStep> route(const Release &from, const Release &to, Revision current);
 
 // Whether the code of a release works on a schema at the revision.
 bool supports(const Release &release, Revision revision);

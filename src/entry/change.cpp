@@ -2,6 +2,7 @@
 // _downgrade.
 #include "chain/refusal.hpp"
 #include "migrate/upgrade.hpp"
+#include "online/migrate.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 
@@ -11,6 +12,7 @@ namespace
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
 namespace migrate = procrastinate::migrate;
+namespace online = procrastinate::online;
 namespace server = procrastinate::server;
 
 } // namespace
@@ -24,7 +26,8 @@ ENTRY_POINT(procrastinate_upgrade)
         chain::name(migrate::upgrade(catalog::locate(arguments.oid(1)), target)));
 }
 
-// (target text, schema regnamespace), a procedure
+// (target text, schema regnamespace, lock_timeout interval, retry_for interval, concurrently boolean),
+// a procedure
 ENTRY_POINT(procrastinate_migrate)
 {
     const server::Arguments arguments(fcinfo);
@@ -37,7 +40,22 @@ ENTRY_POINT(procrastinate_migrate)
                              "where one transaction "
                              "can do it, use SELECT procrastinate_upgrade()."};
     const std::string_view target = arguments.required_text(0, "target");
-    migrate::upgrade_stepwise(catalog::locate(arguments.oid(1)), target);
+    const std::optional<double> lock_timeout = arguments.milliseconds(2);
+    const std::optional<double> retry_for = arguments.milliseconds(3);
+    const std::optional<bool> concurrently = arguments.boolean(4);
+    if (!lock_timeout || !retry_for || !concurrently)
+        throw chain::Refusal{chain::sqlstate::null_not_allowed,
+                             "lock_timeout, retry_for and concurrently must not be null",
+                             {},
+                             {}};
+    if (*lock_timeout < 1 || *lock_timeout > 3'600'000 || *retry_for < 0)
+        throw chain::Refusal{chain::sqlstate::invalid_parameter,
+                             "lock_timeout must be between 1 ms and 1 hour, and retry_for must not "
+                             "be negative",
+                             {},
+                             {}};
+    online::migrate(catalog::locate(arguments.oid(1)), target,
+                    {*lock_timeout, *retry_for, *concurrently});
     return Datum(0);
 }
 

@@ -84,6 +84,16 @@ server::Row Record::row(const chain::Migration &migration) const
     return row;
 }
 
+std::string under_way(const migrate::State &state)
+{
+    if (!state.under_way)
+        return {};
+    const auto [revision, number] = *state.under_way;
+    return "; " + std::string(chain::name(revision)) + " is under way, step " +
+           std::to_string(number) + " of " + std::to_string(chain::steps(revision).size()) +
+           " is done";
+}
+
 void warn_of_unknown(const migrate::State &state, const catalog::Installation &installation)
 {
     if (!state.is_unknown_history())

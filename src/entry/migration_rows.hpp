@@ -30,6 +30,9 @@ class Record
     std::vector<std::optional<migrate::Event>> applied_by_; // by revision; empty: nothing is
 };
 
+// "; 0024 is under way, step 3 of 8 is done", or nothing.
+std::string under_way(const migrate::State &state);
+
 // Warns where an installation's history ends at a revision that this version does not know.
 void warn_of_unknown(const migrate::State &state, const catalog::Installation &installation);
 

@@ -111,7 +111,9 @@ ENTRY_POINT(procrastinate_current)
         else
             row.text_or_null(state.recorded).boolean(false).text(std::nullopt).text(std::nullopt);
         if (state.last)
-            row.datum(state.last->applied_at).text(state.last->applied_by).text(state.last->name);
+            row.datum(state.last->applied_at)
+                .text(state.last->applied_by)
+                .text(std::string(state.last->name) + procrastinate::entry::under_way(state));
         else
             row.datum(std::nullopt).text(std::nullopt).text(state.standing.why_unknown);
         rows.add(row);

@@ -80,11 +80,11 @@ ENTRY_POINT(procrastinate_route)
         // its schema.
         const chain::Revision revision = migrate::require_known(state, installation);
         int number = 0;
-        for (const chain::Step &step :
+        for (const chain::RouteStep &step :
              chain::route(from, to, revision == chain::base ? from.head : revision))
             rows.add(server::Row()
                          .datum(Int32GetDatum(++number))
-                         .text(step.action == chain::Step::Action::apply ? "apply" : "deploy")
+                         .text(step.action == chain::RouteStep::Action::apply ? "apply" : "deploy")
                          .text(step.target)
                          .text(chain::name(step.revision))
                          .text(step.reason));

@@ -91,11 +91,20 @@ State state_of(const catalog::Installation &installation, const History &history
     state.has_history = history.exists;
     if (!history.events.empty())
     {
-        state.last = history.events.back();
+        const auto is_step = [](const Event &one) { return one.name.starts_with(event::step); };
+        const Event &latest = history.events.back();
+        const auto ended =
+            std::find_if_not(history.events.rbegin(), history.events.rend(), is_step);
+        state.last = ended == history.events.rend() ? latest : *ended;
         state.recorded = state.last->to;
         state.standing = {recorded_revision(state.last->to),
                           "the history ends at a revision that this version does not know",
                           chain::sqlstate::unknown_history};
+        chain::StepName step{};
+        if (is_step(latest) &&
+            chain::parse_step_name(latest.name.substr(event::step.size()), step) &&
+            step.revision - 1 == state.standing.revision)
+            state.under_way = step;
     }
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
         state.standing = {std::nullopt, "the schema holds Procrastinate's tables but no history",
@@ -122,6 +131,21 @@ chain::Revision require_known(const State &state, const catalog::Installation &i
                   schema + " holds Procrastinate's tables but no history",
                   "Nothing records which migrations have been applied, so none can be run.",
                   "To find out and record it: SELECT procrastinate_adopt(" +
+                      std::string(installation.quoted_text) + ");"};
+}
+
+void require_finished(const State &state, const catalog::Installation &installation)
+{
+    if (!state.under_way)
+        return;
+    const std::string revision(chain::name(state.under_way->revision));
+    throw Refusal{chain::sqlstate::under_way,
+                  "migration " + revision + " is under way in schema \"" +
+                      std::string(installation.name) + "\"",
+                  "Step " + std::to_string(state.under_way->number) + " of " +
+                      std::to_string(chain::steps(state.under_way->revision).size()) +
+                      " was the last one that was done.",
+                  "To finish it: CALL procrastinate_migrate('" + revision + "', schema => " +
                       std::string(installation.quoted_text) + ");"};
 }
 

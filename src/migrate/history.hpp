@@ -4,6 +4,7 @@
 #pragma once
 
 #include "catalog/installation.hpp"
+#include "chain/step.hpp"
 #include "chain/target.hpp"
 #include "server/memory.hpp"
 
@@ -17,6 +18,7 @@ inline constexpr std::string_view install = "install"; // the schema of head was
 inline constexpr std::string_view stamp = "stamp";     // a user said so
 inline constexpr std::string_view adopt = "adopt";     // the catalog said so
 inline constexpr std::string_view repair = "repair";   // differences were mended
+inline constexpr std::string_view step = "step ";      // and its name: a part of the next migration
 } // namespace event
 
 // A row of the history. Texts and intervals live as long as the SPI connection.
@@ -50,6 +52,7 @@ struct State
     std::optional<Event> last;
     chain::Standing standing;
     std::string recorded; // where the history ends, as written there; empty without one
+    std::optional<chain::StepName> under_way; // the last step of a migration that has not ended
 
     bool is_unknown_history() const { return last && !standing.revision; }
 };
@@ -63,6 +66,9 @@ std::optional<chain::Revision> recorded_revision(std::string_view name);
 
 // Throws Refusal PM005 or PM006 where nobody can tell the current revision: no change may go on.
 chain::Revision require_known(const State &state, const catalog::Installation &installation);
+
+// Throws Refusal PM012 where a migration is under way: only procrastinate_migrate() may go on.
+void require_finished(const State &state, const catalog::Installation &installation);
 
 // Makes the table, readable for all.
 void create_history(const catalog::Installation &installation);

@@ -68,6 +68,18 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode)
     });
 }
 
+LOCKMODE mode_of(std::string_view name)
+{
+    constexpr std::array<std::pair<std::string_view, LOCKMODE>, 3> modes{
+        {{"ROW EXCLUSIVE", RowExclusiveLock},
+         {"SHARE ROW EXCLUSIVE", ShareRowExclusiveLock},
+         {"ACCESS EXCLUSIVE", AccessExclusiveLock}}};
+    for (const auto &[known, mode] : modes)
+        if (known == name)
+            return mode;
+    throw std::invalid_argument("no lock mode: " + std::string(name));
+}
+
 } // namespace
 
 void lock(const catalog::Installation &installation)
@@ -103,6 +115,24 @@ void lock_tables(const catalog::Installation &installation, Tables tables)
         server::with_context("lock of procrastinate_jobs", [&installation] {
             return lock_table(installation.schema, "procrastinate_jobs", AccessExclusiveLock);
         });
+    found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
+    if (found)
+        require_no_strangers(installation);
+}
+
+void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks)
+{
+    bool found = false;
+    for (const chain::StepLock &lock : locks)
+    {
+        const std::string table(lock.table);
+        found = server::with_context("lock of " + table,
+                                     [&] {
+                                         return lock_table(installation.schema, table.c_str(),
+                                                           mode_of(lock.mode));
+                                     }) ||
+                found;
+    }
     found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
     if (found)
         require_no_strangers(installation);

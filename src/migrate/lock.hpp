@@ -3,7 +3,7 @@
 #pragma once
 
 #include "catalog/installation.hpp"
-#include "chain/chain.hpp"
+#include "chain/step.hpp"
 
 namespace procrastinate::migrate
 {
@@ -32,5 +32,8 @@ Tables tables_of(chain::Revision current, chain::Revision target);
 // role has added by now (42501, PM010). The jobs get the strongest lock at once: a step that wants
 // more of a lock than an earlier one holds would deadlock with a worker that waits in between.
 void lock_tables(const catalog::Installation &installation, Tables tables);
+
+// The same for a step: these, in their order, and the history.
+void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks);
 
 } // namespace procrastinate::migrate

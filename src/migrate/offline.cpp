@@ -26,6 +26,7 @@ DECLARE
     history CONSTANT text := 'procrastinate_schema_history';
     has_history boolean;
     recorded text;
+    latest text;
     present text[];
     strangers record;
 BEGIN
@@ -61,8 +62,13 @@ constexpr std::string_view check_ends = R"sql(
            WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
         has_history := EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = schema_oid AND c.relname = history);
         IF has_history THEN
-            EXECUTE format('SELECT to_revision FROM ONLY %I.%I ORDER BY id DESC LIMIT 1', schema_name, history)
-               INTO recorded;
+            EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I ORDER BY id DESC LIMIT 1', schema_name, history)
+               INTO recorded, latest;
+        END IF;
+        IF latest LIKE 'step %' THEN
+            RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
+                USING ERRCODE = 'PM012', DETAIL = format('The last that was done of it is %s.', latest),
+                    HINT = 'Only procrastinate_migrate() of the extension can finish it.';
         END IF;
         IF cardinality(present) > 0 AND (recorded IS NULL OR (recorded = 'base' AND wanted = 'base')) THEN
             RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them', schema_name

@@ -12,6 +12,8 @@ char *alembic = nullptr;
 int alembic_ids = 0;
 char *django = nullptr;
 char *names_of_django = nullptr;
+int wal_rate = 64 * 1024;
+int lag = 128 * 1024;
 
 constexpr config_enum_entry levels[] = {{"off", static_cast<int>(VerifyLevel::off), false},
                                         {"warn", static_cast<int>(VerifyLevel::warn), false},
@@ -30,6 +32,10 @@ std::string_view alembic_table() { return alembic == nullptr ? "" : alembic; }
 bool are_alembic_ids_plain() { return alembic_ids == 1; }
 
 std::string_view django_table() { return django == nullptr ? "" : django; }
+
+int max_wal_rate() { return wal_rate; }
+
+int max_replication_lag() { return lag; }
 
 std::string_view django_names() { return names_of_django == nullptr ? "" : names_of_django; }
 
@@ -63,6 +69,14 @@ void define_options()
         "Names of Django's migrations of the app \"procrastinate\".",
         "What \"manage.py showmigrations procrastinate\" prints, or the names parted by blanks.",
         &names_of_django, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "procrastinate_migrate.max_wal_rate", "WAL a second that batches of rows may write.",
+        "procrastinate_migrate() pauses between them so long; 0 is no limit.", &wal_rate, wal_rate,
+        0, INT_MAX, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("procrastinate_migrate.max_replication_lag",
+                            "WAL that a replica may have to apply before the next batch waits.",
+                            "-1 is no limit.", &lag, lag, -1, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
+                            nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("procrastinate_migrate");
 }
 

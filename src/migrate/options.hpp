@@ -29,6 +29,13 @@ std::string_view django_table();
 // procrastinate_migrate.django_names: the names that Django's migrations of the app "procrastinate" have.
 std::string_view django_names();
 
+// procrastinate_migrate.max_wal_rate: kilobytes a second that batches may write; 0: as they come.
+int max_wal_rate();
+
+// procrastinate_migrate.max_replication_lag: kilobytes that a replica may be behind before the next batch
+// waits; negative: as many as there are.
+int max_replication_lag();
+
 // For _PG_init. May ereport.
 void define_options();
 

@@ -97,6 +97,7 @@ std::vector<Repair> repair(const Installation &installation, Run run)
                            installation);
             if (run == Run::no || repairs.empty())
                 return repairs;
+            require_finished(state, installation);
             require_current_rows(true);
             require_rights(installation);
             mend(installation, state, revision, repairs);

@@ -53,13 +53,17 @@ int failing_line(std::string_view script, const Statement &statement, const Erro
 
 } // namespace
 
-void run_script(std::string_view script, std::string_view label, EnumTypes enum_types)
+namespace
+{
+
+template <typename Takes>
+void run_statements(std::string_view script, std::string_view label, Takes takes)
 {
     server::ContextResource memory;
     const server::pmr::string terminated = server::copy_of(script, memory);
     for (const Statement &statement : split(script, terminated.c_str(), memory))
     {
-        if (statement.is_of_enum && enum_types == EnumTypes::skip)
+        if (!takes(statement))
             continue;
         const server::pmr::string text = server::copy_of(statement.text, memory);
         try
@@ -74,6 +78,21 @@ void run_script(std::string_view script, std::string_view label, EnumTypes enum_
             throw;
         }
     }
+}
+
+} // namespace
+
+void run_script(std::string_view script, std::string_view label, EnumTypes enum_types)
+{
+    run_statements(script, label, [enum_types](const Statement &statement) {
+        return !statement.is_of_enum || enum_types == EnumTypes::run;
+    });
+}
+
+void run_rest(std::string_view script, std::string_view label, const chain::Rest &rest)
+{
+    run_statements(script, label,
+                   [&rest](const Statement &statement) { return rest.takes(statement.text); });
 }
 
 void set_language()

@@ -1,6 +1,8 @@
 // Runs the text of a migration, one statement after the other, in the caller's transaction.
 #pragma once
 
+#include "chain/step.hpp"
+
 #include <string_view>
 
 namespace procrastinate::migrate
@@ -16,6 +18,9 @@ enum class EnumTypes
 // server's own error, with "<label>, line N" as its last line of CONTEXT.
 void run_script(std::string_view script, std::string_view label,
                 EnumTypes enum_types = EnumTypes::run);
+
+// The same for those of its statements that are a step's rest.
+void run_rest(std::string_view script, std::string_view label, const chain::Rest &rest);
 
 // Settings that change what such a text means, or which rows it sees: where a policy would hide some,
 // the server refuses. Between open_settings() and close_settings().

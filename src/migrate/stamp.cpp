@@ -37,6 +37,7 @@ void record(const Installation &installation, const char *command, std::string_v
             const State state = read_state(installation);
             if (state.is_unknown_history())
                 (void)require_known(state, installation);
+            require_finished(state, installation);
             require_current_rows(state.has_history);
             const std::optional<Revision> revision = decide(state);
             if (!revision)

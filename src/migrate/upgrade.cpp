@@ -1,8 +1,7 @@
 #include "migrate/upgrade.hpp"
 
 #include "chain/refusal.hpp"
-#include "chain/target.hpp"
-#include "migrate/history.hpp"
+#include "migrate/journey.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/script.hpp"
@@ -20,36 +19,6 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Refusal;
 using chain::Revision;
-
-std::string in_words(Revision revision)
-{
-    return std::string(chain::name(revision)) + (revision == chain::head() ? " (head)" : "");
-}
-
-std::string milliseconds_since(TimestampTz started)
-{
-    const TimestampTz ended = server::call([] { return GetCurrentTimestamp(); });
-    const long tenths = static_cast<long>((ended - started) / 100);
-    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
-}
-
-void nothing_to_do(const Installation &installation, Revision revision)
-{
-    server::notice("schema \"" + std::string(installation.name) + "\" is at " + in_words(revision) +
-                   " already: nothing to do");
-}
-
-void require_forward(Revision current, Revision target)
-{
-    if (target >= current)
-        return;
-    throw Refusal{chain::sqlstate::behind_current,
-                  "Destination " + std::string(chain::name(target)) +
-                      " is not a valid upgrade target from current head(s)",
-                  "The schema is at " + in_words(current) + ", which is later.",
-                  "There is no downgrade: restore a backup, or deploy a release that works on this "
-                  "revision."};
-}
 
 // Whether this transaction has added the labels of 0027, so that it cannot use them yet.
 bool added_labels(const Installation &installation)
@@ -91,27 +60,18 @@ void require_one_transaction(const Installation &installation, Revision current,
                   call("SELECT procrastinate_upgrade", target)};
 }
 
-std::string label_of(const chain::Migration &migration)
-{
-    return "migration " + std::string(migration.revision) + " (" + std::string(migration.file) +
-           ")";
-}
-
 // One migration and its row in the history.
 void run_migration(const Installation &installation, const chain::Migration &migration,
                    EnumTypes enum_types)
 {
     const Revision from = migration.number - 1;
-    server::notice("Running upgrade " +
-                   (from == chain::base ? std::string() : std::string(chain::name(from)) + " ") +
-                   "-> " + std::string(migration.revision) +
-                   ", Migration: " + std::string(migration.title));
+    tell_begin(migration);
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
     run_script(migration.sql, label_of(migration), enum_types);
     server::with_context("history of " + label_of(migration), [&] {
         append(installation, event::upgrade, from, migration.number, started);
     });
-    server::notice(std::string(migration.revision) + " took " + milliseconds_since(started));
+    tell_end(migration, started);
 }
 
 void install_head(const Installation &installation)
@@ -122,7 +82,7 @@ void install_head(const Installation &installation)
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
     run_script(chain::head_script(), "schema of " + in_words(head) + " (head.sql)");
     append(installation, event::install, chain::base, head, started);
-    server::notice(std::string(chain::name(head)) + " took " + milliseconds_since(started));
+    server::notice(std::string(chain::name(head)) + " took " + time_since(started));
 }
 
 void run_chain(const Installation &installation, Revision current, Revision target)
@@ -142,29 +102,6 @@ void lock_tables_for(const Installation &installation, Revision current, Revisio
                          [&] { lock_tables(installation, tables_of(current, target)); });
 }
 
-struct Journey
-{
-    Revision current;
-    Revision target;
-    bool has_history;
-
-    bool is_over() const { return current >= target; }
-};
-
-// With the lock held: where the installation stands now, and where it shall go.
-Journey plan(const Installation &installation, std::string_view target,
-             std::optional<Revision> goal = {})
-{
-    const State state = read_state(installation);
-    const Revision current = require_known(state, installation);
-    require_tables(installation, current);
-    if (goal)
-        return {current, *goal, state.has_history};
-    const Revision resolved = chain::resolve_target(target, state.standing);
-    require_forward(current, resolved);
-    return {current, resolved, state.has_history};
-}
-
 } // namespace
 
 Revision upgrade(const Installation &installation, std::string_view target)
@@ -174,7 +111,8 @@ Revision upgrade(const Installation &installation, std::string_view target)
             require_changeable("procrastinate_upgrade()");
             require_sight(installation);
             lock(installation);
-            const Journey planned = plan(installation, target);
+            const Journey planned = plan_journey(installation, target);
+            require_finished(read_state(installation), installation);
             if (planned.is_over())
                 return planned;
             hold_name(installation);
@@ -186,7 +124,7 @@ Revision upgrade(const Installation &installation, std::string_view target)
         });
         if (journey.is_over())
         {
-            nothing_to_do(installation, journey.target);
+            tell_nothing_to_do(installation, journey.target);
             return journey.target;
         }
         server::with_search_path(installation.quoted, [&] {
@@ -199,50 +137,6 @@ Revision upgrade(const Installation &installation, std::string_view target)
                 run_chain(installation, journey.current, journey.target);
         });
         return journey.target;
-    });
-}
-
-void upgrade_stepwise(const Installation &installation, std::string_view target)
-{
-    spi::connected(spi::Mode::may_commit, [&] {
-        std::optional<Revision> goal; // relative targets are resolved once
-        Revision left = chain::base;  // where this call left the schema
-        for (;;)
-        {
-            const Journey journey = server::with_search_path(nullptr, [&] {
-                require_changeable("procrastinate_migrate()");
-                require_sight(installation);
-                lock(installation);
-                const Journey planned = plan(installation, target, goal);
-                if (planned.is_over())
-                    return planned;
-                hold_name(installation);
-                require_current_rows(true);
-                // Once for all steps, and again where another session has been at work in between.
-                if (!goal || planned.current != left)
-                    require_fit(installation, planned.current, planned.target, planned.has_history);
-                lock_tables_for(installation, planned.current, planned.current + 1);
-                return planned;
-            });
-            if (journey.is_over())
-            {
-                // Another session may have been faster with the rest, or with more.
-                if (!goal)
-                    nothing_to_do(installation, journey.current);
-                return;
-            }
-            goal = journey.target;
-            left = journey.current + 1;
-            const chain::Migration &migration = chain::migration(left);
-            server::with_search_path(installation.quoted, [&] {
-                set_language();
-                if (!journey.has_history)
-                    create_history(installation);
-                run_migration(installation, migration, EnumTypes::run);
-            });
-            // Deferred triggers and constraints of users speak up here.
-            server::with_context("commit of " + label_of(migration), [] { spi::commit(); });
-        }
     });
 }
 

@@ -13,9 +13,6 @@ namespace procrastinate::migrate
 // the schema is made at once. Returns the revision reached.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 
-// The same, with a commit after each revision.
-void upgrade_stepwise(const catalog::Installation &installation, std::string_view target);
-
 enum class Verify
 {
     yes,

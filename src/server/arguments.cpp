@@ -25,6 +25,16 @@ std::optional<bool> Arguments::boolean(int index) const
     return is_null(index) ? std::nullopt : std::optional(DatumGetBool(value(index)));
 }
 
+std::optional<double> Arguments::milliseconds(int index) const
+{
+    if (is_null(index))
+        return std::nullopt;
+    const Interval *const interval = DatumGetIntervalP(value(index));
+    constexpr double day = 24.0 * 60 * 60 * 1000;
+    return static_cast<double>(interval->time) / 1000 + day * interval->day +
+           30 * day * interval->month;
+}
+
 std::string_view Arguments::required_text(int index, const char *name) const
 {
     const std::optional<std::string_view> argument = text(index);

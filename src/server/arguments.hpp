@@ -14,6 +14,8 @@ class Arguments
     std::optional<std::string_view> text(int index) const;
     std::optional<Oid> oid(int index) const;
     std::optional<bool> boolean(int index) const;
+    // Of an interval; months have 30 days.
+    std::optional<double> milliseconds(int index) const;
 
     // As above where NULL means nothing: refuses it (22004), naming the argument.
     std::string_view required_text(int index, const char *name) const;

@@ -16,6 +16,14 @@ void set(const char *setting, const char *value)
     });
 }
 
+void set_as_server(const char *setting, const char *value)
+{
+    call([=] {
+        (void)set_config_option(setting, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                                false);
+    });
+}
+
 void close_settings(int level)
 {
     call([level] { AtEOXact_GUC(true, level); });

@@ -9,6 +9,8 @@ namespace procrastinate::server
 
 int open_settings();
 void set(const char *setting, const char *value);
+// One that takes a superuser, where the value could do no harm whoever asked for it.
+void set_as_server(const char *setting, const char *value);
 void close_settings(int level);
 
 // search_path names the server's own catalog and nothing that another role could write to; with a

@@ -51,6 +51,10 @@ std::string_view c_string(Datum text_datum)
 
 Parameter oid_parameter(Oid value) { return {OIDOID, ObjectIdGetDatum(value)}; }
 
+Parameter int4_parameter(std::int32_t value) { return {INT4OID, Int32GetDatum(value)}; }
+
+Parameter int8_parameter(std::int64_t value) { return {INT8OID, Int64GetDatum(value)}; }
+
 Parameter text_parameter(std::string_view value)
 {
     return {TEXTOID, call([value] {
@@ -110,11 +114,12 @@ Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
     return {SPI_tuptable, SPI_processed};
 }
 
-void execute(const char *statement, std::span<const Parameter> parameters)
+std::uint64_t execute(const char *statement, std::span<const Parameter> parameters)
 {
-    call([&] {
+    return call([&] {
         execute_unguarded(statement, parameters, false);
         SPI_freetuptable(SPI_tuptable);
+        return SPI_processed;
     });
 }
 

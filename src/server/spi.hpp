@@ -26,6 +26,8 @@ struct Parameter
 };
 
 Parameter oid_parameter(Oid value);
+Parameter int4_parameter(std::int32_t value);
+Parameter int8_parameter(std::int64_t value);
 Parameter text_parameter(std::string_view value);
 Parameter interval_parameter(const Interval *value);
 
@@ -62,8 +64,8 @@ struct PlannedQuery
 
 Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters);
 
-// One statement.
-void execute(const char *statement, std::span<const Parameter> parameters = {});
+// One statement. Returns the number of rows that it changed or found.
+std::uint64_t execute(const char *statement, std::span<const Parameter> parameters = {});
 
 // Ends the transaction and begins another.
 void commit();

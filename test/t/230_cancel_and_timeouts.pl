@@ -27,9 +27,8 @@ set_up();
 my $keeper = new_session($node, $database);
 stop_steps();
 interrupt('cancel', 'SELECT procrastinate_upgrade(%s, %s)');
-interrupt('cancel', 'CALL procrastinate_migrate(%s, %s)');
 interrupt('statement_timeout', 'SELECT procrastinate_upgrade(%s, %s)');
-interrupt('lock_timeout', 'CALL procrastinate_migrate(%s, %s)');
+interrupt('lock_timeout', 'SELECT procrastinate_upgrade(%s, %s)');
 go_on();
 done_testing();
 
@@ -122,7 +121,7 @@ sub interrupt
 		cancel => '',
 		statement_timeout => q{SET statement_timeout = '5s'},
 		lock_timeout => q{SET lock_timeout = '100ms'});
-	my ($word) = $call =~ /(upgrade|migrate)/;
+	my ($word) = $call =~ /(upgrade)/;
 	my @running = map { start_step($_, $settings{$how}, $call) } 1 .. $HEAD;
 	if ($how eq 'cancel')
 	{
@@ -191,7 +190,7 @@ sub go_on
 		my $free = $comment =~ /no table lock|no lock on any table/i;
 		my ($out, $err);
 		$node->psql($database, "SET client_min_messages = warning; SET lock_timeout = '100ms';"
-			  . " CALL procrastinate_migrate('$name', '$schema')",
+			  . " SELECT procrastinate_upgrade('$name', '$schema')",
 			stdout => \$out, stderr => \$err);
 		if ($free)
 		{

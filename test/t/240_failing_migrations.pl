@@ -75,7 +75,7 @@ my @obstacles = (
 		'DROP INDEX procrastinate_jobs_priority_idx',
 		'42P01: relation "procrastinate_jobs_priority_idx" does not exist',
 		undef,
-		'CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)',
+		q{CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id) WHERE status = 'todo'},
 		'Index procrastinate_jobs_priority_idx is missing.' ],
 	[ 31, 'a waiting job is wished to be aborted',
 		'UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5',
@@ -145,7 +145,6 @@ sub obstacle
 	my $upgrade = "SET procrastinate_migrate.verify = off; SELECT procrastinate_upgrade('$target')";
 	my %ways = (
 		upgrade => "$upgrade;",
-		migrate => "SET procrastinate_migrate.verify = off; CALL procrastinate_migrate('$target');",
 		'upgrade in a transaction' => "BEGIN; CREATE TABLE mine_too (a int);\n$upgrade;\nCOMMIT;");
 	foreach my $way (sort keys %ways)
 	{
@@ -181,8 +180,17 @@ SQL
 	is($caught->{out}, "0\n1\n20", "$label: after it the lock is free, and the session goes on");
 	is(dump_of($schema), $before, "$label: after all of that everything is as it was");
 
-	my $fixed = failure($schema, "$remedy;\n$upgrade;");
-	is($fixed->{text}, '', "$label: the upgrade succeeds when the obstacle is away");
+	# By steps: what was done before the one that fails stays, and the next call goes on from there.
+	my $migrate = "SET procrastinate_migrate.verify = off; CALL procrastinate_migrate('$target');";
+	my $failure = failure($schema, $migrate);
+	is($failure->{sqlstate}, $revision == 24 ? 'PM009' : $sqlstate, "$label, migrate: so it is by steps");
+	like($failure->{context}, qr/^(?:migration $target \(.*\)(?:, step \d+ \(.*\))?(?:, line \d+)?|step $target\.\d+)$/m,
+		"$label, migrate: the context names the step") if $revision != 24;
+	is_as_recorded($node, $database, $schema, "$label, migrate: the schema is as recorded")
+	  if $what !~ /missing|user's/;
+	my $fixed = failure($schema, "$remedy;\n$migrate");
+	is($fixed->{text}, '', "$label: it succeeds when the obstacle is away");
+	is_at($node, $database, $schema, $revision, "$label: and is at $target");
 	return;
 }
 
@@ -263,7 +271,7 @@ SQL
 	is($failure->{message}, 'too late', q{a user's deferred trigger fails at the commit});
 	like($failure->{context}, qr/^commit of migration 0030 \(.*\)$/m, 'and the context says so');
 	$node->safe_psql($database, "DROP FUNCTION $schema.late() CASCADE");
-	is_at($node, $database, $schema, 29, 'nothing of that step is left');
+	is(is_as_recorded($node, $database, $schema, 'nothing of that step is left'), 29, 'at 0029');
 	return;
 }
 
@@ -313,7 +321,8 @@ SQL
 		cmp_ok($last - $first, '<', 100_000, "errors $way do not make the session grow");
 	}
 	is($session->query('SELECT count(*) FROM procrastinate_jobs'), '20', 'the session goes on');
-	is_at($node, $database, $schema, 30, 'after all those errors the schema is where it was');
+	is(is_as_recorded($node, $database, $schema, 'after all those errors the schema is as recorded'),
+		30, 'at 0030');
 	$session->close;
 	return;
 }

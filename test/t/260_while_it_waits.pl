@@ -116,24 +116,30 @@ foreach my $case (
 		foreach my $turn ($planted_before ? reverse @turns : @turns)
 		{
 			$turn->[0]->send($turn->[1]);
-			await($turn->[0]->waits_for_lock);
+			# procrastinate_migrate() waits a moment at a time.
+			await($turn->[0] == $deployer && $call =~ /^CALL/
+				? "SELECT wait_event IN ('Extension', 'relation') FROM pg_stat_activity WHERE pid = $deployer->{pid}"
+				: $turn->[0]->waits_for_lock);
 		}
 		$worker->query('COMMIT');
 		my (undef, $error) = $deployer->wait;
 		my (undef, $planted) = $mallory->wait;
 		my $when = $planted_before ? 'before it' : 'behind it';
-		if ($planted_before)
+		if ($call =~ /^CALL/)
+		{
+			# Who is first once the worker is done is not for us to say.
+			like($error, $planted_before ? qr/^(?:PM010|42501): / : qr/^(?:PM010|42501): |^$/,
+				"$label, $when: refused" . ($planted_before ? '' : ' or done'));
+			$node->safe_psql($database, "DROP TRIGGER trap ON $schema.$table");
+			is_as_recorded($node, $database, $schema, "$label, $when: the catalog is as recorded");
+		}
+		elsif ($planted_before)
 		{
 			like($error, qr/^(?:PM010|42501): /, "$label, $when: refused");
 			is(revision_of($schema), $revision ? revision_name($revision) : '',
 				"$label, $when: nothing is done");
 			$node->safe_psql($database, "DROP TRIGGER trap ON $schema.$table");
 			is_at($node, $database, $schema, $revision, "$label, $when: the catalog is as it was");
-		}
-		elsif ($call =~ /CALL.*head/)
-		{
-			like($error, qr/^42501: |^PM010: /, "$label, $when: refused at the second step");
-			is(revision_of($schema), revision_name($revision + 1), "$label, $when: the first is done");
 		}
 		else
 		{

@@ -320,7 +320,7 @@ is( $node->safe_psql(
 		$maker,
 		"SELECT count(*), min(from_revision), max(to_revision), string_agg(DISTINCT version, ', ')"
 		  . ' FROM procrastinate_log('
-		  . lit(name($hostile)) . ')'),
+		  . lit(name($hostile)) . q{) WHERE event !~ '^step '}),
 	'38|0001|0038|1.0.0, 1.0.0 (script)',
 	'the history tells it as one story');
 

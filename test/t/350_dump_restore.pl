@@ -79,11 +79,12 @@ sub goes_on
 			"$quiet CALL procrastinate_migrate(schema => " . lit(name($schema)) . ')');
 		is_at($node, $restored, $schema, $HEAD, 'and goes on to head');
 		my $last = $node->safe_psql($restored,
-				'SELECT id, to_revision FROM procrastinate_log('
+				q{SELECT count(*) = max(id), count(*) FILTER (WHERE event !~ '^step '),}
+			  . ' (array_agg(to_revision ORDER BY id DESC))[1] FROM procrastinate_log('
 			  . lit(name($schema))
-			  . ') ORDER BY id DESC LIMIT 1');
+			  . ')');
 		my $rows = $schema eq 'public' ? 38 : $schema eq $ODD_SCHEMA ? 1 : 39;
-		is($last, "$rows|0038", 'the history goes on without a gap');
+		is($last, "t|$rows|0038", 'the history goes on without a gap');
 	}
 	return;
 }

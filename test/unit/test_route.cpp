@@ -12,12 +12,12 @@ namespace
 
 using namespace procrastinate::chain;
 
-std::string in_words(const std::vector<Step> &steps)
+std::string in_words(const std::vector<RouteStep> &steps)
 {
     std::string words;
-    for (const Step &step : steps)
+    for (const RouteStep &step : steps)
         words.append(words.empty() ? "" : ", ")
-            .append(step.action == Step::Action::apply ? "" : "deploy ")
+            .append(step.action == RouteStep::Action::apply ? "" : "deploy ")
             .append(step.target);
     return words;
 }
@@ -104,7 +104,7 @@ TEST(Route, IsRightBetweenAnyTwoReleases)
         for (const Release *to : kinds)
             for (Revision start = from->works_from; start <= from->works_to; ++start)
             {
-                std::vector<Step> steps;
+                std::vector<RouteStep> steps;
                 try
                 {
                     steps = route(*from, *to, start);
@@ -119,12 +119,12 @@ TEST(Route, IsRightBetweenAnyTwoReleases)
                 ++found;
                 const Release *running = from;
                 Revision at = start;
-                for (const Step &step : steps)
+                for (const RouteStep &step : steps)
                 {
                     EXPECT_GE(step.revision, at);
                     at = step.revision;
                     EXPECT_TRUE(supports(*running, at)) << running->name << " at " << at;
-                    if (step.action == Step::Action::deploy)
+                    if (step.action == RouteStep::Action::deploy)
                         running = &resolve_release(step.target);
                     EXPECT_TRUE(supports(*running, at)) << running->name << " at " << at;
                 }

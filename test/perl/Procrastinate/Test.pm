@@ -22,7 +22,7 @@ use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
 
 our @EXPORT = (
-	qw($ODD_SCHEMA accepted_settings differences is_at new_database new_session
+	qw($ODD_SCHEMA accepted_settings differences is_as_recorded is_at new_database new_session
 	  scenario start_server upgrade walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,
@@ -115,6 +115,41 @@ sub differences
 	my @missing = map { "< $_\n" } sort grep { !$live{$_} } keys %facts;
 	my @extra   = map { "> $_\n" } sort grep { !$facts{$_} } keys %live;
 	return join '', @missing, @extra;
+}
+
+# How a schema differs from what its history says: from the revision, or, where procrastinate_migrate()
+# has left a migration under way, from what may stand between two. Returns that and the revision.
+sub differences_from_record
+{
+	my ($node, $database, $schema) = @_;
+	my $quoted = lit(name($schema));
+	my ($revision, $event) = split /\|/, $node->safe_psql($database,
+		"SELECT coalesce(max(to_revision), 'base'), max(event) FROM (SELECT * FROM procrastinate_log($quoted)"
+		  . ' ORDER BY id DESC LIMIT 1) AS last');
+	$revision = $revision eq 'base' ? 0 : int $revision;
+	my $differences = differences($node, $database, $schema, $revision);
+	# An index that a later migration would else build while fetches are slow for want of it.
+	$differences =~ s/^> index procrastinate_jobs_id_lock_idx_new .*\n//mg;
+	if ($event =~ /^step /)
+	{
+		my %next = map { $_ => 1 } structure($revision + 1);
+		$differences = join '', grep {
+			my ($side, $thing) = /^([<>]) (.*)$/;
+			$side eq '<' ? $next{$thing} : !$next{$thing =~ s/ (?:INVALID|NOT VALID)$//r}
+			  && $thing !~ /_bigint|_unique_new |default 'undefined'/
+		} split /^/m, $differences;
+	}
+	return ($differences, $revision);
+}
+
+# Asserts that there is none; returns the revision.
+sub is_as_recorded
+{
+	my ($node, $database, $schema, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($differences, $revision) = differences_from_record($node, $database, $schema);
+	is($differences, '', "$name, at " . ($revision ? revision_name($revision) : 'base'));
+	return $revision;
 }
 
 # Asserts that a schema is what the facts say of a revision.

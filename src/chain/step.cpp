@@ -1,0 +1,219 @@
+#include "chain/step.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <stdexcept>
+
+namespace procrastinate::chain
+{
+
+namespace
+{
+
+constexpr std::array<std::pair<StepKind, std::string_view>, 4> kind_names{
+    {{StepKind::brief, "brief"},
+     {StepKind::batched, "batched"},
+     {StepKind::concurrent, "concurrent"},
+     {StepKind::validated, "validated"}}};
+
+[[noreturn]] void fail(std::string_view line)
+{
+    throw std::invalid_argument("no step: " + std::string(line));
+}
+
+// Takes what is before `end`, and `end`, off the text.
+std::string_view take(std::string_view &text, std::string_view end)
+{
+    const std::size_t at = text.find(end);
+    const std::string_view taken = text.substr(0, at);
+    text.remove_prefix(at == std::string_view::npos ? text.size() : at + end.size());
+    return taken;
+}
+
+bool take_prefix(std::string_view &text, std::string_view prefix)
+{
+    if (!text.starts_with(prefix))
+        return false;
+    text.remove_prefix(prefix.size());
+    return true;
+}
+
+int number_of(std::string_view digits) // -1: none
+{
+    int number = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error == std::errc() && end == digits.data() + digits.size() ? number : -1;
+}
+
+// "<kind>[ <table>][, door][, ahead of <revision>]: <title>"
+Step read_heading(std::string_view line)
+{
+    const std::string_view whole = line;
+    Step step{};
+    std::string_view words = take(line, ": ");
+    step.title = line;
+    std::string_view name = take(words, ", ");
+    const std::string_view kind = take(name, " ");
+    step.table = name;
+    const auto *const found = std::find_if(kind_names.begin(), kind_names.end(),
+                                           [kind](const auto &one) { return one.second == kind; });
+    if (found == kind_names.end() || step.title.empty())
+        fail(whole);
+    step.kind = found->first;
+    while (!words.empty())
+    {
+        std::string_view word = take(words, ", ");
+        if (word == "door")
+            step.door = Step::shut;
+        else if (take_prefix(word, "ahead of "))
+            step.ahead_of = number_of(word);
+        else
+            fail(whole);
+    }
+    if ((step.kind == StepKind::batched) == step.table.empty())
+        fail(whole);
+    return step;
+}
+
+std::vector<StepLock> read_locks(std::string_view list)
+{
+    std::vector<StepLock> locks;
+    while (!list.empty())
+    {
+        std::string_view lock = take(list, ", ");
+        const std::string_view table = take(lock, " ");
+        locks.push_back({table, lock});
+    }
+    return locks;
+}
+
+Rest read_rest(std::string_view words)
+{
+    const std::string_view whole = words;
+    Rest rest{Rest::without, {}};
+    if (words.empty())
+        return rest;
+    if (take_prefix(words, " only "))
+        rest.kind = Rest::only;
+    else if (!take_prefix(words, " without "))
+        fail(whole);
+    while (!words.empty())
+        rest.beginnings.push_back(take(words, ", "));
+    return rest;
+}
+
+void number_steps(std::vector<Step> &steps, Revision revision)
+{
+    int number = 0;
+    for (Step &step : steps)
+    {
+        step.revision = revision;
+        step.number = ++number;
+        step.count = static_cast<int>(steps.size());
+    }
+}
+
+Step door_step(decltype(Step::door) door, std::string_view title)
+{
+    Step step{};
+    step.kind = StepKind::brief;
+    step.door = door;
+    step.title = title;
+    return step;
+}
+
+} // namespace
+
+bool Rest::takes(std::string_view statement) const
+{
+    if (kind == none)
+        return false;
+    const bool is_listed =
+        std::any_of(beginnings.begin(), beginnings.end(), [statement](std::string_view beginning) {
+            return statement.starts_with(beginning);
+        });
+    return is_listed == (kind == only);
+}
+
+std::string Step::name() const
+{
+    return std::string(chain::name(revision)) + "." + std::to_string(number);
+}
+
+std::vector<Step> parse_steps(Revision revision, std::string_view text)
+{
+    std::vector<Step> parsed;
+    const char *begin = nullptr; // of the statements of the step at hand
+    const auto close = [&](const char *end) {
+        if (begin != nullptr)
+            parsed.back().sql = {begin, static_cast<std::size_t>(end - begin)};
+        begin = nullptr;
+    };
+    while (!text.empty())
+    {
+        const char *const start = text.data();
+        std::string_view line = take(text, "\n");
+        if (take_prefix(line, "-- step "))
+        {
+            close(start);
+            parsed.push_back(read_heading(line));
+            begin = text.data();
+        }
+        else if (!parsed.empty() && take_prefix(line, "-- lock "))
+        {
+            parsed.back().locks = read_locks(line);
+            begin = text.data();
+        }
+        else if (!parsed.empty() && take_prefix(line, "-- rest"))
+        {
+            close(start);
+            parsed.back().rest = read_rest(line);
+        }
+    }
+    close(text.data());
+    std::vector<Step> all;
+    for (const Step &step : parsed)
+    {
+        if (step.door == Step::shut)
+            all.push_back(door_step(Step::hang, "fetches look for the door"));
+        all.push_back(step);
+        if (step.door == Step::shut)
+            all.push_back(door_step(Step::unhang, "fetches forget the door"));
+    }
+    number_steps(all, revision);
+    return all;
+}
+
+std::vector<Step> steps(Revision revision)
+{
+    if (const std::string_view text = online_script(revision); !text.empty())
+        return parse_steps(revision, text);
+    return {whole_step(revision)};
+}
+
+Step whole_step(Revision revision)
+{
+    Step whole{};
+    whole.revision = revision;
+    whole.number = whole.count = 1;
+    whole.kind = StepKind::brief;
+    whole.title = "the whole migration";
+    whole.rest.kind = Rest::without;
+    return whole;
+}
+
+std::string_view kind_name(StepKind kind)
+{
+    return kind_names[static_cast<std::size_t>(kind)].second;
+}
+
+bool parse_step_name(std::string_view name, StepName &parsed)
+{
+    const std::string_view revision = take(name, ".");
+    parsed = {number_of(revision), number_of(name)};
+    return revision.size() == 4 && parsed.revision > base && parsed.revision <= head() &&
+           parsed.number >= 0;
+}
+
+} // namespace procrastinate::chain

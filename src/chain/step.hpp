@@ -1,0 +1,96 @@
+// The steps in which a migration goes through a big table that is in use: each in a transaction of its
+// own, none with a strong lock for long. Read from ../migrations/online/, where a step is
+//
+//   -- step <kind>[ <table>][, door][, ahead of <revision>]: <title>
+//   -- lock <table> <mode>, …
+//   <statements>
+//   -- rest[ without <beginning of statement>, …| only <beginning of statement>, …]
+//
+// and the rest is what of the migration's own file the other steps do not do. A migration without such a
+// file is one brief step.
+#pragma once
+
+#include "chain/chain.hpp"
+
+#include <string>
+#include <vector>
+
+namespace procrastinate::chain
+{
+
+enum class StepKind
+{
+    brief,      // statements that need strong locks, for an instant
+    batched,    // one statement over rows, $1 < id <= $2 at a time
+    concurrent, // one statement that builds an index while others write
+    validated   // statements that take long and let others work
+};
+
+struct StepLock
+{
+    std::string_view table;
+    std::string_view mode; // "ACCESS EXCLUSIVE"
+};
+
+// What of a migration's own statements belongs to a step, by how they begin.
+struct Rest
+{
+    enum
+    {
+        none,
+        without,
+        only
+    } kind = none;
+    std::vector<std::string_view> beginnings;
+
+    bool takes(std::string_view statement) const;
+};
+
+struct Step
+{
+    Revision revision;
+    int number; // from 1
+    int count;  // of the steps of its revision
+    StepKind kind;
+    // Around a change of the jobs' columns, steps that nobody wrote: fetches learn to look for a door,
+    // which is shut while the columns change, and forget it again.
+    enum
+    {
+        none,
+        hang,
+        shut,
+        unhang
+    } door = none;
+    // Done only on the way to that revision or a later one, which would else do it later: what lies
+    // between needs it to be fast.
+    Revision ahead_of = base;
+    std::string_view title;
+    std::string_view table; // whose rows a batched step goes through
+    std::vector<StepLock> locks;
+    std::string_view sql;
+    Rest rest;
+
+    std::string name() const; // "0024.3"
+};
+
+// In order; of a revision after base.
+std::vector<Step> steps(Revision revision);
+
+// All of the migration at once.
+Step whole_step(Revision revision);
+
+// Takes the text apart; `revision` is for the numbers. Throws std::invalid_argument where it is not as
+// above.
+std::vector<Step> parse_steps(Revision revision, std::string_view text);
+
+std::string_view kind_name(StepKind kind);
+
+// "0024.3" taken apart; false where it is none. Number 0 is what comes before the first step.
+struct StepName
+{
+    Revision revision;
+    int number;
+};
+bool parse_step_name(std::string_view name, StepName &parsed);
+
+} // namespace procrastinate::chain

@@ -1,0 +1,9 @@
+-- 0007 under load: nothing writes the new column before 0008, so that its unique index can come later.
+
+-- step brief, door: add the column
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
+-- rest without CREATE UNIQUE INDEX
+
+-- step concurrent: unique index of queueing locks
+CREATE UNIQUE INDEX CONCURRENTLY procrastinate_jobs_queueing_lock_idx
+    ON procrastinate_jobs (queueing_lock) WHERE status OPERATOR(pg_catalog.=) 'todo';

@@ -1,0 +1,15 @@
+-- 0029 under load: the indexes are built while everybody works; one then takes an old one's name.
+
+-- step concurrent: index of waiting jobs in the order of fetching
+CREATE INDEX CONCURRENTLY procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)
+    WHERE status OPERATOR(pg_catalog.=) 'todo';
+
+-- step concurrent: index for the look-up of locks
+CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_new ON procrastinate_jobs (id, lock)
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
+
+-- step brief: exchange the indexes, replace the function
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
+DROP INDEX procrastinate_jobs_id_lock_idx;
+ALTER INDEX procrastinate_jobs_id_lock_idx_new RENAME TO procrastinate_jobs_id_lock_idx;
+-- rest without LOCK TABLE, DROP INDEX, CREATE INDEX

@@ -1,0 +1,95 @@
+#include "online/build.hpp"
+
+#include "chain/refusal.hpp"
+#include "server/index_build.hpp"
+#include "server/session_lock.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+
+constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::lock_class
+constexpr std::string_view concurrently = "CONCURRENTLY ";
+
+// Of the worker's own row; whom it waits for, as far as the caller may know.
+constexpr const char *progress_query = R"(
+select p.phase || coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '')
+       || coalesce(', for session ' || nullif(p.current_locker_pid, 0)
+                   || coalesce(' of role ' || a.usename, '')
+                   || coalesce(' since ' || date_trunc('second', a.xact_start)::text, ''), '')
+  from pg_stat_progress_create_index p left join pg_stat_activity a on a.pid = p.current_locker_pid
+ where p.pid = $1)";
+
+struct Watch
+{
+    const chain::Step &step;
+    Progress &progress;
+};
+
+// A query takes a snapshot, which a commit gives back before the build can come to wait for it.
+void look(Watch &watch, int pid)
+{
+    if (pid == 0 || !watch.progress.is_due())
+        return;
+    const std::string phase = server::with_search_path(nullptr, [pid] {
+        const std::array parameters{spi::int4_parameter(pid)};
+        const spi::Rows rows = spi::read_latest(progress_query, parameters);
+        return std::string(rows.count() == 0 ? "" : rows.text(0, 1).value_or(""));
+    });
+    spi::commit();
+    if (!phase.empty())
+        watch.progress.tell(watch.step, phase);
+}
+
+} // namespace
+
+std::string index_of(const chain::Step &step)
+{
+    const std::string_view rest =
+        step.sql.substr(step.sql.find(concurrently) + concurrently.size());
+    return std::string(rest.substr(0, rest.find_first_of(" \n")));
+}
+
+std::string plain_build(const catalog::Installation &installation, const chain::Step &step)
+{
+    std::string statement(step.sql);
+    statement.erase(statement.find(concurrently), concurrently.size());
+    return "DROP INDEX IF EXISTS " + std::string(installation.quoted) + "." + index_of(step) +
+           ";\n" + statement;
+}
+
+bool build_concurrently(const catalog::Installation &installation, const chain::Step &step,
+                        Progress &progress)
+{
+    server::SessionLock lock(build_class, installation.schema);
+    if (!lock.try_acquire())
+        return false;
+    // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
+    // one and wait for that lock.
+    server::spi::commit();
+    const std::string index = index_of(step);
+    const std::string statement(step.sql);
+    Watch watch{step, progress};
+    const bool is_built = server::with_context("step " + step.name(), [&] {
+        return server::build_index(
+            {installation.schema, index.c_str(), statement.c_str()},
+            [](void *context, int pid) { look(*static_cast<Watch *>(context), pid); }, &watch);
+    });
+    if (!is_built)
+        throw chain::Refusal{
+            chain::sqlstate::no_worker, "there is no background worker to build an index with",
+            "All of the server's max_worker_processes are in use.",
+            "Raise max_worker_processes, or let writers wait while indexes are built: CALL "
+            "procrastinate_migrate('" +
+                std::string(chain::name(step.revision)) + "', schema => " +
+                std::string(installation.quoted_text) + ", concurrently => false);"};
+    return true;
+}
+
+} // namespace procrastinate::online

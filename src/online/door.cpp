@@ -1,0 +1,156 @@
+#include "online/door.hpp"
+
+#include "migrate/lock.hpp"
+#include "server/messages.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+#include "server/subtransaction.hpp"
+
+#include <vector>
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using catalog::Installation;
+
+constexpr std::int32_t door_class = 0x50524F64; // "PROd"; see migrate::lock_class
+
+constexpr const char *fetches_query = R"(
+select pg_get_functiondef(p.oid), p.prosrc, p.oid::regprocedure::text
+  from pg_proc p join pg_type t on t.oid = p.prorettype join pg_class c on c.oid = t.typrelid
+  join pg_language l on l.oid = p.prolang
+ where p.pronamespace = $1 and c.relnamespace = $1 and c.relname = 'procrastinate_jobs'
+   and not p.proretset and l.lanname = 'plpgsql' and p.proname ~ '^procrastinate_fetch_job'
+ order by p.proname)";
+
+// Before and after a body, which is a block of PL/pgSQL and may stand within another.
+std::string opening(const Installation &installation)
+{
+    return "\nBEGIN\n"
+           "    -- While columns of procrastinate_jobs change there is no job for anybody.\n"
+           "    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(" +
+           std::to_string(door_class) + ", " +
+           std::to_string(static_cast<std::int32_t>(installation.schema)) +
+           ") THEN\n"
+           "        RETURN NULL;\n"
+           "    END IF;\n";
+}
+
+constexpr std::string_view closing = "\nEND;\n";
+
+// Whether a body ends with the end of its block, and has no option, which could not stand within.
+bool is_block(std::string_view body)
+{
+    constexpr std::string_view blank = " \t\r\n";
+    const std::size_t first = body.find_first_not_of(blank);
+    const std::size_t last = body.find_last_not_of(blank);
+    if (first == std::string_view::npos || body[first] == '#')
+        return false;
+    std::string_view text = body.substr(first, last - first + 1);
+    constexpr std::string_view end = "END;";
+    return text.size() > end.size() &&
+           std::equal(end.begin(), end.end(), text.end() - end.size(), [](char left, char right) {
+               return left == (right & ~0x20) || left == right;
+           });
+}
+
+struct Fetch
+{
+    std::string definition;
+    std::string body;
+    std::string name;
+};
+
+std::vector<Fetch> fetches(const Installation &installation)
+{
+    std::vector<Fetch> found;
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rows = spi::read_latest(fetches_query, parameters);
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+        found.push_back({std::string(rows.text(row, 1).value_or("")),
+                         std::string(rows.text(row, 2).value_or("")),
+                         std::string(rows.text(row, 3).value_or(""))});
+    return found;
+}
+
+// pg_get_functiondef() quotes the body as it is, between dollars that do not occur in it; nor do they in
+// what is put around it.
+void replace_body(const Fetch &fetch, std::string_view body)
+{
+    std::string definition = fetch.definition;
+    definition.replace(definition.rfind(fetch.body), fetch.body.size(), body);
+    spi::execute(definition.c_str());
+}
+
+} // namespace
+
+void hang_door(const Installation &installation)
+{
+    const std::string before = opening(installation);
+    for (const Fetch &fetch : fetches(installation))
+    {
+        if (fetch.body.starts_with(before))
+            continue;
+        if (!is_block(fetch.body))
+            server::warning("function " + fetch.name + " is not one of Procrastinate's",
+                            "It cannot be kept from returning rows while columns change: a call "
+                            "that is in flight then may fail with SQLSTATE 42804.",
+                            {});
+        else
+            replace_body(fetch, before + fetch.body + std::string(closing));
+    }
+}
+
+void unhang_door(const Installation &installation)
+{
+    const std::string before = opening(installation);
+    for (const Fetch &fetch : fetches(installation))
+    {
+        std::string_view body = fetch.body;
+        if (!body.starts_with(before) || !body.ends_with(closing))
+            continue;
+        body.remove_prefix(before.size());
+        body.remove_suffix(closing.size());
+        replace_body(fetch, body);
+    }
+}
+
+void wake_workers(const Installation &installation, chain::Revision revision)
+{
+    // Each queue by a step in the index of their names, not by a look at every job.
+    const std::string jobs = std::string(installation.quoted) + ".procrastinate_jobs";
+    const std::string statement = "with recursive queue(name) as ("
+                                  " (select min(queue_name) from " +
+                                  jobs + ") union all select (select min(j.queue_name) from " +
+                                  jobs +
+                                  " j where j.queue_name > q.name) from queue q"
+                                  " where q.name is not null)"
+                                  " select pg_notify($1 || '#' || name, $2) from queue"
+                                  " where octet_length($1 || '#' || name) < 64"
+                                  " union all select pg_notify($3, $2)";
+    const auto notify = [&statement](std::string_view queue, std::string_view any,
+                                     std::string_view payload) {
+        const std::array parameters{spi::text_parameter(queue), spi::text_parameter(payload),
+                                    spi::text_parameter(any)};
+        spi::execute(statement.c_str(), parameters);
+    };
+    server::set("row_security", "on"); // what a policy hides is nobody's work
+    if (revision < 31)
+        notify("procrastinate_queue", "procrastinate_any_queue", "procrastinate_migrate");
+    if (revision >= 30)
+        notify("procrastinate_queue_v1", "procrastinate_any_queue_v1",
+               R"({"type": "job_inserted", "job_id": 0})");
+}
+
+Door::Door(const Installation &installation) : lock_(door_class, installation.schema) {}
+
+bool Door::try_shut()
+{
+    return server::attempt([this] { lock_.acquire(); });
+}
+
+} // namespace procrastinate::online

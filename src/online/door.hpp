@@ -1,0 +1,40 @@
+// A door in front of the fetch functions. They return rows of procrastinate_jobs, and a worker that is on
+// its way through one while a column comes or goes would be told 42804. So they learn to look for the door
+// (hang), which is shut while the columns change: who comes then gets no job, at once and without waiting
+// for the table; who was inside is let out first. Afterwards they forget it (unhang).
+//
+// The door is an advisory lock: fetches share it to the end of their transactions, who shuts it has it
+// alone. It opens by itself where the one who shut it is gone.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+#include "server/session_lock.hpp"
+
+namespace procrastinate::online
+{
+
+// Idempotent; in the transaction at hand. Functions that are not written as Procrastinate's are, are left
+// as they are, and told of in a warning.
+void hang_door(const catalog::Installation &installation);
+void unhang_door(const catalog::Installation &installation);
+
+// Notifies workers of all queues that wait, as the triggers at that revision do.
+void wake_workers(const catalog::Installation &installation, chain::Revision revision);
+
+// Shut from try_shut() on, until it is destroyed.
+class Door
+{
+  public:
+    explicit Door(const catalog::Installation &installation);
+
+    // Waits for those inside, for as long as lock_timeout says: false where that is too short.
+    bool try_shut();
+    bool is_shut() const { return lock_.is_held(); }
+    void open() { lock_.release(); }
+
+  private:
+    server::SessionLock lock_;
+};
+
+} // namespace procrastinate::online

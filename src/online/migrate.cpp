@@ -1,0 +1,397 @@
+#include "online/migrate.hpp"
+
+#include "chain/refusal.hpp"
+#include "migrate/journey.hpp"
+#include "migrate/lock.hpp"
+#include "migrate/preflight.hpp"
+#include "migrate/rights.hpp"
+#include "migrate/script.hpp"
+#include "online/batch.hpp"
+#include "online/blockers.hpp"
+#include "online/build.hpp"
+#include "online/door.hpp"
+#include "online/pace.hpp"
+#include "online/patience.hpp"
+#include "online/progress.hpp"
+#include "online/replaced_column.hpp"
+#include "server/index_build.hpp"
+#include "server/messages.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+#include "server/subtransaction.hpp"
+
+#include <vector>
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using catalog::Installation;
+using chain::Refusal;
+using chain::Revision;
+using chain::Step;
+using chain::StepKind;
+using migrate::Journey;
+
+// Longest that a fetch which came before the door is waited for, beside transactions that take as long as
+// they like and are no fetches.
+constexpr double longest_on_the_way = 500;
+
+std::string label_of(const Step &step)
+{
+    return migrate::label_of(chain::migration(step.revision)) + ", step " +
+           std::to_string(step.number) + " (" + std::string(step.title) + ")";
+}
+
+// What a step asks the server for is given up soon, before a queue forms behind it; and the deadlock
+// check, which ends an autovacuum in the way, comes sooner still.
+template <typename Body> void with_short_locks(const Options &options, Body body)
+{
+    const int level = server::open_settings();
+    const int timeout = std::max(1, static_cast<int>(options.lock_timeout));
+    server::set("lock_timeout", std::to_string(timeout).c_str());
+    server::set_as_server("deadlock_timeout", std::to_string(std::max(1, timeout / 2)).c_str());
+    body();
+    server::close_settings(level);
+}
+
+class Course
+{
+  public:
+    Course(const Installation &installation, std::string_view target, const Options &options)
+        : installation_(installation), target_(target), options_(options), door_(installation),
+          patience_(options.retry_for)
+    {
+    }
+
+    // A transaction, or a few. False once there is nothing left to do.
+    bool turn()
+    {
+        return spi::connected(spi::Mode::may_commit, [&] {
+            const Journey journey = server::with_search_path(nullptr, [&] { return look(); });
+            if (journey.is_over())
+            {
+                // Another session may have been faster with the rest, or with more.
+                if (!goal_)
+                    migrate::tell_nothing_to_do(installation_, journey.current);
+                return false;
+            }
+            if (!goal_)
+                is_new_ = journey.current == chain::base;
+            goal_ = journey.target;
+            const Step step = next_step(journey);
+            tell_begin(step);
+            go(step, journey);
+            return true;
+        });
+    }
+
+  private:
+    // With the lock held: where the installation stands, and that it is fit to go on.
+    Journey look()
+    {
+        migrate::require_changeable("procrastinate_migrate()");
+        migrate::require_sight(installation_);
+        migrate::lock(installation_);
+        const Journey journey = migrate::plan_journey(installation_, target_, goal_);
+        if (journey.is_over())
+            return journey;
+        migrate::hold_name(installation_);
+        migrate::require_current_rows(true);
+        // Once for all revisions, and again where another session has been at work in between.
+        if (!journey.under_way && journey.current != expected_)
+        {
+            migrate::require_fit(installation_, journey.current, journey.target,
+                                 journey.has_history);
+            if (journey.current != chain::base)
+                require_replaceable(installation_, journey.current, journey.target);
+            expected_ = journey.current;
+        }
+        else if (!goal_)
+            migrate::require_rights(installation_);
+        return journey;
+    }
+
+    // From base there is nobody yet whom anything could hold up.
+    Step next_step(const Journey &journey) const
+    {
+        const Revision revision = journey.current + 1;
+        const std::vector<Step> steps = is_new_ && !journey.under_way
+                                            ? std::vector{chain::whole_step(revision)}
+                                            : chain::steps(revision);
+        auto next = static_cast<std::size_t>(journey.under_way ? journey.under_way->number : 0);
+        while (next < steps.size() && steps[next].ahead_of > journey.target)
+            ++next;
+        if (next >= steps.size())
+            throw Refusal{chain::sqlstate::unknown_history,
+                          "migration " + std::string(chain::name(revision)) +
+                              " is under way by steps that this version does not know",
+                          "A newer version has been at work here.",
+                          "Install the newer version, then run ALTER EXTENSION "
+                          "procrastinate_migrate UPDATE;"};
+        return steps[next];
+    }
+
+    void go(const Step &step, const Journey &journey)
+    {
+        if (step.kind == StepKind::concurrent && !journey.under_way)
+            set_out(step);
+        else if (step.kind == StepKind::concurrent)
+            build(step);
+        else if (step.door == Step::shut && !door_.is_shut())
+            shut_door(step);
+        else if (step.kind == StepKind::batched)
+            batch(step);
+        else if (run(step, journey))
+            end(step);
+        else
+            try_later(step);
+    }
+
+    // ---- Brief steps, and those that take long ---------------------------------------------------
+
+    bool run(const Step &step, const Journey &journey)
+    {
+        return server::attempt([&] {
+            with_short_locks(options_, [&] {
+                const bool is_brief = step.kind == StepKind::brief;
+                server::with_search_path(nullptr, [&] {
+                    migrate::set_language();
+                    if (is_brief)
+                        lock_tables(step, journey);
+                    if (step.door == Step::hang)
+                        hang_door(installation_);
+                    else if (step.door == Step::unhang)
+                        unhang_door(installation_);
+                });
+                server::with_search_path(installation_.quoted, [&] {
+                    migrate::set_language();
+                    if (!journey.has_history)
+                        migrate::create_history(installation_);
+                    migrate::run_script(step.sql, label_of(step));
+                    migrate::run_rest(chain::migration(step.revision).sql,
+                                      migrate::label_of(chain::migration(step.revision)),
+                                      step.rest);
+                });
+                server::with_search_path(nullptr, [&] {
+                    migrate::set_language();
+                    // What came with the columns is for the fetches that are inside, too.
+                    if (step.door == Step::shut)
+                        hang_door(installation_);
+                    else if (step.door == Step::unhang)
+                        wake_workers(installation_, step.revision);
+                    if (!is_brief)
+                        migrate::lock_tables(installation_, migrate::Tables::history);
+                });
+                server::with_search_path(installation_.quoted, [&] { record(step); });
+            });
+        });
+    }
+
+    void lock_tables(const Step &step, const Journey &journey)
+    {
+        server::with_context("before " + label_of(step), [&] {
+            if (step.count == 1)
+                migrate::lock_tables(installation_,
+                                     migrate::tables_of(journey.current, journey.current + 1));
+            else
+                migrate::lock_tables(installation_, step.locks);
+        });
+    }
+
+    void record(const Step &step)
+    {
+        server::with_context("history of " + label_of(step), [&] {
+            const Revision before = step.revision - 1;
+            if (step.number == step.count)
+                migrate::append(installation_, migrate::event::upgrade, before, step.revision,
+                                began_);
+            else
+                migrate::append(installation_, std::string(migrate::event::step) + step.name(),
+                                before, before, step_began_);
+        });
+    }
+
+    // It is done, and the transaction with it.
+    void end(const Step &step)
+    {
+        // Deferred triggers and constraints of users speak up here.
+        server::with_context("commit of " + label_of(step), [] { spi::commit(); });
+        patience_.succeed();
+        told_.clear();
+        if (door_.is_shut())
+        {
+            server::wait_for_older_transactions(longest_on_the_way);
+            door_.open();
+        }
+        if (step.number == step.count)
+        {
+            expected_ = step.revision;
+            migrate::tell_end(chain::migration(step.revision), began_);
+        }
+    }
+
+    // ---- The door ---------------------------------------------------------------------------------
+
+    void shut_door(const Step &step)
+    {
+        // Those who are on their way by functions without a door.
+        spi::commit();
+        if (patience_.failures() == 0)
+            server::wait_for_older_transactions(longest_on_the_way);
+        with_short_locks(options_, [&] { (void)door_.try_shut(); });
+        if (!door_.is_shut())
+            try_later(step);
+    }
+
+    // ---- Batches ----------------------------------------------------------------------------------
+
+    void batch(const Step &step)
+    {
+        if (!batches_.is_at(step))
+        {
+            batches_.begin(installation_, step);
+            pace_.begin();
+        }
+        const chain::StepLock lock{step.table, "ROW EXCLUSIVE"};
+        const bool is_done = server::attempt([&] {
+            with_short_locks(options_, [&] {
+                server::with_search_path(
+                    nullptr, [&] { migrate::lock_tables(installation_, std::span(&lock, 1)); });
+                server::with_search_path(installation_.quoted, [&] {
+                    migrate::set_language();
+                    server::with_context(label_of(step),
+                                         [&] { batches_.run(installation_, step); });
+                    if (batches_.will_be_over())
+                        record(step);
+                });
+            });
+        });
+        if (!is_done)
+            return try_later(step);
+        batches_.keep();
+        if (batches_.is_over())
+            return end(step);
+        server::with_context("commit of " + label_of(step), [] { spi::commit(); });
+        patience_.succeed();
+        progress_.tell_rows(step, batches_.percent(), batches_.changed());
+        while (!pace_.rest(batches_.milliseconds()))
+        {
+            progress_.tell_lag(step);
+            server::pause(100);
+        }
+    }
+
+    // An index that is being built, or that was not built to its end, is no stranger's.
+    void set_out(const Step &step)
+    {
+        server::with_search_path(installation_.quoted, [&] {
+            migrate::append(installation_,
+                            std::string(migrate::event::step) +
+                                std::string(chain::name(step.revision)) + ".0",
+                            step.revision - 1, step.revision - 1, step_began_);
+        });
+        spi::commit();
+    }
+
+    // ---- Builds -----------------------------------------------------------------------------------
+
+    void build(const Step &step)
+    {
+        const std::string index = index_of(step);
+        if (server::index_state(installation_.schema, index.c_str()) == server::IndexState::valid)
+        {
+            // Built by now, by whomever: what is left is to say so.
+            Step built = step;
+            built.sql = {};
+            return run(built, {step.revision - 1, *goal_, true, {}}) ? end(step) : try_later(step);
+        }
+        if (!options_.concurrently)
+        {
+            const std::string plain = plain_build(installation_, step);
+            Step blocking = step;
+            blocking.kind = StepKind::brief;
+            blocking.sql = plain;
+            return run(blocking, {step.revision - 1, *goal_, true, {}}) ? end(step)
+                                                                        : try_later(step);
+        }
+        if (build_concurrently(installation_, step, progress_))
+            return;
+        spi::commit();
+        server::pause(100); // somebody else is building it
+    }
+
+    // ---- Another time -----------------------------------------------------------------------------
+
+    void try_later(const Step &step)
+    {
+        door_.open();
+        patience_.fail();
+        if (patience_.is_over())
+        {
+            const std::string in_the_way =
+                server::with_search_path(nullptr, [&] { return blockers(installation_); });
+            throw Refusal{chain::sqlstate::lock_not_available,
+                          label_of(step) + " could not get its locks",
+                          "It was tried " + std::to_string(patience_.failures()) + " times in " +
+                              std::to_string(static_cast<long>(patience_.waited() / 1000)) +
+                              " s, and nothing of it was done.\n" + in_the_way,
+                          "End what is in the way, or give it more time: CALL "
+                          "procrastinate_migrate('" +
+                              std::string(chain::name(*goal_)) + "', schema => " +
+                              std::string(installation_.quoted_text) + ", retry_for => '1 hour');"};
+        }
+        spi::commit();
+        progress_.tell_waiting(step, patience_.failures());
+        patience_.pause();
+    }
+
+    void tell_begin(const Step &step)
+    {
+        if (began_of_ != step.revision)
+        {
+            began_ = server::now();
+            began_of_ = step.revision;
+            migrate::tell_begin(chain::migration(step.revision));
+        }
+        if (told_ == step.name())
+            return;
+        told_ = step.name();
+        step_began_ = server::now();
+        progress_.begin();
+        if (step.count > 1)
+            server::notice("step " + step.name() + " of " + std::to_string(step.count) + ": " +
+                           std::string(step.title));
+    }
+
+    const Installation &installation_;
+    std::string_view target_;
+    const Options &options_;
+    Door door_;
+    Patience patience_;
+    Batches batches_;
+    Pace pace_;
+    Progress progress_;
+    std::optional<Revision> goal_;     // relative targets are resolved once
+    std::optional<Revision> expected_; // where this call has left the schema, or found it fit
+    bool is_new_ = false;
+    Revision began_of_ = chain::base;
+    TimestampTz began_ = 0;
+    TimestampTz step_began_ = 0;
+    std::string told_;
+};
+
+} // namespace
+
+void migrate(const Installation &installation, std::string_view target, const Options &options)
+{
+    Course course(installation, target, options);
+    while (course.turn())
+    {
+    }
+}
+
+} // namespace procrastinate::online

@@ -1,0 +1,22 @@
+// procrastinate_migrate(): to a later revision in many short transactions, while others work. What has
+// been committed stays; whoever calls it next goes on from there.
+#pragma once
+
+#include "catalog/installation.hpp"
+
+namespace procrastinate::online
+{
+
+struct Options
+{
+    double lock_timeout; // milliseconds that a lock is waited for at a time
+    double retry_for;    // milliseconds after which a step that cannot have its locks is given up
+    bool concurrently;   // indexes are built by a background worker
+};
+
+// Throws Refusal as migrate::upgrade() does; 55P03 with the sessions in the way where a step could not
+// have its locks; 53400 where there is no background worker to be had.
+void migrate(const catalog::Installation &installation, std::string_view target,
+             const Options &options);
+
+} // namespace procrastinate::online

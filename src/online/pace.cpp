@@ -1,0 +1,39 @@
+#include "online/pace.hpp"
+
+#include "migrate/options.hpp"
+#include "server/waiting.hpp"
+#include "server/wal.hpp"
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+constexpr double share_of_others = 0.25; // of the time that a batch took
+constexpr std::uint64_t kilobyte = 1024;
+
+} // namespace
+
+void Pace::begin()
+{
+    began_ = server::now();
+    wal_ = server::wal_written();
+}
+
+bool Pace::rest(double milliseconds) const
+{
+    double pause = milliseconds * share_of_others;
+    if (const int rate = migrate::max_wal_rate(); rate > 0)
+    {
+        const double written =
+            static_cast<double>(server::wal_written() - wal_) / static_cast<double>(kilobyte);
+        const double spent = static_cast<double>(server::now() - began_) / 1000;
+        pause = std::max(pause, 1000 * written / rate - spent);
+    }
+    server::pause(pause);
+    const int most = migrate::max_replication_lag();
+    return most < 0 || server::replication_lag() <= static_cast<std::uint64_t>(most) * kilobyte;
+}
+
+} // namespace procrastinate::online

@@ -1,0 +1,24 @@
+// How fast batches follow each other: as the server bears it.
+#pragma once
+
+#include "server/guard.hpp"
+
+namespace procrastinate::online
+{
+
+class Pace
+{
+  public:
+    void begin();
+
+    // After a batch that took that long: a rest for others, until the WAL written since begin() is no more
+    // than procrastinate_migrate.max_wal_rate allows. False where a replica lags behind more than
+    // procrastinate_migrate.max_replication_lag: then the next batch has to wait longer.
+    bool rest(double milliseconds) const;
+
+  private:
+    std::int64_t began_ = 0;
+    std::uint64_t wal_ = 0;
+};
+
+} // namespace procrastinate::online

@@ -1,0 +1,39 @@
+#include "online/progress.hpp"
+
+#include "server/messages.hpp"
+#include "server/waiting.hpp"
+
+namespace procrastinate::online
+{
+
+void Progress::begin() { last_ = server::now(); }
+
+bool Progress::is_due() const { return server::now() - last_ >= 1'000'000; }
+
+void Progress::tell(const chain::Step &step, const std::string &what)
+{
+    last_ = server::now();
+    server::notice("step " + step.name() + ": " + what);
+}
+
+void Progress::tell_rows(const chain::Step &step, double percent, std::int64_t rows)
+{
+    if (is_due())
+        tell(step, std::to_string(static_cast<int>(percent)) + "%, " + std::to_string(rows) +
+                       " rows changed");
+}
+
+void Progress::tell_lag(const chain::Step &step)
+{
+    if (is_due())
+        tell(step, "waiting for a replica that is behind by more than "
+                   "procrastinate_migrate.max_replication_lag");
+}
+
+void Progress::tell_waiting(const chain::Step &step, int failures)
+{
+    if (is_due())
+        tell(step, "waiting for locks, asked " + std::to_string(failures) + " times");
+}
+
+} // namespace procrastinate::online

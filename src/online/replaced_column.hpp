@@ -1,0 +1,16 @@
+// 0024 puts a new column in the place of an old one: what users have made of the old one would go with it.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+
+namespace procrastinate::online
+{
+
+// Where the way from `current` to `target` leads through 0024: throws Refusal PM009 with everything that
+// depends on procrastinate_events.job_id and is not Procrastinate's. Inside an SPI connection and under a
+// search_path of the server's own.
+void require_replaceable(const catalog::Installation &installation, chain::Revision current,
+                         chain::Revision target);
+
+} // namespace procrastinate::online

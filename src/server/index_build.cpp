@@ -1,0 +1,299 @@
+#include "server/index_build.hpp"
+
+namespace procrastinate::server
+{
+
+namespace
+{
+
+constexpr std::size_t statement_size = 2048;
+
+// Settings of the caller that matter to a build.
+constexpr std::array taken_along{"maintenance_work_mem", "max_parallel_maintenance_workers",
+                                 "default_tablespace"};
+
+enum class Stage
+{
+    begun,
+    failed,
+    done
+};
+
+// What caller and worker share. Plain data.
+struct Order
+{
+    Oid database;
+    Oid login_role;
+    Oid role;
+    bool is_superuser;
+    Oid schema;
+    char index[NAMEDATALEN];
+    char statement[statement_size];
+    char settings[taken_along.size()][NAMEDATALEN];
+
+    Stage stage;
+    int sqlstate;
+    char message[1024];
+    char detail[2048];
+    char hint[1024];
+    char context[1024];
+};
+
+// ---- The worker: the server's own code in C, no object with a destructor in any frame ---------------
+
+void keep(char *to, std::size_t size, const char *text)
+{
+    strlcpy(to, text == nullptr ? "" : text, size);
+}
+
+IndexState state_of(Oid schema, const char *index)
+{
+    AcceptInvalidationMessages();
+    const Oid oid = get_relname_relid(index, schema);
+    if (!OidIsValid(oid))
+        return IndexState::absent;
+    HeapTuple const tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
+    if (!HeapTupleIsValid(tuple))
+        return IndexState::absent;
+    const bool is_valid = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indisvalid;
+    ReleaseSysCache(tuple);
+    return is_valid ? IndexState::valid : IndexState::invalid;
+}
+
+void run_statement(const char *text, MemoryContext lasting)
+{
+    StartTransactionCommand();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    pgstat_report_activity(STATE_RUNNING, text);
+    // The statement commits in between: what it makes before must outlive that.
+    MemoryContextSwitchTo(lasting);
+    auto *const raw = static_cast<RawStmt *>(linitial(pg_parse_query(text)));
+    PlannedStmt *const planned = makeNode(PlannedStmt);
+    planned->commandType = CMD_UTILITY;
+    planned->canSetTag = true;
+    planned->utilityStmt = raw->stmt;
+    ProcessUtility(planned, text, false, PROCESS_UTILITY_TOPLEVEL, nullptr, nullptr, None_Receiver,
+                   nullptr);
+    if (ActiveSnapshotSet())
+        PopActiveSnapshot();
+    CommitTransactionCommand();
+    pgstat_report_activity(STATE_IDLE, nullptr);
+    MemoryContextReset(lasting);
+}
+
+void prepare_session(const Order &order)
+{
+    BackgroundWorkerInitializeConnectionByOid(order.database, order.login_role, 0);
+    StartTransactionCommand();
+    SetCurrentRoleId(order.role, order.is_superuser);
+    for (std::size_t i = 0; i < taken_along.size(); ++i)
+        SetConfigOption(taken_along[i], order.settings[i], PGC_USERSET, PGC_S_SESSION);
+    SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+    SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+    const char *const schema = get_namespace_name(order.schema);
+    if (schema == nullptr)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema has been dropped")));
+    SetConfigOption("search_path", psprintf("%s, pg_temp", quote_identifier(schema)), PGC_USERSET,
+                    PGC_S_SESSION);
+    CommitTransactionCommand();
+}
+
+void work(Order *order)
+{
+    prepare_session(*order);
+    MemoryContext const lasting =
+        AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES);
+    StartTransactionCommand();
+    const IndexState before = state_of(order->schema, order->index);
+    const char *const drop = MemoryContextStrdup(
+        TopMemoryContext,
+        psprintf("DROP INDEX CONCURRENTLY %s",
+                 quote_qualified_identifier(get_namespace_name(order->schema), order->index)));
+    CommitTransactionCommand();
+    if (before == IndexState::invalid)
+        run_statement(drop, lasting);
+    if (before != IndexState::valid)
+        run_statement(order->statement, lasting);
+    order->stage = Stage::done;
+}
+
+void run_worker(dsm_handle handle)
+{
+    pqsignal(SIGTERM, die);
+    BackgroundWorkerUnblockSignals();
+    dsm_segment *const segment = dsm_attach(handle);
+    if (segment == nullptr)
+        return; // the caller has gone
+    dsm_pin_mapping(segment);
+    auto *const order = static_cast<Order *>(dsm_segment_address(segment));
+    MemoryContext const context = TopMemoryContext;
+    PG_TRY();
+    {
+        work(order);
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        const ErrorData *const error = CopyErrorData();
+        order->sqlstate = error->sqlerrcode;
+        keep(order->message, sizeof order->message, error->message);
+        keep(order->detail, sizeof order->detail, error->detail);
+        keep(order->hint, sizeof order->hint, error->hint);
+        keep(order->context, sizeof order->context, error->context);
+        order->stage = Stage::failed;
+        PG_RE_THROW();
+    }
+    PG_END_TRY();
+}
+
+// ---- The caller ------------------------------------------------------------------------------------
+
+void end_worker(int, Datum handle)
+{
+    TerminateBackgroundWorker(
+        static_cast<BackgroundWorkerHandle *>(static_cast<void *>(DatumGetPointer(handle))));
+}
+
+// However the caller is left, the worker ends with it.
+class Worker
+{
+  public:
+    explicit Worker(BackgroundWorkerHandle *handle) : handle_(handle)
+    {
+        call([handle] { before_shmem_exit(end_worker, PointerGetDatum(handle)); });
+    }
+    Worker(const Worker &) = delete;
+    Worker &operator=(const Worker &) = delete;
+    ~Worker()
+    {
+        cancel_before_shmem_exit(end_worker, PointerGetDatum(handle_));
+        TerminateBackgroundWorker(handle_); // of one that has ended: nothing
+    }
+
+    bool is_running() const
+    {
+        pid_t pid = 0;
+        return GetBackgroundWorkerPid(handle_, &pid) != BGWH_STOPPED;
+    }
+
+    int pid() const // 0: not yet, or no more
+    {
+        pid_t pid = 0;
+        return GetBackgroundWorkerPid(handle_, &pid) == BGWH_STARTED ? pid : 0;
+    }
+
+  private:
+    BackgroundWorkerHandle *handle_;
+};
+
+BackgroundWorkerHandle *start_worker(dsm_segment *segment)
+{
+    return call([segment]() -> BackgroundWorkerHandle * {
+        BackgroundWorker worker{};
+        worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+        worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+        worker.bgw_restart_time = BGW_NEVER_RESTART;
+        worker.bgw_notify_pid = MyProcPid;
+        worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
+        strlcpy(worker.bgw_library_name, "$libdir/procrastinate_migrate",
+                sizeof worker.bgw_library_name);
+        strlcpy(worker.bgw_function_name, "procrastinate_build_index",
+                sizeof worker.bgw_function_name);
+        strlcpy(worker.bgw_name, "procrastinate_migrate", sizeof worker.bgw_name);
+        strlcpy(worker.bgw_type, "procrastinate_migrate", sizeof worker.bgw_type);
+        BackgroundWorkerHandle *handle = nullptr;
+        return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : nullptr;
+    });
+}
+
+dsm_segment *write_order(const IndexBuild &build)
+{
+    return call([&build] {
+        dsm_segment *const segment = dsm_create(sizeof(Order), 0);
+        dsm_pin_mapping(segment); // outlives transactions
+        auto *const order = static_cast<Order *>(dsm_segment_address(segment));
+        *order = Order{};
+        order->database = MyDatabaseId;
+        order->login_role = GetAuthenticatedUserId();
+        order->role = GetUserId();
+        order->is_superuser = superuser();
+        order->schema = build.schema;
+        keep(order->index, NAMEDATALEN, build.index);
+        if (strlcpy(order->statement, build.statement, statement_size) >= statement_size)
+            elog(ERROR, "statement is too long");
+        for (std::size_t i = 0; i < taken_along.size(); ++i)
+            keep(order->settings[i], NAMEDATALEN, GetConfigOption(taken_along[i], true, false));
+        return segment;
+    });
+}
+
+[[noreturn]] void raise_error_of(const Order &order)
+{
+    call([&order] {
+        ereport(ERROR, (errcode(order.sqlstate), errmsg_internal("%s", order.message),
+                        order.detail[0] == '\0' ? 0 : errdetail_internal("%s", order.detail),
+                        order.hint[0] == '\0' ? 0 : errhint("%s", order.hint),
+                        order.context[0] == '\0' ? 0 : errcontext("%s", order.context)));
+    });
+    std::terminate(); // not reached
+}
+
+class Segment
+{
+  public:
+    explicit Segment(dsm_segment *segment) : segment_(segment) {}
+    Segment(const Segment &) = delete;
+    Segment &operator=(const Segment &) = delete;
+    ~Segment() { dsm_detach(segment_); }
+
+    const Order &order() const { return *static_cast<Order *>(dsm_segment_address(segment_)); }
+    dsm_segment *get() const { return segment_; }
+
+  private:
+    dsm_segment *segment_;
+};
+
+} // namespace
+
+bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid), void *context)
+{
+    const Segment segment(write_order(build));
+    BackgroundWorkerHandle *const handle = start_worker(segment.get());
+    if (handle == nullptr)
+        return false;
+    {
+        const Worker worker(handle);
+        call([] { InvalidateCatalogSnapshot(); });
+        while (worker.is_running())
+        {
+            call([] {
+                (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 100,
+                                PG_WAIT_EXTENSION);
+                ResetLatch(MyLatch);
+                CHECK_FOR_INTERRUPTS();
+            });
+            meanwhile(context, worker.pid());
+        }
+    }
+    if (segment.order().stage == Stage::failed)
+        raise_error_of(segment.order());
+    if (segment.order().stage != Stage::done)
+        call([] {
+            ereport(ERROR, (errcode(ERRCODE_OPERATOR_INTERVENTION),
+                            errmsg("the background worker that built an index was ended"),
+                            errhint("The server's log may tell why. Call it again to go on.")));
+        });
+    return true;
+}
+
+IndexState index_state(Oid schema, const char *index)
+{
+    return call([=] { return state_of(schema, index); });
+}
+
+} // namespace procrastinate::server
+
+extern "C" __attribute__((visibility("default"))) void procrastinate_build_index(Datum handle)
+{
+    procrastinate::server::run_worker(DatumGetUInt32(handle));
+}

@@ -1,0 +1,41 @@
+#include "server/subtransaction.hpp"
+
+namespace procrastinate::server
+{
+
+Subtransaction Subtransaction::begin()
+{
+    const Subtransaction before{CurrentMemoryContext, CurrentResourceOwner};
+    call([before] {
+        BeginInternalSubTransaction(nullptr);
+        // What is made inside is to be seen outside, an error above all.
+        MemoryContextSwitchTo(before.context);
+    });
+    return before;
+}
+
+void Subtransaction::commit() const
+{
+    call([this] {
+        ReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+    });
+}
+
+void Subtransaction::roll_back() const
+{
+    call([this] {
+        RollbackAndReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+    });
+}
+
+bool is_of_lock(const ServerError &error)
+{
+    const int code = error.data()->sqlerrcode;
+    return code == ERRCODE_LOCK_NOT_AVAILABLE || code == ERRCODE_T_R_DEADLOCK_DETECTED;
+}
+
+} // namespace procrastinate::server

@@ -1,0 +1,49 @@
+// A piece of work that may fail and be undone, so that the transaction can go on.
+#pragma once
+
+#include "server/guard.hpp"
+
+namespace procrastinate::server
+{
+
+// For attempt() below.
+struct Subtransaction
+{
+    MemoryContext context;
+    ResourceOwner owner;
+
+    static Subtransaction begin();
+    void commit() const;
+    void roll_back() const;
+};
+
+// Whether an error tells of a lock that could not be had: 55P03 (lock_timeout), 40P01 (deadlock).
+bool is_of_lock(const ServerError &error);
+
+// Runs `body` in a subtransaction. False where it could not have a lock, and nothing of it is left;
+// other errors go on. `body` needs an SPI connection from outside, if any.
+template <typename Body> bool attempt(Body &&body)
+{
+    const Subtransaction transaction = Subtransaction::begin();
+    try
+    {
+        body();
+    }
+    catch (const ServerError &error)
+    {
+        // Always: the server would take a transaction that ends inside for one of BEGIN's.
+        transaction.roll_back();
+        if (!is_of_lock(error))
+            throw;
+        return false;
+    }
+    catch (...)
+    {
+        transaction.roll_back();
+        throw;
+    }
+    transaction.commit();
+    return true;
+}
+
+} // namespace procrastinate::server

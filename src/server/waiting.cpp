@@ -1,0 +1,50 @@
+#include "server/waiting.hpp"
+
+namespace procrastinate::server
+{
+
+std::int64_t now()
+{
+    return call([] { return GetCurrentTimestamp(); });
+}
+
+double random()
+{
+    return call([] { return pg_prng_double(&pg_global_prng_state); });
+}
+
+void pause(double milliseconds)
+{
+    const std::int64_t until = now() + static_cast<std::int64_t>(milliseconds * 1000);
+    for (std::int64_t left = until - now(); left > 0; left = until - now())
+        call([left] {
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                            static_cast<long>((left + 999) / 1000), PG_WAIT_EXTENSION);
+            ResetLatch(MyLatch);
+            CHECK_FOR_INTERRUPTS();
+        });
+}
+
+void wait_for_older_transactions(double milliseconds)
+{
+    const std::int64_t until = now() + static_cast<std::int64_t>(milliseconds * 1000);
+    struct
+    {
+        VirtualTransactionId *ids;
+        int count;
+    } older{nullptr, 0};
+    call([&older] {
+        InvalidateCatalogSnapshot();
+        older.ids = GetCurrentVirtualXIDs(InvalidTransactionId, true, false,
+                                          PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &older.count);
+    });
+    for (int i = 0; i < older.count; ++i)
+        while (!call([&older, i] { return VirtualXactLock(older.ids[i], false); }))
+        {
+            if (now() >= until)
+                return;
+            pause(2);
+        }
+}
+
+} // namespace procrastinate::server

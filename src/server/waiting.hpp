@@ -1,0 +1,22 @@
+// Waiting that can be cancelled, and during which nobody else has to wait.
+#pragma once
+
+#include "server/guard.hpp"
+
+namespace procrastinate::server
+{
+
+// Milliseconds; fractions count.
+void pause(double milliseconds);
+
+// Until every transaction of the database that had a snapshot when this began has ended, but no longer
+// than that. Without a snapshot of one's own.
+void wait_for_older_transactions(double milliseconds);
+
+// Microseconds of a clock; for differences.
+std::int64_t now();
+
+// Between 0 and 1.
+double random();
+
+} // namespace procrastinate::server

@@ -1,0 +1,12 @@
+-- A worker of release 0.23 fetches a job and finishes it, or has it retried (0019 to 0030).
+\set n random(1, 20)
+SELECT coalesce(id, 0) AS job FROM procrastinate_fetch_job(NULL) \gset
+\if :job > 0
+\if :n = 1
+SELECT procrastinate_retry_job(:job, now());
+\else
+SELECT procrastinate_finish_job(:job, 'succeeded', NULL, false);
+\endif
+\else
+\sleep 5 ms
+\endif

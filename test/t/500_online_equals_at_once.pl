@@ -1,0 +1,110 @@
+# procrastinate_migrate() by its steps ends where procrastinate_upgrade() ends in one transaction: with the
+# same catalog, but for the order of columns, and the same rows to the byte.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node     = start_server();
+my $database = new_database($node);
+
+# Every table's rows, each as its columns by name.
+my $rows_of = <<'SQL';
+SELECT string_agg(rows, E'\n' ORDER BY rows)
+  FROM (SELECT c.relname || (xpath('//t/text()', query_to_xml(format(
+               'SELECT md5(string_agg(to_jsonb(r)::text, %L ORDER BY to_jsonb(r)::text)) || count(*) AS t FROM %I.%I AS r',
+               E'\n', n.nspname, c.relname), true, true, '')))[1]::text AS rows
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname <> 'procrastinate_schema_history') AS t
+SQL
+
+# Rows of all kinds that a revision can hold, the same in each schema; not the time of day.
+sub add_rows
+{
+	my ($schema, $revision) = @_;
+	my @statuses = (qw(todo succeeded failed doing), $revision >= 27 ? qw(cancelled aborting aborted) : ());
+	my $statuses = join ', ', map { "'$_'" } @statuses;
+	my $kinds = @statuses;
+	my $sql = <<"SQL";
+SET search_path = $schema;
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER;
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts)
+SELECT 'queue ' || n % 5, 'task ' || n % 7, CASE WHEN n % 4 > 0 THEN 'lock $revision ' || n END,
+       jsonb_build_object('n', n), ((ARRAY[$statuses])[1 + n % $kinds])::procrastinate_job_status,
+       CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
+  FROM generate_series(1, 700) AS n;
+ALTER TABLE procrastinate_jobs ENABLE TRIGGER USER;
+INSERT INTO procrastinate_events (job_id, type, at)
+SELECT id, 'deferred', timestamptz '2020-01-01 UTC' + make_interval(secs => id) FROM procrastinate_jobs;
+SQL
+	$sql .= <<"SQL" if $revision >= 10;
+INSERT INTO procrastinate_periodic_defers (task_name, defer_timestamp, job_id
+       @{[ $revision >= 12 && $revision < 23 ? ', queue_name' : '' ]})
+SELECT 'tick $revision ' || id, id, id @{[ $revision >= 12 && $revision < 23 ? ", 'q'" : '' ]}
+  FROM procrastinate_jobs WHERE id % 50 = 0;
+SQL
+	$node->safe_psql($database, $sql);
+	return;
+}
+
+sub same
+{
+	my ($online, $at_once, $revision, $label) = @_;
+	is_at($node, $database, $online, $revision, "$label: online, the catalog is that of the revision");
+	is($node->safe_psql($database,
+			"SELECT count(*) FROM procrastinate_check('" . revision_name($revision) . "', '$online')"),
+		'0', "$label: online, the bodies of the functions are, too");
+	my @rows = map {
+		my $query = $rows_of;
+		$query =~ s/= %s/= '$_'/;
+		[ split /\n/, $node->safe_psql($database, $query) ]
+	} $online, $at_once;
+	cmp_ok(scalar @{ $rows[0] }, '>', 1, "$label: there are tables to compare");
+	return same_lines(@rows, "$label: the rows are the same");
+}
+
+# From each revision to the next.
+{
+	my ($online, $at_once) = qw(online_each at_once_each);
+	upgrade($node, $database, 1, $_) foreach $online, $at_once;
+	foreach my $revision (2 .. $HEAD)
+	{
+		# Rows before those that change rows, or refuse some.
+		foreach my $schema ($online, $at_once)
+		{
+			add_rows($schema, $revision - 1) if grep { $_ == $revision } 2, 12, 24, 30, 32;
+		}
+		my $target = revision_name($revision);
+		upgrade($node, $database, $revision, $at_once);
+		$node->safe_psql($database,
+			"SET client_min_messages = warning; CALL procrastinate_migrate('$target', '$online')");
+		same($online, $at_once, $revision, $target);
+	}
+}
+
+# In one call over many: what one revision builds ahead, another uses.
+foreach my $path ([ 2, 38 ], [ 6, 30 ], [ 8, 12 ], [ 12, 29 ], [ 26, 38 ], [ 27, 28 ], [ 23, 24 ])
+{
+	my ($from, $to) = @$path;
+	my ($online, $at_once) = map { "${_}_${from}_$to" } 'online', 'at_once';
+	my ($start, $end) = (revision_name($from), revision_name($to));
+	foreach my $schema ($online, $at_once)
+	{
+		upgrade($node, $database, $from, $schema);
+		add_rows($schema, $from);
+	}
+	$node->safe_psql($database, "SET client_min_messages = warning; SELECT procrastinate_upgrade('0028', '$at_once')")
+	  if $from < 27 && $to > 28;
+	upgrade($node, $database, $to, $at_once);
+	$node->safe_psql($database, "SET client_min_messages = warning; CALL procrastinate_migrate('$end', '$online')");
+	same($online, $at_once, $to, "$start to $end");
+}
+
+done_testing();

@@ -1,0 +1,329 @@
+# procrastinate_migrate() on a queue in use: nobody queues behind it, fetches are kept out while columns
+# change, indexes are built by a worker of the server; and what was cut short is gone on with.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server(conf => "max_prepared_transactions = 4\n");
+my $database = new_database($node);
+
+door();
+gives_up();
+interrupted_build();
+refused_while_under_way();
+no_worker();
+workers_notice_nothing();
+done_testing();
+
+# A schema at a revision with jobs that wait; the functions of it.
+sub queue
+{
+	my ($schema, $revision) = @_;
+	upgrade($node, $database, $revision, $schema);
+	$node->safe_psql($database, <<"SQL");
+SET search_path = $schema;
+INSERT INTO procrastinate_jobs (queue_name, task_name)
+SELECT 'queue ' || n % 3, 'task' FROM generate_series(1, 100) AS n
+SQL
+	return $schema;
+}
+
+sub session
+{
+	my ($schema) = @_;
+	my $session = new_session($node, $database);
+	$session->query("SET search_path = $schema, public");
+	return $session;
+}
+
+sub bodies
+{
+	my ($schema) = @_;
+	return $node->safe_psql($database,
+		"SELECT string_agg(proname || md5(prosrc), ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = '$schema'::regnamespace");
+}
+
+sub wait_until
+{
+	my ($query, $what) = @_;
+	$node->poll_query_until($database, $query) or die "waited in vain until $what";
+	return;
+}
+
+sub last_event
+{
+	my ($schema) = @_;
+	return $node->safe_psql($database,
+		"SELECT event FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1");
+}
+
+# Waits until a step has been recorded and cancels the call that goes on from there in vain.
+sub cancelled_after
+{
+	my ($session, $schema, $step) = @_;
+	wait_until("SELECT event = 'step $step' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1",
+		"step $step is done");
+	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
+	my (undef, $error) = $session->wait;
+	return $error;
+}
+
+# ------------------------------------------------------------------------------------------------
+# The door
+# ------------------------------------------------------------------------------------------------
+
+sub door
+{
+	my $schema = queue('door', 24);
+	my $before = bodies($schema);
+	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
+	my $oid = $node->safe_psql($database, "SELECT '$schema'::regnamespace::oid::int");
+	my $door = 1347571556;
+
+	# The step that adds the column finds a reader in the way.
+	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_jobs; FETCH c');
+	$caller->send("CALL procrastinate_migrate('0025')");
+	is(cancelled_after($caller, $schema, '0025.1'),
+		'57014: canceling statement due to user request', 'the call is cancelled before the column comes');
+	isnt(bodies($schema), $before, 'fetches look for the door');
+	is($caller->query('SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'),
+		'0', 'the door is open: the call holds no lock any more');
+	like($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,
+		'a fetch gets a job while the door is open');
+
+	$caller->query("SELECT pg_advisory_lock($door, $oid)");
+	is($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
+		'a fetch gets no job, and does not wait, while the door is shut');
+	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't', 'nor in a select list');
+	$caller->query("SELECT pg_advisory_unlock($door, $oid)");
+
+	# Who is inside keeps it from being shut.
+	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
+	is($caller->query("SELECT pg_try_advisory_lock($door, $oid)"), 'f', 'a fetch holds the door open to its end');
+	$worker->query('COMMIT');
+
+	$reader->query('COMMIT');
+	$worker->query('LISTEN procrastinate_any_queue; LISTEN "procrastinate_queue#queue 1"');
+	$caller->query("CALL procrastinate_migrate('0025')");
+	is(join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
+		'procrastinate_any_queue, procrastinate_queue#queue 1', 'workers are woken once the door is gone');
+	is_at($node, $database, $schema, 25, 'the next call ends at 0025');
+	is($node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
+		'0', 'the functions are those of 0025: nothing of the door is left');
+	$_->close foreach $reader, $caller, $worker;
+
+	# A body that could not stand within a block is left as it is.
+	$schema = queue('own_body', 24);
+	$node->safe_psql($database, <<"SQL");
+CREATE OR REPLACE FUNCTION $schema.procrastinate_fetch_job(target_queue_names character varying[])
+RETURNS $schema.procrastinate_jobs LANGUAGE plpgsql AS '#variable_conflict error
+BEGIN RETURN NULL; END;'
+SQL
+	my (undef, undef, $err) = $node->psql($database,
+		"SET procrastinate_migrate.verify = warn; CALL procrastinate_migrate('0025', '$schema')");
+	like($err, qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
+		'a function that cannot be kept is told of');
+	is_at($node, $database, $schema, 25, 'and the column comes');
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Locks that are not to be had
+# ------------------------------------------------------------------------------------------------
+
+sub gives_up
+{
+	my $schema = queue('gives_up', 14);
+	my ($holder, $caller, $worker) = map { session($schema) } 1 .. 3;
+	$holder->query(q{SET application_name = 'a report'; BEGIN; SELECT count(*) FROM procrastinate_jobs});
+	my $call = "CALL procrastinate_migrate('0015', lock_timeout => '20 ms', retry_for => '300 ms')";
+
+	# Readers are in nobody's way here, a writer is.
+	$holder->query('LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	my (undef, undef, $err) = $node->psql($database, "SET search_path = $schema, public; $call");
+	like($err, qr/ERROR:  migration 0015 \(.*\), step 1 \(the whole migration\) could not get its locks/,
+		'it gives up');
+	like($err, qr/^DETAIL:  It was tried \d+ times in \d+ s, and nothing of it was done\./m, 'and says how often it tried');
+	like($err, qr/^Session $holder->{pid} of role \S+ \(a report\), client backend, idle in transaction for \d\d:\d\d:\d\d: .*RowExclusiveLock on procrastinate_jobs.*; LOCK TABLE/m,
+		'and who is in the way');
+	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', retry_for => '1 hour'\);/m,
+		'and what to do');
+	is_at($node, $database, $schema, 14, 'nothing of the step is left');
+	is($caller->refusal($call) =~ s/:.*//r, '55P03', 'by the SQLSTATE of locks');
+	is($worker->query('INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES (\'q\', \'t\') RETURNING task_name'),
+		't', 'a worker goes on');
+	$holder->query('COMMIT');
+
+	# A prepared transaction has no session.
+	$holder->query("BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'left behind'");
+	(undef, undef, $err) = $node->psql($database, "SET search_path = $schema, public; $call");
+	like($err, qr/^Prepared transaction 'left behind' of role \S+ for .*on procrastinate_jobs/m, 'a prepared transaction is named');
+	$holder->query("ROLLBACK PREPARED 'left behind'");
+
+	$caller->query($call);
+	is_at($node, $database, $schema, 15, 'once nobody is in the way, it ends');
+
+	my @nonsense = ([ q{lock_timeout => '0'}, '22023' ], [ q{lock_timeout => '2 hours'}, '22023' ],
+		[ q{retry_for => '-1 s'}, '22023' ], [ 'retry_for => NULL', '22004' ], [ 'concurrently => NULL', '22004' ]);
+	is($caller->refusal("CALL procrastinate_migrate($_->[0])") =~ s/:.*//r, $_->[1], "$_->[0] is refused")
+	  foreach @nonsense;
+	$_->close foreach $holder, $caller, $worker;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Builds that are cut short
+# ------------------------------------------------------------------------------------------------
+
+sub interrupted_build
+{
+	my $worker_of = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'};
+	foreach my $how (qw(cancel terminate worker))
+	{
+		my $schema = queue("cut_$how", 19);
+		my ($reader, $caller, $other) = map { session($schema) } 1 .. 3;
+
+		# A build waits for those who saw the table before.
+		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+		$caller->send("CALL procrastinate_migrate('0020')");
+		wait_until("SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ 'waiting' AND current_locker_pid = $reader->{pid}",
+			'the build waits for the reader');
+		is($other->query('SELECT count(*) FROM pg_locks WHERE pid = ' . $caller->{pid} . " AND locktype = 'advisory' AND objsubid = 2 AND classid = 1347571523"),
+			'0', "$how: the call holds no lock of the schema while it waits");
+
+		# Another caller finds somebody at it.
+		$other->query("SET statement_timeout = '500ms'");
+		is($other->refusal("CALL procrastinate_migrate('0020')"),
+			'57014: canceling statement due to statement timeout', "$how: another call waits for the build");
+		$other->query('RESET statement_timeout');
+		is($node->safe_psql($database, "SELECT count(*) FROM ($worker_of) AS w"), '1', "$how: and begins none of its own");
+
+		$node->safe_psql($database,
+			$how eq 'cancel' ? "SELECT pg_cancel_backend($caller->{pid})"
+			: $how eq 'terminate' ? "SELECT pg_terminate_backend($caller->{pid})"
+			: "SELECT pg_terminate_backend(pid) FROM ($worker_of) AS w");
+		if ($how ne 'terminate')
+		{
+			my (undef, $error) = $caller->wait;
+			is($error, $how eq 'cancel' ? '57014: canceling statement due to user request'
+				: '57000: the background worker that built an index was ended', "$how: the call fails");
+		}
+		wait_until("SELECT count(*) = 0 FROM ($worker_of) AS w", 'the worker has gone');
+		is($node->safe_psql($database,
+				"SELECT indisvalid FROM pg_index WHERE indexrelid = '$schema.procrastinate_jobs_id_lock_idx_new'::regclass"),
+			'f', "$how: an invalid index is left");
+		is(last_event($schema), 'step 0020.0', "$how: the history says so");
+		is(is_as_recorded($node, $database, $schema, "$how: the schema is at 0019 and on its way"), 19, "$how: at 0019");
+
+		$reader->query('COMMIT');
+		$other->query("CALL procrastinate_migrate('0020')");
+		is_at($node, $database, $schema, 20, "$how: whoever calls it next ends it");
+		$reader->close;
+		$other->close;
+		$caller->close if $how ne 'terminate';
+	}
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Under way
+# ------------------------------------------------------------------------------------------------
+
+sub refused_while_under_way
+{
+	my $schema = queue('under_way', 23);
+	my ($reader, $caller) = map { session($schema) } 1 .. 2;
+	my $script = $caller->query("SELECT procrastinate_sql('0023:0024')");
+	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');    # in the way of the foreign key?
+	$reader->query('LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$caller->send("CALL procrastinate_migrate('0024')");
+	is(cancelled_after($caller, $schema, '0024.4'),
+		'57014: canceling statement due to user request', '0024 is cancelled between two steps');
+	$reader->query('COMMIT');
+
+	is($caller->query('SELECT revision, source FROM procrastinate_current()'),
+		'0023|upgrade; 0024 is under way, step 4 of 8 is done', 'procrastinate_current() tells of it');
+	my @refused = (q{SELECT procrastinate_upgrade('0024')}, q{SELECT procrastinate_upgrade('0023')},
+		q{SELECT procrastinate_stamp('0024', verify => false)}, 'SELECT procrastinate_adopt()');
+	is($caller->refusal($_), 'PM012: migration 0024 is under way in schema "under_way"', "refused: $_")
+	  foreach @refused;
+	my (undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
+	like($err, qr/ERROR:  a migration is under way in schema "under_way"/, 'the offline script refuses');
+	(undef, undef, $err) = $node->psql($database, "SELECT procrastinate_upgrade('head', '$schema')");
+	like($err, qr/^HINT:  To finish it: CALL procrastinate_migrate\('0024', schema => 'under_way'\);$/m, 'with what ends it');
+
+	# Jobs come and go meanwhile.
+	$caller->query(q{SELECT procrastinate_defer_job('q', 't', NULL, NULL, '{}'::jsonb, now())});
+	is($caller->query('SELECT count(*) FROM procrastinate_events WHERE job_id_bigint IS DISTINCT FROM job_id'),
+		'0', 'new events have the new column filled');
+	$caller->query(q{CALL procrastinate_migrate('0024')});
+	is_at($node, $database, $schema, 24, 'and it ends');
+	is($caller->query(q{SELECT string_agg(event, ' ' ORDER BY id) FROM procrastinate_log() WHERE event ~ 'step'}),
+		join(' ', map { "step 0024.$_" } 1 .. 7), 'no step was done twice');
+	$_->close foreach $reader, $caller;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# A server without a worker to spare
+# ------------------------------------------------------------------------------------------------
+
+sub no_worker
+{
+	my $poor = start_server(conf => "max_worker_processes = 0\n");
+	my $there = new_database($poor);
+	upgrade($poor, $there, 19);
+	my (undef, undef, $err) = $poor->psql($there, "\\set VERBOSITY verbose\nCALL procrastinate_migrate('0020')");
+	like($err, qr/ERROR:  53400: there is no background worker to build an index with/, 'without a worker it refuses');
+	like($err, qr/^HINT:  .*concurrently => false\);/m, 'and says what does without');
+	$poor->safe_psql($there, "CALL procrastinate_migrate('0020', concurrently => false)");
+	is_at($poor, $there, 'public', 20, 'which does');
+	upgrade($poor, $there, 26);
+	$poor->safe_psql($there, 'CALL procrastinate_migrate(concurrently => false)');
+	is_at($poor, $there, 'public', $HEAD, 'to head, too');
+	$poor->stop;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Clients at work
+# ------------------------------------------------------------------------------------------------
+
+sub workers_notice_nothing
+{
+	my $clients = repository() . '/test/bench/online';
+	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ], [ 30, 32, '3.0' ])
+	{
+		my ($from, $to, $release) = @$path;
+		my ($start, $end) = (revision_name($from), revision_name($to));
+		my $there = new_database($node);
+		upgrade($node, $there, $from);
+		my %bench = (in => '', out => '', err => '');
+		my $run = IPC::Run::start(
+			[ $node->installed_command('pgbench'), '-n', '-c', 4, '-T', 600, '-R', 400,
+				'-f', "$clients/defer_$release.sql", '-f', "$clients/work_$release.sql", $node->connstr($there) ],
+			'<', \$bench{in}, '>', \$bench{out}, '2>', \$bench{err},
+			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events') or die 'no client works';
+		$node->safe_psql($there, "CALL procrastinate_migrate('$end')");
+		my $jobs = $node->safe_psql($there, 'SELECT max(id) FROM procrastinate_jobs');
+		$node->poll_query_until($there, "SELECT max(id) > $jobs + 20 FROM procrastinate_jobs") or die 'no client works any more';
+		$run->signal('INT');
+		$run->finish;
+		is(join('', grep { /ERROR|FATAL|aborted/ } split /^/, $bench{err}), '', "$start to $end: no client sees an error");
+		is_at($node, $there, 'public', $to, "$start to $end: the catalog is that of $end");
+		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_jobs j WHERE NOT EXISTS
+			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id)}), '0', "$start to $end: every job has its event");
+		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_jobs j WHERE status = 'succeeded' AND NOT EXISTS
+			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'succeeded')}), '0', "$start to $end: and so has every success");
+	}
+	return;
+}
