@@ -50,7 +50,8 @@ SELECT proname
 SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
-                       'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate')
+                       'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate',
+                       'procrastinate_under_way')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
         OR pronargdefaults = 0);
 
@@ -63,7 +64,7 @@ SELECT proname
        'procrastinate_upgrade', 'procrastinate_migrate', 'procrastinate_stamp',
        'procrastinate_downgrade', 'procrastinate_releases', 'procrastinate_supports',
        'procrastinate_route', 'procrastinate_detect', 'procrastinate_check', 'procrastinate_adopt',
-       'procrastinate_repair');
+       'procrastinate_repair', 'procrastinate_plan', 'procrastinate_under_way', 'procrastinate_wait');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

@@ -40,7 +40,7 @@ SELECT array_agg(n ORDER BY n), relations, functions, types
                (SELECT count(*) FROM pg_type WHERE typnamespace = s.oid AND typtype = 'e') AS types
           FROM public.names JOIN pg_namespace s ON nspname = name) AS c
  GROUP BY relations, functions, types;
-SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'procrastinate%';
+SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'procrastinate%' AND relkind <> 'v';
 -- 0029 and on, in a transaction of its own
 SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) FROM public.names ORDER BY n;
 SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names ORDER BY n \gexec

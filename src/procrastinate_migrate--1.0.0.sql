@@ -196,6 +196,66 @@ CREATE FUNCTION procrastinate_route(
 COMMENT ON FUNCTION procrastinate_route(text, text, regnamespace) IS
     'steps from one release to another without downtime: what to apply and what to deploy, in order';
 
+-- ---- What is to come, and what is under way ------------------------------------------------------
+
+CREATE FUNCTION procrastinate_plan(
+    target text DEFAULT 'head',
+    schema regnamespace DEFAULT NULL,
+    OUT revision text,
+    OUT step integer,
+    OUT kind text,
+    OUT statement text,
+    OUT lock text,
+    OUT relation text,
+    OUT relation_size bigint,
+    OUT rewrites boolean,
+    OUT scans boolean,
+    OUT estimate interval
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_plan(text, regnamespace) IS
+    'steps that procrastinate_migrate() would take to the target: statements, locks, how long';
+
+CREATE FUNCTION procrastinate_under_way(
+    OUT schema regnamespace,
+    OUT revision text,
+    OUT step integer,
+    OUT steps integer,
+    OUT kind text,
+    OUT title text,
+    OUT since timestamp with time zone,
+    OUT done bigint,
+    OUT total bigint
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_under_way() IS
+    'installations of this database whose migration is under way, and its next step';
+
+CREATE VIEW procrastinate_progress AS
+SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
+       coalesce(b.pid, c.pid) AS pid, u.since, b.phase,
+       coalesce(b.blocks_done, u.done) AS done,
+       coalesce(b.blocks_total, u.total) - coalesce(b.blocks_done, u.done) AS "left",
+       CASE WHEN b.current_locker_pid > 0 THEN ARRAY[b.current_locker_pid::integer]
+            ELSE pg_blocking_pids(c.pid) END AS waiting_for
+  FROM procrastinate_under_way() AS u
+  LEFT JOIN LATERAL (
+           SELECT i.pid, i.phase, i.blocks_done, i.blocks_total, i.current_locker_pid
+             FROM pg_stat_progress_create_index AS i JOIN pg_class AS r ON r.oid = i.relid
+            WHERE i.datname = current_database() AND r.relnamespace = u.schema
+              AND r.relname LIKE 'procrastinate\_%'
+            LIMIT 1) AS b ON true
+  LEFT JOIN LATERAL (
+           SELECT a.pid
+             FROM pg_stat_activity AS a
+            WHERE a.datname = current_database() AND a.state = 'active' AND a.pid <> pg_backend_pid()
+              AND a.query ~ 'procrastinate_migrate'
+            ORDER BY a.query_start
+            LIMIT 1) AS c ON true;
+COMMENT ON VIEW procrastinate_progress IS
+    'what procrastinate_migrate() is at in the installations of this database: done and left are blocks of a build or ids of rows, waiting_for are sessions';
+GRANT SELECT ON procrastinate_progress TO PUBLIC;
+
 -- ---- Change -------------------------------------------------------------------------------------
 
 CREATE FUNCTION procrastinate_upgrade(
@@ -211,11 +271,22 @@ CREATE PROCEDURE procrastinate_migrate(
     schema regnamespace DEFAULT NULL,
     lock_timeout interval DEFAULT '100 ms',
     retry_for interval DEFAULT '10 min',
-    concurrently boolean DEFAULT true
+    concurrently boolean DEFAULT true,
+    force boolean DEFAULT false,
+    through text DEFAULT NULL
 )
     LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON PROCEDURE procrastinate_migrate(text, regnamespace, interval, interval, boolean) IS
+COMMENT ON PROCEDURE procrastinate_migrate(text, regnamespace, interval, interval, boolean, boolean, text) IS
     'upgrades the installation to the target in many short transactions, while others work';
+
+CREATE PROCEDURE procrastinate_wait(
+    target text DEFAULT 'head',
+    timeout interval DEFAULT NULL,
+    schema regnamespace DEFAULT NULL
+)
+    LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON PROCEDURE procrastinate_wait(text, interval, regnamespace) IS
+    'returns when the installation is at the target or later';
 
 CREATE FUNCTION procrastinate_stamp(
     revision text,

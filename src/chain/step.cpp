@@ -39,9 +39,9 @@ bool take_prefix(std::string_view &text, std::string_view prefix)
     return true;
 }
 
-int number_of(std::string_view digits) // -1: none
+template <typename Number = int> Number number_of(std::string_view digits) // -1: none
 {
-    int number = -1;
+    Number number = -1;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     return error == std::errc() && end == digits.data() + digits.size() ? number : -1;
 }
@@ -208,10 +208,28 @@ std::string_view kind_name(StepKind kind)
     return kind_names[static_cast<std::size_t>(kind)].second;
 }
 
+std::string step_name(const StepName &name)
+{
+    std::string text = std::string(chain::name(name.revision)) + "." + std::to_string(name.number);
+    if (name.total > 0)
+        text += ", " + std::to_string(name.done) + " of " + std::to_string(name.total);
+    return text;
+}
+
 bool parse_step_name(std::string_view name, StepName &parsed)
 {
     const std::string_view revision = take(name, ".");
-    parsed = {number_of(revision), number_of(name)};
+    const bool has_position = name.find(", ") != std::string_view::npos;
+    const std::string_view number = take(name, ", ");
+    const std::string_view done = take(name, " of ");
+    parsed = {number_of(revision), number_of(number)};
+    if (has_position)
+    {
+        parsed.done = number_of<long long>(done);
+        parsed.total = number_of<long long>(name);
+        if (parsed.done < 0 || parsed.total <= 0)
+            return false;
+    }
     return revision.size() == 4 && parsed.revision > base && parsed.revision <= head() &&
            parsed.number >= 0;
 }

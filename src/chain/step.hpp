@@ -85,12 +85,16 @@ std::vector<Step> parse_steps(Revision revision, std::string_view text);
 
 std::string_view kind_name(StepKind kind);
 
-// "0024.3" taken apart; false where it is none. Number 0 is what comes before the first step.
+// "0024.3", or "0024.3, 500 of 900" where the step after it is a batched one that has come so far: taken
+// apart; false where it is none. Number 0 is what comes before the first step.
 struct StepName
 {
     Revision revision;
     int number;
+    long long done = 0;  // the id
+    long long total = 0; // the last id
 };
+std::string step_name(const StepName &name);
 bool parse_step_name(std::string_view name, StepName &parsed);
 
 } // namespace procrastinate::chain

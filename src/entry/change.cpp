@@ -1,8 +1,7 @@
-// The functions that change something: procrastinate_upgrade, _migrate, _stamp, _adopt, _repair,
+// The functions that change something in one transaction: procrastinate_upgrade, _stamp, _adopt, _repair,
 // _downgrade.
 #include "chain/refusal.hpp"
 #include "migrate/upgrade.hpp"
-#include "online/migrate.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 
@@ -12,7 +11,6 @@ namespace
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
 namespace migrate = procrastinate::migrate;
-namespace online = procrastinate::online;
 namespace server = procrastinate::server;
 
 } // namespace
@@ -24,39 +22,6 @@ ENTRY_POINT(procrastinate_upgrade)
     const std::string_view target = arguments.required_text(0, "target");
     return server::text_result(
         chain::name(migrate::upgrade(catalog::locate(arguments.oid(1)), target)));
-}
-
-// (target text, schema regnamespace, lock_timeout interval, retry_for interval, concurrently boolean),
-// a procedure
-ENTRY_POINT(procrastinate_migrate)
-{
-    const server::Arguments arguments(fcinfo);
-    const auto *const context = reinterpret_cast<const CallContext *>(fcinfo->context);
-    if (context == nullptr || !IsA(context, CallContext) || context->atomic || IsSubTransaction())
-        throw chain::Refusal{chain::sqlstate::active_transaction,
-                             "procrastinate_migrate() cannot run inside a transaction block",
-                             "It commits after each revision.",
-                             "Call it outside of BEGIN, of functions and of EXCEPTION blocks; or, "
-                             "where one transaction "
-                             "can do it, use SELECT procrastinate_upgrade()."};
-    const std::string_view target = arguments.required_text(0, "target");
-    const std::optional<double> lock_timeout = arguments.milliseconds(2);
-    const std::optional<double> retry_for = arguments.milliseconds(3);
-    const std::optional<bool> concurrently = arguments.boolean(4);
-    if (!lock_timeout || !retry_for || !concurrently)
-        throw chain::Refusal{chain::sqlstate::null_not_allowed,
-                             "lock_timeout, retry_for and concurrently must not be null",
-                             {},
-                             {}};
-    if (*lock_timeout < 1 || *lock_timeout > 3'600'000 || *retry_for < 0)
-        throw chain::Refusal{chain::sqlstate::invalid_parameter,
-                             "lock_timeout must be between 1 ms and 1 hour, and retry_for must not "
-                             "be negative",
-                             {},
-                             {}};
-    online::migrate(catalog::locate(arguments.oid(1)), target,
-                    {*lock_timeout, *retry_for, *concurrently});
-    return Datum(0);
 }
 
 // (revision text, verify boolean, schema regnamespace) → the revision recorded

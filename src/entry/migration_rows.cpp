@@ -88,7 +88,8 @@ std::string under_way(const migrate::State &state)
 {
     if (!state.under_way)
         return {};
-    const auto [revision, number] = *state.under_way;
+    const chain::Revision revision = state.under_way->revision;
+    const int number = state.under_way->number;
     return "; " + std::string(chain::name(revision)) + " is under way, step " +
            std::to_string(number) + " of " + std::to_string(chain::steps(revision).size()) +
            " is done";

@@ -170,6 +170,11 @@ void append(const catalog::Installation &installation, std::string_view event, c
     spi::execute(append_history_sql(table_of(installation), "$1, $2, $3, $4, $5").c_str(),
                  parameters);
     keep_in_step(from, to);
+    if (from != to)
+    {
+        const std::string revision(chain::name(to));
+        server::call([&revision] { Async_Notify("procrastinate_schema", revision.c_str()); });
+    }
     catalog::require_same_name(installation);
 }
 

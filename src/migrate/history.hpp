@@ -73,7 +73,8 @@ void require_finished(const State &state, const catalog::Installation &installat
 // Makes the table, readable for all.
 void create_history(const catalog::Installation &installation);
 
-// Appends an event that began at `started` and ends now. Throws Refusal 3F000 where the schema was
+// Appends an event that began at `started` and ends now, and notifies procrastinate_schema where the
+// revision is another one. Throws Refusal 3F000 where the schema was
 // renamed meanwhile: what was changed may then be another schema's.
 void append(const catalog::Installation &installation, std::string_view event, chain::Revision from,
             chain::Revision to, TimestampTz started);

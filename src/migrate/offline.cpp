@@ -178,6 +178,9 @@ class Script
             script_version() + "'";
         add(append_history_sql(installation_.quoted + std::string(".") + catalog::history_table,
                                values));
+        add("NOTIFY procrastinate_schema, '");
+        add(chain::name(to));
+        add("';\n");
     }
 
     server::pmr::string &&text() { return std::move(text_); }

@@ -30,14 +30,15 @@ std::string table_of(const catalog::Installation &installation, const chain::Ste
 
 } // namespace
 
-void Batches::begin(const catalog::Installation &installation, const chain::Step &step)
+void Batches::begin(const catalog::Installation &installation, const chain::Step &step,
+                    std::int64_t behind)
 {
     const std::string table = table_of(installation, step);
     *this = Batches();
     step_ = step.name();
     first_ = read_number("select min(id)::int8 - 1 from " + table).value_or(0);
     last_ = read_number("select max(id)::int8 from " + table).value_or(first_);
-    done_ = next_ = first_;
+    done_ = next_ = std::max(first_, behind);
 }
 
 void Batches::run(const catalog::Installation &installation, const chain::Step &step)

@@ -10,9 +10,14 @@ namespace procrastinate::online
 class Batches
 {
   public:
-    // From the first row to the last that there is now; later ones are others' business. Inside an SPI
-    // connection.
-    void begin(const catalog::Installation &installation, const chain::Step &step);
+    // From the first row, or from behind an id that an earlier call has come to, to the last that there is
+    // now; later ones are others' business. Inside an SPI connection.
+    void begin(const catalog::Installation &installation, const chain::Step &step,
+               std::int64_t behind);
+
+    // Where the rows of run() end, and where all of them do.
+    std::int64_t next() const { return next_; }
+    std::int64_t last() const { return last_; }
 
     // Of the step that has been begun. The statement runs over the next rows, and has to have no longer
     // than about a tenth of a second: how many they are depends on how long the last ones took. Inside a

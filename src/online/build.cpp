@@ -2,7 +2,6 @@
 
 #include "chain/refusal.hpp"
 #include "server/index_build.hpp"
-#include "server/session_lock.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 
@@ -14,7 +13,6 @@ namespace
 
 namespace spi = server::spi;
 
-constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::lock_class
 constexpr std::string_view concurrently = "CONCURRENTLY ";
 
 // Of the worker's own row; whom it waits for, as far as the caller may know.
@@ -64,21 +62,17 @@ std::string plain_build(const catalog::Installation &installation, const chain::
            ";\n" + statement;
 }
 
-bool build_concurrently(const catalog::Installation &installation, const chain::Step &step,
+void build_concurrently(const catalog::Installation &installation, const chain::Step &step,
                         Progress &progress)
 {
-    server::SessionLock lock(build_class, installation.schema);
-    if (!lock.try_acquire())
-        return false;
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
     // one and wait for that lock.
-    server::spi::commit();
-    const std::string index = index_of(step);
+    spi::commit();
     const std::string statement(step.sql);
     Watch watch{step, progress};
     const bool is_built = server::with_context("step " + step.name(), [&] {
         return server::build_index(
-            {installation.schema, index.c_str(), statement.c_str()},
+            installation.schema, statement.c_str(),
             [](void *context, int pid) { look(*static_cast<Watch *>(context), pid); }, &watch);
     });
     if (!is_built)
@@ -89,7 +83,6 @@ bool build_concurrently(const catalog::Installation &installation, const chain::
             "procrastinate_migrate('" +
                 std::string(chain::name(step.revision)) + "', schema => " +
                 std::string(installation.quoted_text) + ", concurrently => false);"};
-    return true;
 }
 
 } // namespace procrastinate::online

@@ -10,12 +10,14 @@
 #include "online/blockers.hpp"
 #include "online/build.hpp"
 #include "online/door.hpp"
+#include "online/guard.hpp"
 #include "online/pace.hpp"
 #include "online/patience.hpp"
 #include "online/progress.hpp"
 #include "online/replaced_column.hpp"
 #include "server/index_build.hpp"
 #include "server/messages.hpp"
+#include "server/session_lock.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
@@ -83,6 +85,9 @@ class Course
                 is_new_ = journey.current == chain::base;
             goal_ = journey.target;
             const Step step = next_step(journey);
+            if (!is_new_ && !options_.force && !journey.under_way)
+                server::with_search_path(
+                    nullptr, [&] { guard_.require_unused(installation_, step.revision); });
             tell_begin(step);
             go(step, journey);
             return true;
@@ -99,6 +104,8 @@ class Course
         const Journey journey = migrate::plan_journey(installation_, target_, goal_);
         if (journey.is_over())
             return journey;
+        if (!goal_)
+            guard_.begin(installation_);
         migrate::hold_name(installation_);
         migrate::require_current_rows(true);
         // Once for all revisions, and again where another session has been at work in between.
@@ -144,7 +151,7 @@ class Course
         else if (step.door == Step::shut && !door_.is_shut())
             shut_door(step);
         else if (step.kind == StepKind::batched)
-            batch(step);
+            batch(step, journey);
         else if (run(step, journey))
             end(step);
         else
@@ -194,7 +201,7 @@ class Course
     void lock_tables(const Step &step, const Journey &journey)
     {
         server::with_context("before " + label_of(step), [&] {
-            if (step.count == 1)
+            if (step.count == 1 && step.locks.empty())
                 migrate::lock_tables(installation_,
                                      migrate::tables_of(journey.current, journey.current + 1));
             else
@@ -213,6 +220,17 @@ class Course
                 migrate::append(installation_, std::string(migrate::event::step) + step.name(),
                                 before, before, step_began_);
         });
+    }
+
+    // For others to see, and for a later call to go on from.
+    void record_position(const Step &step)
+    {
+        const chain::StepName position{step.revision, step.number - 1, batches_.next(),
+                                       batches_.last()};
+        migrate::append(installation_,
+                        std::string(migrate::event::step) + chain::step_name(position),
+                        step.revision - 1, step.revision - 1, step_began_);
+        position_told_ = server::now();
     }
 
     // It is done, and the transaction with it.
@@ -249,12 +267,13 @@ class Course
 
     // ---- Batches ----------------------------------------------------------------------------------
 
-    void batch(const Step &step)
+    void batch(const Step &step, const Journey &journey)
     {
         if (!batches_.is_at(step))
         {
-            batches_.begin(installation_, step);
+            batches_.begin(installation_, step, journey.under_way ? journey.under_way->done : 0);
             pace_.begin();
+            position_told_ = server::now();
         }
         const chain::StepLock lock{step.table, "ROW EXCLUSIVE"};
         const bool is_done = server::attempt([&] {
@@ -267,6 +286,8 @@ class Course
                                          [&] { batches_.run(installation_, step); });
                     if (batches_.will_be_over())
                         record(step);
+                    else if (server::now() - position_told_ >= 5'000'000)
+                        record_position(step);
                 });
             });
         });
@@ -302,7 +323,8 @@ class Course
     void build(const Step &step)
     {
         const std::string index = index_of(step);
-        if (server::index_state(installation_.schema, index.c_str()) == server::IndexState::valid)
+        const server::IndexState state = server::index_state(installation_.schema, index.c_str());
+        if (state == server::IndexState::valid)
         {
             // Built by now, by whomever: what is left is to say so.
             Step built = step;
@@ -318,10 +340,33 @@ class Course
             return run(blocking, {step.revision - 1, *goal_, true, {}}) ? end(step)
                                                                         : try_later(step);
         }
-        if (build_concurrently(installation_, step, progress_))
-            return;
+        server::SessionLock lock(build_class, installation_.schema);
+        if (!lock.try_acquire())
+        {
+            spi::commit();
+            server::pause(100); // somebody else is building it
+        }
+        else if (state == server::IndexState::invalid)
+            drop_remains(step, index);
+        else
+            build_concurrently(installation_, step, progress_);
+    }
+
+    // Of a build that was ended. Not concurrently, which fails where an event trigger writes.
+    void drop_remains(const Step &step, const std::string &index)
+    {
+        const std::string statement = "DROP INDEX " + index;
+        const bool is_gone = server::attempt([&] {
+            with_short_locks(options_, [&] {
+                server::with_search_path(installation_.quoted, [&] {
+                    server::with_context(label_of(step), [&] { spi::execute(statement.c_str()); });
+                });
+            });
+        });
+        if (!is_gone)
+            return try_later(step);
         spi::commit();
-        server::pause(100); // somebody else is building it
+        patience_.succeed();
     }
 
     // ---- Another time -----------------------------------------------------------------------------
@@ -375,12 +420,14 @@ class Course
     Batches batches_;
     Pace pace_;
     Progress progress_;
+    Guard guard_;
     std::optional<Revision> goal_;     // relative targets are resolved once
     std::optional<Revision> expected_; // where this call has left the schema, or found it fit
     bool is_new_ = false;
     Revision began_of_ = chain::base;
     TimestampTz began_ = 0;
     TimestampTz step_began_ = 0;
+    std::int64_t position_told_ = 0;
     std::string told_;
 };
 

@@ -12,10 +12,11 @@ struct Options
     double lock_timeout; // milliseconds that a lock is waited for at a time
     double retry_for;    // milliseconds after which a step that cannot have its locks is given up
     bool concurrently;   // indexes are built by a background worker
+    bool force;          // post migrations are not held up by who still calls what they drop
 };
 
 // Throws Refusal as migrate::upgrade() does; 55P03 with the sessions in the way where a step could not
-// have its locks; 53400 where there is no background worker to be had.
+// have its locks; PM013 where old code is at work; 53400 where there is no background worker to be had.
 void migrate(const catalog::Installation &installation, std::string_view target,
              const Options &options);
 

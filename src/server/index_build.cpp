@@ -27,7 +27,6 @@ struct Order
     Oid role;
     bool is_superuser;
     Oid schema;
-    char index[NAMEDATALEN];
     char statement[statement_size];
     char settings[taken_along.size()][NAMEDATALEN];
 
@@ -60,25 +59,25 @@ IndexState state_of(Oid schema, const char *index)
     return is_valid ? IndexState::valid : IndexState::invalid;
 }
 
-void run_statement(const char *text, MemoryContext lasting)
+// As the server runs a client's query: in a portal, which what event triggers do needs.
+void run_statement(const char *text)
 {
     StartTransactionCommand();
-    PushActiveSnapshot(GetTransactionSnapshot());
     pgstat_report_activity(STATE_RUNNING, text);
     // The statement commits in between: what it makes before must outlive that.
-    MemoryContextSwitchTo(lasting);
+    MemoryContextSwitchTo(
+        AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES));
     auto *const raw = static_cast<RawStmt *>(linitial(pg_parse_query(text)));
-    PlannedStmt *const planned = makeNode(PlannedStmt);
-    planned->commandType = CMD_UTILITY;
-    planned->canSetTag = true;
-    planned->utilityStmt = raw->stmt;
-    ProcessUtility(planned, text, false, PROCESS_UTILITY_TOPLEVEL, nullptr, nullptr, None_Receiver,
-                   nullptr);
-    if (ActiveSnapshotSet())
-        PopActiveSnapshot();
+    List *const queries = pg_analyze_and_rewrite_fixedparams(raw, text, nullptr, 0, nullptr);
+    List *const plans = pg_plan_queries(queries, text, 0, nullptr);
+    Portal const portal = CreatePortal("", true, true);
+    portal->visible = false;
+    PortalDefineQuery(portal, nullptr, text, CreateCommandTag(raw->stmt), plans, nullptr);
+    PortalStart(portal, nullptr, 0, InvalidSnapshot);
+    run_portal(portal);
+    PortalDrop(portal, false);
     CommitTransactionCommand();
     pgstat_report_activity(STATE_IDLE, nullptr);
-    MemoryContextReset(lasting);
 }
 
 void prepare_session(const Order &order)
@@ -101,19 +100,7 @@ void prepare_session(const Order &order)
 void work(Order *order)
 {
     prepare_session(*order);
-    MemoryContext const lasting =
-        AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES);
-    StartTransactionCommand();
-    const IndexState before = state_of(order->schema, order->index);
-    const char *const drop = MemoryContextStrdup(
-        TopMemoryContext,
-        psprintf("DROP INDEX CONCURRENTLY %s",
-                 quote_qualified_identifier(get_namespace_name(order->schema), order->index)));
-    CommitTransactionCommand();
-    if (before == IndexState::invalid)
-        run_statement(drop, lasting);
-    if (before != IndexState::valid)
-        run_statement(order->statement, lasting);
+    run_statement(order->statement);
     order->stage = Stage::done;
 }
 
@@ -206,9 +193,9 @@ BackgroundWorkerHandle *start_worker(dsm_segment *segment)
     });
 }
 
-dsm_segment *write_order(const IndexBuild &build)
+dsm_segment *write_order(Oid schema, const char *statement)
 {
-    return call([&build] {
+    return call([schema, statement] {
         dsm_segment *const segment = dsm_create(sizeof(Order), 0);
         dsm_pin_mapping(segment); // outlives transactions
         auto *const order = static_cast<Order *>(dsm_segment_address(segment));
@@ -217,9 +204,8 @@ dsm_segment *write_order(const IndexBuild &build)
         order->login_role = GetAuthenticatedUserId();
         order->role = GetUserId();
         order->is_superuser = superuser();
-        order->schema = build.schema;
-        keep(order->index, NAMEDATALEN, build.index);
-        if (strlcpy(order->statement, build.statement, statement_size) >= statement_size)
+        order->schema = schema;
+        if (strlcpy(order->statement, statement, statement_size) >= statement_size)
             elog(ERROR, "statement is too long");
         for (std::size_t i = 0; i < taken_along.size(); ++i)
             keep(order->settings[i], NAMEDATALEN, GetConfigOption(taken_along[i], true, false));
@@ -255,9 +241,10 @@ class Segment
 
 } // namespace
 
-bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid), void *context)
+bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *context, int pid),
+                 void *context)
 {
-    const Segment segment(write_order(build));
+    const Segment segment(write_order(schema, statement));
     BackgroundWorkerHandle *const handle = start_worker(segment.get());
     if (handle == nullptr)
         return false;

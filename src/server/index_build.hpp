@@ -7,19 +7,13 @@
 namespace procrastinate::server
 {
 
-struct IndexBuild
-{
-    Oid schema;
-    const char *index; // its name, in the schema
-    const char *statement;
-};
-
-// `meanwhile(context, pid)` is called about ten times a second. A valid index of the name is left, an
-// invalid one, which a build that was ended has left behind, is dropped first. An error of the worker is
-// thrown as one of the server's; leaving otherwise, with the session too, ends the worker. False where the
-// server has no free slot for one (max_worker_processes). Must be called without a snapshot, which the
-// build might wait for, and with no lock that anybody waits for who has one.
-bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid), void *context);
+// Runs the statement with search_path set to the schema. `meanwhile(context, pid)` is called about ten
+// times a second. An error of the worker is thrown as one of the server's; leaving otherwise, with the
+// session too, ends the worker, and an invalid index is left. False where the server has no free slot for
+// one (max_worker_processes). Must be called without a snapshot, which the build might wait for, and with
+// no lock that anybody waits for who has one.
+bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *context, int pid),
+                 void *context);
 
 // In the catalog as it is now.
 enum class IndexState

@@ -41,6 +41,7 @@ extern "C"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/async.h"
 #include "commands/trigger.h"
 #include "common/pg_prng.h"
 #include "executor/instrument.h"
@@ -65,6 +66,7 @@ extern "C"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/spin.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -90,7 +92,19 @@ extern "C"
 namespace procrastinate::server
 {
 
-// The only thing here that differs between versions: before 16 a walker is declared without arguments.
+// What differs between versions. Both inside call(), or in a worker's own code.
+
+// Runs a portal to its end, at top level.
+inline void run_portal(Portal portal)
+{
+#if PG_VERSION_NUM >= 180000
+    (void)PortalRun(portal, FETCH_ALL, true, None_Receiver, None_Receiver, nullptr);
+#else
+    (void)PortalRun(portal, FETCH_ALL, true, true, None_Receiver, None_Receiver, nullptr);
+#endif
+}
+
+// Before 16 a walker is declared without arguments.
 // Inside call().
 inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)
 {

@@ -13,16 +13,22 @@ double random()
     return call([] { return pg_prng_double(&pg_global_prng_state); });
 }
 
+void pause_until_woken(double milliseconds)
+{
+    const long rounded = static_cast<long>(milliseconds) + 1;
+    call([rounded] {
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, rounded,
+                        PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
 void pause(double milliseconds)
 {
     const std::int64_t until = now() + static_cast<std::int64_t>(milliseconds * 1000);
     for (std::int64_t left = until - now(); left > 0; left = until - now())
-        call([left] {
-            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-                            static_cast<long>((left + 999) / 1000), PG_WAIT_EXTENSION);
-            ResetLatch(MyLatch);
-            CHECK_FOR_INTERRUPTS();
-        });
+        pause_until_woken(static_cast<double>(left) / 1000);
 }
 
 void wait_for_older_transactions(double milliseconds)

@@ -169,8 +169,15 @@ TEST(Step, Names)
     ASSERT_TRUE(parse_step_name("0024.12", name));
     EXPECT_EQ(name.revision, 24);
     EXPECT_EQ(name.number, 12);
-    for (const char *const text : {"", "0024", "0024.", ".1", "24.1", "0039.1", "0000.1",
-                                   "0024.00x", "0024.1x", "0024.1.2", "x024.1", "0024.-1"})
+    ASSERT_TRUE(parse_step_name("0024.1, 500 of 900", name));
+    EXPECT_EQ(name.number, 1);
+    EXPECT_EQ(name.done, 500);
+    EXPECT_EQ(name.total, 900);
+    EXPECT_EQ(step_name(name), "0024.1, 500 of 900");
+    EXPECT_EQ(step_name({24, 3}), "0024.3");
+    for (const char *const text :
+         {"", "0024", "0024.", "0024.1, ", "0024.1, 5", "0024.1, x of 9", "0024.1, 5 of 0", ".1",
+          "24.1", "0039.1", "0000.1", "0024.00x", "0024.1x", "0024.1.2", "x024.1", "0024.-1"})
         EXPECT_FALSE(parse_step_name(text, name)) << text;
 }
 

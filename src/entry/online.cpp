@@ -1,0 +1,145 @@
+// What goes on while others work: procrastinate_migrate, _wait, _plan, _under_way.
+#include "chain/refusal.hpp"
+#include "chain/target.hpp"
+#include "entry/reading.hpp"
+#include "online/migrate.hpp"
+#include "online/plan.hpp"
+#include "online/under_way.hpp"
+#include "online/wait.hpp"
+#include "server/arguments.hpp"
+#include "server/rows.hpp"
+
+namespace
+{
+
+namespace catalog = procrastinate::catalog;
+namespace chain = procrastinate::chain;
+namespace online = procrastinate::online;
+namespace server = procrastinate::server;
+
+// A procedure that was called outside of a transaction block.
+bool may_commit(FunctionCallInfo fcinfo)
+{
+    const auto *const context = reinterpret_cast<const CallContext *>(fcinfo->context);
+    return context != nullptr && IsA(context, CallContext) && !context->atomic &&
+           !IsSubTransaction();
+}
+
+// Of seconds.
+Datum interval_of(double seconds)
+{
+    return server::call([seconds] {
+        auto *const interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
+        interval->time = static_cast<TimeOffset>(seconds * 1e6);
+        return IntervalPGetDatum(interval);
+    });
+}
+
+std::optional<Datum> number(std::optional<std::int64_t> value)
+{
+    return value ? std::optional(Int64GetDatum(*value)) : std::nullopt;
+}
+
+} // namespace
+
+// (target text, schema regnamespace, lock_timeout interval, retry_for interval, concurrently boolean,
+// force boolean, through text), a procedure
+ENTRY_POINT(procrastinate_migrate)
+{
+    const server::Arguments arguments(fcinfo);
+    if (!may_commit(fcinfo))
+        throw chain::Refusal{chain::sqlstate::active_transaction,
+                             "procrastinate_migrate() cannot run inside a transaction block",
+                             "It commits after each revision.",
+                             "Call it outside of BEGIN, of functions and of EXCEPTION blocks; or, "
+                             "where one transaction "
+                             "can do it, use SELECT procrastinate_upgrade()."};
+    const std::string_view target = arguments.required_text(0, "target");
+    const std::optional<double> lock_timeout = arguments.milliseconds(2);
+    const std::optional<double> retry_for = arguments.milliseconds(3);
+    const std::optional<bool> concurrently = arguments.boolean(4);
+    const std::optional<bool> force = arguments.boolean(5);
+    const std::optional<std::string_view> through = arguments.text(6);
+    if (!lock_timeout || !retry_for || !concurrently || !force)
+        throw chain::Refusal{chain::sqlstate::null_not_allowed,
+                             "lock_timeout, retry_for, concurrently and force must not be null",
+                             {},
+                             {}};
+    if (*lock_timeout < 1 || *lock_timeout > 3'600'000 || *retry_for < 0)
+        throw chain::Refusal{chain::sqlstate::invalid_parameter,
+                             "lock_timeout must be between 1 ms and 1 hour, and retry_for must not "
+                             "be negative",
+                             {},
+                             {}};
+    if (through && *through != "post")
+        throw chain::Refusal{
+            chain::sqlstate::invalid_parameter,
+            "through is \"" + chain::excerpt(*through) + "\"",
+            "It can be 'post', for a call that goes through post migrations though "
+            "old workers are seen, or NULL.",
+            {}};
+    online::migrate(catalog::locate(arguments.oid(1)), target,
+                    {*lock_timeout, *retry_for, *concurrently, *force || through == "post"});
+    return Datum(0);
+}
+
+// (target text, timeout interval, schema regnamespace), a procedure
+ENTRY_POINT(procrastinate_wait)
+{
+    const server::Arguments arguments(fcinfo);
+    if (!may_commit(fcinfo))
+        throw chain::Refusal{chain::sqlstate::active_transaction,
+                             "procrastinate_wait() cannot run inside a transaction block",
+                             "Others would have to wait for what the transaction has seen.",
+                             "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
+    const std::string_view target = arguments.required_text(0, "target");
+    online::wait(catalog::locate(arguments.oid(2)), target, arguments.milliseconds(1));
+    return Datum(0);
+}
+
+// (target text, schema regnamespace) → revision, step, kind, statement, lock, relation, relation_size,
+// rewrites, scans, estimate; in the order of the work
+ENTRY_POINT(procrastinate_plan)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view target = arguments.required_text(0, "target");
+    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    server::RowSet rows(fcinfo);
+    return procrastinate::entry::reading(installation, [&] {
+        for (const online::PlannedStep &planned : online::plan(installation, target))
+            rows.add(server::Row()
+                         .text(chain::name(planned.step.revision))
+                         .datum(Int32GetDatum(planned.step.number))
+                         .text(chain::kind_name(planned.step.kind))
+                         .text(planned.statement)
+                         .text_or_null(planned.lock)
+                         .text_or_null(planned.relation)
+                         .datum(planned.relation.empty()
+                                    ? std::nullopt
+                                    : std::optional(Int64GetDatum(planned.relation_size)))
+                         .boolean(planned.rewrites)
+                         .boolean(planned.scans)
+                         .datum(interval_of(planned.estimate)));
+        return server::RowSet::result();
+    });
+}
+
+// () → schema, revision, step, steps, kind, title, since, done, total; a row an installation under way
+ENTRY_POINT(procrastinate_under_way)
+{
+    server::RowSet rows(fcinfo);
+    return procrastinate::entry::reading(std::nullopt, [&] {
+        for (const online::UnderWay &one : online::all_under_way())
+            rows.add(server::Row()
+                         .datum(ObjectIdGetDatum(one.schema))
+                         .text(chain::name(one.step.revision))
+                         .datum(Int32GetDatum(one.step.number))
+                         .datum(Int32GetDatum(one.step.count))
+                         .text(chain::kind_name(one.step.kind))
+                         .text(one.step.title)
+                         .datum(TimestampTzGetDatum(one.since))
+                         .datum(number(one.done))
+                         .datum(number(one.total)));
+        return server::RowSet::result();
+    });
+}

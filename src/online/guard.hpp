@@ -1,0 +1,32 @@
+// A post migration drops what old code calls: before it does, whoever still calls it is looked for.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+
+#include <map>
+#include <string>
+
+namespace procrastinate::online
+{
+
+class Guard
+{
+  public:
+    // Notes how often functions have been called up to now, where track_functions counts them. Inside an
+    // SPI connection and under a search_path of the server's own.
+    void begin(const catalog::Installation &installation);
+
+    // Where the migration to that revision is a post one: throws Refusal PM013 with the sessions whose last
+    // query calls a function that it drops, as far as the caller may see them, and with the functions that
+    // have been called since begin().
+    void require_unused(const catalog::Installation &installation, chain::Revision revision) const;
+
+  private:
+    std::map<std::string, std::int64_t, std::less<>> calls_;
+};
+
+// The names of functions that the migration to a revision drops, and leaves none of that name.
+std::vector<std::string_view> dropped_functions(chain::Revision revision);
+
+} // namespace procrastinate::online

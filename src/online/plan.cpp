@@ -1,0 +1,131 @@
+#include "online/plan.hpp"
+
+#include "migrate/journey.hpp"
+#include "server/spi.hpp"
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using chain::Step;
+using chain::StepKind;
+
+// Bytes a second on a small machine whose clients are at work; for an order of magnitude.
+constexpr double looked_through = 100e6;
+constexpr double built = 50e6;
+constexpr double rewritten = 6e6;
+constexpr double instant = 0.01; // seconds
+
+// The table that a statement is about.
+std::string_view table_after(std::string_view text, std::string_view word)
+{
+    const std::size_t at = text.find(word);
+    if (at == std::string_view::npos)
+        return {};
+    const std::string_view rest = text.substr(at + word.size());
+    return rest.substr(0, rest.find_first_of(" (\n;"));
+}
+
+std::string_view relation_of(const Step &step)
+{
+    if (step.kind == StepKind::concurrent)
+        return table_after(step.sql, " ON ");
+    if (step.kind == StepKind::batched)
+        return step.table;
+    if (!step.locks.empty())
+        return step.locks.back().table; // jobs come first, events are more
+    // A check that reads the jobs has no lock to name.
+    return step.kind == StepKind::validated ? std::string_view("procrastinate_jobs")
+                                            : std::string_view();
+}
+
+std::string locks_of(const Step &step)
+{
+    if (step.kind == StepKind::concurrent)
+        return "SHARE UPDATE EXCLUSIVE on " + std::string(relation_of(step));
+    if (step.kind == StepKind::batched)
+        return "ROW EXCLUSIVE on " + std::string(step.table);
+    std::string text;
+    for (const chain::StepLock &lock : step.locks)
+        text +=
+            (text.empty() ? "" : ", ") + std::string(lock.mode) + " on " + std::string(lock.table);
+    return text;
+}
+
+std::string statement_of(const Step &step)
+{
+    if (step.door == Step::hang || step.door == Step::unhang)
+        return "CREATE OR REPLACE FUNCTION of those that fetch jobs";
+    std::string text(step.sql);
+    while (!text.empty() && text.back() == '\n')
+        text.pop_back();
+    if (step.rest.kind == chain::Rest::none)
+        return text;
+    std::string rest = "of " + std::string(chain::migration(step.revision).file);
+    if (!step.rest.beginnings.empty())
+        rest += step.rest.kind == chain::Rest::only ? " only" : " without";
+    bool is_first = true;
+    for (const std::string_view beginning : step.rest.beginnings)
+    {
+        rest += (is_first ? " " : ", ") + std::string(beginning);
+        is_first = false;
+    }
+    return text.empty() ? rest : text + "\n" + rest;
+}
+
+std::int64_t size_of(const catalog::Installation &installation, std::string_view relation)
+{
+    if (relation.empty())
+        return 0;
+    const std::array parameters{spi::oid_parameter(installation.schema),
+                                spi::text_parameter(relation)};
+    const spi::Rows rows = spi::read_latest("select coalesce(max(pg_total_relation_size(oid)), 0)"
+                                            " from pg_class"
+                                            " where relnamespace = $1 and relname = $2",
+                                            parameters);
+    return DatumGetInt64(rows.datum(0, 1).value_or(0));
+}
+
+PlannedStep planned(const catalog::Installation &installation, const Step &step)
+{
+    PlannedStep plan{
+        step,   statement_of(step), locks_of(step), std::string(relation_of(step)), 0, false, false,
+        instant};
+    plan.relation_size = size_of(installation, relation_of(step));
+    // One batched statement changes every row, the others the few that are being aborted.
+    plan.rewrites = step.kind == StepKind::batched && step.revision == 24;
+    plan.scans = step.kind != StepKind::brief;
+    const auto size = static_cast<double>(plan.relation_size);
+    if (plan.rewrites)
+        plan.estimate += size / rewritten;
+    else if (step.kind == StepKind::concurrent)
+        plan.estimate += size / built;
+    else if (plan.scans)
+        plan.estimate += size / looked_through;
+    return plan;
+}
+
+} // namespace
+
+std::vector<PlannedStep> plan(const catalog::Installation &installation, std::string_view target)
+{
+    const migrate::Journey journey = migrate::plan_journey(installation, target);
+    std::vector<PlannedStep> plans;
+    for (chain::Revision revision = journey.current + 1; revision <= journey.target; ++revision)
+    {
+        const bool is_new = journey.current == chain::base;
+        const int done = journey.under_way && journey.under_way->revision == revision
+                             ? journey.under_way->number
+                             : 0;
+        for (const Step &step :
+             is_new ? std::vector{chain::whole_step(revision)} : chain::steps(revision))
+            if (step.number > done && step.ahead_of <= journey.target)
+                plans.push_back(planned(installation, step));
+    }
+    return plans;
+}
+
+} // namespace procrastinate::online

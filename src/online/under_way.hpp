@@ -1,0 +1,25 @@
+// Which installations of the database are on their way between two revisions, for anybody to see.
+#pragma once
+
+#include "chain/step.hpp"
+#include "server/guard.hpp"
+
+#include <vector>
+
+namespace procrastinate::online
+{
+
+struct UnderWay
+{
+    Oid schema;
+    chain::Step step; // that is at work, or is next
+    TimestampTz since;
+    std::optional<std::int64_t> done; // ids, of a batched step
+    std::optional<std::int64_t> total;
+};
+
+// Of all histories that the caller may read. Inside an SPI connection and under a search_path of the
+// server's own.
+std::vector<UnderWay> all_under_way();
+
+} // namespace procrastinate::online

@@ -1,0 +1,192 @@
+# What procrastinate_migrate() says before and while it is at work: the plan with the locks that are really
+# taken, the steps under way, whom a post migration would hurt, and a gate that waits for the schema.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server();
+my $database = new_database($node);
+
+locks();
+plan_of_all();
+progress();
+guarded();
+gate();
+done_testing();
+
+sub session
+{
+	my ($schema) = @_;
+	my $session = new_session($node, $database);
+	$session->query("SET search_path = $schema, public");
+	return $session;
+}
+
+# ------------------------------------------------------------------------------------------------
+# The plan
+# ------------------------------------------------------------------------------------------------
+
+# A migration that is one step takes the locks that the plan names, on tables that were there before.
+sub locks
+{
+	my $session = session('planned');
+	$session->query('CREATE SCHEMA planned');
+	upgrade($node, $database, 1, 'planned');
+	foreach my $revision (2 .. $HEAD)
+	{
+		my $target = revision_name($revision);
+		my $plan = $session->query("SELECT kind || ': ' || coalesce(lock, '') FROM procrastinate_plan('$target')");
+		if ($plan !~ /\n/)
+		{
+			$session->query('CREATE TEMP TABLE before AS SELECT oid AS relation, relname, relnamespace, relkind FROM pg_class; BEGIN');
+			$session->query("SELECT procrastinate_upgrade('$target')");
+			my $held = $session->query(<<'SQL');
+SELECT coalesce(string_agg(mode || ' on ' || relname, ', ' ORDER BY relname DESC), '')
+  FROM (SELECT DISTINCT ON (c.relname) c.relname,
+               upper(trim(regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \1', 'g'))) AS mode
+          FROM pg_locks l JOIN before c USING (relation)
+         WHERE l.pid = pg_backend_pid() AND c.relnamespace = 'planned'::regnamespace AND c.relkind = 'r'
+           AND c.relname <> 'procrastinate_schema_history'
+           AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+         ORDER BY c.relname, array_position('{ShareLock,ShareUpdateExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', l.mode) DESC) AS strongest
+SQL
+			$session->query('COMMIT; DROP TABLE before');
+			is($plan, "brief: $held", "$target takes the locks of its plan") if $plan =~ /^brief/;
+		}
+		else
+		{
+			upgrade($node, $database, $revision, 'planned');
+		}
+	}
+	$session->close;
+	return;
+}
+
+sub plan_of_all
+{
+	my $session = session('whole');
+	$session->query('CREATE SCHEMA whole');
+	is($session->query('SELECT count(*), min(revision), max(revision), count(DISTINCT kind) FROM procrastinate_plan()'),
+		'38|0001|0038|1', 'from base each migration is a step');
+	upgrade($node, $database, 1, 'whole');
+	my $planned = $session->query(q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan()});
+	is($session->query(q{SELECT bool_and(relation_size > 0) FROM procrastinate_plan('0007') WHERE relation = 'procrastinate_jobs'}),
+		't', 'the sizes of the tables that are there are told');
+	is($session->query(q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM procrastinate_plan() WHERE scans}),
+		'batched concurrent validated', 'what goes through a table is told');
+	is($session->query(q{SELECT string_agg(revision, ' ') FROM procrastinate_plan() WHERE rewrites}), '0024', 'what rewrites rows, too');
+	is($session->query(q{SELECT count(*) FROM procrastinate_plan('0028') WHERE statement ~ 'id_lock_idx_new' AND revision = '0027'}),
+		'0', 'what would be built ahead of a later revision is not planned without it');
+
+	$session->query('CALL procrastinate_migrate()');
+	my $done = $session->query(<<'SQL');
+SELECT string_agg(step, ' ' ORDER BY id)
+  FROM (SELECT id, regexp_replace(event, '^step ', '') AS step FROM procrastinate_log() WHERE event ~ '^step .*[.][1-9]'
+        UNION ALL
+        SELECT l.id, to_revision || '.' || (SELECT count(*) + 1 FROM procrastinate_log() s WHERE s.event ~ ('^step ' || l.to_revision || '[.][1-9]'))
+          FROM procrastinate_log() l WHERE event = 'upgrade' AND to_revision > '0001') AS steps
+SQL
+	is($done, $planned, 'the steps that were planned are those that were done');
+	is($session->query('SELECT count(*) FROM procrastinate_plan()'), '0', 'at head nothing is planned');
+	$session->close;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Under way
+# ------------------------------------------------------------------------------------------------
+
+sub progress
+{
+	$node->safe_psql($database, 'CREATE SCHEMA slow');
+	upgrade($node, $database, 19, 'slow');
+	my ($reader, $caller, $watcher) = map { session('slow') } 1 .. 3;
+	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0', 'nothing is under way');
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0020')});
+	$node->poll_query_until($database, 'SELECT count(*) = 1 FROM procrastinate_progress WHERE waiting_for IS NOT NULL')
+	  or die 'no build waits';
+	is($watcher->query(q{SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, phase ~ '^waiting', waiting_for}
+			  . ' FROM procrastinate_progress'),
+		"slow|0020|1|2|concurrent|index for the look-up of locks|t|t|{$reader->{pid}}",
+		'a build and whom it waits for are seen by others');
+	is($watcher->query('SELECT backend_type FROM procrastinate_progress JOIN pg_stat_activity USING (pid)'),
+		'procrastinate_migrate', 'with the worker that is at it');
+	$reader->query('COMMIT');
+	my (undef, $error) = $caller->wait;
+	is($error, '', 'it goes on once the reader has gone');
+	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0', 'nothing is under way any more');
+	$_->close foreach $reader, $caller, $watcher;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Post migrations
+# ------------------------------------------------------------------------------------------------
+
+sub guarded
+{
+	$node->safe_psql($database, 'CREATE SCHEMA guarded');
+	upgrade($node, $database, 29, 'guarded');
+	my $old = session('guarded');
+	$old->query(q{SET application_name = 'an old worker'});
+	$old->query('SELECT id FROM procrastinate_fetch_job(NULL)');
+	my (undef, undef, $err) = $node->psql($database, "CALL procrastinate_migrate(schema => 'guarded')");
+	like($err, qr/ERROR:  migration 0031 drops functions that are still called in schema "guarded"/, 'it stops before a post migration');
+	like($err, qr/^DETAIL:  Session $old->{pid} of role \S+ \(an old worker\), idle for \d\d:\d\d:\d\d, calls procrastinate_fetch_job\.$/m,
+		'and names who still calls what goes');
+	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'guarded', force => true\);$/m, 'and the way through');
+	is_at($node, $database, 'guarded', 30, 'the pre migration has been applied');
+
+	my $session = session('guarded');
+	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'pre')}) =~ s/:.*//r, '22023', 'through what is none');
+	is($session->refusal('CALL procrastinate_migrate(force => NULL)') =~ s/:.*//r, '22004', 'force must be true or false');
+	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'post')}), 'no error', 'through post it goes on');
+	is_at($node, $database, 'guarded', 31, 'to 0031');
+	$old->query('SELECT id FROM procrastinate_fetch_job_v1(NULL)');
+	is($session->refusal(q{CALL procrastinate_migrate('0033')}) =~ s/:.*//r, 'PM013', 'the next post migration is guarded, too');
+	$old->close;
+	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'once the old worker has gone it goes on');
+	is_at($node, $database, 'guarded', $HEAD, 'to head');
+	$session->close;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# A gate
+# ------------------------------------------------------------------------------------------------
+
+sub gate
+{
+	$node->safe_psql($database, 'CREATE SCHEMA gate');
+	upgrade($node, $database, 26, 'gate');
+	my ($waiter, $deployer, $listener) = map { session('gate') } 1 .. 3;
+	is($waiter->refusal(q{CALL procrastinate_wait('0026')}), 'no error', 'where it is already, nobody waits');
+	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}), 'PM014: schema "gate" is not at 0028 in time', 'a wait ends in time');
+	is($waiter->refusal(q{CALL procrastinate_wait('nowhere')}) =~ s/:.*//r, 'PM001', 'what is no target is refused');
+	is($waiter->refusal(q{BEGIN; CALL procrastinate_wait()}) =~ s/:.*//r, '25001', 'and so is a transaction block');
+	$waiter->query('ROLLBACK');
+	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'no channel is listened to afterwards');
+
+	$listener->query('LISTEN procrastinate_schema');
+	$waiter->send(q{CALL procrastinate_wait('0028', '3 min', 'gate')});
+	$node->poll_query_until($database, "SELECT wait_event = 'Extension' AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid = $waiter->{pid}")
+	  or die 'nobody waits';
+	# A build of an index would wait for a snapshot of his.
+	$deployer->query('CALL procrastinate_migrate()');
+	my (undef, $error) = $waiter->wait;
+	is($error, '', 'who waits goes on once the schema is there');
+	$listener->query('SELECT 1');
+	is(join(', ', $listener->notifications), join(', ', map { 'procrastinate_schema ' . revision_name($_) } 27 .. $HEAD),
+		'each change is notified with its revision');
+	$_->close foreach $waiter, $deployer, $listener;
+	return;
+}
