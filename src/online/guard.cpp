@@ -4,8 +4,6 @@
 #include "migrate/rights.hpp"
 #include "server/spi.hpp"
 
-#include <vector>
-
 namespace procrastinate::online
 {
 
