@@ -237,13 +237,13 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
        coalesce(b.blocks_done, u.done) AS done,
        coalesce(b.blocks_total, u.total) - coalesce(b.blocks_done, u.done) AS "left",
        CASE WHEN b.current_locker_pid > 0 THEN ARRAY[b.current_locker_pid::integer]
-            ELSE pg_blocking_pids(c.pid) END AS waiting_for
+            ELSE nullif(pg_blocking_pids(c.pid), '{}') END AS waiting_for
   FROM procrastinate_under_way() AS u
   LEFT JOIN LATERAL (
            SELECT i.pid, i.phase, i.blocks_done, i.blocks_total, i.current_locker_pid
              FROM pg_stat_progress_create_index AS i JOIN pg_class AS r ON r.oid = i.relid
             WHERE i.datname = current_database() AND r.relnamespace = u.schema
-              AND r.relname LIKE 'procrastinate\_%'
+              AND r.relname ~ '^procrastinate_'
             LIMIT 1) AS b ON true
   LEFT JOIN LATERAL (
            SELECT a.pid

@@ -18,7 +18,7 @@ select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_l
        || coalesce(', ' || a.backend_type || ', ' || a.state, '')
        || coalesce(' for ' || date_trunc('second', clock_timestamp() - coalesce(a.xact_start, p.prepared)), '')
        || ': ' || string_agg(distinct l.mode || ' on ' || coalesce(c.relname, 'the door'), ', ')
-       || coalesce('; ' || nullif(left(regexp_replace(a.query, '\s+', ' ', 'g'), 80), ''), '')
+       || coalesce('; ' || nullif(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 80), ''), '')
   from pg_locks l
   left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
   left join pg_stat_activity a on a.pid = l.pid

@@ -18,10 +18,10 @@ constexpr const char *sessions_query = R"(
 select format('Session %s of role %s%s, %s for %s, calls %s', a.pid, a.usename,
               ' (' || nullif(a.application_name, '') || ')', a.state,
               date_trunc('second', clock_timestamp() - a.state_change),
-              substring(a.query from '\m(' || $1 || ')\s*\('))
+              substring(a.query from '[[:<:]](' || $1 || ')[[:space:]]*[(]'))
   from pg_stat_activity a
  where a.datname = current_database() and a.pid <> pg_backend_pid()
-   and a.backend_type = 'client backend' and a.query ~ ('\m(' || $1 || ')\s*\(')
+   and a.backend_type = 'client backend' and a.query ~ ('[[:<:]](' || $1 || ')[[:space:]]*[(]')
  order by a.state_change desc)";
 
 constexpr const char *calls_query = R"(
