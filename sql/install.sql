@@ -9,11 +9,12 @@ SELECT e.extname, e.extversion, e.extrelocatable, a.trusted, a.superuser, a.requ
  WHERE e.extname = 'procrastinate_migrate';
 SELECT comment FROM pg_available_extensions WHERE name = 'procrastinate_migrate';
 
--- what belongs to it
+-- what belongs to it (from 17 on also the types of a view's rows)
 SELECT pg_describe_object(classid, objid, objsubid) COLLATE "C" AS object
   FROM pg_depend
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
    AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'procrastinate_migrate')
+   AND classid <> 'pg_type'::regclass
  ORDER BY 1;
 
 CREATE TEMPORARY VIEW ours AS
