@@ -104,6 +104,9 @@ class Course
         const Journey journey = migrate::plan_journey(installation_, target_, goal_);
         if (journey.is_over())
             return journey;
+        // Another session goes by steps, and may have built ahead what a whole migration would not use.
+        if (journey.under_way || journey.current != expected_)
+            is_new_ = false;
         if (!goal_)
             guard_.begin(installation_);
         migrate::hold_name(installation_);
