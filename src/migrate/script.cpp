@@ -59,6 +59,8 @@ namespace
 template <typename Takes>
 void run_statements(std::string_view script, std::string_view label, Takes takes)
 {
+    if (script.empty())
+        return;
     server::ContextResource memory;
     const server::pmr::string terminated = server::copy_of(script, memory);
     for (const Statement &statement : split(script, terminated.c_str(), memory))
