@@ -136,10 +136,7 @@ bool Rest::takes(std::string_view statement) const
     return is_listed == (kind == only);
 }
 
-std::string Step::name() const
-{
-    return std::string(chain::name(revision)) + "." + std::to_string(number);
-}
+std::string Step::name() const { return step_name({revision, number}); }
 
 std::vector<Step> parse_steps(Revision revision, std::string_view text)
 {

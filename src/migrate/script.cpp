@@ -51,11 +51,6 @@ int failing_line(std::string_view script, const Statement &statement, const Erro
     return line_at(script, std::min(position, script.size()));
 }
 
-} // namespace
-
-namespace
-{
-
 template <typename Takes>
 void run_statements(std::string_view script, std::string_view label, Takes takes)
 {

@@ -215,24 +215,24 @@ class Course
     void record(const Step &step)
     {
         server::with_context("history of " + label_of(step), [&] {
-            const Revision before = step.revision - 1;
             if (step.number == step.count)
-                migrate::append(installation_, migrate::event::upgrade, before, step.revision,
-                                began_);
+                migrate::append(installation_, migrate::event::upgrade, step.revision - 1,
+                                step.revision, began_);
             else
-                migrate::append(installation_, std::string(migrate::event::step) + step.name(),
-                                before, before, step_began_);
+                append({step.revision, step.number});
         });
+    }
+
+    void append(const chain::StepName &name)
+    {
+        migrate::append(installation_, std::string(migrate::event::step) + chain::step_name(name),
+                        name.revision - 1, name.revision - 1, step_began_);
     }
 
     // For others to see, and for a later call to go on from.
     void record_position(const Step &step)
     {
-        const chain::StepName position{step.revision, step.number - 1, batches_.next(),
-                                       batches_.last()};
-        migrate::append(installation_,
-                        std::string(migrate::event::step) + chain::step_name(position),
-                        step.revision - 1, step.revision - 1, step_began_);
+        append({step.revision, step.number - 1, batches_.next(), batches_.last()});
         position_told_ = server::now();
     }
 
@@ -312,12 +312,7 @@ class Course
     // An index that is being built, or that was not built to its end, is no stranger's.
     void set_out(const Step &step)
     {
-        server::with_search_path(installation_.quoted, [&] {
-            migrate::append(installation_,
-                            std::string(migrate::event::step) +
-                                std::string(chain::name(step.revision)) + ".0",
-                            step.revision - 1, step.revision - 1, step_began_);
-        });
+        server::with_search_path(installation_.quoted, [&] { append({step.revision, 0}); });
         spi::commit();
     }
 

@@ -1,5 +1,7 @@
 #include "server/index_build.hpp"
 
+#include "server/waiting.hpp"
+
 namespace procrastinate::server
 {
 
@@ -253,12 +255,7 @@ bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *cont
         call([] { InvalidateCatalogSnapshot(); });
         while (worker.is_running())
         {
-            call([] {
-                (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 100,
-                                PG_WAIT_EXTENSION);
-                ResetLatch(MyLatch);
-                CHECK_FOR_INTERRUPTS();
-            });
+            pause_until_woken(100);
             meanwhile(context, worker.pid());
         }
     }
