@@ -46,7 +46,7 @@ template <typename Number = int> Number number_of(std::string_view digits) // -1
     return error == std::errc() && end == digits.data() + digits.size() ? number : -1;
 }
 
-// "<kind>[ <table>][, door][, ahead of <revision>]: <title>"
+// "<kind>[ <table>][, door][, rewrites][, ahead of <revision>]: <title>"
 Step read_heading(std::string_view line)
 {
     const std::string_view whole = line;
@@ -66,6 +66,8 @@ Step read_heading(std::string_view line)
         std::string_view word = take(words, ", ");
         if (word == "door")
             step.door = Step::shut;
+        else if (word == "rewrites")
+            step.is_rewrite = true;
         else if (take_prefix(word, "ahead of "))
             step.ahead_of = number_of(word);
         else
@@ -187,6 +189,15 @@ std::vector<Step> steps(Revision revision)
     if (const std::string_view text = online_script(revision); !text.empty())
         return parse_steps(revision, text);
     return {whole_step(revision)};
+}
+
+std::vector<Step> steps_left(Revision revision, int done, Revision target)
+{
+    std::vector<Step> left = steps(revision);
+    std::erase_if(left, [done, target](const Step &step) {
+        return step.number <= done || step.ahead_of > target;
+    });
+    return left;
 }
 
 Step whole_step(Revision revision)

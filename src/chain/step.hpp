@@ -1,7 +1,7 @@
 // The steps in which a migration goes through a big table that is in use: each in a transaction of its
 // own, none with a strong lock for long. Read from ../migrations/online/, where a step is
 //
-//   -- step <kind>[ <table>][, door][, ahead of <revision>]: <title>
+//   -- step <kind>[ <table>][, door][, rewrites][, ahead of <revision>]: <title>
 //   -- lock <table> <mode>, …
 //   <statements>
 //   -- rest[ without <beginning of statement>, …| only <beginning of statement>, …]
@@ -64,6 +64,7 @@ struct Step
     // Done only on the way to that revision or a later one, which would else do it later: what lies
     // between needs it to be fast.
     Revision ahead_of = base;
+    bool is_rewrite = false; // a batched one that changes every row
     std::string_view title;
     std::string_view table; // whose rows a batched step goes through
     std::vector<StepLock> locks;
@@ -75,6 +76,9 @@ struct Step
 
 // In order; of a revision after base.
 std::vector<Step> steps(Revision revision);
+
+// Those that are left on the way to a target, when so many have been done.
+std::vector<Step> steps_left(Revision revision, int done, Revision target);
 
 // All of the migration at once.
 Step whole_step(Revision revision);

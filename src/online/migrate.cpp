@@ -129,20 +129,18 @@ class Course
     Step next_step(const Journey &journey) const
     {
         const Revision revision = journey.current + 1;
-        const std::vector<Step> steps = is_new_ && !journey.under_way
-                                            ? std::vector{chain::whole_step(revision)}
-                                            : chain::steps(revision);
-        auto next = static_cast<std::size_t>(journey.under_way ? journey.under_way->number : 0);
-        while (next < steps.size() && steps[next].ahead_of > journey.target)
-            ++next;
-        if (next >= steps.size())
+        if (is_new_)
+            return chain::whole_step(revision);
+        const std::vector<Step> left = chain::steps_left(
+            revision, journey.under_way ? journey.under_way->number : 0, journey.target);
+        if (left.empty())
             throw Refusal{chain::sqlstate::unknown_history,
                           "migration " + std::string(chain::name(revision)) +
                               " is under way by steps that this version does not know",
                           "A newer version has been at work here.",
                           "Install the newer version, then run ALTER EXTENSION "
                           "procrastinate_migrate UPDATE;"};
-        return steps[next];
+        return left.front();
     }
 
     void go(const Step &step, const Journey &journey)
@@ -150,7 +148,7 @@ class Course
         if (step.kind == StepKind::concurrent && !journey.under_way)
             set_out(step);
         else if (step.kind == StepKind::concurrent)
-            build(step);
+            build(step, journey);
         else if (step.door == Step::shut && !door_.is_shut())
             shut_door(step);
         else if (step.kind == StepKind::batched)
@@ -318,7 +316,7 @@ class Course
 
     // ---- Builds -----------------------------------------------------------------------------------
 
-    void build(const Step &step)
+    void build(const Step &step, const Journey &journey)
     {
         const std::string index = index_of(step);
         const server::IndexState state = server::index_state(installation_.schema, index.c_str());
@@ -327,7 +325,7 @@ class Course
             // Built by now, by whomever: what is left is to say so.
             Step built = step;
             built.sql = {};
-            return run(built, {step.revision - 1, *goal_, true, {}}) ? end(step) : try_later(step);
+            return run(built, journey) ? end(step) : try_later(step);
         }
         if (!options_.concurrently)
         {
@@ -335,8 +333,7 @@ class Course
             Step blocking = step;
             blocking.kind = StepKind::brief;
             blocking.sql = plain;
-            return run(blocking, {step.revision - 1, *goal_, true, {}}) ? end(step)
-                                                                        : try_later(step);
+            return run(blocking, journey) ? end(step) : try_later(step);
         }
         server::SessionLock lock(build_class, installation_.schema);
         if (!lock.try_acquire())

@@ -95,8 +95,7 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
         step,   statement_of(step), locks_of(step), std::string(relation_of(step)), 0, false, false,
         instant};
     plan.relation_size = size_of(installation, relation_of(step));
-    // One batched statement changes every row, the others the few that are being aborted.
-    plan.rewrites = step.kind == StepKind::batched && step.revision == 24;
+    plan.rewrites = step.is_rewrite;
     plan.scans = step.kind != StepKind::brief;
     const auto size = static_cast<double>(plan.relation_size);
     if (plan.rewrites)
@@ -116,14 +115,13 @@ std::vector<PlannedStep> plan(const catalog::Installation &installation, std::st
     std::vector<PlannedStep> plans;
     for (chain::Revision revision = journey.current + 1; revision <= journey.target; ++revision)
     {
-        const bool is_new = journey.current == chain::base;
         const int done = journey.under_way && journey.under_way->revision == revision
                              ? journey.under_way->number
                              : 0;
-        for (const Step &step :
-             is_new ? std::vector{chain::whole_step(revision)} : chain::steps(revision))
-            if (step.number > done && step.ahead_of <= journey.target)
-                plans.push_back(planned(installation, step));
+        for (const Step &step : journey.current == chain::base
+                                    ? std::vector{chain::whole_step(revision)}
+                                    : chain::steps_left(revision, done, journey.target))
+            plans.push_back(planned(installation, step));
     }
     return plans;
 }

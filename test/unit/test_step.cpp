@@ -145,6 +145,21 @@ TEST(Step, AheadOfALaterRevision)
         EXPECT_EQ(steps(revision).back().ahead_of, base) << revision;
 }
 
+TEST(Step, WhatIsLeft)
+{
+    const auto numbers = [](int done, Revision target) {
+        std::string text;
+        for (const Step &step : steps_left(27, done, target))
+            text += std::to_string(step.number);
+        return text;
+    };
+    EXPECT_EQ(numbers(0, 29), "123");
+    EXPECT_EQ(numbers(0, 28), "13"); // nothing is built ahead of what is not reached
+    EXPECT_EQ(numbers(1, 28), "3");
+    EXPECT_EQ(numbers(2, 38), "3");
+    EXPECT_EQ(numbers(3, 38), "");
+}
+
 TEST(Step, RestOnly)
 {
     const std::vector<Step> all =

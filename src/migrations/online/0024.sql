@@ -23,7 +23,7 @@ CREATE TRIGGER procrastinate_events_fill_job_id_bigint
     FOR EACH ROW
     EXECUTE FUNCTION procrastinate_events_fill_job_id_bigint();
 
--- step batched procrastinate_events: fill the column
+-- step batched procrastinate_events, rewrites: fill the column
 UPDATE procrastinate_events
 SET job_id_bigint = job_id
 WHERE id OPERATOR(pg_catalog.>) $1
