@@ -11,12 +11,11 @@
 #include "online/build.hpp"
 #include "online/door.hpp"
 #include "online/guard.hpp"
+#include "online/logbook.hpp"
 #include "online/pace.hpp"
 #include "online/patience.hpp"
-#include "online/progress.hpp"
 #include "online/replaced_column.hpp"
 #include "server/index_build.hpp"
-#include "server/messages.hpp"
 #include "server/session_lock.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
@@ -42,12 +41,6 @@ using migrate::Journey;
 // they like and are no fetches.
 constexpr double longest_on_the_way = 500;
 
-std::string label_of(const Step &step)
-{
-    return migrate::label_of(chain::migration(step.revision)) + ", step " +
-           std::to_string(step.number) + " (" + std::string(step.title) + ")";
-}
-
 // What a step asks the server for is given up soon, before a queue forms behind it; and the deadlock
 // check, which ends an autovacuum in the way, comes sooner still.
 template <typename Body> void with_short_locks(const Options &options, Body body)
@@ -65,7 +58,7 @@ class Course
   public:
     Course(const Installation &installation, std::string_view target, const Options &options)
         : installation_(installation), target_(target), options_(options), door_(installation),
-          patience_(options.retry_for)
+          patience_(options.retry_for), logbook_(installation)
     {
     }
 
@@ -88,7 +81,7 @@ class Course
             if (!is_new_ && !options_.force && !journey.under_way)
                 server::with_search_path(
                     nullptr, [&] { guard_.require_unused(installation_, step.revision); });
-            tell_begin(step);
+            logbook_.begin(step);
             go(step, journey);
             return true;
         });
@@ -194,7 +187,7 @@ class Course
                     if (!is_brief)
                         migrate::lock_tables(installation_, migrate::Tables::history);
                 });
-                server::with_search_path(installation_.quoted, [&] { record(step); });
+                server::with_search_path(installation_.quoted, [&] { logbook_.record(step); });
             });
         });
     }
@@ -210,47 +203,20 @@ class Course
         });
     }
 
-    void record(const Step &step)
-    {
-        server::with_context("history of " + label_of(step), [&] {
-            if (step.number == step.count)
-                migrate::append(installation_, migrate::event::upgrade, step.revision - 1,
-                                step.revision, began_);
-            else
-                append({step.revision, step.number});
-        });
-    }
-
-    void append(const chain::StepName &name)
-    {
-        migrate::append(installation_, std::string(migrate::event::step) + chain::step_name(name),
-                        name.revision - 1, name.revision - 1, step_began_);
-    }
-
-    // For others to see, and for a later call to go on from.
-    void record_position(const Step &step)
-    {
-        append({step.revision, step.number - 1, batches_.next(), batches_.last()});
-        position_told_ = server::now();
-    }
-
     // It is done, and the transaction with it.
     void end(const Step &step)
     {
         // Deferred triggers and constraints of users speak up here.
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
         patience_.succeed();
-        told_.clear();
         if (door_.is_shut())
         {
             server::wait_for_older_transactions(longest_on_the_way);
             door_.open();
         }
         if (step.number == step.count)
-        {
             expected_ = step.revision;
-            migrate::tell_end(chain::migration(step.revision), began_);
-        }
+        logbook_.end(step);
     }
 
     // ---- The door ---------------------------------------------------------------------------------
@@ -274,7 +240,6 @@ class Course
         {
             batches_.begin(installation_, step, journey.under_way ? journey.under_way->done : 0);
             pace_.begin();
-            position_told_ = server::now();
         }
         const chain::StepLock lock{step.table, "ROW EXCLUSIVE"};
         const bool is_done = server::attempt([&] {
@@ -286,9 +251,9 @@ class Course
                     server::with_context(label_of(step),
                                          [&] { batches_.run(installation_, step); });
                     if (batches_.will_be_over())
-                        record(step);
-                    else if (server::now() - position_told_ >= 5'000'000)
-                        record_position(step);
+                        logbook_.record(step);
+                    else
+                        logbook_.record_position(step, batches_.next(), batches_.last());
                 });
             });
         });
@@ -299,10 +264,10 @@ class Course
             return end(step);
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
         patience_.succeed();
-        progress_.tell_rows(step, batches_.percent(), batches_.changed());
+        logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
         while (!pace_.rest(batches_.milliseconds()))
         {
-            progress_.tell_lag(step);
+            logbook_.progress().tell_lag(step);
             server::pause(100);
         }
     }
@@ -310,7 +275,7 @@ class Course
     // An index that is being built, or that was not built to its end, is no stranger's.
     void set_out(const Step &step)
     {
-        server::with_search_path(installation_.quoted, [&] { append({step.revision, 0}); });
+        server::with_search_path(installation_.quoted, [&] { logbook_.record_setting_out(step); });
         spi::commit();
     }
 
@@ -344,7 +309,7 @@ class Course
         else if (state == server::IndexState::invalid)
             drop_remains(step, index);
         else
-            build_concurrently(installation_, step, progress_);
+            build_concurrently(installation_, step, logbook_.progress());
     }
 
     // Of a build that was ended. Not concurrently, which fails where an event trigger writes.
@@ -385,26 +350,8 @@ class Course
                               std::string(installation_.quoted_text) + ", retry_for => '1 hour');"};
         }
         spi::commit();
-        progress_.tell_waiting(step, patience_.failures());
+        logbook_.progress().tell_waiting(step, patience_.failures());
         patience_.pause();
-    }
-
-    void tell_begin(const Step &step)
-    {
-        if (began_of_ != step.revision)
-        {
-            began_ = server::now();
-            began_of_ = step.revision;
-            migrate::tell_begin(chain::migration(step.revision));
-        }
-        if (told_ == step.name())
-            return;
-        told_ = step.name();
-        step_began_ = server::now();
-        progress_.begin();
-        if (step.count > 1)
-            server::notice("step " + step.name() + " of " + std::to_string(step.count) + ": " +
-                           std::string(step.title));
     }
 
     const Installation &installation_;
@@ -414,16 +361,11 @@ class Course
     Patience patience_;
     Batches batches_;
     Pace pace_;
-    Progress progress_;
+    Logbook logbook_;
     Guard guard_;
     std::optional<Revision> goal_;     // relative targets are resolved once
     std::optional<Revision> expected_; // where this call has left the schema, or found it fit
     bool is_new_ = false;
-    Revision began_of_ = chain::base;
-    TimestampTz began_ = 0;
-    TimestampTz step_began_ = 0;
-    std::int64_t position_told_ = 0;
-    std::string told_;
 };
 
 } // namespace

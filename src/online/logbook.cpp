@@ -1,0 +1,76 @@
+#include "online/logbook.hpp"
+
+#include "migrate/journey.hpp"
+#include "server/messages.hpp"
+#include "server/waiting.hpp"
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+using chain::Step;
+
+constexpr std::int64_t between_positions = 5'000'000; // microseconds
+
+} // namespace
+
+std::string label_of(const Step &step)
+{
+    return migrate::label_of(chain::migration(step.revision)) + ", step " +
+           std::to_string(step.number) + " (" + std::string(step.title) + ")";
+}
+
+void Logbook::begin(const Step &step)
+{
+    if (revision_ != step.revision)
+    {
+        began_ = server::now();
+        revision_ = step.revision;
+        migrate::tell_begin(chain::migration(step.revision));
+    }
+    if (step_ == step.name())
+        return;
+    step_ = step.name();
+    step_began_ = position_told_ = server::now();
+    progress_.begin();
+    if (step.count > 1)
+        server::notice("step " + step_ + " of " + std::to_string(step.count) + ": " +
+                       std::string(step.title));
+}
+
+void Logbook::append(const chain::StepName &name)
+{
+    migrate::append(installation_, std::string(migrate::event::step) + chain::step_name(name),
+                    name.revision - 1, name.revision - 1, step_began_);
+}
+
+void Logbook::record(const Step &step)
+{
+    server::with_context("history of " + label_of(step), [&] {
+        if (step.number == step.count)
+            migrate::append(installation_, migrate::event::upgrade, step.revision - 1,
+                            step.revision, began_);
+        else
+            append({step.revision, step.number});
+    });
+}
+
+void Logbook::record_setting_out(const Step &step) { append({step.revision, 0}); }
+
+void Logbook::record_position(const Step &step, std::int64_t done, std::int64_t last)
+{
+    if (server::now() - position_told_ < between_positions)
+        return;
+    append({step.revision, step.number - 1, done, last});
+    position_told_ = server::now();
+}
+
+void Logbook::end(const Step &step)
+{
+    if (step.number == step.count)
+        migrate::tell_end(chain::migration(step.revision), began_);
+}
+
+} // namespace procrastinate::online
