@@ -67,7 +67,7 @@ void Logbook::record_position(const Step &step, std::int64_t done, std::int64_t 
     position_told_ = server::now();
 }
 
-void Logbook::end(const Step &step)
+void Logbook::end(const Step &step) const
 {
     if (step.number == step.count)
         migrate::tell_end(chain::migration(step.revision), began_);

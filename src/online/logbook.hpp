@@ -27,7 +27,7 @@ class Logbook
     void record_position(const chain::Step &step, std::int64_t done, std::int64_t last);
 
     // Tells how long a migration took, once the last of its steps has been committed.
-    void end(const chain::Step &step);
+    void end(const chain::Step &step) const;
 
     Progress &progress() { return progress_; }
 

@@ -1,7 +1,7 @@
 // A piece of work that may fail and be undone, so that the transaction can go on.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/cancel_watch.hpp"
 
 namespace procrastinate::server
 {
@@ -21,9 +21,11 @@ struct Subtransaction
 bool is_of_lock(const ServerError &error);
 
 // Runs `body` in a subtransaction. False where it could not have a lock, and nothing of it is left;
-// other errors go on. `body` needs an SPI connection from outside, if any.
+// other errors go on, and so does a cancel that came at the same moment. `body` needs an SPI
+// connection from outside, if any. Not within another.
 template <typename Body> bool attempt(Body &&body)
 {
+    const CancelWatch watch;
     const Subtransaction transaction = Subtransaction::begin();
     try
     {
@@ -35,6 +37,7 @@ template <typename Body> bool attempt(Body &&body)
         transaction.roll_back();
         if (!is_of_lock(error))
             throw;
+        CancelWatch::require_none();
         return false;
     }
     catch (...)

@@ -17,6 +17,7 @@ my $database = new_database($node);
 
 door();
 gives_up();
+cancelled_as_time_is_up();
 interrupted_build();
 refused_while_under_way();
 no_worker();
@@ -176,6 +177,26 @@ sub gives_up
 	is($caller->refusal("CALL procrastinate_migrate($_->[0])") =~ s/:.*//r, $_->[1], "$_->[0] is refused")
 	  foreach @nonsense;
 	$_->close foreach $holder, $caller, $worker;
+	return;
+}
+
+# A cancel that comes while a lock has been waited for long enough is no timeout. The process stands still
+# while both come, so that it finds them at once.
+sub cancelled_as_time_is_up
+{
+	my $schema = queue('two_signals', 14);
+	my ($holder, $caller) = map { session($schema) } 1 .. 2;
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$caller->send("CALL procrastinate_migrate('0015', lock_timeout => '2 s')");
+	my $waits = "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND waitstart IS NOT NULL";
+	wait_until("SELECT count(*) = 1 $waits", 'the call waits for the jobs');
+	kill 'STOP', $caller->{pid};
+	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
+	wait_until("SELECT clock_timestamp() - waitstart > '3 s' $waits", 'its time is up');
+	kill 'CONT', $caller->{pid};
+	my (undef, $error) = $caller->wait;
+	is($error, '57014: canceling statement due to user request', 'a cancel as the time is up is a cancel');
+	$_->close foreach $holder, $caller;
 	return;
 }
 
