@@ -260,11 +260,12 @@ GRANT SELECT ON procrastinate_progress TO PUBLIC;
 
 CREATE FUNCTION procrastinate_upgrade(
     target text DEFAULT 'head',
-    schema regnamespace DEFAULT NULL
+    schema regnamespace DEFAULT NULL,
+    dry_run boolean DEFAULT false
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_upgrade(text, regnamespace) IS
-    'upgrades the installation to the target in the current transaction; returns the revision reached';
+COMMENT ON FUNCTION procrastinate_upgrade(text, regnamespace, boolean) IS
+    'upgrades the installation to the target in the current transaction, or tries to and undoes it; returns the revision reached';
 
 CREATE PROCEDURE procrastinate_migrate(
     target text DEFAULT 'head',

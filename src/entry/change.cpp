@@ -1,6 +1,5 @@
 // The functions that change something in one transaction: procrastinate_upgrade, _stamp, _adopt, _repair,
 // _downgrade.
-#include "chain/refusal.hpp"
 #include "migrate/upgrade.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
@@ -15,13 +14,15 @@ namespace server = procrastinate::server;
 
 } // namespace
 
-// (target text, schema regnamespace) → the revision reached
+// (target text, schema regnamespace, dry_run boolean) → the revision reached
 ENTRY_POINT(procrastinate_upgrade)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target = arguments.required_text(0, "target");
-    return server::text_result(
-        chain::name(migrate::upgrade(catalog::locate(arguments.oid(1)), target)));
+    const bool dry_run = arguments.required_boolean(2, "dry_run");
+    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    return server::text_result(chain::name(dry_run ? migrate::rehearse(installation, target)
+                                                   : migrate::upgrade(installation, target)));
 }
 
 // (revision text, verify boolean, schema regnamespace) → the revision recorded
@@ -29,12 +30,10 @@ ENTRY_POINT(procrastinate_stamp)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view revision = arguments.required_text(0, "revision");
-    const std::optional<bool> verify = arguments.boolean(1);
-    if (!verify)
-        throw chain::Refusal{chain::sqlstate::null_not_allowed, "verify must not be null", {}, {}};
+    const bool verify = arguments.required_boolean(1, "verify");
     return server::text_result(
         chain::name(migrate::stamp(catalog::locate(arguments.oid(2)), revision,
-                                   *verify ? migrate::Verify::yes : migrate::Verify::no)));
+                                   verify ? migrate::Verify::yes : migrate::Verify::no)));
 }
 
 // (schema regnamespace) → the revision recorded
@@ -48,13 +47,11 @@ ENTRY_POINT(procrastinate_adopt)
 ENTRY_POINT(procrastinate_repair)
 {
     const server::Arguments arguments(fcinfo);
-    const std::optional<bool> dry_run = arguments.boolean(1);
-    if (!dry_run)
-        throw chain::Refusal{chain::sqlstate::null_not_allowed, "dry_run must not be null", {}, {}};
+    const bool dry_run = arguments.required_boolean(1, "dry_run");
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     server::RowSet rows(fcinfo);
     for (const migrate::Repair &repair :
-         migrate::repair(installation, *dry_run ? migrate::Run::no : migrate::Run::yes))
+         migrate::repair(installation, dry_run ? migrate::Run::no : migrate::Run::yes))
         rows.add(server::Row()
                      .text(repair.difference.kind)
                      .text(repair.difference.object)

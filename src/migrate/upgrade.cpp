@@ -1,6 +1,7 @@
 #include "migrate/upgrade.hpp"
 
 #include "chain/refusal.hpp"
+#include "migrate/held_locks.hpp"
 #include "migrate/journey.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
@@ -8,6 +9,7 @@
 #include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
+#include "server/subtransaction.hpp"
 
 namespace procrastinate::migrate
 {
@@ -102,40 +104,67 @@ void lock_tables_for(const Installation &installation, Revision current, Revisio
                          [&] { lock_tables(installation, tables_of(current, target)); });
 }
 
+// Inside an SPI connection.
+Journey run(const Installation &installation, std::string_view target)
+{
+    const Journey journey = server::with_search_path(nullptr, [&] {
+        require_changeable("procrastinate_upgrade()");
+        require_sight(installation);
+        lock(installation);
+        const Journey planned = plan_journey(installation, target);
+        require_finished(read_state(installation), installation);
+        if (planned.is_over())
+            return planned;
+        hold_name(installation);
+        require_one_transaction(installation, planned.current, planned.target);
+        require_current_rows(planned.has_history || planned.current != chain::base);
+        require_fit(installation, planned.current, planned.target, planned.has_history);
+        lock_tables_for(installation, planned.current, planned.target);
+        return planned;
+    });
+    if (journey.is_over())
+    {
+        tell_nothing_to_do(installation, journey.target);
+        return journey;
+    }
+    server::with_search_path(installation.quoted, [&] {
+        set_language();
+        if (!journey.has_history)
+            create_history(installation);
+        if (journey.current == chain::base && journey.target == chain::head())
+            install_head(installation);
+        else
+            run_chain(installation, journey.current, journey.target);
+    });
+    return journey;
+}
+
 } // namespace
 
 Revision upgrade(const Installation &installation, std::string_view target)
 {
+    return spi::connected([&] { return run(installation, target).target; });
+}
+
+Revision rehearse(const Installation &installation, std::string_view target)
+{
     return spi::connected([&] {
-        const Journey journey = server::with_search_path(nullptr, [&] {
-            require_changeable("procrastinate_upgrade()");
-            require_sight(installation);
-            lock(installation);
-            const Journey planned = plan_journey(installation, target);
-            require_finished(read_state(installation), installation);
-            if (planned.is_over())
-                return planned;
-            hold_name(installation);
-            require_one_transaction(installation, planned.current, planned.target);
-            require_current_rows(planned.has_history || planned.current != chain::base);
-            require_fit(installation, planned.current, planned.target, planned.has_history);
-            lock_tables_for(installation, planned.current, planned.target);
-            return planned;
+        const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+        std::vector<HeldLock> locks;
+        const Journey journey = server::undone([&] {
+            const Journey done = run(installation, target);
+            locks = server::with_search_path(nullptr, [] { return held_locks(); });
+            return done;
         });
         if (journey.is_over())
-        {
-            tell_nothing_to_do(installation, journey.target);
             return journey.target;
-        }
-        server::with_search_path(installation.quoted, [&] {
-            set_language();
-            if (!journey.has_history)
-                create_history(installation);
-            if (journey.current == chain::base && journey.target == chain::head())
-                install_head(installation);
-            else
-                run_chain(installation, journey.current, journey.target);
-        });
+        std::string held;
+        for (const HeldLock &lock : locks)
+            if (const std::string words = in_words(lock, installation.schema); !words.empty())
+                held += "\n" + words;
+        server::notice("all of it took " + time_since(started) + " and has been undone",
+                       held.empty() ? "No table that is there was locked."
+                                    : "Locks that it would hold to its end:" + held);
         return journey.target;
     });
 }

@@ -13,6 +13,10 @@ namespace procrastinate::migrate
 // the schema is made at once. Returns the revision reached.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 
+// Does the same, tells how long it took and what it locked, and undoes it. Returns the revision that
+// it had reached.
+chain::Revision rehearse(const catalog::Installation &installation, std::string_view target);
+
 enum class Verify
 {
     yes,

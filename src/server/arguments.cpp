@@ -35,13 +35,27 @@ std::optional<double> Arguments::milliseconds(int index) const
            30 * day * interval->month;
 }
 
-std::string_view Arguments::required_text(int index, const char *name) const
+namespace
 {
-    const std::optional<std::string_view> argument = text(index);
+
+template <typename Value> Value required(std::optional<Value> argument, const char *name)
+{
     if (!argument)
         throw chain::Refusal{
             chain::sqlstate::null_not_allowed, std::string(name) + " must not be null", {}, {}};
     return *argument;
+}
+
+} // namespace
+
+std::string_view Arguments::required_text(int index, const char *name) const
+{
+    return required(text(index), name);
+}
+
+bool Arguments::required_boolean(int index, const char *name) const
+{
+    return required(boolean(index), name);
 }
 
 Datum text_result(std::string_view text)

@@ -19,9 +19,11 @@ class Arguments
 
     // As above where NULL means nothing: refuses it (22004), naming the argument.
     std::string_view required_text(int index, const char *name) const;
+    bool required_boolean(int index, const char *name) const;
 
   private:
-    bool is_null(int index) const { return fcinfo_->args[index].isnull; }
+    // A function of another version may have fewer.
+    bool is_null(int index) const { return index >= fcinfo_->nargs || fcinfo_->args[index].isnull; }
     Datum value(int index) const { return fcinfo_->args[index].value; }
 
     FunctionCallInfo fcinfo_;

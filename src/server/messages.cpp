@@ -11,9 +11,13 @@ int length(std::string_view text) { return static_cast<int>(text.size()); }
 
 } // namespace
 
-void notice(std::string_view message)
+void notice(std::string_view message, std::string_view detail)
 {
-    call([=] { ereport(NOTICE, errmsg_internal("%.*s", length(message), message.data())); });
+    call([=] {
+        ereport(NOTICE,
+                (errmsg_internal("%.*s", length(message), message.data()),
+                 detail.empty() ? 0 : errdetail_internal("%.*s", length(detail), detail.data())));
+    });
 }
 
 void warning(std::string_view message, std::string_view detail, std::string_view hint)

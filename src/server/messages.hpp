@@ -6,7 +6,7 @@
 namespace procrastinate::server
 {
 
-void notice(std::string_view message);
+void notice(std::string_view message, std::string_view detail = {});
 void warning(std::string_view message, std::string_view detail, std::string_view hint);
 
 } // namespace procrastinate::server

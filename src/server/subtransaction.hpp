@@ -6,7 +6,7 @@
 namespace procrastinate::server
 {
 
-// For attempt() below.
+// For attempt() and undone() below.
 struct Subtransaction
 {
     MemoryContext context;
@@ -47,6 +47,23 @@ template <typename Body> bool attempt(Body &&body)
     }
     transaction.commit();
     return true;
+}
+
+// Runs `body` in a subtransaction of which nothing is left in any case. As above of SPI.
+template <typename Body> auto undone(Body &&body) -> std::invoke_result_t<Body &>
+{
+    const Subtransaction transaction = Subtransaction::begin();
+    try
+    {
+        auto result = body();
+        transaction.roll_back();
+        return result;
+    }
+    catch (...)
+    {
+        transaction.roll_back();
+        throw;
+    }
 }
 
 } // namespace procrastinate::server

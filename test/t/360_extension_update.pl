@@ -170,9 +170,9 @@ like(
 # The functions are there and the extension is not: only by hand.
 my $orphan = database_with();
 $node->safe_psql($orphan,
-		q{CREATE FUNCTION procrastinate_upgrade(text, regnamespace) RETURNS text LANGUAGE c}
+		q{CREATE FUNCTION procrastinate_upgrade(text, regnamespace, boolean) RETURNS text LANGUAGE c}
 	  . q{ AS '$libdir/procrastinate_migrate'});
-($status, $out, $err) = $node->psql($orphan, q{SELECT procrastinate_upgrade('head', NULL)});
+($status, $out, $err) = $node->psql($orphan, q{SELECT procrastinate_upgrade('head', NULL, false)});
 like(
 	$err,
 	qr/ERROR:  .*but the extension in this database is not installed/,

@@ -1,0 +1,56 @@
+#include "migrate/held_locks.hpp"
+
+#include "server/spi.hpp"
+
+namespace procrastinate::migrate
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+
+// By the server's numbers of them, from 1.
+constexpr std::array<std::string_view, 8> modes{
+    "ACCESS SHARE", "ROW SHARE",           "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE",
+    "SHARE",        "SHARE ROW EXCLUSIVE", "EXCLUSIVE",     "ACCESS EXCLUSIVE"};
+
+constexpr const char *query = R"(
+select l.relation,
+       max(array_position(array['AccessShareLock', 'RowShareLock', 'RowExclusiveLock',
+                                'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                                'ExclusiveLock', 'AccessExclusiveLock'], l.mode))
+  from pg_locks l join pg_class c on c.oid = l.relation
+ where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.granted
+   and l.database = (select oid from pg_database where datname = current_database())
+   and c.relkind in ('r', 'p') and c.relnamespace <> 'pg_catalog'::regnamespace
+ group by l.relation, c.relname
+ order by 2 desc, c.relname)";
+
+} // namespace
+
+std::vector<HeldLock> held_locks()
+{
+    const spi::Rows rows = spi::read_latest(query);
+    std::vector<HeldLock> locks;
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+        locks.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)),
+                         DatumGetInt32(rows.datum(row, 2).value_or(0))});
+    return locks;
+}
+
+std::string in_words(const HeldLock &lock, Oid schema)
+{
+    const char *const name = server::call([&lock, schema]() -> const char * {
+        const char *const table = get_rel_name(lock.table);
+        const Oid at = get_rel_namespace(lock.table);
+        return table == nullptr ? nullptr
+                                : quote_qualified_identifier(
+                                      at == schema ? nullptr : get_namespace_name(at), table);
+    });
+    if (name == nullptr)
+        return {};
+    return std::string(modes.at(static_cast<std::size_t>(lock.level) - 1)) + " on " + name;
+}
+
+} // namespace procrastinate::migrate

@@ -1,0 +1,134 @@
+# procrastinate_upgrade(dry_run => true): does all of it, tells what it locked and how long it took, and
+# leaves nothing behind.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server();
+my $database = new_database($node);
+
+tells();
+leaves_nothing();
+from_base();
+in_a_transaction();
+fails_as_it_would();
+done_testing();
+
+sub session
+{
+	my ($schema) = @_;
+	my $session = new_session($node, $database);
+	$session->query("SET search_path = $schema, public");
+	return $session;
+}
+
+sub tells
+{
+	upgrade($node, $database, 22, 'tells');
+	my ($status, $out, $err) =
+	  $node->psql($database, "SELECT procrastinate_upgrade('0024', 'tells', dry_run => true)");
+	is($out, '0024', 'it returns the revision that it had reached');
+	like($err, qr/NOTICE:  Running upgrade 0022 -> 0023.*NOTICE:  Running upgrade 0023 -> 0024/s, 'it runs the migrations');
+	like(
+		$err,
+		qr/NOTICE:\ \ all\ of\ it\ took\ [0-9.]+\ ms\ and\ has\ been\ undone\n
+			DETAIL:\ \ Locks\ that\ it\ would\ hold\ to\ its\ end:\n
+			ACCESS\ EXCLUSIVE\ on\ procrastinate_events\n
+			ACCESS\ EXCLUSIVE\ on\ procrastinate_jobs\n/x,
+		'and tells how long they took, and what they locked');
+	unlike($err, qr/_new|_heartbeats|pg_toast/, 'not of tables that nobody else can see');
+
+	(undef, $out, $err) = $node->psql($database, "SELECT procrastinate_upgrade('0022', 'tells', dry_run => true)");
+	is("$out: $err", qq{0022: psql:<stdin>:1: NOTICE:  schema "tells" is at 0022 already: nothing to do},
+		'nothing to do is told as ever');
+	return;
+}
+
+# Neither in the schema nor in its history, nor of locks, settings and notifications.
+sub leaves_nothing
+{
+	upgrade($node, $database, 30, 'left');
+	my $session = session('left');
+	$session->query('LISTEN procrastinate_schema');
+	$session->query(q{INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('q', 't', 'doing')});
+	my $seen = q{SELECT (SELECT array_agg(l ORDER BY id) FROM procrastinate_log() AS l)::text}
+	  . q{ || (SELECT array_agg(j ORDER BY id) FROM procrastinate_jobs AS j)::text}
+	  . q{ || (SELECT array_agg(oid || relname || relfilenode ORDER BY oid) FROM pg_class WHERE relnamespace = 'left'::regnamespace)::text}
+	  . q{ || current_setting('search_path')};
+	my $before = $session->query($seen);
+	is($session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)}), '0038', 'it gets to head');
+	is_at($node, $database, 'left', 30, 'and the schema is as before');
+	is($session->query($seen), $before, 'its history, rows, files and the session, too');
+	$session->query('BEGIN');
+	$session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)});
+	is($session->query(q{SELECT string_agg(DISTINCT mode, ' ') FROM pg_locks WHERE pid = pg_backend_pid()}
+			  . q{ AND (locktype = 'advisory' OR relation IN (SELECT oid FROM pg_class WHERE relnamespace = 'left'::regnamespace))}),
+		'NULL', 'in a transaction that goes on nothing stays locked');
+	$session->query('COMMIT');
+	is_deeply([ $session->notifications ], [], 'nobody is notified');
+	$session->close;
+	return;
+}
+
+sub from_base
+{
+	$node->safe_psql($database, 'CREATE SCHEMA empty');
+	my (undef, $out, $err) = $node->psql($database, q{SELECT procrastinate_upgrade('head', 'empty', dry_run => true)});
+	is($out, '0038', 'from base it gets to head');
+	like($err, qr/^DETAIL:  No table that is there was locked\.$/m, 'and has locked nothing that was there');
+	is($node->safe_psql($database, q{SELECT count(*) FROM pg_depend WHERE refobjid = 'empty'::regnamespace}),
+		'0', 'the schema is empty again');
+	return;
+}
+
+# What the caller's own transaction has done stays, and may be what the upgrade needs.
+sub in_a_transaction
+{
+	upgrade($node, $database, 34, 'mixed');
+	my $session = session('mixed');
+	$session->query('BEGIN; CREATE TABLE own (); SELECT procrastinate_upgrade(dry_run => true); CREATE TABLE second ()');
+	is($session->query(q{SELECT procrastinate_upgrade('0035')}), '0035', 'an upgrade after a dry run does it');
+	$session->query('COMMIT');
+	is($session->query(q{SELECT to_regclass('own') IS NOT NULL AND to_regclass('second') IS NOT NULL}),
+		't', 'and work around it is kept');
+	$session->query('DROP TABLE own, second');
+	is_at($node, $database, 'mixed', 35, 'the schema is what the upgrade made of it');
+	$session->close;
+	return;
+}
+
+sub fails_as_it_would
+{
+	upgrade($node, $database, 30, 'failing');
+	my $session = session('failing');
+	is($session->refusal(q{SELECT procrastinate_upgrade('head', dry_run => NULL)}),
+		'22004: dry_run must not be null', 'null is neither yes nor no');
+	is($session->refusal(q{SELECT procrastinate_upgrade('0029', dry_run => true)}) =~ s/:.*//sr,
+		'PM004', 'what an upgrade refuses is refused');
+	$session->query(<<'SQL');
+CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
+CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION refuse();
+SQL
+	$session->query(<<'SQL');
+CREATE FUNCTION pg_temp.caught(target text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN procrastinate_upgrade(target, dry_run => true);
+EXCEPTION WHEN OTHERS THEN
+    RETURN sqlerrm;
+END $$;
+SQL
+	is($session->query(q{SELECT pg_temp.caught('head')}), 'not today', 'what fails in the midst fails, and can be caught');
+	$session->query('DROP EVENT TRIGGER refuse; DROP FUNCTION refuse()');
+	is_at($node, $database, 'failing', 30, 'with nothing changed');
+	is($session->query(q{SELECT pg_temp.caught('head')}), '0038', 'the same session goes on');
+	$session->close;
+	return;
+}
