@@ -266,8 +266,9 @@ suites_of_tests() {
     local found=
     case " $tests" in *.sql*) found+=' regress' ;; esac
     case " $tests" in *.spec*) found+=' isolation' ;; esac
-    case " $tests" in *.pl*) found+=' tap' ;; esac
-    [ -n "$found" ] || die "TESTS: test/t/*.pl, sql/*.sql or test/isolation/specs/*.spec, not $tests"
+    case " $tests" in *test/t/*) found+=' tap' ;; esac
+    case " $tests" in *test/faults/*) found+=' faults' ;; esac
+    [ -n "$found" ] || die "TESTS: test/t/*.pl, test/faults/*.pl, sql/*.sql or test/isolation/specs/*.spec, not $tests"
     echo "$found"
 }
 
@@ -331,31 +332,32 @@ test_isolation() {
     pg_regress isolation isolation/pg_isolation_regress "$tree/test/isolation" "${names[@]}"
 }
 
+# test_tap [SUITE]: tap, those of test/t; or those of the folder that is called like the suite.
 test_tap() {
-    local files pgxs
+    local files pgxs suite=${1:-tap} folder=${1:-t}
     good=0 bad=0
-    mapfile -t files < <(select_tests 'test/t/*.pl' .pl)
+    mapfile -t files < <(select_tests "test/$folder/*.pl" .pl | grep "^test/$folder/")
     [ ${#files[@]} != 0 ] || return 0
     pgxs=$(dirname "$("$pg_config" --pgxs)")/..
-    mkdir -p "$work/tap/log"
-    own "$work/tap"
+    mkdir -p "$work/$suite/log"
+    own "$work/$suite"
     # From 17 on, clusters are copied from a template instead of being made one by one.
-    as_server_user initdb -D "$work/tap/template" --auth=trust --no-sync \
-        > "$logs/tap-template.log" 2>&1 || true
+    as_server_user initdb -D "$work/$suite/template" --auth=trust --no-sync \
+        > "$logs/$suite-template.log" 2>&1 || true
     (
         cd "$tree"
-        as_server_user TMPDIR="$work" TESTDIR="$work/tap" TESTDATADIR="$work/tap/tmp_check" \
-            TESTLOGDIR="$work/tap/log" PG_TEST_PORT_DIR="$work/tap" INITDB_TEMPLATE="$work/tap/template" \
+        as_server_user TMPDIR="$work" TESTDIR="$work/$suite" TESTDATADIR="$work/$suite/tmp_check" \
+            TESTLOGDIR="$work/$suite/log" PG_TEST_PORT_DIR="$work/$suite" INITDB_TEMPLATE="$work/$suite/template" \
             PG_REGRESS="$pgxs/test/regress/pg_regress" PERL5LIB="$pgxs/test/perl:$tree/test/perl" \
             perl scripts/tap "${JOBS:-$cores}" "${files[@]}"
-    ) 2>&1 | tee "$logs/tap.log" || true
-    good=$(number 's/^tap: \([0-9]*\) passed.*/\1/p' "$logs/tap.log")
-    bad=$(number 's/^tap: .* \([0-9]*\) failed$/\1/p' "$logs/tap.log" 1)
+    ) 2>&1 | tee "$logs/$suite.log" || true
+    good=$(number 's/^tap: \([0-9]*\) passed.*/\1/p' "$logs/$suite.log")
+    bad=$(number 's/^tap: .* \([0-9]*\) failed$/\1/p' "$logs/$suite.log" 1)
     if [ "$bad" != 0 ]; then
-        rm -rf "${logs:?}/tap"
-        mkdir -p "$logs/tap"
-        find "$work/tap" -name '*.log' -exec cp {} "$logs/tap" \; 2> /dev/null || true
-        cp "$work"/tap/tmp_check/log/* "$work"/tap/log/* "$logs/tap" 2> /dev/null || true
-        say "Logs of the tests and their servers: $logs/tap"
+        rm -rf "${logs:?}/$suite"
+        mkdir -p "$logs/$suite"
+        find "$work/$suite" -name '*.log' -exec cp {} "$logs/$suite" \; 2> /dev/null || true
+        cp "$work/$suite"/tmp_check/log/* "$work/$suite"/log/* "$logs/$suite" 2> /dev/null || true
+        say "Logs of the tests and their servers: $logs/$suite"
     fi
 }

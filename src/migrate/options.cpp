@@ -1,5 +1,7 @@
 #include "migrate/options.hpp"
 
+#include "server/fault_point.hpp"
+
 namespace procrastinate::migrate
 {
 
@@ -77,6 +79,7 @@ void define_options()
                             "WAL that a replica may have to apply before the next batch waits.",
                             "-1 is no limit.", &lag, lag, -1, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
                             nullptr, nullptr, nullptr);
+    server::define_fault_points();
     MarkGUCPrefixReserved("procrastinate_migrate");
 }
 

@@ -15,6 +15,7 @@
 #include "online/pace.hpp"
 #include "online/patience.hpp"
 #include "online/replaced_column.hpp"
+#include "server/fault_point.hpp"
 #include "server/index_build.hpp"
 #include "server/session_lock.hpp"
 #include "server/settings.hpp"
@@ -82,6 +83,7 @@ class Course
                 server::with_search_path(
                     nullptr, [&] { guard_.require_unused(installation_, step.revision); });
             logbook_.begin(step);
+            server::fault_point("before", step.name());
             go(step, journey);
             return true;
         });
@@ -206,6 +208,7 @@ class Course
     // It is done, and the transaction with it.
     void end(const Step &step)
     {
+        server::fault_point("in", step.name());
         // Deferred triggers and constraints of users speak up here.
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
         patience_.succeed();
@@ -217,6 +220,7 @@ class Course
         if (step.number == step.count)
             expected_ = step.revision;
         logbook_.end(step);
+        server::fault_point("after", step.name());
     }
 
     // ---- The door ---------------------------------------------------------------------------------
@@ -229,7 +233,8 @@ class Course
             server::wait_for_older_transactions(longest_on_the_way);
         with_short_locks(options_, [&] { (void)door_.try_shut(); });
         if (!door_.is_shut())
-            try_later(step);
+            return try_later(step);
+        server::fault_point("shut", step.name());
     }
 
     // ---- Batches ----------------------------------------------------------------------------------
@@ -264,6 +269,7 @@ class Course
             return end(step);
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
         patience_.succeed();
+        server::fault_point("amid", step.name());
         logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
         while (!pace_.rest(batches_.milliseconds()))
         {
@@ -277,6 +283,7 @@ class Course
     {
         server::with_search_path(installation_.quoted, [&] { logbook_.record_setting_out(step); });
         spi::commit();
+        server::fault_point("set out", step.name());
     }
 
     // ---- Builds -----------------------------------------------------------------------------------

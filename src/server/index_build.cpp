@@ -1,5 +1,6 @@
 #include "server/index_build.hpp"
 
+#include "server/fault_point.hpp"
 #include "server/waiting.hpp"
 
 namespace procrastinate::server
@@ -102,7 +103,9 @@ void prepare_session(const Order &order)
 void work(Order *order)
 {
     prepare_session(*order);
+    fault_point("worker", "begins");
     run_statement(order->statement);
+    fault_point("worker", "ends");
     order->stage = Stage::done;
 }
 

@@ -9,7 +9,7 @@ use Exporter 'import';
 
 use Procrastinate::Test::SQL;
 
-our @EXPORT = qw(defer forms insert_jobs);
+our @EXPORT = qw(day defer forms insert_jobs);
 
 my $locks = 0;
 
@@ -67,6 +67,48 @@ sub defer
 	  . call_of('ROW', $queue, $task, $priority, @six)
 	  . '::procrastinate_job_to_defer_v1]))[1]';
 	return $session->query("SELECT $call");
+}
+
+# A worker's day, by the newest calls that clients of the revision have: jobs are deferred, one is fetched
+# and finished, one fetched and retried, one cancelled, and a tick is deferred. Nothing of it stays. Returns
+# what became of the jobs.
+sub day
+{
+	my ($session, $revision) = @_;
+	my $fetch =
+	    $revision < 30 ? q{procrastinate_fetch_job('{day}')}
+	  : $revision < 32 ? q{procrastinate_fetch_job_v1('{day}')}
+	  :                  q{procrastinate_fetch_job_v2('{day}', NULL)};
+	my @finish =
+	    $revision < 19 ? ('procrastinate_finish_job', q{'succeeded'}, 'NULL::timestamptz')
+	  : $revision < 30 ? ('procrastinate_finish_job', q{'succeeded'}, 'now()', 'false')
+	  :                  ('procrastinate_finish_job_v1', q{'succeeded'}, 'false');
+	my @retry =
+	    $revision < 14 ? ('procrastinate_finish_job', q{'todo'}, 'now()')
+	  : $revision < 30 ? ('procrastinate_retry_job', 'now()')
+	  :                  ('procrastinate_retry_job_v1', 'now()', ('NULL') x 3);
+	my @tick = (q{'ticks'}, (q{'a lock'}, 'NULL') x ($revision >= 12), q{'tick'}, (0) x ($revision >= 26),
+		(q{'id'}) x ($revision >= 21), 100, (q{'{}'}) x ($revision >= 21));
+
+	$session->query('BEGIN');
+	foreach my $end (\@finish, \@retry)
+	{
+		defer($session, $revision, queue => 'day');
+		my $id = $session->query("SELECT id FROM $fetch");
+		my ($function, @rest) = @$end;
+		$session->query('SELECT ' . call_of($function, $id, @rest));
+	}
+	if ($revision >= 27)
+	{
+		my $id = defer($session, $revision, queue => 'day');
+		$session->query('SELECT ' . call_of('procrastinate_cancel_job' . ($revision < 30 ? '' : '_v1'),
+				$id, 'false', 'false'));
+	}
+	$session->query('SELECT ' . call_of('procrastinate_defer_periodic_job'
+			  . ($revision < 30 ? '' : $revision < 34 ? '_v1' : '_v2'), @tick)) if $revision >= 10;
+	my $jobs = $session->query(q{SELECT string_agg(status::text, ' ' ORDER BY id) FROM procrastinate_jobs WHERE queue_name = 'day'});
+	$session->query('ROLLBACK');
+	return $jobs;
 }
 
 1;

@@ -1,0 +1,46 @@
+#include "server/fault_point.hpp"
+
+#ifdef PROCRASTINATE_FAULT_POINTS
+
+#include "server/guard.hpp"
+
+namespace procrastinate::server
+{
+
+namespace
+{
+
+char *wanted = nullptr; // the server writes it
+
+} // namespace
+
+void define_fault_points()
+{
+    DefineCustomStringVariable("procrastinate_migrate.fault_point",
+                               "Point at which a process stands still; for tests.", nullptr,
+                               &wanted, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
+
+void fault_point(const char *where, const char *what)
+{
+    const char *const here = psprintf("%s %s", where, what);
+    if (wanted == nullptr || strcmp(wanted, here) != 0)
+        return;
+    pgstat_report_appname(here);
+    for (;;)
+    {
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    }
+}
+
+void fault_point(const char *where, const std::string &what)
+{
+    const char *const name = what.c_str();
+    call([where, name] { fault_point(where, name); });
+}
+
+} // namespace procrastinate::server
+
+#endif

@@ -1,0 +1,162 @@
+# Ends procrastinate_migrate() at every point at which the library, as built for these tests, can stand
+# still: before each step, in it and after it, and where a step has places of its own.
+
+package Procrastinate::Test::Faults;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+use Procrastinate::Test;
+
+our @EXPORT = qw(walk);
+
+# How the process at the point is ended, and what the caller then says.
+my %ways = (
+	terminate => {
+		strike    => sub { my ($watcher, $pid) = @_; $watcher->query("SELECT pg_terminate_backend($pid)") },
+		complaint => qr/FATAL:  terminating connection due to administrator command/,
+		of_worker => qr/ERROR:  the background worker that built an index was ended/,
+	},
+	kill => {
+		strike    => sub { kill 'KILL', $_[1] },
+		complaint => qr/server closed the connection unexpectedly/,
+		of_worker => qr/terminating connection because of crash|server closed the connection unexpectedly/,
+	});
+
+my ($node, $database, $how, $watcher);
+my $schema = 'walked';
+
+# The rows, by what no revision changes.
+my $rows = <<'SQL';
+SELECT (SELECT count(*) || md5(string_agg(concat_ws('/', id, queue_name, task_name, lock, args,
+               status, scheduled_at, attempts), ' ' ORDER BY id)) FROM procrastinate_jobs)
+       || (SELECT count(*) || md5(string_agg(concat_ws('/', id, job_id, type, at), ' ' ORDER BY id))
+             FROM procrastinate_events)
+SQL
+
+# walk('terminate'), walk('kill'): from 0001 to head.
+sub walk
+{
+	($how) = @_;
+	$node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
+	$database = new_database($node);
+	upgrade($node, $database, 1, $schema);
+	$watcher = new_session($node, $database, $schema);
+	$watcher->query(<<'SQL');
+SET search_path = walked, public;
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts)
+SELECT 'queue ' || n % 5, 'task ' || n % 7, 'lock ' || n, jsonb_build_object('n', n),
+       (enum_range(NULL::procrastinate_job_status))[1 + n % 4],
+       CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
+  FROM generate_series(1, 6000) AS n
+SQL
+	my $before = $watcher->query($rows);
+	my $points = 0;
+	while (my ($step, $kind, $door, $built) = next_step())
+	{
+		foreach my $point (points_of($step, $kind, $door, $built))
+		{
+			strike($step, $point);
+			$points++;
+			is($watcher->query($rows), $before, "$step, $point: no row is lost or changed");
+		}
+		isnt((next_step())[0] // '', $step, "$step is done, and is not done again");
+	}
+	cmp_ok($points, '>', 3 * $HEAD, "$points points were reached");
+	is_at($node, $database, $schema, $HEAD, 'in spite of all the schema gets to head');
+	is($watcher->query('SELECT count(*) FROM procrastinate_check()'), '0', 'and nothing is to be found fault with');
+	is($watcher->query(q{SELECT count(*) || ' ' || count(DISTINCT to_revision) FROM procrastinate_log() WHERE event !~ '^step '}),
+		"$HEAD $HEAD", 'the history has each revision once');
+	is($watcher->query(q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step .*\.[0-9]+$'}),
+		'0', 'and each step once');
+	$watcher->close;
+	return;
+}
+
+# Name, kind, whether it shuts the door (what hangs that and takes it away again stands around it), and
+# whether its index has been built ahead.
+sub next_step
+{
+	my $step = $watcher->query(<<'SQL');
+SELECT revision || '.' || step || '|' || kind || '|'
+       || (NOT is_of_door AND count(*) FILTER (WHERE is_of_door) OVER (PARTITION BY revision) % 2 = 1) || '|'
+       || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_]+)')) IS NOT NULL)
+  FROM (SELECT *, statement = 'CREATE OR REPLACE FUNCTION of those that fetch jobs' AS is_of_door
+          FROM procrastinate_plan()) AS plan
+ LIMIT 1
+SQL
+	return split /\|/, $step;
+}
+
+sub points_of
+{
+	my ($step, $kind, $door, $built) = @_;
+	return (
+		'before',
+		('shut') x ($door eq 'true'),
+		('amid') x ($kind eq 'batched' && $step =~ /^0024/),    # jobs are too few for two batches
+		('set out') x ($kind eq 'concurrent' && $step =~ /\.1$/),
+		('worker begins', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true'),
+		'in', 'after');
+}
+
+# Lets a call come to the point, ends it there, and looks at what is left.
+sub strike
+{
+	my ($step, $point) = @_;
+	my $is_worker = $point =~ /^worker/;
+	my $name = $is_worker ? $point : "$point $step";
+	my ($revision) = split /\./, $step;
+	my $recorded = $watcher->query('SELECT count(*) FROM procrastinate_log()');
+
+	# A worker has the settings of its database.
+	$node->safe_psql($database, "ALTER DATABASE $database SET procrastinate_migrate.fault_point = '$name'");
+	my ($out, $err) = ('', '');
+	my $caller = IPC::Run::start([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
+			'-c', "CALL procrastinate_migrate('head', 'walked')" ],
+		'>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	my $pid;
+	until ($pid = $watcher->query("SELECT pid FROM pg_stat_activity WHERE application_name = '$name'"))
+	{
+		if (!$caller->pumpable)
+		{
+			$caller->finish;
+			die "the call did not come to '$name': $err";
+		}
+		$caller->pump_nb;
+		usleep(2000);
+	}
+
+	my $log = -s $node->logfile;
+	$ways{$how}{strike}->($watcher, $pid);
+	$caller->finish;
+	like($err, $ways{$how}{ $is_worker ? 'of_worker' : 'complaint' }, "$step, $point: the call is ended");
+	if ($how eq 'kill')
+	{
+		$node->wait_for_log(qr/database system is ready to accept connections/, $log);
+		eval { $watcher->close };    # it went with the server
+		$watcher = new_session($node, $database, $schema);
+		$watcher->query('SET search_path = walked, public');
+	}
+	$node->safe_psql($database, "ALTER DATABASE $database RESET procrastinate_migrate.fault_point");
+	usleep(2000)
+	  while $watcher->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid OR backend_type = 'procrastinate_migrate'");
+
+	my ($left) = next_step();
+	$point eq 'after'
+	  ? isnt($left // 'none', $step, "$step, $point: it is done")
+	  : is($left, $step, "$step, $point: it is the next to be done");
+	cmp_ok($watcher->query('SELECT count(*) FROM procrastinate_log()'), '>=', $recorded, "$step, $point: the history does not go back");
+	my $current = is_as_recorded($node, $database, $schema, "$step, $point: the schema is as recorded");
+	is(day($watcher, $current),
+		$current < 27 ? 'succeeded todo' : 'succeeded todo cancelled', "$step, $point: a worker's day goes well");
+	return;
+}
+
+1;
