@@ -250,7 +250,11 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
              FROM pg_stat_activity AS a
             WHERE a.datname = current_database() AND a.state = 'active' AND a.pid <> pg_backend_pid()
               AND a.query ~ 'procrastinate_migrate'
-            ORDER BY a.query_start
+            ORDER BY EXISTS (
+                         SELECT FROM pg_locks AS l
+                          WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objid = u.schema::oid
+                            AND l.classid IN (1347571523, 1347571554)) DESC,
+                     a.query_start
             LIMIT 1) AS c ON true;
 COMMENT ON VIEW procrastinate_progress IS
     'what procrastinate_migrate() is at in the installations of this database: done and left are blocks of a build or ids of rows, waiting_for are sessions';

@@ -17,6 +17,8 @@ constexpr std::array<std::pair<StepKind, std::string_view>, 4> kind_names{
      {StepKind::concurrent, "concurrent"},
      {StepKind::validated, "validated"}}};
 
+constexpr std::string_view concurrently = "CONCURRENTLY ";
+
 [[noreturn]] void fail(std::string_view line)
 {
     throw std::invalid_argument("no step: " + std::string(line));
@@ -140,6 +142,12 @@ bool Rest::takes(std::string_view statement) const
 
 std::string Step::name() const { return step_name({revision, number}); }
 
+std::string_view Step::index() const
+{
+    const std::string_view rest = sql.substr(sql.find(concurrently) + concurrently.size());
+    return rest.substr(0, rest.find_first_of(" \n"));
+}
+
 std::vector<Step> parse_steps(Revision revision, std::string_view text)
 {
     std::vector<Step> parsed;
@@ -198,6 +206,16 @@ std::vector<Step> steps_left(Revision revision, int done, Revision target)
         return step.number <= done || step.ahead_of > target;
     });
     return left;
+}
+
+std::vector<std::string> built_ahead(Revision revision)
+{
+    std::vector<std::string> indexes;
+    for (Revision before = base + 1; before < revision; ++before)
+        for (const Step &step : steps(before))
+            if (step.ahead_of == revision)
+                indexes.emplace_back(step.index());
+    return indexes;
 }
 
 Step whole_step(Revision revision)

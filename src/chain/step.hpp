@@ -71,7 +71,8 @@ struct Step
     std::string_view sql;
     Rest rest;
 
-    std::string name() const; // "0024.3"
+    std::string name() const;       // "0024.3"
+    std::string_view index() const; // the name of the one that a concurrent step builds
 };
 
 // In order; of a revision after base.
@@ -79,6 +80,9 @@ std::vector<Step> steps(Revision revision);
 
 // Those that are left on the way to a target, when so many have been done.
 std::vector<Step> steps_left(Revision revision, int done, Revision target);
+
+// The indexes of a revision's that an earlier one may have built ahead.
+std::vector<std::string> built_ahead(Revision revision);
 
 // All of the migration at once.
 Step whole_step(Revision revision);

@@ -90,9 +90,10 @@ std::string under_way(const migrate::State &state)
         return {};
     const chain::Revision revision = state.under_way->revision;
     const int number = state.under_way->number;
-    return "; " + std::string(chain::name(revision)) + " is under way, step " +
-           std::to_string(number) + " of " + std::to_string(chain::steps(revision).size()) +
-           " is done";
+    const std::string text = "; " + std::string(chain::name(revision)) + " is under way, ";
+    const std::string count = std::to_string(chain::steps(revision).size());
+    return number == 0 ? text + "none of its " + count + " steps is done"
+                       : text + "step " + std::to_string(number) + " of " + count + " is done";
 }
 
 void warn_of_unknown(const migrate::State &state, const catalog::Installation &installation)

@@ -142,9 +142,11 @@ void require_finished(const State &state, const catalog::Installation &installat
     throw Refusal{chain::sqlstate::under_way,
                   "migration " + revision + " is under way in schema \"" +
                       std::string(installation.name) + "\"",
-                  "Step " + std::to_string(state.under_way->number) + " of " +
-                      std::to_string(chain::steps(state.under_way->revision).size()) +
-                      " was the last one that was done.",
+                  state.under_way->number == 0
+                      ? std::string("It has been begun, and none of its steps is done.")
+                      : "Step " + std::to_string(state.under_way->number) + " of " +
+                            std::to_string(chain::steps(state.under_way->revision).size()) +
+                            " was the last one that was done.",
                   "To finish it: CALL procrastinate_migrate('" + revision + "', schema => " +
                       std::string(installation.quoted_text) + ");"};
 }

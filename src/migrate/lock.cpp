@@ -70,8 +70,10 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode)
 
 LOCKMODE mode_of(std::string_view name)
 {
-    constexpr std::array<std::pair<std::string_view, LOCKMODE>, 3> modes{
-        {{"ROW EXCLUSIVE", RowExclusiveLock},
+    constexpr std::array<std::pair<std::string_view, LOCKMODE>, 5> modes{
+        {{"ROW SHARE", RowShareLock},
+         {"SHARE UPDATE EXCLUSIVE", ShareUpdateExclusiveLock},
+         {"ROW EXCLUSIVE", RowExclusiveLock},
          {"SHARE ROW EXCLUSIVE", ShareRowExclusiveLock},
          {"ACCESS EXCLUSIVE", AccessExclusiveLock}}};
     for (const auto &[known, mode] : modes)

@@ -1,6 +1,7 @@
 #include "migrate/upgrade.hpp"
 
 #include "chain/refusal.hpp"
+#include "chain/step.hpp"
 #include "migrate/held_locks.hpp"
 #include "migrate/journey.hpp"
 #include "migrate/lock.hpp"
@@ -87,6 +88,14 @@ void install_head(const Installation &installation)
     server::notice(std::string(chain::name(head)) + " took " + time_since(started));
 }
 
+// What a procrastinate_migrate() that did not come so far has made for this migration's steps.
+void drop_built_ahead(const Installation &installation, Revision revision)
+{
+    for (const std::string &index : chain::built_ahead(revision))
+        if (catalog::has_relation(installation, index.c_str()))
+            spi::execute(("DROP INDEX " + index).c_str());
+}
+
 void run_chain(const Installation &installation, Revision current, Revision target)
 {
     // Also up to 0027 itself: the same transaction may go on from there.
@@ -94,8 +103,11 @@ void run_chain(const Installation &installation, Revision current, Revision targ
     if (early)
         run_script(chain::early_types_script(), "enum types of 0027 (early_types.sql)");
     for (Revision revision = current + 1; revision <= target; ++revision)
+    {
+        drop_built_ahead(installation, revision);
         run_migration(installation, chain::migration(revision),
                       early && revision <= chain::labels_added ? EnumTypes::skip : EnumTypes::run);
+    }
 }
 
 void lock_tables_for(const Installation &installation, Revision current, Revision target)

@@ -1,5 +1,6 @@
 #include "online/batch.hpp"
 
+#include "chain/refusal.hpp"
 #include "server/spi.hpp"
 #include "server/waiting.hpp"
 
@@ -28,6 +29,23 @@ std::string table_of(const catalog::Installation &installation, const chain::Ste
     return std::string(installation.quoted) + "." + std::string(step.table);
 }
 
+// A trigger or a rule may keep rows as they are, and nobody would look at them again.
+void require_changed(const catalog::Installation &installation, const chain::Step &step,
+                     std::span<const spi::Parameter> range)
+{
+    const std::string where(step.sql.substr(step.sql.find("\nWHERE ") + 1));
+    const std::int64_t left = read_number("select count(*) from " + table_of(installation, step) +
+                                              " " + where.substr(0, where.rfind(';')),
+                                          range)
+                                  .value_or(0);
+    if (left > 0)
+        throw chain::Refusal{chain::sqlstate::catalog_contradicts,
+                             std::to_string(left) + " rows of " + std::string(step.table) +
+                                 " stay as they are",
+                             "A trigger or a rule on the table keeps them from being changed.",
+                             "Disable it for as long as the migration takes, and call it again."};
+}
+
 } // namespace
 
 void Batches::begin(const catalog::Installation &installation, const chain::Step &step,
@@ -53,6 +71,8 @@ void Batches::run(const catalog::Installation &installation, const chain::Step &
     next_ = std::min(next_, last_);
     const std::array rows{spi::int8_parameter(done_), spi::int8_parameter(next_)};
     newly_changed_ = static_cast<std::int64_t>(spi::execute(std::string(step.sql).c_str(), rows));
+    if (newly_changed_ < size_)
+        require_changed(installation, step, rows);
     milliseconds_ = static_cast<double>(server::now() - started) / 1000;
 }
 

@@ -20,8 +20,8 @@ class Batches
     std::int64_t last() const { return last_; }
 
     // Of the step that has been begun. The statement runs over the next rows, and has to have no longer
-    // than about a tenth of a second: how many they are depends on how long the last ones took. Inside a
-    // transaction.
+    // than about a tenth of a second: how many they are depends on how long the last ones took. Throws
+    // Refusal PM009 where rows stay as they were. Inside a transaction.
     void run(const catalog::Installation &installation, const chain::Step &step);
     // What run() did has been committed.
     void keep();

@@ -47,19 +47,32 @@ void look(Watch &watch, int pid)
 
 } // namespace
 
-std::string index_of(const chain::Step &step)
+void require_free_names(const catalog::Installation &installation, chain::Revision revision)
 {
-    const std::string_view rest =
-        step.sql.substr(step.sql.find(concurrently) + concurrently.size());
-    return std::string(rest.substr(0, rest.find_first_of(" \n")));
+    const std::vector<std::string> ahead = chain::built_ahead(revision);
+    for (const chain::Step &step : chain::steps(revision))
+    {
+        if (step.kind != chain::StepKind::concurrent)
+            continue;
+        const std::string index(step.index());
+        if (std::find(ahead.begin(), ahead.end(), index) != ahead.end() ||
+            !catalog::has_relation(installation, index.c_str()))
+            continue;
+        const std::string name = std::string(installation.quoted) + "." + index;
+        throw chain::Refusal{chain::sqlstate::catalog_contradicts,
+                             "relation \"" + index + "\" is in the way of migration " +
+                                 std::string(chain::name(revision)),
+                             "The migration is about to build an index of that name.",
+                             "Rename it: ALTER INDEX " + name + " RENAME TO " + index + "_old;"};
+    }
 }
 
 std::string plain_build(const catalog::Installation &installation, const chain::Step &step)
 {
     std::string statement(step.sql);
     statement.erase(statement.find(concurrently), concurrently.size());
-    return "DROP INDEX IF EXISTS " + std::string(installation.quoted) + "." + index_of(step) +
-           ";\n" + statement;
+    return "DROP INDEX IF EXISTS " + std::string(installation.quoted) + "." +
+           std::string(step.index()) + ";\n" + statement;
 }
 
 void build_concurrently(const catalog::Installation &installation, const chain::Step &step,

@@ -8,8 +8,9 @@
 namespace procrastinate::online
 {
 
-// The name of the index that a concurrent step builds.
-std::string index_of(const chain::Step &step);
+// Nothing is called like the indexes that a migration is about to build, unless a step before has built
+// them ahead. Throws Refusal PM009 otherwise; before the first step.
+void require_free_names(const catalog::Installation &installation, chain::Revision revision);
 
 // The statements that build it while writers wait, whatever another attempt has left behind.
 std::string plain_build(const catalog::Installation &installation, const chain::Step &step);

@@ -24,23 +24,41 @@ select pg_get_functiondef(p.oid), p.prosrc, p.oid::regprocedure::text
   from pg_proc p join pg_type t on t.oid = p.prorettype join pg_class c on c.oid = t.typrelid
   join pg_language l on l.oid = p.prolang
  where p.pronamespace = $1 and c.relnamespace = $1 and c.relname = 'procrastinate_jobs'
-   and not p.proretset and l.lanname = 'plpgsql' and p.proname ~ '^procrastinate_fetch_job'
+   and not p.proretset and p.proowner = current_user::regrole and l.lanname = 'plpgsql' and p.proname ~ '^procrastinate_fetch_job'
  order by p.proname)";
 
-// Before and after a body, which is a block of PL/pgSQL and may stand within another.
+// Around a body, which is a block of PL/pgSQL and may stand within another; the schema's OID stands
+// between the first two.
+constexpr std::string_view before_oid =
+    "\nBEGIN\n"
+    "    -- While columns of procrastinate_jobs change there is no job for anybody.\n"
+    "    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(1347571556, ";
+constexpr std::string_view after_oid = ") THEN\n"
+                                       "        RETURN NULL;\n"
+                                       "    END IF;\n";
+constexpr std::string_view closing = "\nEND;\n";
+static_assert(door_class == 1347571556);
+
 std::string opening(const Installation &installation)
 {
-    return "\nBEGIN\n"
-           "    -- While columns of procrastinate_jobs change there is no job for anybody.\n"
-           "    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(" +
-           std::to_string(door_class) + ", " +
-           std::to_string(static_cast<std::int32_t>(installation.schema)) +
-           ") THEN\n"
-           "        RETURN NULL;\n"
-           "    END IF;\n";
+    return std::string(before_oid) +
+           std::to_string(static_cast<std::int32_t>(installation.schema)) + std::string(after_oid);
 }
 
-constexpr std::string_view closing = "\nEND;\n";
+// The body behind a door; the whole where there is none. The door may be of a schema with another OID,
+// from before a dump.
+std::string_view behind_door(std::string_view body)
+{
+    if (!body.starts_with(before_oid) || !body.ends_with(closing))
+        return body;
+    std::string_view inner = body.substr(before_oid.size());
+    inner.remove_prefix(std::min(inner.find_first_not_of("-0123456789"), inner.size()));
+    if (!inner.starts_with(after_oid))
+        return body;
+    inner.remove_prefix(after_oid.size());
+    inner.remove_suffix(closing.size());
+    return inner;
+}
 
 // Whether a body ends with the end of its block, and has no option, which could not stand within.
 bool is_block(std::string_view body)
@@ -101,22 +119,16 @@ void hang_door(const Installation &installation)
                             "that is in flight then may fail with SQLSTATE 42804.",
                             {});
         else
-            replace_body(fetch, before + fetch.body + std::string(closing));
+            replace_body(fetch,
+                         before + std::string(behind_door(fetch.body)) + std::string(closing));
     }
 }
 
 void unhang_door(const Installation &installation)
 {
-    const std::string before = opening(installation);
     for (const Fetch &fetch : fetches(installation))
-    {
-        std::string_view body = fetch.body;
-        if (!body.starts_with(before) || !body.ends_with(closing))
-            continue;
-        body.remove_prefix(before.size());
-        body.remove_suffix(closing.size());
-        replace_body(fetch, body);
-    }
+        if (const std::string_view body = behind_door(fetch.body); body != fetch.body)
+            replace_body(fetch, body);
 }
 
 void wake_workers(const Installation &installation, chain::Revision revision)

@@ -99,12 +99,11 @@ void Guard::require_unused(const Installation &installation, Revision revision) 
                              "', schema => " + std::string(installation.quoted_text);
     throw chain::Refusal{
         chain::sqlstate::still_used,
-        "migration " + std::string(migration.revision) +
-            " drops functions that are still called in schema \"" + std::string(installation.name) +
-            "\"",
+        "migration " + std::string(migration.revision) + " drops functions of schema \"" +
+            std::string(installation.name) + "\" that seem to be in use",
         findings.text(),
         "Deploy the release that this schema is for everywhere, end old workers, and call it "
-        "again. If those are no workers: " +
+        "again. If those are no workers, or are another schema's: " +
             call + ", force => true);"};
 }
 

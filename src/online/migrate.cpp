@@ -43,13 +43,15 @@ using migrate::Journey;
 constexpr double longest_on_the_way = 500;
 
 // What a step asks the server for is given up soon, before a queue forms behind it; and the deadlock
-// check, which ends an autovacuum in the way, comes sooner still.
+// check, which ends an autovacuum in the way, comes sooner still: if there is a deadlock, a client is not
+// the one that finds it.
 template <typename Body> void with_short_locks(const Options &options, Body body)
 {
     const int level = server::open_settings();
     const int timeout = std::max(1, static_cast<int>(options.lock_timeout));
+    const int deadlock = std::max(1, std::min(timeout / 2, DeadlockTimeout / 2));
     server::set("lock_timeout", std::to_string(timeout).c_str());
-    server::set_as_server("deadlock_timeout", std::to_string(std::max(1, timeout / 2)).c_str());
+    server::set_as_server("deadlock_timeout", std::to_string(deadlock).c_str());
     body();
     server::close_settings(level);
 }
@@ -82,6 +84,8 @@ class Course
             if (!is_new_ && !options_.force && !journey.under_way)
                 server::with_search_path(
                     nullptr, [&] { guard_.require_unused(installation_, step.revision); });
+            if (!is_new_ && !journey.under_way)
+                require_free_names(installation_, step.revision);
             logbook_.begin(step);
             server::fault_point("before", step.name());
             go(step, journey);
@@ -106,17 +110,18 @@ class Course
             guard_.begin(installation_);
         migrate::hold_name(installation_);
         migrate::require_current_rows(true);
-        // Once for all revisions, and again where another session has been at work in between.
-        if (!journey.under_way && journey.current != expected_)
-        {
+        // Once for all revisions, and again where another session has been at work in between, or
+        // another call before the migration under way.
+        const bool is_unknown = journey.current != expected_;
+        if (is_unknown && !journey.under_way)
             migrate::require_fit(installation_, journey.current, journey.target,
                                  journey.has_history);
-            if (journey.current != chain::base)
-                require_replaceable(installation_, journey.current, journey.target);
-            expected_ = journey.current;
-        }
         else if (!goal_)
             migrate::require_rights(installation_);
+        if (is_unknown && journey.current != chain::base)
+            require_replaceable(installation_, journey.current, journey.target);
+        if (!journey.under_way)
+            expected_ = journey.current;
         return journey;
     }
 
@@ -165,6 +170,9 @@ class Course
                     migrate::set_language();
                     if (is_brief)
                         lock_tables(step, journey);
+                    // With its locks held, nobody can add to it any more.
+                    if (step.revision == replaces_column && step.number == step.count)
+                        require_replaceable(installation_, journey.current, step.revision);
                     if (step.door == Step::hang)
                         hang_door(installation_);
                     else if (step.door == Step::unhang)
@@ -217,7 +225,7 @@ class Course
             server::wait_for_older_transactions(longest_on_the_way);
             door_.open();
         }
-        if (step.number == step.count)
+        if (step.number == step.count && expected_)
             expected_ = step.revision;
         logbook_.end(step);
         server::fault_point("after", step.name());
@@ -281,8 +289,19 @@ class Course
     // An index that is being built, or that was not built to its end, is no stranger's.
     void set_out(const Step &step)
     {
-        server::with_search_path(installation_.quoted, [&] { logbook_.record_setting_out(step); });
+        const bool is_recorded = server::attempt([&] {
+            with_short_locks(options_, [&] {
+                server::with_search_path(nullptr, [&] {
+                    migrate::lock_tables(installation_, migrate::Tables::history);
+                });
+                server::with_search_path(installation_.quoted,
+                                         [&] { logbook_.record_setting_out(step); });
+            });
+        });
+        if (!is_recorded)
+            return try_later(step);
         spi::commit();
+        patience_.succeed();
         server::fault_point("set out", step.name());
     }
 
@@ -290,7 +309,7 @@ class Course
 
     void build(const Step &step, const Journey &journey)
     {
-        const std::string index = index_of(step);
+        const std::string index(step.index());
         const server::IndexState state = server::index_state(installation_.schema, index.c_str());
         if (state == server::IndexState::valid)
         {
@@ -350,7 +369,7 @@ class Course
                           label_of(step) + " could not get its locks",
                           "It was tried " + std::to_string(patience_.failures()) + " times in " +
                               std::to_string(static_cast<long>(patience_.waited() / 1000)) +
-                              " s, and nothing of it was done.\n" + in_the_way,
+                              " s, and no try has left anything behind.\n" + in_the_way,
                           "End what is in the way, or give it more time: CALL "
                           "procrastinate_migrate('" +
                               std::string(chain::name(*goal_)) + "', schema => " +

@@ -12,21 +12,32 @@ namespace
 
 namespace spi = server::spi;
 
-constexpr chain::Revision replaced_by = 24;
-
 constexpr const char *query = R"(
 select pg_describe_object(d.classid, d.objid, d.objsubid)
   from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id'
   join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = e.oid and d.refobjsubid = a.attnum
   left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
   left join pg_class i on d.classid = 'pg_class'::regclass and i.oid = d.objid
+  left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
  where e.relnamespace = $1 and e.relname = 'procrastinate_events'
    and coalesce(k.contype, '?') <> 'n'
-   and coalesce(k.conname, i.relname, '?') <> 'procrastinate_events_job_id_fkey'
+   and coalesce(k.conname, i.relname, t.tgname, '?')
+       not in ('procrastinate_events_job_id_fkey', 'procrastinate_events_fill_job_id_bigint')
 union
-select 'privileges on the column'
-  from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id'
- where e.relnamespace = $1 and e.relname = 'procrastinate_events' and a.attacl is not null
+select case n when 1 then 'privileges' when 2 then 'options' when 3 then 'a statistics target'
+              else 'a comment' end || ' of the column'
+  from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id',
+       generate_series(1, 4) as n
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events'
+   and case n when 1 then a.attacl is not null when 2 then a.attoptions is not null
+              when 3 then coalesce(a.attstattarget, -1) <> -1
+              else col_description(e.oid, a.attnum) is not null end
+union
+select pg_describe_object('pg_trigger'::regclass, t.oid, 0) || ', which would fire for each event'
+  from pg_class e join pg_trigger t on t.tgrelid = e.oid
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events'
+   and not t.tgisinternal and t.tgenabled not in ('D', 'R') and t.tgtype & 16 <> 0
+   and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
  order by 1)";
 
 } // namespace
@@ -34,7 +45,7 @@ select 'privileges on the column'
 void require_replaceable(const catalog::Installation &installation, chain::Revision current,
                          chain::Revision target)
 {
-    if (current >= replaced_by || target < replaced_by)
+    if (current >= replaces_column || target < replaces_column)
         return;
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rows = spi::read_latest(query, parameters);

@@ -7,9 +7,11 @@
 namespace procrastinate::online
 {
 
+inline constexpr chain::Revision replaces_column = 24;
+
 // Where the way from `current` to `target` leads through 0024: throws Refusal PM009 with everything that
-// depends on procrastinate_events.job_id and is not Procrastinate's. Inside an SPI connection and under a
-// search_path of the server's own.
+// depends on procrastinate_events.job_id and is not Procrastinate's, and with triggers that its batches would
+// fire. Inside an SPI connection and under a search_path of the server's own.
 void require_replaceable(const catalog::Installation &installation, chain::Revision current,
                          chain::Revision target);
 

@@ -6,6 +6,7 @@
 #include "migrate/journey.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
+#include "server/subtransaction.hpp"
 #include "server/waiting.hpp"
 
 namespace procrastinate::online
@@ -18,13 +19,18 @@ namespace spi = server::spi;
 using catalog::Installation;
 
 constexpr double look_again = 1000; // milliseconds
+// Within a call no notification is read; those who still have to be, the server keeps for all.
+constexpr std::int64_t listen_again = 60'000'000; // microseconds
 
 // The session hears of changes, unless it does already or cannot.
 class Listening
 {
   public:
-    Listening()
+    Listening() { begin(); }
+
+    void begin()
     {
+        began_ = server::now();
         is_ours_ = spi::connected(spi::Mode::may_commit, [] {
             const bool may = server::with_search_path(nullptr, [] {
                 return spi::read_latest(
@@ -39,7 +45,9 @@ class Listening
         });
     }
 
-    // Not by a destructor: after an error there is no transaction to do it in.
+    bool is_stale() const { return is_ours_ && server::now() - began_ > listen_again; }
+
+    // Not by a destructor, which must not fail.
     void end() const
     {
         if (!is_ours_)
@@ -51,7 +59,8 @@ class Listening
     }
 
   private:
-    bool is_ours_;
+    bool is_ours_ = false;
+    std::int64_t began_ = 0;
 };
 
 migrate::State look(const Installation &installation)
@@ -65,6 +74,29 @@ migrate::State look(const Installation &installation)
     });
 }
 
+std::string where_it_is(const migrate::State &state)
+{
+    if (!state.standing.revision)
+        return "But " + std::string(state.standing.why_unknown) + ".";
+    return "It is at " + std::string(chain::name(*state.standing.revision)) + ".";
+}
+
+// In a subtransaction, so that there is a transaction to go on with when it is cancelled.
+void pause(double milliseconds)
+{
+    const server::Subtransaction transaction = server::Subtransaction::begin();
+    try
+    {
+        server::pause_until_woken(milliseconds);
+    }
+    catch (const server::ServerError &)
+    {
+        transaction.roll_back();
+        throw;
+    }
+    transaction.commit();
+}
+
 } // namespace
 
 void wait(const Installation &installation, std::string_view target,
@@ -75,9 +107,14 @@ void wait(const Installation &installation, std::string_view target,
     const chain::Revision goal = chain::resolve_target(target, state.standing);
     if (state.standing.revision && *state.standing.revision >= goal)
         return;
-    const Listening listening;
+    Listening listening;
     for (;;)
     {
+        if (listening.is_stale())
+        {
+            listening.end();
+            listening.begin();
+        }
         state = look(installation);
         if (state.standing.revision && *state.standing.revision >= goal)
             break;
@@ -91,11 +128,19 @@ void wait(const Installation &installation, std::string_view target,
                 chain::sqlstate::not_in_time,
                 "schema \"" + std::string(installation.name) + "\" is not at " +
                     migrate::in_words(goal) + " in time",
-                "It is at " + (state.recorded.empty() ? "base" : state.recorded) + ".",
+                where_it_is(state),
                 "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
                     std::string(installation.quoted_text) + ");"};
         }
-        server::pause_until_woken(std::min(left, look_again));
+        try
+        {
+            pause(std::min(left, look_again));
+        }
+        catch (const server::ServerError &)
+        {
+            listening.end(); // a session that lives on hears of nothing it did not ask for
+            throw;
+        }
     }
     listening.end();
 }

@@ -92,6 +92,10 @@ void prepare_session(const Order &order)
         SetConfigOption(taken_along[i], order.settings[i], PGC_USERSET, PGC_S_SESSION);
     SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
     SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+    if (GetConfigOption("transaction_timeout", true, false) != nullptr) // from 17 on
+        SetConfigOption("transaction_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+    // The caller's own transaction may write.
+    SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
     const char *const schema = get_namespace_name(order.schema);
     if (schema == nullptr)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema has been dropped")));
@@ -224,7 +228,7 @@ dsm_segment *write_order(Oid schema, const char *statement)
         ereport(ERROR, (errcode(order.sqlstate), errmsg_internal("%s", order.message),
                         order.detail[0] == '\0' ? 0 : errdetail_internal("%s", order.detail),
                         order.hint[0] == '\0' ? 0 : errhint("%s", order.hint),
-                        order.context[0] == '\0' ? 0 : errcontext("%s", order.context)));
+                        order.context[0] == '\0' ? 0 : (errcontext("%s", order.context))));
     });
     std::terminate(); // not reached
 }
@@ -268,7 +272,8 @@ bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *cont
         call([] {
             ereport(ERROR, (errcode(ERRCODE_OPERATOR_INTERVENTION),
                             errmsg("the background worker that built an index was ended"),
-                            errhint("The server's log may tell why. Call it again to go on.")));
+                            errhint("The server's log may tell why; a role that may not connect "
+                                    "any more is one reason. Call it again to go on.")));
         });
     return true;
 }

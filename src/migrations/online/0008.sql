@@ -7,11 +7,12 @@ CREATE UNIQUE INDEX CONCURRENTLY procrastinate_jobs_lock_idx
     ON procrastinate_jobs (lock) WHERE status OPERATOR(pg_catalog.=) 'doing';
 
 -- step concurrent, ahead of 0020: index for the look-up of locks
-CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_new ON procrastinate_jobs (id, lock)
+CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0020 ON procrastinate_jobs (id, lock)
     WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
 
 -- step brief, door: replace the functions
 -- rest without LOCK TABLE, CREATE UNIQUE INDEX, DROP TABLE
 
 -- step brief: drop the table of locks
+-- lock procrastinate_job_locks ACCESS EXCLUSIVE
 -- rest only DROP TABLE

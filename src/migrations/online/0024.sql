@@ -1,12 +1,11 @@
 -- 0024 under load: a new column takes the old one's place. A trigger fills it for new events, batches for those
 -- that are there; index, foreign key and NOT NULL come while everybody works, and only the exchange takes strong
--- locks. Meanwhile each event takes the room of two; the room is used again by later ones.
+-- locks. No check before the batches are through: it would refuse who changes an event that has not been filled.
+-- Meanwhile each event takes the room of two; the room is used again by later ones.
 
 -- step brief: add a column and the trigger that fills it
 -- lock procrastinate_events ACCESS EXCLUSIVE
-ALTER TABLE procrastinate_events
-    ADD COLUMN job_id_bigint bigint,
-    ADD CONSTRAINT procrastinate_events_job_id_bigint_check CHECK (job_id_bigint IS NOT NULL) NOT VALID;
+ALTER TABLE procrastinate_events ADD COLUMN job_id_bigint bigint;
 
 CREATE FUNCTION procrastinate_events_fill_job_id_bigint()
 RETURNS trigger
@@ -30,7 +29,13 @@ WHERE id OPERATOR(pg_catalog.>) $1
     AND id OPERATOR(pg_catalog.<=) $2
     AND job_id_bigint IS NULL;
 
+-- step brief: it has to be filled
+-- lock procrastinate_events ACCESS EXCLUSIVE
+ALTER TABLE procrastinate_events
+    ADD CONSTRAINT procrastinate_events_job_id_bigint_check CHECK (job_id_bigint IS NOT NULL) NOT VALID;
+
 -- step validated: the column is filled
+-- lock procrastinate_events SHARE UPDATE EXCLUSIVE
 ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_job_id_bigint_check;
 
 -- step concurrent: index of the column
@@ -43,9 +48,11 @@ ALTER TABLE procrastinate_events
         FOREIGN KEY (job_id_bigint) REFERENCES procrastinate_jobs (id) ON DELETE CASCADE NOT VALID;
 
 -- step validated: the foreign key holds
+-- lock procrastinate_jobs ROW SHARE, procrastinate_events SHARE UPDATE EXCLUSIVE
 ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_job_id_bigint_fkey;
 
 -- step validated: statistics of the column
+-- lock procrastinate_events SHARE UPDATE EXCLUSIVE
 ANALYZE procrastinate_events (job_id_bigint);
 
 -- step brief: exchange the columns and the functions

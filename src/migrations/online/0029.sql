@@ -5,11 +5,11 @@ CREATE INDEX CONCURRENTLY procrastinate_jobs_priority_idx ON procrastinate_jobs 
     WHERE status OPERATOR(pg_catalog.=) 'todo';
 
 -- step concurrent: index for the look-up of locks
-CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_new ON procrastinate_jobs (id, lock)
+CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0029 ON procrastinate_jobs (id, lock)
     WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
 
 -- step brief: exchange the indexes, replace the function
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 DROP INDEX procrastinate_jobs_id_lock_idx;
-ALTER INDEX procrastinate_jobs_id_lock_idx_new RENAME TO procrastinate_jobs_id_lock_idx;
+ALTER INDEX procrastinate_jobs_id_lock_idx_0029 RENAME TO procrastinate_jobs_id_lock_idx;
 -- rest without LOCK TABLE, DROP INDEX, CREATE INDEX

@@ -1,9 +1,13 @@
 -- 0031 under load: once no function can make a job 'aborting', batches turn those that are; the triggers of 0030
--- write no event for that, and do not notify, since the wish to abort is there already. Index and constraint come
--- while everybody works.
+-- write no event for that, and do not notify, since the wish to abort is there already. To build the index comes
+-- first: it waits for all who may have called such a function before. The constraint comes while everybody works.
 
 -- step brief: drop what older releases call
 -- rest only DROP FUNCTION procrastinate_fetch_job, DROP FUNCTION procrastinate_finish_job, DROP FUNCTION procrastinate_cancel_job, DROP FUNCTION procrastinate_retry_job, DROP FUNCTION procrastinate_defer_periodic_job, DROP FUNCTION procrastinate_defer_job
+
+-- step concurrent: index for the look-up of locks
+CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (id, lock)
+    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
 
 -- step batched procrastinate_jobs: jobs that are being aborted
 UPDATE procrastinate_jobs
@@ -15,10 +19,6 @@ WHERE id OPERATOR(pg_catalog.>) $1
 -- step validated: no job is left behind
 -- rest only DO
 
--- step concurrent: index for the look-up of locks
-CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (id, lock)
-    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
-
 -- step brief: add the constraint
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_jobs
@@ -26,6 +26,7 @@ ALTER TABLE procrastinate_jobs
         CHECK (NOT (status OPERATOR(pg_catalog.=) 'todo' AND abort_requested = true)) NOT VALID;
 
 -- step validated: the constraint holds
+-- lock procrastinate_jobs SHARE UPDATE EXCLUSIVE
 ALTER TABLE procrastinate_jobs VALIDATE CONSTRAINT check_not_todo_abort_requested;
 
 -- step brief: exchange the triggers, rename the indexes
