@@ -86,7 +86,7 @@ sub next_step
 	my $step = $watcher->query(<<'SQL');
 SELECT revision || '.' || step || '|' || kind || '|'
        || (NOT is_of_door AND count(*) FILTER (WHERE is_of_door) OVER (PARTITION BY revision) % 2 = 1) || '|'
-       || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_]+)')) IS NOT NULL)
+       || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_0-9]+)')) IS NOT NULL)
   FROM (SELECT *, statement = 'CREATE OR REPLACE FUNCTION of those that fetch jobs' AS is_of_door
           FROM procrastinate_plan()) AS plan
  LIMIT 1
