@@ -1,0 +1,345 @@
+# What users and other roles do while procrastinate_migrate() is on its way, or between two calls of it: nothing
+# of theirs is lost without a word, nothing of it runs as the caller, and no job is left behind.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server();
+my $database = new_database($node);
+
+a_trigger_on_the_history();
+a_job_that_is_being_aborted();
+things_of_the_replaced_column();
+triggers_of_events();
+events_that_change();
+an_index_built_ahead();
+a_name_that_is_taken();
+a_dump_between_two_steps();
+a_fetch_function_of_another_role();
+settings_of_the_role();
+a_table_like_the_history();
+a_wait_that_is_cancelled();
+done_testing();
+
+sub session
+{
+	my ($schema) = @_;
+	my $session = new_session($node, $database);
+	$session->query("SET search_path = $schema, public");
+	return $session;
+}
+
+# A schema at a revision with so many jobs, and an event each.
+sub queue
+{
+	my ($schema, $revision, $jobs) = @_;
+	upgrade($node, $database, $revision, $schema);
+	$node->safe_psql($database, <<"SQL");
+SET search_path = $schema;
+INSERT INTO procrastinate_jobs (queue_name, task_name)
+SELECT 'queue', 'task' FROM generate_series(1, $jobs) AS n
+SQL
+	return session($schema);
+}
+
+sub wait_until
+{
+	my ($query, $what) = @_;
+	$node->poll_query_until($database, $query) or die "waited in vain until $what";
+	return;
+}
+
+sub waits
+{
+	my ($session) = @_;
+	wait_until($session->waits_for_lock, "session $session->{pid} waits for a lock");
+	return;
+}
+
+# Lets a call come as far as a build, which a reader keeps from ending, and cancels it.
+sub cancelled_in_build
+{
+	my ($schema, $target) = @_;
+	my ($reader, $caller) = map { session($schema) } 1 .. 2;
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+	$caller->send("CALL procrastinate_migrate('$target')");
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'},
+		'the build waits');
+	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
+	is(($caller->wait)[1], '57014: canceling statement due to user request', "$schema: a call to $target is cancelled");
+	wait_until(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker has gone');
+	$reader->query('ROLLBACK');
+	$_->close foreach $reader, $caller;
+	return;
+}
+
+# A role that may make triggers on the history makes one that waits for the lock of a step.
+sub a_trigger_on_the_history
+{
+	my $session = queue('hostile', 18, 1);
+	$node->safe_psql($database, <<'SQL');
+CREATE ROLE mallory;
+GRANT USAGE, CREATE ON SCHEMA hostile TO mallory;
+GRANT TRIGGER ON hostile.procrastinate_schema_history TO mallory;
+CREATE FUNCTION hold_up() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('search_path') ~ 'hostile' THEN
+		PERFORM pg_advisory_xact_lock(17);
+	END IF;
+END $$;
+CREATE EVENT TRIGGER hold_up ON ddl_command_start EXECUTE FUNCTION hold_up();
+SQL
+	my ($holder, $mallory) = map { new_session($node, $database) } 1 .. 2;
+	$mallory->query(<<'SQL');
+SET SESSION AUTHORIZATION mallory;
+CREATE FUNCTION hostile.trap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	ALTER ROLE mallory SUPERUSER;
+	RETURN NEW;
+END $$
+SQL
+	$holder->query('SELECT pg_advisory_lock(17)');
+	$session->send(q{CALL procrastinate_migrate('0020', lock_timeout => '1 min')});
+	waits($session);
+	$mallory->send('CREATE TRIGGER trap BEFORE INSERT ON hostile.procrastinate_schema_history FOR EACH ROW EXECUTE FUNCTION hostile.trap()');
+	waits($mallory);
+	$holder->query('SELECT pg_advisory_unlock(17)');
+	is(($mallory->wait)[1], '', 'a stranger has made a trigger between two steps');
+	like(($session->wait)[1], qr/^(?:42501|PM010): /, 'the call does not go on');
+	is($session->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', 'and the trigger has not run');
+	$session->query('DROP EVENT TRIGGER hold_up; DROP TRIGGER trap ON procrastinate_schema_history');
+	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error', 'without it the call does');
+	$_->close foreach $session, $holder, $mallory;
+	return;
+}
+
+# By a transaction that is older than the end of the functions which do that.
+sub a_job_that_is_being_aborted
+{
+	my $session = queue('aborting', 30, 3);
+	my $worker = session('aborting');
+	$worker->query(q{SELECT procrastinate_fetch_job_v1(NULL)});
+	my $id = $worker->query(q{SELECT id FROM procrastinate_jobs WHERE status = 'doing'});
+	$worker->query("BEGIN; SELECT procrastinate_cancel_job($id, true, false); SELECT 'something else'");
+	$session->send(q{CALL procrastinate_migrate('0031', force => true)});
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'},
+		'the build waits for it');
+	$worker->query('COMMIT');
+	is(($session->wait)[1], '', '0031 waits for who may have aborted a job by an older function');
+	is($session->query("SELECT status, abort_requested FROM procrastinate_jobs WHERE id = $id"), 'doing|t', 'and finds the job');
+	is($worker->refusal("SELECT procrastinate_finish_job_v1($id, 'aborted', false)"), 'no error', 'which can be finished');
+	is_at($node, $database, 'aborting', 31, 'the schema is at 0031');
+	$_->close foreach $session, $worker;
+	return;
+}
+
+sub things_of_the_replaced_column
+{
+	my $replaced = 'PM009: column procrastinate_events.job_id cannot be replaced while others work';
+	my $session = queue('things', 23, 3);
+	my %things = (
+		q{COMMENT ON COLUMN procrastinate_events.job_id IS 'mine'} => q{COMMENT ON COLUMN procrastinate_events.job_id IS NULL},
+		'ALTER TABLE procrastinate_events ALTER job_id SET STATISTICS 500' => 'ALTER TABLE procrastinate_events ALTER job_id SET STATISTICS -1',
+		'ALTER TABLE procrastinate_events ALTER job_id SET (n_distinct = 5)' => 'ALTER TABLE procrastinate_events ALTER job_id RESET (n_distinct)');
+	foreach my $thing (sort keys %things)
+	{
+		$session->query($thing);
+		is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, "refused: $thing");
+		$session->query($things{$thing});
+	}
+
+	# What came after the call began, or between two calls.
+	cancelled_in_build('things', '0024');
+	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, 'an index of a user between two calls is seen');
+	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and is not lost');
+	$session->query('DROP INDEX own');
+
+	my ($holder, $caller) = map { session('things') } 1 .. 2;
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_until(q{SELECT event = 'step 0024.8' FROM procrastinate_log('things') ORDER BY id DESC LIMIT 1}, 'only the exchange is left');
+	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
+	$holder->query('COMMIT');
+	is(($caller->wait)[1], $replaced, 'an index of a user before the last step is seen');
+	$session->query('DROP INDEX own');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
+	is_at($node, $database, 'things', 24, 'to 0024');
+	$_->close foreach $session, $holder, $caller;
+	return;
+}
+
+sub triggers_of_events
+{
+	my $session = queue('triggers', 23, 3);
+	$session->query(<<'SQL');
+CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.keep();
+SQL
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'triggers')});
+	like($err, qr/Trigger keep on table (?:triggers\.)?procrastinate_events, which would fire for each event/,
+		'a trigger that the batches would fire is told before anything is done');
+	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'and nothing is');
+
+	$session->query('ALTER TABLE procrastinate_events DISABLE TRIGGER keep');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'disabled it is in nobody\'s way');
+	$session->close;
+
+	$session = queue('rules', 29, 1);
+	$session->query(q{UPDATE procrastinate_jobs SET status = 'doing'; UPDATE procrastinate_jobs SET status = 'aborting'});
+	$session->query(<<'SQL');
+CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION public.keep();
+SQL
+	is($session->refusal(q{CALL procrastinate_migrate('0030')}), 'PM009: 1 rows of procrastinate_jobs stay as they are',
+		'rows that a trigger keeps as they are end the call');
+	$session->query('ALTER TABLE procrastinate_jobs DISABLE TRIGGER keep');
+	is($session->refusal(q{CALL procrastinate_migrate('0030')}), 'no error', 'and are changed once they can be');
+	is($session->query('SELECT status, abort_requested FROM procrastinate_jobs'), 'aborting|t', 'all of them');
+	$session->close;
+	return;
+}
+
+# By anybody, while the batches are on their way; which a low rate of WAL holds up.
+sub events_that_change
+{
+	my $session = queue('changing', 23, 3000);
+	my $caller = session('changing');
+	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $caller->{pid} AND wait_event = 'Extension'"
+		  . q{ AND EXISTS (SELECT FROM procrastinate_log('changing') WHERE event ~ '^step 0024.1')}, 'it pauses after a batch');
+	my $filled = 'SELECT count(job_id_bigint) > 0 AND count(job_id_bigint) < 3000 FROM procrastinate_events';
+	is($session->query($filled), 't', 'max_wal_rate makes a batch wait for the next');
+	is($session->refusal('UPDATE procrastinate_events SET at = now() WHERE id IN (1, 3000)'), 'no error', 'an event can be changed meanwhile');
+	is($session->query($filled), 't', 'and the batches still wait');
+	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
+	is(($caller->wait)[1], '57014: canceling statement due to user request', 'what waits can be cancelled');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'the next call gets to its end');
+	is($session->query('SELECT count(*) FROM procrastinate_events WHERE job_id = id'), '3000', 'with all events as they were');
+	is_at($node, $database, 'changing', 24, 'at 0024');
+	$_->close foreach $session, $caller;
+	return;
+}
+
+# On the way to a revision that the call did not come to.
+sub an_index_built_ahead
+{
+	my $session = queue('ahead', 7, 3);
+	my $index = q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NOT NULL};
+	$session->query(q{CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'ahead'::regnamespace AND proname = 'procrastinate_defer_periodic_job') THEN
+		RAISE 'no further';
+	END IF;
+END $$;
+CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop()});
+	is($session->refusal('CALL procrastinate_migrate()'), 'P0001: no further', 'a call to head ends after 0008');
+	$session->query('DROP EVENT TRIGGER stop; DROP FUNCTION stop()');
+	is($session->query($index), 't', 'and has built an index of 0020 ahead');
+	is($session->query(q{SELECT problem || ', ' || severity FROM procrastinate_check() WHERE object ~ 'idx_0020'}), 'extra, info', 'which harms nobody');
+	is($session->refusal(q{SELECT procrastinate_upgrade('0020')}), 'no error', 'procrastinate_upgrade() goes on');
+	is($session->query($index), 'f', 'and leaves none of it');
+	is_at($node, $database, 'ahead', 20, 'at 0020');
+	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'procrastinate_migrate() goes on from there');
+	is_at($node, $database, 'ahead', $HEAD, 'to head');
+	$session->close;
+	return;
+}
+
+# One that the schema has only on the way.
+sub a_name_that_is_taken
+{
+	my $session = queue('taken', 23, 1);
+	$session->query('CREATE INDEX procrastinate_events_job_id_bigint ON procrastinate_jobs (task_name)');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}),
+		'PM009: relation "procrastinate_events_job_id_bigint" is in the way of migration 0024', 'an index of the name is not taken for ours');
+	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'and nothing has been done');
+	$session->query('ALTER INDEX procrastinate_events_job_id_bigint RENAME TO own');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'renamed it is in nobody\'s way');
+	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and stays');
+	$session->close;
+	return;
+}
+
+# The door is in the functions then, with the number of a schema that is another one afterwards.
+sub a_dump_between_two_steps
+{
+	my $session = queue('dumped', 31, 1);
+	my $reader = session('dumped');
+	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
+	is($session->refusal(q{CALL procrastinate_migrate('0032', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the door is hung and the call given up');
+	$reader->query('COMMIT');
+	my $bodies = q{SELECT count(*) FILTER (WHERE prosrc ~ 'try_advisory_xact_lock_shared'), count(*) FROM pg_proc}
+	  . q{ WHERE pronamespace = 'dumped'::regnamespace AND proname ~ '^procrastinate_fetch_job'};
+	is($session->query($bodies), '1|1', 'the fetch function looks for it');
+	$_->close foreach $session, $reader;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/dumped.sql";
+	$node->command_ok([ 'pg_dump', '-d', $node->connstr($database), '-n', 'dumped', '-f', $file ], 'the schema is dumped');
+	my $other = new_database($node);
+	$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($other), '-f', $file ], 'and restored');
+	$node->safe_psql($other, q{CALL procrastinate_migrate('0032', 'dumped')});
+	is($node->safe_psql($other, $bodies), '0|2', 'the next call takes the door away');
+	is_at($node, $other, 'dumped', 32, 'and ends at 0032');
+	return;
+}
+
+sub a_fetch_function_of_another_role
+{
+	my $session = queue('shared', 24, 1);
+	$node->safe_psql($database, <<'SQL');
+CREATE ROLE eve;
+GRANT USAGE, CREATE ON SCHEMA shared TO eve;
+CREATE ROLE own LOGIN;
+SET ROLE eve;
+CREATE FUNCTION shared.procrastinate_fetch_job_mine() RETURNS shared.procrastinate_jobs LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END;';
+SQL
+	is($session->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'a function of another role ends no call');
+	is($session->query(q{SELECT prosrc FROM pg_proc WHERE proname = 'procrastinate_fetch_job_mine'}), 'BEGIN RETURN NULL; END;', 'and is not touched');
+	$session->close;
+	return;
+}
+
+sub settings_of_the_role
+{
+	my $session = queue('settings', 19, 1);
+	my $me = $session->query('SELECT current_user');
+	$session->query(qq{ALTER ROLE "$me" SET default_transaction_read_only = on; ALTER ROLE "$me" SET statement_timeout = '1 ms'});
+	my $error = $session->refusal(q{CALL procrastinate_migrate('0020')});
+	$session->query(qq{ALTER ROLE "$me" RESET ALL});
+	is($error, 'no error', 'the worker of a build does not have limits that the caller has not');
+	is_at($node, $database, 'settings', 20, 'and the index is there');
+	$session->close;
+	return;
+}
+
+sub a_table_like_the_history
+{
+	my $session = queue('watched', 19, 1);
+	$session->query('CREATE SCHEMA eve; CREATE TABLE eve.procrastinate_schema_history (x int)');
+	is($session->refusal('SELECT * FROM procrastinate_progress'), 'no error', 'a table of the history\'s name does not end the view');
+	$session->query('DROP SCHEMA eve CASCADE');
+	$session->close;
+	return;
+}
+
+sub a_wait_that_is_cancelled
+{
+	my $session = queue('waited', 36, 1);
+	$session->send(q{CALL procrastinate_wait('head')});
+	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'Extension'", 'it waits');
+	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
+	is(($session->wait)[1], '57014: canceling statement due to user request', 'a wait can be cancelled');
+	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and the session does not listen any more');
+	is($session->refusal(q{CALL procrastinate_wait('head', '1 s')}) =~ s/:.*//sr, 'PM014', 'nor after one that was in vain');
+	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'it does not listen');
+	$session->close;
+	return;
+}
