@@ -1,0 +1,216 @@
+# procrastinate_migrate() beside what goes on in a server: replicas that lag, a reader on one, a failover; clients
+# at SERIALIZABLE; an autovacuum of the table at hand; limits of the session that calls it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server(
+	name => 'primary',
+	init => [ allows_streaming => 1 ],
+	conf => "autovacuum_naptime = 1s\nhot_standby_feedback = on\nmax_standby_streaming_delay = -1");
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+my $database = new_database($node);
+
+a_replica_that_lags();
+a_reader_of_a_replica();
+autovacuum();
+statement_timeout();
+serializable();
+failover();
+done_testing();
+
+# A schema at a revision with so many jobs, and an event each.
+sub queue
+{
+	my ($schema, $revision, $jobs) = @_;
+	upgrade($node, $database, $revision, $schema);
+	$node->safe_psql($database, <<"SQL");
+SET search_path = $schema;
+INSERT INTO procrastinate_jobs (queue_name, task_name)
+SELECT 'queue', 'task' FROM generate_series(1, $jobs) AS n
+SQL
+	return session($schema);
+}
+
+sub session
+{
+	my ($schema, $on) = @_;
+	my $session = new_session($on // $node, $database);
+	$session->query("SET search_path = $schema, public");
+	return $session;
+}
+
+sub wait_until
+{
+	my ($query, $what, $on) = @_;
+	($on // $node)->poll_query_until($database, $query) or die "waited in vain until $what";
+	return;
+}
+
+# A client of the replica, which is told one thing; for finish().
+sub on_replica
+{
+	my ($sql) = @_;
+	my ($in, $out, $err) = ('', '', '');
+	my $run = IPC::Run::start([ $standby->installed_command('psql'), qw(-XAtq -d), $standby->connstr($database), '-c', $sql ],
+		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return { run => $run, err => \$err };
+}
+
+sub catch_up
+{
+	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
+	return;
+}
+
+# max_replication_lag, and a gate that waits on the replica.
+sub a_replica_that_lags
+{
+	my $session = queue('lagging', 23, 3000);
+	my $caller = session('lagging');
+	catch_up();
+	my $gate = on_replica(q{CALL procrastinate_wait('0024', schema => 'lagging')});
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^CALL procrastinate_wait' AND wait_event = 'Extension'},
+		'the gate waits', $standby);
+	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+	$caller->query('SET procrastinate_migrate.max_replication_lag = 0');
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $caller->{pid} AND wait_event = 'Extension'"
+		  . q{ AND EXISTS (SELECT FROM lagging.procrastinate_events WHERE job_id_bigint IS NOT NULL)}, 'it pauses after a batch');
+	my $filled = $session->query('SELECT count(job_id_bigint) FROM procrastinate_events');
+	cmp_ok($filled, '<', 3000, 'a replica that does not apply holds the batches up');
+	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+	is(($caller->wait)[1], '', 'once it does they go on');
+	is_at($node, $database, 'lagging', 24, 'to 0024');
+	$gate->{run}->finish;
+	is(${ $gate->{err} }, '', 'procrastinate_wait() on the replica sees the revision there');
+	$_->close foreach $session, $caller;
+	return;
+}
+
+# Its snapshot keeps old rows, and no lock: nothing waits for it on the primary.
+sub a_reader_of_a_replica
+{
+	my $session = queue('fed_back', 6, 100);
+	catch_up();
+	my $reader = on_replica('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class; SELECT pg_sleep(600)');
+	wait_until('SELECT backend_xmin IS NOT NULL FROM pg_stat_replication', 'the replica feeds back');
+	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'a reader on a replica holds nothing up');
+	is_at($node, $database, 'fed_back', $HEAD, 'on the way to head');
+	$standby->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.600' AND pid <> pg_backend_pid()});
+	$reader->{run}->finish;
+	catch_up();
+	is_at($standby, $database, 'fed_back', $HEAD, 'where the replica gets, too');
+	$session->close;
+	return;
+}
+
+# Steps ask for their locks with a deadlock check that is soon enough to end it.
+sub autovacuum
+{
+	my $session = queue('vacuumed', 23, 5000);
+	$session->query(<<'SQL');
+ALTER TABLE procrastinate_events SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+	autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+UPDATE procrastinate_events SET at = now();
+SQL
+	$node->append_conf('postgresql.conf', 'autovacuum = on');
+	$node->reload;
+	my $vacuum = q{SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'vacuumed.procrastinate_events'::regclass};
+	wait_until(qq{SELECT ($vacuum) = 1}, 'an autovacuum is at the events');
+	my $log = -s $node->logfile;
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'an autovacuum in the way does not stop it');
+	ok($node->log_contains('canceling autovacuum task', $log), 'but is stopped');
+	$node->append_conf('postgresql.conf', 'autovacuum = off');
+	$node->reload;
+	is_at($node, $database, 'vacuumed', 24, 'the schema is at 0024');
+	$session->close;
+	return;
+}
+
+sub statement_timeout
+{
+	my $session = queue('timed', 23, 10);
+	my $reader = session('timed');
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+	$session->query(q{SET statement_timeout = '2s'});
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), '57014: canceling statement due to statement timeout',
+		'statement_timeout is for the whole call');
+	wait_until(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker has gone');
+	is_as_recorded($node, $database, 'timed', 'and what was done stays done');
+	$reader->query('COMMIT');
+	$session->query('RESET statement_timeout');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'the next call goes on');
+	is_at($node, $database, 'timed', 24, 'to 0024');
+	$_->close foreach $session, $reader;
+	return;
+}
+
+# Clients whose transactions fail where what they have read is changed, and are tried again. The caller's own do not:
+# it would not see what it has to.
+sub serializable
+{
+	my $clients = repository() . '/test/bench/online';
+	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ])
+	{
+		my ($from, $to, $release) = @$path;
+		my $there = new_database($node);
+		upgrade($node, $there, $from);
+		$node->safe_psql($there, "ALTER DATABASE $there SET default_transaction_isolation = serializable");
+		my ($in, $out, $err) = ('', '', '');
+		my $run = IPC::Run::start(
+			[ $node->installed_command('pgbench'), '-n', '-c', 4, '-T', 600, '-R', 300, '--max-tries=0',
+				'-f', "$clients/defer_$release.sql", '-f', "$clients/work_$release.sql", $node->connstr($there) ],
+			'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events') or die 'no client works';
+		my $call = 'CALL procrastinate_migrate(' . lit(revision_name($to)) . ')';
+		my (undef, undef, $refused) = $node->psql($there, $call);
+		like($refused, qr/ERROR:  a migration cannot run at isolation level repeatable read or serializable/, "$release: the caller is told so");
+		my ($status, undef, $said) = $node->psql($there, "SET default_transaction_isolation = 'read committed';\n$call");
+		is($status, 0, "$release: the call gets to its end beside clients at SERIALIZABLE") or diag($said);
+		$run->signal('INT');
+		$run->finish;
+		is(join('', grep { /ERROR|FATAL|aborted/ } split /^/, $err), '', "$release: no client sees an error but those that are tried again");
+		is_at($node, $there, 'public', $to, "$release: the catalog is as it should be");
+	}
+	return;
+}
+
+# In the midst of a migration the primary goes, and whoever calls it next calls it on what was the replica.
+sub failover
+{
+	my $session = queue('failing_over', 23, 3000);
+	my $rows = 'SELECT count(*) || md5(string_agg(concat_ws(\'/\', id, job_id, type, at), \' \' ORDER BY id)) FROM procrastinate_events';
+	my $before = $session->query($rows);
+	my $reader = session('failing_over');
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+	$session->send(q{CALL procrastinate_migrate()});
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'},
+		'a build waits');
+	catch_up();
+	$node->stop('immediate');
+	eval { $_->close } foreach $session, $reader;
+	$standby->promote;
+	is($standby->safe_psql($database, q{SELECT source FROM procrastinate_current('failing_over')}) =~ s/.*; //r,
+		'0024 is under way, step 4 of 9 is done', 'after a failover the migration is under way on the new primary');
+	is_as_recorded($standby, $database, 'failing_over', 'where the schema is as recorded');
+	my $other = session('failing_over', $standby);
+	is($other->refusal('CALL procrastinate_migrate()'), 'no error', 'the next call goes on there');
+	is_at($standby, $database, 'failing_over', $HEAD, 'to head');
+	is($other->query($rows), $before, 'and no event is lost');
+	$other->close;
+	return;
+}
