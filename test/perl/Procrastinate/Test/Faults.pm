@@ -58,11 +58,11 @@ SELECT 'queue ' || n % 5, 'task ' || n % 7, 'lock ' || n, jsonb_build_object('n'
 SQL
 	my $before = $watcher->query($rows);
 	my $points = 0;
-	while (my ($step, $kind, $door, $built) = next_step())
+	while (my ($step, $kind, $door, $built, $lock) = next_step())
 	{
 		foreach my $point (points_of($step, $kind, $door, $built))
 		{
-			strike($step, $point);
+			strike($step, $point, $kind, $lock);
 			$points++;
 			is($watcher->query($rows), $before, "$step, $point: no row is lost or changed");
 		}
@@ -79,19 +79,20 @@ SQL
 	return;
 }
 
-# Name, kind, whether it shuts the door (what hangs that and takes it away again stands around it), and
-# whether its index has been built ahead.
+# Name, kind, whether it shuts the door (what hangs that and takes it away again stands around it), whether its
+# index has been built ahead, and its locks.
 sub next_step
 {
 	my $step = $watcher->query(<<'SQL');
 SELECT revision || '.' || step || '|' || kind || '|'
        || (NOT is_of_door AND count(*) FILTER (WHERE is_of_door) OVER (PARTITION BY revision) % 2 = 1) || '|'
        || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_0-9]+)')) IS NOT NULL)
+       || '|' || coalesce(lock, '')
   FROM (SELECT *, statement = 'CREATE OR REPLACE FUNCTION of those that fetch jobs' AS is_of_door
           FROM procrastinate_plan()) AS plan
  LIMIT 1
 SQL
-	return split /\|/, $step;
+	return split /\|/, $step, -1;
 }
 
 sub points_of
@@ -109,7 +110,7 @@ sub points_of
 # Lets a call come to the point, ends it there, and looks at what is left.
 sub strike
 {
-	my ($step, $point) = @_;
+	my ($step, $point, $kind, $lock) = @_;
 	my $is_worker = $point =~ /^worker/;
 	my $name = $is_worker ? $point : "$point $step";
 	my ($revision) = split /\./, $step;
@@ -133,6 +134,7 @@ sub strike
 		usleep(2000);
 	}
 
+	locks_as_planned($step, $pid, $lock) if $point eq 'in' && $kind ne 'concurrent';    # a build has let go of its
 	my $log = -s $node->logfile;
 	$ways{$how}{strike}->($watcher, $pid);
 	$caller->finish;
@@ -156,6 +158,24 @@ sub strike
 	my $current = is_as_recorded($node, $database, $schema, "$step, $point: the schema is as recorded");
 	is(day($watcher, $current),
 		$current < 27 ? 'succeeded todo' : 'succeeded todo cancelled', "$step, $point: a worker's day goes well");
+	return;
+}
+
+# The locks that keep workers out, on tables that others know of, are those of the plan.
+sub locks_as_planned
+{
+	my ($step, $pid, $lock) = @_;
+	my $strong = qr/^(?:SHARE|EXCLUSIVE|ACCESS EXCLUSIVE)/;
+	my @held = split /\n/, $watcher->query(<<"SQL");
+SELECT DISTINCT ON (c.relname)
+       upper(trim(regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \\1', 'g'))) || ' on ' || c.relname
+  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+ WHERE l.pid = $pid AND c.relnamespace = 'walked'::regnamespace AND c.relkind = 'r'
+   AND c.relname <> 'procrastinate_schema_history'
+ ORDER BY c.relname, array_position('{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', l.mode) DESC
+SQL
+	is(join(', ', sort grep { /$strong/ } @held), join(', ', sort grep { /$strong/ } split /, /, $lock),
+		"$step takes the locks of its plan");
 	return;
 }
 
