@@ -39,10 +39,10 @@ void require_changed(const catalog::Installation &installation, const chain::Ste
                                           range)
                                   .value_or(0);
     if (left > 0)
-        throw chain::Refusal{chain::sqlstate::catalog_contradicts,
-                             std::to_string(left) + " rows of " + std::string(step.table) +
-                                 " stay as they are",
-                             "A trigger or a rule on the table keeps them from being changed.",
+        throw chain::Refusal{chain::sqlstate::rows_unchanged,
+                             "rows of " + std::string(step.table) + " stay as they are",
+                             "A trigger or a rule on the table keeps " + std::to_string(left) +
+                                 " of them from being changed.",
                              "Disable it for as long as the migration takes, and call it again."};
 }
 

@@ -21,7 +21,7 @@ class Batches
 
     // Of the step that has been begun. The statement runs over the next rows, and has to have no longer
     // than about a tenth of a second: how many they are depends on how long the last ones took. Throws
-    // Refusal PM009 where rows stay as they were. Inside a transaction.
+    // Refusal 55000 where rows stay as they were. Inside a transaction.
     void run(const catalog::Installation &installation, const chain::Step &step);
     // What run() did has been committed.
     void keep();

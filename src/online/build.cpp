@@ -45,6 +45,17 @@ void look(Watch &watch, int pid)
         watch.progress.tell(watch.step, phase);
 }
 
+[[noreturn]] void refuse_name(const catalog::Installation &installation, chain::Revision revision,
+                              const std::string &index)
+{
+    throw chain::Refusal{chain::sqlstate::catalog_contradicts,
+                         "relation \"" + index + "\" is in the way of migration " +
+                             std::string(chain::name(revision)),
+                         "The migration is about to build an index of that name.",
+                         "Rename it: ALTER INDEX " + std::string(installation.quoted) + "." +
+                             index + " RENAME TO own_index;"};
+}
+
 } // namespace
 
 void require_free_names(const catalog::Installation &installation, chain::Revision revision)
@@ -58,12 +69,7 @@ void require_free_names(const catalog::Installation &installation, chain::Revisi
         if (std::find(ahead.begin(), ahead.end(), index) != ahead.end() ||
             !catalog::has_relation(installation, index.c_str()))
             continue;
-        const std::string name = std::string(installation.quoted) + "." + index;
-        throw chain::Refusal{chain::sqlstate::catalog_contradicts,
-                             "relation \"" + index + "\" is in the way of migration " +
-                                 std::string(chain::name(revision)),
-                             "The migration is about to build an index of that name.",
-                             "Rename it: ALTER INDEX " + name + " RENAME TO " + index + "_old;"};
+        refuse_name(installation, revision, index);
     }
 }
 

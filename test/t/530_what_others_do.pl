@@ -198,7 +198,7 @@ SQL
 	$session->query(<<'SQL');
 CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION public.keep();
 SQL
-	is($session->refusal(q{CALL procrastinate_migrate('0030')}), 'PM009: 1 rows of procrastinate_jobs stay as they are',
+	is($session->refusal(q{CALL procrastinate_migrate('0030')}), '55000: rows of procrastinate_jobs stay as they are',
 		'rows that a trigger keeps as they are end the call');
 	$session->query('ALTER TABLE procrastinate_jobs DISABLE TRIGGER keep');
 	is($session->refusal(q{CALL procrastinate_migrate('0030')}), 'no error', 'and are changed once they can be');
