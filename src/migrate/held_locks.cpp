@@ -20,12 +20,11 @@ select l.relation,
        max(array_position(array['AccessShareLock', 'RowShareLock', 'RowExclusiveLock',
                                 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
                                 'ExclusiveLock', 'AccessExclusiveLock'], l.mode))
-  from pg_locks l join pg_class c on c.oid = l.relation
- where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.granted
+  from pg_locks l
+ where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.granted and l.mode <> 'SIReadLock'
    and l.database = (select oid from pg_database where datname = current_database())
-   and c.relkind in ('r', 'p') and c.relnamespace <> 'pg_catalog'::regnamespace
- group by l.relation, c.relname
- order by 2 desc, c.relname)";
+ group by l.relation
+ order by 2 desc, 1)";
 
 } // namespace
 
@@ -44,9 +43,11 @@ std::string in_words(const HeldLock &lock, Oid schema)
     const char *const name = server::call([&lock, schema]() -> const char * {
         const char *const table = get_rel_name(lock.table);
         const Oid at = get_rel_namespace(lock.table);
-        return table == nullptr ? nullptr
-                                : quote_qualified_identifier(
-                                      at == schema ? nullptr : get_namespace_name(at), table);
+        const char kind = get_rel_relkind(lock.table);
+        if (table == nullptr || at == PG_CATALOG_NAMESPACE ||
+            (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE))
+            return nullptr;
+        return quote_qualified_identifier(at == schema ? nullptr : get_namespace_name(at), table);
     });
     if (name == nullptr)
         return {};

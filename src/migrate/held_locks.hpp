@@ -15,11 +15,11 @@ struct HeldLock
     int level; // LOCKMODE, the strongest
 };
 
-// Those of this transaction on tables of users, strongest first. Inside an SPI connection and under a
+// Those of this transaction, strongest first; of more than tables. Inside an SPI connection and under a
 // search_path of the server's own.
 std::vector<HeldLock> held_locks();
 
-// "ACCESS EXCLUSIVE on procrastinate_jobs"; nothing where the table is not there (any more). The name
+// "ACCESS EXCLUSIVE on procrastinate_jobs"; nothing where it is no table of users that is there. The name
 // is qualified where the table is in another schema than that one.
 std::string in_words(const HeldLock &lock, Oid schema);
 

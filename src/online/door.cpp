@@ -23,8 +23,9 @@ constexpr const char *fetches_query = R"(
 select pg_get_functiondef(p.oid), p.prosrc, p.oid::regprocedure::text
   from pg_proc p join pg_type t on t.oid = p.prorettype join pg_class c on c.oid = t.typrelid
   join pg_language l on l.oid = p.prolang
+  join pg_roles o on o.oid = p.proowner join pg_roles me on me.rolname = current_user
  where p.pronamespace = $1 and c.relnamespace = $1 and c.relname = 'procrastinate_jobs'
-   and not p.proretset and p.proowner = current_user::regrole and l.lanname = 'plpgsql' and p.proname ~ '^procrastinate_fetch_job'
+   and not p.proretset and (o.oid = me.oid or (o.rolsuper and me.rolsuper)) and l.lanname = 'plpgsql' and p.proname ~ '^procrastinate_fetch_job'
  order by p.proname)";
 
 // Around a body, which is a block of PL/pgSQL and may stand within another; the schema's OID stands

@@ -113,13 +113,15 @@ class Course
         // Once for all revisions, and again where another session has been at work in between, or
         // another call before the migration under way.
         const bool is_unknown = journey.current != expected_;
+        const bool is_next = journey.current + 1 == replaces_column;
         if (is_unknown && !journey.under_way)
             migrate::require_fit(installation_, journey.current, journey.target,
                                  journey.has_history);
         else if (!goal_)
             migrate::require_rights(installation_);
         if (is_unknown && journey.current != chain::base)
-            require_replaceable(installation_, journey.current, journey.target);
+            require_replaceable(installation_, journey.current, journey.target,
+                                is_next && journey.under_way ? journey.under_way->number : 0);
         if (!journey.under_way)
             expected_ = journey.current;
         return journey;
@@ -172,7 +174,8 @@ class Course
                         lock_tables(step, journey);
                     // With its locks held, nobody can add to it any more.
                     if (step.revision == replaces_column && step.number == step.count)
-                        require_replaceable(installation_, journey.current, step.revision);
+                        require_replaceable(installation_, journey.current, step.revision,
+                                            step.number);
                     if (step.door == Step::hang)
                         hang_door(installation_);
                     else if (step.door == Step::unhang)

@@ -36,18 +36,25 @@ union
 select pg_describe_object('pg_trigger'::regclass, t.oid, 0) || ', which would fire for each event'
   from pg_class e join pg_trigger t on t.tgrelid = e.oid
  where e.relnamespace = $1 and e.relname = 'procrastinate_events'
-   and not t.tgisinternal and t.tgenabled not in ('D', 'R') and t.tgtype & 16 <> 0
+   and $2 and not t.tgisinternal and t.tgenabled not in ('D', 'R') and t.tgtype & 16 <> 0
+   and t.tgattr::text = ''
    and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
  order by 1)";
 
 } // namespace
 
 void require_replaceable(const catalog::Installation &installation, chain::Revision current,
-                         chain::Revision target)
+                         chain::Revision target, int done)
 {
     if (current >= replaces_column || target < replaces_column)
         return;
-    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const std::vector<chain::Step> steps = chain::steps(replaces_column);
+    const bool are_batches_to_come =
+        std::any_of(steps.begin(), steps.end(), [done](const chain::Step &step) {
+            return step.kind == chain::StepKind::batched && step.number > done;
+        });
+    const std::array parameters{spi::oid_parameter(installation.schema),
+                                spi::boolean_parameter(are_batches_to_come)};
     const spi::Rows rows = spi::read_latest(query, parameters);
     migrate::Findings findings;
     for (std::uint64_t row = 0; row < rows.count(); ++row)

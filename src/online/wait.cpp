@@ -22,56 +22,76 @@ constexpr double look_again = 1000; // milliseconds
 // Within a call no notification is read; those who still have to be, the server keeps for all.
 constexpr std::int64_t listen_again = 60'000'000; // microseconds
 
-// The session hears of changes, unless it does already or cannot.
+// The session hears of changes, unless it does already or cannot; it does no more once this is over, or
+// something done in between has failed.
 class Listening
 {
   public:
-    Listening() { begin(); }
+    // In a transaction of its own, which can go on where the body fails: hence the subtransaction.
+    template <typename Body> void run(Body &&body)
+    {
+        spi::connected(spi::Mode::may_commit, [&] {
+            const server::Subtransaction transaction = server::Subtransaction::begin();
+            try
+            {
+                body();
+            }
+            catch (...)
+            {
+                transaction.roll_back();
+                stop();
+                throw;
+            }
+            transaction.commit();
+            spi::commit();
+        });
+    }
 
     void begin()
     {
-        began_ = server::now();
-        is_ours_ = spi::connected(spi::Mode::may_commit, [] {
-            const bool may = server::with_search_path(nullptr, [] {
+        run([this] {
+            is_ours_ = server::with_search_path(nullptr, [] {
                 return spi::read_latest(
                            "select not pg_is_in_recovery() and not exists (select from"
                            " pg_listening_channels() c where c = 'procrastinate_schema')")
                     .boolean(0, 1);
             });
-            if (may)
+            if (is_ours_)
                 server::call([] { Async_Listen("procrastinate_schema"); });
-            spi::commit();
-            return may;
         });
+        began_ = server::now();
     }
 
     bool is_stale() const { return is_ours_ && server::now() - began_ > listen_again; }
 
-    // Not by a destructor, which must not fail.
-    void end() const
+    void end()
     {
-        if (!is_ours_)
-            return;
-        spi::connected(spi::Mode::may_commit, [] {
-            server::call([] { Async_Unlisten("procrastinate_schema"); });
-            spi::commit();
-        });
+        spi::connected(spi::Mode::may_commit, [this] { stop(); });
     }
 
   private:
+    void stop()
+    {
+        if (!is_ours_)
+            return;
+        is_ours_ = false;
+        server::call([] { Async_Unlisten("procrastinate_schema"); });
+        spi::commit();
+    }
+
     bool is_ours_ = false;
     std::int64_t began_ = 0;
 };
 
-migrate::State look(const Installation &installation)
+migrate::State look(const Installation &installation, Listening &listening)
 {
-    return spi::connected(spi::Mode::may_commit, [&] {
-        migrate::State state =
+    migrate::State state;
+    listening.run([&] {
+        state =
             server::with_search_path(nullptr, [&] { return migrate::read_state(installation); });
         state.last.reset(); // its texts go with the connection
-        spi::commit();
-        return state;
     });
+    return state;
 }
 
 std::string where_it_is(const migrate::State &state)
@@ -81,33 +101,18 @@ std::string where_it_is(const migrate::State &state)
     return "It is at " + std::string(chain::name(*state.standing.revision)) + ".";
 }
 
-// In a subtransaction, so that there is a transaction to go on with when it is cancelled.
-void pause(double milliseconds)
-{
-    const server::Subtransaction transaction = server::Subtransaction::begin();
-    try
-    {
-        server::pause_until_woken(milliseconds);
-    }
-    catch (const server::ServerError &)
-    {
-        transaction.roll_back();
-        throw;
-    }
-    transaction.commit();
-}
-
 } // namespace
 
 void wait(const Installation &installation, std::string_view target,
           std::optional<double> milliseconds)
 {
     const std::int64_t began = server::now();
-    migrate::State state = look(installation);
+    Listening listening;
+    migrate::State state = look(installation, listening);
     const chain::Revision goal = chain::resolve_target(target, state.standing);
     if (state.standing.revision && *state.standing.revision >= goal)
         return;
-    Listening listening;
+    listening.begin();
     for (;;)
     {
         if (listening.is_stale())
@@ -115,7 +120,7 @@ void wait(const Installation &installation, std::string_view target,
             listening.end();
             listening.begin();
         }
-        state = look(installation);
+        state = look(installation, listening);
         if (state.standing.revision && *state.standing.revision >= goal)
             break;
         const double left = milliseconds
@@ -132,15 +137,7 @@ void wait(const Installation &installation, std::string_view target,
                 "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
                     std::string(installation.quoted_text) + ");"};
         }
-        try
-        {
-            pause(std::min(left, look_again));
-        }
-        catch (const server::ServerError &)
-        {
-            listening.end(); // a session that lives on hears of nothing it did not ask for
-            throw;
-        }
+        listening.run([left] { server::pause_until_woken(std::min(left, look_again)); });
     }
     listening.end();
 }

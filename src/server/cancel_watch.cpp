@@ -11,6 +11,7 @@ namespace
 // The server's timeouts signal their own process.
 volatile std::sig_atomic_t is_cancelled = 0;
 struct sigaction before;
+bool is_timed = false; // by statement_timeout
 
 void note_sender(int signal, siginfo_t *info, void *context)
 {
@@ -20,7 +21,7 @@ void note_sender(int signal, siginfo_t *info, void *context)
     errno = saved;
     if ((before.sa_flags & SA_SIGINFO) != 0)
         before.sa_sigaction(signal, info, context);
-    else
+    else if (before.sa_handler != SIG_IGN && before.sa_handler != SIG_DFL)
         before.sa_handler(signal);
 }
 
@@ -29,6 +30,7 @@ void note_sender(int signal, siginfo_t *info, void *context)
 CancelWatch::CancelWatch()
 {
     is_cancelled = 0;
+    is_timed = get_timeout_active(STATEMENT_TIMEOUT);
     (void)sigaction(SIGINT, nullptr, &before);
     struct sigaction watching = before;
     watching.sa_sigaction = note_sender;
@@ -44,6 +46,11 @@ void CancelWatch::require_none()
         call([] {
             ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
                             errmsg("canceling statement due to user request")));
+        });
+    if (is_timed && !get_timeout_active(STATEMENT_TIMEOUT))
+        call([] {
+            ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+                            errmsg("canceling statement due to statement timeout")));
         });
 }
 

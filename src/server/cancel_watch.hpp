@@ -1,5 +1,5 @@
 // A cancel that comes when lock_timeout strikes is taken for the timeout by the server, which knows
-// one flag for both. Who goes on after a timeout would not be stopped by it.
+// one flag for both; so is a statement_timeout. Who goes on after a timeout would not be stopped by it.
 #pragma once
 
 #include "server/guard.hpp"
@@ -17,7 +17,7 @@ class CancelWatch
     CancelWatch &operator=(const CancelWatch &) = delete;
     ~CancelWatch();
 
-    // Throws what the server would have said of a cancel (57014) where there was one.
+    // Throws what the server would have said of it (57014) where there was one.
     static void require_none();
 };
 

@@ -51,6 +51,8 @@ std::string_view c_string(Datum text_datum)
 
 Parameter oid_parameter(Oid value) { return {OIDOID, ObjectIdGetDatum(value)}; }
 
+Parameter boolean_parameter(bool value) { return {BOOLOID, BoolGetDatum(value)}; }
+
 Parameter int4_parameter(std::int32_t value) { return {INT4OID, Int32GetDatum(value)}; }
 
 Parameter int8_parameter(std::int64_t value) { return {INT8OID, Int64GetDatum(value)}; }

@@ -26,6 +26,7 @@ struct Parameter
 };
 
 Parameter oid_parameter(Oid value);
+Parameter boolean_parameter(bool value);
 Parameter int4_parameter(std::int32_t value);
 Parameter int8_parameter(std::int64_t value);
 Parameter text_parameter(std::string_view value);

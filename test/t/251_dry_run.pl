@@ -41,10 +41,16 @@ sub tells
 		$err,
 		qr/NOTICE:\ \ all\ of\ it\ took\ [0-9.]+\ ms\ and\ has\ been\ undone\n
 			DETAIL:\ \ Locks\ that\ it\ would\ hold\ to\ its\ end:\n
-			ACCESS\ EXCLUSIVE\ on\ procrastinate_events\n
-			ACCESS\ EXCLUSIVE\ on\ procrastinate_jobs\n/x,
+			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_jobs\n
+			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_events\n/x,
 		'and tells how long they took, and what they locked');
-	unlike($err, qr/_new|_heartbeats|pg_toast/, 'not of tables that nobody else can see');
+	upgrade($node, $database, 7, 'drops');
+	(undef, undef, $err) = $node->psql($database, "SELECT procrastinate_upgrade('0010', 'drops', dry_run => true)");
+	like($err, qr/^ACCESS EXCLUSIVE on procrastinate_job_locks$/m, 'a table that it drops is one of them');
+	unlike($err, qr/procrastinate_periodic_defers/, 'one that it creates is not');
+	(undef, undef, $err) = $node->psql($database, "BEGIN; CREATE TABLE own (); LOCK TABLE drops.procrastinate_jobs;\n"
+		  . "SELECT procrastinate_upgrade('0008', 'drops', dry_run => true)");
+	unlike($err, qr/ on own$|on procrastinate_jobs$/m, 'nor one that the transaction has locked before');
 
 	(undef, $out, $err) = $node->psql($database, "SELECT procrastinate_upgrade('0022', 'tells', dry_run => true)");
 	is("$out: $err", qq{0022: psql:<stdin>:1: NOTICE:  schema "tells" is at 0022 already: nothing to do},
@@ -128,6 +134,14 @@ SQL
 	is($session->query(q{SELECT pg_temp.caught('head')}), 'not today', 'what fails in the midst fails, and can be caught');
 	$session->query('DROP EVENT TRIGGER refuse; DROP FUNCTION refuse()');
 	is_at($node, $database, 'failing', 30, 'with nothing changed');
+	$session->query(<<'SQL');
+INSERT INTO procrastinate_jobs (queue_name, task_name, status, abort_requested) VALUES ('q', 't', 'aborting', true);
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not at the end'; END $$;
+CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON procrastinate_jobs DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION public.refuse();
+SQL
+	is($session->query(q{SELECT pg_temp.caught('0031')}), 'not at the end', 'what would fail at the end of the transaction fails');
+	$session->query('DROP TRIGGER refuse ON procrastinate_jobs; DROP FUNCTION public.refuse(); DELETE FROM procrastinate_jobs');
 	is($session->query(q{SELECT pg_temp.caught('head')}), '0038', 'the same session goes on');
 	$session->close;
 	return;

@@ -196,6 +196,16 @@ sub cancelled_as_time_is_up
 	kill 'CONT', $caller->{pid};
 	my (undef, $error) = $caller->wait;
 	is($error, '57014: canceling statement due to user request', 'a cancel as the time is up is a cancel');
+
+	# statement_timeout as well.
+	$caller->query("SET statement_timeout = '2500ms'");
+	$caller->send("CALL procrastinate_migrate('0015', lock_timeout => '2 s')");
+	wait_until("SELECT count(*) = 1 $waits", 'the call waits for the jobs again');
+	kill 'STOP', $caller->{pid};
+	wait_until("SELECT clock_timestamp() - waitstart > '3 s' $waits", 'both times are up');
+	kill 'CONT', $caller->{pid};
+	(undef, $error) = $caller->wait;
+	is($error, '57014: canceling statement due to statement timeout', 'so is a statement_timeout');
 	$_->close foreach $holder, $caller;
 	return;
 }

@@ -211,6 +211,8 @@ SQL
 sub events_that_change
 {
 	my $session = queue('changing', 23, 3000);
+	$session->query('ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER; INSERT INTO procrastinate_jobs (queue_name, task_name)'
+		  . q{ VALUES ('queue', 'task'); ALTER TABLE procrastinate_jobs ENABLE TRIGGER USER});
 	my $caller = session('changing');
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
@@ -219,11 +221,13 @@ sub events_that_change
 	my $filled = 'SELECT count(job_id_bigint) > 0 AND count(job_id_bigint) < 3000 FROM procrastinate_events';
 	is($session->query($filled), 't', 'max_wal_rate makes a batch wait for the next');
 	is($session->refusal('UPDATE procrastinate_events SET at = now() WHERE id IN (1, 3000)'), 'no error', 'an event can be changed meanwhile');
+	$session->query(q{SET session_replication_role = replica; INSERT INTO procrastinate_events (job_id, type) VALUES (3001, 'deferred')});
+	$session->query('RESET session_replication_role');
 	is($session->query($filled), 't', 'and the batches still wait');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	is(($caller->wait)[1], '57014: canceling statement due to user request', 'what waits can be cancelled');
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'the next call gets to its end');
-	is($session->query('SELECT count(*) FROM procrastinate_events WHERE job_id = id'), '3000', 'with all events as they were');
+	is($session->query('SELECT count(*) FROM procrastinate_events WHERE job_id = id'), '3001', 'with all events as they were, and one that came by replication');
 	is_at($node, $database, 'changing', 24, 'at 0024');
 	$_->close foreach $session, $caller;
 	return;
@@ -291,19 +295,24 @@ sub a_dump_between_two_steps
 	return;
 }
 
+# The owner's name is one that has to be quoted.
 sub a_fetch_function_of_another_role
 {
-	my $session = queue('shared', 24, 1);
-	$node->safe_psql($database, <<'SQL');
-CREATE ROLE eve;
-GRANT USAGE, CREATE ON SCHEMA shared TO eve;
-CREATE ROLE own LOGIN;
-SET ROLE eve;
-CREATE FUNCTION shared.procrastinate_fetch_job_mine() RETURNS shared.procrastinate_jobs LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END;';
-SQL
+	$node->safe_psql($database, 'CREATE ROLE "Big.Owner"; CREATE ROLE eve; CREATE SCHEMA shared AUTHORIZATION "Big.Owner";'
+		  . ' GRANT USAGE, CREATE ON SCHEMA shared TO eve');
+	my ($session, $reader) = map { session('shared') } 1 .. 2;
+	$session->query(q{SET ROLE "Big.Owner"; SELECT procrastinate_upgrade('0024')});
+	$node->safe_psql($database, 'SET ROLE eve; CREATE FUNCTION shared.procrastinate_fetch_job_mine()'
+		  . q{ RETURNS shared.procrastinate_jobs LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END;'});
+	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
+	is($session->refusal(q{CALL procrastinate_migrate('0025', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the door is hung');
+	is($session->query(q{SELECT string_agg(proname || ': ' || (prosrc ~ 'try_advisory'), ', ' ORDER BY proname) FROM pg_proc}
+			  . q{ WHERE pronamespace = 'shared'::regnamespace AND proname ~ '^procrastinate_fetch_job'}),
+		'procrastinate_fetch_job: true, procrastinate_fetch_job_mine: false', 'in the functions of the owner, and in no other');
+	$reader->query('COMMIT');
 	is($session->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'a function of another role ends no call');
 	is($session->query(q{SELECT prosrc FROM pg_proc WHERE proname = 'procrastinate_fetch_job_mine'}), 'BEGIN RETURN NULL; END;', 'and is not touched');
-	$session->close;
+	$_->close foreach $session, $reader;
 	return;
 }
 
@@ -340,6 +349,12 @@ sub a_wait_that_is_cancelled
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and the session does not listen any more');
 	is($session->refusal(q{CALL procrastinate_wait('head', '1 s')}) =~ s/:.*//sr, 'PM014', 'nor after one that was in vain');
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'it does not listen');
-	$session->close;
+	my $other = session('waited');
+	$session->send(q{CALL procrastinate_wait('head')});
+	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'Extension'", 'it waits again');
+	$other->query('ALTER TABLE procrastinate_schema_history DROP COLUMN version CASCADE');
+	isnt(($session->wait)[1], '', 'it ends when the history is none any more');
+	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and does not listen');
+	$_->close foreach $session, $other;
 	return;
 }

@@ -17,7 +17,7 @@ use Procrastinate::Test;
 my $node = start_server(
 	name => 'primary',
 	init => [ allows_streaming => 1 ],
-	conf => "autovacuum_naptime = 1s\nhot_standby_feedback = on\nmax_standby_streaming_delay = -1");
+	conf => "autovacuum_naptime = 1s\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\nmax_standby_streaming_delay = -1");
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -107,9 +107,13 @@ sub a_reader_of_a_replica
 	my $session = queue('fed_back', 6, 100);
 	catch_up();
 	my $reader = on_replica('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class; SELECT pg_sleep(600)');
-	wait_until('SELECT backend_xmin IS NOT NULL FROM pg_stat_replication', 'the replica feeds back');
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'it has a snapshot', $standby);
+	$session->query("SELECT pg_current_xact_id()") foreach 1 .. 20;
+	my $now = $session->query('SELECT clock_timestamp()');
+	wait_until("SELECT reply_time > '$now' AND age(backend_xmin) >= 20 FROM pg_stat_replication", 'the replica feeds back');
 	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'a reader on a replica holds nothing up');
 	is_at($node, $database, 'fed_back', $HEAD, 'on the way to head');
+	cmp_ok($node->safe_psql('postgres', 'SELECT age(backend_xmin) FROM pg_stat_replication'), '>=', 20 + $HEAD - 6, 'which was there all the time');
 	$standby->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.600' AND pid <> pg_backend_pid()});
 	$reader->{run}->finish;
 	catch_up();

@@ -22,6 +22,9 @@ CREATE TRIGGER procrastinate_events_fill_job_id_bigint
     FOR EACH ROW
     EXECUTE FUNCTION procrastinate_events_fill_job_id_bigint();
 
+-- Also for events that come by replication.
+ALTER TABLE procrastinate_events ENABLE ALWAYS TRIGGER procrastinate_events_fill_job_id_bigint;
+
 -- step batched procrastinate_events, rewrites: fill the column
 UPDATE procrastinate_events
 SET job_id_bigint = job_id
