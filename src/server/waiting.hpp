@@ -6,6 +6,20 @@
 namespace procrastinate::server
 {
 
+// While it lives, cancel and termination have to wait: HOLD_INTERRUPTS(), which C++20 does not compile.
+class HeldInterrupts
+{
+  public:
+    HeldInterrupts() { InterruptHoldoffCount = InterruptHoldoffCount + 1; }
+    HeldInterrupts(const HeldInterrupts &) = delete;
+    HeldInterrupts &operator=(const HeldInterrupts &) = delete;
+    ~HeldInterrupts()
+    {
+        if (InterruptHoldoffCount > 0) // an error lets go of them
+            InterruptHoldoffCount = InterruptHoldoffCount - 1;
+    }
+};
+
 // Milliseconds; fractions count.
 void pause(double milliseconds);
 

@@ -22,7 +22,7 @@ use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
 
 our @EXPORT = (
-	qw($ODD_SCHEMA accepted_settings differences is_as_recorded is_at new_database new_session
+	qw($ODD_SCHEMA accepted_settings differences differences_from_record is_as_recorded is_at new_database new_session
 	  scenario start_server upgrade walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,

@@ -1,0 +1,145 @@
+# A migration under load is ended at 200 instants that nobody chose: cancelled, terminated, or with the server. Every
+# time the schema is as its history says, no job is without its events, and the next call goes on from there.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+use Procrastinate::Test;
+
+my ($from, $to) = (22, 30);
+my $limit = $PostgreSQL::Test::Utils::timeout_default;
+my $clients = repository() . '/test/bench/online';
+my $node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
+my $database = new_database($node);
+
+# Another seed is another run; this one can be had again.
+my $seed = $ENV{SEED} // time;
+srand $seed;
+note("SEED=$seed");
+
+my ($instants, $rounds, $struck) = (0, 0, 0);
+my %problems;
+while ($struck < 200)
+{
+	round('round_' . ++$rounds);
+}
+is(join("\n", map { "$problems{$_} times: $_" } sort keys %problems), '', "ended $struck times: nothing is lost, and all go on");
+note("$rounds schemas");
+done_testing();
+
+# ------------------------------------------------------------------------------------------------
+
+sub sql
+{
+	my ($query) = @_;
+	return $node->safe_psql($database, $query);
+}
+
+sub problem_unless
+{
+	my ($fine, $what) = @_;
+	$problems{$what}++ if !$fine;
+	return;
+}
+
+sub start_clients
+{
+	my ($schema) = @_;
+	my %load = (in => '', out => '', err => '');
+	local $ENV{PGOPTIONS} = "-c search_path=$schema,public";
+	$load{run} = IPC::Run::start(
+		[ $node->installed_command('pgbench'), '-n', '-c', 3, '-T', 600, '-R', 200,
+			'-f', "$clients/defer_0.23.sql", '-f', "$clients/work_0.23.sql", $node->connstr($database) ],
+		'<', \$load{in}, '>', \$load{out}, '2>', \$load{err}, IPC::Run::timeout($limit));
+	return \%load;
+}
+
+sub stop_clients
+{
+	my ($load) = @_;
+	$load->{run}->signal('INT') if $load->{run}->pumpable;
+	$load->{run}->finish;
+	return;
+}
+
+# One schema on its way, ended again and again until it is there.
+sub round
+{
+	my ($schema) = @_;
+	upgrade($node, $database, $from, $schema);
+	sql(<<"SQL");
+SET search_path = $schema;
+INSERT INTO procrastinate_jobs (queue_name, task_name, status)
+SELECT 'ended', 'task ' || n, 'succeeded' FROM generate_series(1, 3000) AS n;
+INSERT INTO procrastinate_events (job_id, type, at)
+SELECT id, 'succeeded', now() FROM procrastinate_jobs;
+SQL
+	my $rows = "SELECT md5(string_agg(concat_ws('/', e.id, job_id, type, at, j.task_name), ' ' ORDER BY e.id))"
+	  . " FROM $schema.procrastinate_events e JOIN $schema.procrastinate_jobs j ON j.id = job_id WHERE queue_name = 'ended'";
+	my $before = sql($rows);
+	my $load = start_clients($schema);
+	my $is_there;
+	do
+	{
+		$is_there = instant($schema, \$load);
+		problem_unless(sql($rows) eq $before, 'rows that were there are others');
+		problem_unless(sql("SELECT count(*) FROM $schema.procrastinate_jobs j WHERE queue_name <> 'ended' AND NOT EXISTS"
+				  . " (SELECT FROM $schema.procrastinate_events e WHERE e.job_id = j.id AND e.type = 'deferred')") eq '0',
+			'a job has no event');
+		my ($differences) = differences_from_record($node, $database, $schema);
+		problem_unless($differences eq '', "the schema is not as recorded: $differences");
+	} until $is_there;
+	my $jobs = sql("SELECT max(id) FROM $schema.procrastinate_jobs");
+	$node->poll_query_until($database, "SELECT max(id) > $jobs FROM $schema.procrastinate_jobs")
+	  or problem_unless(0, 'no client works any more');
+	stop_clients($load);
+	problem_unless($load->{err} !~ /ERROR:  (?!terminating|canceling)/, "a client has seen: $load->{err}");
+	problem_unless(sql("SELECT count(*) FROM procrastinate_check(schema => '$schema')") eq '0', 'check is not empty');
+	sql("DROP SCHEMA $schema CASCADE");
+	return;
+}
+
+# A call, and its end at some instant. Whether it has come to its own end before.
+sub instant
+{
+	my ($schema, $load) = @_;
+	my ($in, $out, $err) = ('', '', '');
+	my $call = IPC::Run::start([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
+			'-c', 'SET client_min_messages = warning', '-c', "CALL procrastinate_migrate('0030', '$schema')" ],
+		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($limit));
+	$instants++;
+	usleep(int rand 120_000);
+	my $how = (qw(cancel terminate cancel terminate kill))[ $instants % 5 ];
+	my $log = -s $node->logfile;
+	my $whom = 'FROM pg_stat_activity WHERE query ~ \'^CALL procrastinate_migrate\'';
+	my $pid = sql("SELECT max(pid) $whom");
+	my $is_killed = 0;
+	if ($pid ne '' && $how eq 'kill')
+	{
+		$is_killed = kill 'KILL', $pid;
+		$struck += $is_killed;
+	}
+	elsif ($pid ne '')
+	{
+		$struck += sql("SELECT count(*) FROM (SELECT pg_${how}_backend(pid) $whom) AS ended");
+	}
+	$call->finish;
+	if ($is_killed)
+	{
+		$node->wait_for_log(qr/database system is ready to accept connections/, $log);
+		stop_clients($$load);
+		$$load = start_clients($schema);
+		return 0;
+	}
+	problem_unless($err eq '' || $err =~ /canceling statement due to user request|terminating connection due to administrator command/,
+		"the call ends with: $err");
+	return $err eq '';
+}
