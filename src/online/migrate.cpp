@@ -15,6 +15,7 @@
 #include "online/pace.hpp"
 #include "online/patience.hpp"
 #include "online/replaced_column.hpp"
+#include "online/short_locks.hpp"
 #include "server/fault_point.hpp"
 #include "server/index_build.hpp"
 #include "server/session_lock.hpp"
@@ -41,20 +42,6 @@ using migrate::Journey;
 // Longest that a fetch which came before the door is waited for, beside transactions that take as long as
 // they like and are no fetches.
 constexpr double longest_on_the_way = 500;
-
-// What a step asks the server for is given up soon, before a queue forms behind it; and the deadlock
-// check, which ends an autovacuum in the way, comes sooner still: if there is a deadlock, a client is not
-// the one that finds it.
-template <typename Body> void with_short_locks(const Options &options, Body body)
-{
-    const int level = server::open_settings();
-    const int timeout = std::max(1, static_cast<int>(options.lock_timeout));
-    const int deadlock = std::max(1, std::min(timeout / 2, DeadlockTimeout / 2));
-    server::set("lock_timeout", std::to_string(timeout).c_str());
-    server::set_as_server("deadlock_timeout", std::to_string(deadlock).c_str());
-    body();
-    server::close_settings(level);
-}
 
 class Course
 {
@@ -166,7 +153,7 @@ class Course
     bool run(const Step &step, const Journey &journey)
     {
         return server::attempt([&] {
-            with_short_locks(options_, [&] {
+            with_short_locks(options_.lock_timeout, [&] {
                 const bool is_brief = step.kind == StepKind::brief;
                 server::with_search_path(nullptr, [&] {
                     migrate::set_language();
@@ -244,7 +231,7 @@ class Course
         spi::commit();
         if (patience_.failures() == 0)
             server::wait_for_older_transactions(longest_on_the_way);
-        with_short_locks(options_, [&] { (void)door_.try_shut(); });
+        with_short_locks(options_.lock_timeout, [&] { (void)door_.try_shut(); });
         if (!door_.is_shut())
             return try_later(step);
         server::fault_point("shut", step.name());
@@ -261,7 +248,7 @@ class Course
         }
         const chain::StepLock lock{step.table, "ROW EXCLUSIVE"};
         const bool is_done = server::attempt([&] {
-            with_short_locks(options_, [&] {
+            with_short_locks(options_.lock_timeout, [&] {
                 server::with_search_path(
                     nullptr, [&] { migrate::lock_tables(installation_, std::span(&lock, 1)); });
                 server::with_search_path(installation_.quoted, [&] {
@@ -295,7 +282,7 @@ class Course
     void set_out(const Step &step)
     {
         const bool is_recorded = server::attempt([&] {
-            with_short_locks(options_, [&] {
+            with_short_locks(options_.lock_timeout, [&] {
                 server::with_search_path(nullptr, [&] {
                     migrate::lock_tables(installation_, migrate::Tables::history);
                 });
@@ -348,7 +335,7 @@ class Course
     {
         const std::string statement = "DROP INDEX " + index;
         const bool is_gone = server::attempt([&] {
-            with_short_locks(options_, [&] {
+            with_short_locks(options_.lock_timeout, [&] {
                 server::with_search_path(installation_.quoted, [&] {
                     server::with_context(label_of(step), [&] { spi::execute(statement.c_str()); });
                 });
