@@ -12,6 +12,7 @@ namespace
 
 namespace spi = server::spi;
 
+// 17.12 keeps a number of its own, pg_attver, among the options of every column.
 constexpr const char *query = R"(
 select pg_describe_object(d.classid, d.objid, d.objsubid)
   from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id'
@@ -29,7 +30,8 @@ select case n when 1 then 'privileges' when 2 then 'options' when 3 then 'a stat
   from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id',
        generate_series(1, 4) as n
  where e.relnamespace = $1 and e.relname = 'procrastinate_events'
-   and case n when 1 then a.attacl is not null when 2 then a.attoptions is not null
+   and case n when 1 then a.attacl is not null when 2 then exists (select from unnest(a.attoptions) as o
+                                 where o !~ '^pg_attver=')
               when 3 then coalesce(a.attstattarget, -1) <> -1
               else col_description(e.oid, a.attnum) is not null end
 union
