@@ -41,7 +41,8 @@ void wait_for_older_transactions(double milliseconds)
     } older{nullptr, 0};
     call([&older] {
         InvalidateCatalogSnapshot();
-        older.ids = GetCurrentVirtualXIDs(InvalidTransactionId, true, false,
+        // Those without a snapshot, too: a query has none for a moment once it has been planned.
+        older.ids = GetCurrentVirtualXIDs(InvalidTransactionId, false, false,
                                           PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &older.count);
     });
     for (int i = 0; i < older.count; ++i)

@@ -26,7 +26,7 @@ void pause(double milliseconds);
 // The same, or shorter: until something comes for this session.
 void pause_until_woken(double milliseconds);
 
-// Until every transaction of the database that had a snapshot when this began has ended, but no longer
+// Until every transaction of the database that there was when this began has ended, but no longer
 // than that. Without a snapshot of one's own.
 void wait_for_older_transactions(double milliseconds);
 
