@@ -211,10 +211,12 @@ std::vector<Step> steps_left(Revision revision, int done, Revision target)
 std::vector<std::string> built_ahead(Revision revision)
 {
     std::vector<std::string> indexes;
+    const std::string heading = "ahead of " + std::string(chain::name(revision)) + ":";
     for (Revision before = base + 1; before < revision; ++before)
-        for (const Step &step : steps(before))
-            if (step.ahead_of == revision)
-                indexes.emplace_back(step.index());
+        if (online_script(before).find(heading) != std::string_view::npos)
+            for (const Step &step : steps(before))
+                if (step.ahead_of == revision)
+                    indexes.emplace_back(step.index());
     return indexes;
 }
 

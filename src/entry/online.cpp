@@ -55,17 +55,12 @@ ENTRY_POINT(procrastinate_migrate)
                              "where one transaction "
                              "can do it, use SELECT procrastinate_upgrade()."};
     const std::string_view target = arguments.required_text(0, "target");
-    const std::optional<double> lock_timeout = arguments.milliseconds(2);
-    const std::optional<double> retry_for = arguments.milliseconds(3);
-    const std::optional<bool> concurrently = arguments.boolean(4);
-    const std::optional<bool> force = arguments.boolean(5);
+    const double lock_timeout = arguments.required_milliseconds(2, "lock_timeout");
+    const double retry_for = arguments.required_milliseconds(3, "retry_for");
+    const bool concurrently = arguments.required_boolean(4, "concurrently");
+    const bool force = arguments.required_boolean(5, "force");
     const std::optional<std::string_view> through = arguments.text(6);
-    if (!lock_timeout || !retry_for || !concurrently || !force)
-        throw chain::Refusal{chain::sqlstate::null_not_allowed,
-                             "lock_timeout, retry_for, concurrently and force must not be null",
-                             {},
-                             {}};
-    if (*lock_timeout < 1 || *lock_timeout > 3'600'000 || *retry_for < 0)
+    if (lock_timeout < 1 || lock_timeout > 3'600'000 || retry_for < 0)
         throw chain::Refusal{chain::sqlstate::invalid_parameter,
                              "lock_timeout must be between 1 ms and 1 hour, and retry_for must not "
                              "be negative",
@@ -79,7 +74,7 @@ ENTRY_POINT(procrastinate_migrate)
             "old workers are seen, or NULL.",
             {}};
     online::migrate(catalog::locate(arguments.oid(1)), target,
-                    {*lock_timeout, *retry_for, *concurrently, *force || through == "post"});
+                    {lock_timeout, retry_for, concurrently, force || through == "post"});
     return Datum(0);
 }
 

@@ -1,5 +1,6 @@
 #include "migrate/held_locks.hpp"
 
+#include "migrate/lock_modes.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::migrate
@@ -9,11 +10,6 @@ namespace
 {
 
 namespace spi = server::spi;
-
-// By the server's numbers of them, from 1.
-constexpr std::array<std::string_view, 8> modes{
-    "ACCESS SHARE", "ROW SHARE",           "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE",
-    "SHARE",        "SHARE ROW EXCLUSIVE", "EXCLUSIVE",     "ACCESS EXCLUSIVE"};
 
 constexpr const char *query = R"(
 select l.relation,
@@ -51,7 +47,7 @@ std::string in_words(const HeldLock &lock, Oid schema)
     });
     if (name == nullptr)
         return {};
-    return std::string(modes.at(static_cast<std::size_t>(lock.level) - 1)) + " on " + name;
+    return std::string(lock_modes.at(static_cast<std::size_t>(lock.level) - 1)) + " on " + name;
 }
 
 } // namespace procrastinate::migrate

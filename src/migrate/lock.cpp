@@ -1,5 +1,6 @@
 #include "migrate/lock.hpp"
 
+#include "migrate/lock_modes.hpp"
 #include "migrate/rights.hpp"
 #include "server/messages.hpp"
 #include "server/schema_lock.hpp"
@@ -70,15 +71,9 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode)
 
 LOCKMODE mode_of(std::string_view name)
 {
-    constexpr std::array<std::pair<std::string_view, LOCKMODE>, 5> modes{
-        {{"ROW SHARE", RowShareLock},
-         {"SHARE UPDATE EXCLUSIVE", ShareUpdateExclusiveLock},
-         {"ROW EXCLUSIVE", RowExclusiveLock},
-         {"SHARE ROW EXCLUSIVE", ShareRowExclusiveLock},
-         {"ACCESS EXCLUSIVE", AccessExclusiveLock}}};
-    for (const auto &[known, mode] : modes)
-        if (known == name)
-            return mode;
+    const auto *const found = std::find(lock_modes.begin(), lock_modes.end(), name);
+    if (found != lock_modes.end())
+        return static_cast<LOCKMODE>(found - lock_modes.begin()) + 1;
     throw std::invalid_argument("no lock mode: " + std::string(name));
 }
 

@@ -31,18 +31,15 @@ class Listening
     template <typename Body> void run(Body &&body)
     {
         spi::connected(spi::Mode::may_commit, [&] {
-            const server::Subtransaction transaction = server::Subtransaction::begin();
             try
             {
-                body();
+                server::in_subtransaction(body);
             }
             catch (...)
             {
-                transaction.roll_back();
                 stop();
                 throw;
             }
-            transaction.commit();
             spi::commit();
         });
     }

@@ -58,6 +58,11 @@ bool Arguments::required_boolean(int index, const char *name) const
     return required(boolean(index), name);
 }
 
+double Arguments::required_milliseconds(int index, const char *name) const
+{
+    return required(milliseconds(index), name);
+}
+
 Datum text_result(std::string_view text)
 {
     return call([text] {

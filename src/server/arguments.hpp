@@ -20,6 +20,7 @@ class Arguments
     // As above where NULL means nothing: refuses it (22004), naming the argument.
     std::string_view required_text(int index, const char *name) const;
     bool required_boolean(int index, const char *name) const;
+    double required_milliseconds(int index, const char *name) const;
 
   private:
     // A function of another version may have fewer.

@@ -6,7 +6,7 @@
 namespace procrastinate::server
 {
 
-// For attempt() and undone() below.
+// For the functions below.
 struct Subtransaction
 {
     MemoryContext context;
@@ -20,25 +20,15 @@ struct Subtransaction
 // Whether an error tells of a lock that could not be had: 55P03 (lock_timeout), 40P01 (deadlock).
 bool is_of_lock(const ServerError &error);
 
-// Runs `body` in a subtransaction. False where it could not have a lock, and nothing of it is left;
-// other errors go on, and so does a cancel that came at the same moment. `body` needs an SPI
-// connection from outside, if any. Not within another.
-template <typename Body> bool attempt(Body &&body)
+// Runs `body` in a subtransaction; where it fails, nothing of it is left, and the error goes on. Always
+// so: the server would take a transaction that ends inside for one of BEGIN's. `body` needs an SPI
+// connection from outside, if any.
+template <typename Body> void in_subtransaction(Body &&body)
 {
-    const CancelWatch watch;
     const Subtransaction transaction = Subtransaction::begin();
     try
     {
         body();
-    }
-    catch (const ServerError &error)
-    {
-        // Always: the server would take a transaction that ends inside for one of BEGIN's.
-        transaction.roll_back();
-        if (!is_of_lock(error))
-            throw;
-        CancelWatch::require_none();
-        return false;
     }
     catch (...)
     {
@@ -46,7 +36,25 @@ template <typename Body> bool attempt(Body &&body)
         throw;
     }
     transaction.commit();
-    return true;
+}
+
+// The same, and false where it could not have a lock. A cancel that came at the same moment goes on. Not
+// within another.
+template <typename Body> bool attempt(Body &&body)
+{
+    const CancelWatch watch;
+    try
+    {
+        in_subtransaction(body);
+        return true;
+    }
+    catch (const ServerError &error)
+    {
+        if (!is_of_lock(error))
+            throw;
+        CancelWatch::require_none();
+        return false;
+    }
 }
 
 // Runs `body` in a subtransaction of which nothing is left in any case. As above of SPI.

@@ -85,12 +85,7 @@ sub name_of
 	return $revision ? revision_name($revision) : 'base';
 }
 
-sub wait_until
-{
-	my ($query, $name) = @_;
-	return if $node->poll_query_until($database, $query);
-	die "waited in vain until $name";
-}
+sub wait_until { return wait_for($node, $database, @_) }
 
 # Runs each call in a session of its own, all let go at the same moment. Returns, a call each, what
 # psql wrote on stderr.

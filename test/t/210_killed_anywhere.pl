@@ -89,13 +89,7 @@ sub new_schema
 	{
 		$session->query("SELECT procrastinate_upgrade('0001', '$schema')");
 		$session->query("SET search_path = $schema");
-		$session->query(<<'SQL');
-INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts)
-SELECT 'queue ' || n % 5, 'task ' || n % 7, 'lock ' || n, jsonb_build_object('n', n),
-       (enum_range(NULL::procrastinate_job_status))[1 + n % 4],
-       CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
-  FROM generate_series(1, 300) AS n
-SQL
+		insert_many($session, 300);
 		$session->query("CALL public.procrastinate_migrate('" . revision_name($revision) . "')");
 	}
 	$session->close;

@@ -19,16 +19,11 @@ tells();
 leaves_nothing();
 from_base();
 in_a_transaction();
+after_serializable();
 fails_as_it_would();
 done_testing();
 
-sub session
-{
-	my ($schema) = @_;
-	my $session = new_session($node, $database);
-	$session->query("SET search_path = $schema, public");
-	return $session;
-}
+sub session { return user_session($node, $database, @_) }
 
 sub tells
 {
@@ -108,6 +103,20 @@ sub in_a_transaction
 	$session->query('DROP TABLE own, second');
 	is_at($node, $database, 'mixed', 35, 'the schema is what the upgrade made of it');
 	$session->close;
+	return;
+}
+
+# What the server remembers of a transaction at SERIALIZABLE that has ended, while another goes on, is no lock.
+sub after_serializable
+{
+	upgrade($node, $database, 34, 'remembered');
+	my ($session, $other) = map { session('remembered') } 1 .. 2;
+	$other->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM procrastinate_events');
+	$session->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM procrastinate_jobs; COMMIT');
+	is($session->query(q{SELECT count(*) > 0 FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'SIReadLock'}), 't',
+		'the server remembers what a transaction has read');
+	is($session->query('SELECT procrastinate_upgrade(dry_run => true)'), '0038', 'which is nothing to a dry run');
+	$_->close foreach $session, $other;
 	return;
 }
 

@@ -24,26 +24,15 @@ no_worker();
 workers_notice_nothing();
 done_testing();
 
-# A schema at a revision with jobs that wait; the functions of it.
+# A schema at a revision with jobs that wait; its name.
 sub queue
 {
 	my ($schema, $revision) = @_;
-	upgrade($node, $database, $revision, $schema);
-	$node->safe_psql($database, <<"SQL");
-SET search_path = $schema;
-INSERT INTO procrastinate_jobs (queue_name, task_name)
-SELECT 'queue ' || n % 3, 'task' FROM generate_series(1, 100) AS n
-SQL
+	new_queue($node, $database, $schema, $revision, 100)->close;
 	return $schema;
 }
 
-sub session
-{
-	my ($schema) = @_;
-	my $session = new_session($node, $database);
-	$session->query("SET search_path = $schema, public");
-	return $session;
-}
+sub session { return user_session($node, $database, @_) }
 
 sub bodies
 {
@@ -52,12 +41,7 @@ sub bodies
 		"SELECT string_agg(proname || md5(prosrc), ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = '$schema'::regnamespace");
 }
 
-sub wait_until
-{
-	my ($query, $what) = @_;
-	$node->poll_query_until($database, $query) or die "waited in vain until $what";
-	return;
-}
+sub wait_until { return wait_for($node, $database, @_) }
 
 sub last_event
 {

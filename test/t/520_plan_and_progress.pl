@@ -22,13 +22,7 @@ guarded();
 gate();
 done_testing();
 
-sub session
-{
-	my ($schema) = @_;
-	my $session = new_session($node, $database);
-	$session->query("SET search_path = $schema, public");
-	return $session;
-}
+sub session { return user_session($node, $database, @_) }
 
 # ------------------------------------------------------------------------------------------------
 # The plan

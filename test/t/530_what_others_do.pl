@@ -25,37 +25,16 @@ a_name_that_is_taken();
 a_dump_between_two_steps();
 a_fetch_function_of_another_role();
 settings_of_the_role();
+no_later_deadlock_check();
 a_table_like_the_history();
 a_wait_that_is_cancelled();
 done_testing();
 
-sub session
-{
-	my ($schema) = @_;
-	my $session = new_session($node, $database);
-	$session->query("SET search_path = $schema, public");
-	return $session;
-}
+sub session { return user_session($node, $database, @_) }
 
-# A schema at a revision with so many jobs, and an event each.
-sub queue
-{
-	my ($schema, $revision, $jobs) = @_;
-	upgrade($node, $database, $revision, $schema);
-	$node->safe_psql($database, <<"SQL");
-SET search_path = $schema;
-INSERT INTO procrastinate_jobs (queue_name, task_name)
-SELECT 'queue', 'task' FROM generate_series(1, $jobs) AS n
-SQL
-	return session($schema);
-}
+sub queue { return new_queue($node, $database, @_) }
 
-sub wait_until
-{
-	my ($query, $what) = @_;
-	$node->poll_query_until($database, $query) or die "waited in vain until $what";
-	return;
-}
+sub wait_until { return wait_for($node, $database, @_) }
 
 sub waits
 {
@@ -325,6 +304,32 @@ sub settings_of_the_role
 	$session->query(qq{ALTER ROLE "$me" RESET ALL});
 	is($error, 'no error', 'the worker of a build does not have limits that the caller has not');
 	is_at($node, $database, 'settings', 20, 'and the index is there');
+	$session->close;
+	return;
+}
+
+# Else a deadlock would end a client, which finds it first.
+sub no_later_deadlock_check
+{
+	my $session = queue('deadlock', 20, 1);
+	$session->query(<<'SQL');
+CREATE TABLE public.seen (deadlock_timeout text, lock_timeout text);
+CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.seen VALUES (current_setting('deadlock_timeout'), current_setting('lock_timeout'));
+END $$;
+CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.note();
+SET deadlock_timeout = '800ms';
+SQL
+	foreach my $case ([ '0021', '10 s', '400ms|10s' ], [ '0024', '100 ms', '50ms|100ms' ])
+	{
+		my ($target, $lock_timeout, $seen) = @$case;
+		$session->query("TRUNCATE public.seen; CALL procrastinate_migrate('$target', lock_timeout => '$lock_timeout')");
+		is($session->query('SELECT DISTINCT deadlock_timeout, lock_timeout FROM public.seen'), $seen,
+			"at a lock_timeout of $lock_timeout a deadlock is found no later than by others");
+	}
+	is($session->query('SHOW deadlock_timeout'), '800ms', 'and the setting is as before afterwards');
+	$session->query('DROP EVENT TRIGGER note; DROP FUNCTION public.note(); DROP TABLE public.seen');
 	$session->close;
 	return;
 }

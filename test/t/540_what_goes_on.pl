@@ -32,32 +32,14 @@ serializable();
 failover();
 done_testing();
 
-# A schema at a revision with so many jobs, and an event each.
-sub queue
-{
-	my ($schema, $revision, $jobs) = @_;
-	upgrade($node, $database, $revision, $schema);
-	$node->safe_psql($database, <<"SQL");
-SET search_path = $schema;
-INSERT INTO procrastinate_jobs (queue_name, task_name)
-SELECT 'queue', 'task' FROM generate_series(1, $jobs) AS n
-SQL
-	return session($schema);
-}
+sub queue { return new_queue($node, $database, @_) }
 
-sub session
-{
-	my ($schema, $on) = @_;
-	my $session = new_session($on // $node, $database);
-	$session->query("SET search_path = $schema, public");
-	return $session;
-}
+sub session { return user_session($node, $database, @_) }
 
 sub wait_until
 {
 	my ($query, $what, $on) = @_;
-	($on // $node)->poll_query_until($database, $query) or die "waited in vain until $what";
-	return;
+	return wait_for($on // $node, $database, $query, $what);
 }
 
 # A client of the replica, which is told one thing; for finish().
@@ -211,7 +193,7 @@ sub failover
 	is($standby->safe_psql($database, q{SELECT source FROM procrastinate_current('failing_over')}) =~ s/.*; //r,
 		'0024 is under way, step 4 of 9 is done', 'after a failover the migration is under way on the new primary');
 	is_as_recorded($standby, $database, 'failing_over', 'where the schema is as recorded');
-	my $other = session('failing_over', $standby);
+	my $other = user_session($standby, $database, 'failing_over');
 	is($other->refusal('CALL procrastinate_migrate()'), 'no error', 'the next call goes on there');
 	is_at($standby, $database, 'failing_over', $HEAD, 'to head');
 	is($other->query($rows), $before, 'and no event is lost');

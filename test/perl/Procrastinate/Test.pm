@@ -22,8 +22,9 @@ use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
 
 our @EXPORT = (
-	qw($ODD_SCHEMA accepted_settings differences differences_from_record is_as_recorded is_at new_database new_session
-	  scenario start_server upgrade walk_revisions),
+	qw($ODD_SCHEMA accepted_settings differences differences_from_record is_as_recorded is_at
+	  new_database new_queue new_session scenario start_server upgrade user_session wait_for
+	  walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,
 	@Procrastinate::Test::SQL::EXPORT,
@@ -167,6 +168,34 @@ sub new_session
 	my $session = Procrastinate::Test::Session->new($node, $database);
 	$session->query('SET search_path = ' . name($schema // 'public'));
 	return $session;
+}
+
+# The same, as users have it: the extension is in the schema public, which comes behind.
+sub user_session
+{
+	my ($node, $database, $schema) = @_;
+	my $session = new_session($node, $database);
+	$session->query('SET search_path = ' . name($schema) . ', public');
+	return $session;
+}
+
+# A schema at a revision with so many jobs that wait, and an event each; returns a user_session().
+sub new_queue
+{
+	my ($node, $database, $schema, $revision, $jobs) = @_;
+	upgrade($node, $database, $revision, $schema);
+	my $session = user_session($node, $database, $schema);
+	$session->query('INSERT INTO procrastinate_jobs (queue_name, task_name)'
+		  . " SELECT 'queue ' || n % 3, 'task' FROM generate_series(1, $jobs) AS n");
+	return $session;
+}
+
+# Until the query's value is true; `what` is for who waits in vain.
+sub wait_for
+{
+	my ($node, $database, $query, $what) = @_;
+	$node->poll_query_until($database, $query) or die "waited in vain until $what";
+	return;
 }
 
 # Calls the code with (session, revision, label, schema, database) for a schema at each of the 38

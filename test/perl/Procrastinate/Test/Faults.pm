@@ -47,15 +47,8 @@ sub walk
 	$node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 	$database = new_database($node);
 	upgrade($node, $database, 1, $schema);
-	$watcher = new_session($node, $database, $schema);
-	$watcher->query(<<'SQL');
-SET search_path = walked, public;
-INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts)
-SELECT 'queue ' || n % 5, 'task ' || n % 7, 'lock ' || n, jsonb_build_object('n', n),
-       (enum_range(NULL::procrastinate_job_status))[1 + n % 4],
-       CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
-  FROM generate_series(1, 6000) AS n
-SQL
+	$watcher = user_session($node, $database, $schema);
+	insert_many($watcher, 6000);
 	my $before = $watcher->query($rows);
 	my ($points, $aborting) = (0, 0);
 	while (my ($step, $kind, $door, $built, $lock) = next_step())
@@ -122,7 +115,6 @@ sub strike
 	my ($step, $point, $kind, $lock) = @_;
 	my $is_worker = $point =~ /^worker/;
 	my $name = $is_worker ? $point : "$point $step";
-	my ($revision) = split /\./, $step;
 	my $recorded = $watcher->query('SELECT count(*) FROM procrastinate_log()');
 
 	# A worker has the settings of its database.
@@ -152,8 +144,7 @@ sub strike
 	{
 		$node->wait_for_log(qr/database system is ready to accept connections/, $log);
 		eval { $watcher->close };    # it went with the server
-		$watcher = new_session($node, $database, $schema);
-		$watcher->query('SET search_path = walked, public');
+		$watcher = user_session($node, $database, $schema);
 	}
 	$node->safe_psql($database, "ALTER DATABASE $database RESET procrastinate_migrate.fault_point");
 	usleep(2000)

@@ -9,7 +9,7 @@ use Exporter 'import';
 
 use Procrastinate::Test::SQL;
 
-our @EXPORT = qw(day defer forms insert_jobs);
+our @EXPORT = qw(day defer forms insert_jobs insert_many);
 
 my $locks = 0;
 
@@ -38,6 +38,20 @@ sub insert_jobs
 		  . join(', ', map { lit($row{$_}) } @columns) . ");\n";
 	}
 	$session->query($sql);
+	return;
+}
+
+# So many jobs of several queues, tasks, times and statuses, with a lock each, as of 0001.
+sub insert_many
+{
+	my ($session, $count) = @_;
+	$session->query(<<"SQL");
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts)
+SELECT 'queue ' || n % 5, 'task ' || n % 7, 'lock ' || n, jsonb_build_object('n', n),
+       (enum_range(NULL::procrastinate_job_status))[1 + n % 4],
+       CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
+  FROM generate_series(1, $count) AS n
+SQL
 	return;
 }
 
