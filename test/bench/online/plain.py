@@ -1,0 +1,83 @@
+"""The steps of procrastinate_plan() as somebody would run them by hand: statement after statement, a
+transaction a step, rows ten thousand at a time, indexes built concurrently. Without what procrastinate_migrate()
+does beside them: short locks, the door, pauses. A step that fails is tried again.
+"""
+
+import re
+
+import psycopg2
+
+ROWS = 10_000  # a batch
+MOST = 5  # tries
+
+STATEMENT = re.compile(r"(?:--[^\n]*\n|\$\$.*?\$\$|'[^']*'|[^;])+;", re.DOTALL)
+COMMENT = re.compile(r"^(?:\s*--[^\n]*\n)*\s*")
+REST = re.compile(r"^of \S+\.sql(?: (only|without) (.*))?$", re.MULTILINE)
+
+
+def statements(text):
+    return [COMMENT.sub("", statement) for statement in STATEMENT.findall(text)]
+
+
+class Plain:
+    """Of a database that stands before `end`."""
+
+    def __init__(self, connection, end):
+        self.connection = connection
+        self.failures = []
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT revision, kind, statement FROM procrastinate_plan(%s)", (end,))
+            self.steps = cursor.fetchall()
+
+    def go_to(self, revision):
+        while self.steps and self.steps[0][0] <= revision:
+            self.step(*self.steps.pop(0))
+
+    def step(self, revision, kind, statement):
+        if statement.startswith("CREATE OR REPLACE FUNCTION of those"):
+            return  # the door
+        work = {"batched": self.batches, "concurrent": self.build}.get(kind, self.transaction)
+        for left in reversed(range(MOST)):
+            try:
+                work(self.statement(revision, statement))
+                return
+            except psycopg2.Error as error:
+                self.failures.append(f"{revision}: {error.pgcode} {str(error).splitlines()[0]}")
+                if left == 0:
+                    raise
+
+    def statement(self, revision, text):
+        """With what of the migration's own file belongs to it."""
+        rest = REST.search(text)
+        if not rest:
+            return text
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT procrastinate_migration_sql(%s)", (revision,))
+            own = statements(cursor.fetchone()[0])
+        if rest[1]:
+            beginnings = tuple(rest[2].split(", "))
+            own = [one for one in own if one.startswith(beginnings) == (rest[1] == "only")]
+        return text[:rest.start()] + "\n".join(own)
+
+    def build(self, text):
+        self.execute("DROP INDEX IF EXISTS " + re.search(r"CONCURRENTLY (\S+)", text)[1])  # of another try
+        self.execute(text)
+
+    def execute(self, text):
+        with self.connection.cursor() as cursor:
+            cursor.execute(text)
+
+    def transaction(self, text):
+        if text:
+            self.execute(text)  # several statements in one message are one transaction
+
+    def batches(self, text):
+        table = re.match(r"UPDATE (\S+)", text)[1]
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT coalesce(min(id), 1) - 1, coalesce(max(id), 0) FROM {table}")
+            low, high = cursor.fetchone()
+            cursor.execute(f"PREPARE batch (bigint, bigint) AS {text}")
+            while low < high:
+                cursor.execute("EXECUTE batch (%s, %s)", (low, low + ROWS))
+                low += ROWS
+            cursor.execute("DEALLOCATE batch")
