@@ -29,6 +29,18 @@ select p.proname::text, sum(pg_stat_get_function_calls(p.oid))::int8
   from pg_proc p where p.pronamespace = $1 group by 1
 having sum(pg_stat_get_function_calls(p.oid)) > 0)";
 
+constexpr const char *workers_table = "procrastinate_workers";
+
+// Procrastinate takes a worker for stalled after 30 seconds.
+constexpr std::string_view old_workers_query = R"(
+, old as (
+    select id, clock_timestamp() - last_heartbeat as age
+      from workers
+     where id <= $1 and last_heartbeat > clock_timestamp() - interval '30 s')
+select format('Worker %s, whose last heartbeat came %s ago, is older than this call''s pre migrations',
+              id, date_trunc('second', age))
+  from old order by age)";
+
 bool has_function(Revision revision, std::string_view name)
 {
     const auto facts = chain::facts();
@@ -47,6 +59,32 @@ std::map<std::string, std::int64_t, std::less<>> calls(const Installation &insta
         counted.emplace(rows.text(row, 1).value_or(""),
                         DatumGetInt64(rows.datum(row, 2).value_or(0)));
     return counted;
+}
+
+std::string workers_of(const Installation &installation)
+{
+    return "with workers as (select id, last_heartbeat from only " +
+           std::string(installation.quoted) + "." + workers_table + ")";
+}
+
+// The highest number of a worker; 0 where there is none.
+std::int64_t newest_worker(const Installation &installation)
+{
+    if (!catalog::has_relation(installation, workers_table))
+        return 0;
+    const std::string query = workers_of(installation) + " select max(id) from workers";
+    return DatumGetInt64(spi::read_latest(query.c_str()).datum(0, 1).value_or(0));
+}
+
+std::vector<std::string> old_workers(const Installation &installation, std::int64_t newest)
+{
+    const std::string query = workers_of(installation) + std::string(old_workers_query);
+    const std::array parameters{spi::int8_parameter(newest)};
+    const spi::Rows rows = spi::read_latest(query.c_str(), parameters);
+    std::vector<std::string> found;
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+        found.emplace_back(rows.text(row, 1).value_or(""));
+    return found;
 }
 
 std::string alternatives(const std::vector<std::string_view> &names)
@@ -74,9 +112,11 @@ std::vector<std::string_view> dropped_functions(Revision revision)
 
 void Guard::begin(const Installation &installation) { calls_ = calls(installation); }
 
-void Guard::require_unused(const Installation &installation, Revision revision) const
+void Guard::require_unused(const Installation &installation, Revision revision)
 {
     const chain::Migration &migration = chain::migration(revision);
+    if (migration.phase == chain::Phase::pre)
+        newest_old_worker_ = newest_worker(installation);
     const std::vector<std::string_view> names = dropped_functions(revision);
     if (migration.phase != chain::Phase::post || names.empty())
         return;
@@ -93,6 +133,8 @@ void Guard::require_unused(const Installation &installation, Revision revision) 
             findings.add("Function " + name + " has been called " + std::to_string(since) +
                          " times since this call began");
     }
+    if (newest_old_worker_ > 0)
+        findings.add(old_workers(installation, newest_old_worker_));
     if (!findings.any())
         return;
     const std::string call = "CALL procrastinate_migrate('" + std::string(migration.revision) +

@@ -19,13 +19,15 @@ class Guard
     // SPI connection and under a search_path of the server's own.
     void begin(const catalog::Installation &installation);
 
-    // Where the migration to that revision is a post one: throws Refusal PM013 with the sessions whose last
-    // query calls a function that it drops, as far as the caller may see them, and with the functions that
-    // have been called since begin().
-    void require_unused(const catalog::Installation &installation, chain::Revision revision) const;
+    // Before the migration to that revision. A pre one: notes which workers have registered by now. A post
+    // one: throws Refusal PM013 with the sessions whose last query calls a function that it drops, as far
+    // as the caller may see them, with the functions that have been called since begin(), and with the
+    // workers that were there before a pre migration of this call and still send heartbeats.
+    void require_unused(const catalog::Installation &installation, chain::Revision revision);
 
   private:
     std::map<std::string, std::int64_t, std::less<>> calls_;
+    std::int64_t newest_old_worker_ = 0; // 0: none before this call's last pre migration
 };
 
 // The names of functions that the migration to a revision drops, and leaves none of that name.

@@ -148,7 +148,18 @@ sub guarded
 	$old->query('SELECT id FROM procrastinate_fetch_job_v1(NULL)');
 	is($session->refusal(q{CALL procrastinate_migrate('0033')}) =~ s/:.*//r, 'PM013', 'the next post migration is guarded, too');
 	$old->close;
-	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'once the old worker has gone it goes on');
+	is($session->refusal('CALL procrastinate_migrate(\'0033\')'), 'no error', 'once the old worker has gone it goes on');
+	is_at($node, $database, 'guarded', 33, 'to 0033');
+
+	# By their heartbeats, in a call that leaves no room for a deployment between pre and post.
+	my ($stalled, $alive) = map { $session->query('SELECT procrastinate_register_worker_v1()') } 1 .. 2;
+	$session->query("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 min' WHERE id = $stalled");
+	(undef, undef, $err) = $node->psql($database, "CALL procrastinate_migrate(schema => 'guarded')");
+	like($err, qr/ERROR:  migration 0035 drops functions of schema "guarded"/, 'it stops where an older worker is alive');
+	like($err, qr/^DETAIL:  Worker $alive, whose last heartbeat came 00:00:\d\d ago, is older than this call's pre migrations\.\nHINT: /m,
+		'and names that one alone');
+	is_at($node, $database, 'guarded', 34, 'the pre migration has been applied');
+	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'a call that begins after the pre migration takes workers for new ones');
 	is_at($node, $database, 'guarded', $HEAD, 'to head');
 	$session->close;
 	return;
