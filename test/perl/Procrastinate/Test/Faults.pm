@@ -32,14 +32,6 @@ my %ways = (
 my ($node, $database, $how, $watcher);
 my $schema = 'walked';
 
-# The rows, by what no revision changes.
-my $rows = <<'SQL';
-SELECT (SELECT count(*) || md5(string_agg(concat_ws('/', id, queue_name, task_name, lock, args,
-               CASE status::text WHEN 'aborting' THEN 'doing' ELSE status::text END, scheduled_at, attempts), ' ' ORDER BY id)) FROM procrastinate_jobs)
-       || (SELECT count(*) || md5(string_agg(concat_ws('/', id, job_id, type, at), ' ' ORDER BY id))
-             FROM procrastinate_events)
-SQL
-
 # walk('terminate'), walk('kill'): from 0001 to head.
 sub walk
 {
@@ -49,7 +41,7 @@ sub walk
 	upgrade($node, $database, 1, $schema);
 	$watcher = user_session($node, $database, $schema);
 	insert_many($watcher, 6000);
-	my $before = $watcher->query($rows);
+	my $before = $watcher->query($ALL_ROWS);
 	my ($points, $aborting) = (0, 0);
 	while (my ($step, $kind, $door, $built, $lock) = next_step())
 	{
@@ -57,14 +49,14 @@ sub walk
 		{
 			# For the batches to come.
 			$watcher->query(q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE status = 'doing' AND id % 3 = 0});
-			$before = $watcher->query($rows);
+			$before = $watcher->query($ALL_ROWS);
 			$aborting = $watcher->query(q{SELECT count(*) FROM procrastinate_jobs WHERE status = 'aborting'});
 		}
 		foreach my $point (points_of($step, $kind, $door, $built))
 		{
 			strike($step, $point, $kind, $lock);
 			$points++;
-			is($watcher->query($rows), $before, "$step, $point: no row is lost or changed");
+			is($watcher->query($ALL_ROWS), $before, "$step, $point: no row is lost or changed");
 		}
 		isnt((next_step())[0] // '', $step, "$step is done, and is not done again");
 	}

@@ -1,0 +1,135 @@
+# procrastinate_migrate() on a full disk: the kernel refuses the server's processes what goes beyond a limit on the
+# size of files. First no table and no index can grow; then the WAL cannot, for which a server ends itself. Each time
+# what was done stays done, no row is missing, and once there is room the next call goes on.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+use Procrastinate::Test;
+
+my ($node, $database, $before);
+
+no_room_for_tables();
+no_room_for_wal();
+done_testing();
+
+# A server with segments of WAL of so many megabytes, and a queue with so many jobs on it.
+sub start_queue
+{
+	my ($segment, $revision, $jobs) = @_;
+	$node = start_server(
+		init => [ extra => [ '--encoding=UTF8', '--locale=C', "--wal-segsize=$segment" ] ],
+		conf => "work_mem = 256MB\nmin_wal_size = @{[ 2 * $segment ]}MB\nrestart_after_crash = off");
+	$database = new_database($node);
+	upgrade($node, $database, $revision);
+	my $session = new_session($node, $database);
+	insert_many($session, $jobs);
+	$session->query(q{INSERT INTO procrastinate_events (job_id, type, at) SELECT id, 'started', now() FROM procrastinate_jobs});
+	$before = $session->query($ALL_ROWS);
+	$session->close;
+	return;
+}
+
+# No process of the server, nor any that it starts, writes beyond so many bytes of a file.
+sub limit_files
+{
+	my ($limit) = @_;
+	my ($postmaster) = slurp(postmaster_file()) =~ /^(\d+)/;
+	my $others = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type <> 'client backend'});
+	system_or_bail('prlimit', '--pid', $_, "--fsize=$limit:") foreach $postmaster, split /\n/, $others;
+	return;
+}
+
+sub postmaster_file { return $node->data_dir . '/postmaster.pid' }
+
+# What a call to the target complains of.
+sub complaint_of_call
+{
+	my ($target) = @_;
+	my ($in, $out, $err) = ('', '', '');
+	IPC::Run::run([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
+			'-c', "CALL procrastinate_migrate('$target')" ],
+		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return join '', grep { !/^NOTICE:/ } split /^/, $err;
+}
+
+sub is_whole
+{
+	my ($label) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($node->safe_psql($database, $ALL_ROWS), $before, "$label: no row is lost or changed");
+	is_as_recorded($node, $database, 'public', $label);
+	# Of what was written in vain, as autovacuum does.
+	$node->safe_psql($database, 'VACUUM procrastinate_events');
+	return;
+}
+
+sub is_there
+{
+	my ($revision) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is_at($node, $database, 'public', $revision, 'with more room the schema gets there');
+	is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_check(\'current\')'), '0', 'and nothing is to be found fault with');
+	is($node->safe_psql($database, q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step .*\.[0-9]+$'}),
+		'0', 'no step was done twice');
+	my $session = new_session($node, $database);
+	is(day($session, $revision), $revision < 27 ? 'succeeded todo' : 'succeeded todo cancelled', 'workers can work');
+	$session->close;
+	return;
+}
+
+# A little more with each call.
+sub no_room_for_tables
+{
+	start_queue(1, 6, 60_000);
+	my %failed;
+	for (my $limit = 1_100_000;; $limit = int 1.2 * $limit)
+	{
+		limit_files($limit);
+		my $complaint = complaint_of_call('head');
+		last if $complaint eq '';
+		$failed{builds}++ if $complaint =~ /^CONTEXT:  step 00(?:07|08)\.\d/m;
+		$failed{batches}++ if $complaint =~ /, step 2 \(fill the column\)/;
+		like($complaint, qr/^ERROR:  .*(?:File too large|wrote only \d+ of 8192 bytes).*\nHINT:  Check free disk space\.$/m,
+			"$limit bytes are too few");
+		is_whole("$limit bytes");
+	}
+	is(join(' ', sort keys %failed), 'batches builds', "$failed{builds} times there was no room for an index, $failed{batches} times none for rows");
+	is_there($HEAD);
+	$node->stop;
+	return;
+}
+
+# What a file of WAL holds beyond the limit cannot be written.
+sub no_room_for_wal
+{
+	start_queue(8, 23, 30_000);
+	my $ends = 0;
+	for (;;)
+	{
+		$node->safe_psql($database, 'SELECT pg_switch_wal()');
+		limit_files(7_500_000);
+		my $log = -s $node->logfile;
+		my $complaint = complaint_of_call('0024');
+		last if $complaint eq '';
+		$ends++;
+		like($complaint, qr/connection to server was lost/, "end $ends: the server has gone");
+		like(slurp_file($node->logfile, $log), qr/PANIC:  could not write to (?:log )?file .*: File too large$/m, 'for want of room for WAL');
+		usleep(10_000) while -e postmaster_file();
+		$node->_update_pid(0);
+		$node->start;
+		is_whole("end $ends");
+	}
+	cmp_ok($ends, '>', 0, "the server has ended $ends times");
+	is_there(24);
+	$node->stop;
+	return;
+}
