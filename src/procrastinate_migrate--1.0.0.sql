@@ -246,15 +246,16 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
               AND r.relname ~ '^procrastinate_'
             LIMIT 1) AS b ON true
   LEFT JOIN LATERAL (
-           SELECT a.pid
-             FROM pg_stat_activity AS a
-            WHERE a.datname = current_database() AND a.state = 'active' AND a.pid <> pg_backend_pid()
-              AND a.query ~ 'procrastinate_migrate'
+           -- Who calls; of several, who has the lock on the installation, or on the build of an index.
+           SELECT w.pid
+             FROM pg_locks AS w JOIN pg_database AS d ON d.oid = w.database
+            WHERE d.datname = current_database() AND w.locktype = 'advisory' AND w.objsubid = 2
+              AND w.classid = 1347571575 AND w.objid = u.schema::oid
             ORDER BY EXISTS (
                          SELECT FROM pg_locks AS l
-                          WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objid = u.schema::oid
-                            AND l.classid IN (1347571523, 1347571554)) DESC,
-                     a.query_start
+                          WHERE l.pid = w.pid AND l.locktype = 'advisory' AND l.objid = w.objid
+                            AND l.granted AND l.classid IN (1347571523, 1347571554)) DESC,
+                     w.pid
             LIMIT 1) AS c ON true;
 COMMENT ON VIEW procrastinate_progress IS
     'what procrastinate_migrate() is at in the installations of this database: done and left are blocks of a build or ids of rows, waiting_for are sessions';

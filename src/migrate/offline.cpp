@@ -1,5 +1,6 @@
 #include "migrate/offline.hpp"
 
+#include "chain/step.hpp"
 #include "migrate/history.hpp"
 #include "migrate/history_sql.hpp"
 #include "migrate/lock.hpp"
@@ -161,8 +162,11 @@ class Script
         add(message);
         add("';\n    PERFORM set_config('procrastinate_script.started', extract(epoch FROM "
             "clock_timestamp())::text, "
-            "true);\n"
-            "END\n$begin$;\n");
+            "true);\n");
+        if (to - from == 1)
+            for (const std::string &index : chain::built_ahead(to))
+                drop(index);
+        add("END\n$begin$;\n");
         add("SET LOCAL search_path = ");
         add(installation_.quoted);
         add(", pg_temp;\n\n");
@@ -188,6 +192,15 @@ class Script
   private:
     // Nothing that stands in the schema is called by what is not a migration.
     void leave_schema() { add("SET LOCAL search_path = pg_catalog, pg_temp;\n"); }
+
+    // What a procrastinate_migrate() that did not come so far has made for a migration's steps.
+    void drop(std::string_view index)
+    {
+        const std::string name = "format('%I." + std::string(index) +
+                                 "', current_setting('procrastinate_script.schema'))";
+        add("    IF to_regclass(" + name + ") IS NOT NULL THEN\n        EXECUTE 'DROP INDEX ' || " +
+            name + ";\n    END IF;\n");
+    }
 
     // How the history tells what a script did from what the library did.
     static std::string script_version() { return std::string(library_version) + " (script)"; }

@@ -1,6 +1,10 @@
 #include "online/blockers.hpp"
 
+#include "chain/refusal.hpp"
+#include "online/logbook.hpp"
 #include "server/spi.hpp"
+
+#include <string>
 
 namespace procrastinate::online
 {
@@ -33,8 +37,6 @@ select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_l
  order by min(coalesce(a.xact_start, p.prepared)) nulls last
  limit 5)";
 
-} // namespace
-
 std::string blockers(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};
@@ -43,6 +45,21 @@ std::string blockers(const catalog::Installation &installation)
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         text += (text.empty() ? "" : "\n") + std::string(rows.text(row, 1).value_or(""));
     return text.empty() ? "Whoever was in the way has gone by now." : text;
+}
+
+} // namespace
+
+void give_up(const catalog::Installation &installation, const chain::Step &step,
+             chain::Revision goal, const Patience &patience)
+{
+    throw chain::Refusal{
+        chain::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
+        "It was tried " + std::to_string(patience.failures()) + " times in " +
+            std::to_string(static_cast<long>(patience.waited() / 1000)) +
+            " s, and no try has left anything behind.\n" + blockers(installation),
+        "End what is in the way, or give it more time: CALL procrastinate_migrate('" +
+            std::string(chain::name(goal)) + "', schema => " +
+            std::string(installation.quoted_text) + ", retry_for => '1 hour');"};
 }
 
 } // namespace procrastinate::online

@@ -2,14 +2,17 @@
 #pragma once
 
 #include "catalog/installation.hpp"
-
-#include <string>
+#include "chain/step.hpp"
+#include "online/patience.hpp"
 
 namespace procrastinate::online
 {
 
-// The sessions and prepared transactions that hold locks of the installation's tables or of its door,
-// longest first: a line each of pid, role, application, how long, what; as far as the caller may know.
-std::string blockers(const catalog::Installation &installation);
+// Of a step that could not have its locks, on the way to `goal`: throws Refusal 55P03 with the sessions and
+// prepared transactions that hold locks of the installation's tables or of its door, longest first: a line
+// each of pid, role, application, how long, what; as far as the caller may know. Inside an SPI connection
+// and under a search_path of the server's own.
+[[noreturn]] void give_up(const catalog::Installation &installation, const chain::Step &step,
+                          chain::Revision goal, const Patience &patience);
 
 } // namespace procrastinate::online

@@ -214,6 +214,7 @@ class Course
         {
             // Whatever ends the call now would open the door to those who are on their way with the old columns.
             const server::HeldInterrupts held;
+            server::fault_point("held", step.name());
             server::wait_for_older_transactions(longest_on_the_way);
             door_.open();
         }
@@ -354,19 +355,8 @@ class Course
         door_.open();
         patience_.fail();
         if (patience_.is_over())
-        {
-            const std::string in_the_way =
-                server::with_search_path(nullptr, [&] { return blockers(installation_); });
-            throw Refusal{chain::sqlstate::lock_not_available,
-                          label_of(step) + " could not get its locks",
-                          "It was tried " + std::to_string(patience_.failures()) + " times in " +
-                              std::to_string(static_cast<long>(patience_.waited() / 1000)) +
-                              " s, and no try has left anything behind.\n" + in_the_way,
-                          "End what is in the way, or give it more time: CALL "
-                          "procrastinate_migrate('" +
-                              std::string(chain::name(*goal_)) + "', schema => " +
-                              std::string(installation_.quoted_text) + ", retry_for => '1 hour');"};
-        }
+            server::with_search_path(nullptr,
+                                     [&] { give_up(installation_, step, *goal_, patience_); });
         spi::commit();
         logbook_.progress().tell_waiting(step, patience_.failures());
         patience_.pause();
@@ -390,6 +380,7 @@ class Course
 
 void migrate(const Installation &installation, std::string_view target, const Options &options)
 {
+    const AtWork sign(installation);
     Course course(installation, target, options);
     while (course.turn())
     {

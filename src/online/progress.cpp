@@ -6,6 +6,20 @@
 namespace procrastinate::online
 {
 
+namespace
+{
+
+constexpr std::int32_t at_work_class = 0x50524F77; // "PROw"; see migrate::lock_class
+static_assert(at_work_class == 1347571575);        // for the view
+
+} // namespace
+
+AtWork::AtWork(const catalog::Installation &installation)
+    : lock_(at_work_class, installation.schema, ShareLock)
+{
+    (void)lock_.try_acquire();
+}
+
 void Progress::begin() { last_ = server::now(); }
 
 bool Progress::is_due() const { return server::now() - last_ >= 1'000'000; }

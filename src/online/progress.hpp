@@ -1,13 +1,25 @@
-// What the caller hears of long steps: at most one NOTICE a second.
+// What the caller hears of long steps, at most one NOTICE a second; and by what others find him.
 #pragma once
 
+#include "catalog/installation.hpp"
 #include "chain/step.hpp"
-#include "server/guard.hpp"
+#include "server/session_lock.hpp"
 
 #include <string>
 
 namespace procrastinate::online
 {
+
+// An advisory lock that all share who are at work on an installation, in their pauses as well: the view
+// procrastinate_progress finds them by it, and nobody needs it.
+class AtWork
+{
+  public:
+    explicit AtWork(const catalog::Installation &installation);
+
+  private:
+    server::SessionLock lock_;
+};
 
 class Progress
 {

@@ -31,6 +31,11 @@ void fault_point(const char *where, const char *what)
     {
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
+        if (InterruptPending && InterruptHoldoffCount > 0)
+        {
+            ereport(LOG, (errmsg("\"%s\" goes on, and is ended later", here)));
+            return;
+        }
         CHECK_FOR_INTERRUPTS();
     }
 }

@@ -15,7 +15,8 @@ namespace procrastinate::server
 void define_fault_points();
 
 // Where the setting is "<where> <what>": shows that in pg_stat_activity.application_name, and waits to
-// be ended. The server's own error then leaves it: inside call(), or in a worker's own code.
+// be ended. The server's own error then leaves it: inside call(), or in a worker's own code. Where
+// interrupts are held it goes on instead, and says so in the server's log.
 void fault_point(const char *where, const char *what);
 
 // The same for C++.

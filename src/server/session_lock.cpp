@@ -19,8 +19,8 @@ LOCKTAG tag_of(std::int32_t key, Oid object)
 bool SessionLock::take(bool wait)
 {
     const LOCKTAG tag = tag_of(key_, object_);
-    is_held_ = call([&tag, wait] {
-        return LockAcquire(&tag, ExclusiveLock, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
+    is_held_ = call([&tag, this, wait] {
+        return LockAcquire(&tag, mode_, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
     });
     return is_held_;
 }
@@ -35,7 +35,7 @@ void SessionLock::release()
         return;
     is_held_ = false;
     const LOCKTAG tag = tag_of(key_, object_);
-    (void)LockRelease(&tag, ExclusiveLock, true);
+    (void)LockRelease(&tag, mode_, true);
 }
 
 } // namespace procrastinate::server

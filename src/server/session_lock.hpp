@@ -9,12 +9,16 @@ namespace procrastinate::server
 class SessionLock
 {
   public:
-    SessionLock(std::int32_t key, Oid object) : key_(key), object_(object) {}
+    // The `mode` is ExclusiveLock, alone, or ShareLock, beside others that share it.
+    SessionLock(std::int32_t key, Oid object, LOCKMODE mode = ExclusiveLock)
+        : key_(key), object_(object), mode_(mode)
+    {
+    }
     SessionLock(const SessionLock &) = delete;
     SessionLock &operator=(const SessionLock &) = delete;
     ~SessionLock() { release(); }
 
-    // Alone. `acquire` waits, and throws the server's error as lock_timeout says.
+    // `acquire` waits, and throws the server's error as lock_timeout says.
     bool try_acquire();
     void acquire();
     void release();
@@ -25,6 +29,7 @@ class SessionLock
 
     std::int32_t key_;
     Oid object_;
+    LOCKMODE mode_;
     bool is_held_ = false;
 };
 

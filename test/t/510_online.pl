@@ -16,6 +16,7 @@ my $node = start_server(conf => "max_prepared_transactions = 4\n");
 my $database = new_database($node);
 
 door();
+door_and_idle_transactions();
 gives_up();
 cancelled_as_time_is_up();
 interrupted_build();
@@ -117,6 +118,28 @@ SQL
 	like($err, qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
 		'a function that cannot be kept is told of');
 	is_at($node, $database, $schema, 25, 'and the column comes');
+	return;
+}
+
+# A transaction that has no snapshot at the moment may be about to fetch, as it has planned before the column came.
+sub door_and_idle_transactions
+{
+	my $schema = queue('idle', 24);
+	my ($idle, $caller, $watcher) = map { session($schema) } 1 .. 3;
+	my $state = <<"SQL";
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '$schema.procrastinate_jobs'::regclass AND attname = 'priority'),
+       EXISTS (SELECT FROM pg_locks WHERE pid = $caller->{pid} AND locktype = 'advisory' AND classid = 1347571556)
+SQL
+	$idle->query('BEGIN');
+	$caller->send("CALL procrastinate_migrate('0025')");
+	my $seen;
+	do { $seen = $watcher->query($state) } until $seen =~ /^t/;
+	$seen = $watcher->query($state) foreach 1 .. 30;    # the watcher itself is waited for, too, but not for long
+	is($seen, 't|t', 'the door stays shut for a transaction that is idle, too');
+	$idle->query('COMMIT');
+	is(($caller->wait)[1], '', 'and opens once it has ended');
+	is($watcher->query($state), 't|f', 'for good');
+	$_->close foreach $idle, $caller, $watcher;
 	return;
 }
 

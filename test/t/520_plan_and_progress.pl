@@ -18,6 +18,7 @@ my $database = new_database($node);
 locks();
 plan_of_all();
 progress();
+progress_of_two();
 guarded();
 gate();
 done_testing();
@@ -119,6 +120,32 @@ sub progress
 	is($error, '', 'it goes on once the reader has gone');
 	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0', 'nothing is under way any more');
 	$_->close foreach $reader, $caller, $watcher;
+	return;
+}
+
+# Two calls, on two schemas, that wait between one try and the next.
+sub progress_of_two
+{
+	my (%holder, %caller);
+	foreach my $schema (qw(one another))
+	{
+		$node->safe_psql($database, "CREATE SCHEMA $schema");
+		upgrade($node, $database, 24, $schema);
+		($holder{$schema}, $caller{$schema}) = map { session($schema) } 1 .. 2;
+		$holder{$schema}->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+		$caller{$schema}->send(q{CALL procrastinate_migrate('0025')});
+	}
+	my $watcher = session('one');
+	$node->poll_query_until($database, q{SELECT count(*) = 2 FROM procrastinate_progress WHERE step = 2}) or die 'they do not wait';
+	my %seen;
+	$seen{ $watcher->query(q{SELECT string_agg(schema || ' ' || coalesce(pid::text, 'nobody'), ', ' ORDER BY pid) FROM procrastinate_progress}) }++
+	  foreach 1 .. 50;
+	is(join('; ', keys %seen), join(', ', map { "$_ $caller{$_}{pid}" } sort { $caller{$a}{pid} <=> $caller{$b}{pid} } keys %caller),
+		'each call is seen at its own schema, in its pauses, too');
+	$_->query('COMMIT') foreach values %holder;
+	is(($_->wait)[1], '', 'and comes to its end') foreach values %caller;
+	is($watcher->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), '0', 'without a lock left');
+	$_->close foreach $watcher, values %holder, values %caller;
 	return;
 }
 

@@ -1,6 +1,6 @@
 """The steps of procrastinate_plan() as somebody would run them by hand: statement after statement, a
 transaction a step, rows ten thousand at a time, indexes built concurrently. Without what procrastinate_migrate()
-does beside them: short locks, the door, pauses. A step that fails is tried again.
+does beside them: short locks, the door, pauses. A step that fails is tried again, a few times.
 """
 
 import re
@@ -25,26 +25,28 @@ class Plain:
     def __init__(self, connection, end):
         self.connection = connection
         self.failures = []
+        self.gave_up = ""  # at a step
         with connection.cursor() as cursor:
-            cursor.execute("SELECT revision, kind, statement FROM procrastinate_plan(%s)", (end,))
+            cursor.execute("SELECT revision, step, kind, statement FROM procrastinate_plan(%s)", (end,))
             self.steps = cursor.fetchall()
 
     def go_to(self, revision):
-        while self.steps and self.steps[0][0] <= revision:
+        """False where it does not come so far."""
+        while not self.gave_up and self.steps and self.steps[0][0] <= revision:
             self.step(*self.steps.pop(0))
+        return not self.gave_up
 
-    def step(self, revision, kind, statement):
+    def step(self, revision, number, kind, statement):
         if statement.startswith("CREATE OR REPLACE FUNCTION of those"):
             return  # the door
         work = {"batched": self.batches, "concurrent": self.build}.get(kind, self.transaction)
-        for left in reversed(range(MOST)):
+        for _ in range(MOST):
             try:
                 work(self.statement(revision, statement))
                 return
             except psycopg2.Error as error:
-                self.failures.append(f"{revision}: {error.pgcode} {str(error).splitlines()[0]}")
-                if left == 0:
-                    raise
+                self.failures.append(f"{revision}.{number}: {error.pgcode} {str(error).splitlines()[0]}")
+        self.gave_up = f"{revision}.{number}"
 
     def statement(self, revision, text):
         """With what of the migration's own file belongs to it."""

@@ -98,7 +98,8 @@ sub points_of
 		('amid') x ($kind eq 'batched'),
 		('set out') x ($kind eq 'concurrent' && $step =~ /\.1$/),
 		('worker begins', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true'),
-		'in', 'after');
+		'in',
+		$door eq 'true' ? 'held' : 'after');    # with either it is done
 }
 
 # Lets a call come to the point, ends it there, and looks at what is left.
@@ -132,6 +133,8 @@ sub strike
 	$ways{$how}{strike}->($watcher, $pid);
 	$caller->finish;
 	like($err, $ways{$how}{ $is_worker ? 'of_worker' : 'complaint' }, "$step, $point: the call is ended");
+	like(slurp_file($node->logfile, $log), qr/"\Q$name\E" goes on, and is ended later/, "$step: the door opens before")
+	  if $point eq 'held' && $how eq 'terminate';
 	if ($how eq 'kill')
 	{
 		$node->wait_for_log(qr/database system is ready to accept connections/, $log);
@@ -143,7 +146,7 @@ sub strike
 	  while $watcher->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid OR backend_type = 'procrastinate_migrate'");
 
 	my ($left) = next_step();
-	$point eq 'after'
+	$point =~ /^(?:held|after)$/
 	  ? isnt($left // 'none', $step, "$step, $point: it is done")
 	  : is($left, $step, "$step, $point: it is the next to be done");
 	cmp_ok($watcher->query('SELECT count(*) FROM procrastinate_log()'), '>=', $recorded, "$step, $point: the history does not go back");
