@@ -232,9 +232,11 @@ class Course
         spi::commit();
         if (patience_.failures() == 0)
             server::wait_for_older_transactions(longest_on_the_way);
-        with_short_locks(options_.lock_timeout, [&] { (void)door_.try_shut(); });
+        with_short_locks(patience_.for_door(options_.lock_timeout),
+                         [&] { (void)door_.try_shut(); });
         if (!door_.is_shut())
             return try_later(step);
+        patience_.came_in();
         server::fault_point("shut", step.name());
     }
 

@@ -25,16 +25,29 @@ class Patience
     }
     void succeed() { failures_ = 0; }
 
-    // Longer each time up to two seconds, and never quite the same, so that two do not meet again and
-    // again.
+    // How long those inside may take to come out of the door. Who comes meanwhile waits for nothing but
+    // gets no job, so it may be longer each time, up to ten seconds; and pause() makes up for it.
+    double for_door(double lock_timeout)
+    {
+        at_door_ = std::max(lock_timeout, std::min({10'000.0, lock_timeout * doublings(), left()}));
+        return at_door_;
+    }
+    void came_in() { at_door_ = 0; }
+
+    // Longer each time up to two seconds, or to four times what the door was waited for in vain; and
+    // never quite the same, so that two do not meet again and again.
     void pause() const
     {
-        const double longest = std::min(2000.0, 50.0 * (1 << std::min(failures_, 6)));
-        server::pause(longest * (0.5 + server::random() / 2));
+        const double longest = std::max(4 * at_door_, std::min(2000.0, 50 * doublings()));
+        server::pause(std::min(longest, std::max(50.0, left())) * (0.5 + server::random() / 2));
     }
 
   private:
+    double left() const { return most_ - waited(); }
+    double doublings() const { return 1 << std::min(failures_, 10); }
+
     double most_;
+    double at_door_ = 0;
     int failures_ = 0;
     std::int64_t since_ = 0;
 };

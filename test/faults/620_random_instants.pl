@@ -16,7 +16,6 @@ use Procrastinate::Test;
 
 my $from = 22;
 my $limit = $PostgreSQL::Test::Utils::timeout_default;
-my $clients = repository() . '/test/bench/online';
 my $node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
 
@@ -53,20 +52,15 @@ sub problem_unless
 sub start_clients
 {
 	my ($schema) = @_;
-	my %load = (in => '', out => '', err => '');
 	local $ENV{PGOPTIONS} = "-c search_path=$schema,public";
-	$load{run} = IPC::Run::start(
-		[ $node->installed_command('pgbench'), '-n', '-c', 3, '-T', 600, '-R', 200,
-			'-f', "$clients/defer_0.23.sql", '-f', "$clients/work_0.23.sql", $node->connstr($database) ],
-		'<', \$load{in}, '>', \$load{out}, '2>', \$load{err}, IPC::Run::timeout($limit));
-	return \%load;
+	return start_load($node, $database, [ release_scripts('0.23') ], qw(-c 3 -R 200));
 }
 
 sub stop_clients
 {
 	my ($load) = @_;
-	$load->{run}->signal('INT') if $load->{run}->pumpable;
-	$load->{run}->finish;
+	my $complaints = stop_load($load);
+	problem_unless($complaints !~ /ERROR:  (?!terminating|canceling)/, "a client has seen: $complaints");
 	return;
 }
 
@@ -101,7 +95,6 @@ SQL
 	$node->poll_query_until($database, "SELECT max(id) > $jobs FROM $schema.procrastinate_jobs")
 	  or problem_unless(0, 'no client works any more');
 	stop_clients($load);
-	problem_unless($load->{err} !~ /ERROR:  (?!terminating|canceling)/, "a client has seen: $load->{err}");
 	problem_unless(sql("SELECT count(*) FROM procrastinate_check(schema => '$schema')") eq '0', 'check is not empty');
 	sql("DROP SCHEMA $schema CASCADE");
 	return;

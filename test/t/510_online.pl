@@ -337,26 +337,18 @@ sub no_worker
 
 sub workers_notice_nothing
 {
-	my $clients = repository() . '/test/bench/online';
 	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ], [ 30, 32, '3.0' ])
 	{
 		my ($from, $to, $release) = @$path;
 		my ($start, $end) = (revision_name($from), revision_name($to));
 		my $there = new_database($node);
 		upgrade($node, $there, $from);
-		my %bench = (in => '', out => '', err => '');
-		my $run = IPC::Run::start(
-			[ $node->installed_command('pgbench'), '-n', '-c', 4, '-T', 600, '-R', 400,
-				'-f', "$clients/defer_$release.sql", '-f', "$clients/work_$release.sql", $node->connstr($there) ],
-			'<', \$bench{in}, '>', \$bench{out}, '2>', \$bench{err},
-			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		my $load = start_load($node, $there, [ release_scripts($release) ], qw(-c 4 -R 400));
 		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events') or die 'no client works';
 		$node->safe_psql($there, "CALL procrastinate_migrate('$end')");
 		my $jobs = $node->safe_psql($there, 'SELECT max(id) FROM procrastinate_jobs');
 		$node->poll_query_until($there, "SELECT max(id) > $jobs + 20 FROM procrastinate_jobs") or die 'no client works any more';
-		$run->signal('INT');
-		$run->finish;
-		is(join('', grep { /ERROR|FATAL|aborted/ } split /^/, $bench{err}), '', "$start to $end: no client sees an error");
+		is(stop_load($load), '', "$start to $end: no client sees an error");
 		is_at($node, $there, 'public', $to, "$start to $end: the catalog is that of $end");
 		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_jobs j WHERE NOT EXISTS
 			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id)}), '0', "$start to $end: every job has its event");

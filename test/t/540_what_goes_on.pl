@@ -29,6 +29,7 @@ a_reader_of_a_replica();
 autovacuum();
 statement_timeout();
 serializable();
+fetches_that_overlap();
 failover();
 done_testing();
 
@@ -149,29 +150,39 @@ sub statement_timeout
 # it would not see what it has to.
 sub serializable
 {
-	my $clients = repository() . '/test/bench/online';
 	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ])
 	{
 		my ($from, $to, $release) = @$path;
 		my $there = new_database($node);
 		upgrade($node, $there, $from);
 		$node->safe_psql($there, "ALTER DATABASE $there SET default_transaction_isolation = serializable");
-		my ($in, $out, $err) = ('', '', '');
-		my $run = IPC::Run::start(
-			[ $node->installed_command('pgbench'), '-n', '-c', 4, '-T', 600, '-R', 300, '--max-tries=0',
-				'-f', "$clients/defer_$release.sql", '-f', "$clients/work_$release.sql", $node->connstr($there) ],
-			'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		my $load = start_load($node, $there, [ release_scripts($release) ], qw(-c 4 -R 300 --max-tries=0));
 		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events') or die 'no client works';
 		my $call = 'CALL procrastinate_migrate(' . lit(revision_name($to)) . ')';
 		my (undef, undef, $refused) = $node->psql($there, $call);
 		like($refused, qr/ERROR:  a migration cannot run at isolation level repeatable read or serializable/, "$release: the caller is told so");
 		my ($status, undef, $said) = $node->psql($there, "SET default_transaction_isolation = 'read committed';\n$call");
 		is($status, 0, "$release: the call gets to its end beside clients at SERIALIZABLE") or diag($said);
-		$run->signal('INT');
-		$run->finish;
-		is(join('', grep { /ERROR|FATAL|aborted/ } split /^/, $err), '', "$release: no client sees an error but those that are tried again");
+		is(stop_load($load), '', "$release: no client sees an error but those that are tried again");
 		is_at($node, $there, 'public', $to, "$release: the catalog is as it should be");
 	}
+	return;
+}
+
+# There is never a moment without a fetch that has come in: the door waits for them longer each time, and those who
+# come meanwhile get no job.
+sub fetches_that_overlap
+{
+	my $there = new_database($node);
+	upgrade($node, $there, 24);
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/slow_fetch.sql';
+	append_to_file($script, "SELECT procrastinate_fetch_job(NULL), pg_sleep(0.7);\n");
+	my $load = start_load($node, $there, [$script], qw(-c 6));
+	wait_for($node, $there, q{SELECT count(*) > 3 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'they are at work');
+	my (undef, undef, $error) = $node->psql($there, q{CALL procrastinate_migrate('0025', retry_for => '20 s')});
+	unlike($error, qr/ERROR/, 'the door is shut though fetches follow one another');
+	is(stop_load($load), '', 'and none of them fails');
+	is_at($node, $there, 'public', 25, 'the column has come');
 	return;
 }
 

@@ -78,8 +78,8 @@ class Plain:
         with self.connection.cursor() as cursor:
             cursor.execute(f"SELECT coalesce(min(id), 1) - 1, coalesce(max(id), 0) FROM {table}")
             low, high = cursor.fetchone()
+            cursor.execute("DEALLOCATE ALL")  # of another try
             cursor.execute(f"PREPARE batch (bigint, bigint) AS {text}")
             while low < high:
                 cursor.execute("EXECUTE batch (%s, %s)", (low, low + ROWS))
                 low += ROWS
-            cursor.execute("DEALLOCATE batch")

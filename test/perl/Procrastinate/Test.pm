@@ -1,6 +1,6 @@
 # What the TAP tests share: a server with fast settings, databases that have the extension, schemas
 # put at a revision and held against its facts. The modules below it, which it exports as well, are
-# the facts, jobs as clients make them, SQL's quoting, and what shows that something has happened.
+# the facts, jobs as clients make them, clients at work, SQL's quoting, and what shows that something has happened.
 #
 # A revision is a plain number in Perl (1 .. 38, 0 is base) and four digits in SQL: revision_name(7)
 # is '0007'. PostgreSQL::Test is PostgreSQL's own, of any version from 15 on.
@@ -17,6 +17,7 @@ use Test::More;
 
 use Procrastinate::Test::Facts;
 use Procrastinate::Test::Jobs;
+use Procrastinate::Test::Load;
 use Procrastinate::Test::SQL;
 use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
@@ -27,6 +28,7 @@ our @EXPORT = (
 	  walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,
+	@Procrastinate::Test::Load::EXPORT,
 	@Procrastinate::Test::SQL::EXPORT,
 	@Procrastinate::Test::Watch::EXPORT);
 
