@@ -237,7 +237,7 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
        coalesce(b.blocks_done, u.done) AS done,
        coalesce(b.blocks_total, u.total) - coalesce(b.blocks_done, u.done) AS "left",
        CASE WHEN b.current_locker_pid > 0 THEN ARRAY[b.current_locker_pid::integer]
-            ELSE nullif(pg_blocking_pids(c.pid), '{}') END AS waiting_for
+            ELSE coalesce(nullif(pg_blocking_pids(c.pid), '{}'), h.pids) END AS waiting_for
   FROM procrastinate_under_way() AS u
   LEFT JOIN LATERAL (
            SELECT i.pid, i.phase, i.blocks_done, i.blocks_total, i.current_locker_pid
@@ -256,7 +256,15 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
                           WHERE l.pid = w.pid AND l.locktype = 'advisory' AND l.objid = w.objid
                             AND l.granted AND l.classid IN (1347571523, 1347571554)) DESC,
                      w.pid
-            LIMIT 1) AS c ON true;
+            LIMIT 1) AS c ON true
+  LEFT JOIN LATERAL (
+           -- Between one try for locks and the next nobody is waited for: who has them for long.
+           SELECT array_agg(DISTINCT l.pid) AS pids
+             FROM pg_locks AS l JOIN pg_class AS r ON r.oid = l.relation
+                  JOIN pg_stat_activity AS a ON a.pid = l.pid
+            WHERE u.kind = 'brief' AND l.granted AND l.pid <> c.pid AND r.relnamespace = u.schema
+              AND r.relkind = 'r' AND r.relname ~ '^procrastinate_' AND a.datname = current_database()
+              AND a.xact_start < clock_timestamp() - interval '1 second') AS h ON true;
 COMMENT ON VIEW procrastinate_progress IS
     'what procrastinate_migrate() is at in the installations of this database: done and left are blocks of a build or ids of rows, waiting_for are sessions';
 GRANT SELECT ON procrastinate_progress TO PUBLIC;

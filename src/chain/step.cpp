@@ -148,6 +148,16 @@ std::string_view Step::index() const
     return rest.substr(0, rest.find_first_of(" \n"));
 }
 
+std::string_view Step::indexed() const
+{
+    constexpr std::string_view on = " ON ";
+    const std::size_t at = sql.find(on);
+    if (kind != StepKind::concurrent || at == std::string_view::npos)
+        return {};
+    const std::string_view after = sql.substr(at + on.size());
+    return after.substr(0, after.find(' '));
+}
+
 std::vector<Step> parse_steps(Revision revision, std::string_view text)
 {
     std::vector<Step> parsed;

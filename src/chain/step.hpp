@@ -71,8 +71,9 @@ struct Step
     std::string_view sql;
     Rest rest;
 
-    std::string name() const;       // "0024.3"
-    std::string_view index() const; // the name of the one that a concurrent step builds
+    std::string name() const;         // "0024.3"
+    std::string_view index() const;   // the name of the one that a concurrent step builds
+    std::string_view indexed() const; // and its table
 };
 
 // In order; of a revision after base.

@@ -50,7 +50,7 @@ ENTRY_POINT(procrastinate_migrate)
     if (!may_commit(fcinfo))
         throw chain::Refusal{chain::sqlstate::active_transaction,
                              "procrastinate_migrate() cannot run inside a transaction block",
-                             "It commits after each revision.",
+                             "It commits after each step.",
                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks; or, "
                              "where one transaction "
                              "can do it, use SELECT procrastinate_upgrade()."};
@@ -132,7 +132,8 @@ ENTRY_POINT(procrastinate_under_way)
                          .datum(Int32GetDatum(one.step.count))
                          .text(chain::kind_name(one.step.kind))
                          .text(one.step.title)
-                         .datum(TimestampTzGetDatum(one.since))
+                         .datum(one.since ? std::optional(TimestampTzGetDatum(*one.since))
+                                          : std::nullopt)
                          .datum(number(one.done))
                          .datum(number(one.total)));
         return server::RowSet::result();

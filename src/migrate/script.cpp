@@ -92,6 +92,17 @@ void run_rest(std::string_view script, std::string_view label, const chain::Rest
                    [&rest](const Statement &statement) { return rest.takes(statement.text); });
 }
 
+std::string rest_of(std::string_view script, const chain::Rest &rest)
+{
+    server::ContextResource memory;
+    const server::pmr::string terminated = server::copy_of(script, memory);
+    std::string text;
+    for (const Statement &statement : split(script, terminated.c_str(), memory))
+        if (rest.takes(statement.text))
+            text.append(text.empty() ? "" : "\n").append(statement.text).append(";");
+    return text;
+}
+
 void set_language()
 {
     server::set("row_security", "off");

@@ -3,6 +3,7 @@
 
 #include "chain/step.hpp"
 
+#include <string>
 #include <string_view>
 
 namespace procrastinate::migrate
@@ -21,6 +22,9 @@ void run_script(std::string_view script, std::string_view label,
 
 // The same for those of its statements that are a step's rest.
 void run_rest(std::string_view script, std::string_view label, const chain::Rest &rest);
+
+// Their text, each with its semicolon.
+std::string rest_of(std::string_view script, const chain::Rest &rest);
 
 // Settings that change what such a text means, or which rows it sees: where a policy would hide some,
 // the server refuses. Between open_settings() and close_settings().

@@ -1,7 +1,6 @@
 #include "online/build.hpp"
 
 #include "chain/refusal.hpp"
-#include "server/index_build.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 
@@ -73,12 +72,23 @@ void require_free_names(const catalog::Installation &installation, chain::Revisi
     }
 }
 
-std::string plain_build(const catalog::Installation &installation, const chain::Step &step)
+server::IndexState state_of_build(const catalog::Installation &installation,
+                                  const chain::Step &step)
+{
+    const std::string index(step.index());
+    const std::string table(step.indexed());
+    const server::IndexState state =
+        server::index_state(installation.schema, index.c_str(), table.c_str());
+    if (state == server::IndexState::elsewhere)
+        refuse_name(installation, step.revision, index);
+    return state;
+}
+
+std::string plain_build(const chain::Step &step)
 {
     std::string statement(step.sql);
     statement.erase(statement.find(concurrently), concurrently.size());
-    return "DROP INDEX IF EXISTS " + std::string(installation.quoted) + "." +
-           std::string(step.index()) + ";\n" + statement;
+    return statement;
 }
 
 void build_concurrently(const catalog::Installation &installation, const chain::Step &step,

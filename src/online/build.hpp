@@ -4,6 +4,7 @@
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
 #include "online/progress.hpp"
+#include "server/index_build.hpp"
 
 namespace procrastinate::online
 {
@@ -12,8 +13,12 @@ namespace procrastinate::online
 // them ahead. Throws Refusal PM009 otherwise; before the first step.
 void require_free_names(const catalog::Installation &installation, chain::Revision revision);
 
-// The statements that build it while writers wait, whatever another attempt has left behind.
-std::string plain_build(const catalog::Installation &installation, const chain::Step &step);
+// Whether the index of a step is there by now, by whomever. Throws Refusal PM009 where it is on another table.
+server::IndexState state_of_build(const catalog::Installation &installation,
+                                  const chain::Step &step);
+
+// The statement that builds it while writers wait.
+std::string plain_build(const chain::Step &step);
 
 // One build at a time in a schema, whoever asks for it.
 inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::lock_class

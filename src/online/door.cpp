@@ -29,14 +29,34 @@ select pg_get_functiondef(p.oid), p.prosrc, p.oid::regprocedure::text
  order by p.proname)";
 
 // Around a body, which is a block of PL/pgSQL and may stand within another; the schema's OID stands
-// between the first two.
+// between the first two. Any role can have an advisory lock, but only one that could change the table shuts
+// the door with it; where nobody has it any more, it is tried for again.
 constexpr std::string_view before_oid =
-    "\nBEGIN\n"
+    "\nDECLARE\n"
+    "    is_shut_by_owner boolean;\n"
+    "BEGIN\n"
     "    -- While columns of procrastinate_jobs change there is no job for anybody.\n"
-    "    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(1347571556, ";
-constexpr std::string_view after_oid = ") THEN\n"
-                                       "        RETURN NULL;\n"
-                                       "    END IF;\n";
+    "    WHILE NOT pg_catalog.pg_try_advisory_xact_lock_shared(1347571556, ";
+constexpr std::string_view after_oid =
+    ") LOOP\n"
+    "        is_shut_by_owner := (\n"
+    "            SELECT pg_catalog.bool_or(coalesce(pg_catalog.pg_has_role(a.usesysid, c.relowner, "
+    "'MEMBER'), false))\n"
+    "            FROM pg_catalog.pg_lock_status() AS l\n"
+    "            JOIN pg_catalog.pg_class AS c ON c.relnamespace OPERATOR(pg_catalog.=) l.objid\n"
+    "            LEFT JOIN pg_catalog.pg_stat_get_activity(NULL) AS a ON a.pid "
+    "OPERATOR(pg_catalog.=) l.pid\n"
+    "            WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'\n"
+    "                AND l.classid OPERATOR(pg_catalog.=) 1347571556\n"
+    "                AND l.objsubid OPERATOR(pg_catalog.=) 2\n"
+    "                AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'\n"
+    "                AND c.relname OPERATOR(pg_catalog.=) 'procrastinate_jobs'\n"
+    "        );\n"
+    "        IF is_shut_by_owner THEN\n"
+    "            RETURN NULL;\n"
+    "        END IF;\n"
+    "        EXIT WHEN NOT is_shut_by_owner;\n"
+    "    END LOOP;\n";
 constexpr std::string_view closing = "\nEND;\n";
 static_assert(door_class == 1347571556);
 

@@ -1,8 +1,11 @@
 #include "online/guard.hpp"
 
 #include "chain/refusal.hpp"
+#include "migrate/history.hpp"
 #include "migrate/rights.hpp"
+#include "server/plain_table.hpp"
 #include "server/spi.hpp"
+#include "server/waiting.hpp"
 
 namespace procrastinate::online
 {
@@ -14,32 +17,37 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Revision;
 
+// $1: the functions' names; $2: when the release's pre migration was applied, as far as anybody knows.
 constexpr const char *sessions_query = R"(
-select format('Session %s of role %s%s, %s for %s, calls %s', a.pid, a.usename,
-              ' (' || nullif(a.application_name, '') || ')', a.state,
-              date_trunc('second', clock_timestamp() - a.state_change),
-              substring(a.query from '[[:<:]](' || $1 || ')[[:space:]]*[(]'))
-  from pg_stat_activity a
- where a.datname = current_database() and a.pid <> pg_backend_pid()
-   and a.backend_type = 'client backend' and a.query ~ ('[[:<:]](' || $1 || ')[[:space:]]*[(]')
- order by a.state_change desc)";
+with session as (
+    select a.pid, a.backend_start, a.state_change,
+           format('Session %s of role %s%s, ', a.pid, a.usename,
+                  ' (' || nullif(a.application_name, '') || ')') as words,
+           format('%s for %s, calls ', a.state, date_trunc('second', clock_timestamp() - a.state_change))
+               || substring(a.query from '[[:<:]](' || $1 || ')[[:space:]]*[(]') as call,
+           a.query ~* '^[[:space:]]*listen[[:space:]]+"?procrastinate_(any_)?queue' as listens
+      from pg_stat_activity a
+     where a.datname = current_database() and a.pid <> pg_backend_pid()
+       and a.backend_type = 'client backend')
+select words || coalesce(call, 'has listened for jobs since before the pre migration')
+  from session
+ where call is not null or (listens and backend_start < $2)
+ order by state_change desc)";
 
+// Triggers are called for new code, too.
 constexpr const char *calls_query = R"(
 select p.proname::text, sum(pg_stat_get_function_calls(p.oid))::int8
-  from pg_proc p where p.pronamespace = $1 group by 1
+  from pg_proc p where p.pronamespace = $1 and p.prorettype <> 'trigger'::regtype group by 1
 having sum(pg_stat_get_function_calls(p.oid)) > 0)";
 
-constexpr const char *workers_table = "procrastinate_workers";
+// Sessions tell what they have counted once a second; a worker without work asks every five.
+constexpr std::int64_t until_counted = 6'000'000; // microseconds
 
-// Procrastinate takes a worker for stalled after 30 seconds.
-constexpr std::string_view old_workers_query = R"(
-, old as (
-    select id, clock_timestamp() - last_heartbeat as age
-      from workers
-     where id <= $1 and last_heartbeat > clock_timestamp() - interval '30 s')
-select format('Worker %s, whose last heartbeat came %s ago, is older than this call''s pre migrations',
-              id, date_trunc('second', age))
-  from old order by age)";
+constexpr const char *workers_table = "procrastinate_workers";
+constexpr std::array<server::PlainColumn, 2> workers_columns{
+    {{"id", INT8OID}, {"last_heartbeat", TIMESTAMPTZOID}}};
+// Procrastinate takes a worker for stalled after that.
+constexpr std::int64_t longest_without_heartbeat = 30'000'000; // microseconds
 
 bool has_function(Revision revision, std::string_view name)
 {
@@ -61,26 +69,49 @@ std::map<std::string, std::int64_t, std::less<>> calls(const Installation &insta
     return counted;
 }
 
-std::string workers_of(const Installation &installation)
+// Where there are any. Another role may have made a relation of that name.
+template <typename Visit> void for_each_worker(const Installation &installation, Visit visit)
 {
-    return "with workers as (select id, last_heartbeat from only " +
-           std::string(installation.quoted) + "." + workers_table + ")";
-}
-
-// The highest number of a worker; 0 where there is none.
-std::int64_t newest_worker(const Installation &installation)
-{
-    if (!catalog::has_relation(installation, workers_table))
-        return 0;
-    const std::string query = workers_of(installation) + " select max(id) from workers";
-    return DatumGetInt64(spi::read_latest(query.c_str()).datum(0, 1).value_or(0));
+    const Oid schema = installation.schema;
+    const Oid oid = server::call([schema] { return get_relname_relid(workers_table, schema); });
+    if (!OidIsValid(oid))
+        return;
+    const server::PlainTable workers = server::read_plain_table(oid, workers_columns);
+    for (std::size_t i = 0; i < workers.count(); ++i)
+        visit(DatumGetInt64(workers.row(i).datum(0).value_or(0)),
+              DatumGetTimestampTz(workers.row(i).datum(1).value_or(0)));
 }
 
 std::vector<std::string> old_workers(const Installation &installation, std::int64_t newest)
 {
-    const std::string query = workers_of(installation) + std::string(old_workers_query);
-    const std::array parameters{spi::int8_parameter(newest)};
-    const spi::Rows rows = spi::read_latest(query.c_str(), parameters);
+    std::vector<std::string> found;
+    const std::int64_t now = server::now();
+    for_each_worker(installation, [&](std::int64_t id, TimestampTz heartbeat) {
+        if (id <= newest && now - heartbeat < longest_without_heartbeat)
+            found.push_back("Worker " + std::to_string(id) + ", whose last heartbeat came " +
+                            std::to_string(std::max<std::int64_t>(now - heartbeat, 0) / 1'000'000) +
+                            " s ago, is older than this call's pre migrations");
+    });
+    return found;
+}
+
+// Of the release's pre migration, which comes before the post one.
+spi::Parameter applied_at(const Installation &installation, Revision pre)
+{
+    server::ContextResource memory;
+    const migrate::History history = migrate::read_history(installation, memory);
+    spi::Parameter parameter{TIMESTAMPTZOID, 0, true};
+    for (const migrate::Event &event : history.events)
+        if (event.name == migrate::event::upgrade && event.to == chain::name(pre))
+            parameter = {TIMESTAMPTZOID, event.applied_at, false};
+    return parameter;
+}
+
+std::vector<std::string> sessions(const Installation &installation, Revision post,
+                                  const std::string &names)
+{
+    const std::array parameters{spi::text_parameter(names), applied_at(installation, post - 1)};
+    const spi::Rows rows = spi::read_latest(sessions_query, parameters);
     std::vector<std::string> found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         found.emplace_back(rows.text(row, 1).value_or(""));
@@ -110,33 +141,40 @@ std::vector<std::string_view> dropped_functions(Revision revision)
     return names;
 }
 
-void Guard::begin(const Installation &installation) { calls_ = calls(installation); }
+void Guard::begin(const Installation &installation)
+{
+    calls_ = calls(installation);
+    began_ = server::now();
+}
 
-void Guard::require_unused(const Installation &installation, Revision revision)
+bool Guard::lets_through(const Installation &installation, Revision revision)
 {
     const chain::Migration &migration = chain::migration(revision);
     if (migration.phase == chain::Phase::pre)
-        newest_old_worker_ = newest_worker(installation);
+        for_each_worker(installation, [this](std::int64_t id, TimestampTz) {
+            newest_old_worker_ = std::max(newest_old_worker_, id);
+        });
     const std::vector<std::string_view> names = dropped_functions(revision);
     if (migration.phase != chain::Phase::post || names.empty())
-        return;
+        return true;
     migrate::Findings findings;
-    const std::array parameters{spi::text_parameter(alternatives(names))};
-    const spi::Rows rows = spi::read_latest(sessions_query, parameters);
-    for (std::uint64_t row = 0; row < rows.count(); ++row)
-        findings.add(std::string(rows.text(row, 1).value_or("")));
+    findings.add(sessions(installation, revision, alternatives(names)));
+    if (newest_old_worker_ > 0)
+        findings.add(old_workers(installation, newest_old_worker_));
+    bool is_counted = false;
     for (const auto &[name, count] : calls(installation))
     {
+        if (std::find(names.begin(), names.end(), name) == names.end())
+            continue;
+        is_counted = true;
         const auto before = calls_.find(name);
         const std::int64_t since = count - (before == calls_.end() ? 0 : before->second);
-        if (since > 0 && std::find(names.begin(), names.end(), name) != names.end())
+        if (since > 0)
             findings.add("Function " + name + " has been called " + std::to_string(since) +
                          " times since this call began");
     }
-    if (newest_old_worker_ > 0)
-        findings.add(old_workers(installation, newest_old_worker_));
     if (!findings.any())
-        return;
+        return !is_counted || server::now() - began_ > until_counted;
     const std::string call = "CALL procrastinate_migrate('" + std::string(migration.revision) +
                              "', schema => " + std::string(installation.quoted_text);
     throw chain::Refusal{

@@ -20,13 +20,17 @@ class Guard
     void begin(const catalog::Installation &installation);
 
     // Before the migration to that revision. A pre one: notes which workers have registered by now. A post
-    // one: throws Refusal PM013 with the sessions whose last query calls a function that it drops, as far
-    // as the caller may see them, with the functions that have been called since begin(), and with the
-    // workers that were there before a pre migration of this call and still send heartbeats.
-    void require_unused(const catalog::Installation &installation, chain::Revision revision);
+    // one that drops functions: throws Refusal PM013 with
+    // - the sessions whose last query calls one, and those that have listened for jobs since before the
+    //   release's pre migration; as far as the caller may see them;
+    // - the workers that were there before a pre migration of this call and still send heartbeats;
+    // - the functions that have been called since begin().
+    // False: it is too early to tell of the last; in another transaction it has to be asked again.
+    bool lets_through(const catalog::Installation &installation, chain::Revision revision);
 
   private:
     std::map<std::string, std::int64_t, std::less<>> calls_;
+    std::int64_t began_ = 0;
     std::int64_t newest_old_worker_ = 0; // 0: none before this call's last pre migration
 };
 

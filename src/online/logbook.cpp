@@ -33,7 +33,8 @@ void Logbook::begin(const Step &step)
     if (step_ == step.name())
         return;
     step_ = step.name();
-    step_began_ = position_told_ = server::now();
+    step_began_ = server::now();
+    position_told_ = 0; // the first one at once
     progress_.begin();
     if (step.count > 1)
         server::notice("step " + step_ + " of " + std::to_string(step.count) + ": " +

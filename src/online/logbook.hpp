@@ -23,7 +23,7 @@ class Logbook
     void record(const chain::Step &step);
     // that its index may be found though no step is done:
     void record_setting_out(const chain::Step &step);
-    // and every five seconds that its batches have come to an id:
+    // and at first and every five seconds that its batches have come to an id:
     void record_position(const chain::Step &step, std::int64_t done, std::int64_t last);
 
     // Tells how long a migration took, once the last of its steps has been committed.

@@ -14,6 +14,8 @@
 #include "online/logbook.hpp"
 #include "online/pace.hpp"
 #include "online/patience.hpp"
+#include "online/perform.hpp"
+#include "online/presence.hpp"
 #include "online/replaced_column.hpp"
 #include "online/short_locks.hpp"
 #include "server/fault_point.hpp"
@@ -68,11 +70,12 @@ class Course
                 is_new_ = journey.current == chain::base;
             goal_ = journey.target;
             const Step step = next_step(journey);
-            if (!is_new_ && !options_.force && !journey.under_way)
-                server::with_search_path(
-                    nullptr, [&] { guard_.require_unused(installation_, step.revision); });
             if (!is_new_ && !journey.under_way)
+            {
+                if (!options_.force && !is_unused(step))
+                    return true;
                 require_free_names(installation_, step.revision);
+            }
             logbook_.begin(step);
             server::fault_point("before", step.name());
             go(step, journey);
@@ -114,6 +117,18 @@ class Course
         return journey;
     }
 
+    // Whether nobody seems to need what a migration drops. False where it has to be asked again.
+    bool is_unused(const Step &step)
+    {
+        if (server::with_search_path(
+                nullptr, [&] { return guard_.lets_through(installation_, step.revision); }))
+            return true;
+        spi::commit();
+        logbook_.progress().tell_counting(step);
+        server::pause(200);
+        return false;
+    }
+
     // From base there is nobody yet whom anything could hold up.
     Step next_step(const Journey &journey) const
     {
@@ -152,55 +167,7 @@ class Course
 
     bool run(const Step &step, const Journey &journey)
     {
-        return server::attempt([&] {
-            with_short_locks(options_.lock_timeout, [&] {
-                const bool is_brief = step.kind == StepKind::brief;
-                server::with_search_path(nullptr, [&] {
-                    migrate::set_language();
-                    if (is_brief)
-                        lock_tables(step, journey);
-                    // With its locks held, nobody can add to it any more.
-                    if (step.revision == replaces_column && step.number == step.count)
-                        require_replaceable(installation_, journey.current, step.revision,
-                                            step.number);
-                    if (step.door == Step::hang)
-                        hang_door(installation_);
-                    else if (step.door == Step::unhang)
-                        unhang_door(installation_);
-                });
-                server::with_search_path(installation_.quoted, [&] {
-                    migrate::set_language();
-                    if (!journey.has_history)
-                        migrate::create_history(installation_);
-                    migrate::run_script(step.sql, label_of(step));
-                    migrate::run_rest(chain::migration(step.revision).sql,
-                                      migrate::label_of(chain::migration(step.revision)),
-                                      step.rest);
-                });
-                server::with_search_path(nullptr, [&] {
-                    migrate::set_language();
-                    // What came with the columns is for the fetches that are inside, too.
-                    if (step.door == Step::shut)
-                        hang_door(installation_);
-                    else if (step.door == Step::unhang)
-                        wake_workers(installation_, step.revision);
-                    if (!is_brief)
-                        migrate::lock_tables(installation_, migrate::Tables::history);
-                });
-                server::with_search_path(installation_.quoted, [&] { logbook_.record(step); });
-            });
-        });
-    }
-
-    void lock_tables(const Step &step, const Journey &journey)
-    {
-        server::with_context("before " + label_of(step), [&] {
-            if (step.count == 1 && step.locks.empty())
-                migrate::lock_tables(installation_,
-                                     migrate::tables_of(journey.current, journey.current + 1));
-            else
-                migrate::lock_tables(installation_, step.locks);
-        });
+        return perform(installation_, step, journey, options_.lock_timeout, logbook_);
     }
 
     // It is done, and the transaction with it.
@@ -215,7 +182,7 @@ class Course
             // Whatever ends the call now would open the door to those who are on their way with the old columns.
             const server::HeldInterrupts held;
             server::fault_point("held", step.name());
-            server::wait_for_older_transactions(longest_on_the_way);
+            wait_for_clients(longest_on_the_way);
             door_.open();
         }
         if (step.number == step.count && expected_)
@@ -231,7 +198,7 @@ class Course
         // Those who are on their way by functions without a door.
         spi::commit();
         if (patience_.failures() == 0)
-            server::wait_for_older_transactions(longest_on_the_way);
+            wait_for_clients(longest_on_the_way);
         with_short_locks(patience_.for_door(options_.lock_timeout),
                          [&] { (void)door_.try_shut(); });
         if (!door_.is_shut())
@@ -304,39 +271,36 @@ class Course
 
     void build(const Step &step, const Journey &journey)
     {
-        const std::string index(step.index());
-        const server::IndexState state = server::index_state(installation_.schema, index.c_str());
-        if (state == server::IndexState::valid)
-        {
-            // Built by now, by whomever: what is left is to say so.
-            Step built = step;
-            built.sql = {};
-            return run(built, journey) ? end(step) : try_later(step);
-        }
-        if (!options_.concurrently)
-        {
-            const std::string plain = plain_build(installation_, step);
-            Step blocking = step;
-            blocking.kind = StepKind::brief;
-            blocking.sql = plain;
-            return run(blocking, journey) ? end(step) : try_later(step);
-        }
         server::SessionLock lock(build_class, installation_.schema);
         if (!lock.try_acquire())
         {
             spi::commit();
-            server::pause(100); // somebody else is building it
+            logbook_.progress().tell_building(step);
+            return server::pause(100);
         }
-        else if (state == server::IndexState::invalid)
-            drop_remains(step, index);
-        else
-            build_concurrently(installation_, step, logbook_.progress());
+        const server::IndexState state = state_of_build(installation_, step);
+        if (state == server::IndexState::invalid)
+            return drop_remains(step);
+        if (state == server::IndexState::absent && options_.concurrently)
+            return build_concurrently(installation_, step, logbook_.progress());
+        // Where it has been built by now, by whomever, what is left is to say so.
+        Step rest = step;
+        rest.sql = {};
+        std::string plain;
+        if (state == server::IndexState::absent)
+        {
+            plain = plain_build(step);
+            rest.kind = StepKind::brief;
+            rest.sql = plain;
+        }
+        return run(rest, journey) ? end(step) : try_later(step);
     }
 
-    // Of a build that was ended. Not concurrently, which fails where an event trigger writes.
-    void drop_remains(const Step &step, const std::string &index)
+    // Of a build that was ended. Not concurrently, which fails where an event trigger writes; in a
+    // transaction of its own, as it keeps readers out.
+    void drop_remains(const Step &step)
     {
-        const std::string statement = "DROP INDEX " + index;
+        const std::string statement = "DROP INDEX " + std::string(step.index());
         const bool is_gone = server::attempt([&] {
             with_short_locks(options_.lock_timeout, [&] {
                 server::with_search_path(installation_.quoted, [&] {
@@ -356,12 +320,25 @@ class Course
     {
         door_.open();
         patience_.fail();
+        if (step.door == Step::shut)
+            wake_those_turned_away(step);
+        spi::commit();
         if (patience_.is_over())
             server::with_search_path(nullptr,
                                      [&] { give_up(installation_, step, *goal_, patience_); });
-        spi::commit();
         logbook_.progress().tell_waiting(step, patience_.failures());
         patience_.pause();
+    }
+
+    // Who came to the door in vain would look for jobs again only after a while.
+    void wake_those_turned_away(const Step &step)
+    {
+        (void)server::attempt([&] {
+            with_short_locks(options_.lock_timeout, [&] {
+                server::with_search_path(nullptr,
+                                         [&] { wake_workers(installation_, step.revision - 1); });
+            });
+        });
     }
 
     const Installation &installation_;
@@ -382,7 +359,7 @@ class Course
 
 void migrate(const Installation &installation, std::string_view target, const Options &options)
 {
-    const AtWork sign(installation);
+    const Presence presence(installation, at_work_class);
     Course course(installation, target, options);
     while (course.turn())
     {

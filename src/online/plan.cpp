@@ -1,6 +1,7 @@
 #include "online/plan.hpp"
 
 #include "migrate/journey.hpp"
+#include "migrate/script.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::online
@@ -19,20 +20,10 @@ constexpr double built = 50e6;
 constexpr double rewritten = 6e6;
 constexpr double instant = 0.01; // seconds
 
-// The table that a statement is about.
-std::string_view table_after(std::string_view text, std::string_view word)
-{
-    const std::size_t at = text.find(word);
-    if (at == std::string_view::npos)
-        return {};
-    const std::string_view rest = text.substr(at + word.size());
-    return rest.substr(0, rest.find_first_of(" (\n;"));
-}
-
 std::string_view relation_of(const Step &step)
 {
     if (step.kind == StepKind::concurrent)
-        return table_after(step.sql, " ON ");
+        return step.indexed();
     if (step.kind == StepKind::batched)
         return step.table;
     if (!step.locks.empty())
@@ -62,18 +53,8 @@ std::string statement_of(const Step &step)
     std::string text(step.sql);
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
-    if (step.rest.kind == chain::Rest::none)
-        return text;
-    std::string rest = "of " + std::string(chain::migration(step.revision).file);
-    if (!step.rest.beginnings.empty())
-        rest += step.rest.kind == chain::Rest::only ? " only" : " without";
-    bool is_first = true;
-    for (const std::string_view beginning : step.rest.beginnings)
-    {
-        rest += (is_first ? " " : ", ") + std::string(beginning);
-        is_first = false;
-    }
-    return text.empty() ? rest : text + "\n" + rest;
+    const std::string rest = migrate::rest_of(chain::migration(step.revision).sql, step.rest);
+    return text + (text.empty() || rest.empty() ? "" : "\n") + rest;
 }
 
 std::int64_t size_of(const catalog::Installation &installation, std::string_view relation)

@@ -13,7 +13,7 @@ namespace procrastinate::online
 struct PlannedStep
 {
     chain::Step step;
-    std::string statement; // and what of the migration's own file the step runs
+    std::string statement; // all of them
     std::string
         lock; // the modes and their tables, in the order in which they are taken; empty: none
     std::string relation;       // the biggest of the tables that it touches; empty: none

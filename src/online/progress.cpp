@@ -6,20 +6,6 @@
 namespace procrastinate::online
 {
 
-namespace
-{
-
-constexpr std::int32_t at_work_class = 0x50524F77; // "PROw"; see migrate::lock_class
-static_assert(at_work_class == 1347571575);        // for the view
-
-} // namespace
-
-AtWork::AtWork(const catalog::Installation &installation)
-    : lock_(at_work_class, installation.schema, ShareLock)
-{
-    (void)lock_.try_acquire();
-}
-
 void Progress::begin() { last_ = server::now(); }
 
 bool Progress::is_due() const { return server::now() - last_ >= 1'000'000; }
@@ -35,6 +21,18 @@ void Progress::tell_rows(const chain::Step &step, double percent, std::int64_t r
     if (is_due())
         tell(step, std::to_string(static_cast<int>(percent)) + "%, " + std::to_string(rows) +
                        " rows changed");
+}
+
+void Progress::tell_counting(const chain::Step &step)
+{
+    if (is_due())
+        tell(step, "looking whether functions are called that it drops");
+}
+
+void Progress::tell_building(const chain::Step &step)
+{
+    if (is_due())
+        tell(step, "waiting for another session that builds an index here");
 }
 
 void Progress::tell_lag(const chain::Step &step)

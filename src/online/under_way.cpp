@@ -14,28 +14,49 @@ namespace
 namespace spi = server::spi;
 
 constexpr const char *query = R"(
-select n.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+select n.oid, exists (select from pg_locks l join pg_database d on d.oid = l.database
+                       where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1347571575
+                         and l.objid = n.oid and d.datname = current_database())
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relname = 'procrastinate_schema_history' and c.relkind = 'r'
    and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
  order by n.nspname)";
 
-std::vector<Oid> schemas_with_history()
+struct Candidate
 {
-    std::vector<Oid> schemas;
+    Oid schema;
+    bool is_at_work; // somebody
+};
+
+std::vector<Candidate> schemas_with_history()
+{
+    std::vector<Candidate> schemas;
     const spi::Rows rows = spi::read_latest(query);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
-        schemas.push_back(DatumGetObjectId(rows.datum(row, 1).value_or(0)));
+        schemas.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)), rows.boolean(row, 2)});
     return schemas;
 }
 
-std::optional<UnderWay> under_way(Oid schema)
+// The step that a call begins with.
+std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state)
 {
+    const std::optional<chain::Revision> current = state.standing.revision;
+    if (!current || *current == chain::head())
+        return std::nullopt;
+    const chain::Step first = *current == chain::base ? chain::whole_step(*current + 1)
+                                                      : chain::steps(*current + 1).front();
+    return UnderWay{schema, first, {}, {}, {}};
+}
+
+std::optional<UnderWay> under_way(const Candidate &candidate)
+{
+    const Oid schema = candidate.schema;
     server::ContextResource memory;
     const catalog::Installation installation = catalog::locate(schema);
     const migrate::History history = migrate::read_history(installation, memory);
     const migrate::State state = migrate::state_of(installation, history);
     if (!state.under_way)
-        return std::nullopt;
+        return candidate.is_at_work ? about_to_set_out(schema, state) : std::nullopt;
     const auto steps = chain::steps(state.under_way->revision);
     const auto next = static_cast<std::size_t>(state.under_way->number);
     if (next >= steps.size())
@@ -55,10 +76,10 @@ std::optional<UnderWay> under_way(Oid schema)
 std::vector<UnderWay> all_under_way()
 {
     std::vector<UnderWay> found;
-    for (const Oid schema : schemas_with_history())
+    for (const Candidate &candidate : schemas_with_history())
         try
         {
-            if (const std::optional<UnderWay> one = under_way(schema))
+            if (const std::optional<UnderWay> one = under_way(candidate))
                 found.push_back(*one);
         }
         catch (const chain::Refusal &)

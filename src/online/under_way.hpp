@@ -1,4 +1,5 @@
-// Which installations of the database are on their way between two revisions, for anybody to see.
+// Which installations of the database are on their way between two revisions, or have somebody at work who is
+// about to set out; for anybody to see.
 #pragma once
 
 #include "chain/step.hpp"
@@ -12,8 +13,8 @@ namespace procrastinate::online
 struct UnderWay
 {
     Oid schema;
-    chain::Step step; // that is at work, or is next
-    TimestampTz since;
+    chain::Step step;                 // that is at work, or is next
+    std::optional<TimestampTz> since; // the last step before; none where it is the first
     std::optional<std::int64_t> done; // ids, of a batched step
     std::optional<std::int64_t> total;
 };

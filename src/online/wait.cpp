@@ -4,6 +4,7 @@
 #include "chain/target.hpp"
 #include "migrate/history.hpp"
 #include "migrate/journey.hpp"
+#include "online/presence.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
@@ -104,6 +105,7 @@ void wait(const Installation &installation, std::string_view target,
           std::optional<double> milliseconds)
 {
     const std::int64_t began = server::now();
+    const Presence presence(installation, gate_class);
     Listening listening;
     migrate::State state = look(installation, listening);
     const chain::Revision goal = chain::resolve_target(target, state.standing);

@@ -45,10 +45,13 @@ struct Order
 
 void keep(char *to, std::size_t size, const char *text)
 {
-    strlcpy(to, text == nullptr ? "" : text, size);
+    const char *const whole = text == nullptr ? "" : text;
+    const int length =
+        pg_mbcliplen(whole, static_cast<int>(strlen(whole)), static_cast<int>(size) - 1);
+    strlcpy(to, whole, static_cast<std::size_t>(length) + 1);
 }
 
-IndexState state_of(Oid schema, const char *index)
+IndexState state_of(Oid schema, const char *index, const char *table)
 {
     AcceptInvalidationMessages();
     const Oid oid = get_relname_relid(index, schema);
@@ -57,8 +60,12 @@ IndexState state_of(Oid schema, const char *index)
     HeapTuple const tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
     if (!HeapTupleIsValid(tuple))
         return IndexState::absent;
-    const bool is_valid = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indisvalid;
+    auto *const row = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+    const bool is_valid = row->indisvalid;
+    const bool is_elsewhere = row->indrelid != get_relname_relid(table, schema);
     ReleaseSysCache(tuple);
+    if (is_elsewhere)
+        return IndexState::elsewhere;
     return is_valid ? IndexState::valid : IndexState::invalid;
 }
 
@@ -278,9 +285,9 @@ bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *cont
     return true;
 }
 
-IndexState index_state(Oid schema, const char *index)
+IndexState index_state(Oid schema, const char *index, const char *table)
 {
-    return call([=] { return state_of(schema, index); });
+    return call([=] { return state_of(schema, index, table); });
 }
 
 } // namespace procrastinate::server

@@ -19,9 +19,10 @@ bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *cont
 enum class IndexState
 {
     absent,
+    elsewhere, // on another table
     invalid,
     valid
 };
-IndexState index_state(Oid schema, const char *index);
+IndexState index_state(Oid schema, const char *index, const char *table);
 
 } // namespace procrastinate::server

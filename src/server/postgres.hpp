@@ -48,6 +48,7 @@ extern "C"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -102,6 +103,16 @@ inline void run_portal(Portal portal)
     (void)PortalRun(portal, FETCH_ALL, true, None_Receiver, None_Receiver, nullptr);
 #else
     (void)PortalRun(portal, FETCH_ALL, true, true, None_Receiver, None_Receiver, nullptr);
+#endif
+}
+
+// Whether this session holds the lock in this mode. Does not ereport().
+inline bool holds_lock(const LOCKTAG &tag, LOCKMODE mode)
+{
+#if PG_VERSION_NUM >= 170000
+    return LockHeldByMe(&tag, mode, false);
+#else
+    return LockHeldByMe(&tag, mode);
 #endif
 }
 

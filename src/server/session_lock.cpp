@@ -19,9 +19,21 @@ LOCKTAG tag_of(std::int32_t key, Oid object)
 bool SessionLock::take(bool wait)
 {
     const LOCKTAG tag = tag_of(key_, object_);
-    is_held_ = call([&tag, this, wait] {
-        return LockAcquire(&tag, mode_, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
-    });
+    const bool was_held = holds_lock(tag, mode_); // by pg_advisory_lock()
+    try
+    {
+        is_held_ = call([&tag, this, wait] {
+            return LockAcquire(&tag, mode_, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
+        });
+    }
+    catch (...)
+    {
+        // It may have been granted in the moment in which the wait was given up. No end of a
+        // transaction would let go of it.
+        is_held_ = !was_held && holds_lock(tag, mode_);
+        release();
+        throw;
+    }
     return is_held_;
 }
 

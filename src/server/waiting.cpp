@@ -31,7 +31,7 @@ void pause(double milliseconds)
         pause_until_woken(static_cast<double>(left) / 1000);
 }
 
-void wait_for_older_transactions(double milliseconds)
+void wait_for_older_transactions(double milliseconds, std::span<const VirtualTransactionId> others)
 {
     const std::int64_t until = now() + static_cast<std::int64_t>(milliseconds * 1000);
     struct
@@ -46,12 +46,18 @@ void wait_for_older_transactions(double milliseconds)
                                           PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &older.count);
     });
     for (int i = 0; i < older.count; ++i)
+    {
+        if (std::any_of(others.begin(), others.end(), [&older, i](const VirtualTransactionId &one) {
+                return memcmp(&one, &older.ids[i], sizeof one) == 0;
+            }))
+            continue;
         while (!call([&older, i] { return VirtualXactLock(older.ids[i], false); }))
         {
             if (now() >= until)
                 return;
             pause(2);
         }
+    }
 }
 
 } // namespace procrastinate::server

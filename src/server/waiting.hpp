@@ -26,9 +26,9 @@ void pause(double milliseconds);
 // The same, or shorter: until something comes for this session.
 void pause_until_woken(double milliseconds);
 
-// Until every transaction of the database that there was when this began has ended, but no longer
-// than that. Without a snapshot of one's own.
-void wait_for_older_transactions(double milliseconds);
+// Until every transaction of the database that there was when this began has ended, but for the `others`,
+// and no longer than that. Without a snapshot of one's own.
+void wait_for_older_transactions(double milliseconds, std::span<const VirtualTransactionId> others);
 
 // Microseconds of a clock; for differences.
 std::int64_t now();

@@ -1,4 +1,4 @@
-# CALL procrastinate_migrate: commits after each revision, so that what is done stays done; refuses
+# CALL procrastinate_migrate: commits after each step, so that what is done stays done; refuses
 # where it could not commit; and leaves the session as it was.
 
 use strict;
@@ -165,7 +165,7 @@ SQL
 	my ($out, $err);
 	$node->psql($database, "BEGIN; CALL procrastinate_migrate('head', 'refused');",
 		stdout => \$out, stderr => \$err);
-	like($err, qr/^DETAIL:  It commits after each revision\.$/m, 'the detail says why');
+	like($err, qr/^DETAIL:  It commits after each step\.$/m, 'the detail says why');
 	like($err, qr/^HINT:  .*SELECT procrastinate_upgrade\(\)/m, 'the hint names what does work');
 	is($session->refusal('SET default_transaction_read_only = on; CALL procrastinate_migrate()'),
 		'25006: cannot execute procrastinate_migrate() in a read-only transaction',

@@ -18,8 +18,8 @@ my $database = new_database($node);
 locks();
 plan_of_all();
 progress();
+progress_of_the_first_step();
 progress_of_two();
-guarded();
 gate();
 done_testing();
 
@@ -123,6 +123,29 @@ sub progress
 	return;
 }
 
+# A call that has not done anything yet, as somebody is in its way.
+sub progress_of_the_first_step
+{
+	my $schema = 'first';
+	$node->safe_psql($database, "CREATE SCHEMA $schema");
+	upgrade($node, $database, 23, $schema);
+	my ($reader, $caller, $watcher) = map { session($schema) } 1 .. 3;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_events');
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	$node->poll_query_until($database, "SELECT waiting_for IS NOT NULL AND pid = $caller->{pid} FROM procrastinate_progress")
+	  or die 'it does not wait';
+	$node->poll_query_until($database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $reader->{pid}");
+	my %seen;
+	$seen{ $watcher->query('SELECT revision, step, title, since, pid, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 50;
+	is(join("\n", keys %seen), "0024|1|add a column and the trigger that fills it|NULL|$caller->{pid}|{$reader->{pid}}",
+		'who waits before the first step is seen, and for whom, in pauses, too');
+	$reader->query('COMMIT');
+	is(($caller->wait)[1], '', 'it goes on');
+	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0', 'nothing is under way any more');
+	$_->close foreach $reader, $caller, $watcher;
+	return;
+}
+
 # Two calls, on two schemas, that wait between one try and the next.
 sub progress_of_two
 {
@@ -146,49 +169,6 @@ sub progress_of_two
 	is(($_->wait)[1], '', 'and comes to its end') foreach values %caller;
 	is($watcher->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), '0', 'without a lock left');
 	$_->close foreach $watcher, values %holder, values %caller;
-	return;
-}
-
-# ------------------------------------------------------------------------------------------------
-# Post migrations
-# ------------------------------------------------------------------------------------------------
-
-sub guarded
-{
-	$node->safe_psql($database, 'CREATE SCHEMA guarded');
-	upgrade($node, $database, 29, 'guarded');
-	my $old = session('guarded');
-	$old->query(q{SET application_name = 'an old worker'});
-	$old->query('SELECT id FROM procrastinate_fetch_job(NULL)');
-	my (undef, undef, $err) = $node->psql($database, "CALL procrastinate_migrate(schema => 'guarded')");
-	like($err, qr/ERROR:  migration 0031 drops functions of schema "guarded" that seem to be in use/, 'it stops before a post migration');
-	like($err, qr/^DETAIL:  Session $old->{pid} of role \S+ \(an old worker\), idle for \d\d:\d\d:\d\d, calls procrastinate_fetch_job\.$/m,
-		'and names who still calls what goes');
-	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'guarded', force => true\);$/m, 'and the way through');
-	is_at($node, $database, 'guarded', 30, 'the pre migration has been applied');
-
-	my $session = session('guarded');
-	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'pre')}) =~ s/:.*//r, '22023', 'through what is none');
-	is($session->refusal('CALL procrastinate_migrate(force => NULL)') =~ s/:.*//r, '22004', 'force must be true or false');
-	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'post')}), 'no error', 'through post it goes on');
-	is_at($node, $database, 'guarded', 31, 'to 0031');
-	$old->query('SELECT id FROM procrastinate_fetch_job_v1(NULL)');
-	is($session->refusal(q{CALL procrastinate_migrate('0033')}) =~ s/:.*//r, 'PM013', 'the next post migration is guarded, too');
-	$old->close;
-	is($session->refusal('CALL procrastinate_migrate(\'0033\')'), 'no error', 'once the old worker has gone it goes on');
-	is_at($node, $database, 'guarded', 33, 'to 0033');
-
-	# By their heartbeats, in a call that leaves no room for a deployment between pre and post.
-	my ($stalled, $alive) = map { $session->query('SELECT procrastinate_register_worker_v1()') } 1 .. 2;
-	$session->query("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 min' WHERE id = $stalled");
-	(undef, undef, $err) = $node->psql($database, "CALL procrastinate_migrate(schema => 'guarded')");
-	like($err, qr/ERROR:  migration 0035 drops functions of schema "guarded"/, 'it stops where an older worker is alive');
-	like($err, qr/^DETAIL:  Worker $alive, whose last heartbeat came 00:00:\d\d ago, is older than this call's pre migrations\.\nHINT: /m,
-		'and names that one alone');
-	is_at($node, $database, 'guarded', 34, 'the pre migration has been applied');
-	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'a call that begins after the pre migration takes workers for new ones');
-	is_at($node, $database, 'guarded', $HEAD, 'to head');
-	$session->close;
 	return;
 }
 

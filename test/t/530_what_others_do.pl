@@ -199,6 +199,8 @@ sub events_that_change
 		  . q{ AND EXISTS (SELECT FROM procrastinate_log('changing') WHERE event ~ '^step 0024.1')}, 'it pauses after a batch');
 	my $filled = 'SELECT count(job_id_bigint) > 0 AND count(job_id_bigint) < 3000 FROM procrastinate_events';
 	is($session->query($filled), 't', 'max_wal_rate makes a batch wait for the next');
+	is($session->query(q{SELECT kind, done > 0, "left" > 0, done + "left", pid FROM procrastinate_progress WHERE schema = 'changing'::regnamespace}),
+		"batched|t|t|3000|$caller->{pid}", 'procrastinate_progress tells what is done and what is left');
 	is($session->refusal('UPDATE procrastinate_events SET at = now() WHERE id IN (1, 3000)'), 'no error', 'an event can be changed meanwhile');
 	$session->query(q{SET session_replication_role = replica; INSERT INTO procrastinate_events (job_id, type) VALUES (3001, 'deferred')});
 	$session->query('RESET session_replication_role');

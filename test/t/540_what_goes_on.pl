@@ -17,7 +17,7 @@ use Procrastinate::Test;
 my $node = start_server(
 	name => 'primary',
 	init => [ allows_streaming => 1 ],
-	conf => "autovacuum_naptime = 1s\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\nmax_standby_streaming_delay = -1");
+	conf => "max_connections = 30\nautovacuum_naptime = 1s\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\nmax_standby_streaming_delay = -1");
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -30,6 +30,9 @@ autovacuum();
 statement_timeout();
 serializable();
 fetches_that_overlap();
+ticks_of_one_moment();
+batches_are_told();
+a_lost_connection();
 failover();
 done_testing();
 
@@ -177,12 +180,77 @@ sub fetches_that_overlap
 	upgrade($node, $there, 24);
 	my $script = PostgreSQL::Test::Utils::tempdir() . '/slow_fetch.sql';
 	append_to_file($script, "SELECT procrastinate_fetch_job(NULL), pg_sleep(0.7);\n");
-	my $load = start_load($node, $there, [$script], qw(-c 6));
+	my $load = start_load($node, $there, [$script], qw(-c 5));
 	wait_for($node, $there, q{SELECT count(*) > 3 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'they are at work');
 	my (undef, undef, $error) = $node->psql($there, q{CALL procrastinate_migrate('0025', retry_for => '20 s')});
 	unlike($error, qr/ERROR/, 'the door is shut though fetches follow one another');
 	is(stop_load($load), '', 'and none of them fails');
 	is_at($node, $there, 'public', 25, 'the column has come');
+	return;
+}
+
+# All workers defer a tick at once, and one of them has deferred it: beside a unique index that is being built, too.
+sub ticks_of_one_moment
+{
+	foreach my $path ([ 11, q{'q', 'task'} ], [ 20, q{'q', NULL, NULL, 'task'} ])
+	{
+		my ($from, $arguments) = @$path;
+		my $there = new_database($node);
+		upgrade($node, $there, $from);
+		my $script = PostgreSQL::Test::Utils::tempdir() . "/tick_$from.sql";
+		append_to_file($script, "SELECT procrastinate_defer_periodic_job($arguments, (extract(epoch FROM clock_timestamp()) * 500)::bigint);\n");
+		# The last part of a build waits for whoever has an older snapshot.
+		my $reader = new_session($node, $there);
+		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+		my $load = start_load($node, $there, [$script], qw(-c 4));
+		my $caller = new_session($node, $there);
+		$caller->send("CALL procrastinate_migrate('" . revision_name($from + 1) . "')");
+		wait_for($node, $there, q{SELECT phase ~ 'old snapshots' FROM pg_stat_progress_create_index}, 'the build comes to its last part');
+		my $ticks = $node->safe_psql($there, 'SELECT count(*) FROM procrastinate_jobs');
+		wait_for($node, $there, "SELECT count(*) > $ticks + 500 FROM procrastinate_jobs", 'ticks are deferred');
+		$reader->query('COMMIT');
+		is(($caller->wait)[1], '', "$from: the call comes to its end");
+		# At 0012 the old function has gone.
+		is(join('', grep { !/ERROR:  function procrastinate_defer_periodic_job\(.*\) does not exist|aborted/ } split /^/, stop_load($load)),
+			'', 'and nobody who defers a tick is told an error');
+		is_at($node, $there, 'public', $from + 1, 'the catalog is as it should be');
+		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_check('current')}), '0', 'the functions, too');
+		$_->close foreach $reader, $caller;
+	}
+	return;
+}
+
+# What the caller hears of long steps.
+sub batches_are_told
+{
+	queue('told', 23, 15_000)->close;
+	my $began = time;
+	my ($status, undef, $told) = $node->psql($database,
+		q{SET procrastinate_migrate.max_wal_rate = '500kB'; CALL procrastinate_migrate('0024', schema => 'told')});
+	is($status, 0, 'a call gets to its end');
+	my $lines = () = $told =~ /NOTICE:  step 0024\.2: \d+%, \d+ rows changed$/mg;
+	cmp_ok($lines, '>', 0, 'and tells how far its batches are');
+	cmp_ok($lines, '<=', time - $began + 1, 'but no more than once a second');
+	return;
+}
+
+# Whoever called dies, and nobody tells the server.
+sub a_lost_connection
+{
+	my $session = queue('lost', 23, 10);
+	my ($reader, $caller) = map { session('lost') } 1 .. 2;
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+	$caller->query('SET client_min_messages = notice');
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'}, 'a build waits');
+	$caller->{run}->kill_kill;
+	wait_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $caller->{pid} OR backend_type = 'procrastinate_migrate'",
+		'the server notices when it has something to tell, and ends the worker, too');
+	is_as_recorded($node, $database, 'lost', 'what was done stays done');
+	$reader->query('COMMIT');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'the next call goes on');
+	is_at($node, $database, 'lost', 24, 'to 0024');
+	$_->close foreach $session, $reader;
 	return;
 }
 

@@ -38,13 +38,16 @@ sub start_queue
 	return;
 }
 
-# No process of the server, nor any that it starts, writes beyond so many bytes of a file.
+# No process of the server, nor any that it starts, writes beyond so many bytes of a file, or 'unlimited' ones.
 sub limit_files
 {
 	my ($limit) = @_;
 	my ($postmaster) = slurp(postmaster_file()) =~ /^(\d+)/;
 	my $others = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type <> 'client backend'});
-	system_or_bail('prlimit', '--pid', $_, "--fsize=$limit:") foreach $postmaster, split /\n/, $others;
+	foreach my $pid ($postmaster, split /\n/, $others)
+	{
+		system('prlimit', '--pid', $pid, "--fsize=$limit:") == 0 || !-d "/proc/$pid" or die "no limit for process $pid";
+	}
 	return;
 }
 
@@ -76,6 +79,7 @@ sub is_there
 {
 	my ($revision) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	limit_files('unlimited');
 	is_at($node, $database, 'public', $revision, 'with more room the schema gets there');
 	is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_check(\'current\')'), '0', 'and nothing is to be found fault with');
 	is($node->safe_psql($database, q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step .*\.[0-9]+$'}),
@@ -90,8 +94,8 @@ sub is_there
 sub no_room_for_tables
 {
 	start_queue(1, 6, 60_000);
-	my %failed;
-	for (my $limit = 1_100_000;; $limit = int 1.2 * $limit)
+	my %failed = (batches => 0, builds => 0);
+	for (my $limit = 1_100_000; $limit < 50_000_000; $limit = int 1.2 * $limit)
 	{
 		limit_files($limit);
 		my $complaint = complaint_of_call('head');
@@ -102,7 +106,8 @@ sub no_room_for_tables
 			"$limit bytes are too few");
 		is_whole("$limit bytes");
 	}
-	is(join(' ', sort keys %failed), 'batches builds', "$failed{builds} times there was no room for an index, $failed{batches} times none for rows");
+	cmp_ok($failed{builds}, '>', 0, 'there was no room for an index');
+	cmp_ok($failed{batches}, '>', 0, 'there was none for rows');
 	is_there($HEAD);
 	$node->stop;
 	return;
@@ -111,9 +116,12 @@ sub no_room_for_tables
 # What a file of WAL holds beyond the limit cannot be written.
 sub no_room_for_wal
 {
-	start_queue(8, 23, 30_000);
-	my $ends = 0;
-	for (;;)
+	my $jobs = 30_000;
+	start_queue(8, 23, $jobs);
+	# Where the column is there yet.
+	my $filled_rows = q{SELECT count(*) FROM procrastinate_events AS e WHERE to_jsonb(e) ->> 'job_id_bigint' IS NOT NULL};
+	my ($ends, $in_the_midst) = (0, 0);
+	while ($ends < 20)
 	{
 		$node->safe_psql($database, 'SELECT pg_switch_wal()');
 		limit_files(7_500_000);
@@ -121,14 +129,17 @@ sub no_room_for_wal
 		my $complaint = complaint_of_call('0024');
 		last if $complaint eq '';
 		$ends++;
-		like($complaint, qr/connection to server was lost/, "end $ends: the server has gone");
+		like($complaint, qr/connection to server was lost/, "end $ends: the server has gone") or last;
 		like(slurp_file($node->logfile, $log), qr/PANIC:  could not write to (?:log )?file .*: File too large$/m, 'for want of room for WAL');
+		$node->wait_for_log(qr/database system is shut down|shutting down because "?restart_after_crash"? is off/, $log);
 		usleep(10_000) while -e postmaster_file();
 		$node->_update_pid(0);
 		$node->start;
+		my $filled = $node->safe_psql($database, $filled_rows);
+		$in_the_midst++ if $filled > 0 && $filled < $jobs;
 		is_whole("end $ends");
 	}
-	cmp_ok($ends, '>', 0, "the server has ended $ends times");
+	cmp_ok($in_the_midst, '>', 0, 'the server has ended in the midst of the batches');
 	is_there(24);
 	$node->stop;
 	return;

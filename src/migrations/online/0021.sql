@@ -1,9 +1,20 @@
--- 0021 under load: the unique constraint takes over an index that is there.
+-- 0021 under load: the unique constraint takes over an index that is there. While that is built, who defers a
+-- tick must lose to it as to the old constraint, without an error; hence the function names none meanwhile.
 
 -- step brief: add the column
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_periodic_defers
     ADD COLUMN periodic_id character varying(128) NOT NULL DEFAULT '';
+
+DO $$
+BEGIN
+    EXECUTE pg_catalog.replace(
+        pg_catalog.pg_get_functiondef('procrastinate_defer_periodic_job(varchar, varchar, varchar, varchar, bigint)'::pg_catalog.regprocedure),
+        'ON CONSTRAINT procrastinate_periodic_defers_unique',
+        '/* ON CONSTRAINT procrastinate_periodic_defers_unique */'
+    );
+END
+$$;
 
 -- step concurrent: unique index of ticks
 CREATE UNIQUE INDEX CONCURRENTLY procrastinate_periodic_defers_unique_new
@@ -18,4 +29,14 @@ ALTER TABLE procrastinate_periodic_defers
     ALTER COLUMN queue_name DROP NOT NULL,
     ADD CONSTRAINT procrastinate_periodic_defers_unique
         UNIQUE USING INDEX procrastinate_periodic_defers_unique;
+
+DO $$
+BEGIN
+    EXECUTE pg_catalog.replace(
+        pg_catalog.pg_get_functiondef('procrastinate_defer_periodic_job(varchar, varchar, varchar, varchar, bigint)'::pg_catalog.regprocedure),
+        '/* ON CONSTRAINT procrastinate_periodic_defers_unique */',
+        'ON CONSTRAINT procrastinate_periodic_defers_unique'
+    );
+END
+$$;
 -- rest without ALTER TABLE

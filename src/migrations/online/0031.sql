@@ -17,6 +17,9 @@ WHERE id OPERATOR(pg_catalog.>) $1
     AND status OPERATOR(pg_catalog.=) 'aborting';
 
 -- step validated: no job is left behind
+UPDATE procrastinate_jobs
+SET status = 'doing', abort_requested = true
+WHERE status OPERATOR(pg_catalog.=) 'aborting';
 -- rest only DO
 
 -- step brief: add the constraint

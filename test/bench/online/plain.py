@@ -10,14 +10,6 @@ import psycopg2
 ROWS = 10_000  # a batch
 MOST = 5  # tries
 
-STATEMENT = re.compile(r"(?:--[^\n]*\n|\$\$.*?\$\$|'[^']*'|[^;])+;", re.DOTALL)
-COMMENT = re.compile(r"^(?:\s*--[^\n]*\n)*\s*")
-REST = re.compile(r"^of \S+\.sql(?: (only|without) (.*))?$", re.MULTILINE)
-
-
-def statements(text):
-    return [COMMENT.sub("", statement) for statement in STATEMENT.findall(text)]
-
 
 class Plain:
     """Of a database that stands before `end`."""
@@ -42,27 +34,21 @@ class Plain:
         work = {"batched": self.batches, "concurrent": self.build}.get(kind, self.transaction)
         for _ in range(MOST):
             try:
-                work(self.statement(revision, statement))
+                work(statement)
                 return
             except psycopg2.Error as error:
                 self.failures.append(f"{revision}.{number}: {error.pgcode} {str(error).splitlines()[0]}")
         self.gave_up = f"{revision}.{number}"
 
-    def statement(self, revision, text):
-        """With what of the migration's own file belongs to it."""
-        rest = REST.search(text)
-        if not rest:
-            return text
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT procrastinate_migration_sql(%s)", (revision,))
-            own = statements(cursor.fetchone()[0])
-        if rest[1]:
-            beginnings = tuple(rest[2].split(", "))
-            own = [one for one in own if one.startswith(beginnings) == (rest[1] == "only")]
-        return text[:rest.start()] + "\n".join(own)
-
     def build(self, text):
-        self.execute("DROP INDEX IF EXISTS " + re.search(r"CONCURRENTLY (\S+)", text)[1])  # of another try
+        index = re.search(r"CONCURRENTLY (\S+)", text)[1]
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", (index,))
+            valid = cursor.fetchone()
+        if valid == (True,):
+            return  # built ahead
+        if valid:
+            self.execute(f"DROP INDEX {index}")  # of another try
         self.execute(text)
 
     def execute(self, text):

@@ -1,0 +1,85 @@
+#include "online/perform.hpp"
+
+#include "migrate/lock.hpp"
+#include "migrate/script.hpp"
+#include "online/door.hpp"
+#include "online/replaced_column.hpp"
+#include "online/short_locks.hpp"
+#include "server/settings.hpp"
+#include "server/subtransaction.hpp"
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+using catalog::Installation;
+using chain::Step;
+using chain::StepKind;
+using migrate::Journey;
+
+void lock_tables(const Installation &installation, const Step &step, const Journey &journey)
+{
+    server::with_context("before " + label_of(step), [&] {
+        if (step.count == 1 && step.locks.empty())
+            migrate::lock_tables(installation,
+                                 migrate::tables_of(journey.current, journey.current + 1));
+        else
+            migrate::lock_tables(installation, step.locks);
+    });
+}
+
+void prepare(const Installation &installation, const Step &step, const Journey &journey)
+{
+    migrate::set_language();
+    if (step.kind == StepKind::brief)
+        lock_tables(installation, step, journey);
+    // With its locks held, nobody can add to it any more.
+    if (step.revision == replaces_column && step.number == step.count)
+        require_replaceable(installation, journey.current, step.revision, step.number);
+    if (step.door == Step::hang)
+        hang_door(installation);
+    else if (step.door == Step::unhang)
+        unhang_door(installation);
+}
+
+void run(const Installation &installation, const Step &step, const Journey &journey)
+{
+    migrate::set_language();
+    if (!journey.has_history)
+        migrate::create_history(installation);
+    const chain::Migration &migration = chain::migration(step.revision);
+    migrate::run_script(step.sql, label_of(step));
+    migrate::run_rest(migration.sql, migrate::label_of(migration), step.rest);
+}
+
+void finish(const Installation &installation, const Step &step)
+{
+    migrate::set_language();
+    // What came with the columns is for the fetches that are inside, too.
+    if (step.door == Step::shut)
+        hang_door(installation);
+    else if (step.door == Step::unhang)
+        wake_workers(installation, step.revision);
+    if (step.kind != StepKind::brief)
+        migrate::lock_tables(installation, migrate::Tables::history);
+}
+
+} // namespace
+
+bool perform(const Installation &installation, const Step &step, const Journey &journey,
+             double lock_timeout, Logbook &logbook)
+{
+    return server::attempt([&] {
+        with_short_locks(lock_timeout, [&] {
+            server::with_search_path(nullptr, [&] { prepare(installation, step, journey); });
+            server::with_search_path(installation.quoted,
+                                     [&] { run(installation, step, journey); });
+            server::with_search_path(nullptr, [&] { finish(installation, step); });
+            server::with_search_path(installation.quoted, [&] { logbook.record(step); });
+        });
+    });
+}
+
+} // namespace procrastinate::online

@@ -1,0 +1,33 @@
+// By what sessions that are at work on an installation, or wait for it, are known to others.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "server/session_lock.hpp"
+
+namespace procrastinate::online
+{
+
+// Advisory locks that all share who have them; see migrate::lock_class.
+inline constexpr std::int32_t at_work_class =
+    0x50524F77; // "PROw"; the view procrastinate_progress reads it
+inline constexpr std::int32_t gate_class = 0x50524F67; // "PROg"
+
+// Shown for as long as it lives, in pauses as well. Nobody fails for want of it.
+class Presence
+{
+  public:
+    Presence(const catalog::Installation &installation, std::int32_t lock_class)
+        : lock_(lock_class, installation.schema, ShareLock)
+    {
+        (void)lock_.try_acquire();
+    }
+
+  private:
+    server::SessionLock lock_;
+};
+
+// server::wait_for_older_transactions(), but for those of such sessions, which may last and fetch no job.
+// Inside an SPI connection, without a snapshot of one's own.
+void wait_for_clients(double milliseconds);
+
+} // namespace procrastinate::online

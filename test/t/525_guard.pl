@@ -1,0 +1,157 @@
+# Before a post migration drops what old code calls, procrastinate_migrate() looks for old code: by what sessions
+# have called last, by how long they have listened, by heartbeats, by the server's counts of calls.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server();
+my $database = new_database($node);
+
+last_queries();
+listeners();
+heartbeats();
+counts();
+a_view_of_strange_code();
+done_testing();
+
+sub session { return user_session($node, $database, @_) }
+
+sub schema_at
+{
+	my ($schema, $revision) = @_;
+	upgrade($node, $database, $revision, $schema);
+	return $schema;
+}
+
+sub end
+{
+	my ($session) = @_;
+	$session->close;
+	wait_for($node, $database, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $session->{pid}", 'the session has gone');
+	return;
+}
+
+# What a call complains of, as psql shows it.
+sub complaint
+{
+	my ($schema, $arguments) = @_;
+	my (undef, undef, $err) = $node->psql($database, "SET client_min_messages = warning; CALL procrastinate_migrate($arguments, schema => '$schema')");
+	return $err;
+}
+
+sub last_queries
+{
+	my $schema = schema_at('asked', 29);
+	my $old = session($schema);
+	$old->query(q{SET application_name = 'an old worker'});
+	$old->query('SELECT id FROM procrastinate_fetch_job(NULL)');
+	my $err = complaint($schema, q{'head'});
+	like($err, qr/ERROR:  migration 0031 drops functions of schema "asked" that seem to be in use/, 'it stops before a post migration');
+	like($err, qr/^DETAIL:  Session $old->{pid} of role \S+ \(an old worker\), idle for \d\d:\d\d:\d\d, calls procrastinate_fetch_job\.$/m,
+		'and names who still calls what goes');
+	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'asked', force => true\);$/m, 'and the way through');
+	is_at($node, $database, $schema, 30, 'the pre migration has been applied');
+
+	my $session = session($schema);
+	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'pre')}) =~ s/:.*//r, '22023', 'through what is none');
+	is($session->refusal('CALL procrastinate_migrate(force => NULL)') =~ s/:.*//r, '22004', 'force must be true or false');
+	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'post')}), 'no error', 'through post it goes on');
+	is_at($node, $database, $schema, 31, 'to 0031');
+	$old->query('SELECT id FROM procrastinate_fetch_job_v1(NULL)');
+	is($session->refusal(q{CALL procrastinate_migrate('0033')}) =~ s/:.*//r, 'PM013', 'the next post migration is guarded, too');
+	end($old);
+	is($session->refusal(q{CALL procrastinate_migrate('0033')}), 'no error', 'once the old worker has gone it goes on');
+	is_at($node, $database, $schema, 33, 'to 0033');
+	$session->close;
+	return;
+}
+
+# Whoever has listened since before the pre migration was not deployed after it.
+sub listeners
+{
+	my $schema = schema_at('listened', 33);
+	my $old = session($schema);
+	$old->query('LISTEN "procrastinate_queue_v1#default"');
+	is(complaint($schema, q{'3.2.2@pre'}), '', 'the pre migration does not mind old workers');
+	my $new = session($schema);
+	$new->query('LISTEN procrastinate_any_queue_v1');
+	like(complaint($schema, q{'0035'}),
+		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_guard.pl\), has listened for jobs since before the pre migration\.\nHINT: /m,
+		'the post one, in another call, does, and leaves out who came after');
+	end($old);
+	is(complaint($schema, q{'0035'}), '', 'without it the call goes on');
+	is_at($node, $database, $schema, 35, 'to 0035');
+	$new->close;
+	return;
+}
+
+# In a call that leaves no room for a deployment between pre and post.
+sub heartbeats
+{
+	my $schema = schema_at('beating', 33);
+	my $session = session($schema);
+	my ($stalled, $alive) = map { $session->query('SELECT procrastinate_register_worker_v1()') } 1 .. 2;
+	$session->query("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 min' WHERE id = $stalled");
+	my $err = complaint($schema, q{'head'});
+	like($err, qr/ERROR:  migration 0035 drops functions of schema "beating"/, 'it stops where an older worker is alive');
+	like($err, qr/^DETAIL:  Worker $alive, whose last heartbeat came \d+ s ago, is older than this call's pre migrations\.\nHINT: /m,
+		'and names that one alone');
+	is_at($node, $database, $schema, 34, 'the pre migration has been applied');
+	is(complaint($schema, q{'head'}), '', 'a call that begins after the pre migration takes workers for new ones');
+	is_at($node, $database, $schema, $HEAD, 'to head');
+	$session->close;
+	return;
+}
+
+# Clients whose queries do not show what they call.
+sub counts
+{
+	my $schema = schema_at('counted', 34);
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/hidden.sql';
+	append_to_file($script, <<"SQL");
+DO \$\$ BEGIN EXECUTE 'SELECT $schema.procrastinate_' || 'defer_job_v1(''q'', ''t'', 0, NULL, NULL, ''{}'', NULL)'; END \$\$;
+\\sleep 100 ms
+SQL
+	my $load = do
+	{
+		local $ENV{PGOPTIONS} = "-c search_path=$schema";
+		start_load($node, $database, [$script], qw(-c 1));
+	};
+	wait_for($node, $database, "SELECT sum(calls) > 3 FROM pg_stat_user_functions WHERE schemaname = '$schema' AND funcname = 'procrastinate_defer_job_v1'",
+		'calls are counted');
+	like(complaint($schema, q{'0035'}), qr/^DETAIL:  Function procrastinate_defer_job_v1 has been called \d+ times since this call began\.$/m,
+		'calls of what goes are seen where the server counts them, though the post migration is the first');
+	is(stop_load($load), '', 'until then nobody fails');
+	is(complaint($schema, q{'0035'}), '', 'once nobody calls it any more the call goes on');
+	is_at($node, $database, $schema, 35, 'to 0035');
+	return;
+}
+
+# What another role makes of the name of the workers' table, on the way there.
+sub a_view_of_strange_code
+{
+	my $schema = schema_at('viewed', 29);
+	my ($reader, $caller) = map { session($schema) } 1 .. 2;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0032')});
+	wait_for($node, $database, "SELECT event = 'step 0030.1' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1", 'the call waits');
+	$node->safe_psql($database, <<"SQL");
+CREATE ROLE mallory;
+GRANT USAGE, CREATE ON SCHEMA $schema TO mallory;
+SET ROLE mallory;
+CREATE FUNCTION $schema.strange() RETURNS bigint LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'strange code'; END \$\$;
+CREATE VIEW $schema.procrastinate_workers AS SELECT $schema.strange() AS id, now() AS last_heartbeat;
+SQL
+	$reader->query('COMMIT');
+	is(($caller->wait)[1] =~ s/:.*//sr, '42P07', 'a view in the place of the workers\' table is in the way, and is not read');
+	$_->close foreach $reader, $caller;
+	return;
+}
