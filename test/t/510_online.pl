@@ -1,5 +1,5 @@
-# procrastinate_migrate() on a queue in use: nobody queues behind it, fetches are kept out while columns
-# change, indexes are built by a worker of the server; and what was cut short is gone on with.
+# procrastinate_migrate() on a queue in use: nobody queues behind it, indexes are built by a
+# worker of the server; and what was cut short is gone on with.
 
 use strict;
 use warnings;
@@ -15,8 +15,6 @@ use Procrastinate::Test;
 my $node = start_server(conf => "max_prepared_transactions = 4\n");
 my $database = new_database($node);
 
-door();
-door_and_idle_transactions();
 gives_up();
 cancelled_as_time_is_up();
 interrupted_build();
@@ -35,13 +33,6 @@ sub queue
 
 sub session { return user_session($node, $database, @_) }
 
-sub bodies
-{
-	my ($schema) = @_;
-	return $node->safe_psql($database,
-		"SELECT string_agg(proname || md5(prosrc), ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = '$schema'::regnamespace");
-}
-
 sub wait_until { return wait_for($node, $database, @_) }
 
 sub last_event
@@ -49,111 +40,6 @@ sub last_event
 	my ($schema) = @_;
 	return $node->safe_psql($database,
 		"SELECT event FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1");
-}
-
-# Waits until a step has been recorded and cancels the call that goes on from there in vain.
-sub cancelled_after
-{
-	my ($session, $schema, $step) = @_;
-	wait_until("SELECT event = 'step $step' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1",
-		"step $step is done");
-	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
-	my (undef, $error) = $session->wait;
-	return $error;
-}
-
-# ------------------------------------------------------------------------------------------------
-# The door
-# ------------------------------------------------------------------------------------------------
-
-sub door
-{
-	my $schema = queue('door', 24);
-	my $before = bodies($schema);
-	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
-	my $oid = $node->safe_psql($database, "SELECT '$schema'::regnamespace::oid::int");
-	my $door = 1347571556;
-
-	# The step that adds the column finds a reader in the way.
-	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_jobs; FETCH c');
-	$caller->send("CALL procrastinate_migrate('0025')");
-	is(cancelled_after($caller, $schema, '0025.1'),
-		'57014: canceling statement due to user request', 'the call is cancelled before the column comes');
-	isnt(bodies($schema), $before, 'fetches look for the door');
-	is($caller->query('SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'),
-		'0', 'the door is open: the call holds no lock any more');
-	like($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,
-		'a fetch gets a job while the door is open');
-
-	$caller->query("SELECT pg_advisory_lock($door, $oid)");
-	is($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
-		'a fetch gets no job, and does not wait, while the door is shut');
-	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't', 'nor in a select list');
-	$caller->query("SELECT pg_advisory_unlock($door, $oid)");
-
-	# Who is inside keeps it from being shut.
-	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
-	is($caller->query("SELECT pg_try_advisory_lock($door, $oid)"), 'f', 'a fetch holds the door open to its end');
-	$worker->query('COMMIT');
-
-	$reader->query('COMMIT');
-	$worker->query('LISTEN procrastinate_any_queue; LISTEN "procrastinate_queue#queue 1"');
-	$caller->query("CALL procrastinate_migrate('0025')");
-	is(join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
-		'procrastinate_any_queue, procrastinate_queue#queue 1', 'workers are woken once the door is gone');
-	is_at($node, $database, $schema, 25, 'the next call ends at 0025');
-	is($node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
-		'0', 'the functions are those of 0025: nothing of the door is left');
-	$_->close foreach $reader, $caller, $worker;
-
-	# A body that could not stand within a block is left as it is.
-	$schema = queue('own_body', 24);
-	$node->safe_psql($database, <<"SQL");
-CREATE OR REPLACE FUNCTION $schema.procrastinate_fetch_job(target_queue_names character varying[])
-RETURNS $schema.procrastinate_jobs LANGUAGE plpgsql AS '#variable_conflict error
-BEGIN RETURN NULL; END;'
-SQL
-	my (undef, undef, $err) = $node->psql($database,
-		"SET procrastinate_migrate.verify = warn; CALL procrastinate_migrate('0025', '$schema')");
-	like($err, qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
-		'a function that cannot be kept is told of');
-	is_at($node, $database, $schema, 25, 'and the column comes');
-	return;
-}
-
-# Milliseconds between the step that changes the columns and the one after it, which finds the door open.
-sub door_was_shut_for
-{
-	my ($schema) = @_;
-	my $caller = session($schema);
-	$caller->query("CALL procrastinate_migrate('0025')");
-	my $shut = $caller->query(<<'SQL');
-SELECT (1000 * extract(epoch FROM after.applied_at - step.applied_at))::int
-  FROM procrastinate_log() AS step, procrastinate_log() AS after
- WHERE step.event = 'step 0025.2' AND after.to_revision = '0025'
-SQL
-	$caller->close;
-	return $shut;
-}
-
-# A transaction that has no snapshot at the moment may be about to fetch, as it has planned before the column came.
-sub door_and_idle_transactions
-{
-	queue('idle', 24);
-	my $idle = session('idle');
-	$idle->query('BEGIN');
-	cmp_ok(door_was_shut_for('idle'), '>=', 450, 'the door stays shut for a while for a transaction that is idle');
-	$idle->query('COMMIT');
-
-	# One of three, for a machine that is busy.
-	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle')});
-	wait_until("SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $idle->{pid}", 'a gate waits');
-	my ($least) = sort { $a <=> $b } map { door_was_shut_for(queue("gated_$_", 24)) } 1 .. 3;
-	cmp_ok($least, '<', 450, 'but not for one that waits for the schema');
-	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");
-	$idle->wait;
-	$idle->close;
-	return;
 }
 
 # ------------------------------------------------------------------------------------------------
@@ -296,7 +182,7 @@ sub refused_while_under_way
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');    # in the way of the foreign key?
 	$reader->query('LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send("CALL procrastinate_migrate('0024')");
-	is(cancelled_after($caller, $schema, '0024.5'),
+	is(cancelled_after($node, $database, $caller, $schema, '0024.5'),
 		'57014: canceling statement due to user request', '0024 is cancelled between two steps');
 	$reader->query('COMMIT');
 

@@ -17,11 +17,10 @@ my $database = new_database($node);
 
 a_trigger_on_the_history();
 a_job_that_is_being_aborted();
+a_job_that_comes_late();
 things_of_the_replaced_column();
 triggers_of_events();
 events_that_change();
-an_index_built_ahead();
-a_name_that_is_taken();
 a_dump_between_two_steps();
 a_fetch_function_of_another_role();
 settings_of_the_role();
@@ -40,23 +39,6 @@ sub waits
 {
 	my ($session) = @_;
 	wait_until($session->waits_for_lock, "session $session->{pid} waits for a lock");
-	return;
-}
-
-# Lets a call come as far as a build, which a reader keeps from ending, and cancels it.
-sub cancelled_in_build
-{
-	my ($schema, $target) = @_;
-	my ($reader, $caller) = map { session($schema) } 1 .. 2;
-	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
-	$caller->send("CALL procrastinate_migrate('$target')");
-	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'},
-		'the build waits');
-	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
-	is(($caller->wait)[1], '57014: canceling statement due to user request', "$schema: a call to $target is cancelled");
-	wait_until(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker has gone');
-	$reader->query('ROLLBACK');
-	$_->close foreach $reader, $caller;
 	return;
 }
 
@@ -120,6 +102,26 @@ sub a_job_that_is_being_aborted
 	return;
 }
 
+# A job that becomes 'aborting' behind the batches, by somebody's own UPDATE.
+sub a_job_that_comes_late
+{
+	my $session = queue('late', 30, 2500);
+	my ($locker, $caller) = map { session('late') } 1 .. 2;
+	$session->query(q{UPDATE procrastinate_jobs SET status = 'doing' WHERE id IN (5, 2000)});
+	$session->query(q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE id = 2000});
+	$locker->query('BEGIN; SELECT count(*) FROM (SELECT FROM procrastinate_jobs WHERE id = 2000 FOR UPDATE) AS locked');
+	$caller->send(q{CALL procrastinate_migrate('0031', force => true)});
+	wait_until(q{SELECT event ~ '^step 0031.2, ' FROM procrastinate_log('late') ORDER BY id DESC LIMIT 1}, 'a batch is done');
+	$session->query(q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE id = 5});
+	$locker->query('COMMIT');
+	is(($caller->wait)[1], '', 'the call gets to its end');
+	is($session->query('SELECT id, status, abort_requested FROM procrastinate_jobs WHERE abort_requested ORDER BY id'),
+		"5|doing|t\n2000|doing|t", 'and a job that came late is not left behind');
+	is_at($node, $database, 'late', 31, 'at 0031');
+	$_->close foreach $session, $locker, $caller;
+	return;
+}
+
 sub things_of_the_replaced_column
 {
 	my $replaced = 'PM009: column procrastinate_events.job_id cannot be replaced while others work';
@@ -136,7 +138,7 @@ sub things_of_the_replaced_column
 	}
 
 	# What came after the call began, or between two calls.
-	cancelled_in_build('things', '0024');
+	cancelled_in_build($node, $database, 'things', '0024');
 	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, 'an index of a user between two calls is seen');
 	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and is not lost');
@@ -211,51 +213,6 @@ sub events_that_change
 	is($session->query('SELECT count(*) FROM procrastinate_events WHERE job_id = id'), '3001', 'with all events as they were, and one that came by replication');
 	is_at($node, $database, 'changing', 24, 'at 0024');
 	$_->close foreach $session, $caller;
-	return;
-}
-
-# On the way to a revision that the call did not come to.
-sub an_index_built_ahead
-{
-	my $session = queue('ahead', 7, 3);
-	my $index = q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NOT NULL};
-	$session->query(q{CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$
-BEGIN
-	IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'ahead'::regnamespace AND proname = 'procrastinate_defer_periodic_job') THEN
-		RAISE 'no further';
-	END IF;
-END $$;
-CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop()});
-	is($session->refusal('CALL procrastinate_migrate()'), 'P0001: no further', 'a call to head ends after 0008');
-	$session->query('DROP EVENT TRIGGER stop; DROP FUNCTION stop()');
-	is($session->query($index), 't', 'and has built an index of 0020 ahead');
-	is($session->query(q{SELECT problem || ', ' || severity FROM procrastinate_check() WHERE object ~ 'idx_0020'}), 'extra, info', 'which harms nobody');
-	my $script = $session->query(q{SELECT procrastinate_sql('current:0020')});
-	$session->query('BEGIN');
-	is($session->refusal(q{SELECT procrastinate_upgrade('0020')}), 'no error', 'procrastinate_upgrade() goes on');
-	is($session->query($index), 'f', 'and leaves none of it');
-	$session->query('ROLLBACK');
-	$node->safe_psql($database, $script);
-	is($session->query($index), 'f', 'nor does the offline script');
-	is_at($node, $database, 'ahead', 20, 'at 0020');
-	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'procrastinate_migrate() goes on from there');
-	is_at($node, $database, 'ahead', $HEAD, 'to head');
-	$session->close;
-	return;
-}
-
-# One that the schema has only on the way.
-sub a_name_that_is_taken
-{
-	my $session = queue('taken', 23, 1);
-	$session->query('CREATE INDEX procrastinate_events_job_id_bigint ON procrastinate_jobs (task_name)');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}),
-		'PM009: relation "procrastinate_events_job_id_bigint" is in the way of migration 0024', 'an index of the name is not taken for ours');
-	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'and nothing has been done');
-	$session->query('ALTER INDEX procrastinate_events_job_id_bigint RENAME TO own');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'renamed it is in nobody\'s way');
-	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and stays');
-	$session->close;
 	return;
 }
 

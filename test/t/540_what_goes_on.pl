@@ -29,7 +29,6 @@ a_reader_of_a_replica();
 autovacuum();
 statement_timeout();
 serializable();
-fetches_that_overlap();
 ticks_of_one_moment();
 batches_are_told();
 a_lost_connection();
@@ -169,23 +168,6 @@ sub serializable
 		is(stop_load($load), '', "$release: no client sees an error but those that are tried again");
 		is_at($node, $there, 'public', $to, "$release: the catalog is as it should be");
 	}
-	return;
-}
-
-# There is never a moment without a fetch that has come in: the door waits for them longer each time, and those who
-# come meanwhile get no job.
-sub fetches_that_overlap
-{
-	my $there = new_database($node);
-	upgrade($node, $there, 24);
-	my $script = PostgreSQL::Test::Utils::tempdir() . '/slow_fetch.sql';
-	append_to_file($script, "SELECT procrastinate_fetch_job(NULL), pg_sleep(0.7);\n");
-	my $load = start_load($node, $there, [$script], qw(-c 5));
-	wait_for($node, $there, q{SELECT count(*) > 3 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'they are at work');
-	my (undef, undef, $error) = $node->psql($there, q{CALL procrastinate_migrate('0025', retry_for => '20 s')});
-	unlike($error, qr/ERROR/, 'the door is shut though fetches follow one another');
-	is(stop_load($load), '', 'and none of them fails');
-	is_at($node, $there, 'public', 25, 'the column has come');
 	return;
 }
 

@@ -114,7 +114,7 @@ sub strike
 	$node->safe_psql($database, "ALTER DATABASE $database SET procrastinate_migrate.fault_point = '$name'");
 	my ($out, $err) = ('', '');
 	my $caller = IPC::Run::start([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
-			'-c', "CALL procrastinate_migrate('head', 'walked')" ],
+			'-c', "CALL procrastinate_migrate('head', 'walked', force => true)" ],
 		'>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	my $pid;
 	until ($pid = $watcher->query("SELECT pid FROM pg_stat_activity WHERE application_name = '$name'"))

@@ -1,0 +1,219 @@
+# The door in front of the fetches: while columns of the jobs change, who comes gets no job, at once; who is inside is
+# let out before; and nothing of it is left, whoever holds it up.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $door = 1347571556;
+my $node = start_server();
+my $database = new_database($node);
+
+door();
+door_and_idle_transactions();
+fetches_that_overlap();
+shut_as_time_is_up();
+a_lock_of_a_stranger();
+workers_turned_away();
+done_testing();
+
+# A schema at a revision with jobs that wait; its name.
+sub queue
+{
+	my ($schema, $revision) = @_;
+	new_queue($node, $database, $schema, $revision, 100)->close;
+	return $schema;
+}
+
+sub session { return user_session($node, $database, @_) }
+
+sub bodies
+{
+	my ($schema) = @_;
+	return $node->safe_psql($database,
+		"SELECT string_agg(proname || md5(prosrc), ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = '$schema'::regnamespace");
+}
+
+sub wait_until { return wait_for($node, $database, @_) }
+
+sub oid
+{
+	my ($schema) = @_;
+	return $node->safe_psql($database, "SELECT '$schema'::regnamespace::oid::int");
+}
+
+sub door
+{
+	my $schema = queue('door', 24);
+	my $before = bodies($schema);
+	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
+	my $oid = oid($schema);
+
+	# The step that adds the column finds a reader in the way.
+	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_jobs; FETCH c');
+	$caller->send("CALL procrastinate_migrate('0025')");
+	is(cancelled_after($node, $database, $caller, $schema, '0025.1'),
+		'57014: canceling statement due to user request', 'the call is cancelled before the column comes');
+	isnt(bodies($schema), $before, 'fetches look for the door');
+	is($caller->query('SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'),
+		'0', 'the door is open: the call holds no lock any more');
+	like($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,
+		'a fetch gets a job while the door is open');
+
+	$caller->query("SELECT pg_advisory_lock($door, $oid)");
+	is($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
+		'a fetch gets no job, and does not wait, while the door is shut');
+	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't', 'nor in a select list');
+	$caller->query("SELECT pg_advisory_unlock($door, $oid)");
+
+	# Who is inside keeps it from being shut.
+	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
+	is($caller->query("SELECT pg_try_advisory_lock($door, $oid)"), 'f', 'a fetch holds the door open to its end');
+	$worker->query('COMMIT');
+
+	$reader->query('COMMIT');
+	$worker->query('LISTEN procrastinate_any_queue; LISTEN "procrastinate_queue#queue 1"');
+	$caller->query("CALL procrastinate_migrate('0025')");
+	is(join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
+		'procrastinate_any_queue, procrastinate_queue#queue 1', 'workers are woken once the door is gone');
+	is_at($node, $database, $schema, 25, 'the next call ends at 0025');
+	is($node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
+		'0', 'the functions are those of 0025: nothing of the door is left');
+	$_->close foreach $reader, $caller, $worker;
+
+	# A body that could not stand within a block is left as it is.
+	$schema = queue('own_body', 24);
+	$node->safe_psql($database, <<"SQL");
+CREATE OR REPLACE FUNCTION $schema.procrastinate_fetch_job(target_queue_names character varying[])
+RETURNS $schema.procrastinate_jobs LANGUAGE plpgsql AS '#variable_conflict error
+BEGIN RETURN NULL; END;'
+SQL
+	my (undef, undef, $err) = $node->psql($database,
+		"SET procrastinate_migrate.verify = warn; CALL procrastinate_migrate('0025', '$schema')");
+	like($err, qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
+		'a function that cannot be kept is told of');
+	is_at($node, $database, $schema, 25, 'and the column comes');
+	return;
+}
+
+# Milliseconds between the step that changes the columns and the one after it, which finds the door open.
+sub door_was_shut_for
+{
+	my ($schema) = @_;
+	my $caller = session($schema);
+	$caller->query("CALL procrastinate_migrate('0025')");
+	my $shut = $caller->query(<<'SQL');
+SELECT (1000 * extract(epoch FROM after.applied_at - step.applied_at))::int
+  FROM procrastinate_log() AS step, procrastinate_log() AS after
+ WHERE step.event = 'step 0025.2' AND after.to_revision = '0025'
+SQL
+	$caller->close;
+	return $shut;
+}
+
+# A transaction that has no snapshot at the moment may be about to fetch, as it has planned before the column came.
+sub door_and_idle_transactions
+{
+	queue('idle', 24);
+	my $idle = session('idle');
+	$idle->query('BEGIN');
+	cmp_ok(door_was_shut_for('idle'), '>=', 450, 'the door stays shut for a while for a transaction that is idle');
+	$idle->query('COMMIT');
+
+	# One of three, for a machine that is busy.
+	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle')});
+	wait_until("SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $idle->{pid}", 'a gate waits');
+	my ($least) = sort { $a <=> $b } map { door_was_shut_for(queue("gated_$_", 24)) } 1 .. 3;
+	cmp_ok($least, '<', 450, 'but not for one that waits for the schema');
+	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");
+	$idle->wait;
+	$idle->close;
+	return;
+}
+
+# There is never a moment without a fetch that has come in: the door waits for them longer each time, and those who
+# come meanwhile get no job.
+sub fetches_that_overlap
+{
+	my $there = new_database($node);
+	upgrade($node, $there, 24);
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/slow_fetch.sql';
+	append_to_file($script, "SELECT procrastinate_fetch_job(NULL), pg_sleep(0.7);\n");
+	my $load = start_load($node, $there, [$script], qw(-c 5));
+	wait_for($node, $there, q{SELECT count(*) > 3 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'they are at work');
+	my (undef, undef, $error) = $node->psql($there, q{CALL procrastinate_migrate('0025', retry_for => '20 s')});
+	unlike($error, qr/ERROR/, 'the door is shut though fetches follow one another');
+	is(stop_load($load), '', 'and none of them fails');
+	is_at($node, $there, 'public', 25, 'the column has come');
+	return;
+}
+
+# The door is handed over in the moment in which the wait for it is given up.
+sub shut_as_time_is_up
+{
+	my $schema = queue('in_time', 24);
+	my ($worker, $caller, $reader) = map { session($schema) } 1 .. 3;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send("CALL procrastinate_migrate('0025')");
+	cancelled_after($node, $database, $caller, $schema, '0025.1');
+	$reader->query('COMMIT');
+
+	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
+	$caller->send("CALL procrastinate_migrate('0025', lock_timeout => '2 s', retry_for => '0')");
+	my $waits = "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = $door AND waitstart IS NOT NULL";
+	wait_until("SELECT count(*) = 1 $waits", 'the call waits for the door');
+	kill 'STOP', $caller->{pid};
+	wait_until("SELECT clock_timestamp() - waitstart > '3 s' $waits", 'its time is up');
+	$worker->query('COMMIT');
+	wait_until("SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND granted AND classid = $door", 'it has the door all the same');
+	kill 'CONT', $caller->{pid};
+	like(($caller->wait)[1], qr/^(?:|55P03: .*)$/, 'the call gives up, or goes on');
+	is($caller->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()}), '0', 'and holds no door');
+	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'which is open');
+	$_->close foreach $worker, $caller, $reader;
+	return;
+}
+
+# Any role may have any advisory lock; no fetch minds who could not change the table.
+sub a_lock_of_a_stranger
+{
+	my $schema = queue('strange', 24);
+	my ($stranger, $caller, $worker) = map { session($schema) } 1 .. 3;
+	$node->safe_psql($database, 'CREATE ROLE stranger LOGIN');
+	$stranger->close;
+	$stranger = do
+	{
+		local $ENV{PGUSER} = 'stranger';
+		new_session($node, $database);
+	};
+	$stranger->query("SELECT pg_advisory_lock($door, @{[ oid($schema) ]})");
+	is($caller->refusal(q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')}) =~ s/:.*//sr, '55P03',
+		'the call cannot shut the door');
+	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'but fetches get jobs');
+	$stranger->query('SELECT pg_advisory_unlock_all()');
+	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once the stranger has gone it goes on');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$_->close foreach $stranger, $caller, $worker;
+	return;
+}
+
+# They would look for jobs again only after a while.
+sub workers_turned_away
+{
+	my $schema = queue('turned_away', 24);
+	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
+	$worker->query('LISTEN procrastinate_any_queue');
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	is($caller->refusal(q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')}) =~ s/:.*//sr, '55P03', 'the call gives up');
+	like(join(',', $worker->notifications), qr/procrastinate_any_queue/, 'whoever came to the door meanwhile is woken');
+	$reader->query('COMMIT');
+	$_->close foreach $reader, $caller, $worker;
+	return;
+}

@@ -1,0 +1,89 @@
+# What stands in the place of an index that procrastinate_migrate() builds: one that was built ahead, one that was not
+# built to its end, one of another table.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server();
+my $database = new_database($node);
+
+an_index_built_ahead();
+a_name_that_is_taken();
+an_index_of_the_name();
+done_testing();
+
+sub session { return user_session($node, $database, @_) }
+
+sub queue { return new_queue($node, $database, @_) }
+
+# On the way to a revision that the call did not come to.
+sub an_index_built_ahead
+{
+	my $session = queue('ahead', 7, 3);
+	my $index = q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NOT NULL};
+	$session->query(q{CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'ahead'::regnamespace AND proname = 'procrastinate_defer_periodic_job') THEN
+		RAISE 'no further';
+	END IF;
+END $$;
+CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop()});
+	is($session->refusal('CALL procrastinate_migrate()'), 'P0001: no further', 'a call to head ends after 0008');
+	$session->query('DROP EVENT TRIGGER stop; DROP FUNCTION stop()');
+	is($session->query($index), 't', 'and has built an index of 0020 ahead');
+	is($session->query(q{SELECT problem || ', ' || severity FROM procrastinate_check() WHERE object ~ 'idx_0020'}), 'extra, info', 'which harms nobody');
+	my $script = $session->query(q{SELECT procrastinate_sql('current:0020')});
+	$session->query('BEGIN');
+	is($session->refusal(q{SELECT procrastinate_upgrade('0020')}), 'no error', 'procrastinate_upgrade() goes on');
+	is($session->query($index), 'f', 'and leaves none of it');
+	$session->query('ROLLBACK');
+	$node->safe_psql($database, $script);
+	is($session->query($index), 'f', 'nor does the offline script');
+	is_at($node, $database, 'ahead', 20, 'at 0020');
+	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'procrastinate_migrate() goes on from there');
+	is_at($node, $database, 'ahead', $HEAD, 'to head');
+	$session->close;
+	return;
+}
+
+# One that the schema has only on the way.
+sub a_name_that_is_taken
+{
+	my $session = queue('taken', 23, 1);
+	$session->query('CREATE INDEX procrastinate_events_job_id_bigint ON procrastinate_jobs (task_name)');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}),
+		'PM009: relation "procrastinate_events_job_id_bigint" is in the way of migration 0024', 'an index of the name is not taken for ours');
+	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'and nothing has been done');
+	$session->query('ALTER INDEX procrastinate_events_job_id_bigint RENAME TO own');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'renamed it is in nobody\'s way');
+	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and stays');
+	$session->close;
+	return;
+}
+
+# On another table, where ours was about to be.
+sub an_index_of_the_name
+{
+	my $session = queue('named', 19, 3);
+	cancelled_in_build($node, $database, 'named', '0020');
+	$session->query('DROP INDEX procrastinate_jobs_id_lock_idx_0020; CREATE TABLE own (id int);'
+		  . ' CREATE INDEX procrastinate_jobs_id_lock_idx_0020 ON own (id)');
+	is($session->refusal(q{CALL procrastinate_migrate('0020')}),
+		'PM009: relation "procrastinate_jobs_id_lock_idx_0020" is in the way of migration 0020', 'an index of another table is not taken for ours');
+	$session->query('DROP TABLE own');
+
+	# What is left of a build is dropped first where writers may wait, too.
+	cancelled_in_build($node, $database, 'named', '0020');
+	is($session->refusal(q{CALL procrastinate_migrate('0020', concurrently => false)}), 'no error', 'without the name it goes on, with writers waiting');
+	is_at($node, $database, 'named', 20, 'to 0020');
+	$session->close;
+	return;
+}
