@@ -29,6 +29,7 @@ a_reader_of_a_replica();
 autovacuum();
 statement_timeout();
 serializable();
+workers_beside_one_who_waits();
 ticks_of_one_moment();
 batches_are_told();
 a_lost_connection();
@@ -168,6 +169,26 @@ sub serializable
 		is(stop_load($load), '', "$release: no client sees an error but those that are tried again");
 		is_at($node, $there, 'public', $to, "$release: the catalog is as it should be");
 	}
+	return;
+}
+
+# A long reader is in the way of a step, and nobody queues behind whoever waits for it.
+sub workers_beside_one_who_waits
+{
+	my $there = new_database($node);
+	upgrade($node, $there, 24);
+	my ($reader, $caller) = map { new_session($node, $there) } 1 .. 2;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0025')});
+	wait_for($node, $there, q{SELECT event = 'step 0025.1' FROM procrastinate_log() ORDER BY id DESC LIMIT 1}, 'the call waits');
+	my $load = start_load($node, $there, [ release_scripts('0.23') ], qw(-c 3 -R 200));
+	wait_for($node, $there, q{SELECT count(*) > 500 FROM procrastinate_events WHERE type = 'succeeded'}, 'workers have done a lot');
+	is($node->safe_psql($there, "SELECT state FROM pg_stat_activity WHERE pid = $caller->{pid}"), 'active', 'while a call waits for a reader, workers work');
+	$reader->query('COMMIT');
+	is(($caller->wait)[1], '', 'once the reader has gone it comes to its end');
+	is(stop_load($load), '', 'and no client has seen an error');
+	is_at($node, $there, 'public', 25, 'at 0025');
+	$_->close foreach $reader, $caller;
 	return;
 }
 
