@@ -3,6 +3,7 @@
 #include "catalog/installation.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/history.hpp"
+#include "online/presence.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::online
@@ -13,6 +14,7 @@ namespace
 
 namespace spi = server::spi;
 
+static_assert(at_work_class == 1347571575);
 constexpr const char *query = R"(
 select n.oid, exists (select from pg_locks l join pg_database d on d.oid = l.database
                        where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1347571575

@@ -133,6 +133,37 @@ runs($database, 'Django takes it back, which is no operation',
 is_at_head($database, 'and leaves it at head');
 runs($database, 'Django again', @django);
 
+# ---- Both, outside of a transaction ---------------------------------------------------------------
+
+my ($call, $block, $not_atomic) = map { line_of('Both, for big tables', $_) } 0 .. 2;
+
+$database = new_database($node);
+write_file('migrations/versions/one.py', <<"PYTHON");
+from alembic import op
+
+revision = "one"
+down_revision = None
+
+
+def upgrade():
+    $block
+        op.execute("$call")
+PYTHON
+runs($database, 'Alembic calls procrastinate_migrate() in an autocommit block', @alembic);
+is_at_head($database, 'which brings the schema to head');
+
+$database = new_database($node);
+write_file('jobs/migrations/0001_procrastinate.py', <<"PYTHON");
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    $not_atomic
+    operations = [migrations.RunSQL("$call", migrations.RunSQL.noop)]
+PYTHON
+runs($database, 'Django calls procrastinate_migrate() in a migration that is not atomic', @django);
+is_at_head($database, 'which brings the schema to head, too');
+
 # ---- Witnesses, and Alembic kept in step -----------------------------------------------------------
 
 # A project whose Alembic runs a package of this chain, in either numbering, beside a branch of its own.

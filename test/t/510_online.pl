@@ -23,13 +23,7 @@ no_worker();
 workers_notice_nothing();
 done_testing();
 
-# A schema at a revision with jobs that wait; its name.
-sub queue
-{
-	my ($schema, $revision) = @_;
-	new_queue($node, $database, $schema, $revision, 100)->close;
-	return $schema;
-}
+sub queue { return closed_queue($node, $database, @_, 100) }
 
 sub session { return user_session($node, $database, @_) }
 

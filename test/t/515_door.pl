@@ -24,13 +24,7 @@ a_lock_of_a_stranger();
 workers_turned_away();
 done_testing();
 
-# A schema at a revision with jobs that wait; its name.
-sub queue
-{
-	my ($schema, $revision) = @_;
-	new_queue($node, $database, $schema, $revision, 100)->close;
-	return $schema;
-}
+sub queue { return closed_queue($node, $database, @_, 100) }
 
 sub session { return user_session($node, $database, @_) }
 

@@ -183,6 +183,7 @@ sub gate
 	my ($waiter, $deployer, $listener) = map { session('gate') } 1 .. 3;
 	is($waiter->refusal(q{CALL procrastinate_wait('0026')}), 'no error', 'where it is already, nobody waits');
 	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}), 'PM014: schema "gate" is not at 0028 in time', 'a wait ends in time');
+	is($waiter->refusal(q{CALL procrastinate_wait('2.6.0@pre', '1 min')}), 'no error', 'nor where a release finds its part');
 	is($waiter->refusal(q{CALL procrastinate_wait('nowhere')}) =~ s/:.*//r, 'PM001', 'what is no target is refused');
 	is($waiter->refusal(q{BEGIN; CALL procrastinate_wait()}) =~ s/:.*//r, '25001', 'and so is a transaction block');
 	$waiter->query('ROLLBACK');

@@ -23,7 +23,7 @@ use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
 
 our @EXPORT = (
-	qw($ODD_SCHEMA accepted_settings cancelled_after cancelled_in_build differences
+	qw($ODD_SCHEMA accepted_settings cancelled_after cancelled_in_build closed_queue differences
 	  differences_from_record is_as_recorded is_at
 	  new_database new_queue new_session scenario start_server upgrade user_session wait_for
 	  walk_revisions),
@@ -191,6 +191,14 @@ sub new_queue
 	$session->query('INSERT INTO procrastinate_jobs (queue_name, task_name)'
 		  . " SELECT 'queue ' || n % 3, 'task' FROM generate_series(1, $jobs) AS n");
 	return $session;
+}
+
+# The same without a session; returns the schema's name.
+sub closed_queue
+{
+	my ($node, $database, $schema, @rest) = @_;
+	new_queue($node, $database, $schema, @rest)->close;
+	return $schema;
 }
 
 # Until the query's value is true; `what` is for who waits in vain.
