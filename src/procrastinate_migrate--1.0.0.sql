@@ -225,26 +225,20 @@ CREATE FUNCTION procrastinate_under_way(
     OUT title text,
     OUT since timestamp with time zone,
     OUT done bigint,
-    OUT total bigint
+    OUT total bigint,
+    OUT conflicts text
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_under_way() IS
-    'installations of this database whose migration is under way, and its next step';
+    'installations of this database whose migration is under way, its next step, and the locks that keep that waiting';
 
 CREATE VIEW procrastinate_progress AS
 SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
        coalesce(b.pid, c.pid) AS pid, u.since, b.phase,
        coalesce(b.blocks_done, u.done) AS done,
        coalesce(b.blocks_total, u.total) - coalesce(b.blocks_done, u.done) AS "left",
-       CASE WHEN b.current_locker_pid > 0 THEN ARRAY[b.current_locker_pid::integer]
-            ELSE coalesce(nullif(pg_blocking_pids(c.pid), '{}'), h.pids) END AS waiting_for
+       coalesce(nullif(pg_blocking_pids(coalesce(b.pid, c.pid)), '{}'), h.pids) AS waiting_for
   FROM procrastinate_under_way() AS u
-  LEFT JOIN LATERAL (
-           SELECT i.pid, i.phase, i.blocks_done, i.blocks_total, i.current_locker_pid
-             FROM pg_stat_progress_create_index AS i JOIN pg_class AS r ON r.oid = i.relid
-            WHERE i.datname = current_database() AND r.relnamespace = u.schema
-              AND r.relname ~ '^procrastinate_'
-            LIMIT 1) AS b ON true
   LEFT JOIN LATERAL (
            -- Who calls; of several, who has the lock on the installation, or on the build of an index.
            SELECT w.pid
@@ -258,12 +252,22 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
                      w.pid
             LIMIT 1) AS c ON true
   LEFT JOIN LATERAL (
+           -- A worker of ours that builds, not whoever else has an index built there.
+           SELECT i.pid, i.phase, i.blocks_done, i.blocks_total
+             FROM pg_stat_progress_create_index AS i JOIN pg_class AS r ON r.oid = i.relid
+                  JOIN pg_stat_activity AS a ON a.pid = i.pid
+            WHERE u.kind = 'concurrent' AND i.datname = current_database() AND r.relnamespace = u.schema
+              AND r.relname ~ '^procrastinate_'
+              AND (a.backend_type = 'procrastinate_migrate' OR i.pid = c.pid)
+            LIMIT 1) AS b ON true
+  LEFT JOIN LATERAL (
            -- Between one try for locks and the next nobody is waited for: who has them for long.
            SELECT array_agg(DISTINCT l.pid) AS pids
              FROM pg_locks AS l JOIN pg_class AS r ON r.oid = l.relation
                   JOIN pg_stat_activity AS a ON a.pid = l.pid
-            WHERE u.kind = 'brief' AND l.granted AND l.pid <> c.pid AND r.relnamespace = u.schema
-              AND r.relkind = 'r' AND r.relname ~ '^procrastinate_' AND a.datname = current_database()
+            WHERE u.kind <> 'concurrent' AND l.granted AND l.pid <> c.pid AND r.relnamespace = u.schema
+              AND r.relkind = 'r' AND a.datname = current_database()
+              AND r.relname || ' ' || l.mode = ANY (string_to_array(u.conflicts, ', '))
               AND a.xact_start < clock_timestamp() - interval '1 second') AS h ON true;
 COMMENT ON VIEW procrastinate_progress IS
     'what procrastinate_migrate() is at in the installations of this database: done and left are blocks of a build or ids of rows, waiting_for are sessions';

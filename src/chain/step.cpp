@@ -158,6 +158,15 @@ std::string_view Step::indexed() const
     return after.substr(0, after.find(' '));
 }
 
+std::vector<StepLock> Step::all_locks() const
+{
+    if (kind == StepKind::concurrent)
+        return {{indexed(), "SHARE UPDATE EXCLUSIVE"}};
+    if (kind == StepKind::batched)
+        return {{table, "ROW EXCLUSIVE"}};
+    return locks;
+}
+
 std::vector<Step> parse_steps(Revision revision, std::string_view text)
 {
     std::vector<Step> parsed;

@@ -74,6 +74,8 @@ struct Step
     std::string name() const;         // "0024.3"
     std::string_view index() const;   // the name of the one that a concurrent step builds
     std::string_view indexed() const; // and its table
+    // Those that are written, and those that its kind takes anyway; the history's is each step's.
+    std::vector<StepLock> all_locks() const;
 };
 
 // In order; of a revision after base.

@@ -2,6 +2,7 @@
 #include "chain/refusal.hpp"
 #include "chain/target.hpp"
 #include "entry/reading.hpp"
+#include "online/blockers.hpp"
 #include "online/migrate.hpp"
 #include "online/plan.hpp"
 #include "online/under_way.hpp"
@@ -119,7 +120,7 @@ ENTRY_POINT(procrastinate_plan)
     });
 }
 
-// () → schema, revision, step, steps, kind, title, since, done, total; a row an installation under way
+// () → schema, revision, step, steps, kind, title, since, done, total, conflicts; a row an installation under way
 ENTRY_POINT(procrastinate_under_way)
 {
     server::RowSet rows(fcinfo);
@@ -135,7 +136,8 @@ ENTRY_POINT(procrastinate_under_way)
                          .datum(one.since ? std::optional(TimestampTzGetDatum(*one.since))
                                           : std::nullopt)
                          .datum(number(one.done))
-                         .datum(number(one.total)));
+                         .datum(number(one.total))
+                         .text(online::conflicts_of(one.step)));
         return server::RowSet::result();
     });
 }

@@ -79,6 +79,15 @@ LOCKMODE mode_of(std::string_view name)
 
 } // namespace
 
+std::vector<std::string> conflicting_modes(std::string_view mode)
+{
+    std::vector<std::string> modes;
+    for (LOCKMODE other = AccessShareLock; other <= AccessExclusiveLock; ++other)
+        if (DoLockModesConflict(mode_of(mode), other))
+            modes.emplace_back(GetLockmodeName(DEFAULT_LOCKMETHOD, other));
+    return modes;
+}
+
 void lock(const catalog::Installation &installation)
 {
     if (!acquire(installation.schema, false))

@@ -5,6 +5,9 @@
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
 
+#include <string>
+#include <vector>
+
 namespace procrastinate::migrate
 {
 
@@ -35,5 +38,8 @@ void lock_tables(const catalog::Installation &installation, Tables tables);
 
 // The same for a step: these, in their order, and the history.
 void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks);
+
+// The modes of a table's lock that keep one of that mode ("SHARE") waiting, as pg_locks names them.
+std::vector<std::string> conflicting_modes(std::string_view mode);
 
 } // namespace procrastinate::migrate

@@ -1,6 +1,7 @@
 #include "online/build.hpp"
 
 #include "chain/refusal.hpp"
+#include "online/logbook.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 
@@ -14,14 +15,23 @@ namespace spi = server::spi;
 
 constexpr std::string_view concurrently = "CONCURRENTLY ";
 
-// Of the worker's own row; whom it waits for, as far as the caller may know.
+// Of the worker's own row; whom it waits for, as far as the caller may know. Prepared transactions have no pid.
 constexpr const char *progress_query = R"(
 select p.phase || coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '')
-       || coalesce(', for session ' || nullif(p.current_locker_pid, 0)
-                   || coalesce(' of role ' || a.usename, '')
-                   || coalesce(' since ' || date_trunc('second', a.xact_start)::text, ''), '')
-  from pg_stat_progress_create_index p left join pg_stat_activity a on a.pid = p.current_locker_pid
- where p.pid = $1)";
+       || coalesce(', for ' || string_agg(
+              case when b.pid = 0 then coalesce(t.names, 'a prepared transaction')
+                   else 'session ' || b.pid || coalesce(' of role ' || a.usename, '')
+                        || coalesce(' since ' || date_trunc('second', a.xact_start)::text, '') end, ', '), '')
+  from pg_stat_progress_create_index p
+  left join unnest(pg_blocking_pids(p.pid)) as b(pid) on true
+  left join pg_stat_activity a on a.pid = b.pid
+  left join lateral (
+           select string_agg(format('prepared transaction %L of role %s since %s', x.gid, x.owner,
+                                    date_trunc('second', x.prepared)), ', ') as names
+             from pg_prepared_xacts x join pg_locks i on i.transactionid = x.transaction and i.pid is null
+                  join pg_locks l on l.virtualtransaction = i.virtualtransaction and l.pid is null
+            where b.pid = 0 and l.locktype = 'relation' and l.relation = p.relid and x.database = p.datname) t on true
+ where p.pid = $1 group by p.phase, p.blocks_done, p.blocks_total)";
 
 struct Watch
 {
@@ -92,14 +102,14 @@ std::string plain_build(const chain::Step &step)
 }
 
 void build_concurrently(const catalog::Installation &installation, const chain::Step &step,
-                        Progress &progress)
+                        chain::Revision goal, Progress &progress)
 {
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
     // one and wait for that lock.
     spi::commit();
     const std::string statement(step.sql);
     Watch watch{step, progress};
-    const bool is_built = server::with_context("step " + step.name(), [&] {
+    const bool is_built = server::with_context(label_of(step), [&] {
         return server::build_index(
             installation.schema, statement.c_str(),
             [](void *context, int pid) { look(*static_cast<Watch *>(context), pid); }, &watch);
@@ -110,7 +120,7 @@ void build_concurrently(const catalog::Installation &installation, const chain::
             "All of the server's max_worker_processes are in use.",
             "Raise max_worker_processes, or let writers wait while indexes are built: CALL "
             "procrastinate_migrate('" +
-                std::string(chain::name(step.revision)) + "', schema => " +
+                std::string(chain::name(goal)) + "', schema => " +
                 std::string(installation.quoted_text) + ", concurrently => false);"};
 }
 

@@ -23,9 +23,9 @@ std::string plain_build(const chain::Step &step);
 // One build at a time in a schema, whoever asks for it.
 inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::lock_class
 
-// By a background worker; the caller waits, without a snapshot from before: it commits first. Throws
-// Refusal 53400 where no worker is to be had. Inside an SPI connection that may commit.
+// By a background worker, on the way to `goal`; the caller waits, without a snapshot from before: it commits
+// first. Throws Refusal 53400 where no worker is to be had. Inside an SPI connection that may commit.
 void build_concurrently(const catalog::Installation &installation, const chain::Step &step,
-                        Progress &progress);
+                        chain::Revision goal, Progress &progress);
 
 } // namespace procrastinate::online

@@ -17,8 +17,6 @@ namespace
 namespace spi = server::spi;
 using catalog::Installation;
 
-constexpr std::int32_t door_class = 0x50524F64; // "PROd"; see migrate::lock_class
-
 constexpr const char *fetches_query = R"(
 select pg_get_functiondef(p.oid), p.prosrc, p.oid::regprocedure::text
   from pg_proc p join pg_type t on t.oid = p.prorettype join pg_class c on c.oid = t.typrelid

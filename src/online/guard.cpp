@@ -3,6 +3,7 @@
 #include "chain/refusal.hpp"
 #include "migrate/history.hpp"
 #include "migrate/rights.hpp"
+#include "server/messages.hpp"
 #include "server/plain_table.hpp"
 #include "server/spi.hpp"
 #include "server/waiting.hpp"
@@ -33,6 +34,11 @@ select words || coalesce(call, 'has listened for jobs since before the pre migra
   from session
  where call is not null or (listens and backend_start < $2)
  order by state_change desc)";
+
+// Clients of this database of whom the caller may not know what they call.
+constexpr const char *hidden_query = R"(
+select count(*) from pg_stat_activity
+ where datname = current_database() and usesysid is not null and backend_type is null)";
 
 // Triggers are called for new code, too.
 constexpr const char *calls_query = R"(
@@ -118,6 +124,22 @@ std::vector<std::string> sessions(const Installation &installation, Revision pos
     return found;
 }
 
+void tell_hidden_sessions(Revision post)
+{
+    const std::int64_t count =
+        DatumGetInt64(spi::read_latest(hidden_query).datum(0, 1).value_or(0));
+    if (count == 0)
+        return;
+    const std::string role =
+        server::call([] { return quote_identifier(GetUserNameFromId(GetUserId(), false)); });
+    server::warning(
+        "whether functions that migration " + std::string(chain::name(post)) +
+            " drops are in use cannot be seen",
+        "Role " + role + " may not see what " + std::to_string(count) +
+            (count == 1 ? " session" : " sessions") + " of other roles in this database run.",
+        "Let it see that, before the next time: GRANT pg_read_all_stats TO " + role + ";");
+}
+
 std::string alternatives(const std::vector<std::string_view> &names)
 {
     std::string text;
@@ -173,6 +195,9 @@ bool Guard::lets_through(const Installation &installation, Revision revision)
             findings.add("Function " + name + " has been called " + std::to_string(since) +
                          " times since this call began");
     }
+    if (!has_told_ && !findings.any())
+        tell_hidden_sessions(revision);
+    has_told_ = true;
     if (!findings.any())
         return !is_counted || server::now() - began_ > until_counted;
     const std::string call = "CALL procrastinate_migrate('" + std::string(migration.revision) +

@@ -25,12 +25,14 @@ class Guard
     //   release's pre migration; as far as the caller may see them;
     // - the workers that were there before a pre migration of this call and still send heartbeats;
     // - the functions that have been called since begin().
+    // A warning, once, where there are sessions of which the caller may not know what they call.
     // False: it is too early to tell of the last; in another transaction it has to be asked again.
     bool lets_through(const catalog::Installation &installation, chain::Revision revision);
 
   private:
     std::map<std::string, std::int64_t, std::less<>> calls_;
     std::int64_t began_ = 0;
+    bool has_told_ = false;              // that sessions cannot be seen
     std::int64_t newest_old_worker_ = 0; // 0: none before this call's last pre migration
 };
 

@@ -216,11 +216,11 @@ class Course
             batches_.begin(installation_, step, journey.under_way ? journey.under_way->done : 0);
             pace_.begin();
         }
-        const chain::StepLock lock{step.table, "ROW EXCLUSIVE"};
+        const std::vector<chain::StepLock> locks = step.all_locks();
         const bool is_done = server::attempt([&] {
             with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(
-                    nullptr, [&] { migrate::lock_tables(installation_, std::span(&lock, 1)); });
+                server::with_search_path(nullptr,
+                                         [&] { migrate::lock_tables(installation_, locks); });
                 server::with_search_path(installation_.quoted, [&] {
                     migrate::set_language();
                     server::with_context(label_of(step),
@@ -282,7 +282,7 @@ class Course
         if (state == server::IndexState::invalid)
             return drop_remains(step);
         if (state == server::IndexState::absent && options_.concurrently)
-            return build_concurrently(installation_, step, logbook_.progress());
+            return build_concurrently(installation_, step, *goal_, logbook_.progress());
         // Where it has been built by now, by whomever, what is left is to say so.
         Step rest = step;
         rest.sql = {};

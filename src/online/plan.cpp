@@ -22,12 +22,8 @@ constexpr double instant = 0.01; // seconds
 
 std::string_view relation_of(const Step &step)
 {
-    if (step.kind == StepKind::concurrent)
-        return step.indexed();
-    if (step.kind == StepKind::batched)
-        return step.table;
-    if (!step.locks.empty())
-        return step.locks.back().table; // jobs come first, events are more
+    if (const std::vector<chain::StepLock> locks = step.all_locks(); !locks.empty())
+        return locks.back().table; // jobs come first, events are more
     // A check that reads the jobs has no lock to name.
     return step.kind == StepKind::validated ? std::string_view("procrastinate_jobs")
                                             : std::string_view();
@@ -35,12 +31,8 @@ std::string_view relation_of(const Step &step)
 
 std::string locks_of(const Step &step)
 {
-    if (step.kind == StepKind::concurrent)
-        return "SHARE UPDATE EXCLUSIVE on " + std::string(relation_of(step));
-    if (step.kind == StepKind::batched)
-        return "ROW EXCLUSIVE on " + std::string(step.table);
     std::string text;
-    for (const chain::StepLock &lock : step.locks)
+    for (const chain::StepLock &lock : step.all_locks())
         text +=
             (text.empty() ? "" : ", ") + std::string(lock.mode) + " on " + std::string(lock.table);
     return text;
@@ -49,7 +41,7 @@ std::string locks_of(const Step &step)
 std::string statement_of(const Step &step)
 {
     if (step.door == Step::hang || step.door == Step::unhang)
-        return "CREATE OR REPLACE FUNCTION of those that fetch jobs";
+        return "-- CREATE OR REPLACE FUNCTION for each that fetches jobs";
     std::string text(step.sql);
     while (!text.empty() && text.back() == '\n')
         text.pop_back();

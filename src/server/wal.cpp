@@ -15,11 +15,11 @@ std::uint64_t replication_lag()
     {
         WalSnd *const sender = &WalSndCtl->walsnds[i];
         SpinLockAcquire(&sender->mutex);
-        const bool is_streaming = sender->pid != 0 && sender->state == WALSNDSTATE_STREAMING;
+        const bool is_at_work = sender->pid != 0;
         const XLogRecPtr applied = sender->apply;
         SpinLockRelease(&sender->mutex);
-        // Some never say, such as pg_receivewal.
-        if (is_streaming && applied != InvalidXLogRecPtr)
+        // Some never say, such as pg_receivewal; one that catches up does.
+        if (is_at_work && applied != InvalidXLogRecPtr)
             slowest = std::min(slowest, applied);
     }
     return here - slowest;
