@@ -253,12 +253,14 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
             LIMIT 1) AS c ON true
   LEFT JOIN LATERAL (
            -- A worker of ours that builds, not whoever else has an index built there.
-           SELECT i.pid, i.phase, i.blocks_done, i.blocks_total
-             FROM pg_stat_progress_create_index AS i JOIN pg_class AS r ON r.oid = i.relid
-                  JOIN pg_stat_activity AS a ON a.pid = i.pid
-            WHERE u.kind = 'concurrent' AND i.datname = current_database() AND r.relnamespace = u.schema
-              AND r.relname ~ '^procrastinate_'
-              AND (a.backend_type = 'procrastinate_migrate' OR i.pid = c.pid)
+           SELECT a.pid, i.phase, i.blocks_done, i.blocks_total
+             FROM pg_stat_activity AS a LEFT JOIN pg_stat_progress_create_index AS i ON i.pid = a.pid
+            WHERE u.kind = 'concurrent' AND a.datname = current_database()
+              AND (a.backend_type = 'procrastinate_migrate' OR a.pid = c.pid)
+              AND EXISTS (
+                      SELECT FROM pg_locks AS l JOIN pg_class AS r ON r.oid = l.relation
+                       WHERE l.pid = a.pid AND r.relnamespace = u.schema AND r.relname ~ '^procrastinate_')
+            ORDER BY a.pid = c.pid
             LIMIT 1) AS b ON true
   LEFT JOIN LATERAL (
            -- Between one try for locks and the next nobody is waited for: who has them for long.

@@ -43,7 +43,7 @@ std::optional<chain::Revision> recorded_revision(std::string_view name)
 }
 
 History read_history(const catalog::Installation &installation,
-                     server::pmr::memory_resource &memory)
+                     server::pmr::memory_resource &memory, std::size_t most)
 {
     History history{false, server::pmr::vector<Event>(&memory)};
     const Oid schema = installation.schema;
@@ -51,8 +51,8 @@ History read_history(const catalog::Installation &installation,
         server::call([schema] { return get_relname_relid(catalog::history_table, schema); });
     if (!OidIsValid(table))
         return history;
-    const server::PlainTable found = server::read_plain_table(table, columns);
-    if (!found.is_plain)
+    const server::PlainTable found = server::read_plain_table(table, columns, most);
+    if (!found.is_plain || found.count() >= most)
         throw Refusal{chain::sqlstate::untrusted_object,
                       table_of(installation) + " is not a history",
                       "It is no plain table with the columns that procrastinate_migrate gave it, "

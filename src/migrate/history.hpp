@@ -41,9 +41,10 @@ struct History
 };
 
 // As committed by now, whatever the caller's snapshot: as the catalog is read, too. Throws Refusal
-// PM010 where the table is none that a history is kept in, 42501 where the caller may not read it.
+// PM010 where the table is none that a history is kept in, or has `most` rows; 42501 where the caller may not
+// read it.
 History read_history(const catalog::Installation &installation,
-                     server::pmr::memory_resource &memory);
+                     server::pmr::memory_resource &memory, std::size_t most = SIZE_MAX);
 
 // Where an installation stands, and why.
 struct State

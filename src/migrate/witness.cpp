@@ -27,12 +27,6 @@ constexpr std::array<server::PlainColumn, 2> django_columns{
 
 constexpr std::size_t most_rows = 10'000; // of what anybody may have written
 
-// Nobody can make us wait.
-bool may_lock(Oid table)
-{
-    return server::call([table] { return ConditionalLockRelationOid(table, AccessShareLock); });
-}
-
 // Several heads are several rows; others than of this chain are another branch's. A plain number may
 // be anybody's: it counts beside the jobs only.
 void read_alembic(Oid table, const std::string &name, bool is_own, std::vector<Witness> &witnesses)
@@ -91,7 +85,7 @@ std::vector<Witness> read_witnesses(const catalog::Installation &installation)
     {
         for (const Table &table : tables)
         {
-            if (table.is_own != own || !may_lock(table.oid))
+            if (table.is_own != own || !server::lock_at_once(table.oid))
                 continue;
             if (table.is_alembic)
                 read_alembic(table.oid, table.name, own, witnesses);

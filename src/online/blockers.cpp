@@ -2,6 +2,7 @@
 
 #include "chain/refusal.hpp"
 #include "migrate/lock.hpp"
+#include "migrate/options.hpp"
 #include "online/door.hpp"
 #include "online/logbook.hpp"
 #include "server/spi.hpp"
@@ -16,18 +17,23 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(door_class == 1347571556);
-// $1: the schema; $2: what conflicts; $3: whether the door does. Prepared transactions have no pid. A lock
+static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
+// $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables. Who has the lock of
+// the installation is in the way of any step. Prepared transactions have no pid. A lock
 // that many hold is told of once a session.
 constexpr const char *query = R"(
 with held as (
-    select l.pid, l.virtualtransaction, l.mode, coalesce(c.relname, 'the door') as what,
-           coalesce(c.relname || ' ' || l.mode = any (string_to_array($2, ', ')), $3) as conflicts
+    select l.pid, l.virtualtransaction, l.mode,
+           coalesce(c.relname, case l.classid when 1347571556 then 'the door' else 'the installation' end) as what,
+           case when c.relnamespace = $1 then c.relname || ' ' || l.mode = any (string_to_array($2, ', '))
+                when l.classid = 1347571556 then $3
+                else l.mode not in ('AccessShareLock', 'RowShareLock') end as conflicts
       from pg_locks l left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
      where l.granted and l.pid is distinct from pg_backend_pid()
        and l.database = (select oid from pg_database where datname = current_database())
        and ((c.relnamespace = $1 and c.relkind = 'r' and c.relname ~ '^procrastinate_')
-            or (l.locktype = 'advisory' and l.classid = 1347571556 and l.objid = $1)))
+            or c.oid in (to_regclass(nullif($4, '')), to_regclass(nullif($5, '')))
+            or (l.locktype = 'advisory' and l.classid in (1347571556, 1347571523) and l.objid = $1)))
 select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_literal(p.gid), '?'))
        || coalesce(' of role ' || coalesce(a.usename, p.owner), '')
        || coalesce(' (' || nullif(a.application_name, '') || ')', '')
@@ -50,7 +56,9 @@ std::string blockers(const catalog::Installation &installation, const chain::Ste
     const std::string conflicts = conflicts_of(step);
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(conflicts),
-                                spi::boolean_parameter(step.door == chain::Step::shut)};
+                                spi::boolean_parameter(step.door == chain::Step::shut),
+                                spi::text_parameter(migrate::alembic_table()),
+                                spi::text_parameter(migrate::django_table())};
     const spi::Rows rows = spi::read_latest(query, parameters);
     std::string text;
     for (std::uint64_t row = 0; row < rows.count(); ++row)

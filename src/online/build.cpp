@@ -15,39 +15,49 @@ namespace spi = server::spi;
 
 constexpr std::string_view concurrently = "CONCURRENTLY ";
 
-// Of the worker's own row; whom it waits for, as far as the caller may know. Prepared transactions have no pid.
+// Of the worker, which has a row of its own once it has the lock of its table; whom it waits for, as far as the
+// caller may know. Prepared transactions have no pid.
 constexpr const char *progress_query = R"(
-select p.phase || coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '')
+select coalesce(p.phase, 'waiting for the lock of its table')
+       || coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '')
        || coalesce(', for ' || string_agg(
               case when b.pid = 0 then coalesce(t.names, 'a prepared transaction')
                    else 'session ' || b.pid || coalesce(' of role ' || a.usename, '')
                         || coalesce(' since ' || date_trunc('second', a.xact_start)::text, '') end, ', '), '')
-  from pg_stat_progress_create_index p
-  left join unnest(pg_blocking_pids(p.pid)) as b(pid) on true
+  from pg_stat_activity w
+  left join pg_stat_progress_create_index p on p.pid = w.pid
+  left join unnest(pg_blocking_pids(w.pid)) as b(pid) on true
   left join pg_stat_activity a on a.pid = b.pid
   left join lateral (
-           select string_agg(format('prepared transaction %L of role %s since %s', x.gid, x.owner,
-                                    date_trunc('second', x.prepared)), ', ') as names
+           select string_agg(distinct format('prepared transaction %L of role %s since %s', x.gid, x.owner,
+                                             date_trunc('second', x.prepared)), ', ') as names
              from pg_prepared_xacts x join pg_locks i on i.transactionid = x.transaction and i.pid is null
                   join pg_locks l on l.virtualtransaction = i.virtualtransaction and l.pid is null
-            where b.pid = 0 and l.locktype = 'relation' and l.relation = p.relid and x.database = p.datname) t on true
- where p.pid = $1 group by p.phase, p.blocks_done, p.blocks_total)";
+            where b.pid = 0 and l.relation = (select oid from pg_class where relnamespace = $2 and relname = $3) and x.database = w.datname) t on true
+ where w.pid = $1 and (p.pid is not null or b.pid is not null)
+ group by p.phase, p.blocks_done, p.blocks_total)";
 
 struct Watch
 {
+    const catalog::Installation &installation;
     const chain::Step &step;
     Progress &progress;
 };
 
-// A query takes a snapshot, which a commit gives back before the build can come to wait for it.
+// In a connection of its own, whose memory goes with it. A query takes a snapshot, which a commit gives back
+// before the build can come to wait for it.
 void look(Watch &watch, int pid)
 {
     if (pid == 0 || !watch.progress.is_due())
         return;
-    const std::string phase = server::with_search_path(nullptr, [pid] {
-        const std::array parameters{spi::int4_parameter(pid)};
-        const spi::Rows rows = spi::read_latest(progress_query, parameters);
-        return std::string(rows.count() == 0 ? "" : rows.text(0, 1).value_or(""));
+    const std::string phase = spi::connected(spi::Mode::may_commit, [&] {
+        return server::with_search_path(nullptr, [&] {
+            const std::array parameters{spi::int4_parameter(pid),
+                                        spi::oid_parameter(watch.installation.schema),
+                                        spi::text_parameter(watch.step.indexed())};
+            const spi::Rows rows = spi::read_latest(progress_query, parameters);
+            return std::string(rows.count() == 0 ? "" : rows.text(0, 1).value_or(""));
+        });
     });
     spi::commit();
     if (!phase.empty())
@@ -108,7 +118,7 @@ void build_concurrently(const catalog::Installation &installation, const chain::
     // one and wait for that lock.
     spi::commit();
     const std::string statement(step.sql);
-    Watch watch{step, progress};
+    Watch watch{installation, step, progress};
     const bool is_built = server::with_context(label_of(step), [&] {
         return server::build_index(
             installation.schema, statement.c_str(),

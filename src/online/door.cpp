@@ -1,6 +1,7 @@
 #include "online/door.hpp"
 
 #include "migrate/lock.hpp"
+#include "migrate/statement.hpp"
 #include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
@@ -27,27 +28,32 @@ select pg_get_functiondef(p.oid), p.prosrc, p.oid::regprocedure::text
  order by p.proname)";
 
 // Around a body, which is a block of PL/pgSQL and may stand within another; the schema's OID stands
-// between the first two. Any role can have an advisory lock, but only one that could change the table shuts
-// the door with it; where nobody has it any more, it is tried for again.
-constexpr std::string_view before_oid =
-    "\nDECLARE\n"
+// between the first two, and as bits, as pg_locks has it, behind them. Any role can have an advisory lock, but
+// only one that could change the table shuts the door with it; where nobody has it any more, it is tried for
+// again.
+constexpr std::string_view before_oid = "\nDECLARE\n"
+                                        "    door CONSTANT integer := ";
+constexpr std::string_view after_oid =
+    ";\n"
     "    is_shut_by_owner boolean;\n"
     "BEGIN\n"
     "    -- While columns of procrastinate_jobs change there is no job for anybody.\n"
-    "    WHILE NOT pg_catalog.pg_try_advisory_xact_lock_shared(1347571556, ";
-constexpr std::string_view after_oid =
-    ") LOOP\n"
+    "    WHILE NOT pg_catalog.pg_try_advisory_xact_lock_shared(1347571556, door) LOOP\n"
     "        is_shut_by_owner := (\n"
     "            SELECT pg_catalog.bool_or(coalesce(pg_catalog.pg_has_role(a.usesysid, c.relowner, "
     "'MEMBER'), false))\n"
     "            FROM pg_catalog.pg_lock_status() AS l\n"
+    "            JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database\n"
     "            JOIN pg_catalog.pg_class AS c ON c.relnamespace OPERATOR(pg_catalog.=) l.objid\n"
     "            LEFT JOIN pg_catalog.pg_stat_get_activity(NULL) AS a ON a.pid "
     "OPERATOR(pg_catalog.=) l.pid\n"
     "            WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'\n"
     "                AND l.classid OPERATOR(pg_catalog.=) 1347571556\n"
+    "                AND l.objid OPERATOR(pg_catalog.=) (door::bigint OPERATOR(pg_catalog.&) "
+    "4294967295)::oid\n"
     "                AND l.objsubid OPERATOR(pg_catalog.=) 2\n"
     "                AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'\n"
+    "                AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()\n"
     "                AND c.relname OPERATOR(pg_catalog.=) 'procrastinate_jobs'\n"
     "        );\n"
     "        IF is_shut_by_owner THEN\n"
@@ -82,10 +88,9 @@ std::string_view behind_door(std::string_view body)
 // Whether a body ends with the end of its block, and has no option, which could not stand within.
 bool is_block(std::string_view body)
 {
-    constexpr std::string_view blank = " \t\r\n";
-    const std::size_t first = body.find_first_not_of(blank);
-    const std::size_t last = body.find_last_not_of(blank);
-    if (first == std::string_view::npos || body[first] == '#')
+    const std::size_t first = migrate::leading_blank(body);
+    const std::size_t last = body.find_last_not_of(" \t\r\n");
+    if (first == body.size() || body[first] == '#' || last < first)
         return false;
     std::string_view text = body.substr(first, last - first + 1);
     constexpr std::string_view end = "END;";
@@ -141,6 +146,15 @@ void hang_door(const Installation &installation)
             replace_body(fetch,
                          before + std::string(behind_door(fetch.body)) + std::string(closing));
     }
+}
+
+bool is_door_elsewhere(const Installation &installation)
+{
+    const std::string before = opening(installation);
+    const std::vector<Fetch> all = fetches(installation);
+    return std::any_of(all.begin(), all.end(), [&before](const Fetch &fetch) {
+        return !fetch.body.starts_with(before) && behind_door(fetch.body) != fetch.body;
+    });
 }
 
 void unhang_door(const Installation &installation)

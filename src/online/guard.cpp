@@ -18,7 +18,11 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Revision;
 
-// $1: the functions' names; $2: when the release's pre migration was applied, as far as anybody knows.
+// From the one after it on, nobody needs the channels of before.
+constexpr Revision first_of_channels = 30;
+
+// $1: the functions' names; $2: when the release's pre migration was applied, as far as anybody knows; $3:
+// whether the release's code listens on channels of version 1.
 constexpr const char *sessions_query = R"(
 with session as (
     select a.pid, a.backend_start, a.state_change,
@@ -26,13 +30,15 @@ with session as (
                   ' (' || nullif(a.application_name, '') || ')') as words,
            format('%s for %s, calls ', a.state, date_trunc('second', clock_timestamp() - a.state_change))
                || substring(a.query from '[[:<:]](' || $1 || ')[[:space:]]*[(]') as call,
-           a.query ~* '^[[:space:]]*listen[[:space:]]+"?procrastinate_(any_)?queue' as listens
+           lower(a.query) ~ '^[[:space:]]*listen[[:space:]]+"?procrastinate_(any_)?queue' as listens,
+           $3 and lower(a.query) !~ '^[^_]*_(any_)?queue_v1' as is_old
       from pg_stat_activity a
      where a.datname = current_database() and a.pid <> pg_backend_pid()
        and a.backend_type = 'client backend')
-select words || coalesce(call, 'has listened for jobs since before the pre migration')
+select words || coalesce(call, case when is_old then 'listens for jobs on a channel of older releases'
+                                    else 'has listened for jobs since before the pre migration' end)
   from session
- where call is not null or (listens and backend_start < $2)
+ where call is not null or (listens and (is_old or backend_start < $2))
  order by state_change desc)";
 
 // Clients of this database of whom the caller may not know what they call.
@@ -116,7 +122,8 @@ spi::Parameter applied_at(const Installation &installation, Revision pre)
 std::vector<std::string> sessions(const Installation &installation, Revision post,
                                   const std::string &names)
 {
-    const std::array parameters{spi::text_parameter(names), applied_at(installation, post - 1)};
+    const std::array parameters{spi::text_parameter(names), applied_at(installation, post - 1),
+                                spi::boolean_parameter(post > first_of_channels)};
     const spi::Rows rows = spi::read_latest(sessions_query, parameters);
     std::vector<std::string> found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)

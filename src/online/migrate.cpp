@@ -58,7 +58,20 @@ class Course
     bool turn()
     {
         return spi::connected(spi::Mode::may_commit, [&] {
-            const Journey journey = server::with_search_path(nullptr, [&] { return look(); });
+            std::optional<Journey> looked;
+            const auto look_around = [&] {
+                server::with_search_path(nullptr, [&] { looked = look(); });
+            };
+            // While there is no job for anybody, nobody else is waited for.
+            if (!door_.is_shut())
+                look_around();
+            else if (!server::attempt(
+                         [&] { with_short_locks(options_.lock_timeout, look_around); }))
+            {
+                try_later(*shut_for_);
+                return true;
+            }
+            const Journey &journey = *looked;
             if (journey.is_over())
             {
                 // Another session may have been faster with the rest, or with more.
@@ -195,6 +208,8 @@ class Course
 
     void shut_door(const Step &step)
     {
+        if (!require_door(step))
+            return;
         // Those who are on their way by functions without a door.
         spi::commit();
         if (patience_.failures() == 0)
@@ -203,8 +218,26 @@ class Course
                          [&] { (void)door_.try_shut(); });
         if (!door_.is_shut())
             return try_later(step);
+        shut_for_ = step;
         patience_.came_in();
         server::fault_point("shut", step.name());
+    }
+
+    // A dump has the functions as they were. False where it has to be tried later.
+    bool require_door(const Step &step)
+    {
+        const bool is_there = server::attempt([&] {
+            with_short_locks(options_.lock_timeout, [&] {
+                server::with_search_path(nullptr, [&] {
+                    migrate::set_language();
+                    if (is_door_elsewhere(installation_))
+                        hang_door(installation_);
+                });
+            });
+        });
+        if (!is_there)
+            try_later(step);
+        return is_there;
     }
 
     // ---- Batches ----------------------------------------------------------------------------------
@@ -345,6 +378,7 @@ class Course
     std::string_view target_;
     const Options &options_;
     Door door_;
+    std::optional<Step> shut_for_;
     Patience patience_;
     Batches batches_;
     Pace pace_;

@@ -1,5 +1,6 @@
 #include "online/perform.hpp"
 
+#include "migrate/in_step.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/script.hpp"
 #include "online/door.hpp"
@@ -33,7 +34,12 @@ void lock_tables(const Installation &installation, const Step &step, const Journ
 void prepare(const Installation &installation, const Step &step, const Journey &journey)
 {
     migrate::set_language();
-    if (step.kind == StepKind::brief)
+    // Before the locks that are in clients' way, not for as long as they are held.
+    if (step.number == step.count)
+        migrate::require_in_step(step.revision);
+    // A step that takes long asks for no more than its statements do anyway, which nobody's trigger may
+    // come before.
+    if (step.kind != StepKind::concurrent)
         lock_tables(installation, step, journey);
     // With its locks held, nobody can add to it any more.
     if (step.revision == replaces_column && step.number == step.count)
@@ -62,7 +68,7 @@ void finish(const Installation &installation, const Step &step)
         hang_door(installation);
     else if (step.door == Step::unhang)
         wake_workers(installation, step.revision);
-    if (step.kind != StepKind::brief)
+    if (step.kind == StepKind::concurrent)
         migrate::lock_tables(installation, migrate::Tables::history);
 }
 

@@ -15,9 +15,10 @@ namespace
 namespace spi = server::spi;
 
 static_assert(at_work_class == 1347571575 && gate_class == 1347571559);
-constexpr const char *query = R"(
+// Planned at the first step that shuts a door, before interrupts are held.
+constinit spi::PlannedQuery query{R"(
 select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransaction, '/', 2)::int8
-  from pg_locks where locktype = 'advisory' and classid in (1347571575, 1347571559))";
+  from pg_locks where locktype = 'advisory' and classid in (1347571575, 1347571559))"};
 
 } // namespace
 
@@ -25,7 +26,7 @@ void wait_for_clients(double milliseconds)
 {
     std::vector<VirtualTransactionId> others;
     server::with_search_path(nullptr, [&others] {
-        const spi::Rows rows = spi::read_latest(query);
+        const spi::Rows rows = spi::read_latest(query, {});
         for (std::uint64_t row = 0; row < rows.count(); ++row)
             others.push_back(
                 {DatumGetInt32(rows.datum(row, 1).value_or(0)),

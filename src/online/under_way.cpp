@@ -4,6 +4,7 @@
 #include "chain/refusal.hpp"
 #include "migrate/history.hpp"
 #include "online/presence.hpp"
+#include "server/plain_table.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::online
@@ -16,7 +17,7 @@ namespace spi = server::spi;
 
 static_assert(at_work_class == 1347571575);
 constexpr const char *query = R"(
-select n.oid, exists (select from pg_locks l join pg_database d on d.oid = l.database
+select n.oid, c.oid, exists (select from pg_locks l join pg_database d on d.oid = l.database
                        where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1347571575
                          and l.objid = n.oid and d.datname = current_database())
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -24,9 +25,13 @@ select n.oid, exists (select from pg_locks l join pg_database d on d.oid = l.dat
    and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
  order by n.nspname)";
 
+// Of what anybody may have written. A day of batches is seventeen thousand.
+constexpr std::size_t most_rows = 20'000;
+
 struct Candidate
 {
     Oid schema;
+    Oid history;
     bool is_at_work; // somebody
 };
 
@@ -35,7 +40,8 @@ std::vector<Candidate> schemas_with_history()
     std::vector<Candidate> schemas;
     const spi::Rows rows = spi::read_latest(query);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
-        schemas.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)), rows.boolean(row, 2)});
+        schemas.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)),
+                           DatumGetObjectId(rows.datum(row, 2).value_or(0)), rows.boolean(row, 3)});
     return schemas;
 }
 
@@ -55,7 +61,9 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     const Oid schema = candidate.schema;
     server::ContextResource memory;
     const catalog::Installation installation = catalog::locate(schema);
-    const migrate::History history = migrate::read_history(installation, memory);
+    if (!server::lock_at_once(candidate.history)) // as while it is dropped
+        return std::nullopt;
+    const migrate::History history = migrate::read_history(installation, memory, most_rows);
     const migrate::State state = migrate::state_of(installation, history);
     if (!state.under_way)
         return candidate.is_at_work ? about_to_set_out(schema, state) : std::nullopt;

@@ -22,9 +22,14 @@ enum class Stage
     done
 };
 
+// A session may have loaded an older library than the one that its worker finds: another number for each
+// change of what follows.
+constexpr std::uint32_t layout_of_order = 1;
+
 // What caller and worker share. Plain data.
 struct Order
 {
+    std::uint32_t layout; // first, whatever comes behind
     Oid database;
     Oid login_role;
     Oid role;
@@ -129,6 +134,10 @@ void run_worker(dsm_handle handle)
         return; // the caller has gone
     dsm_pin_mapping(segment);
     auto *const order = static_cast<Order *>(dsm_segment_address(segment));
+    if (order->layout != layout_of_order)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("the library was replaced since the session that calls loaded it"),
+                        errhint("Call it from a new session.")));
     MemoryContext const context = TopMemoryContext;
     PG_TRY();
     {
@@ -216,6 +225,7 @@ dsm_segment *write_order(Oid schema, const char *statement)
         dsm_pin_mapping(segment); // outlives transactions
         auto *const order = static_cast<Order *>(dsm_segment_address(segment));
         *order = Order{};
+        order->layout = layout_of_order;
         order->database = MyDatabaseId;
         order->login_role = GetAuthenticatedUserId();
         order->role = GetUserId();

@@ -40,6 +40,11 @@ PlainRow PlainTable::row(std::size_t index) const
     return {kept->values, kept->nulls};
 }
 
+bool lock_at_once(Oid table)
+{
+    return call([table] { return ConditionalLockRelationOid(table, AccessShareLock); });
+}
+
 // Reads as a catalog is read without an index: the planner would evaluate what an owner has put into
 // an index's expression.
 PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns, std::size_t most)

@@ -44,6 +44,10 @@ struct PlainTable
     PlainRow row(std::size_t index) const;
 };
 
+// Whether the ACCESS SHARE lock for it could be had without waiting for anybody; it is kept to the end of the
+// transaction.
+bool lock_at_once(Oid table);
+
 // The rows in no order, as committed by now; the first `most` of them. Takes an ACCESS SHARE lock. A
 // table that is gone is none.
 PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns,

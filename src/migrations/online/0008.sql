@@ -1,6 +1,7 @@
 -- 0008 under load: no fetch of the old kind is at work when the first of the new kind is, since each would take
--- the other's locks for free; and the table of locks goes when nobody can be on the way to it any more. The
--- index by which the new ones look for locks comes in 0020 only: on the way there it is built first.
+-- the other's locks for free: the door keeps the new ones out, and the lock waits for the old ones. The table of
+-- locks goes when nobody can be on the way to it any more. The index by which the new ones look for locks comes in
+-- 0020 only: on the way there it is built first.
 
 -- step concurrent: unique index of locks
 CREATE UNIQUE INDEX CONCURRENTLY procrastinate_jobs_lock_idx
@@ -11,6 +12,7 @@ CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0020 ON procrastinate_j
     WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
 
 -- step brief, door: replace the functions
+-- lock procrastinate_jobs EXCLUSIVE
 -- rest without LOCK TABLE, CREATE UNIQUE INDEX, DROP TABLE
 
 -- step brief: drop the table of locks

@@ -17,6 +17,7 @@ WHERE id OPERATOR(pg_catalog.>) $1
     AND status OPERATOR(pg_catalog.=) 'aborting';
 
 -- step validated: no job is left behind
+-- lock procrastinate_jobs ROW EXCLUSIVE
 UPDATE procrastinate_jobs
 SET status = 'doing', abort_requested = true
 WHERE status OPERATOR(pg_catalog.=) 'aborting';
