@@ -1,6 +1,7 @@
 #include "online/door.hpp"
 
 #include "migrate/lock.hpp"
+#include "migrate/script.hpp"
 #include "migrate/statement.hpp"
 #include "server/messages.hpp"
 #include "server/settings.hpp"
@@ -148,13 +149,17 @@ void hang_door(const Installation &installation)
     }
 }
 
-bool is_door_elsewhere(const Installation &installation)
+void mend_door(const Installation &installation)
 {
     const std::string before = opening(installation);
     const std::vector<Fetch> all = fetches(installation);
-    return std::any_of(all.begin(), all.end(), [&before](const Fetch &fetch) {
-        return !fetch.body.starts_with(before) && behind_door(fetch.body) != fetch.body;
-    });
+    if (std::any_of(all.begin(), all.end(), [&before](const Fetch &fetch) {
+            return !fetch.body.starts_with(before) && behind_door(fetch.body) != fetch.body;
+        }))
+    {
+        migrate::set_language();
+        hang_door(installation);
+    }
 }
 
 void unhang_door(const Installation &installation)

@@ -22,8 +22,9 @@ constexpr std::int32_t door_class = 0x50524F64; // "PROd"; see migrate::lock_cla
 void hang_door(const catalog::Installation &installation);
 void unhang_door(const catalog::Installation &installation);
 
-// Whether a function looks for a door of a schema with another OID, as after a dump between two steps.
-bool is_door_elsewhere(const catalog::Installation &installation);
+// Hangs it again where functions look for that of a schema with another OID, as after a dump between two
+// steps.
+void mend_door(const catalog::Installation &installation);
 
 // Notifies workers of all queues that wait, as the triggers at that revision do.
 void wake_workers(const catalog::Installation &installation, chain::Revision revision);

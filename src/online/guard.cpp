@@ -139,12 +139,13 @@ void tell_hidden_sessions(Revision post)
         return;
     const std::string role =
         server::call([] { return quote_identifier(GetUserNameFromId(GetUserId(), false)); });
-    server::warning(
-        "whether functions that migration " + std::string(chain::name(post)) +
-            " drops are in use cannot be seen",
-        "Role " + role + " may not see what " + std::to_string(count) +
-            (count == 1 ? " session" : " sessions") + " of other roles in this database run.",
-        "Let it see that, before the next time: GRANT pg_read_all_stats TO " + role + ";");
+    server::warning("whether functions that migration " + std::string(chain::name(post)) +
+                        " drops are in use cannot be seen",
+                    "Role " + role + " may not see what " + std::to_string(count) +
+                        (count == 1 ? " session of other roles in this database runs."
+                                    : " sessions of other roles in this database run."),
+                    "Let it see that, before the next time: GRANT pg_read_all_stats TO " + role +
+                        ";");
 }
 
 std::string alternatives(const std::vector<std::string_view> &names)

@@ -228,11 +228,7 @@ class Course
     {
         const bool is_there = server::attempt([&] {
             with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(nullptr, [&] {
-                    migrate::set_language();
-                    if (is_door_elsewhere(installation_))
-                        hang_door(installation_);
-                });
+                server::with_search_path(nullptr, [&] { mend_door(installation_); });
             });
         });
         if (!is_there)

@@ -13,6 +13,7 @@ use Test::More;
 use Procrastinate::Test;
 
 my $door = 1347571556;
+my $installation = 1347571523;
 my $node = start_server();
 my $database = new_database($node);
 
@@ -21,6 +22,7 @@ door_and_idle_transactions();
 fetches_that_overlap();
 shut_as_time_is_up();
 a_lock_of_a_stranger();
+a_stranger_before_the_installation();
 workers_turned_away();
 done_testing();
 
@@ -86,7 +88,8 @@ sub door
 	$schema = queue('own_body', 24);
 	$node->safe_psql($database, <<"SQL");
 CREATE OR REPLACE FUNCTION $schema.procrastinate_fetch_job(target_queue_names character varying[])
-RETURNS $schema.procrastinate_jobs LANGUAGE plpgsql AS '#variable_conflict error
+RETURNS $schema.procrastinate_jobs LANGUAGE plpgsql AS '-- our own
+#variable_conflict error
 BEGIN RETURN NULL; END;'
 SQL
 	my (undef, undef, $err) = $node->psql($database,
@@ -188,6 +191,8 @@ sub a_lock_of_a_stranger
 		new_session($node, $database);
 	};
 	$stranger->query("SELECT pg_advisory_lock($door, @{[ oid($schema) ]})");
+	# Nor who could change another table of that name.
+	$stranger->query("CREATE TEMP TABLE procrastinate_jobs (); SELECT pg_advisory_lock($door, pg_my_temp_schema()::int)");
 	is($caller->refusal(q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')}) =~ s/:.*//sr, '55P03',
 		'the call cannot shut the door');
 	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'but fetches get jobs');
@@ -195,6 +200,32 @@ sub a_lock_of_a_stranger
 	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once the stranger has gone it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $stranger, $caller, $worker;
+	return;
+}
+
+# Any role may have the lock of the installation, too: no call waits for it with the door shut.
+sub a_stranger_before_the_installation
+{
+	my $schema = queue('held', 24);
+	my ($stranger, $reader, $caller, $worker) = map { session($schema) } 1 .. 4;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send("CALL procrastinate_migrate('0025')");
+	cancelled_after($node, $database, $caller, $schema, '0025.1');
+	# The call waits before it shuts the door, and he for its end.
+	$reader->query('COMMIT; BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS EXCLUSIVE MODE');
+	$caller->send("CALL procrastinate_migrate('0025')");
+	wait_until($caller->waits_for_lock, 'the call waits');
+	$stranger->send("SELECT pg_advisory_lock($installation, @{[ oid($schema) ]})");
+	wait_until($stranger->waits_for_lock, 'so does he');
+	$reader->query('COMMIT');
+	is(($stranger->wait)[1], '', 'a stranger has the lock of the installation between two steps');
+	wait_until($caller->waits_for_lock, 'the call waits for him');
+	wait_until("SELECT count(*) = 0 FROM pg_locks WHERE pid = $caller->{pid} AND classid = $door", 'with the door open');
+	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'and fetches get jobs');
+	$stranger->query('SELECT pg_advisory_unlock_all()');
+	is(($caller->wait)[1], '', 'once he has gone it goes on');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$_->close foreach $stranger, $reader, $caller, $worker;
 	return;
 }
 

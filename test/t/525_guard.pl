@@ -17,6 +17,8 @@ my $database = new_database($node);
 
 last_queries();
 listeners();
+listeners_of_before();
+hidden_sessions();
 heartbeats();
 counts();
 a_view_of_strange_code();
@@ -90,6 +92,46 @@ sub listeners
 	is(complaint($schema, q{'0035'}), '', 'without it the call goes on');
 	is_at($node, $database, $schema, 35, 'to 0035');
 	$new->close;
+	return;
+}
+
+# From 0031 on nobody listens on the channels of before but old code, whenever it came.
+sub listeners_of_before
+{
+	my $schema = schema_at('unversioned', 30);
+	my ($old, $new) = map { session($schema) } 1 .. 2;
+	$old->query('LISTEN procrastinate_any_queue');
+	$new->query('LISTEN procrastinate_any_queue_v1');
+	like(complaint($schema, q{'0031'}),
+		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_guard.pl\), listens for jobs on a channel of older releases\.\nHINT: /m,
+		'a listener on an old channel is old, one on a new channel is not');
+	end($old);
+	is(complaint($schema, q{'0031'}), '', 'without it the call goes on');
+	is_at($node, $database, $schema, 31, 'to 0031');
+	$new->close;
+	return;
+}
+
+# A role that may not see what others run is told so.
+sub hidden_sessions
+{
+	$node->safe_psql($database, 'CREATE ROLE "Owner" LOGIN; CREATE ROLE worker LOGIN; CREATE SCHEMA owned AUTHORIZATION "Owner"');
+	my ($owner, $worker) = map { local $ENV{PGUSER} = $_; user_session($node, $database, 'owned') } 'Owner', 'worker';
+	$owner->query(q{SELECT procrastinate_upgrade('0030')});
+	$owner->query('GRANT USAGE ON SCHEMA owned TO worker; GRANT ALL ON ALL TABLES IN SCHEMA owned TO worker');
+	$worker->query('SELECT id FROM procrastinate_fetch_job(NULL)');
+	my $said = sub {
+		local $ENV{PGUSER} = 'Owner';
+		return ($node->psql($database, q{SET client_min_messages = warning; CALL procrastinate_migrate('0031', schema => 'owned')}))[2];
+	};
+	$node->safe_psql($database, 'GRANT pg_read_all_stats TO "Owner"');
+	like($said->(), qr/^DETAIL:  Session $worker->{pid} of role worker .*, calls procrastinate_fetch_job\.$/m, 'who may see sessions of others is told of them');
+	$node->safe_psql($database, 'REVOKE pg_read_all_stats FROM "Owner"');
+	like($said->(), qr/WARNING:  whether functions that migration 0031 drops are in use cannot be seen
+DETAIL:  Role "Owner" may not see what 1 session of other roles in this database runs\.
+HINT:  .*: GRANT pg_read_all_stats TO "Owner";$/m, 'who may not, that there are some');
+	is_at($node, $database, 'owned', 31, 'and the call goes on, to 0031');
+	$_->close foreach $owner, $worker;
 	return;
 }
 

@@ -16,6 +16,7 @@ my $node = start_server();
 my $database = new_database($node);
 
 a_trigger_on_the_history();
+a_trigger_on_the_jobs();
 a_job_that_is_being_aborted();
 a_job_that_comes_late();
 things_of_the_replaced_column();
@@ -232,9 +233,45 @@ sub a_dump_between_two_steps
 	$node->command_ok([ 'pg_dump', '-d', $node->connstr($database), '-n', 'dumped', '-f', $file ], 'the schema is dumped');
 	my $other = new_database($node);
 	$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($other), '-f', $file ], 'and restored');
+	$reader = user_session($node, $other, 'dumped');
+	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
+	my (undef, undef, $error) = $node->psql($other, q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')});
+	like($error, qr/ERROR:  .* could not get its locks/, 'a call there is given up at the door, too');
+	is($node->safe_psql($other, q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'dumped'::regnamespace}
+			  . q{ AND prosrc ~ ('door CONSTANT integer := ' || pronamespace::int || ';')}), '1', 'which is the one of the schema there');
+	$reader->query('COMMIT');
+	$reader->close;
 	$node->safe_psql($other, q{CALL procrastinate_migrate('0032', 'dumped')});
 	is($node->safe_psql($other, $bodies), '0|2', 'the next call takes the door away');
 	is_at($node, $other, 'dumped', 32, 'and ends at 0032');
+	return;
+}
+
+# A role that may make triggers on the jobs makes one before the last of them are changed.
+sub a_trigger_on_the_jobs
+{
+	my $session = queue('straggling', 30, 1);
+	my ($reader, $owner, $mallory) = map { session('straggling') } 1 .. 3;
+	$node->safe_psql($database, 'CREATE ROLE trudy; GRANT USAGE, CREATE ON SCHEMA straggling TO trudy; GRANT UPDATE, TRIGGER ON straggling.procrastinate_jobs TO trudy');
+	$mallory->query('SET SESSION AUTHORIZATION trudy');
+	$mallory->query('CREATE FUNCTION straggling.trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE trudy SUPERUSER; RETURN NULL; END $$');
+	# A cancelled call has come as far as the batches; the next one begins behind them.
+	$reader->query(q{UPDATE procrastinate_jobs SET status = 'aborting'; BEGIN; SELECT id FROM procrastinate_jobs FOR UPDATE});
+	is($owner->refusal(q{CALL procrastinate_migrate('0031', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'a call comes to the batches');
+	$reader->query('COMMIT');
+	$owner->query(q{INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
+		SELECT max(id) + 1, 'step 0031.3', '0030', '0030', '0', max(version) FROM procrastinate_schema_history});
+	$mallory->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE');
+	$session->send(q{CALL procrastinate_migrate('0031', lock_timeout => '1 min')});
+	waits($session);
+	$mallory->query('CREATE TRIGGER trap BEFORE UPDATE ON straggling.procrastinate_jobs FOR EACH STATEMENT EXECUTE FUNCTION straggling.trap()');
+	$mallory->query('COMMIT');
+	like(($session->wait)[1], qr/^(?:42501|PM010): /, 'a trigger that a stranger has made since the call began stops it');
+	is($owner->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'trudy'}), 'f', 'and has not run');
+	$owner->query('DROP TRIGGER trap ON procrastinate_jobs; DROP FUNCTION trap()');
+	is($owner->refusal(q{CALL procrastinate_migrate('0031')}), 'no error', 'without it the call goes on');
+	is_at($node, $database, 'straggling', 31, 'to 0031');
+	$_->close foreach $session, $reader, $owner, $mallory;
 	return;
 }
 

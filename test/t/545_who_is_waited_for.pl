@@ -1,0 +1,136 @@
+# Whom a step waits for is named to the caller, and to who looks on; and nobody can make him wait who looks.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node = start_server(conf => 'max_prepared_transactions = 2');
+my $database = new_database($node);
+
+a_build_and_a_prepared_transaction();
+a_build_and_the_lock_of_its_table();
+a_build_of_somebody_else();
+a_table_of_another_tool();
+a_history_that_is_locked();
+done_testing();
+
+sub queue { return closed_queue($node, $database, @_) }
+
+sub session { return user_session($node, $database, @_) }
+
+# A call by a psql, whose notices come while it is on its way.
+sub call
+{
+	my ($arguments) = @_;
+	my %call = (in => '', out => '', err => '', timer => IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	$call{run} = IPC::Run::start(
+		[ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database), '-c', "CALL procrastinate_migrate($arguments)" ],
+		'<', \$call{in}, '>', \$call{out}, '2>', \$call{err}, $call{timer});
+	return \%call;
+}
+
+sub says
+{
+	my ($call, $pattern, $name) = @_;
+	return ok(pump_until($call->{run}, $call->{timer}, \$call->{err}, $pattern), $name) || diag($call->{err});
+}
+
+sub progress { return $node->safe_psql($database, 'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress') }
+
+sub a_build_and_a_prepared_transaction
+{
+	my $session = session(queue('prepared', 19, 10));
+	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of a client'});
+	my $call = call(q{'0020', schema => 'prepared'});
+	says($call, qr/step 0020\.1: waiting for writers before build, for prepared transaction 'of a client' of role \S+ since \S/,
+		'a build tells of the prepared transaction that it waits for');
+	is(progress(), 'prepared|1|t|waiting for writers before build|{0}', 'and is seen to wait for one');
+	$session->query(q{COMMIT PREPARED 'of a client'});
+	$call->{run}->finish;
+	unlike($call->{err}, qr/ERROR/, 'it goes on');
+	is_at($node, $database, 'prepared', 20, 'to 0020');
+	$session->close;
+	return;
+}
+
+# Before a build begins, there is no progress of it.
+sub a_build_and_the_lock_of_its_table
+{
+	my $session = session(queue('vacuumed', 19, 10));
+	$session->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE UPDATE EXCLUSIVE MODE');
+	my $call = call(q{'0020', schema => 'vacuumed'});
+	says($call, qr/step 0020\.1: waiting for the lock of its table, for session $session->{pid} of role \S+ since \S/,
+		'a build tells of the session that it waits for');
+	is(progress(), "vacuumed|1|t||{$session->{pid}}", 'and is seen to wait for it');
+	$session->query('COMMIT');
+	$call->{run}->finish;
+	unlike($call->{err}, qr/ERROR/, 'it goes on');
+	is_at($node, $database, 'vacuumed', 20, 'to 0020');
+	$session->close;
+	return;
+}
+
+# An index of a user's own, built while batches are at another table, is none of ours.
+sub a_build_of_somebody_else
+{
+	my $schema = queue('indexed', 23, 15_000);
+	my ($writer, $builder, $caller) = map { session($schema) } 1 .. 3;
+	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$builder->send('CREATE INDEX CONCURRENTLY own ON procrastinate_jobs (task_name)');
+	wait_for($node, $database, q{SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ '^waiting'}, 'somebody builds');
+	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '10kB'});
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_for($node, $database, q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0}, 'batches are under way');
+	is($node->safe_psql($database, 'SELECT pid, phase, done <= 15000, waiting_for FROM procrastinate_progress'), "$caller->{pid}||t|",
+		'the build of somebody else is not taken for theirs');
+	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
+	$caller->wait;
+	$writer->query('COMMIT');
+	is(($builder->wait)[1], '', 'which comes to its end');
+	$_->close foreach $writer, $builder, $caller;
+	return;
+}
+
+# It is locked before the jobs are, and whoever has it is named.
+sub a_table_of_another_tool
+{
+	my $schema = queue('kept', 24, 10);
+	my ($reader, $holder, $caller) = map { session($schema) } 1 .. 3;
+	$holder->query(q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('0024')});
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->query(q{SET procrastinate_migrate.alembic_version = 'kept.alembic_version'});
+	$caller->send(q{CALL procrastinate_migrate('0025', retry_for => '3 s')});
+	wait_for($node, $database, qq{SELECT event = 'step 0025.1' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1}, 'the call waits');
+	$holder->query('BEGIN; LOCK TABLE alembic_version IN ROW EXCLUSIVE MODE');
+	$reader->query('COMMIT');
+	like(($caller->wait)[1], qr/^55P03: .*, step 3 \(.*\) could not get its locks/, 'the last step needs the table');
+	my (undef, undef, $error) = $node->psql($database, qq{
+SET procrastinate_migrate.alembic_version = 'kept.alembic_version';
+CALL procrastinate_migrate('0025', retry_for => '0', schema => '$schema')});
+	like($error, qr/^Session $holder->{pid} of role .*: RowExclusiveLock on alembic_version;/m, 'and the next call names who has it');
+	$holder->query('COMMIT');
+	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once it is free the call goes on');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$_->close foreach $reader, $holder, $caller;
+	return;
+}
+
+# Another role's, or one that is about to be dropped.
+sub a_history_that_is_locked
+{
+	my $schema = queue('locked', 24, 1);
+	my $holder = session($schema);
+	$holder->query('BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS EXCLUSIVE MODE');
+	my ($status) = $node->psql($database, q{SET statement_timeout = '10 s'; SELECT count(*) FROM procrastinate_progress});
+	is($status, 0, 'who looks what is under way does not wait for it');
+	$holder->query('COMMIT');
+	$holder->close;
+	return;
+}
