@@ -117,6 +117,7 @@ CALL procrastinate_migrate('0025', retry_for => '0', schema => '$schema')});
 	like($error, qr/^Session $holder->{pid} of role .*: RowExclusiveLock on alembic_version;/m, 'and the next call names who has it');
 	$holder->query('COMMIT');
 	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once it is free the call goes on');
+	$holder->query('DROP TABLE alembic_version');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $reader, $holder, $caller;
 	return;
