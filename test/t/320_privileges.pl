@@ -166,6 +166,10 @@ my %reads = (
 	q{SELECT revision FROM procrastinate_show('3.0.0')}                  => '0031',
 	q{SELECT length(procrastinate_migration_sql('1')) > 0}               => 't',
 	q{SELECT length(procrastinate_sql('current:', 'installed')) > 0}     => 't',
+	q{SELECT count(*) FROM procrastinate_plan('head', 'installed')}      => '0',
+	q{SELECT min(revision) FROM procrastinate_plan('head', 'closed')}    => '0002',
+	q{SELECT count(*) FROM procrastinate_under_way()}                    => '0',
+	q{SELECT count(*) FROM procrastinate_progress}                       => '0',
 	q{SELECT count(*) FROM installed.procrastinate_schema_history}       => $before,
 	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',);
 allowed('onlooker', $_, $reads{$_}, "a role that may only look may: $_") foreach sort keys %reads;
@@ -179,7 +183,7 @@ refused(
 	qr/ERROR:  42501: permission denied for schema installed/,
 	"and $_"
 ) foreach map { "SELECT * FROM procrastinate_$_" } q{detect('installed')},
-  q{check(schema => 'installed')}, q{repair('installed')};
+  q{check(schema => 'installed')}, q{repair('installed')}, q{plan('head', 'installed')};
 allowed(
 	'onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
 	'0038',     'an upgrade that has nothing to do is nobody\'s danger');
@@ -210,5 +214,42 @@ foreach my $call (
 	refused($super, $call, qr/ERROR:  PM010: /, "refused as well: $call");
 }
 
+# ---- Builds of indexes, by a worker that logs in as the caller has ------------------------------
+
+query('ALTER ROLE member LOGIN CONNECTION LIMIT 2; ALTER ROLE landlord CONNECTION LIMIT 2');
+built_as('landlord', 'landlord');
+built_as('member', 'owners');
+
 $node->stop;
 done_testing();
+
+# From 0019 to head by a role that is no superuser, in its own name or that of the owning role.
+sub built_as
+{
+	my ($login, $owner) = @_;
+	my $schema = "built_by_$login";
+	query("CREATE SCHEMA $schema AUTHORIZATION $owner; GRANT USAGE ON SCHEMA $schema TO onlooker");
+	my ($reader, $caller) = do
+	{
+		local $ENV{PGUSER} = $login;
+		map { user_session($node, $database, $schema) } 1 .. 2;
+	};
+	$caller->query("SET ROLE $owner; SELECT procrastinate_upgrade('0019')");
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+	$caller->send('CALL procrastinate_migrate()');
+	wait_for($node, $database, "SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE current_locker_pid = $reader->{pid}",
+		'the build waits');
+	is(query(q{SELECT string_agg(usename, ' ') FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}),
+		$login, "the worker that builds an index is $login, too");
+	my $under_way = "$schema|0020|1|concurrent";
+	allowed('onlooker', 'SELECT schema, revision, step, kind FROM procrastinate_under_way()', $under_way, 'who may only look sees it');
+	allowed('onlooker', 'SELECT schema, revision, step, kind, pid FROM procrastinate_progress', "$under_way|$caller->{pid}", 'and who calls');
+	allowed('mallory', "SELECT count(*) FROM $_", '0', "who may not does not: $_") foreach 'procrastinate_under_way()', 'procrastinate_progress';
+	$reader->query('COMMIT');
+	is(($caller->wait)[1], '', "$login upgrades by steps");
+	is_at($node, $database, $schema, $HEAD, 'to head');
+	is(query("SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ' ') FROM pg_class WHERE relnamespace = '$schema'::regnamespace"),
+		$owner, "all of which is ${owner}'s");
+	$_->close foreach $reader, $caller;
+	return;
+}
