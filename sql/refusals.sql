@@ -35,6 +35,8 @@ SELECT procrastinate_upgrade(E'head\n; DROP TABLE procrastinate_jobs');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_pending('0099');
 \echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_plan('0099');
+\echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_stamp('0099');
 \echo :LAST_ERROR_SQLSTATE
 CALL procrastinate_migrate('0099');
@@ -75,6 +77,8 @@ SELECT procrastinate_upgrade('-1');
 \echo :LAST_ERROR_SQLSTATE
 CALL procrastinate_migrate('0003');
 \echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_plan('0003');
+\echo :LAST_ERROR_SQLSTATE
 
 \echo ======== PM007: what one transaction cannot do
 SELECT procrastinate_upgrade('head');
@@ -100,6 +104,8 @@ SELECT procrastinate_stamp(NULL);
 SELECT * FROM procrastinate_history(NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_pending(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_plan(NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_show(NULL);
 \echo :LAST_ERROR_SQLSTATE
@@ -174,6 +180,8 @@ SELECT procrastinate_upgrade('0003', 'refusals_found');
 CALL procrastinate_migrate(schema => 'refusals_found');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_pending(schema => 'refusals_found');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_plan(schema => 'refusals_found');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_sql('current:head', schema => 'refusals_found');
 \echo :LAST_ERROR_SQLSTATE
