@@ -24,6 +24,7 @@ shut_as_time_is_up();
 a_lock_of_a_stranger();
 a_stranger_before_the_installation();
 workers_turned_away();
+workers_woken();
 done_testing();
 
 sub queue { return closed_queue($node, $database, @_, 100) }
@@ -240,5 +241,23 @@ sub workers_turned_away
 	like(join(',', $worker->notifications), qr/procrastinate_any_queue/, 'whoever came to the door meanwhile is woken');
 	$reader->query('COMMIT');
 	$_->close foreach $reader, $caller, $worker;
+	return;
+}
+
+# By the channels of those releases that work on the revision, and as they expect it.
+sub workers_woken
+{
+	my @old = map { "$_ procrastinate_migrate" } 'procrastinate_any_queue', 'procrastinate_queue#queue 1';
+	my @new = map { qq($_ {"type": "job_inserted", "job_id": 0}) } 'procrastinate_any_queue_v1', 'procrastinate_queue_v1#queue 1';
+	foreach my $case ([ 25, @old ], [ 30, @old, @new ], [ 32, @new ])
+	{
+		my ($revision, @expected) = @$case;
+		my $schema = queue("woken_$revision", $revision - 1);
+		my ($caller, $worker) = map { session($schema) } 1 .. 2;
+		$worker->query('LISTEN ' . name(s/ (?:procrastinate_migrate|\{.*)//r)) foreach @old, @new;
+		$caller->query("CALL procrastinate_migrate('" . revision_name($revision) . "')");
+		same_lines([ sort $worker->notifications ], [ sort @expected ], revision_name($revision) . ' wakes workers');
+		$_->close foreach $caller, $worker;
+	}
 	return;
 }
