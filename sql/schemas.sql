@@ -14,19 +14,25 @@ INSERT INTO public.names VALUES
 SELECT n, octet_length(name) FROM public.names WHERE n IN (5, 6);
 SELECT format('CREATE SCHEMA %I', name) FROM public.names ORDER BY n \gexec
 
+-- every other one comes to 0028 by the steps of procrastinate_migrate()
+SELECT n, procrastinate_upgrade('0002', quote_ident(name)::regnamespace) FROM public.names WHERE n % 2 = 1 ORDER BY n;
+SELECT format('CALL procrastinate_migrate(''0028'', %L)', quote_ident(name)) FROM public.names WHERE n % 2 = 1 ORDER BY n \gexec
+
 -- The outcome of the whole tour in a schema: installed in steps and at once, read by every function.
 CREATE FUNCTION public.tour(name text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     place CONSTANT regnamespace := quote_ident(name)::regnamespace;
     result text := '';
 BEGIN
-    result := procrastinate_upgrade('0003', place);
-    result := result || ' ' || procrastinate_stamp('0003', schema => place);
+    IF NOT EXISTS (SELECT FROM procrastinate_current(place)) THEN
+        result := procrastinate_upgrade('0003', place);
+        result := result || ' ' || procrastinate_stamp('0003', schema => place);
+    END IF;
     result := result || ' ' || procrastinate_upgrade('0028', place);
     result := result || ' ' || (SELECT revision FROM procrastinate_current(place));
     result := result || ' ' || (SELECT count(*) FROM procrastinate_history(schema => place) WHERE is_applied);
     result := result || ' ' || (SELECT count(*) FROM procrastinate_pending(schema => place));
-    result := result || ' ' || (SELECT count(*) FROM procrastinate_log(place));
+    result := result || ' ' || (SELECT count(*) FROM procrastinate_log(place) WHERE event !~ '^step ');
     result := result || ' ' || (length(procrastinate_sql('current:', place)) > 1000)::text;
     RETURN result;
 EXCEPTION WHEN OTHERS THEN
@@ -41,7 +47,8 @@ SELECT array_agg(n ORDER BY n), relations, functions, types
           FROM public.names JOIN pg_namespace s ON nspname = name) AS c
  GROUP BY relations, functions, types;
 SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'procrastinate%' AND relkind <> 'v';
--- 0029 and on, in a transaction of its own
+-- 0029 and on, by the steps of procrastinate_migrate() for the others, and in a transaction of its own
+SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names WHERE n % 2 = 0 ORDER BY n \gexec
 SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) FROM public.names ORDER BY n;
 SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names ORDER BY n \gexec
 
