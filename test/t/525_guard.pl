@@ -172,6 +172,7 @@ SQL
 	like(complaint($schema, q{'0035'}), qr/^DETAIL:  Function procrastinate_defer_job_v1 has been called \d+ times since this call began\.$/m,
 		'calls of what goes are seen where the server counts them, though the post migration is the first');
 	is(stop_load($load), '', 'until then nobody fails');
+	wait_for($node, $database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE query ~ '^DO '}, 'the last calls are counted');
 	is(complaint($schema, q{'0035'}), '', 'once nobody calls it any more the call goes on');
 	is_at($node, $database, $schema, 35, 'to 0035');
 	return;
