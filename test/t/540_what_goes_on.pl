@@ -195,9 +195,11 @@ sub workers_beside_one_who_waits
 # All workers defer a tick at once, and one of them has deferred it: beside a unique index that is being built, too.
 sub ticks_of_one_moment
 {
-	foreach my $path ([ 11, q{'q', 'task'} ], [ 20, q{'q', NULL, NULL, 'task'} ])
+	# At 0012 the old function goes, and with it whoever calls it; who is in it then leaves out the new column.
+	my $gone = qr/function procrastinate_defer_periodic_job\(.*\) does not exist|null value in column "queue_name"|Run was aborted/;
+	foreach my $path ([ 11, q{'q', 'task'}, $gone ], [ 20, q{'q', NULL, NULL, 'task'}, qr/(?!)/ ])
 	{
-		my ($from, $arguments) = @$path;
+		my ($from, $arguments, $expected) = @$path;
 		my $there = new_database($node);
 		upgrade($node, $there, $from);
 		my $script = PostgreSQL::Test::Utils::tempdir() . "/tick_$from.sql";
@@ -213,9 +215,7 @@ sub ticks_of_one_moment
 		wait_for($node, $there, "SELECT count(*) > $ticks + 500 FROM procrastinate_jobs", 'ticks are deferred');
 		$reader->query('COMMIT');
 		is(($caller->wait)[1], '', "$from: the call comes to its end");
-		# At 0012 the old function has gone.
-		is(join('', grep { !/ERROR:  function procrastinate_defer_periodic_job\(.*\) does not exist|aborted/ } split /^/, stop_load($load)),
-			'', 'and nobody who defers a tick is told an error');
+		is(join('', grep { !/$expected/ } split /^/, stop_load($load)), '', 'and nobody who defers a tick is told an error');
 		is_at($node, $there, 'public', $from + 1, 'the catalog is as it should be');
 		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_check('current')}), '0', 'the functions, too');
 		$_->close foreach $reader, $caller;
