@@ -1,5 +1,5 @@
 # What stands in the place of an index that procrastinate_migrate() builds: one that was built ahead, one that was not
-# built to its end, one of another table.
+# built to its end, one of another table, one that somebody else is building.
 
 use strict;
 use warnings;
@@ -15,9 +15,16 @@ use Procrastinate::Test;
 my $node = start_server();
 my $database = new_database($node);
 
+my $by_hand = <<'SQL';
+CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0020 ON procrastinate_jobs (id, lock)
+	WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[])
+SQL
+
 an_index_built_ahead();
 a_name_that_is_taken();
 an_index_of_the_name();
+a_build_by_hand();
+a_build_by_hand_that_came_first();
 done_testing();
 
 sub session { return user_session($node, $database, @_) }
@@ -85,5 +92,49 @@ sub an_index_of_the_name
 	is($session->refusal(q{CALL procrastinate_migrate('0020', concurrently => false)}), 'no error', 'without the name it goes on, with writers waiting');
 	is_at($node, $database, 'named', 20, 'to 0020');
 	$session->close;
+	return;
+}
+
+# In the place of a build that was cut short, and not at its end for somebody's snapshot.
+sub a_build_by_hand
+{
+	my $session = queue('by_hand', 19, 3);
+	my ($reader, $builder) = map { session('by_hand') } 1 .. 2;
+	cancelled_in_build($node, $database, 'by_hand', '0020');
+	$session->query('DROP INDEX procrastinate_jobs_id_lock_idx_0020');
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+	$builder->send($by_hand);
+	wait_for($node, $database, "SELECT phase ~ 'old snapshots' FROM pg_stat_progress_create_index WHERE pid = $builder->{pid}", 'the build waits');
+	my (undef, undef, $error) = $node->psql($database,
+		q{CALL procrastinate_migrate('0020', 'by_hand', lock_timeout => '20 ms', retry_for => '300 ms')});
+	like($error, qr/ERROR:  migration 0020 .* could not get its locks/, 'a call waits for whoever builds it, and gives up');
+	like($error, qr/^Session $builder->{pid} .*: ShareUpdateExclusiveLock on procrastinate_jobs; CREATE INDEX/m, 'and names who builds it');
+	$session->send(q{CALL procrastinate_migrate('0020')});
+	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $session->{pid}", 'another one has tried');
+	$reader->query('COMMIT');
+	is(($builder->wait)[1], '', 'the build by hand comes to its end');
+	is(($session->wait)[1], '', 'and so does the call');
+	is_at($node, $database, 'by_hand', 20, 'at 0020');
+	$_->close foreach $session, $reader, $builder;
+	return;
+}
+
+# Both wait for the table, and whoever has it first waits for the other's snapshot: one of them is ended.
+sub a_build_by_hand_that_came_first
+{
+	my $session = queue('overtaken', 19, 3);
+	my ($holder, $builder) = map { session('overtaken') } 1 .. 2;
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE UPDATE EXCLUSIVE MODE');
+	$builder->send($by_hand);
+	wait_for($node, $database, $builder->waits_for_lock, 'the build by hand waits');
+	$session->send(q{CALL procrastinate_migrate('0020')});
+	wait_for($node, $database, q{SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker waits');
+	$holder->query('COMMIT');
+	my ($of_builder, $of_call) = map { ($_->wait)[1] } $builder, $session;
+	like("$of_builder, $of_call", qr/^(?:40P01: deadlock detected, 42P07: .*|, |, 40P01: deadlock detected)$/, 'either comes to its end or is told why not');
+	is_as_recorded($node, $database, 'overtaken', 'the schema is as recorded');
+	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error', 'the next call goes on');
+	is_at($node, $database, 'overtaken', 20, 'to 0020');
+	$_->close foreach $session, $holder, $builder;
 	return;
 }
