@@ -1,5 +1,5 @@
 # What procrastinate_migrate() says before and while it is at work: the plan with the locks that are really
-# taken, the steps under way, whom a post migration would hurt, and a gate that waits for the schema.
+# taken, the steps under way, a gate that waits for the schema, and what whoever listens is told of changes.
 
 use strict;
 use warnings;
@@ -21,6 +21,7 @@ progress();
 progress_of_the_first_step();
 progress_of_two();
 gate();
+revisions_are_told();
 done_testing();
 
 sub session { return user_session($node, $database, @_) }
@@ -134,7 +135,8 @@ sub progress_of_the_first_step
 	$caller->send(q{CALL procrastinate_migrate('0024')});
 	$node->poll_query_until($database, "SELECT waiting_for IS NOT NULL AND pid = $caller->{pid} FROM procrastinate_progress")
 	  or die 'it does not wait';
-	$node->poll_query_until($database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $reader->{pid}");
+	$node->poll_query_until($database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $reader->{pid}")
+	  or die 'time stands still';
 	my %seen;
 	$seen{ $watcher->query('SELECT revision, step, title, since, pid, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 50;
 	is(join("\n", keys %seen), "0024|1|add a column and the trigger that fills it|NULL|$caller->{pid}|{$reader->{pid}}",
@@ -201,5 +203,38 @@ sub gate
 	is(join(', ', $listener->notifications), join(', ', map { 'procrastinate_schema ' . revision_name($_) } 27 .. $HEAD),
 		'each change is notified with its revision');
 	$_->close foreach $waiter, $deployer, $listener;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Notifications
+# ------------------------------------------------------------------------------------------------
+
+# Of each change, once it is committed; not where nothing changes.
+sub revisions_are_told
+{
+	my ($session, $listener) = map { session('told') } 1 .. 2;
+	$session->query('CREATE SCHEMA told');
+	$listener->query('LISTEN procrastinate_schema');
+	my $heard = sub { return join ' ', map { s/^procrastinate_schema //r } $listener->notifications };
+	my @changes = (
+		[ q{SELECT procrastinate_upgrade('0003')}, '0001 0002 0003' ],
+		[ q{SELECT procrastinate_upgrade('0005')}, '0004 0005' ],
+		[ q{SELECT procrastinate_upgrade('0005')}, '' ],
+		[ q{SELECT procrastinate_upgrade('0007', dry_run => true)}, '' ],
+		[ q{BEGIN; SELECT procrastinate_upgrade('0007'); ROLLBACK}, '' ],
+		[ q{SELECT procrastinate_stamp('0006', verify => false)}, '0006' ],
+		[ q{SELECT procrastinate_stamp('0004', verify => false)}, '0004' ],
+		[ q{SELECT procrastinate_adopt()}, '0005' ],
+		[ q{SELECT procrastinate_adopt()}, '' ],
+		[ q{DROP TABLE procrastinate_schema_history; SELECT procrastinate_adopt()}, '0005' ],
+		[ q{DROP SCHEMA told CASCADE; CREATE SCHEMA told; SELECT procrastinate_upgrade()}, revision_name($HEAD) ]);
+	foreach my $change (@changes)
+	{
+		my ($sql, $expected) = @$change;
+		$session->query($sql);
+		is($heard->(), $expected, "whoever listens hears of '$expected': $sql");
+	}
+	$_->close foreach $session, $listener;
 	return;
 }
