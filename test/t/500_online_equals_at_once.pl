@@ -29,26 +29,37 @@ SQL
 sub add_rows
 {
 	my ($schema, $revision) = @_;
-	my @statuses = (qw(todo succeeded failed doing), $revision >= 27 ? qw(cancelled aborting aborted) : ());
+	my @statuses = (qw(todo succeeded failed doing), ('cancelled') x ($revision >= 27),
+		('aborting') x ($revision >= 27 && $revision < 31), ('aborted') x ($revision >= 27));
 	my $statuses = join ', ', map { "'$_'" } @statuses;
 	my $kinds = @statuses;
-	my $sql = <<"SQL";
-SET search_path = $schema;
+	my %newer = (
+		queueing_lock   => [ 7, "CASE WHEN n % 6 = 0 THEN 'queueing lock $revision ' || n END" ],
+		priority        => [ 25, 'n % 7 - 3' ],
+		abort_requested => [ 30, "n % $kinds > 0 AND n % 3 = 0" ],
+		worker_id       => [ 32, "CASE WHEN n % $kinds = 3 THEN n % 3 + 1 END" ]);
+	my @newer = grep { $newer{$_}[0] <= $revision } sort keys %newer;
+	my $sql = "SET search_path = $schema;\n";
+	$sql .= <<"SQL" if $revision >= 32;
+INSERT INTO procrastinate_workers (last_heartbeat) SELECT timestamptz '2020-01-01 UTC' FROM generate_series(1, 3);
+SQL
+	$sql .= <<"SQL";
 ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER;
-INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts)
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts @{[ map { ", $_" } @newer ]})
 SELECT 'queue ' || n % 5, 'task ' || n % 7, CASE WHEN n % 4 > 0 THEN 'lock $revision ' || n END,
        jsonb_build_object('n', n), ((ARRAY[$statuses])[1 + n % $kinds])::procrastinate_job_status,
        CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
+       @{[ map { ", $newer{$_}[1]" } @newer ]}
   FROM generate_series(1, 700) AS n;
 ALTER TABLE procrastinate_jobs ENABLE TRIGGER USER;
 INSERT INTO procrastinate_events (job_id, type, at)
-SELECT id, 'deferred', timestamptz '2020-01-01 UTC' + make_interval(secs => id) FROM procrastinate_jobs;
+SELECT id, 'deferred', timestamptz '2020-01-01 UTC' + make_interval(secs => id) FROM procrastinate_jobs ORDER BY id;
 SQL
 	$sql .= <<"SQL" if $revision >= 10;
 INSERT INTO procrastinate_periodic_defers (task_name, defer_timestamp, job_id
        @{[ $revision >= 12 && $revision < 23 ? ', queue_name' : '' ]})
 SELECT 'tick $revision ' || id, id, id @{[ $revision >= 12 && $revision < 23 ? ", 'q'" : '' ]}
-  FROM procrastinate_jobs WHERE id % 50 = 0;
+  FROM procrastinate_jobs WHERE id % 50 = 0 ORDER BY id;
 SQL
 	$node->safe_psql($database, $sql);
 	return;
@@ -79,7 +90,7 @@ sub same
 		# Rows before those that change rows, or refuse some.
 		foreach my $schema ($online, $at_once)
 		{
-			add_rows($schema, $revision - 1) if grep { $_ == $revision } 2, 12, 24, 30, 32;
+			add_rows($schema, $revision - 1) if grep { $_ == $revision } 2, 12, 24, 30, 31, 34;
 		}
 		my $target = revision_name($revision);
 		upgrade($node, $database, $revision, $at_once);
@@ -90,7 +101,7 @@ sub same
 }
 
 # In one call over many: what one revision builds ahead, another uses.
-foreach my $path ([ 2, 38 ], [ 6, 30 ], [ 8, 12 ], [ 12, 29 ], [ 26, 38 ], [ 27, 28 ], [ 23, 24 ])
+foreach my $path ([ 2, 38 ], [ 6, 30 ], [ 8, 12 ], [ 12, 29 ], [ 26, 38 ], [ 27, 28 ], [ 23, 24 ], [ 30, 38 ], [ 32, 38 ])
 {
 	my ($from, $to) = @$path;
 	my ($online, $at_once) = map { "${_}_${from}_$to" } 'online', 'at_once';
