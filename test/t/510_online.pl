@@ -173,8 +173,7 @@ sub refused_while_under_way
 	my $schema = queue('under_way', 23);
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	my $script = $caller->query("SELECT procrastinate_sql('0023:0024')");
-	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');    # in the way of the foreign key?
-	$reader->query('LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');    # in the way of the foreign key
 	$caller->send("CALL procrastinate_migrate('0024')");
 	is(cancelled_after($node, $database, $caller, $schema, '0024.5'),
 		'57014: canceling statement due to user request', '0024 is cancelled between two steps');
@@ -183,9 +182,14 @@ sub refused_while_under_way
 	is($caller->query('SELECT revision, source FROM procrastinate_current()'),
 		'0023|upgrade; 0024 is under way, step 5 of 9 is done', 'procrastinate_current() tells of it');
 	my @refused = (q{SELECT procrastinate_upgrade('0024')}, q{SELECT procrastinate_upgrade('0023')},
-		q{SELECT procrastinate_stamp('0024', verify => false)}, 'SELECT procrastinate_adopt()');
+		q{SELECT procrastinate_upgrade('0024', dry_run => true)}, q{SELECT procrastinate_stamp('0024', verify => false)},
+		'SELECT procrastinate_adopt()', 'SELECT procrastinate_repair(dry_run => false)');
+	my $index = $caller->query(q{SELECT pg_get_indexdef('procrastinate_jobs_queue_name_idx'::regclass)});
+	$caller->query('DROP INDEX procrastinate_jobs_queue_name_idx');
+	is($caller->query(q{SELECT count(*) FROM procrastinate_repair() WHERE object = 'procrastinate_jobs_queue_name_idx'}), '1', 'something is to be repaired');
 	is($caller->refusal($_), 'PM012: migration 0024 is under way in schema "under_way"', "refused: $_")
 	  foreach @refused;
+	$caller->query($index);
 	my (undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
 	like($err, qr/ERROR:  a migration is under way in schema "under_way"/, 'the offline script refuses');
 	(undef, undef, $err) = $node->psql($database, "SELECT procrastinate_upgrade('head', '$schema')");
