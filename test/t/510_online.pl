@@ -19,6 +19,7 @@ gives_up();
 cancelled_as_time_is_up();
 interrupted_build();
 refused_while_under_way();
+two_schemas();
 no_worker();
 workers_notice_nothing();
 done_testing();
@@ -204,6 +205,41 @@ sub refused_while_under_way
 	is($caller->query(q{SELECT string_agg(event, ' ' ORDER BY id) FROM procrastinate_log() WHERE event ~ 'step'}),
 		join(' ', map { "step 0024.$_" } 1 .. 8), 'no step was done twice');
 	$_->close foreach $reader, $caller;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Two calls at once
+# ------------------------------------------------------------------------------------------------
+
+# A build waits for those who write to its table, and for whoever has an older snapshot, wherever he works.
+sub two_schemas
+{
+	my @schemas = map { queue($_, 19) } qw(near far);
+	my ($near_client, $far_client, @callers) = map { session($_) } @schemas, @schemas;
+	my $work = q{BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 't')};
+	my $builds = sub {
+		my (@waiting_for) = @_;
+		wait_until("SELECT string_agg(current_locker_pid::text, ' ' ORDER BY relnamespace::regnamespace::text DESC) = '@waiting_for'"
+			  . ' FROM pg_stat_progress_create_index JOIN pg_class c ON c.oid = relid', 'both builds wait');
+	};
+	$_->query($work) foreach $near_client, $far_client;
+	$_->send(q{CALL procrastinate_migrate('0032')}) foreach @callers;
+	$builds->($near_client->{pid}, $far_client->{pid});
+	$near_client->query('COMMIT');
+	$builds->(($far_client->{pid}) x 2);
+	$near_client->query($work);
+	$far_client->query('COMMIT');
+	$builds->(($near_client->{pid}) x 2);
+	$near_client->query('COMMIT');
+	is(($_->wait)[1], '', 'beside another call, and clients of both, a call comes to its end') foreach @callers;
+	foreach my $schema (@schemas)
+	{
+		is_at($node, $database, $schema, 32, "$schema is at 0032");
+		is($node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('current', '$schema')"), '0', 'with its functions');
+		is($node->safe_psql($database, "SELECT count(*) FROM $schema.procrastinate_jobs"), $schema eq 'near' ? 102 : 101, 'and all its jobs');
+	}
+	$_->close foreach $near_client, $far_client, @callers;
 	return;
 }
 
