@@ -16,6 +16,7 @@ my $node = start_server(conf => "max_prepared_transactions = 4\n");
 my $database = new_database($node);
 
 gives_up();
+advice_for_an_odd_name();
 cancelled_as_time_is_up();
 interrupted_build();
 refused_while_under_way();
@@ -78,6 +79,22 @@ sub gives_up
 	is($caller->refusal("CALL procrastinate_migrate($_->[0])") =~ s/:.*//r, $_->[1], "$_->[0] is refused")
 	  foreach @nonsense;
 	$_->close foreach $holder, $caller, $worker;
+	return;
+}
+
+sub advice_for_an_odd_name
+{
+	my $schema = queue(q{'; the "odd"' one}, 14);
+	my $holder = session($schema);
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	my $call = q{CALL procrastinate_migrate('0015', schema => } . lit(name($schema));
+	my (undef, undef, $err) = $node->psql($database, "$call, lock_timeout => '20 ms', retry_for => '0')");
+	my ($advice) = $err =~ /^HINT:  .*(CALL .*;)$/m;
+	is($advice, "$call, retry_for => '1 hour');", 'the hint has an odd name as SQL writes it');
+	$holder->query('COMMIT');
+	$node->safe_psql($database, $advice);
+	is_at($node, $database, $schema, 15, 'and runs when pasted');
+	$holder->close;
 	return;
 }
 
