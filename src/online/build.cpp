@@ -1,6 +1,7 @@
 #include "online/build.hpp"
 
 #include "chain/refusal.hpp"
+#include "migrate/lock.hpp"
 #include "online/logbook.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
@@ -104,6 +105,19 @@ server::IndexState state_of_build(const catalog::Installation &installation,
     return state;
 }
 
+void drop_invalid_index(const catalog::Installation &installation, const chain::Step &step)
+{
+    const std::array lock{chain::StepLock{step.indexed(), "ACCESS EXCLUSIVE"}};
+    server::with_search_path(nullptr, [&] { migrate::lock_tables(installation, lock); });
+    // Somebody else's build may have come to its end by now.
+    if (state_of_build(installation, step) != server::IndexState::invalid)
+        return;
+    const std::string statement = "DROP INDEX " + std::string(step.index());
+    server::with_search_path(installation.quoted, [&] {
+        server::with_context(label_of(step), [&] { spi::execute(statement.c_str()); });
+    });
+}
+
 std::string plain_build(const chain::Step &step)
 {
     std::string statement(step.sql);
@@ -117,11 +131,13 @@ void build_concurrently(const catalog::Installation &installation, const chain::
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
     // one and wait for that lock.
     spi::commit();
+    const std::string table(step.indexed());
+    const std::string index(step.index());
     const std::string statement(step.sql);
     Watch watch{installation, step, progress};
     const bool is_built = server::with_context(label_of(step), [&] {
         return server::build_index(
-            installation.schema, statement.c_str(),
+            {installation.schema, table.c_str(), index.c_str(), statement.c_str()},
             [](void *context, int pid) { look(*static_cast<Watch *>(context), pid); }, &watch);
     });
     if (!is_built)

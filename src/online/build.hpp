@@ -17,6 +17,10 @@ void require_free_names(const catalog::Installation &installation, chain::Revisi
 server::IndexState state_of_build(const catalog::Installation &installation,
                                   const chain::Step &step);
 
+// What is left of a build that was ended, if it is still that once the table's lock is there. Not concurrently,
+// which fails where an event trigger writes. Inside an SPI connection.
+void drop_invalid_index(const catalog::Installation &installation, const chain::Step &step);
+
 // The statement that builds it while writers wait.
 std::string plain_build(const chain::Step &step);
 

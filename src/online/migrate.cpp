@@ -325,17 +325,12 @@ class Course
         return run(rest, journey) ? end(step) : try_later(step);
     }
 
-    // Of a build that was ended. Not concurrently, which fails where an event trigger writes; in a
-    // transaction of its own, as it keeps readers out.
+    // Of a build that was ended; in a transaction of its own, as it keeps readers out.
     void drop_remains(const Step &step)
     {
-        const std::string statement = "DROP INDEX " + std::string(step.index());
         const bool is_gone = server::attempt([&] {
-            with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(installation_.quoted, [&] {
-                    server::with_context(label_of(step), [&] { spi::execute(statement.c_str()); });
-                });
-            });
+            with_short_locks(options_.lock_timeout,
+                             [&] { drop_invalid_index(installation_, step); });
         });
         if (!is_gone)
             return try_later(step);

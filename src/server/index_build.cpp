@@ -35,6 +35,8 @@ struct Order
     Oid role;
     bool is_superuser;
     Oid schema;
+    char table[NAMEDATALEN];
+    char index[NAMEDATALEN];
     char statement[statement_size];
     char settings[taken_along.size()][NAMEDATALEN];
 
@@ -74,11 +76,28 @@ IndexState state_of(Oid schema, const char *index, const char *table)
     return is_valid ? IndexState::valid : IndexState::invalid;
 }
 
-// As the server runs a client's query: in a portal, which what event triggers do needs.
-void run_statement(const char *text)
+// The statement would wait for its table with a snapshot, for which somebody else's build of an index of that
+// table would wait in turn. False where the index is there by then.
+bool lock_table(const Order &order)
 {
+    const Oid table = get_relname_relid(order.table, order.schema);
+    InvalidateCatalogSnapshot();
+    if (OidIsValid(table))
+        LockRelationOid(table, ShareUpdateExclusiveLock);
+    return state_of(order.schema, order.index, order.table) == IndexState::absent;
+}
+
+// As the server runs a client's query: in a portal, which what event triggers do needs.
+void run_statement(const Order &order)
+{
+    const char *const text = order.statement;
     StartTransactionCommand();
     pgstat_report_activity(STATE_RUNNING, text);
+    if (!lock_table(order))
+    {
+        CommitTransactionCommand();
+        return;
+    }
     // The statement commits in between: what it makes before must outlive that.
     MemoryContextSwitchTo(
         AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES));
@@ -120,7 +139,7 @@ void work(Order *order)
 {
     prepare_session(*order);
     fault_point("worker", "begins");
-    run_statement(order->statement);
+    run_statement(*order);
     fault_point("worker", "ends");
     order->stage = Stage::done;
 }
@@ -218,9 +237,9 @@ BackgroundWorkerHandle *start_worker(dsm_segment *segment)
     });
 }
 
-dsm_segment *write_order(Oid schema, const char *statement)
+dsm_segment *write_order(const IndexBuild &build)
 {
-    return call([schema, statement] {
+    return call([&build] {
         dsm_segment *const segment = dsm_create(sizeof(Order), 0);
         dsm_pin_mapping(segment); // outlives transactions
         auto *const order = static_cast<Order *>(dsm_segment_address(segment));
@@ -230,8 +249,10 @@ dsm_segment *write_order(Oid schema, const char *statement)
         order->login_role = GetAuthenticatedUserId();
         order->role = GetUserId();
         order->is_superuser = superuser();
-        order->schema = schema;
-        if (strlcpy(order->statement, statement, statement_size) >= statement_size)
+        order->schema = build.schema;
+        strlcpy(order->table, build.table, sizeof order->table);
+        strlcpy(order->index, build.index, sizeof order->index);
+        if (strlcpy(order->statement, build.statement, statement_size) >= statement_size)
             elog(ERROR, "statement is too long");
         for (std::size_t i = 0; i < taken_along.size(); ++i)
             keep(order->settings[i], NAMEDATALEN, GetConfigOption(taken_along[i], true, false));
@@ -267,10 +288,9 @@ class Segment
 
 } // namespace
 
-bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *context, int pid),
-                 void *context)
+bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid), void *context)
 {
-    const Segment segment(write_order(schema, statement));
+    const Segment segment(write_order(build));
     BackgroundWorkerHandle *const handle = start_worker(segment.get());
     if (handle == nullptr)
         return false;

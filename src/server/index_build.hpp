@@ -7,13 +7,20 @@
 namespace procrastinate::server
 {
 
-// Runs the statement with search_path set to the schema. `meanwhile(context, pid)` is called about ten
-// times a second. An error of the worker is thrown as one of the server's; leaving otherwise, with the
-// session too, ends the worker, and an invalid index is left. False where the server has no free slot for
-// one (max_worker_processes). Must be called without a snapshot, which the build might wait for, and with
-// no lock that anybody waits for who has one.
-bool build_index(Oid schema, const char *statement, void (*meanwhile)(void *context, int pid),
-                 void *context);
+struct IndexBuild
+{
+    Oid schema;
+    const char *table;
+    const char *index;
+    const char *statement;
+};
+
+// Runs the statement with search_path set to the schema, unless there is an index of that name by then.
+// `meanwhile(context, pid)` is called about ten times a second. An error of the worker is thrown as one of
+// the server's; leaving otherwise, with the session too, ends the worker, and an invalid index is left. False
+// where the server has no free slot for one (max_worker_processes). Must be called without a snapshot, which
+// the build might wait for, and with no lock that anybody waits for who has one.
+bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid), void *context);
 
 // In the catalog as it is now.
 enum class IndexState
