@@ -20,6 +20,7 @@ my $database = new_database($node);
 door();
 door_and_idle_transactions();
 fetches_that_overlap();
+fetches_of_two_kinds();
 shut_as_time_is_up();
 a_lock_of_a_stranger();
 a_stranger_before_the_installation();
@@ -150,6 +151,37 @@ sub fetches_that_overlap
 	unlike($error, qr/ERROR/, 'the door is shut though fetches follow one another');
 	is(stop_load($load), '', 'and none of them fails');
 	is_at($node, $there, 'public', 25, 'the column has come');
+	return;
+}
+
+# At 0008 a fetch of the old kind is at work, which no look at the jobs tells of: one of the new kind would take its lock, too.
+sub fetches_of_two_kinds
+{
+	my $schema = queue('two_kinds', 7);
+	my ($holder, $caller, $old, $new) = map { session($schema) } 1 .. 4;
+	my $oid = oid($schema);
+	$holder->query(q{UPDATE procrastinate_jobs SET status = 'succeeded'; INSERT INTO procrastinate_jobs (queue_name, task_name, lock)}
+		  . q{ VALUES ('first', 'task', 'a lock'), ('second', 'task', 'a lock')});
+
+	# The builds wait for whoever has begun before, so the fetch begins after them.
+	$holder->query("SELECT pg_advisory_lock_shared($door, $oid)");
+	is($caller->refusal(q{CALL procrastinate_migrate('0008', lock_timeout => '50 ms', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the door is hung');
+	$holder->query('SELECT pg_advisory_unlock_all()');
+	$old->query('BEGIN');
+	is($old->query(q{SELECT queue_name FROM procrastinate_fetch_job('{second}')}), 'second', 'an old fetch has the lock');
+	$caller->send(q{CALL procrastinate_migrate('0008', lock_timeout => '10 s')});
+	wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted)"
+		  . " OR EXISTS (SELECT FROM procrastinate_log('$schema') WHERE event = 'step 0008.4')", 'the call waits for it, or does not');
+	$new->send(q{SELECT (procrastinate_fetch_job('{first}')).id IS NULL});
+	wait_until("SELECT query ~ 'fetch_job' AND (state = 'idle' OR wait_event_type = 'Lock') FROM pg_stat_activity WHERE pid = $new->{pid}",
+		'another fetch comes to the lock');
+	$old->query('COMMIT');
+	is(join(', ', $new->wait), 't, ', 'who comes meanwhile gets no job, and no error');
+	is(($caller->wait)[1], '', 'the call comes to its end');
+	$old->query('SELECT procrastinate_finish_job(max(id)::integer, \'succeeded\', NULL) FROM procrastinate_jobs');
+	is($new->query('SELECT queue_name FROM procrastinate_fetch_job(NULL)'), 'first', 'whose turn comes once the lock is free');
+	is_at($node, $database, $schema, 8, 'at 0008');
+	$_->close foreach $holder, $caller, $old, $new;
 	return;
 }
 

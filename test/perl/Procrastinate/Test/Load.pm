@@ -26,7 +26,7 @@ sub start_load
 	my ($node, $database, $scripts, @options) = @_;
 	my %load = (in => '', out => '', err => '');
 	$load{run} = IPC::Run::start(
-		[ $node->installed_command('pgbench'), '-n', '-T', 600, @options, (map { ('-f', $_) } @$scripts),
+		[ $node->installed_command('pgbench'), '-n', '-T', 600, '-D', 'locks=12', @options, (map { ('-f', $_) } @$scripts),
 			$node->connstr($database) ],
 		'<', \$load{in}, '>', \$load{out}, '2>', \$load{err}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return \%load;
