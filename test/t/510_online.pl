@@ -148,6 +148,9 @@ sub interrupted_build
 		is($other->query('SELECT count(*) FROM pg_locks WHERE pid = ' . $caller->{pid} . " AND locktype = 'advisory' AND objsubid = 2 AND classid = 1347571523"),
 			'0', "$how: the call holds no lock of the schema while it waits");
 
+		my ($planned) = split /\n/, $other->query(q{SELECT lock FROM procrastinate_plan('0020')});
+		is(join(', ', held_locks($other, $schema, $node->safe_psql($database, $worker_of))), $planned, "$how: the worker has the lock of the plan");
+
 		# Another caller finds somebody at it.
 		$other->query("SET statement_timeout = '500ms'");
 		is($other->refusal("CALL procrastinate_migrate('0020')"),

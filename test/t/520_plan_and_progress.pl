@@ -33,7 +33,7 @@ sub session { return user_session($node, $database, @_) }
 # A migration that is one step takes the locks that the plan names, on tables that were there before.
 sub locks
 {
-	my $session = session('planned');
+	my ($session, $watcher) = map { session('planned') } 1 .. 2;
 	$session->query('CREATE SCHEMA planned');
 	upgrade($node, $database, 1, 'planned');
 	foreach my $revision (2 .. $HEAD)
@@ -42,19 +42,9 @@ sub locks
 		my $plan = $session->query("SELECT kind || ': ' || coalesce(lock, '') FROM procrastinate_plan('$target')");
 		if ($plan !~ /\n/)
 		{
-			$session->query('CREATE TEMP TABLE before AS SELECT oid AS relation, relname, relnamespace, relkind FROM pg_class; BEGIN');
-			$session->query("SELECT procrastinate_upgrade('$target')");
-			my $held = $session->query(<<'SQL');
-SELECT coalesce(string_agg(mode || ' on ' || relname, ', ' ORDER BY relname DESC), '')
-  FROM (SELECT DISTINCT ON (c.relname) c.relname,
-               upper(trim(regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \1', 'g'))) AS mode
-          FROM pg_locks l JOIN before c USING (relation)
-         WHERE l.pid = pg_backend_pid() AND c.relnamespace = 'planned'::regnamespace AND c.relkind = 'r'
-           AND c.relname <> 'procrastinate_schema_history'
-           AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
-         ORDER BY c.relname, array_position('{ShareLock,ShareUpdateExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', l.mode) DESC) AS strongest
-SQL
-			$session->query('COMMIT; DROP TABLE before');
+			$session->query("BEGIN; SELECT procrastinate_upgrade('$target')");
+			my $held = join(', ', reverse held_locks($watcher, 'planned', $session->{pid}));
+			$session->query('COMMIT');
 			is($plan, "brief: $held", "$target takes the locks of its plan") if $plan =~ /^brief/;
 		}
 		else
@@ -62,7 +52,7 @@ SQL
 			upgrade($node, $database, $revision, 'planned');
 		}
 	}
-	$session->close;
+	$_->close foreach $session, $watcher;
 	return;
 }
 

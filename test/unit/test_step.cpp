@@ -146,6 +146,22 @@ TEST(Step, AheadOfALaterRevision)
         EXPECT_EQ(steps(revision).back().ahead_of, base) << revision;
 }
 
+// Workers change a job, and then their triggers write its event.
+TEST(Step, TheJobsAreLockedBeforeTheEvents)
+{
+    for (Revision revision = 1; revision <= head(); ++revision)
+        for (const Step &step : steps(revision))
+        {
+            const auto events =
+                std::find_if(step.locks.begin(), step.locks.end(), [](const StepLock &lock) {
+                    return lock.table == "procrastinate_events";
+                });
+            EXPECT_TRUE(std::none_of(events, step.locks.end(), [](const StepLock &lock) {
+                return lock.table == "procrastinate_jobs";
+            })) << step.name();
+        }
+}
+
 TEST(Step, WhatIsLeft)
 {
     const auto numbers = [](int done, Revision target) {

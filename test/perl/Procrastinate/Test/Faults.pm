@@ -156,22 +156,12 @@ sub strike
 	return;
 }
 
-# The locks that keep workers out, on tables that others know of, are those of the plan.
+# The plan promises the strongest lock on each table that others know of. What it does not name is read at most, which is in
+# nobody's way but theirs who ask for ACCESS EXCLUSIVE.
 sub locks_as_planned
 {
 	my ($step, $pid, $lock) = @_;
-	my $strong = qr/^(?:SHARE|EXCLUSIVE|ACCESS EXCLUSIVE)/;
-	my @held = split /\n/, $watcher->query(<<"SQL");
-SELECT DISTINCT ON (c.relname)
-       upper(trim(regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \\1', 'g'))) || ' on ' || c.relname
-  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
- WHERE l.pid = $pid AND c.relnamespace = 'walked'::regnamespace AND c.relkind = 'r'
-   AND c.relname <> 'procrastinate_schema_history'
- ORDER BY c.relname, array_position('{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', l.mode) DESC
-SQL
-	is(join(', ', sort grep { /$strong/ } @held), join(', ', sort grep { /$strong/ } split /, /, $lock),
-		"$step takes the locks of its plan");
-	return;
+	return is(join(', ', sort(held_locks($watcher, $schema, $pid))), join(', ', sort split /, /, $lock), "$step takes the locks of its plan");
 }
 
 1;

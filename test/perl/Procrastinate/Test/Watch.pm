@@ -11,7 +11,7 @@ use Test::More;
 
 use Procrastinate::Test::Facts;
 
-our @EXPORT = qw(all_called called_before create_row_versions same_lines);
+our @EXPORT = qw(all_called called_before create_row_versions held_locks same_lines);
 
 # Which test file looks at which functions: each function of structure.tsv belongs to one subject.
 our %SUBJECT = (
@@ -49,6 +49,21 @@ sub all_called
 		push @missed, $signature if ($now->{$signature} // 0) == ($before->{$signature} // 0);
 	}
 	return is(join("\n", @missed), '', "every function of this revision about $subject was called");
+}
+
+# The strongest lock that a process has on each table of the schema, in the words of procrastinate_plan() and sorted by the
+# tables' names. Left out are the history, tables that others do not see yet, and ACCESS SHARE: those who read.
+sub held_locks
+{
+	my ($session, $schema, $pid) = @_;
+	return split /\n/, $session->query(<<"SQL");
+SELECT DISTINCT ON (c.relname)
+       upper(trim(regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \\1', 'g'))) || ' on ' || c.relname
+  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+ WHERE l.pid = $pid AND l.granted AND l.mode <> 'AccessShareLock'
+   AND c.relnamespace = '$schema'::regnamespace AND c.relkind = 'r' AND c.relname <> 'procrastinate_schema_history'
+ ORDER BY c.relname, array_position('{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', l.mode) DESC
+SQL
 }
 
 # Compares two lists of lines and shows only the lines that differ.
