@@ -8,13 +8,14 @@ use warnings;
 
 use Exporter 'import';
 use IPC::Run;
+use List::Util qw(sum);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
 use Procrastinate::Test;
 
-our @EXPORT = qw(walk);
+our @EXPORT = qw(walk_all);
 
 # How the process at the point is ended, and what the caller then says.
 my %ways = (
@@ -29,20 +30,34 @@ my %ways = (
 		of_worker => qr/terminating connection because of crash|server closed the connection unexpectedly/,
 	});
 
-my ($node, $database, $how, $watcher);
+my ($node, $database, $how, $target, $concurrently, $watcher);
 my $schema = 'walked';
 
-# walk('terminate'), walk('kill'): from 0001 to head.
-sub walk
+# walk_all('terminate'), walk_all('kill')
+sub walk_all
 {
 	($how) = @_;
 	$node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
+	walk(1, $HEAD);
+	is(walk(19, 20), 1, 'what is built ahead on a longer way is built by 0020');
+	is(walk(28, 29), 2, 'and by 0029');
+	is(walk(28, 29, 'false'), 0, 'or by no worker');
+	return;
+}
+
+# From a revision to another. Returns how many indexes a worker has built.
+sub walk
+{
+	my ($from, $to, $whether_concurrently) = @_;
+	$target = revision_name($to);
+	$concurrently = $whether_concurrently // 'true';
+	my $path = revision_name($from) . ":$target";
 	$database = new_database($node);
-	upgrade($node, $database, 1, $schema);
+	upgrade($node, $database, $from, $schema);
 	$watcher = user_session($node, $database, $schema);
 	insert_many($watcher, 6000);
 	my $before = $watcher->query($ALL_ROWS);
-	my ($points, $aborting) = (0, 0);
+	my (%points, $aborting);
 	while (my ($step, $kind, $door, $built, $lock) = next_step())
 	{
 		if ($step eq '0030.1')
@@ -55,35 +70,38 @@ sub walk
 		foreach my $point (points_of($step, $kind, $door, $built))
 		{
 			strike($step, $point, $kind, $lock);
-			$points++;
+			$points{$point}++;
 			is($watcher->query($ALL_ROWS), $before, "$step, $point: no row is lost or changed");
 		}
 		isnt((next_step())[0] // '', $step, "$step is done, and is not done again");
 	}
-	cmp_ok($points, '>', 3 * $HEAD, "$points points were reached");
-	is_at($node, $database, $schema, $HEAD, 'in spite of all the schema gets to head');
-	cmp_ok($aborting, '>', 100, 'jobs were being aborted');
-	is($watcher->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'), $aborting, 'and still are');
-	is($watcher->query('SELECT count(*) FROM procrastinate_check()'), '0', 'and nothing is to be found fault with');
+	cmp_ok(sum(values %points), '>', 3 * ($to - $from), "$path: points were reached");
+	is_at($node, $database, $schema, $to, "$path: in spite of all the schema gets there");
+	if (defined $aborting)
+	{
+		cmp_ok($aborting, '>', 100, "$path: jobs were being aborted");
+		is($watcher->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'), $aborting, 'and still are');
+	}
+	is($watcher->query('SELECT count(*) FROM procrastinate_check()'), '0', "$path: nothing is to be found fault with");
 	is($watcher->query(q{SELECT count(*) || ' ' || count(DISTINCT to_revision) FROM procrastinate_log() WHERE event !~ '^step '}),
-		"$HEAD $HEAD", 'the history has each revision once');
+		"$to $to", "$path: the history has each revision once");
 	is($watcher->query(q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step .*\.[0-9]+$'}),
-		'0', 'and each step once');
+		'0', "$path: and each step once");
 	$watcher->close;
-	return;
+	return $points{'worker begins'} // 0;
 }
 
 # Name, kind, whether it shuts the door (what hangs that and takes it away again stands around it), whether its
 # index has been built ahead, and its locks.
 sub next_step
 {
-	my $step = $watcher->query(<<'SQL');
+	my $step = $watcher->query(<<"SQL");
 SELECT revision || '.' || step || '|' || kind || '|'
        || (NOT is_of_door AND count(*) FILTER (WHERE is_of_door) OVER (PARTITION BY revision) % 2 = 1) || '|'
        || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_0-9]+)')) IS NOT NULL)
        || '|' || coalesce(lock, '')
   FROM (SELECT *, statement = 'CREATE OR REPLACE FUNCTION of those that fetch jobs' AS is_of_door
-          FROM procrastinate_plan()) AS plan
+          FROM procrastinate_plan('$target')) AS plan
  LIMIT 1
 SQL
 	return split /\|/, $step, -1;
@@ -97,7 +115,7 @@ sub points_of
 		('shut') x ($door eq 'true'),
 		('amid') x ($kind eq 'batched'),
 		('set out') x ($kind eq 'concurrent' && $step =~ /\.1$/),
-		('worker begins', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true'),
+		('worker begins', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true' && $concurrently eq 'true'),
 		'in',
 		$door eq 'true' ? 'held' : 'after');    # with either it is done
 }
@@ -114,7 +132,7 @@ sub strike
 	$node->safe_psql($database, "ALTER DATABASE $database SET procrastinate_migrate.fault_point = '$name'");
 	my ($out, $err) = ('', '');
 	my $caller = IPC::Run::start([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
-			'-c', "CALL procrastinate_migrate('head', 'walked', force => true)" ],
+			'-c', "CALL procrastinate_migrate('$target', '$schema', force => true, concurrently => $concurrently)" ],
 		'>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	my $pid;
 	until ($pid = $watcher->query("SELECT pid FROM pg_stat_activity WHERE application_name = '$name'"))
@@ -128,7 +146,9 @@ sub strike
 		usleep(2000);
 	}
 
-	locks_as_planned($step, $pid, $lock) if $point eq 'in' && $kind ne 'concurrent';    # a build has let go of its
+	# A worker has let go of its.
+	$lock =~ s/UPDATE EXCLUSIVE // if $kind eq 'concurrent';
+	locks_as_planned($step, $pid, $lock) if $point eq 'in' && ($kind ne 'concurrent' || $concurrently eq 'false');
 	my $log = -s $node->logfile;
 	$ways{$how}{strike}->($watcher, $pid);
 	$caller->finish;
