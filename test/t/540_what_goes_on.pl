@@ -167,6 +167,7 @@ sub serializable
 		my ($status, undef, $said) = $node->psql($there, "SET default_transaction_isolation = 'read committed';\n$call");
 		is($status, 0, "$release: the call gets to its end beside clients at SERIALIZABLE") or diag($said);
 		is(stop_load($load), '', "$release: no client sees an error but those that are tried again");
+		is(deadlocks($node, $there), '0', "$release: of which none is a deadlock");
 		is_at($node, $there, 'public', $to, "$release: the catalog is as it should be");
 	}
 	return;

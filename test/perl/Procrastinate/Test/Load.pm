@@ -11,13 +11,14 @@ use PostgreSQL::Test::Utils;
 
 use Procrastinate::Test::Facts;
 
-our @EXPORT = qw(release_scripts start_load stop_load);
+our @EXPORT = qw(deadlocks release_scripts start_load stop_load);
 
-# The scripts of a release's clients: they defer; they fetch, finish and retry.
+# The scripts of a release's clients, which defer, and fetch, finish and retry. Those who defer may be of another one.
 sub release_scripts
 {
-	my ($release) = @_;
-	return map { repository() . "/test/bench/online/${_}_$release.sql" } qw(defer work);
+	my ($release, $deferring) = @_;
+	$deferring //= $release;
+	return map { repository() . "/test/bench/online/$_.sql" } "defer_$deferring", "work_$release";
 }
 
 # start_load($node, $database, [ files of scripts ], options of pgbench)
@@ -39,6 +40,15 @@ sub stop_load
 	$load->{run}->signal('INT') if $load->{run}->pumpable;
 	$load->{run}->finish;
 	return join '', grep { /ERROR|FATAL|aborted/ } split /^/, $load->{err};
+}
+
+# How many there were in the database; sessions tell of theirs as they end. Who is told of one may have tried again.
+sub deadlocks
+{
+	my ($node, $database) = @_;
+	$node->poll_query_until($database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pgbench'})
+	  or die 'clients stay';
+	return $node->safe_psql($database, 'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()');
 }
 
 1;
