@@ -51,10 +51,14 @@ sub gives_up
 
 	# Readers are in nobody's way here, a writer is.
 	$holder->query('LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
-	my (undef, undef, $err) = $node->psql($database, "SET search_path = $schema, public; $call");
+	my (undef, undef, $err) = $node->psql($database, "SET search_path = $schema, public; "
+		  . q{CALL procrastinate_migrate('0015', lock_timeout => '10 ms', retry_for => '3 s')});
 	like($err, qr/ERROR:  migration 0015 \(.*\), step 1 \(the whole migration\) could not get its locks/,
 		'it gives up');
-	like($err, qr/^DETAIL:  It was tried \d+ times in \d+ s, and no try has left anything behind\./m, 'and says how often it tried');
+	my ($tries, $seconds) = $err =~ /^DETAIL:  It was tried (\d+) times in (\d+) s, and no try has left anything behind\.$/m;
+	cmp_ok($seconds // 0, '>=', 3, 'after as long as it may try');
+	cmp_ok($tries // 0, '>', 1, 'more than once');
+	cmp_ok($tries // 99, '<', 20, 'in pauses that grow');
 	like($err, qr/^Session $holder->{pid} of role \S+ \(a report\), client backend, idle in transaction for \d\d:\d\d:\d\d: .*RowExclusiveLock on procrastinate_jobs.*; LOCK TABLE/m,
 		'and who is in the way');
 	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', retry_for => '1 hour'\);/m,
