@@ -69,6 +69,13 @@ sub door
 	is($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
 		'a fetch gets no job, and does not wait, while the door is shut');
 	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't', 'nor in a select list');
+	$reader->query('COMMIT');
+	$caller->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
+	$worker->query(q{SET statement_timeout = '10 s'});
+	$worker->send('SELECT id FROM procrastinate_fetch_job(NULL)');
+	is(join('', $worker->wait), 'NULL', 'nor does it wait for the table');
+	$worker->query('RESET statement_timeout');
+	$caller->query('COMMIT');
 	$caller->query("SELECT pg_advisory_unlock($door, $oid)");
 
 	# Who is inside keeps it from being shut.
@@ -76,7 +83,6 @@ sub door
 	is($caller->query("SELECT pg_try_advisory_lock($door, $oid)"), 'f', 'a fetch holds the door open to its end');
 	$worker->query('COMMIT');
 
-	$reader->query('COMMIT');
 	$worker->query('LISTEN procrastinate_any_queue; LISTEN "procrastinate_queue#queue 1"');
 	$caller->query("CALL procrastinate_migrate('0025')");
 	is(join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
