@@ -99,6 +99,18 @@ sub wait
 	return ($out, defined $sqlstate ? "$sqlstate: $message" : '');
 }
 
+# Waits for a notice that matches, of the query that was sent; its text.
+sub notice
+{
+	my ($self, $pattern) = @_;
+	my $text;
+	until (($text) = grep { /$pattern/ } $self->{err} =~ /^(?:psql:\S+ )?NOTICE:  \w{5}: (.*)\n/mg)
+	{
+		$self->{run}->pump;
+	}
+	return $text;
+}
+
 # Runs SQL that must succeed, returns its rows as text.
 sub query
 {
