@@ -185,7 +185,7 @@ sub a_view_of_strange_code
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0032')});
-	wait_for($node, $database, "SELECT event = 'step 0030.1' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1", 'the call waits');
+	wait_for_step($node, $database, $schema, '0030.1');
 	$node->safe_psql($database, <<"SQL");
 CREATE ROLE mallory;
 GRANT USAGE, CREATE ON SCHEMA $schema TO mallory;

@@ -92,8 +92,7 @@ sub a_job_that_is_being_aborted
 	my $id = $worker->query(q{SELECT id FROM procrastinate_jobs WHERE status = 'doing'});
 	$worker->query("BEGIN; SELECT procrastinate_cancel_job($id, true, false); SELECT 'something else'");
 	$session->send(q{CALL procrastinate_migrate('0031', force => true)});
-	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'},
-		'the build waits for it');
+	wait_for_build($node, $database);
 	$worker->query('COMMIT');
 	is(($session->wait)[1], '', '0031 waits for who may have aborted a job by an older function');
 	is($session->query("SELECT status, abort_requested FROM procrastinate_jobs WHERE id = $id"), 'doing|t', 'and finds the job');
@@ -148,7 +147,7 @@ sub things_of_the_replaced_column
 	my ($holder, $caller) = map { session('things') } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_until(q{SELECT event = 'step 0024.8' FROM procrastinate_log('things') ORDER BY id DESC LIMIT 1}, 'only the exchange is left');
+	wait_for_step($node, $database, 'things', '0024.8');    # only the exchange is left
 	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
 	$holder->query('COMMIT');
 	is(($caller->wait)[1], $replaced, 'an index of a user before the last step is seen');

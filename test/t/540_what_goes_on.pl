@@ -181,7 +181,7 @@ sub workers_beside_one_who_waits
 	my ($reader, $caller) = map { new_session($node, $there) } 1 .. 2;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0025')});
-	wait_for($node, $there, q{SELECT event = 'step 0025.1' FROM procrastinate_log() ORDER BY id DESC LIMIT 1}, 'the call waits');
+	wait_for_step($node, $there, 'public', '0025.1');
 	my $load = start_load($node, $there, [ release_scripts('0.23') ], qw(-c 3 -R 200));
 	wait_for($node, $there, q{SELECT count(*) > 500 FROM procrastinate_events WHERE type = 'succeeded'}, 'workers have done a lot');
 	is($node->safe_psql($there, "SELECT state FROM pg_stat_activity WHERE pid = $caller->{pid}"), 'active', 'while a call waits for a reader, workers work');
@@ -246,7 +246,7 @@ sub a_lost_connection
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 	$caller->query('SET client_min_messages = notice');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'}, 'a build waits');
+	wait_for_build($node, $database);
 	$caller->{run}->kill_kill;
 	wait_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $caller->{pid} OR backend_type = 'procrastinate_migrate'",
 		'the server notices when it has something to tell, and ends the worker, too');
@@ -267,8 +267,7 @@ sub failover
 	my $reader = session('failing_over');
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 	$session->send(q{CALL procrastinate_migrate()});
-	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'},
-		'a build waits');
+	wait_for_build($node, $database);
 	catch_up();
 	$node->stop('immediate');
 	eval { $_->close } foreach $session, $reader;

@@ -25,7 +25,7 @@ use Procrastinate::Test::Watch;
 our @EXPORT = (
 	qw($ODD_SCHEMA accepted_settings cancelled_after cancelled_in_build closed_queue differences
 	  differences_from_record is_as_recorded is_at
-	  new_database new_queue new_session scenario start_server upgrade user_session wait_for
+	  new_database new_queue new_session scenario start_server upgrade user_session
 	  walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,
@@ -201,20 +201,11 @@ sub closed_queue
 	return $schema;
 }
 
-# Until the query's value is true; `what` is for who waits in vain.
-sub wait_for
-{
-	my ($node, $database, $query, $what) = @_;
-	$node->poll_query_until($database, $query) or die "waited in vain until $what";
-	return;
-}
-
 # Waits until a step has been recorded and cancels the call that goes on from there in vain.
 sub cancelled_after
 {
 	my ($node, $database, $session, $schema, $step) = @_;
-	wait_for($node, $database, "SELECT event = 'step $step' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1",
-		"step $step is done");
+	wait_for_step($node, $database, $schema, $step);
 	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
 	my (undef, $error) = $session->wait;
 	return $error;
@@ -227,8 +218,7 @@ sub cancelled_in_build
 	my ($reader, $caller) = map { user_session($node, $database, $schema) } 1 .. 2;
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 	$caller->send("CALL procrastinate_migrate('$target')");
-	wait_for($node, $database, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'},
-		'the build waits');
+	wait_for_build($node, $database);
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is(($caller->wait)[1], '57014: canceling statement due to user request', "$schema: a call to $target is cancelled");

@@ -11,7 +11,7 @@ use Test::More;
 
 use Procrastinate::Test::Facts;
 
-our @EXPORT = qw(all_called called_before create_row_versions held_locks same_lines);
+our @EXPORT = qw(all_called called_before create_row_versions held_locks same_lines wait_for wait_for_build wait_for_step);
 
 # Which test file looks at which functions: each function of structure.tsv belongs to one subject.
 our %SUBJECT = (
@@ -49,6 +49,29 @@ sub all_called
 		push @missed, $signature if ($now->{$signature} // 0) == ($before->{$signature} // 0);
 	}
 	return is(join("\n", @missed), '', "every function of this revision about $subject was called");
+}
+
+# Until the query's value is true; `what` is for who waits in vain.
+sub wait_for
+{
+	my ($node, $database, $query, $what) = @_;
+	$node->poll_query_until($database, $query) or die "waited in vain until $what";
+	return;
+}
+
+# Until the worker that builds an index waits for somebody.
+sub wait_for_build
+{
+	my ($node, $database) = @_;
+	return wait_for($node, $database,
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'}, 'a build waits');
+}
+
+# Until a step is the last in the log.
+sub wait_for_step
+{
+	my ($node, $database, $schema, $step) = @_;
+	return wait_for($node, $database, "SELECT event = 'step $step' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1", "step $step is done");
 }
 
 # The strongest lock that a process has on each table of the schema, in the words of procrastinate_plan() and sorted by the
