@@ -119,7 +119,7 @@ sub instant
 	my $is_killed = 0;
 	if ($pid ne '' && $how eq 'kill')
 	{
-		$is_killed = kill 'KILL', $pid;
+		$is_killed = kill('KILL', $pid) && was_killed($pid, $log);
 		$struck += $is_killed;
 	}
 	elsif ($pid ne '')
@@ -137,4 +137,13 @@ sub instant
 	problem_unless($err eq '' || $err =~ /canceling statement due to user request|terminating connection due to administrator command/,
 		"the call ends with: $err");
 	return $err eq '';
+}
+
+# Whether it came in time: not to a process that was ending anyway. The server says so before it lets anybody in again.
+sub was_killed
+{
+	my ($pid, $log) = @_;
+	usleep(2000) while kill 0, $pid;
+	$node->psql('postgres', 'SELECT 1');
+	return slurp_file($node->logfile, $log) =~ /\(PID $pid\) was terminated by signal 9/ ? 1 : 0;
 }
