@@ -45,7 +45,8 @@ sub last_event
 sub gives_up
 {
 	my $schema = queue('gives_up', 14);
-	my ($holder, $caller, $worker) = map { session($schema) } 1 .. 3;
+	my ($holder, $caller, $worker, $reader) = map { session($schema) } 1 .. 4;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$holder->query(q{SET application_name = 'a report'; BEGIN; SELECT count(*) FROM procrastinate_jobs});
 	my $call = "CALL procrastinate_migrate('0015', lock_timeout => '20 ms', retry_for => '300 ms')";
 
@@ -61,6 +62,8 @@ sub gives_up
 	cmp_ok($tries // 99, '<', 20, 'in pauses that grow');
 	like($err, qr/^Session $holder->{pid} of role \S+ \(a report\), client backend, idle in transaction for \d\d:\d\d:\d\d: .*RowExclusiveLock on procrastinate_jobs.*; LOCK TABLE/m,
 		'and who is in the way');
+	unlike($err, qr/^Session $reader->{pid} /m, 'but nobody who is not, and has been there for longer');
+	$reader->query('COMMIT');
 	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', retry_for => '1 hour'\);/m,
 		'and what to do');
 	is_at($node, $database, $schema, 14, 'nothing of the step is left');
@@ -82,7 +85,7 @@ sub gives_up
 		[ q{retry_for => '-1 s'}, '22023' ], [ 'retry_for => NULL', '22004' ], [ 'concurrently => NULL', '22004' ]);
 	is($caller->refusal("CALL procrastinate_migrate($_->[0])") =~ s/:.*//r, $_->[1], "$_->[0] is refused")
 	  foreach @nonsense;
-	$_->close foreach $holder, $caller, $worker;
+	$_->close foreach $holder, $caller, $worker, $reader;
 	return;
 }
 
