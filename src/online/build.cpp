@@ -20,7 +20,7 @@ constexpr std::string_view concurrently = "CONCURRENTLY ";
 // caller may know. Prepared transactions have no pid.
 constexpr const char *progress_query = R"(
 select coalesce(p.phase, 'waiting for the lock of its table')
-       || coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '')
+       || case when p.phase !~ '^waiting' then coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '') else '' end
        || coalesce(', for ' || string_agg(
               case when b.pid = 0 then coalesce(t.names, 'a prepared transaction')
                    else 'session ' || b.pid || coalesce(' of role ' || a.usename, '')

@@ -22,11 +22,9 @@ constexpr double instant = 0.01; // seconds
 
 std::string_view relation_of(const Step &step)
 {
-    if (const std::vector<chain::StepLock> locks = step.all_locks(); !locks.empty())
-        return locks.back().table; // jobs come first, events are more
-    // A check that reads the jobs has no lock to name.
-    return step.kind == StepKind::validated ? std::string_view("procrastinate_jobs")
-                                            : std::string_view();
+    const std::vector<chain::StepLock> locks = step.all_locks();
+    return locks.empty() ? std::string_view()
+                         : locks.back().table; // jobs come first, events are more
 }
 
 std::string locks_of(const Step &step)
