@@ -264,13 +264,15 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
             LIMIT 1) AS b ON true
   LEFT JOIN LATERAL (
            -- Between one try for locks and the next nobody is waited for: who has them for long.
-           SELECT array_agg(DISTINCT l.pid) AS pids
+           -- Prepared transactions have no pid.
+           SELECT array_agg(DISTINCT coalesce(l.pid, 0)) AS pids
              FROM pg_locks AS l JOIN pg_class AS r ON r.oid = l.relation
-                  JOIN pg_stat_activity AS a ON a.pid = l.pid
-            WHERE u.kind <> 'concurrent' AND l.granted AND l.pid <> c.pid AND r.relnamespace = u.schema
-              AND r.relkind = 'r' AND a.datname = current_database()
+                  JOIN pg_database AS d ON d.oid = l.database
+                  LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+            WHERE u.kind <> 'concurrent' AND c.pid IS NOT NULL AND l.granted AND d.datname = current_database()
+              AND r.relnamespace = u.schema AND r.relkind = 'r' AND l.pid IS DISTINCT FROM c.pid
               AND r.relname || ' ' || l.mode = ANY (string_to_array(u.conflicts, ', '))
-              AND a.xact_start < clock_timestamp() - interval '1 second') AS h ON true;
+              AND (l.pid IS NULL OR a.xact_start < clock_timestamp() - interval '1 second')) AS h ON true;
 COMMENT ON VIEW procrastinate_progress IS
     'what procrastinate_migrate() is at in the installations of this database: done and left are blocks of a build or ids of rows, waiting_for are sessions';
 GRANT SELECT ON procrastinate_progress TO PUBLIC;

@@ -76,6 +76,8 @@ struct Step
     std::string_view indexed() const; // and its table
     // Those that are written, and those that its kind takes anyway; the history's is each step's.
     std::vector<StepLock> all_locks() const;
+    // A brief one in its place, with these.
+    Step asking_for(std::vector<StepLock> others) const;
 };
 
 // In order; of a revision after base.

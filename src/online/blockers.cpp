@@ -25,7 +25,7 @@ constexpr const char *query = R"(
 with held as (
     select l.pid, l.virtualtransaction, l.mode,
            coalesce(c.relname, case l.classid when 1347571556 then 'the door' else 'the installation' end) as what,
-           case when c.relnamespace = $1 then c.relname || ' ' || l.mode = any (string_to_array($2, ', '))
+           case when c.relnamespace = $1 and c.relname ~ '^procrastinate_' then c.relname || ' ' || l.mode = any (string_to_array($2, ', '))
                 when l.classid = 1347571556 then $3
                 else l.mode not in ('AccessShareLock', 'RowShareLock') end as conflicts
       from pg_locks l left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
@@ -51,14 +51,17 @@ select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_l
  order by min(coalesce(a.xact_start, p.prepared)) nulls last
  limit 5)";
 
+} // namespace
+
 std::string blockers(const catalog::Installation &installation, const chain::Step &step)
 {
+    const bool is_last = step.number == step.count; // other tools' tables are kept in step with it
     const std::string conflicts = conflicts_of(step);
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(conflicts),
                                 spi::boolean_parameter(step.door == chain::Step::shut),
-                                spi::text_parameter(migrate::alembic_table()),
-                                spi::text_parameter(migrate::django_table())};
+                                spi::text_parameter(is_last ? migrate::alembic_table() : ""),
+                                spi::text_parameter(is_last ? migrate::django_table() : "")};
     const spi::Rows rows = spi::read_latest(query, parameters);
     std::string text;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
@@ -66,13 +69,9 @@ std::string blockers(const catalog::Installation &installation, const chain::Ste
     return text.empty() ? "Whoever was in the way has gone by now." : text;
 }
 
-} // namespace
-
 std::string conflicts_of(const chain::Step &step)
 {
     std::vector<chain::StepLock> locks = step.all_locks();
-    if (step.kind == chain::StepKind::concurrent) // whose remains may have to be dropped first
-        locks = {{step.indexed(), "ACCESS EXCLUSIVE"}};
     locks.push_back({catalog::history_table, "SHARE ROW EXCLUSIVE"});
     std::string text;
     for (const chain::StepLock &lock : locks)
@@ -82,13 +81,13 @@ std::string conflicts_of(const chain::Step &step)
 }
 
 void give_up(const catalog::Installation &installation, const chain::Step &step,
-             chain::Revision goal, const Patience &patience)
+             chain::Revision goal, const Patience &patience, const std::string &blockers)
 {
     throw chain::Refusal{
         chain::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
         "It was tried " + std::to_string(patience.failures()) + " times in " +
             std::to_string(static_cast<long>(patience.waited() / 1000)) +
-            " s, and no try has left anything behind.\n" + blockers(installation, step),
+            " s, and no try has left anything behind.\n" + blockers,
         "End what is in the way, or give it more time: CALL procrastinate_migrate('" +
             std::string(chain::name(goal)) + "', schema => " +
             std::string(installation.quoted_text) + ", retry_for => '1 hour');"};

@@ -10,13 +10,17 @@
 namespace procrastinate::online
 {
 
-// Of a step that could not have its locks, on the way to `goal`: throws Refusal 55P03 with the sessions and
-// prepared transactions that hold locks in its way, longest first: a line each of pid, role, application, how
-// long, what; as far as the caller may know. Where nobody does, those with any locks of the installation's
-// tables, whose rows may be what it waits for. Inside an SPI connection and under a search_path of the
-// server's own.
+// Sessions and prepared transactions that hold locks in the way of a step, longest first: a line each of pid,
+// role, application, how long, what; as far as the caller may know. Where nobody does, those with any locks of
+// the installation's tables, whose rows may be what it waits for. To be asked while the step's transaction still
+// has the lock of the installation, if it could have that. Inside an SPI connection and under a search_path of
+// the server's own.
+std::string blockers(const catalog::Installation &installation, const chain::Step &step);
+
+// Of a step that could not have its locks, on the way to `goal`: throws Refusal 55P03.
 [[noreturn]] void give_up(const catalog::Installation &installation, const chain::Step &step,
-                          chain::Revision goal, const Patience &patience);
+                          chain::Revision goal, const Patience &patience,
+                          const std::string &blockers);
 
 // The locks that one of the step's has to wait for, as pg_locks names them: "procrastinate_jobs ShareLock, …".
 std::string conflicts_of(const chain::Step &step);

@@ -19,7 +19,7 @@ constexpr std::string_view concurrently = "CONCURRENTLY ";
 // Of the worker, which has a row of its own once it has the lock of its table; whom it waits for, as far as the
 // caller may know. Prepared transactions have no pid.
 constexpr const char *progress_query = R"(
-select coalesce(p.phase, 'waiting for the lock of its table')
+select case when p.pid is null then 'waiting for the lock of its table' else coalesce(p.phase, 'building') end
        || case when p.phase !~ '^waiting' then coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '') else '' end
        || coalesce(', for ' || string_agg(
               case when b.pid = 0 then coalesce(t.names, 'a prepared transaction')
@@ -27,16 +27,16 @@ select coalesce(p.phase, 'waiting for the lock of its table')
                         || coalesce(' since ' || date_trunc('second', a.xact_start)::text, '') end, ', '), '')
   from pg_stat_activity w
   left join pg_stat_progress_create_index p on p.pid = w.pid
-  left join unnest(pg_blocking_pids(w.pid)) as b(pid) on true
+  left join lateral (select distinct unnest(pg_blocking_pids(w.pid))) as b(pid) on true
   left join pg_stat_activity a on a.pid = b.pid
   left join lateral (
            select string_agg(distinct format('prepared transaction %L of role %s since %s', x.gid, x.owner,
                                              date_trunc('second', x.prepared)), ', ') as names
              from pg_prepared_xacts x join pg_locks i on i.transactionid = x.transaction and i.pid is null
                   join pg_locks l on l.virtualtransaction = i.virtualtransaction and l.pid is null
-            where b.pid = 0 and l.relation = (select oid from pg_class where relnamespace = $2 and relname = $3) and x.database = w.datname) t on true
+            where b.pid = 0 and l.mode not in ('AccessShareLock', 'RowShareLock') and l.relation = (select oid from pg_class where relnamespace = $2 and relname = $3) and x.database = w.datname) t on true
  where w.pid = $1 and (p.pid is not null or b.pid is not null)
- group by p.phase, p.blocks_done, p.blocks_total)";
+ group by p.pid, p.phase, p.blocks_done, p.blocks_total)";
 
 struct Watch
 {

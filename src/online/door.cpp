@@ -3,6 +3,7 @@
 #include "migrate/lock.hpp"
 #include "migrate/script.hpp"
 #include "migrate/statement.hpp"
+#include "online/short_locks.hpp"
 #include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
@@ -19,8 +20,9 @@ namespace
 namespace spi = server::spi;
 using catalog::Installation;
 
+// A long body is fetched while there is a snapshot.
 constexpr const char *fetches_query = R"(
-select pg_get_functiondef(p.oid), p.prosrc, p.oid::regprocedure::text
+select pg_get_functiondef(p.oid), p.prosrc || '', p.oid::regprocedure::text
   from pg_proc p join pg_type t on t.oid = p.prorettype join pg_class c on c.oid = t.typrelid
   join pg_language l on l.oid = p.prolang
   join pg_roles o on o.oid = p.proowner join pg_roles me on me.rolname = current_user
@@ -45,17 +47,18 @@ constexpr std::string_view after_oid =
     "'MEMBER'), false))\n"
     "            FROM pg_catalog.pg_lock_status() AS l\n"
     "            JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database\n"
-    "            JOIN pg_catalog.pg_class AS c ON c.relnamespace OPERATOR(pg_catalog.=) l.objid\n"
+    "            LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace OPERATOR(pg_catalog.=) "
+    "l.objid\n"
+    "                AND c.relname OPERATOR(pg_catalog.=) 'procrastinate_jobs'\n"
     "            LEFT JOIN pg_catalog.pg_stat_get_activity(NULL) AS a ON a.pid "
     "OPERATOR(pg_catalog.=) l.pid\n"
     "            WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'\n"
     "                AND l.classid OPERATOR(pg_catalog.=) 1347571556\n"
     "                AND l.objid OPERATOR(pg_catalog.=) (door::bigint OPERATOR(pg_catalog.&) "
-    "4294967295)::oid\n"
+    "4294967295)::pg_catalog.oid\n"
     "                AND l.objsubid OPERATOR(pg_catalog.=) 2\n"
     "                AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'\n"
     "                AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()\n"
-    "                AND c.relname OPERATOR(pg_catalog.=) 'procrastinate_jobs'\n"
     "        );\n"
     "        IF is_shut_by_owner THEN\n"
     "            RETURN NULL;\n"
@@ -149,17 +152,17 @@ void hang_door(const Installation &installation)
     }
 }
 
-void mend_door(const Installation &installation)
+bool mend_door(const Installation &installation)
 {
     const std::string before = opening(installation);
     const std::vector<Fetch> all = fetches(installation);
-    if (std::any_of(all.begin(), all.end(), [&before](const Fetch &fetch) {
+    if (std::none_of(all.begin(), all.end(), [&before](const Fetch &fetch) {
             return !fetch.body.starts_with(before) && behind_door(fetch.body) != fetch.body;
         }))
-    {
-        migrate::set_language();
-        hang_door(installation);
-    }
+        return false;
+    migrate::set_language();
+    hang_door(installation);
+    return true;
 }
 
 void unhang_door(const Installation &installation)
@@ -194,6 +197,16 @@ void wake_workers(const Installation &installation, chain::Revision revision)
     if (revision >= 30)
         notify("procrastinate_queue_v1", "procrastinate_any_queue_v1",
                R"({"type": "job_inserted", "job_id": 0})");
+}
+
+void wake_those_turned_away(const Installation &installation, chain::Revision revision,
+                            double lock_timeout)
+{
+    (void)server::attempt([&] {
+        with_short_locks(lock_timeout, [&] {
+            server::with_search_path(nullptr, [&] { wake_workers(installation, revision); });
+        });
+    });
 }
 
 Door::Door(const Installation &installation) : lock_(door_class, installation.schema) {}

@@ -23,11 +23,16 @@ void hang_door(const catalog::Installation &installation);
 void unhang_door(const catalog::Installation &installation);
 
 // Hangs it again where functions look for that of a schema with another OID, as after a dump between two
-// steps.
-void mend_door(const catalog::Installation &installation);
+// steps. False where there is nothing to mend.
+bool mend_door(const catalog::Installation &installation);
 
 // Notifies workers of all queues that wait, as the triggers at that revision do.
 void wake_workers(const catalog::Installation &installation, chain::Revision revision);
+
+// The same for those who came to the door in vain: they would look for jobs again only after a while. Not where
+// that would have to wait for a lock.
+void wake_those_turned_away(const catalog::Installation &installation, chain::Revision revision,
+                            double lock_timeout);
 
 // Shut from try_shut() on, until it is destroyed.
 class Door

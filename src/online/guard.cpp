@@ -18,11 +18,11 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Revision;
 
-// From the one after it on, nobody needs the channels of before.
-constexpr Revision first_of_channels = 30;
+// The post migration of the channels of version 1: nobody needs those of before from then on.
+constexpr Revision last_of_channels = 31;
 
 // $1: the functions' names; $2: when the release's pre migration was applied, as far as anybody knows; $3:
-// whether the release's code listens on channels of version 1.
+// whether new code listens on other channels.
 constexpr const char *sessions_query = R"(
 with session as (
     select a.pid, a.backend_start, a.state_change,
@@ -30,8 +30,8 @@ with session as (
                   ' (' || nullif(a.application_name, '') || ')') as words,
            format('%s for %s, calls ', a.state, date_trunc('second', clock_timestamp() - a.state_change))
                || substring(a.query from '[[:<:]](' || $1 || ')[[:space:]]*[(]') as call,
-           lower(a.query) ~ '^[[:space:]]*listen[[:space:]]+"?procrastinate_(any_)?queue' as listens,
-           $3 and lower(a.query) !~ '^[^_]*_(any_)?queue_v1' as is_old
+           a.query ~* '^[[:space:]]*listen[[:space:]]+"?procrastinate_(any_)?queue' as listens,
+           $3 and a.query !~* '^[^_]*_(any_)?queue_v1' as is_old
       from pg_stat_activity a
      where a.datname = current_database() and a.pid <> pg_backend_pid()
        and a.backend_type = 'client backend')
@@ -123,7 +123,7 @@ std::vector<std::string> sessions(const Installation &installation, Revision pos
                                   const std::string &names)
 {
     const std::array parameters{spi::text_parameter(names), applied_at(installation, post - 1),
-                                spi::boolean_parameter(post > first_of_channels)};
+                                spi::boolean_parameter(post == last_of_channels)};
     const spi::Rows rows = spi::read_latest(sessions_query, parameters);
     std::vector<std::string> found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)

@@ -212,8 +212,9 @@ class Course
             return;
         // Those who are on their way by functions without a door.
         spi::commit();
-        if (patience_.failures() == 0)
+        if (waited_before_ != step.name())
             wait_for_clients(longest_on_the_way);
+        waited_before_ = step.name();
         with_short_locks(patience_.for_door(options_.lock_timeout),
                          [&] { (void)door_.try_shut(); });
         if (!door_.is_shut())
@@ -228,7 +229,10 @@ class Course
     {
         const bool is_there = server::attempt([&] {
             with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(nullptr, [&] { mend_door(installation_); });
+                server::with_search_path(nullptr, [&] {
+                    if (mend_door(installation_))
+                        waited_before_.clear();
+                });
             });
         });
         if (!is_there)
@@ -290,7 +294,7 @@ class Course
             });
         });
         if (!is_recorded)
-            return try_later(step);
+            return try_later(step.asking_for({}));
         spi::commit();
         patience_.succeed();
         server::fault_point("set out", step.name());
@@ -319,10 +323,10 @@ class Course
         if (state == server::IndexState::absent)
         {
             plain = plain_build(step);
-            rest.kind = StepKind::brief;
+            rest = step.asking_for({{step.indexed(), "SHARE"}});
             rest.sql = plain;
         }
-        return run(rest, journey) ? end(step) : try_later(step);
+        return run(rest, journey) ? end(step) : try_later(step.asking_for(rest.locks));
     }
 
     // Of a build that was ended; in a transaction of its own, as it keeps readers out.
@@ -333,7 +337,7 @@ class Course
                              [&] { drop_invalid_index(installation_, step); });
         });
         if (!is_gone)
-            return try_later(step);
+            return try_later(step.asking_for({{step.indexed(), "ACCESS EXCLUSIVE"}}));
         spi::commit();
         patience_.succeed();
     }
@@ -342,27 +346,20 @@ class Course
 
     void try_later(const Step &step)
     {
-        door_.open();
         patience_.fail();
+        const bool is_over = patience_.is_over();
+        std::string in_the_way;
+        if (is_over)
+            in_the_way =
+                server::with_search_path(nullptr, [&] { return blockers(installation_, step); });
+        door_.open();
         if (step.door == Step::shut)
-            wake_those_turned_away(step);
+            wake_those_turned_away(installation_, step.revision - 1, options_.lock_timeout);
         spi::commit();
-        if (patience_.is_over())
-            server::with_search_path(nullptr,
-                                     [&] { give_up(installation_, step, *goal_, patience_); });
+        if (is_over)
+            give_up(installation_, step, *goal_, patience_, in_the_way);
         logbook_.progress().tell_waiting(step, patience_.failures());
         patience_.pause();
-    }
-
-    // Who came to the door in vain would look for jobs again only after a while.
-    void wake_those_turned_away(const Step &step)
-    {
-        (void)server::attempt([&] {
-            with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(nullptr,
-                                         [&] { wake_workers(installation_, step.revision - 1); });
-            });
-        });
     }
 
     const Installation &installation_;
@@ -370,6 +367,7 @@ class Course
     const Options &options_;
     Door door_;
     std::optional<Step> shut_for_;
+    std::string waited_before_; // a step, for those on their way
     Patience patience_;
     Batches batches_;
     Pace pace_;

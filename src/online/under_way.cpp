@@ -26,7 +26,7 @@ select n.oid, c.oid, exists (select from pg_locks l join pg_database d on d.oid 
  order by n.nspname)";
 
 // Of what anybody may have written. A day of batches is seventeen thousand.
-constexpr std::size_t most_rows = 20'000;
+constexpr std::size_t most_rows = 100'000;
 
 struct Candidate
 {

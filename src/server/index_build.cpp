@@ -155,7 +155,8 @@ void run_worker(dsm_handle handle)
     auto *const order = static_cast<Order *>(dsm_segment_address(segment));
     if (order->layout != layout_of_order)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("the library was replaced since the session that calls loaded it"),
+                        errmsg("library \"procrastinate_migrate\" was replaced since the calling "
+                               "session loaded it"),
                         errhint("Call it from a new session.")));
     MemoryContext const context = TopMemoryContext;
     PG_TRY();
@@ -307,10 +308,12 @@ bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int p
         raise_error_of(segment.order());
     if (segment.order().stage != Stage::done)
         call([] {
-            ereport(ERROR, (errcode(ERRCODE_OPERATOR_INTERVENTION),
-                            errmsg("the background worker that built an index was ended"),
-                            errhint("The server's log may tell why; a role that may not connect "
-                                    "any more is one reason. Call it again to go on.")));
+            ereport(
+                ERROR,
+                (errcode(ERRCODE_OPERATOR_INTERVENTION),
+                 errmsg("the background worker that built an index was ended"),
+                 errhint("The server's log may tell why; a role that may not connect "
+                         "any more is one reason. Call it again, from a new session, to go on.")));
         });
     return true;
 }

@@ -17,7 +17,7 @@ my $node = start_server();
 my $database = new_database($node);
 my $cases = 0;
 look_for_failures($node, $database);
-$node->safe_psql($database, 'CREATE ROLE landlord');
+$node->safe_psql($database, 'CREATE ROLE landlord IN ROLE pg_read_all_stats');
 
 taken(@$_)
   foreach (

@@ -105,6 +105,20 @@ SQL
 	like($err, qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
 		'a function that cannot be kept is told of');
 	is_at($node, $database, $schema, 25, 'and the column comes');
+
+	# The server keeps a long one apart from its row.
+	$schema = queue('long_body', 24);
+	$node->safe_psql($database, <<"SQL");
+SET search_path = $schema, public;
+DO \$\$ BEGIN EXECUTE (
+	SELECT replace(pg_get_functiondef('$schema.procrastinate_fetch_job'::regproc), 'BEGIN', 'BEGIN /* ' || string_agg(md5(n::text), ' ') || ' */')
+	  FROM generate_series(1, 1000) AS n);
+END \$\$
+SQL
+	(undef, undef, $err) = $node->psql($database,
+		"SET client_min_messages = warning; SET procrastinate_migrate.verify = off; CALL procrastinate_migrate('0025', '$schema')");
+	is($err, '', 'a long body is kept, too');
+	is_at($node, $database, $schema, 25, 'as the column comes');
 	return;
 }
 

@@ -196,8 +196,8 @@ sub workers_beside_one_who_waits
 # All workers defer a tick at once, and one of them has deferred it: beside a unique index that is being built, too.
 sub ticks_of_one_moment
 {
-	# At 0012 the old function goes, and with it whoever calls it; who is in it then comes to its end.
-	my $gone = qr/function procrastinate_defer_periodic_job\(.*\) does not exist|Run was aborted/;
+	# At 0012 the old function goes, and with it whoever calls it; who is in it then leaves out the new column.
+	my $gone = qr/function procrastinate_defer_periodic_job\(.*\) does not exist|null value in column "queue_name"|Run was aborted/;
 	foreach my $path ([ 11, q{'q', 'task'}, $gone ], [ 20, q{'q', NULL, NULL, 'task'}, qr/(?!)/ ])
 	{
 		my ($from, $arguments, $expected) = @$path;

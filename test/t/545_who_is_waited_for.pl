@@ -15,6 +15,7 @@ my $node = start_server(conf => 'max_prepared_transactions = 2');
 my $database = new_database($node);
 
 a_build_and_a_prepared_transaction();
+a_step_and_a_prepared_transaction();
 a_build_and_the_lock_of_its_table();
 a_build_of_somebody_else();
 a_table_of_another_tool();
@@ -57,6 +58,24 @@ sub a_build_and_a_prepared_transaction
 	unlike($call->{err}, qr/ERROR/, 'it goes on');
 	is_at($node, $database, 'prepared', 20, 'to 0020');
 	$session->close;
+	return;
+}
+
+# Between one try and the next there is nobody who could be asked.
+sub a_step_and_a_prepared_transaction
+{
+	my $schema = queue('prepared_too', 24, 10);
+	my ($session, $caller) = map { session($schema) } 1 .. 2;
+	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of another'});
+	$caller->send(q{CALL procrastinate_migrate('0025')});
+	wait_for_step($node, $database, $schema, '0025.1');
+	my %seen;
+	$seen{ $node->safe_psql($database, 'SELECT step, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 20;
+	is(join('; ', keys %seen), '2|{0}', 'a step is seen to wait for a prepared transaction, in pauses, too');
+	$session->query(q{COMMIT PREPARED 'of another'});
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$_->close foreach $session, $caller;
 	return;
 }
 
@@ -107,13 +126,16 @@ sub a_table_of_another_tool
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->query(q{SET procrastinate_migrate.alembic_version = 'kept.alembic_version'});
 	$caller->send(q{CALL procrastinate_migrate('0025', retry_for => '3 s')});
-	wait_for($node, $database, qq{SELECT event = 'step 0025.1' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1}, 'the call waits');
+	wait_for_step($node, $database, $schema, '0025.1');
 	$holder->query('BEGIN; LOCK TABLE alembic_version IN ROW EXCLUSIVE MODE');
 	$reader->query('COMMIT');
 	like(($caller->wait)[1], qr/^55P03: .*, step 3 \(.*\) could not get its locks/, 'the last step needs the table');
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	my (undef, undef, $error) = $node->psql($database, qq{
 SET procrastinate_migrate.alembic_version = 'kept.alembic_version';
 CALL procrastinate_migrate('0025', retry_for => '0', schema => '$schema')});
+	$reader->query('COMMIT');
+	unlike($error, qr/^Session $reader->{pid}/m, 'who only reads is not named');
 	like($error, qr/^Session $holder->{pid} of role .*: RowExclusiveLock on alembic_version;/m, 'and the next call names who has it');
 	$holder->query('COMMIT');
 	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once it is free the call goes on');

@@ -100,7 +100,7 @@ sub no_room_for_tables
 		limit_files($limit);
 		my $complaint = complaint_of_call('head');
 		last if $complaint eq '';
-		$failed{builds}++ if $complaint =~ /^CONTEXT:  step 00(?:07|08)\.\d/m;
+		$failed{builds}++ if $complaint =~ /^CONTEXT:  migration 00(?:07|08) .*, step \d \((?:unique )?index/m;
 		$failed{batches}++ if $complaint =~ /, step 2 \(fill the column\)/;
 		like($complaint, qr/^ERROR:  .*(?:File too large|wrote only \d+ of 8192 bytes).*\nHINT:  Check free disk space\.$/m,
 			"$limit bytes are too few");

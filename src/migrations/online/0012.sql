@@ -1,6 +1,5 @@
 -- 0012 under load: the new unique constraint takes over an index that is there. While that is built, who defers a
--- tick must lose to it as to the old constraint, without an error; hence the function names none. Who is inside the
--- old function while it goes still needs the new column's default.
+-- tick must lose to it as to the old constraint, without an error; hence the function names none.
 
 -- step brief: add the column
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
@@ -25,10 +24,7 @@ CREATE UNIQUE INDEX CONCURRENTLY procrastinate_periodic_defers_unique
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_periodic_defers
     DROP CONSTRAINT procrastinate_periodic_defers_task_name_defer_timestamp_key,
+    ALTER COLUMN queue_name DROP DEFAULT,
     ADD CONSTRAINT procrastinate_periodic_defers_unique
         UNIQUE USING INDEX procrastinate_periodic_defers_unique;
 -- rest without ALTER TABLE
-
--- step brief: drop the default
--- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
-ALTER TABLE procrastinate_periodic_defers ALTER COLUMN queue_name DROP DEFAULT;
