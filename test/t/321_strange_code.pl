@@ -17,7 +17,7 @@ my $database = new_database($node);
 my $super    = $node->safe_psql($database, 'SELECT current_user');
 my $error;
 look_as_roles($node, $database);
-query('CREATE ROLE creator; CREATE ROLE mallory');
+query('CREATE ROLE creator IN ROLE pg_read_all_stats; CREATE ROLE mallory');
 
 # ---- Traps: code of mallory's that must never run as somebody else ------------------------------
 

@@ -37,7 +37,7 @@ sub start_load
 sub stop_load
 {
 	my ($load) = @_;
-	$load->{run}->signal('INT') if $load->{run}->pumpable;
+	$load->{run}->signal('TERM') if $load->{run}->pumpable;
 	$load->{run}->finish;
 	return join '', grep { /ERROR|FATAL|aborted/ } split /^/, $load->{err};
 }
