@@ -235,8 +235,7 @@ COMMENT ON FUNCTION procrastinate_under_way() IS
 CREATE VIEW procrastinate_progress AS
 SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
        coalesce(b.pid, c.pid) AS pid, u.since, b.phase,
-       coalesce(b.blocks_done, u.done) AS done,
-       coalesce(b.blocks_total, u.total) - coalesce(b.blocks_done, u.done) AS "left",
+       coalesce(b.done, u.done) AS done, coalesce(b.total, u.total) - coalesce(b.done, u.done) AS "left",
        coalesce(nullif(pg_blocking_pids(coalesce(b.pid, c.pid)), '{}'), h.pids) AS waiting_for
   FROM procrastinate_under_way() AS u
   LEFT JOIN LATERAL (
@@ -253,7 +252,9 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
             LIMIT 1) AS c ON true
   LEFT JOIN LATERAL (
            -- A worker of ours that builds, not whoever else has an index built there.
-           SELECT a.pid, i.phase, i.blocks_done, i.blocks_total
+           SELECT a.pid, i.phase,
+                  CASE WHEN i.blocks_total > 0 THEN i.blocks_done WHEN i.tuples_total > 0 THEN i.tuples_done END AS done,
+                  CASE WHEN i.blocks_total > 0 THEN i.blocks_total WHEN i.tuples_total > 0 THEN i.tuples_total END AS total
              FROM pg_stat_activity AS a LEFT JOIN pg_stat_progress_create_index AS i ON i.pid = a.pid
             WHERE u.kind = 'concurrent' AND a.datname = current_database()
               AND (a.backend_type = 'procrastinate_migrate' OR a.pid = c.pid)
@@ -274,7 +275,7 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
               AND r.relname || ' ' || l.mode = ANY (string_to_array(u.conflicts, ', '))
               AND (l.pid IS NULL OR a.xact_start < clock_timestamp() - interval '1 second')) AS h ON true;
 COMMENT ON VIEW procrastinate_progress IS
-    'what procrastinate_migrate() is at in the installations of this database: done and left are blocks of a build or ids of rows, waiting_for are sessions';
+    'what procrastinate_migrate() is at in the installations of this database: done and left are blocks or rows of a build, or ids of rows, waiting_for are sessions, or 0 for a prepared transaction';
 GRANT SELECT ON procrastinate_progress TO PUBLIC;
 
 -- ---- Change -------------------------------------------------------------------------------------

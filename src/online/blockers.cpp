@@ -19,15 +19,16 @@ namespace spi = server::spi;
 
 static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
 // $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables. Who has the lock of
-// the installation is in the way of any step. Prepared transactions have no pid. A lock
-// that many hold is told of once a session.
+// the installation is in the way of any step. Prepared transactions have no pid. A lock that many hold is told of
+// once a session.
 constexpr const char *query = R"(
 with held as (
     select l.pid, l.virtualtransaction, l.mode,
            coalesce(c.relname, case l.classid when 1347571556 then 'the door' else 'the installation' end) as what,
-           case when c.relnamespace = $1 and c.relname ~ '^procrastinate_' then c.relname || ' ' || l.mode = any (string_to_array($2, ', '))
+           case when c.relnamespace = $1 and c.relname ~ '^procrastinate_'
+                then c.relname || ' ' || l.mode = any (string_to_array($2, ', '))
                 when l.classid = 1347571556 then $3
-                else l.mode not in ('AccessShareLock', 'RowShareLock') end as conflicts
+                else l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') end as conflicts
       from pg_locks l left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
      where l.granted and l.pid is distinct from pg_backend_pid()
        and l.database = (select oid from pg_database where datname = current_database())

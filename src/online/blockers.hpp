@@ -22,7 +22,7 @@ std::string blockers(const catalog::Installation &installation, const chain::Ste
                           chain::Revision goal, const Patience &patience,
                           const std::string &blockers);
 
-// The locks that one of the step's has to wait for, as pg_locks names them: "procrastinate_jobs ShareLock, …".
+// Others' locks that keep the step waiting, as pg_locks names them: "procrastinate_jobs ShareLock, …".
 std::string conflicts_of(const chain::Step &step);
 
 } // namespace procrastinate::online

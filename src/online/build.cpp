@@ -20,7 +20,10 @@ constexpr std::string_view concurrently = "CONCURRENTLY ";
 // caller may know. Prepared transactions have no pid.
 constexpr const char *progress_query = R"(
 select case when p.pid is null then 'waiting for the lock of its table' else coalesce(p.phase, 'building') end
-       || case when p.phase !~ '^waiting' then coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%', '') else '' end
+       || case when p.phase ~ '^waiting' then ''
+               else coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || '%',
+                             ', ' || 100 * p.tuples_done / nullif(p.tuples_total, 0) || '%, ' || p.tuples_done || ' rows',
+                             '') end
        || coalesce(', for ' || string_agg(
               case when b.pid = 0 then coalesce(t.names, 'a prepared transaction')
                    else 'session ' || b.pid || coalesce(' of role ' || a.usename, '')
@@ -34,9 +37,10 @@ select case when p.pid is null then 'waiting for the lock of its table' else coa
                                              date_trunc('second', x.prepared)), ', ') as names
              from pg_prepared_xacts x join pg_locks i on i.transactionid = x.transaction and i.pid is null
                   join pg_locks l on l.virtualtransaction = i.virtualtransaction and l.pid is null
-            where b.pid = 0 and l.mode not in ('AccessShareLock', 'RowShareLock') and l.relation = (select oid from pg_class where relnamespace = $2 and relname = $3) and x.database = w.datname) t on true
+            where b.pid = 0 and l.mode not in ('AccessShareLock', 'RowShareLock') and x.database = w.datname
+              and l.relation = (select oid from pg_class where relnamespace = $2 and relname = $3)) t on true
  where w.pid = $1 and (p.pid is not null or b.pid is not null)
- group by p.pid, p.phase, p.blocks_done, p.blocks_total)";
+ group by p.pid, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total)";
 
 struct Watch
 {
@@ -107,8 +111,12 @@ server::IndexState state_of_build(const catalog::Installation &installation,
 
 void drop_invalid_index(const catalog::Installation &installation, const chain::Step &step)
 {
-    const std::array lock{chain::StepLock{step.indexed(), "ACCESS EXCLUSIVE"}};
-    server::with_search_path(nullptr, [&] { migrate::lock_tables(installation, lock); });
+    // One that somebody else is building looks the same: he is waited for where no client has to wait behind.
+    for (const std::string_view mode : {"SHARE UPDATE EXCLUSIVE", "ACCESS EXCLUSIVE"})
+    {
+        const std::array lock{chain::StepLock{step.indexed(), mode}};
+        server::with_search_path(nullptr, [&] { migrate::lock_tables(installation, lock); });
+    }
     // Somebody else's build may have come to its end by now.
     if (state_of_build(installation, step) != server::IndexState::invalid)
         return;
@@ -125,7 +133,7 @@ std::string plain_build(const chain::Step &step)
     return statement;
 }
 
-void build_concurrently(const catalog::Installation &installation, const chain::Step &step,
+bool build_concurrently(const catalog::Installation &installation, const chain::Step &step,
                         chain::Revision goal, Progress &progress)
 {
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
@@ -135,12 +143,12 @@ void build_concurrently(const catalog::Installation &installation, const chain::
     const std::string index(step.index());
     const std::string statement(step.sql);
     Watch watch{installation, step, progress};
-    const bool is_built = server::with_context(label_of(step), [&] {
+    const server::BuildEnd end = server::with_context(label_of(step), [&] {
         return server::build_index(
             {installation.schema, table.c_str(), index.c_str(), statement.c_str()},
             [](void *context, int pid) { look(*static_cast<Watch *>(context), pid); }, &watch);
     });
-    if (!is_built)
+    if (end == server::BuildEnd::no_worker)
         throw chain::Refusal{
             chain::sqlstate::no_worker, "there is no background worker to build an index with",
             "All of the server's max_worker_processes are in use.",
@@ -148,6 +156,7 @@ void build_concurrently(const catalog::Installation &installation, const chain::
             "procrastinate_migrate('" +
                 std::string(chain::name(goal)) + "', schema => " +
                 std::string(installation.quoted_text) + ", concurrently => false);"};
+    return end == server::BuildEnd::built;
 }
 
 } // namespace procrastinate::online

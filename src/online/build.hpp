@@ -28,8 +28,9 @@ std::string plain_build(const chain::Step &step);
 inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::lock_class
 
 // By a background worker, on the way to `goal`; the caller waits, without a snapshot from before: it commits
-// first. Throws Refusal 53400 where no worker is to be had. Inside an SPI connection that may commit.
-void build_concurrently(const catalog::Installation &installation, const chain::Step &step,
+// first. Throws Refusal 53400 where no worker is to be had; false where that could not have a lock. Inside an
+// SPI connection that may commit.
+bool build_concurrently(const catalog::Installation &installation, const chain::Step &step,
                         chain::Revision goal, Progress &progress);
 
 } // namespace procrastinate::online

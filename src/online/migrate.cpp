@@ -315,7 +315,11 @@ class Course
         if (state == server::IndexState::invalid)
             return drop_remains(step);
         if (state == server::IndexState::absent && options_.concurrently)
-            return build_concurrently(installation_, step, *goal_, logbook_.progress());
+        {
+            if (!build_concurrently(installation_, step, *goal_, logbook_.progress()))
+                try_later(step.asking_for(step.all_locks()));
+            return;
+        }
         // Where it has been built by now, by whomever, what is left is to say so.
         Step rest = step;
         rest.sql = {};

@@ -289,12 +289,13 @@ class Segment
 
 } // namespace
 
-bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid), void *context)
+BuildEnd build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
+                     void *context)
 {
     const Segment segment(write_order(build));
     BackgroundWorkerHandle *const handle = start_worker(segment.get());
     if (handle == nullptr)
-        return false;
+        return BuildEnd::no_worker;
     {
         const Worker worker(handle);
         call([] { InvalidateCatalogSnapshot(); });
@@ -304,6 +305,9 @@ bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int p
             meanwhile(context, worker.pid());
         }
     }
+    const int sqlstate = segment.order().sqlstate; // 0: none
+    if (sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+        return BuildEnd::no_lock;
     if (segment.order().stage == Stage::failed)
         raise_error_of(segment.order());
     if (segment.order().stage != Stage::done)
@@ -315,7 +319,7 @@ bool build_index(const IndexBuild &build, void (*meanwhile)(void *context, int p
                  errhint("The server's log may tell why; a role that may not connect "
                          "any more is one reason. Call it again, from a new session, to go on.")));
         });
-    return true;
+    return BuildEnd::built;
 }
 
 IndexState index_state(Oid schema, const char *index, const char *table)

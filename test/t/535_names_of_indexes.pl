@@ -25,6 +25,7 @@ a_name_that_is_taken();
 an_index_of_the_name();
 a_build_by_hand();
 a_build_by_hand_that_came_first();
+a_build_by_hand_that_came_second();
 done_testing();
 
 sub session { return user_session($node, $database, @_) }
@@ -134,5 +135,27 @@ sub a_build_by_hand_that_came_first
 	is(($session->wait)[1], '', 'whose call goes on with that index');
 	is_at($node, $database, 'overtaken', 20, 'to 0020');
 	$_->close foreach $session, $holder, $builder;
+	return;
+}
+
+# It waits for the table with a snapshot, which the worker then waits for: one of the two has to give way.
+sub a_build_by_hand_that_came_second
+{
+	my $session = queue('crossed', 19, 3);
+	my ($writer, $builder) = map { session('crossed') } 1 .. 2;
+	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$session->send(q{CALL procrastinate_migrate('0020')});
+	wait_for_build($node, $database);
+	$builder->query(q{SET deadlock_timeout = '1 min'});
+	$builder->send('CREATE INDEX CONCURRENTLY own ON procrastinate_jobs (task_name)');
+	wait_for($node, $database, $builder->waits_for_lock, 'the build by hand waits');
+	my $log = -s $node->logfile;
+	$writer->query('COMMIT');
+	is(($session->wait)[1], '', 'the call that waits for who waits for its worker comes to its end');
+	is(($builder->wait)[1], '', 'and so does the build by hand');
+	ok($node->log_contains('deadlock detected', $log), 'one of them has tried again');
+	$session->query('DROP INDEX own');
+	is_at($node, $database, 'crossed', 20, 'at 0020');
+	$_->close foreach $session, $writer, $builder;
 	return;
 }

@@ -29,7 +29,7 @@ class Plain:
         return not self.gave_up
 
     def step(self, revision, number, kind, statement):
-        if statement.startswith("CREATE OR REPLACE FUNCTION of those"):
+        if statement.startswith("-- CREATE OR REPLACE FUNCTION"):
             return  # the door
         work = {"batched": self.batches, "concurrent": self.build}.get(kind, self.transaction)
         for _ in range(MOST):

@@ -38,14 +38,14 @@ sub walk_all
 {
 	($how) = @_;
 	$node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
-	walk(1, $HEAD);
-	is(walk(19, 20), 1, 'what is built ahead on a longer way is built by 0020');
-	is(walk(28, 29), 2, 'and by 0029');
-	is(walk(28, 29, 'false'), 0, 'or by no worker');
+	my $points = walk(1, $HEAD);
+	is(join(' ', map { $points->{$_} // 0 } qw(shut held)), '6 6', 'each of the six doors was shut when it was struck');
+	my @builds = map { walk(@$_)->{'worker begins'} // 0 } [ 19, 20 ], [ 28, 29 ], [ 28, 29, 'false' ];
+	is("@builds", '1 2 0', 'what is built ahead on a longer way is built by 0020 and 0029, or by no worker');
 	return;
 }
 
-# From a revision to another. Returns how many indexes a worker has built.
+# From a revision to another. Returns how often each kind of point was reached.
 sub walk
 {
 	my ($from, $to, $whether_concurrently) = @_;
@@ -88,7 +88,7 @@ sub walk
 	is($watcher->query(q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step .*\.[0-9]+$'}),
 		'0', "$path: and each step once");
 	$watcher->close;
-	return $points{'worker begins'} // 0;
+	return \%points;
 }
 
 # Name, kind, whether it shuts the door (what hangs that and takes it away again stands around it), whether its
@@ -100,7 +100,7 @@ SELECT revision || '.' || step || '|' || kind || '|'
        || (NOT is_of_door AND count(*) FILTER (WHERE is_of_door) OVER (PARTITION BY revision) % 2 = 1) || '|'
        || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_0-9]+)')) IS NOT NULL)
        || '|' || coalesce(lock, '')
-  FROM (SELECT *, statement = 'CREATE OR REPLACE FUNCTION of those that fetch jobs' AS is_of_door
+  FROM (SELECT *, statement ~ '^-- CREATE OR REPLACE FUNCTION' AS is_of_door
           FROM procrastinate_plan('$target')) AS plan
  LIMIT 1
 SQL
@@ -146,7 +146,7 @@ sub strike
 		usleep(2000);
 	}
 
-	# A worker has let go of its.
+	# A worker has let go of its locks; where there is none, the build is not concurrent.
 	$lock =~ s/UPDATE EXCLUSIVE // if $kind eq 'concurrent';
 	locks_as_planned($step, $pid, $lock) if $point eq 'in' && ($kind ne 'concurrent' || $concurrently eq 'false');
 	my $log = -s $node->logfile;
