@@ -270,7 +270,7 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
              FROM pg_locks AS l JOIN pg_class AS r ON r.oid = l.relation
                   JOIN pg_database AS d ON d.oid = l.database
                   LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-            WHERE u.kind <> 'concurrent' AND c.pid IS NOT NULL AND l.granted AND d.datname = current_database()
+            WHERE c.pid IS NOT NULL AND coalesce(b.pid, c.pid) = c.pid AND l.granted AND d.datname = current_database()
               AND r.relnamespace = u.schema AND r.relkind = 'r' AND l.pid IS DISTINCT FROM c.pid
               AND r.relname || ' ' || l.mode = ANY (string_to_array(u.conflicts, ', '))
               AND (l.pid IS NULL OR a.xact_start < clock_timestamp() - interval '1 second')) AS h ON true;

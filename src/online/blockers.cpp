@@ -73,6 +73,9 @@ std::string blockers(const catalog::Installation &installation, const chain::Ste
 std::string conflicts_of(const chain::Step &step)
 {
     std::vector<chain::StepLock> locks = step.all_locks();
+    // Without a worker at it, it is a plain build that waits, or one to drop what is left of another.
+    if (step.kind == chain::StepKind::concurrent)
+        locks = {{step.indexed(), "SHARE ROW EXCLUSIVE"}};
     locks.push_back({catalog::history_table, "SHARE ROW EXCLUSIVE"});
     std::string text;
     for (const chain::StepLock &lock : locks)

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -16,6 +17,7 @@ my $database = new_database($node);
 
 a_build_and_a_prepared_transaction();
 a_step_and_a_prepared_transaction();
+a_plain_build();
 a_build_and_the_lock_of_its_table();
 a_build_of_somebody_else();
 a_table_of_another_tool();
@@ -76,6 +78,24 @@ sub a_step_and_a_prepared_transaction
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $session, $caller;
+	return;
+}
+
+# Writers wait for it, and it for them.
+sub a_plain_build
+{
+	my $schema = queue('plain', 19, 10);
+	my ($writer, $caller) = map { session($schema) } 1 .. 2;
+	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$caller->send(q{CALL procrastinate_migrate('0020', concurrently => false)});
+	wait_for($node, $database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $writer->{pid}", 'he has it for long');
+	my %seen;
+	$seen{ $node->safe_psql($database, 'SELECT step, pid, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 20;
+	is(join('; ', keys %seen), "1|$caller->{pid}|{$writer->{pid}}", 'a build without a worker is seen to wait for a writer, in pauses, too');
+	$writer->query('COMMIT');
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, $schema, 20, 'to 0020');
+	$_->close foreach $writer, $caller;
 	return;
 }
 
