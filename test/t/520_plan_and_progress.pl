@@ -9,6 +9,7 @@ use lib "$FindBin::RealBin/../perl";
 
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time usleep);
 
 use Procrastinate::Test;
 
@@ -174,6 +175,28 @@ sub progress_of_two
 # A gate
 # ------------------------------------------------------------------------------------------------
 
+# Each look of a gate is a transaction of its own.
+sub seconds_until_it_looks
+{
+	my ($gate, $other, $statement) = @_;
+	my $now = "SELECT virtualxid FROM pg_locks WHERE locktype = 'virtualxid' AND pid = $gate->{pid}";
+	my $change = sub {
+		my ($before) = @_;
+		my $found = '';
+		while ($found eq '' || $found eq $before)
+		{
+			usleep(1000);
+			$found = $other->query($now);
+		}
+		return $found;
+	};
+	my $last = $change->($other->query($now));    # it has just looked
+	my $began = time;
+	$other->query($statement);
+	$change->($last);
+	return time - $began;
+}
+
 sub gate
 {
 	$node->safe_psql($database, 'CREATE SCHEMA gate');
@@ -187,10 +210,15 @@ sub gate
 	$waiter->query('ROLLBACK');
 	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'no channel is listened to afterwards');
 
-	$listener->query('LISTEN procrastinate_schema');
 	$waiter->send(q{CALL procrastinate_wait('0028', '3 min', 'gate')});
 	$node->poll_query_until($database, "SELECT wait_event = 'Extension' AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid = $waiter->{pid}")
 	  or die 'nobody waits';
+	my ($by_itself) = sort { $b <=> $a } map { seconds_until_it_looks($waiter, $deployer, 'SELECT 1') } 1 .. 3;
+	my $woken = 0;
+	$woken += seconds_until_it_looks($waiter, $deployer, 'NOTIFY procrastinate_schema') foreach 1 .. 10;
+	cmp_ok($woken, '<', 5 * $by_itself, 'whoever notifies wakes it, ten times sooner than it would look five times');
+
+	$listener->query('LISTEN procrastinate_schema');
 	# A build of an index would wait for a snapshot of his.
 	$deployer->query('CALL procrastinate_migrate()');
 	my (undef, $error) = $waiter->wait;
