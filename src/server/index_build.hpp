@@ -15,17 +15,18 @@ struct IndexBuild
     const char *statement;
 };
 
-// Runs the statement with search_path set to the schema, unless there is an index of that name by then.
-// `meanwhile(context, pid)` is called about ten times a second. An error of the worker is thrown as one of
-// the server's; leaving otherwise, with the session too, ends the worker, and an invalid index is left. Must
-// be called without a snapshot, which the build might wait for, and with no lock that anybody waits for who
-// has one.
 enum class BuildEnd
 {
     built,
     no_worker, // the server has no free slot for one (max_worker_processes)
     no_lock // 40P01, where somebody waits for the table whose snapshot the build waits for; 55P03
 };
+
+// Runs the statement with search_path set to the schema, unless there is an index of that name by then.
+// `meanwhile(context, pid)` is called about ten times a second. An error of the worker is thrown as one of
+// the server's; leaving otherwise, with the session too, ends the worker, and an invalid index is left. Must
+// be called without a snapshot, which the build might wait for, and with no lock that anybody waits for who
+// has one.
 BuildEnd build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
                      void *context);
 

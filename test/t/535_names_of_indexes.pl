@@ -129,7 +129,7 @@ sub a_build_by_hand_that_came_first
 	$builder->send($by_hand);
 	wait_for($node, $database, $builder->waits_for_lock, 'the build by hand waits');
 	$session->send(q{CALL procrastinate_migrate('0020')});
-	wait_for($node, $database, q{SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker waits');
+	wait_for_build($node, $database);
 	$holder->query('COMMIT');
 	is(($builder->wait)[1], '', 'the build by hand does not wait for the worker in turn');
 	is(($session->wait)[1], '', 'whose call goes on with that index');

@@ -6,7 +6,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -28,21 +27,14 @@ sub queue { return closed_queue($node, $database, @_) }
 
 sub session { return user_session($node, $database, @_) }
 
-# A call by a psql, whose notices come while it is on its way.
+# A call that is on its way, and tells what it is at.
 sub call
 {
-	my ($arguments) = @_;
-	my %call = (in => '', out => '', err => '', timer => IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-	$call{run} = IPC::Run::start(
-		[ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database), '-c', "CALL procrastinate_migrate($arguments)" ],
-		'<', \$call{in}, '>', \$call{out}, '2>', \$call{err}, $call{timer});
-	return \%call;
-}
-
-sub says
-{
-	my ($call, $pattern, $name) = @_;
-	return ok(pump_until($call->{run}, $call->{timer}, \$call->{err}, $pattern), $name) || diag($call->{err});
+	my ($schema, $target) = @_;
+	my $caller = session($schema);
+	$caller->query('SET client_min_messages = notice');
+	$caller->send("CALL procrastinate_migrate('$target')");
+	return $caller;
 }
 
 sub progress { return $node->safe_psql($database, 'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress') }
@@ -51,15 +43,14 @@ sub a_build_and_a_prepared_transaction
 {
 	my $session = session(queue('prepared', 19, 10));
 	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of a client'});
-	my $call = call(q{'0020', schema => 'prepared'});
-	says($call, qr/step 0020\.1: waiting for writers before build, for prepared transaction 'of a client' of role \S+ since \S/,
+	my $caller = call('prepared', '0020');
+	like($caller->notice(qr/, for /), qr/^step 0020\.1: waiting for writers before build, for prepared transaction 'of a client' of role \S+ since \S/,
 		'a build tells of the prepared transaction that it waits for');
 	is(progress(), 'prepared|1|t|waiting for writers before build|{0}', 'and is seen to wait for one');
 	$session->query(q{COMMIT PREPARED 'of a client'});
-	$call->{run}->finish;
-	unlike($call->{err}, qr/ERROR/, 'it goes on');
+	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, 'prepared', 20, 'to 0020');
-	$session->close;
+	$_->close foreach $session, $caller;
 	return;
 }
 
@@ -104,15 +95,14 @@ sub a_build_and_the_lock_of_its_table
 {
 	my $session = session(queue('vacuumed', 19, 10));
 	$session->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE UPDATE EXCLUSIVE MODE');
-	my $call = call(q{'0020', schema => 'vacuumed'});
-	says($call, qr/step 0020\.1: waiting for the lock of its table, for session $session->{pid} of role \S+ since \S/,
+	my $caller = call('vacuumed', '0020');
+	like($caller->notice(qr/, for /), qr/^step 0020\.1: waiting for the lock of its table, for session $session->{pid} of role \S+ since \S/,
 		'a build tells of the session that it waits for');
 	is(progress(), "vacuumed|1|t||{$session->{pid}}", 'and is seen to wait for it');
 	$session->query('COMMIT');
-	$call->{run}->finish;
-	unlike($call->{err}, qr/ERROR/, 'it goes on');
+	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, 'vacuumed', 20, 'to 0020');
-	$session->close;
+	$_->close foreach $session, $caller;
 	return;
 }
 
