@@ -40,7 +40,7 @@ sub walk_all
 	$node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 	my $points = walk(1, $HEAD);
 	is(join(' ', map { $points->{$_} // 0 } qw(shut held)), '6 6', 'each of the six doors was shut when it was struck');
-	my @builds = map { walk(@$_)->{'worker begins'} // 0 } [ 19, 20 ], [ 28, 29 ], [ 28, 29, 'false' ];
+	my @builds = map { walk(@$_)->{'worker builds'} // 0 } [ 19, 20 ], [ 28, 29 ], [ 28, 29, 'false' ];
 	is("@builds", '1 2 0', 'what is built ahead on a longer way is built by 0020 and 0029, or by no worker');
 	return;
 }
@@ -115,7 +115,7 @@ sub points_of
 		('shut') x ($door eq 'true'),
 		('amid') x ($kind eq 'batched'),
 		('set out') x ($kind eq 'concurrent' && $step =~ /\.1$/),
-		('worker begins', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true' && $concurrently eq 'true'),
+		('worker begins', 'worker builds', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true' && $concurrently eq 'true'),
 		'in',
 		$door eq 'true' ? 'held' : 'after');    # with either it is done
 }
@@ -126,6 +126,15 @@ sub strike
 	my ($step, $point, $kind, $lock) = @_;
 	my $is_worker = $point =~ /^worker/;
 	my $name = $is_worker ? $point : "$point $step";
+	my $there = "application_name = '$name'";
+	my $reader;
+	if ($point eq 'worker builds')
+	{
+		# The server has no points of ours: a build stands still where it waits for who has an older snapshot.
+		$reader = user_session($node, $database, $schema);
+		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+		$there = q{backend_type = 'procrastinate_migrate' AND wait_event = 'virtualxid'};
+	}
 	my $recorded = $watcher->query('SELECT count(*) FROM procrastinate_log()');
 
 	# A worker has the settings of its database.
@@ -135,7 +144,7 @@ sub strike
 			'-c', "CALL procrastinate_migrate('$target', '$schema', force => true, concurrently => $concurrently)" ],
 		'>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	my $pid;
-	until ($pid = $watcher->query("SELECT pid FROM pg_stat_activity WHERE application_name = '$name'"))
+	until ($pid = $watcher->query("SELECT pid FROM pg_stat_activity WHERE $there"))
 	{
 		if (!$caller->pumpable)
 		{
@@ -146,9 +155,10 @@ sub strike
 		usleep(2000);
 	}
 
-	# A worker has let go of its locks; where there is none, the build is not concurrent.
-	$lock =~ s/UPDATE EXCLUSIVE // if $kind eq 'concurrent';
-	locks_as_planned($step, $pid, $lock) if $point eq 'in' && ($kind ne 'concurrent' || $concurrently eq 'false');
+	# What a worker builds is locked by it alone; without one the build is not concurrent.
+	my $is_built = $kind eq 'concurrent' && $concurrently eq 'true';
+	$lock =~ s/UPDATE EXCLUSIVE // if $kind eq 'concurrent' && !$is_built;
+	locks_as_planned($step, $pid, $lock) if $point eq ($is_built ? 'worker builds' : 'in');
 	my $log = -s $node->logfile;
 	$ways{$how}{strike}->($watcher, $pid);
 	$caller->finish;
@@ -161,6 +171,7 @@ sub strike
 		eval { $watcher->close };    # it went with the server
 		$watcher = user_session($node, $database, $schema);
 	}
+	eval { $reader->close } if $reader;    # likewise
 	$node->safe_psql($database, "ALTER DATABASE $database RESET procrastinate_migrate.fault_point");
 	usleep(2000)
 	  while $watcher->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid OR backend_type = 'procrastinate_migrate'");
