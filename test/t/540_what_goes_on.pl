@@ -25,6 +25,7 @@ $standby->start;
 my $database = new_database($node);
 
 a_replica_that_lags();
+a_replica_that_catches_up();
 a_reader_of_a_replica();
 autovacuum();
 statement_timeout();
@@ -83,6 +84,42 @@ sub a_replica_that_lags
 	is_at($node, $database, 'lagging', 24, 'to 0024');
 	$gate->{run}->finish;
 	is(${ $gate->{err} }, '', 'procrastinate_wait() on the replica sees the revision there');
+	$_->close foreach $session, $caller;
+	return;
+}
+
+# A replica that came back, and does not get on: a client of the protocol, which says once what it has applied, and takes
+# no more than its socket does.
+sub a_replica_that_catches_up
+{
+	my $session = queue('catching_up', 23, 3000);
+	my $from = $node->lsn('flush');
+	$session->query(q{SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000)) FROM generate_series(1, 16)});
+	my ($in, $out, $err) = ('', '', '');
+	my $replica = IPC::Run::start(
+		[ '/usr/bin/python3', '-c', <<"PYTHON", $node->connstr('postgres') . ' application_name=behind', $from ], '<', \$in, '>', \$out, '2>', \$err,
+import sys
+from psycopg2.extras import PhysicalReplicationConnection
+cursor = PhysicalReplicationConnection(sys.argv[1]).cursor()
+cursor.start_replication(start_lsn=sys.argv[2])
+high, low = (int(part, 16) for part in sys.argv[2].split("/"))
+cursor.send_feedback(*[(high << 32) + low] * 3, force=True)
+sys.stdin.read()
+PYTHON
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'behind' AND state = 'catchup' AND replay_lsn IS NOT NULL},
+		'the replica catches up');
+	my $caller = session('catching_up');
+	$caller->query(q{SET client_min_messages = notice; SET procrastinate_migrate.max_replication_lag = '8MB'});
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	is($caller->notice(qr/replica/), 'step 0024.2: waiting for a replica that is behind by more than procrastinate_migrate.max_replication_lag',
+		'the caller is told what the batches wait for');
+	cmp_ok($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), '<', 3000, 'a replica that catches up holds them up');
+	$in = '';
+	$replica->finish;
+	is($err, '', 'then it is gone');
+	is(($caller->wait)[1], '', 'and they go on');
+	is_at($node, $database, 'catching_up', 24, 'to 0024');
 	$_->close foreach $session, $caller;
 	return;
 }

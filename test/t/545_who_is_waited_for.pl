@@ -18,6 +18,7 @@ a_build_and_a_prepared_transaction();
 a_step_and_a_prepared_transaction();
 a_plain_build();
 a_build_and_the_lock_of_its_table();
+a_build_amid_its_table();
 a_build_of_somebody_else();
 a_table_of_another_tool();
 a_history_that_is_locked();
@@ -104,6 +105,48 @@ sub a_build_and_the_lock_of_its_table
 	is_at($node, $database, 'vacuumed', 20, 'to 0020');
 	$_->close foreach $session, $caller;
 	return;
+}
+
+# A build looks at the table again for what its index has not got, here at the end a job whose lock somebody else has
+# put into the index and not committed.
+sub a_build_amid_its_table
+{
+	my $schema = queue('amid', 7, 3000);
+	my ($before, $first, $second, $caller) = map { session($schema) } 1 .. 4;
+	my $insert = q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'task', 'the same', 'doing')};
+	$before->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$caller->query('SET client_min_messages = notice');
+	$caller->send(q{CALL procrastinate_migrate('0008')});
+	wait_for_phase('waiting for writers before build');
+	$first->query("BEGIN; $insert");
+	$before->query('COMMIT');
+	wait_for_phase('waiting for writers before validation');
+	$second->query("BEGIN; $insert");
+	$first->query('COMMIT');
+	wait_for_phase('index validation: scanning table');
+	my ($done, $blocks) = split /\|/, $before->query(<<'SQL');
+SELECT max((ctid::text::point)[0]::integer) FILTER (WHERE lock = 'the same'), pg_relation_size('procrastinate_jobs') / current_setting('block_size')::integer
+  FROM procrastinate_jobs
+SQL
+	cmp_ok($done, '>', 10, 'it is far in the table');
+	my $percent = int(100 * $done / $blocks);
+	like($caller->notice(qr/scanning/), qr/^step 0008\.1: index validation: scanning table, $percent%, for session $second->{pid} of role \S+ since \S/,
+		'a build tells how far it is, and whom it waits for');
+	is($node->safe_psql($database, 'SELECT phase, done, "left", waiting_for FROM procrastinate_progress'),
+		join('|', 'index validation: scanning table', $done, $blocks - $done, "{$second->{pid}}"), 'and it is seen');
+	$second->query('ROLLBACK');
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, $schema, 8, 'to 0008');
+	$_->close foreach $before, $first, $second, $caller;
+	return;
+}
+
+sub wait_for_phase
+{
+	my ($phase) = @_;
+	return wait_for($node, $database,
+		"SELECT count(*) = 1 FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid) WHERE phase = '$phase' AND wait_event_type = 'Lock'",
+		"a build is at: $phase");
 }
 
 # An index of a user's own, built while batches are at another table, is none of ours.
