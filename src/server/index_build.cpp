@@ -22,14 +22,10 @@ enum class Stage
     done
 };
 
-// A session may have loaded an older library than the one that its worker finds: another number for each
-// change of what follows.
-constexpr std::uint32_t layout_of_order = 1;
-
-// What caller and worker share. Plain data.
+// What caller and worker share. Plain data. A session may have loaded an older library than the one that its
+// worker finds: whoever changes this gives run_worker()'s function another name.
 struct Order
 {
-    std::uint32_t layout; // first, whatever comes behind
     Oid database;
     Oid login_role;
     Oid role;
@@ -153,11 +149,6 @@ void run_worker(dsm_handle handle)
         return; // the caller has gone
     dsm_pin_mapping(segment);
     auto *const order = static_cast<Order *>(dsm_segment_address(segment));
-    if (order->layout != layout_of_order)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("library \"procrastinate_migrate\" was replaced since the calling "
-                               "session loaded it"),
-                        errhint("Call it from a new session.")));
     MemoryContext const context = TopMemoryContext;
     PG_TRY();
     {
@@ -229,7 +220,7 @@ BackgroundWorkerHandle *start_worker(dsm_segment *segment)
         worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
         strlcpy(worker.bgw_library_name, "$libdir/procrastinate_migrate",
                 sizeof worker.bgw_library_name);
-        strlcpy(worker.bgw_function_name, "procrastinate_build_index",
+        strlcpy(worker.bgw_function_name, "procrastinate_build_index_v1",
                 sizeof worker.bgw_function_name);
         strlcpy(worker.bgw_name, "procrastinate_migrate", sizeof worker.bgw_name);
         strlcpy(worker.bgw_type, "procrastinate_migrate", sizeof worker.bgw_type);
@@ -245,7 +236,6 @@ dsm_segment *write_order(const IndexBuild &build)
         dsm_pin_mapping(segment); // outlives transactions
         auto *const order = static_cast<Order *>(dsm_segment_address(segment));
         *order = Order{};
-        order->layout = layout_of_order;
         order->database = MyDatabaseId;
         order->login_role = GetAuthenticatedUserId();
         order->role = GetUserId();
@@ -316,8 +306,9 @@ BuildEnd build_index(const IndexBuild &build, void (*meanwhile)(void *context, i
                 ERROR,
                 (errcode(ERRCODE_OPERATOR_INTERVENTION),
                  errmsg("the background worker that built an index was ended"),
-                 errhint("The server's log may tell why; a role that may not connect "
-                         "any more is one reason. Call it again, from a new session, to go on.")));
+                 errhint("The server's log may tell why: a role that may not connect any more, "
+                         "say, or a library that was replaced since this session loaded it. Call "
+                         "it again, from a new session, to go on.")));
         });
     return BuildEnd::built;
 }
@@ -329,7 +320,7 @@ IndexState index_state(Oid schema, const char *index, const char *table)
 
 } // namespace procrastinate::server
 
-extern "C" __attribute__((visibility("default"))) void procrastinate_build_index(Datum handle)
+extern "C" __attribute__((visibility("default"))) void procrastinate_build_index_v1(Datum handle)
 {
     procrastinate::server::run_worker(DatumGetUInt32(handle));
 }

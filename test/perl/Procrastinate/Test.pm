@@ -42,13 +42,13 @@ my $databases = 0;
 # Servers, databases, schemas
 # ------------------------------------------------------------------------------------------------
 
-# start_server(name => ..., conf => "more lines of postgresql.conf", init => [ more of init() ])
+# start_server(name => ..., conf => "more lines of postgresql.conf", init => [ more of init() ], new => [ more of new() ])
 # A started server that forgets everything in a crash and counts the calls of functions.
 sub start_server
 {
 	my (%options) = @_;
 	$servers++;
-	my $node = PostgreSQL::Test::Cluster->new($options{name} // "server_$servers");
+	my $node = PostgreSQL::Test::Cluster->new($options{name} // "server_$servers", @{ $options{new} // [] });
 	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], @{ $options{init} // [] });
 	$node->append_conf('postgresql.conf', <<"CONF");
 fsync = off

@@ -1,0 +1,54 @@
+# A session has the library as it was when the session loaded it; the worker that builds an index for it loads what is
+# there by then, and does nothing that it does not understand.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use File::Basename;
+use File::Path qw(make_path);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $prefix  = installation_of_its_own();
+my $node    = start_server(new => [ install_path => $prefix ]);
+my $library = $node->config_data('--pkglibdir') . '/procrastinate_migrate.so';
+is(index($library, $prefix), 0, 'the server has a library of its own');
+
+my $database = new_database($node);
+my $session  = new_queue($node, $database, 'queue', 19, 10);
+my $call     = q{CALL procrastinate_migrate('0020')};
+$session->query('SELECT * FROM procrastinate_current()');
+
+# One that knows of no worker of this kind: any other library of the server.
+my $log = -s $node->logfile;
+rename $library, "$library.old" or die "cannot rename $library: $!";
+system_or_bail('cp', $node->config_data('--pkglibdir') . '/dict_snowball.so', $library);
+is($session->refusal($call), '57000: the background worker that built an index was ended', 'a worker of another library refuses');
+ok($node->log_contains(qr/could not find function "procrastinate_build_index_v\d+"/, $log), "and the server's log says why");
+
+rename "$library.old", $library or die "cannot rename $library.old: $!";
+is_as_recorded($node, $database, 'queue', 'nothing is half done');
+is($session->refusal($call), 'no error', 'with the library of the session it goes on');
+is_at($node, $database, 'queue', 20, 'to 0020');
+$session->close;
+$node->stop;
+done_testing();
+
+# A copy of the server; the folder that its bin/ is in. A server finds its other folders from where its programs are.
+sub installation_of_its_own
+{
+	my $copy = "$PostgreSQL::Test::Utils::tmp_check/installation";
+	my $programs;
+	foreach my $folder (map { (run_command([ 'pg_config', "--$_" ]))[0] } qw(sharedir pkglibdir bindir))
+	{
+		$programs = $copy . dirname($folder);
+		make_path($programs);
+		system_or_bail('cp', '-a', $folder, $programs);
+	}
+	return $programs;
+}
