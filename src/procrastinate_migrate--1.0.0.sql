@@ -232,48 +232,81 @@ CREATE FUNCTION procrastinate_under_way(
 COMMENT ON FUNCTION procrastinate_under_way() IS
     'installations of this database whose migration is under way, its next step, and the locks that keep that waiting';
 
+-- Others may be allowed to create in the schema at hand: of operators and functions, none of theirs is taken.
 CREATE VIEW procrastinate_progress AS
 SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
-       coalesce(b.pid, c.pid) AS pid, u.since, b.phase,
-       coalesce(b.done, u.done) AS done, coalesce(b.total, u.total) - coalesce(b.done, u.done) AS "left",
-       coalesce(nullif(pg_blocking_pids(coalesce(b.pid, c.pid)), '{}'), h.pids) AS waiting_for
+       coalesce(b.pid, c.pid) AS pid, u.since, b.phase, coalesce(b.done, u.done) AS done,
+       coalesce(b.total, u.total) OPERATOR(pg_catalog.-) coalesce(b.done, u.done) AS "left",
+       coalesce(k.pids, h.pids) AS waiting_for
   FROM procrastinate_under_way() AS u
   LEFT JOIN LATERAL (
-           -- Who calls; of several, who has the lock on the installation, or on the build of an index.
+           -- Who calls; of several, who has the lock on the installation, or on the build of an index. Any role
+           -- can have such locks.
            SELECT w.pid
-             FROM pg_locks AS w JOIN pg_database AS d ON d.oid = w.database
-            WHERE d.datname = current_database() AND w.locktype = 'advisory' AND w.objsubid = 2
-              AND w.classid = 1347571575 AND w.objid = u.schema::oid
-            ORDER BY EXISTS (
-                         SELECT FROM pg_locks AS l
-                          WHERE l.pid = w.pid AND l.locktype = 'advisory' AND l.objid = w.objid
-                            AND l.granted AND l.classid IN (1347571523, 1347571554)) DESC,
+             FROM pg_catalog.pg_locks AS w
+                  JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) w.database
+                  LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) w.pid
+                  LEFT JOIN pg_catalog.pg_class AS j ON j.relnamespace OPERATOR(pg_catalog.=) u.schema::oid
+                        AND j.relname OPERATOR(pg_catalog.=) 'procrastinate_jobs'
+            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+              AND w.locktype OPERATOR(pg_catalog.=) 'advisory' AND w.objsubid OPERATOR(pg_catalog.=) 2::smallint
+              AND w.classid OPERATOR(pg_catalog.=) 1347571575::oid AND w.objid OPERATOR(pg_catalog.=) u.schema::oid
+            ORDER BY coalesce(pg_catalog.pg_has_role(a.usesysid, j.relowner, 'MEMBER'), false) DESC,
+                     EXISTS (
+                         SELECT FROM pg_catalog.pg_locks AS l
+                          WHERE l.pid OPERATOR(pg_catalog.=) w.pid AND l.database OPERATOR(pg_catalog.=) w.database
+                            AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) w.objsubid
+                            AND l.classid OPERATOR(pg_catalog.=) ANY ('{1347571523,1347571554}'::oid[])
+                            AND l.objid OPERATOR(pg_catalog.=) w.objid AND l.granted) DESC,
                      w.pid
             LIMIT 1) AS c ON true
   LEFT JOIN LATERAL (
-           -- A worker of ours that builds, not whoever else has an index built there.
+           -- A worker of ours that builds, not whoever else has an index built there. Of a worker that is hidden
+           -- from who looks it is known that it builds an index.
            SELECT a.pid, i.phase,
-                  CASE WHEN i.blocks_total > 0 THEN i.blocks_done WHEN i.tuples_total > 0 THEN i.tuples_done END AS done,
-                  CASE WHEN i.blocks_total > 0 THEN i.blocks_total WHEN i.tuples_total > 0 THEN i.tuples_total END AS total
-             FROM pg_stat_activity AS a LEFT JOIN pg_stat_progress_create_index AS i ON i.pid = a.pid
-            WHERE u.kind = 'concurrent' AND a.datname = current_database()
-              AND (a.backend_type = 'procrastinate_migrate' OR a.pid = c.pid)
+                  CASE WHEN i.blocks_total OPERATOR(pg_catalog.>) 0::bigint THEN i.blocks_done
+                       WHEN i.tuples_total OPERATOR(pg_catalog.>) 0::bigint THEN i.tuples_done END AS done,
+                  CASE WHEN i.blocks_total OPERATOR(pg_catalog.>) 0::bigint THEN i.blocks_total
+                       WHEN i.tuples_total OPERATOR(pg_catalog.>) 0::bigint THEN i.tuples_total END AS total
+             FROM pg_catalog.pg_stat_activity AS a
+                  LEFT JOIN pg_catalog.pg_stat_progress_create_index AS i ON i.pid OPERATOR(pg_catalog.=) a.pid
+            WHERE u.kind OPERATOR(pg_catalog.=) 'concurrent'
+              AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+              AND (a.backend_type OPERATOR(pg_catalog.=) 'procrastinate_migrate'
+                   OR a.backend_type IS NULL AND i.pid IS NOT NULL
+                   OR a.pid OPERATOR(pg_catalog.=) c.pid)
               AND EXISTS (
-                      SELECT FROM pg_locks AS l JOIN pg_class AS r ON r.oid = l.relation
-                       WHERE l.pid = a.pid AND r.relnamespace = u.schema AND r.relname ~ '^procrastinate_')
-            ORDER BY a.pid = c.pid
+                      SELECT FROM pg_catalog.pg_locks AS l
+                             JOIN pg_catalog.pg_class AS r ON r.oid OPERATOR(pg_catalog.=) l.relation
+                       WHERE l.pid OPERATOR(pg_catalog.=) a.pid AND r.relnamespace OPERATOR(pg_catalog.=) u.schema::oid
+                         AND r.relname OPERATOR(pg_catalog.~) '^procrastinate_')
+            ORDER BY a.pid OPERATOR(pg_catalog.=) c.pid
             LIMIT 1) AS b ON true
   LEFT JOIN LATERAL (
-           -- Between one try for locks and the next nobody is waited for: who has them for long.
-           -- Prepared transactions have no pid.
-           SELECT array_agg(DISTINCT coalesce(l.pid, 0)) AS pids
-             FROM pg_locks AS l JOIN pg_class AS r ON r.oid = l.relation
-                  JOIN pg_database AS d ON d.oid = l.database
-                  LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-            WHERE c.pid IS NOT NULL AND coalesce(b.pid, c.pid) = c.pid AND l.granted AND d.datname = current_database()
-              AND r.relnamespace = u.schema AND r.relkind = 'r' AND l.pid IS DISTINCT FROM c.pid
-              AND r.relname || ' ' || l.mode = ANY (string_to_array(u.conflicts, ', '))
-              AND (l.pid IS NULL OR a.xact_start < clock_timestamp() - interval '1 second')) AS h ON true;
+           SELECT w.pids
+             FROM pg_catalog.pg_blocking_pids(coalesce(b.pid, c.pid)) AS w (pids)
+            WHERE pg_catalog.cardinality(w.pids) OPERATOR(pg_catalog.>) 0) AS k ON true
+  LEFT JOIN LATERAL (
+           -- Between one try for locks and the next nobody is waited for: who has them for long, or has the lock
+           -- on builds. Prepared transactions have no pid.
+           SELECT pg_catalog.array_agg(DISTINCT coalesce(l.pid, 0)) AS pids
+             FROM pg_catalog.pg_locks AS l
+                  JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database
+                  LEFT JOIN pg_catalog.pg_class AS r ON r.oid OPERATOR(pg_catalog.=) l.relation
+                        AND r.relnamespace OPERATOR(pg_catalog.=) u.schema::oid AND r.relkind OPERATOR(pg_catalog.=) 'r'
+                  LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) l.pid
+            WHERE coalesce(b.pid, c.pid) OPERATOR(pg_catalog.=) c.pid AND l.granted
+              AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+              AND coalesce(l.pid, 0) OPERATOR(pg_catalog.<>) c.pid
+              AND (pg_catalog.concat(r.relname, ' ', l.mode)
+                       OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array(u.conflicts, ', '))
+                   AND (l.pid IS NULL
+                        OR a.xact_start OPERATOR(pg_catalog.<)
+                           (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '1 second'::interval))
+                   OR u.kind OPERATOR(pg_catalog.=) 'concurrent'
+                   AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) 2::smallint
+                   AND l.classid OPERATOR(pg_catalog.=) 1347571554::oid AND l.objid OPERATOR(pg_catalog.=) u.schema::oid)
+           ) AS h ON true;
 COMMENT ON VIEW procrastinate_progress IS
     'what procrastinate_migrate() is at in the installations of this database: done and left are blocks or rows of a build, or ids of rows, waiting_for are sessions, or 0 for a prepared transaction';
 GRANT SELECT ON procrastinate_progress TO PUBLIC;

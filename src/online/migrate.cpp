@@ -246,7 +246,8 @@ class Course
     {
         if (!batches_.is_at(step))
         {
-            batches_.begin(installation_, step, journey.under_way ? journey.under_way->done : 0);
+            const std::int64_t done = journey.under_way ? journey.under_way->done : 0;
+            server::with_search_path(nullptr, [&] { batches_.begin(installation_, step, done); });
             pace_.begin();
         }
         const std::vector<chain::StepLock> locks = step.all_locks();

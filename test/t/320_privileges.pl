@@ -242,8 +242,10 @@ sub built_as
 	is(query(q{SELECT string_agg(usename, ' ') FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}),
 		$login, "the worker that builds an index is $login, too");
 	my $under_way = "$schema|0020|1|concurrent";
+	my $worker = query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'});
 	allowed('onlooker', 'SELECT schema, revision, step, kind FROM procrastinate_under_way()', $under_way, 'who may only look sees it');
-	allowed('onlooker', 'SELECT schema, revision, step, kind, pid FROM procrastinate_progress', "$under_way|$caller->{pid}", 'and who calls');
+	allowed('onlooker', 'SELECT schema, revision, step, kind, pid, waiting_for FROM procrastinate_progress', "$under_way|$worker|{$reader->{pid}}",
+		'and what it waits for');
 	allowed('mallory', "SELECT count(*) FROM $_", '0', "who may not does not: $_") foreach 'procrastinate_under_way()', 'procrastinate_progress';
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', "$login upgrades by steps");

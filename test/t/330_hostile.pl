@@ -72,6 +72,10 @@ CREATE FUNCTION $schema.same(bigint, bigint) RETURNS boolean LANGUAGE plpgsql
 	AS 'BEGIN PERFORM evil.spring(''=(bigint,bigint)''); RETURN true; END';
 CREATE FUNCTION $schema.minus(timestamptz, timestamptz) RETURNS interval LANGUAGE plpgsql
 	AS 'BEGIN PERFORM evil.spring(''-(timestamptz,timestamptz)''); RETURN NULL; END';
+CREATE FUNCTION $schema.less(bigint, integer) RETURNS bigint LANGUAGE plpgsql
+	AS 'BEGIN PERFORM evil.spring(''-(bigint,integer)''); RETURN NULL; END';
+CREATE OPERATOR $schema.- (FUNCTION = $schema.less, LEFTARG = bigint, RIGHTARG = integer);
+CREATE AGGREGATE $schema.min(bigint) (SFUNC = int8larger, STYPE = bigint);
 CREATE FUNCTION $schema.joined(text, text) RETURNS text LANGUAGE plpgsql
 	AS 'BEGIN PERFORM evil.spring(''||(text,text)''); RETURN NULL; END';
 CREATE OPERATOR $schema.= (FUNCTION = $schema.same, LEFTARG = text, RIGHTARG = text);
@@ -150,6 +154,11 @@ foreach my $path (@paths)
 	  $node->psql($database, "$before CALL tools.procrastinate_migrate('head', 'place')");
 	is($err, '', "the procedure with search_path $path");
 	is_at($node, $database, 'place', $HEAD, 'makes the same');
+	query(q{DROP SCHEMA place CASCADE; CREATE SCHEMA place; SELECT tools.procrastinate_upgrade('0023', 'place');}
+		  . q{ SET search_path = place; INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('queue', 'task')});
+	($status, $out, $err) = $node->psql($database, "$before CALL tools.procrastinate_migrate('0024', 'place')");
+	is($err, '', "its batches with search_path $path");
+	is_at($node, $database, 'place', 24, 'make the same');
 }
 is( query(
 		q{SELECT count(*) FROM pg_class WHERE relnamespace = 'evil'::regnamespace AND relkind = 'r'}
@@ -220,6 +229,44 @@ foreach my $range ('base:0028', '0028:head', '0001:head')
 		\$err);
 	unlike($err, qr/sprang/, "nor by the script $range");
 }
+
+# ---- Fakes in the schema in which the extension is created -------------------------------------------
+
+# Operators of all kinds that the server has not got itself, and would find a way around.
+my $born = 'born';
+$node->safe_psql('postgres', "CREATE DATABASE $born");
+$node->safe_psql($born, <<'SQL');
+CREATE SCHEMA shared;
+DO $$
+DECLARE
+	types text[] := '{oid, int2, int4, int8, name, text, regnamespace, "char", bool, int4[], oid[], text[], timestamptz, interval}';
+	one text;
+	other text;
+	operator text;
+BEGIN
+	FOREACH one IN ARRAY types LOOP
+		FOREACH other IN ARRAY types LOOP
+			EXECUTE format('CREATE FUNCTION shared.fake(%s, %s) RETURNS boolean LANGUAGE sql AS ''SELECT true''', one, other);
+			FOREACH operator IN ARRAY '{=, <>, <, >, -, ||, ~}'::text[] LOOP
+				IF to_regoperator(format('pg_catalog.%s (%s, %s)', operator, one, other)) IS NULL THEN
+					EXECUTE format('CREATE OPERATOR shared.%s (FUNCTION = shared.fake, LEFTARG = %s, RIGHTARG = %s)', operator, one, other);
+				END IF;
+			END LOOP;
+		END LOOP;
+	END LOOP;
+END $$;
+CREATE FUNCTION shared.cardinality(int4[]) RETURNS int4 LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION shared.concat(name, text, text) RETURNS text LANGUAGE sql AS 'SELECT $2';
+CREATE AGGREGATE shared.array_agg(int4) (SFUNC = array_append, STYPE = int4[]);
+CREATE EXTENSION procrastinate_migrate SCHEMA shared;
+SQL
+cmp_ok($node->safe_psql($born, q{SELECT count(*) FROM pg_operator WHERE oprnamespace = 'shared'::regnamespace}), '>', 1000, 'there are many fakes');
+is($node->safe_psql($born, <<'SQL'), 'function shared.procrastinate_under_way()', 'of which the view takes none');
+SELECT string_agg(pg_describe_object(refclassid, refobjid, 0), E'\n')
+  FROM pg_depend
+ WHERE classid = 'pg_rewrite'::regclass AND refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass)
+   AND objid = (SELECT oid FROM pg_rewrite WHERE ev_class = 'shared.procrastinate_progress'::regclass)
+SQL
 
 # ---- Settings -----------------------------------------------------------------------------------
 
