@@ -175,11 +175,12 @@ sub progress_of_two
 # A gate
 # ------------------------------------------------------------------------------------------------
 
-# Each look of a gate is a transaction of its own.
+# Between its looks a gate waits, in a transaction of its own.
 sub seconds_until_it_looks
 {
 	my ($gate, $other, $statement) = @_;
-	my $now = "SELECT virtualxid FROM pg_locks WHERE locktype = 'virtualxid' AND pid = $gate->{pid}";
+	my $now = "SELECT virtualxid FROM pg_locks JOIN pg_stat_activity USING (pid)"
+	  . " WHERE locktype = 'virtualxid' AND pid = $gate->{pid} AND wait_event = 'Extension'";
 	my $change = sub {
 		my ($before) = @_;
 		my $found = '';

@@ -17,7 +17,7 @@ use Procrastinate::Test;
 my $node = start_server(
 	name => 'primary',
 	init => [ allows_streaming => 1 ],
-	conf => "max_connections = 30\nautovacuum_naptime = 1s\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\nmax_standby_streaming_delay = -1");
+	conf => "max_connections = 30\nautovacuum_naptime = 1s\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\nmax_standby_streaming_delay = -1\nwal_sender_timeout = 0");
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
