@@ -137,7 +137,7 @@ ENTRY_POINT(procrastinate_under_way)
                                           : std::nullopt)
                          .datum(number(one.done))
                          .datum(number(one.total))
-                         .text(online::conflicts_of(one.step)));
+                         .text(online::conflicts_of(one.asks)));
         return server::RowSet::result();
     });
 }

@@ -3,6 +3,7 @@
 #include "chain/refusal.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/options.hpp"
+#include "online/build.hpp"
 #include "online/door.hpp"
 #include "online/logbook.hpp"
 #include "server/spi.hpp"
@@ -52,6 +53,15 @@ select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_l
  order by min(coalesce(a.xact_start, p.prepared)) nulls last
  limit 5)";
 
+bool is_index_left(const catalog::Installation &installation, const chain::Step &step)
+{
+    // As it is written: where it asks in another way, it looks like another kind.
+    const chain::Step written =
+        chain::steps(step.revision).at(static_cast<std::size_t>(step.number) - 1);
+    return written.kind == chain::StepKind::concurrent &&
+           state_of_build(installation, written) == server::IndexState::invalid;
+}
+
 } // namespace
 
 std::string blockers(const catalog::Installation &installation, const chain::Step &step)
@@ -73,9 +83,6 @@ std::string blockers(const catalog::Installation &installation, const chain::Ste
 std::string conflicts_of(const chain::Step &step)
 {
     std::vector<chain::StepLock> locks = step.all_locks();
-    // Without a worker at it, it is a plain build that waits, or one to drop what is left of another.
-    if (step.kind == chain::StepKind::concurrent)
-        locks = {{step.indexed(), "SHARE ROW EXCLUSIVE"}};
     locks.push_back({catalog::history_table, "SHARE ROW EXCLUSIVE"});
     std::string text;
     for (const chain::StepLock &lock : locks)
@@ -90,8 +97,11 @@ void give_up(const catalog::Installation &installation, const chain::Step &step,
     throw chain::Refusal{
         chain::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
         "It was tried " + std::to_string(patience.failures()) + " times in " +
-            std::to_string(static_cast<long>(patience.waited() / 1000)) +
-            " s, and no try has left anything behind.\n" + blockers,
+            std::to_string(static_cast<long>(patience.waited() / 1000)) + " s, and " +
+            (is_index_left(installation, step)
+                 ? "an invalid index is left, which the next call drops"
+                 : "no try has left anything behind") +
+            ".\n" + blockers,
         "End what is in the way, or give it more time: CALL procrastinate_migrate('" +
             std::string(chain::name(goal)) + "', schema => " +
             std::string(installation.quoted_text) + ", retry_for => '1 hour');"};

@@ -42,6 +42,13 @@ select case when p.pid is null then 'waiting for the lock of its table' else coa
  where w.pid = $1 and (p.pid is not null or b.pid is not null)
  group by p.pid, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total)";
 
+static_assert(build_class == 1347571554);
+constexpr const char *builder_query = R"(
+select string_agg('session ' || l.pid || coalesce(' of role ' || a.usename, ''), ', ')
+  from pg_locks l join pg_database d on d.oid = l.database left join pg_stat_activity a on a.pid = l.pid
+ where d.datname = current_database() and l.locktype = 'advisory' and l.objsubid = 2 and l.granted
+   and l.classid = 1347571554 and l.objid = $1)";
+
 struct Watch
 {
     const catalog::Installation &installation;
@@ -133,8 +140,23 @@ std::string plain_build(const chain::Step &step)
     return statement;
 }
 
-bool build_concurrently(const catalog::Installation &installation, const chain::Step &step,
-                        chain::Revision goal, Progress &progress)
+void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
+                      Progress &progress)
+{
+    if (progress.is_due())
+    {
+        const std::string who = server::with_search_path(nullptr, [&] {
+            const std::array parameters{spi::oid_parameter(installation.schema)};
+            const spi::Rows rows = spi::read_latest(builder_query, parameters);
+            return std::string(rows.text(0, 1).value_or("another session"));
+        });
+        progress.tell(step, "waiting for " + who + ", which builds an index here");
+    }
+    spi::commit();
+}
+
+std::string build_concurrently(const catalog::Installation &installation, const chain::Step &step,
+                               chain::Revision goal, Progress &progress)
 {
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
     // one and wait for that lock.
@@ -143,12 +165,12 @@ bool build_concurrently(const catalog::Installation &installation, const chain::
     const std::string index(step.index());
     const std::string statement(step.sql);
     Watch watch{installation, step, progress};
-    const server::BuildEnd end = server::with_context(label_of(step), [&] {
+    server::BuildResult result = server::with_context(label_of(step), [&] {
         return server::build_index(
             {installation.schema, table.c_str(), index.c_str(), statement.c_str()},
             [](void *context, int pid) { look(*static_cast<Watch *>(context), pid); }, &watch);
     });
-    if (end == server::BuildEnd::no_worker)
+    if (result.end == server::BuildEnd::no_worker)
         throw chain::Refusal{
             chain::sqlstate::no_worker, "there is no background worker to build an index with",
             "All of the server's max_worker_processes are in use.",
@@ -156,7 +178,7 @@ bool build_concurrently(const catalog::Installation &installation, const chain::
             "procrastinate_migrate('" +
                 std::string(chain::name(goal)) + "', schema => " +
                 std::string(installation.quoted_text) + ", concurrently => false);"};
-    return end == server::BuildEnd::built;
+    return std::move(result.error);
 }
 
 } // namespace procrastinate::online

@@ -27,10 +27,14 @@ std::string plain_build(const chain::Step &step);
 // One build at a time in a schema, whoever asks for it.
 inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::lock_class
 
+// Tells, now and then, who has that lock. Inside an SPI connection that may commit; commits.
+void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
+                      Progress &progress);
+
 // By a background worker, on the way to `goal`; the caller waits, without a snapshot from before: it commits
-// first. Throws Refusal 53400 where no worker is to be had; false where that could not have a lock. Inside an
-// SPI connection that may commit.
-bool build_concurrently(const catalog::Installation &installation, const chain::Step &step,
-                        chain::Revision goal, Progress &progress);
+// first. Throws Refusal 53400 where no worker is to be had. Returns the error of one that could not have a lock,
+// else nothing. Inside an SPI connection that may commit.
+std::string build_concurrently(const catalog::Installation &installation, const chain::Step &step,
+                               chain::Revision goal, Progress &progress);
 
 } // namespace procrastinate::online

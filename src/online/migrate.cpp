@@ -308,8 +308,7 @@ class Course
         server::SessionLock lock(build_class, installation_.schema);
         if (!lock.try_acquire())
         {
-            spi::commit();
-            logbook_.progress().tell_building(step);
+            tell_other_build(installation_, step, logbook_.progress());
             return server::pause(100);
         }
         const server::IndexState state = state_of_build(installation_, step);
@@ -317,8 +316,10 @@ class Course
             return drop_remains(step);
         if (state == server::IndexState::absent && options_.concurrently)
         {
-            if (!build_concurrently(installation_, step, *goal_, logbook_.progress()))
-                try_later(step.asking_for(step.all_locks()));
+            const std::string error =
+                build_concurrently(installation_, step, *goal_, logbook_.progress());
+            if (!error.empty())
+                try_later(step.asking_for(step.all_locks()), error);
             return;
         }
         // Where it has been built by now, by whomever, what is left is to say so.
@@ -343,18 +344,18 @@ class Course
         });
         if (!is_gone)
             return try_later(step.asking_for({{step.indexed(), "ACCESS EXCLUSIVE"}}));
-        spi::commit();
-        patience_.succeed();
+        spi::commit(); // the next build may be lost as well: no success yet
     }
 
     // ---- Another time -----------------------------------------------------------------------------
 
-    void try_later(const Step &step)
+    // `error` is what a worker said.
+    void try_later(const Step &step, const std::string &error = {})
     {
         patience_.fail();
         const bool is_over = patience_.is_over();
-        std::string in_the_way;
-        if (is_over)
+        std::string in_the_way = error;
+        if (is_over && error.empty())
             in_the_way =
                 server::with_search_path(nullptr, [&] { return blockers(installation_, step); });
         door_.open();
@@ -363,7 +364,7 @@ class Course
         spi::commit();
         if (is_over)
             give_up(installation_, step, *goal_, patience_, in_the_way);
-        logbook_.progress().tell_waiting(step, patience_.failures());
+        logbook_.progress().tell_waiting(step, patience_.failures(), error);
         patience_.pause();
     }
 

@@ -29,12 +29,6 @@ void Progress::tell_counting(const chain::Step &step)
         tell(step, "looking whether functions are called that it drops");
 }
 
-void Progress::tell_building(const chain::Step &step)
-{
-    if (is_due())
-        tell(step, "waiting for another session that builds an index here");
-}
-
 void Progress::tell_lag(const chain::Step &step)
 {
     if (is_due())
@@ -42,10 +36,12 @@ void Progress::tell_lag(const chain::Step &step)
                    "procrastinate_migrate.max_replication_lag");
 }
 
-void Progress::tell_waiting(const chain::Step &step, int failures)
+void Progress::tell_waiting(const chain::Step &step, int failures, std::string_view error)
 {
     if (is_due())
-        tell(step, "waiting for locks, asked " + std::to_string(failures) + " times");
+        tell(step, "waiting for locks, asked " + std::to_string(failures) + " times" +
+                       (error.empty() ? "" : ": ") +
+                       std::string(error.substr(0, error.find('\n'))));
 }
 
 } // namespace procrastinate::online

@@ -19,9 +19,8 @@ class Progress
 
     void tell_rows(const chain::Step &step, double percent, std::int64_t rows);
     void tell_counting(const chain::Step &step);
-    void tell_building(const chain::Step &step);
     void tell_lag(const chain::Step &step);
-    void tell_waiting(const chain::Step &step, int failures);
+    void tell_waiting(const chain::Step &step, int failures, std::string_view error);
 
   private:
     std::int64_t last_ = 0;

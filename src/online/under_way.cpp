@@ -4,6 +4,7 @@
 #include "chain/refusal.hpp"
 #include "migrate/history.hpp"
 #include "online/presence.hpp"
+#include "server/index_build.hpp"
 #include "server/plain_table.hpp"
 #include "server/spi.hpp"
 
@@ -45,6 +46,18 @@ std::vector<Candidate> schemas_with_history()
     return schemas;
 }
 
+// Without a worker a build is a plain one, or waits to drop what is left of another.
+chain::Step as_asked(Oid schema, const chain::Step &step)
+{
+    if (step.kind != chain::StepKind::concurrent)
+        return step;
+    const std::string index(step.index());
+    const std::string table(step.indexed());
+    const bool is_left =
+        server::index_state(schema, index.c_str(), table.c_str()) == server::IndexState::invalid;
+    return step.asking_for({{step.indexed(), is_left ? "ACCESS EXCLUSIVE" : "SHARE"}});
+}
+
 // The step that a call begins with.
 std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state)
 {
@@ -53,7 +66,7 @@ std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state
         return std::nullopt;
     const chain::Step first = *current == chain::base ? chain::whole_step(*current + 1)
                                                       : chain::steps(*current + 1).front();
-    return UnderWay{schema, first, {}, {}, {}};
+    return UnderWay{schema, first, {}, {}, {}, as_asked(schema, first)};
 }
 
 std::optional<UnderWay> under_way(const Candidate &candidate)
@@ -71,8 +84,8 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     const auto next = static_cast<std::size_t>(state.under_way->number);
     if (next >= steps.size())
         return std::nullopt;
-    UnderWay one{
-        schema, steps[next], DatumGetTimestampTz(history.events.back().applied_at), {}, {}};
+    UnderWay one{schema, steps[next], DatumGetTimestampTz(history.events.back().applied_at),
+                 {},     {},          as_asked(schema, steps[next])};
     if (state.under_way->total > 0)
     {
         one.done = state.under_way->done;

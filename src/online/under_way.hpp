@@ -17,6 +17,7 @@ struct UnderWay
     std::optional<TimestampTz> since; // the last step before; none where it is the first
     std::optional<std::int64_t> done; // ids, of a batched step
     std::optional<std::int64_t> total;
+    chain::Step asks; // the same, with the locks that the caller itself asks for
 };
 
 // Of all histories that the caller may read. Inside an SPI connection and under a search_path of the

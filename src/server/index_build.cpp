@@ -171,25 +171,26 @@ void run_worker(dsm_handle handle)
 
 // ---- The caller ------------------------------------------------------------------------------------
 
-void end_worker(int, Datum handle)
+// However a session ends, its worker ends with it.
+constinit BackgroundWorkerHandle *worker_at_work = nullptr;
+constinit bool is_registered = false;
+
+void end_worker(int, Datum)
 {
-    TerminateBackgroundWorker(
-        static_cast<BackgroundWorkerHandle *>(static_cast<void *>(DatumGetPointer(handle))));
+    if (worker_at_work != nullptr)
+        TerminateBackgroundWorker(worker_at_work);
 }
 
 // However the caller is left, the worker ends with it.
 class Worker
 {
   public:
-    explicit Worker(BackgroundWorkerHandle *handle) : handle_(handle)
-    {
-        call([handle] { before_shmem_exit(end_worker, PointerGetDatum(handle)); });
-    }
+    explicit Worker(BackgroundWorkerHandle *handle) : handle_(handle) { worker_at_work = handle; }
     Worker(const Worker &) = delete;
     Worker &operator=(const Worker &) = delete;
     ~Worker()
     {
-        cancel_before_shmem_exit(end_worker, PointerGetDatum(handle_));
+        worker_at_work = nullptr;
         TerminateBackgroundWorker(handle_); // of one that has ended: nothing
     }
 
@@ -212,6 +213,9 @@ class Worker
 BackgroundWorkerHandle *start_worker(dsm_segment *segment)
 {
     return call([segment]() -> BackgroundWorkerHandle * {
+        if (!is_registered)
+            before_shmem_exit(end_worker, 0);
+        is_registered = true;
         BackgroundWorker worker{};
         worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
         worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -279,13 +283,13 @@ class Segment
 
 } // namespace
 
-BuildEnd build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
-                     void *context)
+BuildResult build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
+                        void *context)
 {
     const Segment segment(write_order(build));
     BackgroundWorkerHandle *const handle = start_worker(segment.get());
     if (handle == nullptr)
-        return BuildEnd::no_worker;
+        return {BuildEnd::no_worker, {}};
     {
         const Worker worker(handle);
         call([] { InvalidateCatalogSnapshot(); });
@@ -295,12 +299,14 @@ BuildEnd build_index(const IndexBuild &build, void (*meanwhile)(void *context, i
             meanwhile(context, worker.pid());
         }
     }
-    const int sqlstate = segment.order().sqlstate; // 0: none
-    if (sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
-        return BuildEnd::no_lock;
-    if (segment.order().stage == Stage::failed)
-        raise_error_of(segment.order());
-    if (segment.order().stage != Stage::done)
+    const Order &order = segment.order();
+    if (order.sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
+        order.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+        return {BuildEnd::no_lock,
+                std::string(order.message) + (order.detail[0] == '\0' ? "" : "\n") + order.detail};
+    if (order.stage == Stage::failed)
+        raise_error_of(order);
+    if (order.stage != Stage::done)
         call([] {
             ereport(
                 ERROR,
@@ -310,7 +316,7 @@ BuildEnd build_index(const IndexBuild &build, void (*meanwhile)(void *context, i
                          "say, or a library that was replaced since this session loaded it. Call "
                          "it again, from a new session, to go on.")));
         });
-    return BuildEnd::built;
+    return {BuildEnd::built, {}};
 }
 
 IndexState index_state(Oid schema, const char *index, const char *table)

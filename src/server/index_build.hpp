@@ -4,6 +4,8 @@
 
 #include "server/guard.hpp"
 
+#include <string>
+
 namespace procrastinate::server
 {
 
@@ -22,13 +24,19 @@ enum class BuildEnd
     no_lock // 40P01, where somebody waits for the table whose snapshot the build waits for; 55P03
 };
 
+struct BuildResult
+{
+    BuildEnd end;
+    std::string error; // of the worker that could have no lock: message, and lines of detail
+};
+
 // Runs the statement with search_path set to the schema, unless there is an index of that name by then.
 // `meanwhile(context, pid)` is called about ten times a second. An error of the worker is thrown as one of
 // the server's; leaving otherwise, with the session too, ends the worker, and an invalid index is left. Must
 // be called without a snapshot, which the build might wait for, and with no lock that anybody waits for who
 // has one.
-BuildEnd build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
-                     void *context);
+BuildResult build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
+                        void *context);
 
 // In the catalog as it is now.
 enum class IndexState

@@ -26,6 +26,7 @@ an_index_of_the_name();
 a_build_by_hand();
 a_build_by_hand_that_came_first();
 a_build_by_hand_that_came_second();
+a_build_that_is_lost_again();
 done_testing();
 
 sub session { return user_session($node, $database, @_) }
@@ -157,5 +158,46 @@ sub a_build_by_hand_that_came_second
 	$session->query('DROP INDEX own');
 	is_at($node, $database, 'crossed', 20, 'at 0020');
 	$_->close foreach $session, $writer, $builder;
+	return;
+}
+
+# Who analyzes waits for the table with a snapshot, each time that the build is tried.
+sub a_build_that_is_lost_again
+{
+	my $session = queue('lost', 19, 3);
+	my ($writer, $analyzer, $first, $second) = map { session('lost') } 1 .. 4;
+	my $lock = q{(1347571523, 'lost'::regnamespace::oid::integer)};
+	my $lose = sub {
+		my ($meanwhile) = @_;
+		$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+		$meanwhile->();
+		wait_for_build($node, $database);
+		$analyzer->send('ANALYZE procrastinate_jobs');
+		wait_for($node, $database, $analyzer->waits_for_lock, 'somebody analyzes');
+		return;
+	};
+	$analyzer->query(q{SET deadlock_timeout = '1 min'});
+
+	# One build is lost, and the next begins when the turn is the call's again.
+	$lose->(sub { $session->send(q{CALL procrastinate_migrate('0020', retry_for => '500 ms')}) });
+	$first->query("SELECT pg_advisory_lock$lock");
+	$writer->query('COMMIT');
+	is(($analyzer->wait)[1], '', 'a build that waits for who waits for it is ended');
+	wait_for($node, $database, $session->waits_for_lock, 'the call waits for its turn');
+	$second->send("SELECT pg_advisory_lock$lock");
+	wait_for($node, $database, $second->waits_for_lock, 'and another session behind it');
+	$first->query("SELECT pg_advisory_unlock$lock");
+	$second->wait;
+	is($first->query(q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NULL}), 't', 'what is left of it is dropped');
+	$lose->(sub { $second->query("SELECT pg_advisory_unlock$lock") });
+	my $log = -s $node->logfile;
+	$writer->query('COMMIT');
+	is(($analyzer->wait)[1], '', 'the next one, too');
+	like(($session->wait)[1], qr/^55P03: migration 0020 .* could not get its locks/, 'and the call gives up in the end');
+	ok($node->log_contains(qr/DETAIL:  It was tried \d+ times in \d+ s, and an invalid index is left, which the next call drops\.\n\s*deadlock detected\n\s*Process/, $log),
+		'and says of what, and what is left');
+	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error', 'the next call goes on');
+	is_at($node, $database, 'lost', 20, 'to 0020');
+	$_->close foreach $session, $writer, $analyzer, $first, $second;
 	return;
 }

@@ -18,6 +18,8 @@ a_build_and_a_prepared_transaction();
 a_step_and_a_prepared_transaction();
 a_plain_build();
 a_build_and_the_lock_of_its_table();
+what_is_left_of_a_build();
+the_lock_of_builds();
 a_build_amid_its_table();
 a_build_of_somebody_else();
 a_table_of_another_tool();
@@ -73,11 +75,18 @@ sub a_step_and_a_prepared_transaction
 	return;
 }
 
-# Writers wait for it, and it for them.
+# Writers wait for it, and it for them. Whoever else has locks of a call's names calls nothing.
 sub a_plain_build
 {
 	my $schema = queue('plain', 19, 10);
+	$node->safe_psql($database, 'CREATE ROLE stranger LOGIN');
+	my $stranger = do { local $ENV{PGUSER} = 'stranger'; session('public') };
 	my ($writer, $caller) = map { session($schema) } 1 .. 2;
+	$stranger->query(<<"SQL");
+SELECT pg_advisory_lock_shared(1347571575, oid::integer),
+       pg_advisory_lock((1347571554::bigint << 32) | oid::bigint)
+  FROM pg_namespace WHERE nspname = '$schema'
+SQL
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0020', concurrently => false)});
 	wait_for($node, $database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $writer->{pid}", 'he has it for long');
@@ -87,7 +96,7 @@ sub a_plain_build
 	$writer->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
-	$_->close foreach $writer, $caller;
+	$_->close foreach $writer, $caller, $stranger;
 	return;
 }
 
@@ -104,6 +113,42 @@ sub a_build_and_the_lock_of_its_table
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, 'vacuumed', 20, 'to 0020');
 	$_->close foreach $session, $caller;
+	return;
+}
+
+# It is dropped as readers allow.
+sub what_is_left_of_a_build
+{
+	my $schema = queue('left', 19, 10);
+	cancelled_in_build($node, $database, $schema, '0020');
+	my ($reader, $caller) = map { session($schema) } 1 .. 2;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0020')});
+	wait_for($node, $database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $reader->{pid}", 'he has it for long');
+	my %seen;
+	$seen{ $node->safe_psql($database, 'SELECT step, pid, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 20;
+	is(join('; ', keys %seen), "1|$caller->{pid}|{$reader->{pid}}", 'what is left of a build is seen to wait for a reader, in pauses, too');
+	$reader->query('COMMIT');
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, $schema, 20, 'to 0020');
+	$_->close foreach $reader, $caller;
+	return;
+}
+
+# Any role can have it.
+sub the_lock_of_builds
+{
+	my $holder = session(queue('held', 19, 10));
+	my $lock = q{(1347571554, 'held'::regnamespace::oid::integer)};
+	$holder->query("SELECT pg_advisory_lock$lock");
+	my $caller = call('held', '0020');
+	like($caller->notice(qr/builds/), qr/^step 0020\.1: waiting for session $holder->{pid} of role \S+, which builds an index here$/,
+		'a build tells of the session that has the lock of builds');
+	is(progress(), "held|1|t||{$holder->{pid}}", 'and is seen to wait for it');
+	$holder->query("SELECT pg_advisory_unlock$lock");
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, 'held', 20, 'to 0020');
+	$_->close foreach $holder, $caller;
 	return;
 }
 
@@ -130,7 +175,7 @@ SELECT max((ctid::text::point)[0]::integer) FILTER (WHERE lock = 'the same'), pg
 SQL
 	cmp_ok($done, '>', 10, 'it is far in the table');
 	my $percent = int(100 * $done / $blocks);
-	like($caller->notice(qr/scanning/), qr/^step 0008\.1: index validation: scanning table, $percent%, for session $second->{pid} of role \S+ since \S/,
+	like($caller->notice(qr/validation: scanning table.*, for /), qr/^step 0008\.1: index validation: scanning table, $percent%, for session $second->{pid} of role \S+ since \S/,
 		'a build tells how far it is, and whom it waits for');
 	is($node->safe_psql($database, 'SELECT phase, done, "left", waiting_for FROM procrastinate_progress'),
 		join('|', 'index validation: scanning table', $done, $blocks - $done, "{$second->{pid}}"), 'and it is seen');
