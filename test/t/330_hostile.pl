@@ -246,7 +246,8 @@ DECLARE
 BEGIN
 	FOREACH one IN ARRAY types LOOP
 		FOREACH other IN ARRAY types LOOP
-			EXECUTE format('CREATE FUNCTION shared.fake(%s, %s) RETURNS boolean LANGUAGE sql AS ''SELECT true''', one, other);
+			EXECUTE format('CREATE FUNCTION shared.fake(%s, %s) RETURNS boolean LANGUAGE plpgsql AS %L',
+				one, other, format('BEGIN RAISE ''sprang the trap of %s and %s''; END', one, other));
 			FOREACH operator IN ARRAY '{=, <>, <, >, -, ||, ~}'::text[] LOOP
 				IF to_regoperator(format('pg_catalog.%s (%s, %s)', operator, one, other)) IS NULL THEN
 					EXECUTE format('CREATE OPERATOR shared.%s (FUNCTION = shared.fake, LEFTARG = %s, RIGHTARG = %s)', operator, one, other);
@@ -267,6 +268,27 @@ SELECT string_agg(pg_describe_object(refclassid, refobjid, 0), E'\n')
  WHERE classid = 'pg_rewrite'::regclass AND refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass)
    AND objid = (SELECT oid FROM pg_rewrite WHERE ev_class = 'shared.procrastinate_progress'::regclass)
 SQL
+
+# There jobs are migrated, at once and by steps.
+$node->safe_psql($born, <<'SQL');
+SET client_min_messages = error;
+SELECT shared.procrastinate_upgrade('0001', 'shared');
+SET session_replication_role = replica;
+INSERT INTO shared.procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'a', 'a', 'todo'), ('q', 'b', 'b', 'doing'), ('q', 'c', 'c', 'failed');
+INSERT INTO shared.procrastinate_events (job_id, type, at) SELECT id, 'deferred', now() FROM shared.procrastinate_jobs;
+SQL
+($status, $out, $err) = $node->psql($born, 'SET search_path = shared; SELECT 1::oid = 1::int4');
+like($err, qr/sprang the trap of oid and int4/, 'the fakes lie in wait');
+foreach my $statement (
+	q{BEGIN; SELECT shared.procrastinate_upgrade('0028', 'shared'); ROLLBACK},
+	q{CALL shared.procrastinate_migrate('0029', 'shared')},
+	q{CALL shared.procrastinate_migrate('head', 'shared')},
+	map { "SELECT * FROM shared.procrastinate_$_" } q{current('shared')}, q{log('shared')}, q{check(schema => 'shared')},
+	q{detect('shared')}, q{repair('shared')}, q{plan('head', 'shared')}, q{history(schema => 'shared')}, 'progress')
+{
+	($status, $out, $err) = $node->psql($born, "SET client_min_messages = error; SET search_path = pg_catalog; $statement");
+	is($err, '', "none is taken by $statement");
+}
 
 # ---- Settings -----------------------------------------------------------------------------------
 
