@@ -241,7 +241,7 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
   FROM procrastinate_under_way() AS u
   LEFT JOIN LATERAL (
            -- Who calls; of several, who has the lock on the installation, or on the build of an index. Any role
-           -- can have such locks.
+           -- can have such locks, but only one that may change the jobs calls.
            SELECT w.pid
              FROM pg_catalog.pg_locks AS w
                   JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) w.database
@@ -251,8 +251,8 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
             WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
               AND w.locktype OPERATOR(pg_catalog.=) 'advisory' AND w.objsubid OPERATOR(pg_catalog.=) 2::smallint
               AND w.classid OPERATOR(pg_catalog.=) 1347571575::oid AND w.objid OPERATOR(pg_catalog.=) u.schema::oid
-            ORDER BY coalesce(pg_catalog.pg_has_role(a.usesysid, j.relowner, 'MEMBER'), false) DESC,
-                     EXISTS (
+              AND (j.oid IS NULL OR pg_catalog.pg_has_role(a.usesysid, j.relowner, 'MEMBER'))
+            ORDER BY EXISTS (
                          SELECT FROM pg_catalog.pg_locks AS l
                           WHERE l.pid OPERATOR(pg_catalog.=) w.pid AND l.database OPERATOR(pg_catalog.=) w.database
                             AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) w.objsubid

@@ -52,16 +52,25 @@ bool is_strange(const Trigger &trigger)
             calls_strange_function(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
 }
 
-// Whether the table has a trigger that runs code of another role's.
-bool lock_table(Oid schema, const char *table, LOCKMODE mode)
+enum class Absent
+{
+    allowed,
+    refused
+};
+
+// Whether the table may run code of another role's: it is his, in the place of ours, or a trigger is.
+bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Absent::allowed)
 {
     return server::call([=] {
         const Oid oid = get_relname_relid(table, schema);
+        if (!OidIsValid(oid) && absent == Absent::refused)
+            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                            errmsg("table \"%s\" has been dropped by another session", table)));
         if (!OidIsValid(oid))
             return false;
         Relation const relation = relation_open(oid, mode);
         const TriggerDesc *const triggers = relation->trigdesc;
-        bool found = false;
+        bool found = relation->rd_rel->relowner != GetUserId();
         for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
             found = found || is_strange(triggers->triggers[i]);
         relation_close(relation, NoLock);
@@ -126,6 +135,13 @@ void lock_tables(const catalog::Installation &installation, Tables tables)
         require_no_strangers(installation);
 }
 
+void lock_to_read_jobs(const catalog::Installation &installation)
+{
+    hold_name(installation);
+    if (lock_table(installation.schema, "procrastinate_jobs", AccessShareLock, Absent::refused))
+        require_no_strangers(installation);
+}
+
 void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks)
 {
     bool found = false;
@@ -135,7 +151,7 @@ void lock_tables(const catalog::Installation &installation, std::span<const chai
         found = server::with_context("lock of " + table,
                                      [&] {
                                          return lock_table(installation.schema, table.c_str(),
-                                                           mode_of(lock.mode));
+                                                           mode_of(lock.mode), Absent::refused);
                                      }) ||
                 found;
     }

@@ -38,12 +38,16 @@ BEGIN
     -- The lock that procrastinate_migrate takes.
     PERFORM pg_advisory_xact_lock(current_setting('procrastinate_script.lock')::int,
         (schema_oid::bigint - CASE WHEN schema_oid::bigint > 2147483647 THEN 4294967296 ELSE 0 END)::int);
-    IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema_oid AND n.nspname = schema_name) THEN
-        RAISE EXCEPTION 'schema "%" has been dropped or renamed by another session', schema_name
-            USING ERRCODE = '3F000';
+    -- Only a superuser can keep the name to the end.
+    IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        PERFORM FROM pg_namespace n WHERE n.oid = schema_oid FOR KEY SHARE;
     END IF;
 
     FOR pass IN 1 .. 2 LOOP
+        IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema_oid AND n.nspname = schema_name) THEN
+            RAISE EXCEPTION 'schema "%" has been dropped or renamed by another session', schema_name
+                USING ERRCODE = '3F000';
+        END IF;
         SELECT s.detail, s.hint
           INTO strangers
           FROM (

@@ -167,11 +167,9 @@ Revision rehearse(const Installation &installation, std::string_view target)
         std::vector<HeldLock> locks;
         const Journey journey = server::undone([&] {
             const Journey done = run(installation, target);
-            server::with_search_path(nullptr, [&] {
-                locks = held_locks();
-                // What users have put off to the end of the transaction may fail there.
-                spi::execute("SET CONSTRAINTS ALL IMMEDIATE");
-            });
+            server::with_search_path(nullptr, [&] { locks = held_locks(); });
+            // What users have put off to the end of the transaction may fail there, under their search_path.
+            spi::execute("SET CONSTRAINTS ALL IMMEDIATE");
             return done;
         });
         std::erase_if(locks, [&before](const HeldLock &lock) {

@@ -59,7 +59,9 @@ bool is_index_left(const catalog::Installation &installation, const chain::Step 
     const chain::Step written =
         chain::steps(step.revision).at(static_cast<std::size_t>(step.number) - 1);
     return written.kind == chain::StepKind::concurrent &&
-           state_of_build(installation, written) == server::IndexState::invalid;
+           server::index_state(installation.schema, std::string(written.index()).c_str(),
+                               std::string(written.indexed()).c_str()) ==
+               server::IndexState::invalid;
 }
 
 } // namespace
@@ -99,7 +101,7 @@ void give_up(const catalog::Installation &installation, const chain::Step &step,
         "It was tried " + std::to_string(patience.failures()) + " times in " +
             std::to_string(static_cast<long>(patience.waited() / 1000)) + " s, and " +
             (is_index_left(installation, step)
-                 ? "an invalid index is left, which the next call drops"
+                 ? "an invalid index is there, which the next call drops if nobody is building it"
                  : "no try has left anything behind") +
             ".\n" + blockers,
         "End what is in the way, or give it more time: CALL procrastinate_migrate('" +

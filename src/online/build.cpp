@@ -44,7 +44,7 @@ select case when p.pid is null then 'waiting for the lock of its table' else coa
 
 static_assert(build_class == 1347571554);
 constexpr const char *builder_query = R"(
-select string_agg('session ' || l.pid || coalesce(' of role ' || a.usename, ''), ', ')
+select string_agg(coalesce('session ' || l.pid, 'a prepared transaction') || coalesce(' of role ' || a.usename, ''), ', ')
   from pg_locks l join pg_database d on d.oid = l.database left join pg_stat_activity a on a.pid = l.pid
  where d.datname = current_database() and l.locktype = 'advisory' and l.objsubid = 2 and l.granted
    and l.classid = 1347571554 and l.objid = $1)";
@@ -150,13 +150,14 @@ void tell_other_build(const catalog::Installation &installation, const chain::St
             const spi::Rows rows = spi::read_latest(builder_query, parameters);
             return std::string(rows.text(0, 1).value_or("another session"));
         });
-        progress.tell(step, "waiting for " + who + ", which builds an index here");
+        progress.tell(step, "waiting for " + who + ", which has the lock of builds here");
     }
     spi::commit();
 }
 
-std::string build_concurrently(const catalog::Installation &installation, const chain::Step &step,
-                               chain::Revision goal, Progress &progress)
+std::optional<std::string> build_concurrently(const catalog::Installation &installation,
+                                              const chain::Step &step, chain::Revision goal,
+                                              Progress &progress)
 {
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
     // one and wait for that lock.
@@ -178,7 +179,9 @@ std::string build_concurrently(const catalog::Installation &installation, const 
             "procrastinate_migrate('" +
                 std::string(chain::name(goal)) + "', schema => " +
                 std::string(installation.quoted_text) + ", concurrently => false);"};
-    return std::move(result.error);
+    if (result.end == server::BuildEnd::no_lock)
+        return std::move(result.error);
+    return std::nullopt;
 }
 
 } // namespace procrastinate::online

@@ -34,7 +34,8 @@ void tell_other_build(const catalog::Installation &installation, const chain::St
 // By a background worker, on the way to `goal`; the caller waits, without a snapshot from before: it commits
 // first. Throws Refusal 53400 where no worker is to be had. Returns the error of one that could not have a lock,
 // else nothing. Inside an SPI connection that may commit.
-std::string build_concurrently(const catalog::Installation &installation, const chain::Step &step,
-                               chain::Revision goal, Progress &progress);
+std::optional<std::string> build_concurrently(const catalog::Installation &installation,
+                                              const chain::Step &step, chain::Revision goal,
+                                              Progress &progress);
 
 } // namespace procrastinate::online

@@ -204,7 +204,10 @@ void wake_those_turned_away(const Installation &installation, chain::Revision re
 {
     (void)server::attempt([&] {
         with_short_locks(lock_timeout, [&] {
-            server::with_search_path(nullptr, [&] { wake_workers(installation, revision); });
+            server::with_search_path(nullptr, [&] {
+                migrate::lock_to_read_jobs(installation);
+                wake_workers(installation, revision);
+            });
         });
     });
 }

@@ -244,17 +244,17 @@ class Course
 
     void batch(const Step &step, const Journey &journey)
     {
-        if (!batches_.is_at(step))
-        {
-            const std::int64_t done = journey.under_way ? journey.under_way->done : 0;
-            server::with_search_path(nullptr, [&] { batches_.begin(installation_, step, done); });
-            pace_.begin();
-        }
         const std::vector<chain::StepLock> locks = step.all_locks();
+        if (!batches_.is_at(step))
+            pace_.begin();
         const bool is_done = server::attempt([&] {
             with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(nullptr,
-                                         [&] { migrate::lock_tables(installation_, locks); });
+                server::with_search_path(nullptr, [&] {
+                    migrate::lock_tables(installation_, locks);
+                    if (!batches_.is_at(step))
+                        batches_.begin(installation_, step,
+                                       journey.under_way ? journey.under_way->done : 0);
+                });
                 server::with_search_path(installation_.quoted, [&] {
                     migrate::set_language();
                     server::with_context(label_of(step),
@@ -316,11 +316,10 @@ class Course
             return drop_remains(step);
         if (state == server::IndexState::absent && options_.concurrently)
         {
-            const std::string error =
+            const std::optional<std::string> error =
                 build_concurrently(installation_, step, *goal_, logbook_.progress());
-            if (!error.empty())
-                try_later(step.asking_for(step.all_locks()), error);
-            return;
+            return error ? try_later(step.asking_for(step.all_locks()), error)
+                         : patience_.succeed();
         }
         // Where it has been built by now, by whomever, what is left is to say so.
         Step rest = step;
@@ -350,12 +349,12 @@ class Course
     // ---- Another time -----------------------------------------------------------------------------
 
     // `error` is what a worker said.
-    void try_later(const Step &step, const std::string &error = {})
+    void try_later(const Step &step, const std::optional<std::string> &error = std::nullopt)
     {
         patience_.fail();
         const bool is_over = patience_.is_over();
-        std::string in_the_way = error;
-        if (is_over && error.empty())
+        std::string in_the_way = error.value_or("");
+        if (is_over && !error)
             in_the_way =
                 server::with_search_path(nullptr, [&] { return blockers(installation_, step); });
         door_.open();
@@ -364,7 +363,7 @@ class Course
         spi::commit();
         if (is_over)
             give_up(installation_, step, *goal_, patience_, in_the_way);
-        logbook_.progress().tell_waiting(step, patience_.failures(), error);
+        logbook_.progress().tell_waiting(step, patience_.failures(), in_the_way);
         patience_.pause();
     }
 

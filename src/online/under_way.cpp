@@ -18,9 +18,13 @@ namespace spi = server::spi;
 
 static_assert(at_work_class == 1347571575);
 constexpr const char *query = R"(
-select n.oid, c.oid, exists (select from pg_locks l join pg_database d on d.oid = l.database
-                       where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1347571575
-                         and l.objid = n.oid and d.datname = current_database())
+select n.oid, c.oid,
+       exists (select from pg_locks l join pg_database d on d.oid = l.database
+                      left join pg_stat_activity a on a.pid = l.pid
+                      left join pg_class j on j.relnamespace = n.oid and j.relname = 'procrastinate_jobs'
+                where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1347571575
+                  and l.objid = n.oid and d.datname = current_database()
+                  and (j.oid is null or pg_has_role(a.usesysid, j.relowner, 'MEMBER')))
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relname = 'procrastinate_schema_history' and c.relkind = 'r'
    and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
@@ -46,16 +50,18 @@ std::vector<Candidate> schemas_with_history()
     return schemas;
 }
 
-// Without a worker a build is a plain one, or waits to drop what is left of another.
+// Without a worker a build is a plain one, or waits to drop what is left of another, or has been done.
 chain::Step as_asked(Oid schema, const chain::Step &step)
 {
     if (step.kind != chain::StepKind::concurrent)
         return step;
     const std::string index(step.index());
     const std::string table(step.indexed());
-    const bool is_left =
-        server::index_state(schema, index.c_str(), table.c_str()) == server::IndexState::invalid;
-    return step.asking_for({{step.indexed(), is_left ? "ACCESS EXCLUSIVE" : "SHARE"}});
+    const server::IndexState state = server::index_state(schema, index.c_str(), table.c_str());
+    if (state == server::IndexState::valid) // only to be recorded
+        return step.asking_for({});
+    return step.asking_for(
+        {{step.indexed(), state == server::IndexState::invalid ? "ACCESS EXCLUSIVE" : "SHARE"}});
 }
 
 // The step that a call begins with.
@@ -74,7 +80,10 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     const Oid schema = candidate.schema;
     server::ContextResource memory;
     const catalog::Installation installation = catalog::locate(schema);
-    if (!server::lock_at_once(candidate.history)) // as while it is dropped
+    // As while it is dropped, or another one stands in its place.
+    if (!server::lock_at_once(candidate.history) ||
+        server::call([=] { return get_relname_relid(catalog::history_table, schema); }) !=
+            candidate.history)
         return std::nullopt;
     const migrate::History history = migrate::read_history(installation, memory, most_rows);
     const migrate::State state = migrate::state_of(installation, history);

@@ -80,6 +80,10 @@ bool lock_table(const Order &order)
     InvalidateCatalogSnapshot();
     if (OidIsValid(table))
         LockRelationOid(table, ShareUpdateExclusiveLock);
+    // The statement finds it by name.
+    if (RelnameGetRelid(order.table) != table)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA),
+                        errmsg("the schema has been dropped or renamed by another session")));
     return state_of(order.schema, order.index, order.table) == IndexState::absent;
 }
 

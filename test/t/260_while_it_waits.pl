@@ -199,22 +199,50 @@ $_->close foreach $reader, $deployer, $renamer;
 
 # Before the first step, while rows are looked ahead at: a hostile owner of the schema cannot put
 # another one in its place.
-$schema = new_schema(29);
-$node->safe_psql($database, "GRANT CREATE ON DATABASE $database TO mallory;"
-	  . " ALTER SCHEMA $schema OWNER TO mallory");
+$node->safe_psql($database, "GRANT CREATE ON DATABASE $database TO mallory");
 my $holder;
+foreach my $call (q{SELECT procrastinate_upgrade('head', '%s')}, '0029:head')
+{
+	$schema = new_schema(29);
+	$node->safe_psql($database, "ALTER SCHEMA $schema OWNER TO mallory");
+	($holder, $deployer, $renamer) = map { new_session($node, $database) } 1 .. 3;
+	$renamer->query('SET ROLE mallory');
+	$holder->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs");
+	$deployer->send($call =~ /^\w+:\w+$/ ? script($schema, $call) : sprintf $call, $schema);
+	await($deployer->waits_for_lock);
+	$renamer->send("ALTER SCHEMA $schema RENAME TO ${schema}_renamed");
+	await($renamer->waits_for_lock);
+	$holder->query('COMMIT');
+	(undef, $error) = $deployer->wait;
+	is($error, '', "$call: a schema keeps its name while it is looked ahead at");
+	$renamer->wait;
+	is_at($node, $database, "${schema}_renamed", $HEAD, 'and the change is made in it');
+	$_->close foreach $holder, $deployer, $renamer;
+}
+
+# A script of somebody who is no superuser cannot keep the name, but looks at it again.
+$schema = new_schema(0);
+$node->safe_psql($database, <<"SQL");
+CREATE ROLE deployer;
+GRANT ALL ON SCHEMA $schema TO deployer;
+SET client_min_messages = warning;
+SET ROLE deployer;
+SELECT procrastinate_upgrade('0029', '$schema');
+RESET ROLE;
+ALTER SCHEMA $schema OWNER TO mallory;
+SQL
 ($holder, $deployer, $renamer) = map { new_session($node, $database) } 1 .. 3;
-$renamer->query('SET ROLE mallory');
 $holder->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs");
-$deployer->send("SELECT procrastinate_upgrade('head', '$schema')");
+$deployer->query('SET ROLE deployer');
+$deployer->send(script($schema, '0029:head'));
 await($deployer->waits_for_lock);
-$renamer->send("ALTER SCHEMA $schema RENAME TO ${schema}_renamed");
-await($renamer->waits_for_lock);
+$renamer->query("SET ROLE mallory; ALTER SCHEMA $schema RENAME TO ${schema}_renamed;"
+	  . " CREATE SCHEMA $schema; CREATE TABLE $schema.procrastinate_jobs (id int); CREATE TABLE $schema.procrastinate_schema_history (id int);"
+	  . " GRANT ALL ON SCHEMA $schema TO deployer; GRANT ALL ON ALL TABLES IN SCHEMA $schema TO deployer");
 $holder->query('COMMIT');
 (undef, $error) = $deployer->wait;
-is($error, '', 'a schema keeps its name while it is looked ahead at');
-$renamer->wait;
-is_at($node, $database, "${schema}_renamed", $HEAD, 'and the change is made in it');
+is($error, "3F000: schema \"$schema\" has been dropped or renamed by another session", 'a script goes on in no other schema');
+is_at($node, $database, "${schema}_renamed", 29, 'and not in its own');
 $_->close foreach $holder, $deployer, $renamer;
 
 # ---- A schema is seen as it was before a change, or as it is after ---------------------------------

@@ -277,11 +277,26 @@ SET session_replication_role = replica;
 INSERT INTO shared.procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'a', 'a', 'todo'), ('q', 'b', 'b', 'doing'), ('q', 'c', 'c', 'failed');
 INSERT INTO shared.procrastinate_events (job_id, type, at) SELECT id, 'deferred', now() FROM shared.procrastinate_jobs;
 SQL
+# Those that triggers of the schema would find.
+$node->safe_psql($born, <<'SQL');
+DO $$
+DECLARE
+	one text;
+BEGIN
+	FOREACH one IN ARRAY '{procrastinate_job_status, procrastinate_job_event_type, varchar}'::text[] LOOP
+		EXECUTE format('CREATE FUNCTION shared.fake(%1$s, %1$s) RETURNS boolean LANGUAGE plpgsql AS %2$L',
+			CASE one WHEN 'varchar' THEN one ELSE 'shared.' || one END, format('BEGIN RAISE ''sprang the trap of %s''; END', one));
+		EXECUTE format('CREATE OPERATOR shared.= (FUNCTION = shared.fake, LEFTARG = %1$s, RIGHTARG = %1$s)',
+			CASE one WHEN 'varchar' THEN one ELSE 'shared.' || one END);
+	END LOOP;
+END $$;
+SQL
 ($status, $out, $err) = $node->psql($born, 'SET search_path = shared; SELECT 1::oid = 1::int4');
 like($err, qr/sprang the trap of oid and int4/, 'the fakes lie in wait');
 foreach my $statement (
 	q{BEGIN; SELECT shared.procrastinate_upgrade('0028', 'shared'); ROLLBACK},
-	q{CALL shared.procrastinate_migrate('0029', 'shared')},
+	q{CALL shared.procrastinate_migrate('0030', 'shared')},
+	q{SET session_replication_role = replica; UPDATE shared.procrastinate_jobs SET status = 'aborting', abort_requested = true WHERE id = 2},
 	q{CALL shared.procrastinate_migrate('head', 'shared')},
 	map { "SELECT * FROM shared.procrastinate_$_" } q{current('shared')}, q{log('shared')}, q{check(schema => 'shared')},
 	q{detect('shared')}, q{repair('shared')}, q{plan('head', 'shared')}, q{history(schema => 'shared')}, 'progress')

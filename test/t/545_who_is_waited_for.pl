@@ -96,6 +96,7 @@ SQL
 	$writer->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
+	is(progress(), '', 'and then nobody is seen');
 	$_->close foreach $writer, $caller, $stranger;
 	return;
 }
@@ -142,7 +143,7 @@ sub the_lock_of_builds
 	my $lock = q{(1347571554, 'held'::regnamespace::oid::integer)};
 	$holder->query("SELECT pg_advisory_lock$lock");
 	my $caller = call('held', '0020');
-	like($caller->notice(qr/builds/), qr/^step 0020\.1: waiting for session $holder->{pid} of role \S+, which builds an index here$/,
+	like($caller->notice(qr/builds/), qr/^step 0020\.1: waiting for session $holder->{pid} of role \S+, which has the lock of builds here$/,
 		'a build tells of the session that has the lock of builds');
 	is(progress(), "held|1|t||{$holder->{pid}}", 'and is seen to wait for it');
 	$holder->query("SELECT pg_advisory_unlock$lock");

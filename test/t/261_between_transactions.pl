@@ -1,0 +1,86 @@
+# A procedure lets go of everything between two of its transactions: what a hostile owner of the schema puts in the place
+# of a table then is not read.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $node     = start_server();
+my $database = new_database($node);
+$node->safe_psql($database, <<'SQL');
+CREATE ROLE mallory;
+CREATE SEQUENCE public.traps; -- which forgets nothing
+GRANT USAGE ON public.traps TO PUBLIC;
+GRANT CREATE ON SCHEMA public TO mallory;
+SET ROLE mallory;
+CREATE FUNCTION public.spring() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN nextval('public.traps') > 0;
+END $$;
+SQL
+
+batches();
+a_door();
+done_testing();
+
+# The caller's session, and one of the schema's owner.
+sub sessions
+{
+	my ($schema, @rest) = @_;
+	my $caller = new_queue($node, $database, $schema, @rest);
+	$caller->query("ALTER SCHEMA $schema OWNER TO mallory; SET lock_timeout = '20 s'");
+	my $mallory = user_session($node, $database, $schema);
+	$mallory->query('SET ROLE mallory');
+	return ($caller, $mallory);
+}
+
+sub is_refused
+{
+	my ($caller, $mallory) = @_;
+	like(($caller->wait)[1], qr/^(?:42501|PM010): /, 'the call refuses it');
+	is($node->safe_psql($database, 'SELECT is_called FROM public.traps'), 'f', 'and runs none of its code');
+	$_->close foreach $caller, $mallory;
+	return;
+}
+
+sub batches
+{
+	my ($caller, $mallory) = sessions('batched', 23, 15_000);
+	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '100kB'});
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_for($node, $database, q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0}, 'batches are under way');
+	$mallory->query(<<'SQL');
+BEGIN;
+DROP TABLE procrastinate_events CASCADE;
+CREATE VIEW procrastinate_events AS SELECT n AS id, n AS job_id, NULL::bigint AS job_id_bigint FROM generate_series(1, 20000) AS n WHERE public.spring();
+GRANT ALL ON procrastinate_events TO PUBLIC;
+COMMIT;
+SQL
+	is_refused($caller, $mallory);
+	return;
+}
+
+# Who looks whom to wake where the door could not be shut.
+sub a_door
+{
+	my ($caller, $mallory) = sessions('doored', 24, 10);
+	$mallory->query(q{SELECT pg_advisory_lock_shared(1347571556, 'doored'::regnamespace::oid::integer)});
+	$caller->send(q{CALL procrastinate_migrate('0025')});
+	wait_for($node, $database, qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = 1347571556}, 'the door is waited for');
+	$mallory->query(<<'SQL');
+BEGIN;
+DROP TABLE procrastinate_jobs CASCADE;
+CREATE VIEW procrastinate_jobs AS SELECT 'queue'::varchar AS queue_name WHERE public.spring();
+GRANT ALL ON procrastinate_jobs TO PUBLIC;
+COMMIT;
+SQL
+	is_refused($caller, $mallory);
+	return;
+}
