@@ -13,8 +13,8 @@ namespace procrastinate::online
 // Sessions and prepared transactions that hold locks in the way of a step, longest first: a line each of pid,
 // role, application, how long, what; as far as the caller may know. Where nobody does, those with any locks of
 // the installation's tables, whose rows may be what it waits for. To be asked while the step's transaction still
-// has the lock of the installation, if it could have that: who has it by then is in the way. Inside an SPI connection and under a search_path of
-// the server's own.
+// has the lock of the installation, if it could have that: who has it by then is in the way. Inside an SPI
+// connection and under a search_path of the server's own.
 std::string blockers(const catalog::Installation &installation, const chain::Step &step);
 
 // Of a step that could not have its locks, on the way to `goal`: throws Refusal 55P03. Inside a transaction.
