@@ -52,6 +52,23 @@ bool is_strange(const Trigger &trigger)
             calls_strange_function(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
 }
 
+// As the server's own look-up does: what has the name once the lock is there. Inside call().
+Oid lock_by_name(Oid schema, const char *table, LOCKMODE mode)
+{
+    Oid oid = get_relname_relid(table, schema);
+    while (OidIsValid(oid))
+    {
+        LockRelationOid(oid, mode);
+        const Oid now = get_relname_relid(table, schema);
+        if (now == oid)
+            break;
+        UnlockRelationOid(oid, mode);
+        CHECK_FOR_INTERRUPTS();
+        oid = now;
+    }
+    return oid;
+}
+
 enum class Absent
 {
     allowed,
@@ -62,13 +79,13 @@ enum class Absent
 bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Absent::allowed)
 {
     return server::call([=] {
-        const Oid oid = get_relname_relid(table, schema);
+        const Oid oid = lock_by_name(schema, table, mode);
         if (!OidIsValid(oid) && absent == Absent::refused)
             ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                             errmsg("table \"%s\" has been dropped by another session", table)));
         if (!OidIsValid(oid))
             return false;
-        Relation const relation = relation_open(oid, mode);
+        Relation const relation = relation_open(oid, NoLock);
         const TriggerDesc *const triggers = relation->trigdesc;
         bool found = relation->rd_rel->relowner != GetUserId();
         for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
