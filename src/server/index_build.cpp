@@ -125,8 +125,9 @@ void prepare_session(const Order &order)
     SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
     if (GetConfigOption("transaction_timeout", true, false) != nullptr) // from 17 on
         SetConfigOption("transaction_timeout", "0", PGC_USERSET, PGC_S_SESSION);
-    // The caller's own transaction may write.
+    // The caller's own transaction may write, and sees what others have committed.
     SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+    SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
     const char *const schema = get_namespace_name(order.schema);
     if (schema == nullptr)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema has been dropped")));

@@ -30,6 +30,7 @@ a_reader_of_a_replica();
 autovacuum();
 statement_timeout();
 serializable();
+a_serializable_worker();
 workers_beside_one_who_waits();
 ticks_of_one_moment();
 batches_are_told();
@@ -207,6 +208,26 @@ sub serializable
 		is(deadlocks($node, $there), '0', "$release: of which none is a deadlock");
 		is_at($node, $there, 'public', $to, "$release: the catalog is as it should be");
 	}
+	return;
+}
+
+# Nor does the caller's worker, which has the database's settings.
+sub a_serializable_worker
+{
+	my $there = new_database($node);
+	new_queue($node, $there, 'serial', 19, 10)->close;
+	$node->safe_psql($there, "ALTER DATABASE $there SET default_transaction_isolation = serializable");
+	my ($reader, $caller) = map { user_session($node, $there, 'serial') } 1 .. 2;
+	$reader->query('BEGIN; SELECT count(*) FROM pg_class');
+	$caller->query(q{SET default_transaction_isolation = 'read committed'});
+	$caller->send(q{CALL procrastinate_migrate('0020')});
+	wait_for_build($node, $there);
+	is($node->safe_psql($there, q{SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type = 'procrastinate_migrate' AND mode = 'SIReadLock'}),
+		'0', 'what it reads is in no serializable transaction');
+	$reader->query('COMMIT');
+	is(($caller->wait)[1], '', 'the call comes to its end');
+	is_at($node, $there, 'serial', 20, 'at 0020');
+	$_->close foreach $reader, $caller;
 	return;
 }
 
