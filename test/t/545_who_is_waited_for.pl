@@ -42,6 +42,23 @@ sub call
 
 sub progress { return $node->safe_psql($database, 'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress') }
 
+# All that is seen of it in twenty looks, some of them in a call's pauses.
+sub seen
+{
+	my ($columns) = @_;
+	my %seen;
+	$seen{ $node->safe_psql($database, "SELECT $columns FROM procrastinate_progress") }++ foreach 1 .. 20;
+	return join('; ', sort keys %seen);
+}
+
+# Until a session has had its locks for so long that it is named in pauses.
+sub wait_until_old
+{
+	my ($session) = @_;
+	return wait_for($node, $database,
+		"SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $session->{pid}", 'its transaction is old');
+}
+
 sub a_build_and_a_prepared_transaction
 {
 	my $session = session(queue('prepared', 19, 10));
@@ -65,9 +82,7 @@ sub a_step_and_a_prepared_transaction
 	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of another'});
 	$caller->send(q{CALL procrastinate_migrate('0025')});
 	wait_for_step($node, $database, $schema, '0025.1');
-	my %seen;
-	$seen{ $node->safe_psql($database, 'SELECT step, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 20;
-	is(join('; ', keys %seen), '2|{0}', 'a step is seen to wait for a prepared transaction, in pauses, too');
+	is(seen('step, waiting_for'), '2|{0}', 'a step is seen to wait for a prepared transaction, in pauses, too');
 	$session->query(q{COMMIT PREPARED 'of another'});
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -89,10 +104,8 @@ SELECT pg_advisory_lock_shared(1347571575, oid::integer),
 SQL
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0020', concurrently => false)});
-	wait_for($node, $database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $writer->{pid}", 'he has it for long');
-	my %seen;
-	$seen{ $node->safe_psql($database, 'SELECT step, pid, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 20;
-	is(join('; ', keys %seen), "1|$caller->{pid}|{$writer->{pid}}", 'a build without a worker is seen to wait for a writer, in pauses, too');
+	wait_until_old($writer);
+	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$writer->{pid}}", 'a build without a worker is seen to wait for a writer, in pauses, too');
 	$writer->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
@@ -125,10 +138,8 @@ sub what_is_left_of_a_build
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0020')});
-	wait_for($node, $database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $reader->{pid}", 'he has it for long');
-	my %seen;
-	$seen{ $node->safe_psql($database, 'SELECT step, pid, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 20;
-	is(join('; ', keys %seen), "1|$caller->{pid}|{$reader->{pid}}", 'what is left of a build is seen to wait for a reader, in pauses, too');
+	wait_until_old($reader);
+	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$reader->{pid}}", 'what is left of a build is seen to wait for a reader, in pauses, too');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
@@ -158,11 +169,10 @@ sub the_lock_of_builds
 sub a_build_amid_its_table
 {
 	my $schema = queue('amid', 7, 3000);
-	my ($before, $first, $second, $caller) = map { session($schema) } 1 .. 4;
+	my ($before, $first, $second) = map { session($schema) } 1 .. 3;
 	my $insert = q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'task', 'the same', 'doing')};
 	$before->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
-	$caller->query('SET client_min_messages = notice');
-	$caller->send(q{CALL procrastinate_migrate('0008')});
+	my $caller = call($schema, '0008');
 	wait_for_phase('waiting for writers before build');
 	$first->query("BEGIN; $insert");
 	$before->query('COMMIT');
