@@ -86,10 +86,12 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Ab
         if (!OidIsValid(oid))
             return false;
         Relation const relation = relation_open(oid, NoLock);
-        const TriggerDesc *const triggers = relation->trigdesc;
+        // To look at their functions may build the table's own anew, as where too many changes came meanwhile.
+        TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
         bool found = relation->rd_rel->relowner != GetUserId();
         for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
             found = found || is_strange(triggers->triggers[i]);
+        FreeTriggerDesc(triggers);
         relation_close(relation, NoLock);
         return found;
     });
