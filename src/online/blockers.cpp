@@ -55,6 +55,8 @@ select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_l
 
 bool is_index_left(const catalog::Installation &installation, const chain::Step &step)
 {
+    if (step.number == 0)
+        return false;
     // As it is written: where it asks in another way, it looks like another kind.
     const chain::Step written =
         chain::steps(step.revision).at(static_cast<std::size_t>(step.number) - 1);
@@ -94,19 +96,22 @@ std::string conflicts_of(const chain::Step &step)
 }
 
 void give_up(const catalog::Installation &installation, const chain::Step &step,
-             chain::Revision goal, const Patience &patience, const std::string &blockers)
+             const std::string &target, const Patience &patience, const std::string &blockers)
 {
+    const char *const quoted =
+        server::call([&target] { return quote_literal_cstr(target.c_str()); });
     throw chain::Refusal{
         chain::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
-        "It was tried " + std::to_string(patience.failures()) + " times in " +
-            std::to_string(static_cast<long>(patience.waited() / 1000)) + " s, and " +
+        "It was tried " +
+            (patience.failures() == 1 ? "once" : std::to_string(patience.failures()) + " times") +
+            " in " + std::to_string(static_cast<long>(patience.waited() / 1000)) + " s, and " +
             (is_index_left(installation, step)
                  ? "an invalid index is there, which the next call drops if nobody is building it"
                  : "no try has left anything behind") +
             ".\n" + blockers,
-        "End what is in the way, or give it more time: CALL procrastinate_migrate('" +
-            std::string(chain::name(goal)) + "', schema => " +
-            std::string(installation.quoted_text) + ", retry_for => '1 hour');"};
+        "End what is in the way, or give it more time: CALL procrastinate_migrate(" +
+            std::string(quoted) + ", schema => " + installation.quoted_text +
+            ", retry_for => '1 hour');"};
 }
 
 } // namespace procrastinate::online

@@ -17,9 +17,10 @@ namespace procrastinate::online
 // connection and under a search_path of the server's own.
 std::string blockers(const catalog::Installation &installation, const chain::Step &step);
 
-// Of a step that could not have its locks, on the way to `goal`: throws Refusal 55P03. Inside a transaction.
+// Of a step that could not have its locks, on the way to `target`, as the caller may name it: throws Refusal 55P03.
+// Inside a transaction.
 [[noreturn]] void give_up(const catalog::Installation &installation, const chain::Step &step,
-                          chain::Revision goal, const Patience &patience,
+                          const std::string &target, const Patience &patience,
                           const std::string &blockers);
 
 // Others' locks that keep the step waiting, as pg_locks names them: "procrastinate_jobs ShareLock, …".

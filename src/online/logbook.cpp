@@ -18,6 +18,8 @@ constexpr std::int64_t between_positions = 5'000'000; // microseconds
 
 std::string label_of(const Step &step)
 {
+    if (step.number == 0)
+        return "the look at " + std::string(step.title);
     return migrate::label_of(chain::migration(step.revision)) + ", step " +
            std::to_string(step.number) + " (" + std::string(step.title) + ")";
 }

@@ -3,8 +3,6 @@
 #include "chain/refusal.hpp"
 #include "migrate/journey.hpp"
 #include "migrate/lock.hpp"
-#include "migrate/preflight.hpp"
-#include "migrate/rights.hpp"
 #include "migrate/script.hpp"
 #include "online/batch.hpp"
 #include "online/blockers.hpp"
@@ -12,11 +10,11 @@
 #include "online/door.hpp"
 #include "online/guard.hpp"
 #include "online/logbook.hpp"
+#include "online/lookout.hpp"
 #include "online/pace.hpp"
 #include "online/patience.hpp"
 #include "online/perform.hpp"
 #include "online/presence.hpp"
-#include "online/replaced_column.hpp"
 #include "online/short_locks.hpp"
 #include "server/fault_point.hpp"
 #include "server/index_build.hpp"
@@ -49,8 +47,8 @@ class Course
 {
   public:
     Course(const Installation &installation, std::string_view target, const Options &options)
-        : installation_(installation), target_(target), options_(options), door_(installation),
-          patience_(options.retry_for), logbook_(installation)
+        : installation_(installation), options_(options), lookout_(installation, target),
+          door_(installation), patience_(options.retry_for), logbook_(installation)
     {
     }
 
@@ -58,32 +56,19 @@ class Course
     bool turn()
     {
         return spi::connected(spi::Mode::may_commit, [&] {
-            std::optional<Journey> looked;
-            const auto look_around = [&] {
-                server::with_search_path(nullptr, [&] { looked = look(); });
-            };
-            // While there is no job for anybody, nobody else is waited for.
-            if (!door_.is_shut())
-                look_around();
-            else if (!server::attempt(
-                         [&] { with_short_locks(options_.lock_timeout, look_around); }))
-            {
-                try_later(*shut_for_);
+            const std::optional<Journey> looked = look();
+            if (!looked)
                 return true;
-            }
             const Journey &journey = *looked;
             if (journey.is_over())
             {
                 // Another session may have been faster with the rest, or with more.
-                if (!goal_)
+                if (!lookout_.goal())
                     migrate::tell_nothing_to_do(installation_, journey.current);
                 return false;
             }
-            if (!goal_)
-                is_new_ = journey.current == chain::base;
-            goal_ = journey.target;
             const Step step = next_step(journey);
-            if (!is_new_ && !journey.under_way)
+            if (!lookout_.is_new() && !journey.under_way)
             {
                 if (!options_.force && !is_unused(step))
                     return true;
@@ -97,44 +82,46 @@ class Course
     }
 
   private:
-    // With the lock held: where the installation stands, and that it is fit to go on.
-    Journey look()
+    // False where it could not have a lock in time: nothing has been done then.
+    template <typename Body> bool briefly(Body body)
     {
-        migrate::require_changeable("procrastinate_migrate()");
-        migrate::require_sight(installation_);
-        migrate::lock(installation_);
-        const Journey journey = migrate::plan_journey(installation_, target_, goal_);
-        if (journey.is_over())
+        return server::attempt([&] {
+            with_short_locks(options_.lock_timeout,
+                             [&] { server::with_search_path(nullptr, body); });
+        });
+    }
+
+    // With the lock of the installation; nothing where others' locks are in the way: it has to be tried again.
+    std::optional<Journey> look()
+    {
+        // While there is no job for anybody, nobody else is waited for.
+        const bool is_shut = door_.is_shut();
+        if (!is_shut)
+            server::with_search_path(nullptr, [&] { lookout_.enter(); });
+        std::optional<Journey> journey;
+        const bool is_seen = briefly([&] {
+            if (is_shut)
+                lookout_.enter();
+            if (!lookout_.goal())
+                guard_.begin(installation_);
+            journey = lookout_.look();
+        });
+        if (is_seen)
             return journey;
-        // Another session goes by steps, and may have built ahead what a whole migration would not use.
-        if (journey.under_way || journey.current != expected_)
-            is_new_ = false;
-        if (!goal_)
-            guard_.begin(installation_);
-        migrate::hold_name(installation_);
-        migrate::require_current_rows(true);
-        // Once for all revisions, and again where another session has been at work in between, or
-        // another call before the migration under way.
-        const bool is_unknown = journey.current != expected_;
-        const bool is_next = journey.current + 1 == replaces_column;
-        if (is_unknown && !journey.under_way)
-            migrate::require_fit(installation_, journey.current, journey.target,
-                                 journey.has_history);
-        else if (!goal_)
-            migrate::require_rights(installation_);
-        if (is_unknown && journey.current != chain::base)
-            require_replaceable(installation_, journey.current, journey.target,
-                                is_next && journey.under_way ? journey.under_way->number : 0);
-        if (!journey.under_way)
-            expected_ = journey.current;
-        return journey;
+        try_later(is_shut ? *shut_for_ : step_of_look());
+        return {};
     }
 
     // Whether nobody seems to need what a migration drops. False where it has to be asked again.
     bool is_unused(const Step &step)
     {
-        if (server::with_search_path(
-                nullptr, [&] { return guard_.lets_through(installation_, step.revision); }))
+        bool is_unused = false;
+        if (!briefly([&] { is_unused = guard_.lets_through(installation_, step.revision); }))
+        {
+            try_later(step_of_look());
+            return false;
+        }
+        if (is_unused)
             return true;
         spi::commit();
         logbook_.progress().tell_counting(step);
@@ -146,7 +133,7 @@ class Course
     Step next_step(const Journey &journey) const
     {
         const Revision revision = journey.current + 1;
-        if (is_new_)
+        if (lookout_.is_new())
             return chain::whole_step(revision);
         const std::vector<Step> left = chain::steps_left(
             revision, journey.under_way ? journey.under_way->number : 0, journey.target);
@@ -198,8 +185,8 @@ class Course
             wait_for_clients(longest_on_the_way);
             door_.open();
         }
-        if (step.number == step.count && expected_)
-            expected_ = step.revision;
+        if (step.number == step.count)
+            lookout_.arrive(step.revision);
         logbook_.end(step);
         server::fault_point("after", step.name());
     }
@@ -227,13 +214,9 @@ class Course
     // A dump has the functions as they were. False where it has to be tried later.
     bool require_door(const Step &step)
     {
-        const bool is_there = server::attempt([&] {
-            with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(nullptr, [&] {
-                    if (mend_door(installation_))
-                        waited_before_.clear();
-                });
-            });
+        const bool is_there = briefly([&] {
+            if (mend_door(installation_))
+                waited_before_.clear();
         });
         if (!is_there)
             try_later(step);
@@ -247,23 +230,18 @@ class Course
         const std::vector<chain::StepLock> locks = step.all_locks();
         if (!batches_.is_at(step))
             pace_.begin();
-        const bool is_done = server::attempt([&] {
-            with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(nullptr, [&] {
-                    migrate::lock_tables(installation_, locks);
-                    if (!batches_.is_at(step))
-                        batches_.begin(installation_, step,
-                                       journey.under_way ? journey.under_way->done : 0);
-                });
-                server::with_search_path(installation_.quoted, [&] {
-                    migrate::set_language();
-                    server::with_context(label_of(step),
-                                         [&] { batches_.run(installation_, step); });
-                    if (batches_.will_be_over())
-                        logbook_.record(step);
-                    else
-                        logbook_.record_position(step, batches_.next(), batches_.last());
-                });
+        const bool is_done = briefly([&] {
+            migrate::lock_tables(installation_, locks);
+            if (!batches_.is_at(step))
+                batches_.begin(installation_, step,
+                               journey.under_way ? journey.under_way->done : 0);
+            server::with_search_path(installation_.quoted, [&] {
+                migrate::set_language();
+                server::with_context(label_of(step), [&] { batches_.run(installation_, step); });
+                if (batches_.will_be_over())
+                    logbook_.record(step);
+                else
+                    logbook_.record_position(step, batches_.next(), batches_.last());
             });
         });
         if (!is_done)
@@ -285,14 +263,10 @@ class Course
     // An index that is being built, or that was not built to its end, is no stranger's.
     void set_out(const Step &step)
     {
-        const bool is_recorded = server::attempt([&] {
-            with_short_locks(options_.lock_timeout, [&] {
-                server::with_search_path(nullptr, [&] {
-                    migrate::lock_tables(installation_, migrate::Tables::history);
-                });
-                server::with_search_path(installation_.quoted,
-                                         [&] { logbook_.record_setting_out(step); });
-            });
+        const bool is_recorded = briefly([&] {
+            migrate::lock_tables(installation_, migrate::Tables::history);
+            server::with_search_path(installation_.quoted,
+                                     [&] { logbook_.record_setting_out(step); });
         });
         if (!is_recorded)
             return try_later(step.asking_for({}));
@@ -317,7 +291,7 @@ class Course
         if (state == server::IndexState::absent && options_.concurrently)
         {
             const std::optional<std::string> error =
-                build_concurrently(installation_, step, *goal_, logbook_.progress());
+                build_concurrently(installation_, step, *lookout_.goal(), logbook_.progress());
             return error ? try_later(step.asking_for(step.all_locks()), error)
                          : patience_.succeed();
         }
@@ -337,10 +311,7 @@ class Course
     // Of a build that was ended; in a transaction of its own, as it keeps readers out.
     void drop_remains(const Step &step)
     {
-        const bool is_gone = server::attempt([&] {
-            with_short_locks(options_.lock_timeout,
-                             [&] { drop_invalid_index(installation_, step); });
-        });
+        const bool is_gone = briefly([&] { drop_invalid_index(installation_, step); });
         if (!is_gone)
             return try_later(step.asking_for({{step.indexed(), "ACCESS EXCLUSIVE"}}));
         spi::commit(); // the next build may be lost as well: no success yet
@@ -362,14 +333,14 @@ class Course
             wake_those_turned_away(installation_, step.revision - 1, options_.lock_timeout);
         spi::commit();
         if (is_over)
-            give_up(installation_, step, *goal_, patience_, in_the_way);
+            give_up(installation_, step, lookout_.target(), patience_, in_the_way);
         logbook_.progress().tell_waiting(step, patience_.failures(), in_the_way);
         patience_.pause();
     }
 
     const Installation &installation_;
-    std::string_view target_;
     const Options &options_;
+    Lookout lookout_;
     Door door_;
     std::optional<Step> shut_for_;
     std::string waited_before_; // a step, for those on their way
@@ -378,9 +349,6 @@ class Course
     Pace pace_;
     Logbook logbook_;
     Guard guard_;
-    std::optional<Revision> goal_;     // relative targets are resolved once
-    std::optional<Revision> expected_; // where this call has left the schema, or found it fit
-    bool is_new_ = false;
 };
 
 } // namespace

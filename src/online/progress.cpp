@@ -13,7 +13,8 @@ bool Progress::is_due() const { return server::now() - last_ >= 1'000'000; }
 void Progress::tell(const chain::Step &step, const std::string &what)
 {
     last_ = server::now();
-    server::notice("step " + step.name() + ": " + what);
+    server::notice((step.number == 0 ? std::string(step.title) : "step " + step.name()) + ": " +
+                   what);
 }
 
 void Progress::tell_rows(const chain::Step &step, double percent, std::int64_t rows)

@@ -3,6 +3,7 @@
 #include "catalog/installation.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/history.hpp"
+#include "online/lookout.hpp"
 #include "online/presence.hpp"
 #include "server/index_build.hpp"
 #include "server/plain_table.hpp"
@@ -64,7 +65,7 @@ chain::Step as_asked(Oid schema, const chain::Step &step)
         {{step.indexed(), state == server::IndexState::invalid ? "ACCESS EXCLUSIVE" : "SHARE"}});
 }
 
-// The step that a call begins with.
+// The step that a call begins with, once it has looked at the tables.
 std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state)
 {
     const std::optional<chain::Revision> current = state.standing.revision;
@@ -72,7 +73,11 @@ std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state
         return std::nullopt;
     const chain::Step first = *current == chain::base ? chain::whole_step(*current + 1)
                                                       : chain::steps(*current + 1).front();
-    return UnderWay{schema, first, {}, {}, {}, as_asked(schema, first)};
+    const chain::Step asked = as_asked(schema, first);
+    std::vector<chain::StepLock> locks = asked.all_locks();
+    for (const chain::StepLock &lock : step_of_look().locks)
+        locks.push_back(lock);
+    return UnderWay{schema, first, {}, {}, {}, asked.asking_for(locks)};
 }
 
 std::optional<UnderWay> under_way(const Candidate &candidate)

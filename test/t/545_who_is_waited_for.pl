@@ -21,6 +21,8 @@ a_build_and_the_lock_of_its_table();
 what_is_left_of_a_build();
 the_lock_of_builds();
 a_build_amid_its_table();
+a_look_at_jobs_that_are_locked();
+a_look_at_a_table_of_another_tool();
 a_build_of_somebody_else();
 a_table_of_another_tool();
 a_history_that_is_locked();
@@ -264,5 +266,43 @@ sub a_history_that_is_locked
 	is($status, 0, 'who looks what is under way does not wait for it');
 	$holder->query('COMMIT');
 	$holder->close;
+	return;
+}
+
+# Before its first step a call asks like a step: with short timeouts, for as long as it was given.
+sub a_look_at_jobs_that_are_locked
+{
+	my $schema = queue('looked_at', 24, 10);
+	my $holder = session($schema);
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
+	my (undef, undef, $error) = $node->psql($database, q{CALL procrastinate_migrate('+1', schema => 'looked_at', retry_for => '0')});
+	like($error, qr/ERROR:  the look at where the schema stands could not get its locks$/m, 'a call that may not look at the jobs is given up');
+	like($error, qr/^Session $holder->{pid} of role .*: AccessExclusiveLock on procrastinate_jobs; LOCK TABLE/m, 'and names who has them');
+	like($error, qr/^HINT:  .*: CALL procrastinate_migrate\('\+1', schema => 'looked_at', retry_for => '1 hour'\);$/m, 'and what to do');
+	my $caller = call('looked_at', '0025');
+	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r, 'where the schema stands: waiting for locks, asked n times', 'a call tells that it waits to look');
+	wait_until_old($holder);
+	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}", 'and is seen to wait');
+	$holder->query('COMMIT');
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$_->close foreach $holder, $caller;
+	return;
+}
+
+sub a_look_at_a_table_of_another_tool
+{
+	my $schema = queue('kept_too', 24, 10);
+	my ($holder, $caller) = map { session($schema) } 1 .. 2;
+	$holder->query(q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('0024')});
+	$holder->query('BEGIN; UPDATE alembic_version SET version_num = version_num');
+	$caller->query(q{SET procrastinate_migrate.alembic_version = 'kept_too.alembic_version'});
+	my $call = q{CALL procrastinate_migrate('0025', retry_for => '0')};
+	is($caller->refusal($call), '55P03: the look at where the schema stands could not get its locks', 'a call that may not look at the table of another tool is given up');
+	$holder->query('COMMIT');
+	is($caller->refusal($call), 'no error', 'once it is free the call goes on');
+	$holder->query('DROP TABLE alembic_version');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$_->close foreach $holder, $caller;
 	return;
 }

@@ -1,0 +1,67 @@
+#include "online/lookout.hpp"
+
+#include "migrate/lock.hpp"
+#include "migrate/preflight.hpp"
+#include "migrate/rights.hpp"
+#include "online/replaced_column.hpp"
+
+namespace procrastinate::online
+{
+
+using chain::Revision;
+using migrate::Journey;
+
+void Lookout::enter() const
+{
+    migrate::require_changeable("procrastinate_migrate()");
+    migrate::require_sight(installation_);
+    migrate::lock(installation_);
+}
+
+Journey Lookout::look()
+{
+    const Journey journey = migrate::plan_journey(installation_, target_, goal_);
+    if (journey.is_over())
+        return journey;
+    migrate::hold_name(installation_);
+    migrate::require_current_rows(true);
+    // Once for all revisions, and again where another session has been at work in between, or
+    // another call before the migration under way.
+    const bool is_unknown = journey.current != expected_;
+    const bool is_next = journey.current + 1 == replaces_column;
+    if (is_unknown && !journey.under_way)
+        migrate::require_fit(installation_, journey.current, journey.target, journey.has_history);
+    else if (!goal_)
+        migrate::require_rights(installation_);
+    if (is_unknown && journey.current != chain::base)
+        require_replaceable(installation_, journey.current, journey.target,
+                            is_next && journey.under_way ? journey.under_way->number : 0);
+    if (!goal_)
+        is_new_ = !journey.under_way && journey.current == chain::base;
+    // Another session goes by steps, and may have built ahead what a whole migration would not use.
+    else if (journey.under_way || is_unknown)
+        is_new_ = false;
+    if (!journey.under_way)
+        expected_ = journey.current;
+    goal_ = journey.target;
+    return journey;
+}
+
+void Lookout::arrive(Revision revision)
+{
+    if (expected_)
+        expected_ = revision;
+}
+
+chain::Step step_of_look()
+{
+    chain::Step step{};
+    step.title = "where the schema stands";
+    // Those with rows that a migration may fail at, and with workers that still need what it drops.
+    for (const char *const table : {"procrastinate_jobs", "procrastinate_events",
+                                    "procrastinate_periodic_defers", "procrastinate_workers"})
+        step.locks.push_back({table, "ACCESS SHARE"});
+    return step;
+}
+
+} // namespace procrastinate::online

@@ -1,0 +1,50 @@
+// Where the installation stands at the begin of each turn of a call, and that it is fit to go on.
+#pragma once
+
+#include "chain/step.hpp"
+#include "migrate/journey.hpp"
+
+#include <string_view>
+
+namespace procrastinate::online
+{
+
+class Lookout
+{
+  public:
+    Lookout(const catalog::Installation &installation, std::string_view target)
+        : installation_(installation), target_(target)
+    {
+    }
+
+    // Takes the lock of the installation, for which it waits as long as the session's lock_timeout lets it,
+    // and tells so. Throws Refusal PM008, or 42501 where the caller may not even look; 25006 of the server.
+    void enter() const;
+
+    // With that lock: where the installation stands. Throws Refusal as migrate::upgrade() does. May be asked again
+    // where it failed.
+    migrate::Journey look();
+
+    // Once look() has gone well: relative targets are resolved once.
+    std::optional<chain::Revision> goal() const { return goal_; }
+    // As the caller named it, or resolved.
+    std::string target() const { return std::string(goal_ ? chain::name(*goal_) : target_); }
+    // Whether the call began at base and nobody else has been at work since.
+    bool is_new() const { return is_new_; }
+
+    // A migration has been done to its end.
+    void arrive(chain::Revision revision);
+
+  private:
+    const catalog::Installation &installation_;
+    std::string_view target_;
+    std::optional<chain::Revision> goal_;
+    std::optional<chain::Revision>
+        expected_; // where this call has left the schema, or found it fit
+    bool is_new_ = false;
+};
+
+// What look() asks for, as if it were a step: number 0, before the first.
+chain::Step step_of_look();
+
+} // namespace procrastinate::online
