@@ -13,18 +13,14 @@ use PostgreSQL::Test::Utils;
 use Procrastinate::Test;
 use Test::More;
 
-my $node = start_server(name => 'update');
+my $node = start_server(new => [ install_path => installation_of_its_own() ]);
 my $name = 'procrastinate_migrate';
 
-# The folder of the server under test, where an invented version is added for the time of the test.
-# Its default version stays what it is: other tests may use the same folder at this moment.
+# An invented version is added to its folder.
 my $folder = $node->config_data('--sharedir') . '/extension';
-plan skip_all => "cannot write to $folder" if !-w $folder;
-
 my ($version) = slurp("$folder/$name.control") =~ /^default_version = '(.*)'$/m;
 my $invented  = '1.0.99';
 my $script    = "$folder/$name--$version--$invented.sql";
-END { unlink $script if defined $script }
 
 open(my $file, '>', $script) or die "cannot write $script: $!";
 print $file <<'SQL';

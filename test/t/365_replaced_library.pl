@@ -7,8 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use File::Basename;
-use File::Path qw(make_path);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -38,17 +36,3 @@ is_at($node, $database, 'queue', 20, 'to 0020');
 $session->close;
 $node->stop;
 done_testing();
-
-# A copy of the server; the folder that its bin/ is in. A server finds its other folders from where its programs are.
-sub installation_of_its_own
-{
-	my $copy = "$PostgreSQL::Test::Utils::tmp_check/installation";
-	my $programs;
-	foreach my $folder (map { (run_command([ 'pg_config', "--$_" ]))[0] } qw(sharedir pkglibdir bindir))
-	{
-		$programs = $copy . dirname($folder);
-		make_path($programs);
-		system_or_bail('cp', '-a', $folder, $programs);
-	}
-	return $programs;
-}

@@ -11,6 +11,8 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -24,7 +26,7 @@ use Procrastinate::Test::Watch;
 
 our @EXPORT = (
 	qw($ODD_SCHEMA accepted_settings cancelled_after cancelled_in_build closed_queue differences
-	  differences_from_record is_as_recorded is_at
+	  differences_from_record installation_of_its_own is_as_recorded is_at
 	  new_database new_queue new_session scenario start_server upgrade user_session
 	  walk_revisions),
 	@Procrastinate::Test::Facts::EXPORT,
@@ -63,6 +65,21 @@ track_functions = pl
 CONF
 	$node->start;
 	return $node;
+}
+
+# A copy of the server's installation, for tests that change it, for start_server(new => [ install_path => ... ]): the
+# folder that its bin/ is in. A server finds its other folders from where its programs are.
+sub installation_of_its_own
+{
+	my $copy = PostgreSQL::Test::Utils::tempdir('installation');
+	my $programs;
+	foreach my $folder (map { (run_command([ 'pg_config', "--$_" ]))[0] } qw(sharedir pkglibdir bindir))
+	{
+		$programs = $copy . dirname($folder);
+		make_path($programs);
+		system_or_bail('cp', '-a', $folder, $programs);
+	}
+	return $programs;
 }
 
 # Those of the settings ("name = value") that this version of the server has and accepts.
