@@ -119,15 +119,17 @@ server::IndexState state_of_build(const catalog::Installation &installation,
 void drop_invalid_index(const catalog::Installation &installation, const chain::Step &step)
 {
     // One that somebody else is building looks the same: he is waited for where no client has to wait behind.
+    const std::string index(step.index());
     for (const std::string_view mode : {"SHARE UPDATE EXCLUSIVE", "ACCESS EXCLUSIVE"})
     {
         const std::array lock{chain::StepLock{step.indexed(), mode}};
         server::with_search_path(nullptr, [&] { migrate::lock_tables(installation, lock); });
+        server::wait_for_builder(installation.schema, index.c_str());
     }
     // Somebody else's build may have come to its end by now.
     if (state_of_build(installation, step) != server::IndexState::invalid)
         return;
-    const std::string statement = "DROP INDEX " + std::string(step.index());
+    const std::string statement = "DROP INDEX " + index;
     server::with_search_path(installation.quoted, [&] {
         server::with_context(label_of(step), [&] { spi::execute(statement.c_str()); });
     });

@@ -72,6 +72,24 @@ IndexState state_of(Oid schema, const char *index, const char *table)
     return is_valid ? IndexState::valid : IndexState::invalid;
 }
 
+// Who changes the index's row and has not committed; none else.
+TransactionId changing(Oid index)
+{
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(index));
+    SnapshotData dirty;
+    InitDirtySnapshot(dirty);
+    TransactionId other = InvalidTransactionId;
+    Relation const indexes = table_open(IndexRelationId, AccessShareLock);
+    SysScanDesc const scan = systable_beginscan(indexes, IndexRelidIndexId, true, &dirty, 1, &key);
+    while (!TransactionIdIsValid(other) && HeapTupleIsValid(systable_getnext(scan)))
+        other = TransactionIdIsValid(dirty.xmax) ? dirty.xmax : dirty.xmin;
+    systable_endscan(scan);
+    table_close(indexes, AccessShareLock);
+    return other;
+}
+
 // The statement would wait for its table with a snapshot, for which somebody else's build of an index of that
 // table would wait in turn. False where the index is there by then.
 bool lock_table(const Order &order)
@@ -327,6 +345,16 @@ BuildResult build_index(const IndexBuild &build, void (*meanwhile)(void *context
 IndexState index_state(Oid schema, const char *index, const char *table)
 {
     return call([=] { return state_of(schema, index, table); });
+}
+
+void wait_for_builder(Oid schema, const char *index)
+{
+    call([=] {
+        const Oid oid = get_relname_relid(index, schema);
+        TransactionId other = InvalidTransactionId;
+        while (OidIsValid(oid) && TransactionIdIsValid(other = changing(oid)))
+            XactLockTableWait(other, nullptr, nullptr, XLTW_None);
+    });
 }
 
 } // namespace procrastinate::server

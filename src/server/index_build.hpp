@@ -48,4 +48,8 @@ enum class IndexState
 };
 IndexState index_state(Oid schema, const char *index, const char *table);
 
+// CREATE INDEX CONCURRENTLY lets go of the table an instant before it commits that the index is valid: waits for
+// whoever is about to. With the table locked, so that nobody else begins.
+void wait_for_builder(Oid schema, const char *index);
+
 } // namespace procrastinate::server

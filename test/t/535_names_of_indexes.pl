@@ -24,6 +24,7 @@ an_index_built_ahead();
 a_name_that_is_taken();
 an_index_of_the_name();
 a_build_by_hand();
+a_build_by_hand_that_commits();
 a_build_by_hand_that_came_first();
 a_build_by_hand_that_came_second();
 a_build_that_is_lost_again();
@@ -118,6 +119,36 @@ sub a_build_by_hand
 	is(($session->wait)[1], '', 'and so does the call');
 	is_at($node, $database, 'by_hand', 20, 'at 0020');
 	$_->close foreach $session, $reader, $builder;
+	return;
+}
+
+# It lets go of the table before it does, and its index is invalid until it has.
+sub a_build_by_hand_that_commits
+{
+	my $session = queue('committing', 19, 3);
+	my ($gate, $builder) = map { session('committing') } 1 .. 2;
+	cancelled_in_build($node, $database, 'committing', '0020');
+	$session->query('DROP INDEX procrastinate_jobs_id_lock_idx_0020');
+	$gate->query(q{CREATE FUNCTION public.wait() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF tg_tag = 'CREATE INDEX' THEN
+		PERFORM pg_advisory_xact_lock(20);
+	END IF;
+END $$;
+CREATE EVENT TRIGGER wait ON ddl_command_end EXECUTE FUNCTION public.wait();
+SELECT pg_advisory_lock(20)});
+	$builder->send($by_hand);
+	wait_for($node, $database, $builder->waits_for_lock, 'the build is about to commit');
+	is($node->safe_psql($database, "SELECT count(*) FROM pg_locks WHERE pid = $builder->{pid} AND relation = 'committing.procrastinate_jobs'::regclass"),
+		'0', 'and its table is free');
+	$session->send(q{CALL procrastinate_migrate('0020', lock_timeout => '1 min')});
+	wait_for($node, $database, $session->waits_for_lock, 'a call waits for it');
+	$gate->query('SELECT pg_advisory_unlock(20)');
+	is(($builder->wait)[1], '', 'the build comes to its end');
+	is(($session->wait)[1], '', 'and so does the call');
+	is_at($node, $database, 'committing', 20, 'at 0020');
+	$gate->query('DROP EVENT TRIGGER wait; DROP FUNCTION public.wait()');
+	$_->close foreach $session, $gate, $builder;
 	return;
 }
 
