@@ -18,6 +18,7 @@ constexpr std::array<std::pair<StepKind, std::string_view>, 4> kind_names{
      {StepKind::validated, "validated"}}};
 
 constexpr std::string_view concurrently = "CONCURRENTLY ";
+constexpr std::string_view if_there = " if there";
 
 [[noreturn]] void fail(std::string_view line)
 {
@@ -87,7 +88,10 @@ std::vector<StepLock> read_locks(std::string_view list)
     {
         std::string_view lock = take(list, ", ");
         const std::string_view table = take(lock, " ");
-        locks.push_back({table, lock});
+        const bool may_be_gone = lock.ends_with(if_there);
+        if (may_be_gone)
+            lock.remove_suffix(if_there.size());
+        locks.push_back({table, lock, may_be_gone});
     }
     return locks;
 }

@@ -2,7 +2,7 @@
 // own, none with a strong lock for long. Read from ../migrations/online/, where a step is
 //
 //   -- step <kind>[ <table>][, door][, rewrites][, ahead of <revision>]: <title>
-//   -- lock <table> <mode>, …
+//   -- lock <table> <mode>[ if there], …
 //   <statements>
 //   -- rest[ without <beginning of statement>, …| only <beginning of statement>, …]
 //
@@ -29,7 +29,8 @@ enum class StepKind
 struct StepLock
 {
     std::string_view table;
-    std::string_view mode; // "ACCESS EXCLUSIVE"
+    std::string_view mode;    // "ACCESS EXCLUSIVE"
+    bool may_be_gone = false; // the table, before the step
 };
 
 // What of a migration's own statements belongs to a step, by how they begin.

@@ -21,8 +21,10 @@ bool acquire(Oid schema, bool wait)
     });
 }
 
-// The callbacks of the server's walkers, inside call(): whether a function, or any that an expression
-// calls, is another role's and no superuser's.
+bool is_strange_owner(Oid owner) { return owner != GetUserId() && !superuser_arg(owner); }
+
+// The callbacks of the server's walkers, inside call(): whether a function, or a type that an expression makes
+// values of, or any function that it calls, is another role's and no superuser's.
 bool is_strange_function(Oid function, void *)
 {
     HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -30,14 +32,47 @@ bool is_strange_function(Oid function, void *)
         return false;
     const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
     ReleaseSysCache(tuple);
-    return owner != GetUserId() && !superuser_arg(owner);
+    return is_strange_owner(owner);
+}
+
+bool is_strange_type(Oid type)
+{
+    HeapTuple const tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const Oid owner = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typowner;
+    ReleaseSysCache(tuple);
+    return is_strange_owner(owner);
+}
+
+// A domain checks its values, and so does what is read into an array or a row of it; and a function may take the
+// type that it makes from a constant's.
+bool makes_value(const Node *node)
+{
+    switch (nodeTag(node))
+    {
+    case T_Const:
+    case T_FuncExpr:
+    case T_OpExpr:
+    case T_CoerceToDomain:
+    case T_CoerceViaIO:
+    case T_ArrayCoerceExpr:
+    case T_ConvertRowtypeExpr:
+    case T_RelabelType:
+    case T_ArrayExpr:
+    case T_RowExpr:
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool calls_strange_function(Node *node, void *context)
 {
     if (node == nullptr)
         return false;
-    return check_functions_in_node(node, is_strange_function, context) ||
+    return (makes_value(node) && is_strange_type(exprType(node))) ||
+           check_functions_in_node(node, is_strange_function, context) ||
            server::walk_expression(node, calls_strange_function, context);
 }
 
@@ -167,10 +202,11 @@ void lock_tables(const catalog::Installation &installation, std::span<const chai
     for (const chain::StepLock &lock : locks)
     {
         const std::string table(lock.table);
+        const Absent absent = lock.may_be_gone ? Absent::allowed : Absent::refused;
         found = server::with_context("lock of " + table,
                                      [&] {
                                          return lock_table(installation.schema, table.c_str(),
-                                                           mode_of(lock.mode), Absent::refused);
+                                                           mode_of(lock.mode), absent);
                                      }) ||
                 found;
     }

@@ -11,7 +11,8 @@ namespace
 {
 
 // Under a search_path of the server's own: names come out qualified. Indexes and owned sequences have
-// their table's owner. pg_depend knows nothing of the server's own functions and operators.
+// their table's owner. pg_depend knows nothing of the server's own functions and operators. A domain checks its
+// values; an expression may read such values into an array or a row.
 constexpr std::string_view query = R"sql(WITH me AS (
     SELECT r.oid, r.rolsuper FROM pg_roles r WHERE r.rolname = current_user
 ), every AS (
@@ -63,7 +64,8 @@ constexpr std::string_view query = R"sql(WITH me AS (
       LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
       LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
       LEFT JOIN pg_proc f ON f.oid = o.oprcode
-      LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid AND t.typtype = 'd'
+      LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid
+            AND (t.typtype = 'd' OR caller.class <> 'pg_class'::regclass AND t.typtype <> 'e')
       JOIN LATERAL (VALUES (p.proowner), (o.oprowner), (f.proowner), (t.typowner)) AS owner (oid)
         ON owner.oid IS NOT NULL
 ), stranger AS (

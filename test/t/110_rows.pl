@@ -283,13 +283,16 @@ sub tables_gone
 	foreach my $case ([ 3, 'procrastinate_version' ], [ 7, 'procrastinate_job_locks' ])
 	{
 		my ($revision, $table) = @$case;
-		with_schema($revision, sub {
-			my ($session, $schema) = @_;
-			$session->query("DROP TABLE $table");
-			upgrade($node, $database, $revision + 1, $schema);
-			is_at($node, $database, $schema, $revision + 1,
-				revision_name($revision + 1) . " succeeds where $table is gone");
-		});
+		my $next = revision_name($revision + 1);
+		foreach my $call ("SELECT public.procrastinate_upgrade('$next', %s)", "CALL public.procrastinate_migrate('$next', %s)")
+		{
+			with_schema($revision, sub {
+				my ($session, $schema) = @_;
+				$session->query("DROP TABLE $table");
+				is($session->refusal(sprintf $call, lit(name($schema))), 'no error', "$call succeeds where $table is gone");
+				is_at($node, $database, $schema, $revision + 1, "the schema is at $next then");
+			});
+		}
 	}
 	return;
 }

@@ -70,12 +70,24 @@ BEGIN
 	INSERT INTO public.traps VALUES (current_user, trap);
 	RETURN true;
 END $$;
+CREATE DOMAIN public.checked AS text CHECK (public.spring(value));
+CREATE TYPE public.holder AS (checked public.checked);
 SQL
 
-# Mallory's code is the trigger's function, or is called by its condition.
+# Mallory's code is the trigger's function, or is called by its condition, or checks a value that the condition makes.
 my $calling    = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s EXECUTE FUNCTION public.spring()';
-my $condition = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s FOR EACH ROW'
-  . q{ WHEN (public.spring('condition')) EXECUTE FUNCTION suppress_redundant_updates_trigger()};
+my %conditions = (
+	'its condition' => q{public.spring('condition')},
+	'a domain' => q{'domain'::public.checked = 'domain'},
+	'an array of a domain' => q{('{array}' || left(NEW::text, 0))::public.checked[] IS NOT NULL},
+	'a row with a domain' => q{('(row)' || left(NEW::text, 0))::public.holder IS NOT NULL},
+	'a row that is made of a constant' => q{jsonb_populate_record(NULL::public.holder, '{"checked": "constant"}') IS NOT NULL});
+sub condition
+{
+	my ($what) = @_;
+	return 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s FOR EACH ROW'
+	  . " WHEN ($conditions{$what}) EXECUTE FUNCTION suppress_redundant_updates_trigger()";
+}
 
 # Plants a trigger while the call waits for a worker, whose transaction holds the jobs; the trigger is
 # there once the worker is done, before or behind the call in the queue for the table.
@@ -90,14 +102,15 @@ foreach my $case (
 	[ 23, 'procrastinate_schema_history', '0023:0024' ],
 	[ 0,  'procrastinate_schema_history', q{SELECT procrastinate_upgrade('head', '%s')} ],
 	[ 0,  'procrastinate_schema_history', 'base:head' ],
-	[ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')}, $condition ],
-	[ 29, 'procrastinate_jobs', '0029:0030', $condition ],
-	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')}, $condition ],
-	[ 23, 'procrastinate_schema_history', '0023:0024', $condition ])
+	(map { [ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')}, $_ ] } sort keys %conditions),
+	[ 29, 'procrastinate_jobs', '0029:0030', 'its condition' ],
+	[ 29, 'procrastinate_jobs', '0029:0030', 'a row with a domain' ],
+	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')}, 'its condition' ],
+	[ 23, 'procrastinate_schema_history', '0023:0024', 'its condition' ])
 {
-	my ($revision, $table, $call, $trigger) = @$case;
-	$trigger //= $calling;
-	my $label = "$call, a trigger on $table" . ($trigger eq $condition ? ' by its condition' : '');
+	my ($revision, $table, $call, $by) = @$case;
+	my $trigger = $by ? condition($by) : $calling;
+	my $label = "$call, a trigger on $table" . ($by ? " by $by" : '');
 	foreach my $planted_before (1, 0)
 	{
 		my $schema = new_schema($revision);

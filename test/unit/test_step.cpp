@@ -108,10 +108,11 @@ TEST(Step, WhatIsLeftOutIsDoneOtherwise)
 
 TEST(Step, ADoorIsHungAndUnhung)
 {
-    const std::vector<Step> all = parse_steps(7, "-- why\n\n-- step brief, door: change\n"
-                                                 "-- lock jobs ACCESS EXCLUSIVE, events SHARE\n"
-                                                 "ALTER;\n-- rest without A B, C\n\n"
-                                                 "-- step batched jobs: fill\nUPDATE;\n");
+    const std::vector<Step> all =
+        parse_steps(7, "-- why\n\n-- step brief, door: change\n"
+                       "-- lock jobs ACCESS EXCLUSIVE, events SHARE if there\n"
+                       "ALTER;\n-- rest without A B, C\n\n"
+                       "-- step batched jobs: fill\nUPDATE;\n");
     ASSERT_EQ(all.size(), 4U);
     EXPECT_EQ(all[0].door, Step::hang);
     EXPECT_EQ(all[1].door, Step::shut);
@@ -122,7 +123,9 @@ TEST(Step, ADoorIsHungAndUnhung)
     ASSERT_EQ(all[1].locks.size(), 2U);
     EXPECT_EQ(all[1].locks[0].table, "jobs");
     EXPECT_EQ(all[1].locks[0].mode, "ACCESS EXCLUSIVE");
+    EXPECT_FALSE(all[1].locks[0].may_be_gone);
     EXPECT_EQ(all[1].locks[1].mode, "SHARE");
+    EXPECT_TRUE(all[1].locks[1].may_be_gone);
     EXPECT_TRUE(all[1].rest.takes("B"));
     EXPECT_FALSE(all[1].rest.takes("A B of it"));
     EXPECT_FALSE(all[1].rest.takes("C"));

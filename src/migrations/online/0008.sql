@@ -16,5 +16,5 @@ CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0020 ON procrastinate_j
 -- rest without LOCK TABLE, CREATE UNIQUE INDEX, DROP TABLE
 
 -- step brief: drop the table of locks
--- lock procrastinate_job_locks ACCESS EXCLUSIVE
+-- lock procrastinate_job_locks ACCESS EXCLUSIVE if there
 -- rest only DROP TABLE
