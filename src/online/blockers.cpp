@@ -19,22 +19,28 @@ namespace
 namespace spi = server::spi;
 
 static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
-// $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables. Who has the lock of
-// the installation is in the way of any step. Prepared transactions have no pid. A lock that many hold is told of
+// $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who changes
+// the schema's own row does, as to rename it. Who has the lock of the installation is in the way of any step. Prepared transactions have no pid. A lock that many hold is told of
 // once a session.
 constexpr const char *query = R"(
 with held as (
     select l.pid, l.virtualtransaction, l.mode,
-           coalesce(c.relname, case l.classid when 1347571556 then 'the door' else 'the installation' end) as what,
+           coalesce(c.relname, case l.classid when 1347571556 then 'the door' when 1347571523 then 'the installation'
+                               else 'the schema' end) as what,
            case when c.relnamespace = $1 and c.relname ~ '^procrastinate_'
                 then c.relname || ' ' || l.mode = any (string_to_array($2, ', '))
                 when l.classid = 1347571556 then $3
+                when l.locktype = 'transactionid' or l.classid = 'pg_namespace'::regclass then $6
                 else l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') end as conflicts
       from pg_locks l left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
      where l.granted and l.pid is distinct from pg_backend_pid()
-       and l.database = (select oid from pg_database where datname = current_database())
+       and coalesce(l.database, (select oid from pg_database where datname = current_database()))
+           = (select oid from pg_database where datname = current_database())
        and ((c.relnamespace = $1 and c.relkind = 'r' and c.relname ~ '^procrastinate_')
             or c.oid in (to_regclass(nullif($4, '')), to_regclass(nullif($5, '')))
+            or ($6 and l.locktype = 'transactionid' and l.transactionid = (select xmax from pg_namespace where oid = $1))
+            or ($6 and l.locktype = 'object' and l.classid = 'pg_namespace'::regclass and l.objid = $1
+                and l.mode = 'AccessExclusiveLock')
             or (l.locktype = 'advisory' and l.classid in (1347571556, 1347571523) and l.objid = $1)))
 select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_literal(p.gid), '?'))
        || coalesce(' of role ' || coalesce(a.usename, p.owner), '')
@@ -76,7 +82,8 @@ std::string blockers(const catalog::Installation &installation, const chain::Ste
                                 spi::text_parameter(conflicts),
                                 spi::boolean_parameter(step.door == chain::Step::shut),
                                 spi::text_parameter(is_last ? migrate::alembic_table() : ""),
-                                spi::text_parameter(is_last ? migrate::django_table() : "")};
+                                spi::text_parameter(is_last ? migrate::django_table() : ""),
+                                spi::boolean_parameter(step.number == 0)};
     const spi::Rows rows = spi::read_latest(query, parameters);
     std::string text;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
@@ -96,10 +103,11 @@ std::string conflicts_of(const chain::Step &step)
 }
 
 void give_up(const catalog::Installation &installation, const chain::Step &step,
-             const std::string &target, const Patience &patience, const std::string &blockers)
+             const std::string &target, const Options &options, const Patience &patience,
+             const std::string &blockers)
 {
-    const char *const quoted =
-        server::call([&target] { return quote_literal_cstr(target.c_str()); });
+    Options patient = options;
+    patient.retry_for = std::max(3'600'000.0, 2 * options.retry_for);
     throw chain::Refusal{
         chain::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
         "It was tried " +
@@ -109,9 +117,7 @@ void give_up(const catalog::Installation &installation, const chain::Step &step,
                  ? "an invalid index is there, which the next call drops if nobody is building it"
                  : "no try has left anything behind") +
             ".\n" + blockers,
-        "End what is in the way, or give it more time: CALL procrastinate_migrate(" +
-            std::string(quoted) + ", schema => " + installation.quoted_text +
-            ", retry_for => '1 hour');"};
+        "End what is in the way, or give it more time: " + call_of(installation, target, patient)};
 }
 
 } // namespace procrastinate::online

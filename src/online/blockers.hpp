@@ -3,6 +3,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
+#include "online/options.hpp"
 #include "online/patience.hpp"
 
 #include <string>
@@ -20,8 +21,8 @@ std::string blockers(const catalog::Installation &installation, const chain::Ste
 // Of a step that could not have its locks, on the way to `target`, as the caller may name it: throws Refusal 55P03.
 // Inside a transaction.
 [[noreturn]] void give_up(const catalog::Installation &installation, const chain::Step &step,
-                          const std::string &target, const Patience &patience,
-                          const std::string &blockers);
+                          const std::string &target, const Options &options,
+                          const Patience &patience, const std::string &blockers);
 
 // Others' locks that keep the step waiting, as pg_locks names them: "procrastinate_jobs ShareLock, …".
 std::string conflicts_of(const chain::Step &step);

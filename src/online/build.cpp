@@ -158,7 +158,7 @@ void tell_other_build(const catalog::Installation &installation, const chain::St
 }
 
 std::optional<std::string> build_concurrently(const catalog::Installation &installation,
-                                              const chain::Step &step, chain::Revision goal,
+                                              const chain::Step &step, const std::string &instead,
                                               Progress &progress)
 {
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
@@ -177,10 +177,7 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
         throw chain::Refusal{
             chain::sqlstate::no_worker, "there is no background worker to build an index with",
             "All of the server's max_worker_processes are in use.",
-            "Raise max_worker_processes, or let writers wait while indexes are built: CALL "
-            "procrastinate_migrate('" +
-                std::string(chain::name(goal)) + "', schema => " +
-                std::string(installation.quoted_text) + ", concurrently => false);"};
+            "Raise max_worker_processes, or let writers wait while indexes are built: " + instead};
     if (result.end == server::BuildEnd::no_lock)
         return std::move(result.error);
     return std::nullopt;

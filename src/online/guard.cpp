@@ -177,7 +177,8 @@ void Guard::begin(const Installation &installation)
     began_ = server::now();
 }
 
-bool Guard::lets_through(const Installation &installation, Revision revision)
+bool Guard::lets_through(const Installation &installation, Revision revision,
+                         const Options &options)
 {
     const chain::Migration &migration = chain::migration(revision);
     if (migration.phase == chain::Phase::pre)
@@ -208,8 +209,8 @@ bool Guard::lets_through(const Installation &installation, Revision revision)
     has_told_ = true;
     if (!findings.any())
         return !is_counted || server::now() - began_ > until_counted;
-    const std::string call = "CALL procrastinate_migrate('" + std::string(migration.revision) +
-                             "', schema => " + std::string(installation.quoted_text);
+    Options forced = options;
+    forced.force = true;
     throw chain::Refusal{
         chain::sqlstate::still_used,
         "migration " + std::string(migration.revision) + " drops functions of schema \"" +
@@ -217,7 +218,7 @@ bool Guard::lets_through(const Installation &installation, Revision revision)
         findings.text(),
         "Deploy the release that this schema is for everywhere, end old workers, and call it "
         "again. If those are no workers, or are another schema's: " +
-            call + ", force => true);"};
+            call_of(installation, std::string(migration.revision), forced)};
 }
 
 } // namespace procrastinate::online

@@ -3,6 +3,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
+#include "online/options.hpp"
 
 #include <map>
 #include <string>
@@ -26,8 +27,10 @@ class Guard
     // - the workers that were there before a pre migration of this call and still send heartbeats;
     // - the functions that have been called since begin().
     // A warning, once, where there are sessions of which the caller may not know what they call.
+    // `options` are the call's, for the hint.
     // False: it is too early to tell of the last; in another transaction it has to be asked again.
-    bool lets_through(const catalog::Installation &installation, chain::Revision revision);
+    bool lets_through(const catalog::Installation &installation, chain::Revision revision,
+                      const Options &options);
 
   private:
     std::map<std::string, std::int64_t, std::less<>> calls_;

@@ -48,7 +48,8 @@ class Course
   public:
     Course(const Installation &installation, std::string_view target, const Options &options)
         : installation_(installation), options_(options), lookout_(installation, target),
-          door_(installation), patience_(options.retry_for), logbook_(installation)
+          door_(installation), patience_(options.retry_for), sight_(options.retry_for),
+          logbook_(installation)
     {
     }
 
@@ -91,13 +92,21 @@ class Course
         });
     }
 
+    // Waits for another session as long as that takes: none of it is spent on tries.
+    template <typename Body> void wait(Body body)
+    {
+        const std::int64_t began = server::now();
+        body();
+        patience_.skip(server::now() - began);
+    }
+
     // With the lock of the installation; nothing where others' locks are in the way: it has to be tried again.
     std::optional<Journey> look()
     {
         // While there is no job for anybody, nobody else is waited for.
         const bool is_shut = door_.is_shut();
         if (!is_shut)
-            server::with_search_path(nullptr, [&] { lookout_.enter(); });
+            wait([&] { server::with_search_path(nullptr, [&] { lookout_.enter(); }); });
         std::optional<Journey> journey;
         const bool is_seen = briefly([&] {
             if (is_shut)
@@ -106,19 +115,23 @@ class Course
                 guard_.begin(installation_);
             journey = lookout_.look();
         });
-        if (is_seen)
-            return journey;
-        try_later(is_shut ? *shut_for_ : step_of_look());
-        return {};
+        if (!is_seen)
+        {
+            is_shut ? try_later(*shut_for_) : look_later();
+            return {};
+        }
+        sight_.succeed();
+        return journey;
     }
 
     // Whether nobody seems to need what a migration drops. False where it has to be asked again.
     bool is_unused(const Step &step)
     {
         bool is_unused = false;
-        if (!briefly([&] { is_unused = guard_.lets_through(installation_, step.revision); }))
+        if (!briefly(
+                [&] { is_unused = guard_.lets_through(installation_, step.revision, options_); }))
         {
-            try_later(step_of_look());
+            look_later();
             return false;
         }
         if (is_unused)
@@ -283,16 +296,19 @@ class Course
         if (!lock.try_acquire())
         {
             tell_other_build(installation_, step, logbook_.progress());
-            return server::pause(100);
+            return wait([] { server::pause(100); });
         }
         const server::IndexState state = state_of_build(installation_, step);
         if (state == server::IndexState::invalid)
             return drop_remains(step);
         if (state == server::IndexState::absent && options_.concurrently)
         {
+            Options without_worker = options_;
+            without_worker.concurrently = false;
+            const std::string instead = call_of(installation_, lookout_.target(), without_worker);
             const std::optional<std::string> error =
-                build_concurrently(installation_, step, *lookout_.goal(), logbook_.progress());
-            return error ? try_later(step.asking_for(step.all_locks()), error)
+                build_concurrently(installation_, step, instead, logbook_.progress());
+            return error ? try_later(step.asking_for(step.all_locks()), patience_, error)
                          : patience_.succeed();
         }
         // Where it has been built by now, by whomever, what is left is to say so.
@@ -319,11 +335,15 @@ class Course
 
     // ---- Another time -----------------------------------------------------------------------------
 
+    void try_later(const Step &step) { try_later(step, patience_); }
+    void look_later() { try_later(step_of_look(), sight_); }
+
     // `error` is what a worker said.
-    void try_later(const Step &step, const std::optional<std::string> &error = std::nullopt)
+    void try_later(const Step &step, Patience &patience,
+                   const std::optional<std::string> &error = std::nullopt)
     {
-        patience_.fail();
-        const bool is_over = patience_.is_over();
+        patience.fail();
+        const bool is_over = patience.is_over();
         std::string in_the_way = error.value_or("");
         if (is_over && !error)
             in_the_way =
@@ -333,9 +353,9 @@ class Course
             wake_those_turned_away(installation_, step.revision - 1, options_.lock_timeout);
         spi::commit();
         if (is_over)
-            give_up(installation_, step, lookout_.target(), patience_, in_the_way);
-        logbook_.progress().tell_waiting(step, patience_.failures(), in_the_way);
-        patience_.pause();
+            give_up(installation_, step, lookout_.target(), options_, patience, in_the_way);
+        logbook_.progress().tell_waiting(step, patience.failures(), in_the_way);
+        patience.pause();
     }
 
     const Installation &installation_;
@@ -344,7 +364,8 @@ class Course
     Door door_;
     std::optional<Step> shut_for_;
     std::string waited_before_; // a step, for those on their way
-    Patience patience_;
+    Patience patience_;         // with steps
+    Patience sight_;            // with looks, which may go well between the tries of a step
     Batches batches_;
     Pace pace_;
     Logbook logbook_;

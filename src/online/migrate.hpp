@@ -2,18 +2,10 @@
 // been committed stays; whoever calls it next goes on from there.
 #pragma once
 
-#include "catalog/installation.hpp"
+#include "online/options.hpp"
 
 namespace procrastinate::online
 {
-
-struct Options
-{
-    double lock_timeout; // milliseconds that a lock is waited for at a time
-    double retry_for;    // milliseconds after which a step that cannot have its locks is given up
-    bool concurrently;   // indexes are built by a background worker
-    bool force;          // post migrations are not held up by who still calls what they drop
-};
 
 // Throws Refusal as migrate::upgrade() does; 55P03 with the sessions in the way where a step could not
 // have its locks; PM013 where old code is at work; 53400 where there is no background worker to be had.

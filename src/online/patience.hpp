@@ -24,6 +24,8 @@ class Patience
             since_ = server::now();
     }
     void succeed() { failures_ = 0; }
+    // Time in which nothing was asked for does not count.
+    void skip(std::int64_t microseconds) { since_ += microseconds; }
 
     // How long those inside may take to come out of the door. Who comes meanwhile waits for nothing but
     // gets no job, so it may be longer each time, up to ten seconds; and pause() makes up for it.

@@ -104,6 +104,7 @@ std::string where_it_is(const migrate::State &state)
 void wait(const Installation &installation, std::string_view target,
           std::optional<double> milliseconds)
 {
+    catalog::require_usage(installation);
     const std::int64_t began = server::now();
     const Presence presence(installation, gate_class);
     Listening listening;

@@ -173,6 +173,8 @@ my %reads = (
 	q{SELECT count(*) FROM installed.procrastinate_schema_history}       => $before,
 	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',);
 allowed('onlooker', $_, $reads{$_}, "a role that may only look may: $_") foreach sort keys %reads;
+refused('mallory', $_, qr/ERROR:  42501: permission denied for schema installed/, "without USAGE on the schema that is refused: $_")
+  foreach q{CALL procrastinate_wait('head', '0', 'installed')}, q{SELECT * FROM procrastinate_plan('head', 'installed')};
 refused(
 	'mallory',
 	q{SELECT * FROM procrastinate_current('installed')},

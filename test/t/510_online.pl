@@ -16,6 +16,7 @@ my $node = start_server(conf => "max_prepared_transactions = 4\n");
 my $database = new_database($node);
 
 gives_up();
+a_wait_that_is_no_try();
 advice_for_an_odd_name();
 cancelled_as_time_is_up();
 interrupted_build();
@@ -64,7 +65,7 @@ sub gives_up
 		'and who is in the way');
 	unlike($err, qr/^Session $reader->{pid} /m, 'but nobody who is not, and has been there for longer');
 	$reader->query('COMMIT');
-	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', retry_for => '1 hour'\);/m,
+	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', lock_timeout => '10 ms', retry_for => '1 hour'\);/m,
 		'and what to do');
 	is_at($node, $database, $schema, 14, 'nothing of the step is left');
 	is($caller->refusal($call) =~ s/:.*//r, '55P03', 'by the SQLSTATE of locks');
@@ -89,6 +90,28 @@ sub gives_up
 	return;
 }
 
+# What a call waits for another session that changes the schema does not count.
+sub a_wait_that_is_no_try
+{
+	my $schema = queue('patient', 14);
+	my ($holder, $other, $caller) = map { session($schema) } 1 .. 3;
+	my $lock = q{(1347571523, 'patient'::regnamespace::oid::integer)};
+	my $pauses = "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $caller->{pid}";
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '4 s')});
+	wait_for($node, $database, $pauses, 'a step has failed');
+	$other->query("SELECT pg_advisory_lock$lock");
+	wait_for($node, $database, "SELECT clock_timestamp() > waitstart + interval '4 s' FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted",
+		'the call has waited for longer than it may try');
+	$other->query("SELECT pg_advisory_unlock$lock");
+	wait_for($node, $database, $pauses, 'the step has failed again');
+	$holder->query('COMMIT');
+	is(($caller->wait)[1], '', 'and may be tried for the rest of the time');
+	is_at($node, $database, $schema, 15, 'to 0015');
+	$_->close foreach $holder, $other, $caller;
+	return;
+}
+
 sub advice_for_an_odd_name
 {
 	my $schema = queue(q{'; the "odd"' one}, 14);
@@ -97,7 +120,7 @@ sub advice_for_an_odd_name
 	my $call = q{CALL procrastinate_migrate('0015', schema => } . lit(name($schema));
 	my (undef, undef, $err) = $node->psql($database, "$call, lock_timeout => '20 ms', retry_for => '0')");
 	my ($advice) = $err =~ /^HINT:  .*(CALL .*;)$/m;
-	is($advice, "$call, retry_for => '1 hour');", 'the hint has an odd name as SQL writes it');
+	is($advice, "$call, lock_timeout => '20 ms', retry_for => '1 hour');", 'the hint has an odd name as SQL writes it');
 	$holder->query('COMMIT');
 	$node->safe_psql($database, $advice);
 	is_at($node, $database, $schema, 15, 'and runs when pasted');

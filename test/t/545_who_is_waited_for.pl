@@ -22,6 +22,7 @@ what_is_left_of_a_build();
 the_lock_of_builds();
 a_build_amid_its_table();
 a_look_at_jobs_that_are_locked();
+a_look_at_a_schema_that_is_renamed();
 a_look_at_a_table_of_another_tool();
 a_build_of_somebody_else();
 a_table_of_another_tool();
@@ -278,6 +279,7 @@ sub a_look_at_jobs_that_are_locked
 	my (undef, undef, $error) = $node->psql($database, q{CALL procrastinate_migrate('+1', schema => 'looked_at', retry_for => '0')});
 	like($error, qr/ERROR:  the look at where the schema stands could not get its locks$/m, 'a call that may not look at the jobs is given up');
 	like($error, qr/^Session $holder->{pid} of role .*: AccessExclusiveLock on procrastinate_jobs; LOCK TABLE/m, 'and names who has them');
+	unlike($error, qr/^Whoever/m, 'and nobody else');
 	like($error, qr/^HINT:  .*: CALL procrastinate_migrate\('\+1', schema => 'looked_at', retry_for => '1 hour'\);$/m, 'and what to do');
 	my $caller = call('looked_at', '0025');
 	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r, 'where the schema stands: waiting for locks, asked n times', 'a call tells that it waits to look');
@@ -287,6 +289,24 @@ sub a_look_at_jobs_that_are_locked
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $holder, $caller;
+	return;
+}
+
+# The name of the schema is looked at, too, and held.
+sub a_look_at_a_schema_that_is_renamed
+{
+	my $schema = queue('renamed', 24, 10);
+	my $renamer = session($schema);
+	$renamer->query('BEGIN; ALTER SCHEMA renamed RENAME TO another');
+	my (undef, undef, $error) = $node->psql($database,
+		q{CALL procrastinate_migrate('+1', schema => 'renamed', retry_for => '0', concurrently => false, force => true, lock_timeout => '20 ms')});
+	like($error, qr/ERROR:  the look at where the schema stands could not get its locks/, 'a call that may not hold the name of the schema is given up');
+	like($error, qr/^Session $renamer->{pid} of role .*: \w+ on the schema; ALTER SCHEMA renamed RENAME TO another/m, 'and names who changes it');
+	like($error, qr/retry_for => '1 hour', concurrently => false, force => true\);$/m, 'and what to do, as it was called');
+	$renamer->query('ROLLBACK');
+	is($renamer->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once it is free the call goes on');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$renamer->close;
 	return;
 }
 

@@ -1,0 +1,41 @@
+#include "online/options.hpp"
+
+namespace procrastinate::online
+{
+
+namespace
+{
+
+// As an interval is written: '1 hour', '100 ms'.
+std::string in_words(double milliseconds)
+{
+    const auto count = static_cast<long long>(milliseconds);
+    for (const auto &[unit, name] :
+         {std::pair(3'600'000LL, "hour"), std::pair(60'000LL, "min"), std::pair(1'000LL, "s")})
+        if (count > 0 && count % unit == 0)
+            return "'" + std::to_string(count / unit) + " " + name + "'";
+    return "'" + std::to_string(count) + " ms'";
+}
+
+} // namespace
+
+std::string call_of(const catalog::Installation &installation, const std::string &target,
+                    const Options &options)
+{
+    constexpr Options defaults;
+    const char *const quoted =
+        server::call([&target] { return quote_literal_cstr(target.c_str()); });
+    std::string call = "CALL procrastinate_migrate(" + std::string(quoted) + ", schema => " +
+                       installation.quoted_text;
+    if (options.lock_timeout != defaults.lock_timeout)
+        call += ", lock_timeout => " + in_words(options.lock_timeout);
+    if (options.retry_for != defaults.retry_for)
+        call += ", retry_for => " + in_words(options.retry_for);
+    if (!options.concurrently)
+        call += ", concurrently => false";
+    if (options.force)
+        call += ", force => true";
+    return call + ");";
+}
+
+} // namespace procrastinate::online
