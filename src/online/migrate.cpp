@@ -49,7 +49,7 @@ class Course
     Course(const Installation &installation, std::string_view target, const Options &options)
         : installation_(installation), options_(options), lookout_(installation, target),
           door_(installation), patience_(options.retry_for), sight_(options.retry_for),
-          logbook_(installation)
+          scrutiny_(options.retry_for), logbook_(installation)
     {
     }
 
@@ -97,7 +97,8 @@ class Course
     {
         const std::int64_t began = server::now();
         body();
-        patience_.skip(server::now() - began);
+        for (Patience *const patience : {&patience_, &sight_, &scrutiny_})
+            patience->skip(server::now() - began);
     }
 
     // With the lock of the installation; nothing where others' locks are in the way: it has to be tried again.
@@ -117,7 +118,7 @@ class Course
         });
         if (!is_seen)
         {
-            is_shut ? try_later(*shut_for_) : look_later();
+            is_shut ? try_later(*shut_for_) : look_later(sight_);
             return {};
         }
         sight_.succeed();
@@ -131,9 +132,10 @@ class Course
         if (!briefly(
                 [&] { is_unused = guard_.lets_through(installation_, step.revision, options_); }))
         {
-            look_later();
+            look_later(scrutiny_);
             return false;
         }
+        scrutiny_.succeed();
         if (is_unused)
             return true;
         spi::commit();
@@ -336,7 +338,7 @@ class Course
     // ---- Another time -----------------------------------------------------------------------------
 
     void try_later(const Step &step) { try_later(step, patience_); }
-    void look_later() { try_later(step_of_look(), sight_); }
+    void look_later(Patience &patience) { try_later(step_of_look(), patience); }
 
     // `error` is what a worker said.
     void try_later(const Step &step, Patience &patience,
@@ -366,6 +368,7 @@ class Course
     std::string waited_before_; // a step, for those on their way
     Patience patience_;         // with steps
     Patience sight_;            // with looks, which may go well between the tries of a step
+    Patience scrutiny_;         // with looks for who needs what a migration drops, as well
     Batches batches_;
     Pace pace_;
     Logbook logbook_;

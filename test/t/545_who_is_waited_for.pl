@@ -23,6 +23,7 @@ the_lock_of_builds();
 a_build_amid_its_table();
 a_look_at_jobs_that_are_locked();
 a_look_at_a_schema_that_is_renamed();
+a_look_at_workers_that_are_locked();
 a_look_at_a_table_of_another_tool();
 a_build_of_somebody_else();
 a_table_of_another_tool();
@@ -301,12 +302,28 @@ sub a_look_at_a_schema_that_is_renamed
 	my (undef, undef, $error) = $node->psql($database,
 		q{CALL procrastinate_migrate('+1', schema => 'renamed', retry_for => '0', concurrently => false, force => true, lock_timeout => '20 ms')});
 	like($error, qr/ERROR:  the look at where the schema stands could not get its locks/, 'a call that may not hold the name of the schema is given up');
-	like($error, qr/^Session $renamer->{pid} of role .*: \w+ on the schema; ALTER SCHEMA renamed RENAME TO another/m, 'and names who changes it');
+	like($error, qr/^Session $renamer->{pid} of role .*: (?:\w+ on the schema, )?\w+ on the schema; ALTER SCHEMA renamed RENAME TO another/m, 'and names who changes it');
 	like($error, qr/retry_for => '1 hour', concurrently => false, force => true\);$/m, 'and what to do, as it was called');
 	$renamer->query('ROLLBACK');
 	is($renamer->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once it is free the call goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$renamer->close;
+	return;
+}
+
+# Workers are looked at before each migration, once the rest has been.
+sub a_look_at_workers_that_are_locked
+{
+	my $schema = queue('workers', 33, 10);
+	my ($holder, $caller) = map { session($schema) } 1 .. 2;
+	$holder->query('BEGIN; LOCK TABLE procrastinate_workers IN ACCESS EXCLUSIVE MODE');
+	$caller->query(q{SET procrastinate_migrate.verify = 'off'});
+	is($caller->refusal(q{CALL procrastinate_migrate('0034', retry_for => '500 ms')}),
+		'55P03: the look at where the schema stands could not get its locks', 'a call that may not look at the workers is given up in the end');
+	$holder->query('COMMIT');
+	is($caller->refusal(q{CALL procrastinate_migrate('0034')}), 'no error', 'once they are free the call goes on');
+	is_at($node, $database, $schema, 34, 'to 0034');
+	$_->close foreach $holder, $caller;
 	return;
 }
 
