@@ -24,7 +24,7 @@ bool acquire(Oid schema, bool wait)
 bool is_strange_owner(Oid owner) { return owner != GetUserId() && !superuser_arg(owner); }
 
 // The callbacks of the server's walkers, inside call(): whether a function, or a type that an expression makes
-// values of, or any function that it calls, is another role's and no superuser's.
+// values of, or any function that it calls, is another role's and no superuser's; or may do anything.
 bool is_strange_function(Oid function, void *)
 {
     HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -45,10 +45,33 @@ bool is_strange_type(Oid type)
     return is_strange_owner(owner);
 }
 
+// One of the server's own that may do what its arguments say: run SQL, read a value of any type, change settings.
+// strangers_sql() tells of the same ones.
+bool is_almighty_function(Oid function)
+{
+    if (function >= FirstNormalObjectId)
+        return false;
+    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const auto *const form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+    const std::string_view name = NameStr(form->proname);
+    bool is_almighty = form->provolatile == PROVOLATILE_VOLATILE ||
+                       name.find("_to_xml") != std::string_view::npos ||
+                       name.starts_with("pg_input_");
+    for (int i = 0; i < form->pronargs; ++i)
+        is_almighty = is_almighty || form->proargtypes.values[i] == CSTRINGOID ||
+                      form->proargtypes.values[i] == INTERNALOID;
+    ReleaseSysCache(tuple);
+    return is_almighty;
+}
+
 // A domain checks its values, and so does what is read into an array or a row of it; and a function may take the
 // type that it makes from a constant's.
 bool makes_value(const Node *node)
 {
+    if (server::reads_json(node))
+        return true;
     switch (nodeTag(node))
     {
     case T_Const:
@@ -72,6 +95,8 @@ bool calls_strange_function(Node *node, void *context)
     if (node == nullptr)
         return false;
     return (makes_value(node) && is_strange_type(exprType(node))) ||
+           (IsA(node, FuncExpr) &&
+            is_almighty_function(reinterpret_cast<const FuncExpr *>(node)->funcid)) ||
            check_functions_in_node(node, is_strange_function, context) ||
            server::walk_expression(node, calls_strange_function, context);
 }

@@ -12,7 +12,8 @@ namespace
 
 // Under a search_path of the server's own: names come out qualified. Indexes and owned sequences have
 // their table's owner. pg_depend knows nothing of the server's own functions and operators. A domain checks its
-// values; an expression may read such values into an array or a row.
+// values; an expression may read such values into an array or a row. Who may add a trigger can say in its condition
+// what the server's own functions shall do: run SQL from a text, read a value of any type, change settings.
 constexpr std::string_view query = R"sql(WITH me AS (
     SELECT r.oid, r.rolsuper FROM pg_roles r WHERE r.rolname = current_user
 ), every AS (
@@ -40,22 +41,25 @@ constexpr std::string_view query = R"sql(WITH me AS (
       FROM every
      WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = every.class AND d.objid = every.oid AND d.deptype = 'e')
 ), caller AS (
-    SELECT 'pg_trigger'::regclass AS class, t.oid
+    SELECT 'pg_trigger'::regclass AS class, t.oid, false AS is_table
       FROM thing JOIN pg_trigger t ON t.tgrelid = thing.oid
      WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
        AND (t.tgenabled <> 'R' OR current_setting('session_replication_role') = 'replica')
     UNION ALL
-    SELECT 'pg_class'::regclass, thing.oid FROM thing WHERE thing.kind = 'table'
+    SELECT 'pg_class'::regclass, thing.oid, true FROM thing WHERE thing.kind = 'table'
     UNION ALL
-    SELECT 'pg_class'::regclass, i.indexrelid FROM thing JOIN pg_index i ON i.indrelid = thing.oid
+    SELECT 'pg_class'::regclass, i.indexrelid, false FROM thing JOIN pg_index i ON i.indrelid = thing.oid
     UNION ALL
-    SELECT 'pg_constraint'::regclass, k.oid FROM thing JOIN pg_constraint k ON k.conrelid = thing.oid
+    SELECT 'pg_constraint'::regclass, k.oid, false FROM thing JOIN pg_constraint k ON k.conrelid = thing.oid
     UNION ALL
-    SELECT 'pg_attrdef'::regclass, d.oid FROM thing JOIN pg_attrdef d ON d.adrelid = thing.oid
+    SELECT 'pg_attrdef'::regclass, d.oid, false FROM thing JOIN pg_attrdef d ON d.adrelid = thing.oid
     UNION ALL
-    SELECT 'pg_rewrite'::regclass, r.oid FROM thing JOIN pg_rewrite r ON r.ev_class = thing.oid
+    SELECT 'pg_rewrite'::regclass, r.oid, false FROM thing JOIN pg_rewrite r ON r.ev_class = thing.oid
     UNION ALL
-    SELECT 'pg_policy'::regclass, p.oid FROM thing JOIN pg_policy p ON p.polrelid = thing.oid
+    SELECT 'pg_policy'::regclass, p.oid, false FROM thing JOIN pg_policy p ON p.polrelid = thing.oid
+), condition AS (
+    SELECT pg_describe_object(caller.class, caller.oid, 0) AS caller, t.tgqual::text AS words
+      FROM caller JOIN pg_trigger t ON caller.class = 'pg_trigger'::regclass AND t.oid = caller.oid
 ), code AS (
     SELECT DISTINCT pg_describe_object(caller.class, caller.oid, 0) AS caller,
            pg_describe_object(d.refclassid, d.refobjid, 0) AS called, owner.oid AS owner
@@ -65,9 +69,15 @@ constexpr std::string_view query = R"sql(WITH me AS (
       LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
       LEFT JOIN pg_proc f ON f.oid = o.oprcode
       LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid
-            AND (t.typtype = 'd' OR caller.class <> 'pg_class'::regclass AND t.typtype <> 'e')
+            AND (t.typtype = 'd'
+                 OR NOT caller.is_table
+                    AND t.typtype <> 'e' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.oid = t.typelem AND e.typtype = 'e'))
       JOIN LATERAL (VALUES (p.proowner), (o.oprowner), (f.proowner), (t.typowner)) AS owner (oid)
         ON owner.oid IS NOT NULL
+    UNION
+    SELECT condition.caller, pg_describe_object('pg_type'::regclass, t.oid, 0), t.typowner
+      FROM condition, regexp_matches(condition.words, ':typid ([0-9]+)', 'g') AS m (ids)
+      JOIN pg_type t ON t.oid = m.ids[1]::oid AND t.typtype <> 'e'
 ), stranger AS (
     SELECT thing.rank, thing.owner, r.rolname,
            format('%s %s belongs to role %s', thing.kind, thing.name, r.rolname) AS finding
@@ -78,6 +88,14 @@ constexpr std::string_view query = R"sql(WITH me AS (
            format('%s calls %s of role %s', code.caller, code.called, r.rolname)
       FROM me, code JOIN pg_roles r ON r.oid = code.owner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
+    UNION ALL
+    SELECT 4, p.proowner, NULL,
+           format('%s calls %s, which may do anything', condition.caller, pg_describe_object('pg_proc'::regclass, p.oid, 0))
+      FROM condition, regexp_matches(condition.words, ':funcid ([0-9]+)', 'g') AS m (ids)
+      JOIN pg_proc p ON p.oid = m.ids[1]::oid
+     WHERE p.oid < 16384
+       AND (p.provolatile = 'v' OR p.proname ~ '(_to_xml|^pg_input_)'
+            OR p.proargtypes::oid[] && ARRAY['cstring'::regtype, 'internal'::regtype]::oid[])
 ), one AS (
     SELECT r.oid, r.rolname
       FROM me, pg_roles r

@@ -117,6 +117,16 @@ inline bool holds_lock(const LOCKTAG &tag, LOCKMODE mode)
 #endif
 }
 
+// Whether an expression reads JSON into a type that no other node of it tells, as from 17 on it can.
+inline bool reads_json([[maybe_unused]] const Node *node)
+{
+#if PG_VERSION_NUM >= 170000
+    return IsA(node, JsonExpr);
+#else
+    return false;
+#endif
+}
+
 // Before 16 a walker is declared without arguments.
 // Inside call().
 inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)

@@ -81,7 +81,14 @@ my %conditions = (
 	'a domain' => q{'domain'::public.checked = 'domain'},
 	'an array of a domain' => q{('{array}' || left(NEW::text, 0))::public.checked[] IS NOT NULL},
 	'a row with a domain' => q{('(row)' || left(NEW::text, 0))::public.holder IS NOT NULL},
+	'a query in a text' => q{query_to_xml('SELECT public.spring(''query'')', true, false, '') IS NOT NULL},
+	'a value that is read' => q{domain_in(('read' || left(NEW::text, 0))::cstring, 'public.checked'::regtype, -1) IS NOT NULL},
 	'a row that is made of a constant' => q{jsonb_populate_record(NULL::public.holder, '{"checked": "constant"}') IS NOT NULL});
+$conditions{'a type that JSON is read into'} = q{JSON_VALUE(to_jsonb(NEW), '$.status' RETURNING public.checked) IS NOT NULL}
+  if $node->safe_psql($database, 'SHOW server_version_num') >= 170000;
+$conditions{'a value that is tried'} = q{pg_input_is_valid('tried', 'public.checked')}
+  if $node->safe_psql($database, 'SHOW server_version_num') >= 160000;
+
 sub condition
 {
 	my ($what) = @_;
