@@ -264,13 +264,14 @@ sub a_stranger_before_the_installation
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send("CALL procrastinate_migrate('0025')");
 	cancelled_after($node, $database, $caller, $schema, '0025.1');
-	# The call waits before it shuts the door, and he for its end.
-	$reader->query('COMMIT; BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS EXCLUSIVE MODE');
+	# The call waits before it shuts the door, and he behind it.
+	my $lock = "($installation, @{[ oid($schema) ]})";
+	$reader->query("COMMIT; SELECT pg_advisory_lock$lock");
 	$caller->send("CALL procrastinate_migrate('0025')");
 	wait_until($caller->waits_for_lock, 'the call waits');
-	$stranger->send("SELECT pg_advisory_lock($installation, @{[ oid($schema) ]})");
+	$stranger->send("SELECT pg_advisory_lock$lock");
 	wait_until($stranger->waits_for_lock, 'so does he');
-	$reader->query('COMMIT');
+	$reader->query("SELECT pg_advisory_unlock$lock");
 	is(($stranger->wait)[1], '', 'a stranger has the lock of the installation between two steps');
 	wait_until($caller->waits_for_lock, 'the call waits for him');
 	wait_until("SELECT count(*) = 0 FROM pg_locks WHERE pid = $caller->{pid} AND classid = $door", 'with the door open');
