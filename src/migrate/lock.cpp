@@ -21,95 +21,58 @@ bool acquire(Oid schema, bool wait)
     });
 }
 
-bool is_strange_owner(Oid owner) { return owner != GetUserId() && !superuser_arg(owner); }
-
-// The callbacks of the server's walkers, inside call(): whether a function, or a type that an expression makes
-// values of, or any function that it calls, is another role's and no superuser's; or may do anything.
-bool is_strange_function(Oid function, void *)
+// Whether what has its row in this cache is another role's, and no superuser's.
+bool is_anothers(int cache, AttrNumber owner_column, Oid oid)
 {
-    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
     if (!HeapTupleIsValid(tuple))
         return false;
-    const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
+    bool is_null = false;
+    const Oid owner = DatumGetObjectId(SysCacheGetAttr(cache, tuple, owner_column, &is_null));
     ReleaseSysCache(tuple);
-    return is_strange_owner(owner);
+    return owner != GetUserId() && !superuser_arg(owner);
 }
 
-bool is_strange_type(Oid type)
-{
-    HeapTuple const tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-    if (!HeapTupleIsValid(tuple))
-        return false;
-    const Oid owner = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typowner;
-    ReleaseSysCache(tuple);
-    return is_strange_owner(owner);
-}
-
-// One of the server's own that may do what its arguments say: run SQL, read a value of any type, change settings.
-// strangers_sql() tells of the same ones.
-bool is_almighty_function(Oid function)
-{
-    if (function >= FirstNormalObjectId)
-        return false;
-    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-    if (!HeapTupleIsValid(tuple))
-        return false;
-    const auto *const form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-    const std::string_view name = NameStr(form->proname);
-    bool is_almighty = form->provolatile == PROVOLATILE_VOLATILE ||
-                       name.find("_to_xml") != std::string_view::npos ||
-                       name.starts_with("pg_input_");
-    for (int i = 0; i < form->pronargs; ++i)
-        is_almighty = is_almighty || form->proargtypes.values[i] == CSTRINGOID ||
-                      form->proargtypes.values[i] == INTERNALOID;
-    ReleaseSysCache(tuple);
-    return is_almighty;
-}
-
-// A domain checks its values, and so does what is read into an array or a row of it; and a function may take the
-// type that it makes from a constant's.
-bool makes_value(const Node *node)
-{
-    if (server::reads_json(node))
-        return true;
-    switch (nodeTag(node))
-    {
-    case T_Const:
-    case T_FuncExpr:
-    case T_OpExpr:
-    case T_CoerceToDomain:
-    case T_CoerceViaIO:
-    case T_ArrayCoerceExpr:
-    case T_ConvertRowtypeExpr:
-    case T_RelabelType:
-    case T_ArrayExpr:
-    case T_RowExpr:
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool calls_strange_function(Node *node, void *context)
+// Unless a condition is made of columns, constants and operators alone, as those of our triggers are, the operators
+// all the server's own and no type another role's. Anything else is left to strangers_sql().
+bool is_doubtful(Node *node, void *context)
 {
     if (node == nullptr)
         return false;
-    return (makes_value(node) && is_strange_type(exprType(node))) ||
-           (IsA(node, FuncExpr) &&
-            is_almighty_function(reinterpret_cast<const FuncExpr *>(node)->funcid)) ||
-           check_functions_in_node(node, is_strange_function, context) ||
-           server::walk_expression(node, calls_strange_function, context);
+    switch (nodeTag(node))
+    {
+    case T_List:
+        break;
+    case T_DistinctExpr:
+    case T_OpExpr:
+        if (reinterpret_cast<const OpExpr *>(node)->opno >= FirstNormalObjectId)
+            return true;
+        [[fallthrough]];
+    case T_BooleanTest:
+    case T_BoolExpr:
+    case T_Const:
+    case T_NullTest:
+    case T_RelabelType:
+    case T_Var:
+        if (is_anothers(TYPEOID, Anum_pg_type_typowner, exprType(node)))
+            return true;
+        break;
+    default:
+        return true;
+    }
+    return server::walk_expression(node, is_doubtful, context);
 }
 
-bool is_strange(const Trigger &trigger)
+// Inside call().
+bool may_be_strange(const Trigger &trigger)
 {
     const bool is_replica = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
     if (trigger.tgenabled == TRIGGER_DISABLED ||
         (trigger.tgenabled == TRIGGER_FIRES_ON_REPLICA && !is_replica))
         return false; // to enable it takes the table's owner
-    return is_strange_function(trigger.tgfoid, nullptr) ||
+    return is_anothers(PROCOID, Anum_pg_proc_proowner, trigger.tgfoid) ||
            (trigger.tgqual != nullptr &&
-            calls_strange_function(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
+            is_doubtful(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
 }
 
 // As the server's own look-up does: what has the name once the lock is there. Inside call().
@@ -135,7 +98,22 @@ enum class Absent
     refused
 };
 
-// Whether the table may run code of another role's: it is his, in the place of ours, or a trigger is.
+// Whether a locked table may run code of another role's: it is his, in the place of ours, or a trigger is. Inside
+// call().
+bool may_run_strange_code(Oid table)
+{
+    Relation const relation = relation_open(table, NoLock);
+    // To look at their functions may build the table's own anew, as where too many changes came meanwhile.
+    TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
+    bool found = relation->rd_rel->relowner != GetUserId();
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
+        found = found || may_be_strange(triggers->triggers[i]);
+    FreeTriggerDesc(triggers);
+    relation_close(relation, NoLock);
+    return found;
+}
+
+// Whether the table, or one that inherits from it, may run such code. A statement changes them all.
 bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Absent::allowed)
 {
     return server::call([=] {
@@ -145,14 +123,12 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Ab
                             errmsg("table \"%s\" has been dropped by another session", table)));
         if (!OidIsValid(oid))
             return false;
-        Relation const relation = relation_open(oid, NoLock);
-        // To look at their functions may build the table's own anew, as where too many changes came meanwhile.
-        TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
-        bool found = relation->rd_rel->relowner != GetUserId();
-        for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
-            found = found || is_strange(triggers->triggers[i]);
-        FreeTriggerDesc(triggers);
-        relation_close(relation, NoLock);
+        List *const family = find_all_inheritors(oid, mode, nullptr);
+        bool found = false;
+        ListCell *cell = nullptr;
+        foreach (cell, family)
+            found = may_run_strange_code(lfirst_oid(cell)) || found;
+        list_free(family);
         return found;
     });
 }

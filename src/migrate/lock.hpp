@@ -31,13 +31,14 @@ enum class Tables
 // What the steps from `current` to `target` need locked before the first of them.
 Tables tables_of(chain::Revision current, chain::Revision target);
 
-// Locks tables that are there already, so that nobody can add a trigger or put another table in their place,
-// and refuses what another role has put there by now (42501, PM010). The jobs get the strongest lock at
+// Locks tables that are there already, with those that inherit from them, so that nobody can add a trigger or
+// put another table in their place, and refuses what another role has put there by now (42501, PM010). The jobs get the strongest lock at
 // once: a step that wants more of a lock than an earlier one holds would deadlock with a worker that waits
 // in between.
 void lock_tables(const catalog::Installation &installation, Tables tables);
 
-// The same for jobs that are only read, and for the schema's name: between two transactions of a procedure.
+// For jobs that are only read, which no trigger sees, and for the schema's name: between two transactions of a
+// procedure. Refuses as above.
 void lock_to_read_jobs(const catalog::Installation &installation);
 
 // The same for a step: these, in their order, and the history. Throws the server's error where one is gone.

@@ -69,6 +69,8 @@ void mend(const Installation &installation, const State &state, Revision revisio
         server::with_context("repair of " + std::string(repair.difference.kind) + " " +
                                  repair.difference.object,
                              [&] { spi::execute(repair.statement.c_str()); });
+    // To replace a function that somebody has made meanwhile leaves it his.
+    require_no_strangers(installation);
     if (state.has_history)
         append(installation, event::repair, revision, revision, started);
 }

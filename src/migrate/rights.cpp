@@ -55,7 +55,7 @@ std::string the_installation(const catalog::Installation &installation)
                   "superuser \"" + callers_name() + "\" will not change " +
                       the_installation(installation) + " with objects of another role",
                   strangers.detail +
-                      "\nCode of that role would run with a superuser's rights, and new objects "
+                      "\nCode of its choice would run with a superuser's rights, and new objects "
                       "would not be the owner's.",
                   strangers.hint};
 }

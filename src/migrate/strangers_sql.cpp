@@ -11,23 +11,29 @@ namespace
 {
 
 // Under a search_path of the server's own: names come out qualified. Indexes and owned sequences have
-// their table's owner. pg_depend knows nothing of the server's own functions and operators. A domain checks its
-// values; an expression may read such values into an array or a row. Who may add a trigger can say in its condition
-// what the server's own functions shall do: run SQL from a text, read a value of any type, change settings.
-constexpr std::string_view query = R"sql(WITH me AS (
+// their table's owner. pg_depend knows nothing of the server's own functions and operators. A domain checks
+// its values; an expression may read such values into an array or a row. Who may add a trigger to a table
+// chooses what its condition calls, and with which arguments, without being asked for EXECUTE: it may call
+// what computes, but nothing that runs, reads or looks up what it is told.
+constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
     SELECT r.oid, r.rolsuper FROM pg_roles r WHERE r.rolname = current_user
+), ours AS (
+    SELECT c.oid, c.relowner, c.relname, c.relkind
+      FROM pg_class c
+     WHERE c.relnamespace = :schema AND c.relname = ANY (:names || text 'procrastinate_schema_history')
+), child AS (
+    SELECT i.inhrelid AS oid FROM ours JOIN pg_inherits i ON i.inhparent = ours.oid WHERE ours.relkind IN ('r', 'p')
+    UNION
+    SELECT i.inhrelid FROM child JOIN pg_inherits i ON i.inhparent = child.oid
 ), every AS (
     SELECT 1 AS rank, 'pg_class'::regclass AS class, c.oid, c.relowner AS owner, c.relname AS name,
            CASE c.relkind WHEN 'c' THEN 'type' ELSE 'table' END AS kind,
            c.oid::regclass::text AS identity
-      FROM pg_class c
-     WHERE c.relnamespace = :schema AND c.relname = ANY (:names || text 'procrastinate_schema_history')
-       AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+      FROM ours c
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
     UNION ALL
     SELECT 1, 'pg_class'::regclass, c.oid, c.relowner, c.relname, 'table', c.oid::regclass::text
-      FROM pg_class p JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE p.relnamespace = :schema AND p.relname = ANY (:names || text 'procrastinate_schema_history')
-       AND p.relkind IN ('r', 'p')
+      FROM child JOIN pg_class c USING (oid)
     UNION ALL
     SELECT 2, 'pg_type'::regclass, t.oid, t.typowner, t.typname, 'type', t.oid::regtype::text
       FROM pg_type t
@@ -57,27 +63,40 @@ constexpr std::string_view query = R"sql(WITH me AS (
     SELECT 'pg_rewrite'::regclass, r.oid, false FROM thing JOIN pg_rewrite r ON r.ev_class = thing.oid
     UNION ALL
     SELECT 'pg_policy'::regclass, p.oid, false FROM thing JOIN pg_policy p ON p.polrelid = thing.oid
+    UNION ALL
+    SELECT 'pg_statistic_ext'::regclass, s.oid, false FROM thing JOIN pg_statistic_ext s ON s.stxrelid = thing.oid
 ), condition AS (
-    SELECT pg_describe_object(caller.class, caller.oid, 0) AS caller, t.tgqual::text AS words
+    SELECT caller.class, caller.oid, t.tgqual::text AS words
       FROM caller JOIN pg_trigger t ON caller.class = 'pg_trigger'::regclass AND t.oid = caller.oid
+), used AS (
+    SELECT caller.class, caller.oid, caller.is_table, d.refclassid, d.refobjid
+      FROM caller JOIN pg_depend d ON d.classid = caller.class AND d.objid = caller.oid
+    UNION ALL
+    SELECT condition.class, condition.oid, false, 'pg_type'::regclass, m.ids[1]::oid
+      FROM condition, regexp_matches(condition.words, ':typid ([0-9]+)', 'g') AS m (ids)
 ), code AS (
-    SELECT DISTINCT pg_describe_object(caller.class, caller.oid, 0) AS caller,
-           pg_describe_object(d.refclassid, d.refobjid, 0) AS called, owner.oid AS owner
-      FROM caller
-      JOIN pg_depend d ON d.classid = caller.class AND d.objid = caller.oid
-      LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
-      LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    SELECT DISTINCT pg_describe_object(used.class, used.oid, 0) AS caller,
+           CASE used.refclassid WHEN 'pg_type'::regclass THEN 'uses ' ELSE 'calls ' END
+             || pg_describe_object(used.refclassid, used.refobjid, 0) AS called,
+           owner.oid AS owner
+      FROM used
+      LEFT JOIN pg_proc p ON used.refclassid = 'pg_proc'::regclass AND p.oid = used.refobjid
+      LEFT JOIN pg_operator o ON used.refclassid = 'pg_operator'::regclass AND o.oid = used.refobjid
       LEFT JOIN pg_proc f ON f.oid = o.oprcode
-      LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid
+      LEFT JOIN pg_type t ON used.refclassid = 'pg_type'::regclass AND t.oid = used.refobjid
             AND (t.typtype = 'd'
-                 OR NOT caller.is_table
+                 OR NOT used.is_table
                     AND t.typtype <> 'e' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.oid = t.typelem AND e.typtype = 'e'))
       JOIN LATERAL (VALUES (p.proowner), (o.oprowner), (f.proowner), (t.typowner)) AS owner (oid)
         ON owner.oid IS NOT NULL
+), conditional AS (
+    SELECT condition.class, condition.oid, m.ids[1]::oid AS function
+      FROM condition, regexp_matches(condition.words, ':funcid ([0-9]+)', 'g') AS m (ids)
     UNION
-    SELECT condition.caller, pg_describe_object('pg_type'::regclass, t.oid, 0), t.typowner
-      FROM condition, regexp_matches(condition.words, ':typid ([0-9]+)', 'g') AS m (ids)
-      JOIN pg_type t ON t.oid = m.ids[1]::oid AND t.typtype <> 'e'
+    SELECT condition.class, condition.oid, o.oprcode
+      FROM condition, regexp_matches(condition.words, ':opno ([0-9]+)', 'g') AS m (ids)
+      JOIN pg_operator o ON o.oid = m.ids[1]::oid
+     WHERE o.oid >= 16384
 ), stranger AS (
     SELECT thing.rank, thing.owner, r.rolname,
            format('%s %s belongs to role %s', thing.kind, thing.name, r.rolname) AS finding
@@ -85,17 +104,23 @@ constexpr std::string_view query = R"sql(WITH me AS (
      WHERE r.oid <> me.oid AND NOT (r.rolsuper AND me.rolsuper)
     UNION ALL
     SELECT 4, code.owner, r.rolname,
-           format('%s calls %s of role %s', code.caller, code.called, r.rolname)
+           format('%s %s of role %s', code.caller, code.called, r.rolname)
       FROM me, code JOIN pg_roles r ON r.oid = code.owner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION ALL
-    SELECT 4, p.proowner, NULL,
-           format('%s calls %s, which may do anything', condition.caller, pg_describe_object('pg_proc'::regclass, p.oid, 0))
-      FROM condition, regexp_matches(condition.words, ':funcid ([0-9]+)', 'g') AS m (ids)
-      JOIN pg_proc p ON p.oid = m.ids[1]::oid
-     WHERE p.oid < 16384
-       AND (p.provolatile = 'v' OR p.proname ~ '(_to_xml|^pg_input_)'
-            OR p.proargtypes::oid[] && ARRAY['cstring'::regtype, 'internal'::regtype]::oid[])
+    SELECT 5, p.proowner, NULL,
+           format('%s calls %s, which can run arbitrary code', pg_describe_object(conditional.class, conditional.oid, 0),
+                  pg_describe_object('pg_proc'::regclass, p.oid, 0))
+      FROM conditional JOIN pg_proc p ON p.oid = conditional.function
+     WHERE NOT CASE WHEN p.oid >= 16384
+                    THEN p.provolatile = 'i' AND EXISTS (SELECT FROM pg_language l WHERE l.oid = p.prolang AND l.lanname = 'c')
+                    ELSE p.provolatile <> 'v'
+                         OR p.proname IN ('clock_timestamp', 'gen_random_uuid', 'pg_is_in_recovery', 'random', 'timeofday')
+               END
+        OR p.proname ~ '(_to_xml|_populate_record|^pg_get_|^pg_input_|^satisfies_)'
+        OR EXISTS (SELECT FROM pg_type t
+                    WHERE t.oid = ANY (p.proargtypes) AND t.typname ~ '^(cstring|internal|oid|refcursor|reg)'
+                      AND t.typnamespace = 'pg_catalog'::regnamespace)
 ), one AS (
     SELECT r.oid, r.rolname
       FROM me, pg_roles r
@@ -106,6 +131,7 @@ constexpr std::string_view query = R"sql(WITH me AS (
 SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[1:5], E'\n')
            || CASE WHEN count(*) > 5 THEN format(E'\nAnd %s more.', count(*) - 5) ELSE '' END AS detail,
        CASE WHEN count(*) = 0 THEN NULL
+            WHEN min(s.rank) = 5 THEN 'Look at the trigger first; then drop it, or move its condition into its function.'
             WHEN count(DISTINCT s.owner) > 1 OR min(s.rank) = 4 OR EXISTS (
                     SELECT FROM thing t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner FROM stranger))
             THEN (SELECT format('Look at them first; then drop them, or give them to role %I%s.', one.rolname,

@@ -9,8 +9,8 @@ namespace
 // As an interval is written: '1 hour', '100 ms'.
 std::string in_words(double milliseconds)
 {
-    if (milliseconds > 1e15) // nobody's lifetime
-        return "'infinity'";
+    if (milliseconds > 1e15) // nobody's lifetime; 'infinity' is an interval from 17 on only
+        return "'100000 years'";
     const auto count = static_cast<long long>(milliseconds);
     for (const auto &[unit, name] :
          {std::pair(3'600'000LL, "hour"), std::pair(60'000LL, "min"), std::pair(1'000LL, "s")})

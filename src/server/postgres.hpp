@@ -39,6 +39,7 @@ extern "C"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -114,16 +115,6 @@ inline bool holds_lock(const LOCKTAG &tag, LOCKMODE mode)
     return LockHeldByMe(&tag, mode, false);
 #else
     return LockHeldByMe(&tag, mode);
-#endif
-}
-
-// Whether an expression reads JSON into a type that no other node of it tells, as from 17 on it can.
-inline bool reads_json([[maybe_unused]] const Node *node)
-{
-#if PG_VERSION_NUM >= 170000
-    return IsA(node, JsonExpr);
-#else
-    return false;
 #endif
 }
 

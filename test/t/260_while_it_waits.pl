@@ -72,6 +72,21 @@ BEGIN
 END $$;
 CREATE DOMAIN public.checked AS text CHECK (public.spring(value));
 CREATE TYPE public.holder AS (checked public.checked);
+CREATE OPERATOR public.<~> (FUNCTION = ts_rewrite, LEFTARG = tsquery, RIGHTARG = text);
+CREATE FUNCTION public.fold(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM public.spring('fold');
+	RETURN $1;
+END $$;
+CREATE TABLE public.folded (a int) PARTITION BY HASH ((a + public.fold(1)));
+TRUNCATE public.traps;
+RESET ROLE;
+CREATE FUNCTION public.run(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE query;
+	RETURN true;
+END $$;
+REVOKE ALL ON FUNCTION public.run FROM PUBLIC;
 SQL
 
 # Mallory's code is the trigger's function, or is called by its condition, or checks a value that the condition makes.
@@ -83,6 +98,10 @@ my %conditions = (
 	'a row with a domain' => q{('(row)' || left(NEW::text, 0))::public.holder IS NOT NULL},
 	'a query in a text' => q{query_to_xml('SELECT public.spring(''query'')', true, false, '') IS NOT NULL},
 	'a value that is read' => q{domain_in(('read' || left(NEW::text, 0))::cstring, 'public.checked'::regtype, -1) IS NOT NULL},
+	'a key of partitions' => q{satisfies_hash_partition('public.folded'::regclass, 2, 0, 1)},
+	'a function of the caller\'s' => q{public.run('SELECT public.spring(''run'')')},
+	'an operator on a query in a text' =>
+	  q{(tsquery 'a' OPERATOR(public.<~>) 'SELECT tsquery ''a'', tsquery ''b'' WHERE public.spring(''operator'')') IS NOT NULL},
 	'a row that is made of a constant' => q{jsonb_populate_record(NULL::public.holder, '{"checked": "constant"}') IS NOT NULL});
 $conditions{'a type that JSON is read into'} = q{JSON_VALUE(to_jsonb(NEW), '$.status' RETURNING public.checked) IS NOT NULL}
   if $node->safe_psql($database, 'SHOW server_version_num') >= 170000;
@@ -172,6 +191,47 @@ foreach my $case (
 		$node->safe_psql($database, 'TRUNCATE public.traps');
 		$_->close foreach $worker, $mallory, $deployer;
 	}
+}
+
+# A statement goes to the tables that inherit from ours, too.
+{
+	my $schema = new_schema(30);
+	$node->safe_psql($database, "SET search_path = $schema; CREATE TABLE kid () INHERITS (procrastinate_jobs);"
+		  . q{ SET session_replication_role = replica; INSERT INTO kid (queue_name, task_name, status) VALUES ('queue', 'task', 'aborting');}
+		  . " GRANT ALL ON SCHEMA $schema TO mallory; GRANT TRIGGER ON kid TO mallory");
+	my ($worker, $mallory, $deployer) = map { new_session($node, $database) } 1 .. 3;
+	$worker->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs IN ROW EXCLUSIVE MODE");
+	$mallory->query('SET ROLE mallory');
+	foreach my $turn ([ $mallory, sprintf $calling, "$schema.kid" ], [ $deployer, "SELECT procrastinate_upgrade('0031', '$schema')" ])
+	{
+		$turn->[0]->send($turn->[1]);
+		await($turn->[0]->waits_for_lock);
+	}
+	$worker->query('COMMIT');
+	is(($mallory->wait)[1], '', 'a trigger is planted on a table that inherits from ours');
+	like(($deployer->wait)[1], qr/^PM010: /, 'and refused');
+	$node->safe_psql($database, "DROP TABLE $schema.kid");
+	is_at($node, $database, $schema, 30, 'with nothing done');
+	is($node->safe_psql($database, 'SELECT count(*) FROM public.traps'), '0', 'it has not run');
+	$_->close foreach $worker, $mallory, $deployer;
+}
+
+# A function that is missing may be somebody's when it is made again.
+{
+	my $schema = new_schema($HEAD);
+	my $function = "$schema.procrastinate_notify_queue_job_inserted_v1";
+	$node->safe_psql($database, "GRANT ALL ON SCHEMA $schema TO mallory; SET client_min_messages = warning; DROP FUNCTION $function CASCADE");
+	my ($worker, $deployer) = map { new_session($node, $database) } 1 .. 2;
+	$worker->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs IN ROW EXCLUSIVE MODE");
+	$deployer->send("SELECT count(*) FROM procrastinate_repair('$schema', dry_run => false)");
+	await($deployer->waits_for_lock);
+	$node->safe_psql($database, "SET ROLE mallory; CREATE FUNCTION $function() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'");
+	$worker->query('COMMIT');
+	like(($deployer->wait)[1], qr/^PM010: /, 'a repair does not hang a trigger on another role\'s function');
+	is($node->safe_psql($database, "SELECT count(*) FROM pg_trigger WHERE tgfoid = '$function'::regproc"), '0', 'there is none');
+	$node->safe_psql($database, "DROP FUNCTION $function; SELECT procrastinate_repair('$schema', dry_run => false)");
+	is_at($node, $database, $schema, $HEAD, 'once it is gone the repair is made');
+	$_->close foreach $worker, $deployer;
 }
 
 # ---- The schema gets another name ----------------------------------------------------------------

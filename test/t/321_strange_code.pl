@@ -173,6 +173,9 @@ as_role('mallory', <<'SQL');
 CREATE FUNCTION public.same(bigint, bigint) RETURNS boolean LANGUAGE sql
 	AS $$SELECT public.spring('same')$$;
 CREATE DOMAIN public.number AS int;
+CREATE FUNCTION public.number(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+CREATE TYPE public.numbers AS (number public.number);
+CREATE TYPE public.mood AS ENUM ('good');
 CREATE TRIGGER eee BEFORE INSERT ON trusting.procrastinate_schema_history
 	FOR EACH ROW EXECUTE FUNCTION public.spring();
 SQL
@@ -180,11 +183,49 @@ as_role('creator', 'ALTER TABLE trusting.procrastinate_schema_history DISABLE TR
 allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
 	'0030', 'a disabled trigger is not in the way');
 query('DROP TRIGGER eee ON trusting.procrastinate_schema_history');
+foreach my $harmless ('mood', 'mood[]')
+{
+	my ($out, $err) = as_role('creator', 'SET search_path = trusting, public;'
+		  . " CREATE INDEX moody ON procrastinate_schema_history (id) WHERE (CAST(NULL AS $harmless)) IS NULL");
+	is($err, '', "creator makes an index of $harmless");
+	allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')}, '0030', "an enum of another role does nothing: $harmless");
+	query('DROP INDEX trusting.moody');
+}
+query('GRANT TRIGGER ON trusting.procrastinate_schema_history TO mallory');
+foreach my $harmless ('random() < 2', q{NEW.event LIKE 'i%' AND length(NEW.event) > 1}, q{NEW.applied_at < now() OR NEW.id::text = '1'},
+	q{to_jsonb(NEW) ? 'id'}, 'pg_trigger_depth() = 0', q{current_setting('server_version') <> ''}, 'NEW.id IN (1, 2, 3)')
+{
+	my ($out, $err) = as_role('mallory', 'CREATE TRIGGER filtered BEFORE UPDATE ON trusting.procrastinate_schema_history'
+		  . " FOR EACH ROW WHEN ($harmless) EXECUTE FUNCTION suppress_redundant_updates_trigger()");
+	is($err, '', "a trigger's condition: $harmless");
+	allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')}, '0030', "is not in the way: $harmless");
+	query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history');
+}
+query(q{CREATE FUNCTION public.run(query text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN EXECUTE query; RETURN true; END$$});
+as_role('mallory', 'CREATE TRIGGER filtered BEFORE INSERT ON trusting.procrastinate_schema_history FOR EACH ROW'
+	  . q{ WHEN (public.run('SELECT public.spring(''run'')')) EXECUTE FUNCTION suppress_redundant_updates_trigger()});
+like(refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')}, qr/ERROR:  42501: /, 'a condition that runs what it is told'),
+	qr/^DETAIL:  trigger filtered on table .* calls function .*run\(text\), which can run arbitrary code\.
+HINT:  Look at the trigger first; then drop it, or move/m,
+	'is named, with the way out');
+query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history; DROP FUNCTION public.run');
 foreach my $way (
+	[   'statistics object trusting.s calls function number(text) of role mallory',
+		'CREATE STATISTICS trusting.s ON (public.number(event)), (lower(event)) FROM trusting.procrastinate_schema_history',
+		'SELECT 1', 'DROP STATISTICS trusting.s' ],
+	[   'table grandkid belongs to role mallory',
+		'CREATE TABLE trusting.kid () INHERITS (trusting.procrastinate_jobs); CREATE TABLE trusting.grandkid () INHERITS (trusting.kid)',
+		'ALTER TABLE trusting.grandkid OWNER TO mallory', 'DROP TABLE trusting.kid CASCADE' ],
+	[   'uses type number[] of role mallory',
+		q{CREATE INDEX i ON trusting.procrastinate_schema_history (id) WHERE CAST(NULL AS public.number[]) IS NULL},
+		q{ALTER DOMAIN public.number ADD CHECK (public.spring('array')) NOT VALID}, 'DROP INDEX trusting.i; ALTER DOMAIN public.number DROP CONSTRAINT number_check' ],
+	[   'uses type numbers of role mallory',
+		q{CREATE INDEX i ON trusting.procrastinate_schema_history ((CAST(ROW(id) AS public.numbers) IS NULL))},
+		'SELECT 1', 'DROP INDEX trusting.i' ],
 	[   'table kid belongs to role mallory',
 		'CREATE TABLE trusting.kid () INHERITS (trusting.procrastinate_jobs)',
 		'ALTER TABLE trusting.kid OWNER TO mallory', 'DROP TABLE trusting.kid' ],
-	[   'calls type number of role mallory',
+	[   'uses type number of role mallory',
 		'ALTER TABLE trusting.procrastinate_schema_history ADD extra public.number',
 		q{ALTER DOMAIN public.number ADD CHECK (public.spring('domain')) NOT VALID},
 		'ALTER TABLE trusting.procrastinate_schema_history DROP extra' ],
@@ -200,7 +241,7 @@ foreach my $way (
 	query($then);
 	$error = refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
 		qr/ERROR:  42501: /, "refused: $finding");
-	$error =~ s/public\.number/number/;
+	$error =~ s/public\.number/number/g;
 	like($error, qr/\Q$finding\E/, 'and told the cause');
 	query($remove);
 }

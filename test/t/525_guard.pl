@@ -61,6 +61,10 @@ sub last_queries
 		'and names who still calls what goes');
 	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'asked', force => true\);$/m, 'and the way through');
 	is_at($node, $database, $schema, 30, 'the pre migration has been applied');
+	my ($advice) = complaint($schema, q{'0031', retry_for => '1000000 years'}) =~ /^HINT:  .*: (CALL .*)$/m;
+	is($advice, q{CALL procrastinate_migrate('0031', schema => 'asked', retry_for => '100000 years', force => true);},
+		'for as long as any server can be told');
+	is($node->safe_psql($database, q{SELECT interval '100000 years' > interval '99999 years'}), 't', 'as this one can');
 
 	my $session = session($schema);
 	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'pre')}) =~ s/:.*//r, '22023', 'through what is none');
