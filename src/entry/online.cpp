@@ -70,10 +70,10 @@ ENTRY_POINT(procrastinate_migrate)
     if (through && *through != "post")
         throw chain::Refusal{
             chain::sqlstate::invalid_parameter,
-            "through is \"" + chain::excerpt(*through) + "\"",
+            "invalid value for parameter \"through\": \"" + chain::excerpt(*through) + "\"",
+            {},
             "It can be 'post', for a call that goes through post migrations though "
-            "old workers are seen, or NULL.",
-            {}};
+            "old workers are seen, or NULL."};
     online::migrate(catalog::locate(arguments.oid(1)), target,
                     {lock_timeout, retry_for, concurrently, force || through == "post"});
     return Datum(0);

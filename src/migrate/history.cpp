@@ -85,13 +85,54 @@ State read_state(const catalog::Installation &installation)
     return state_of(installation, read_history(installation, memory));
 }
 
+namespace
+{
+
+bool is_step(const Event &one) { return one.name.starts_with(event::step); }
+
+TimestampTz time_of(const Event &one) { return DatumGetTimestampTz(one.applied_at); }
+
+TimestampTz began(const Event &one)
+{
+    if (!one.duration)
+        return time_of(one);
+    const Interval *const took = DatumGetIntervalP(*one.duration);
+    return time_of(one) - took->time - took->day * USECS_PER_DAY;
+}
+
+// Of a history that ends in the midst of a migration: all its last rows are steps of it.
+void read_steps(const History &history, State &state)
+{
+    const Event &latest = history.events.back();
+    chain::StepName step{};
+    if (!chain::parse_step_name(latest.name.substr(event::step.size()), step) ||
+        step.revision - 1 != state.standing.revision)
+    {
+        state.recorded = latest.name;
+        state.standing = {std::nullopt,
+                          "the history ends at a step that this version does not know",
+                          chain::sqlstate::unknown_history};
+        return;
+    }
+    state.under_way = step;
+    bool is_position = true;
+    for (auto one = history.events.rbegin(); one != history.events.rend() && is_step(*one); ++one)
+    {
+        if (is_position)
+            state.since = time_of(*one);
+        is_position = is_position && one->name.find(", ") != std::string_view::npos;
+        state.began = began(*one);
+    }
+}
+
+} // namespace
+
 State state_of(const catalog::Installation &installation, const History &history)
 {
     State state;
     state.has_history = history.exists;
     if (!history.events.empty())
     {
-        const auto is_step = [](const Event &one) { return one.name.starts_with(event::step); };
         const Event &latest = history.events.back();
         const auto ended =
             std::find_if_not(history.events.rbegin(), history.events.rend(), is_step);
@@ -100,11 +141,8 @@ State state_of(const catalog::Installation &installation, const History &history
         state.standing = {recorded_revision(state.last->to),
                           "the history ends at a revision that this version does not know",
                           chain::sqlstate::unknown_history};
-        chain::StepName step{};
-        if (is_step(latest) &&
-            chain::parse_step_name(latest.name.substr(event::step.size()), step) &&
-            step.revision - 1 == state.standing.revision)
-            state.under_way = step;
+        if (is_step(latest))
+            read_steps(history, state);
     }
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
         state.standing = {std::nullopt, "the schema holds Procrastinate's tables but no history",

@@ -54,6 +54,9 @@ struct State
     chain::Standing standing;
     std::string recorded; // where the history ends, as written there; empty without one
     std::optional<chain::StepName> under_way; // the last step of a migration that has not ended
+    TimestampTz began = 0;                    // that migration
+    TimestampTz since =
+        0; // the step after it: when it ended, or when the first batches of the first did
 
     bool is_unknown_history() const { return last && !standing.revision; }
 };

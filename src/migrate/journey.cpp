@@ -33,11 +33,12 @@ Journey plan_journey(const catalog::Installation &installation, std::string_view
     const State state = read_state(installation);
     const Revision current = require_known(state, installation);
     require_tables(installation, current);
+    const auto began = state.under_way ? std::optional(state.began) : std::nullopt;
     if (goal)
-        return {current, *goal, state.has_history, state.under_way};
+        return {current, *goal, state.has_history, state.under_way, began};
     const Revision resolved = chain::resolve_target(target, state.standing);
     require_forward(current, resolved);
-    return {current, resolved, state.has_history, state.under_way};
+    return {current, resolved, state.has_history, state.under_way, began};
 }
 
 std::string in_words(Revision revision)

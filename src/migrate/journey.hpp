@@ -12,6 +12,7 @@ struct Journey
     chain::Revision target;
     bool has_history;
     std::optional<chain::StepName> under_way; // the last step done of the next migration
+    std::optional<TimestampTz> began;         // that migration
 
     bool is_over() const { return current >= target; }
 };

@@ -40,7 +40,8 @@ void require_changed(const catalog::Installation &installation, const chain::Ste
                                   .value_or(0);
     if (left > 0)
         throw chain::Refusal{chain::sqlstate::rows_unchanged,
-                             "rows of " + std::string(step.table) + " stay as they are",
+                             "could not change all rows of table \"" + std::string(step.table) +
+                                 "\"",
                              "A trigger or a rule on the table keeps " + std::to_string(left) +
                                  " of them from being changed.",
                              "Disable it for as long as the migration takes, and call it again."};

@@ -24,11 +24,11 @@ std::string label_of(const Step &step)
            std::to_string(step.number) + " (" + std::string(step.title) + ")";
 }
 
-void Logbook::begin(const Step &step)
+void Logbook::begin(const Step &step, std::optional<TimestampTz> began)
 {
     if (revision_ != step.revision)
     {
-        began_ = server::now();
+        began_ = began.value_or(server::now());
         revision_ = step.revision;
         migrate::tell_begin(chain::migration(step.revision));
     }

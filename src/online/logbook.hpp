@@ -15,8 +15,8 @@ class Logbook
   public:
     explicit Logbook(const catalog::Installation &installation) : installation_(installation) {}
 
-    // Tells of a step, and of its migration, the first time.
-    void begin(const chain::Step &step);
+    // Tells of a step, and of its migration, the first time. An earlier call may have begun that.
+    void begin(const chain::Step &step, std::optional<TimestampTz> began);
 
     // Rows of the history, in the transaction of what they tell; with search_path set to the schema. That
     // the step is done, and with the last one its migration:

@@ -75,7 +75,7 @@ class Course
                     return true;
                 require_free_names(installation_, step.revision);
             }
-            logbook_.begin(step);
+            logbook_.begin(step, journey.began);
             server::fault_point("before", step.name());
             go(step, journey);
             return true;
@@ -270,7 +270,7 @@ class Course
         logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
         while (!pace_.rest(batches_.milliseconds()))
         {
-            logbook_.progress().tell_lag(step);
+            logbook_.progress().tell_lag(step, Pace::slowest_replica());
             server::pause(100);
         }
     }

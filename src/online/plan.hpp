@@ -16,7 +16,7 @@ struct PlannedStep
     std::string statement; // all of them
     std::string
         lock; // the modes and their tables, in the order in which they are taken; empty: none
-    std::string relation;       // the biggest of the tables that it touches; empty: none
+    std::string relation;       // the last of the tables that it locks; empty: none
     std::int64_t relation_size; // bytes, with indexes and TOAST
     bool rewrites;              // rows of it
     bool scans;                 // all of it

@@ -30,11 +30,12 @@ void Progress::tell_counting(const chain::Step &step)
         tell(step, "looking whether functions are called that it drops");
 }
 
-void Progress::tell_lag(const chain::Step &step)
+void Progress::tell_lag(const chain::Step &step, const std::string &replica)
 {
     if (is_due())
-        tell(step, "waiting for a replica that is behind by more than "
-                   "procrastinate_migrate.max_replication_lag");
+        tell(step, "waiting for " + replica +
+                       ", which is behind by more than "
+                       "procrastinate_migrate.max_replication_lag");
 }
 
 void Progress::tell_waiting(const chain::Step &step, int failures, std::string_view error)

@@ -98,8 +98,7 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     const auto next = static_cast<std::size_t>(state.under_way->number);
     if (next >= steps.size())
         return std::nullopt;
-    UnderWay one{schema, steps[next], DatumGetTimestampTz(history.events.back().applied_at),
-                 {},     {},          as_asked(schema, steps[next])};
+    UnderWay one{schema, steps[next], state.since, {}, {}, as_asked(schema, steps[next])};
     if (state.under_way->total > 0)
     {
         one.done = state.under_way->done;

@@ -9,8 +9,13 @@ namespace procrastinate::server
 // Bytes that this session has written since it began.
 std::uint64_t wal_written();
 
-// Bytes that the slowest of the standbys and subscribers that are connected has still to apply; 0 where
-// there is none.
-std::uint64_t replication_lag();
+// Of the slowest of the standbys and subscribers that are connected; all 0 where none is behind.
+struct ReplicationLag
+{
+    std::uint64_t bytes; // still to be applied
+    pid_t sender;
+};
+
+ReplicationLag replication_lag();
 
 } // namespace procrastinate::server

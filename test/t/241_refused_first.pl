@@ -104,7 +104,7 @@ SQL
 			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails on its way")
 			  or diag $failure->{text};
 			names_the_line($failure, $revision, "aborting jobs, $what: $call") if $call !~ /^CALL/;
-			is($failure->{message}, 'rows of procrastinate_jobs stay as they are', "aborting jobs, $what: $call tells it")
+			is($failure->{message}, 'could not change all rows of table "procrastinate_jobs"', "aborting jobs, $what: $call tells it")
 			  if $call =~ /^CALL/ && $what !~ /policy/;
 			like($failure->{context}, qr/, step \d+ \(jobs that are being aborted\)$/m,
 				"aborting jobs, $what: $call tells the step")

@@ -211,6 +211,9 @@ sub interrupted_build
 		$reader->query('COMMIT');
 		$other->query("CALL procrastinate_migrate('0020')");
 		is_at($node, $database, $schema, 20, "$how: whoever calls it next ends it");
+		is($other->query(q{SELECT last.duration + '400 ms' > last.applied_at - first.applied_at FROM procrastinate_log() AS first,}
+				  . q{ procrastinate_log() AS last WHERE first.event = 'step 0020.0' AND (last.event, last.to_revision) = ('upgrade', '0020')}),
+			't', "$how: the migration took from its first step to its last");
 		$reader->close;
 		$other->close;
 		$caller->close if $how ne 'terminate';
@@ -244,6 +247,17 @@ sub refused_while_under_way
 	is($caller->refusal($_), 'PM012: migration 0024 is under way in schema "under_way"', "refused: $_")
 	  foreach @refused;
 	$caller->query($index);
+	is($caller->query(q{SELECT since = applied_at FROM procrastinate_progress, procrastinate_log() WHERE event = 'step 0024.5'}),
+		't', 'procrastinate_progress tells when the step before ended');
+	$caller->query('BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)'
+		  . q{ SELECT max(id) + 1, 'step 0024.10, 7 of 9 by magic', '0023', '0023', '0', '9.9.9' FROM procrastinate_schema_history});
+	$caller->query('SAVEPOINT s');
+	foreach my $call (@refused[ 0, 3 .. 5 ])
+	{
+		is($caller->refusal($call) =~ s/:.*//sr, 'PM006', "a step that a newer version has made: $call");
+		$caller->query('ROLLBACK TO s');
+	}
+	$caller->query('ROLLBACK');
 	my (undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
 	like($err, qr/ERROR:  a migration is under way in schema "under_way"/, 'the offline script refuses');
 	(undef, undef, $err) = $node->psql($database, "SELECT procrastinate_upgrade('head', '$schema')");

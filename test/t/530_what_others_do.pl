@@ -179,7 +179,7 @@ SQL
 	$session->query(<<'SQL');
 CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION public.keep();
 SQL
-	is($session->refusal(q{CALL procrastinate_migrate('0030')}), '55000: rows of procrastinate_jobs stay as they are',
+	is($session->refusal(q{CALL procrastinate_migrate('0030')}), q{55000: could not change all rows of table "procrastinate_jobs"},
 		'rows that a trigger keeps as they are end the call');
 	$session->query('ALTER TABLE procrastinate_jobs DISABLE TRIGGER keep');
 	is($session->refusal(q{CALL procrastinate_migrate('0030')}), 'no error', 'and are changed once they can be');
@@ -204,6 +204,11 @@ sub events_that_change
 	is($session->query(q{SELECT kind, done > 0, "left" > 0, done + "left", pid FROM procrastinate_progress WHERE schema = 'changing'::regnamespace}),
 		"batched|t|t|3000|$caller->{pid}", 'procrastinate_progress tells what is done and what is left');
 	is($session->refusal('UPDATE procrastinate_events SET at = now() WHERE id IN (1, 3000)'), 'no error', 'an event can be changed meanwhile');
+	$session->query('BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)'
+		  . q{ SELECT max(id) + 1, 'step 0024.1, 2999 of 3000', '0023', '0023', '0', max(version) FROM procrastinate_schema_history});
+	is($session->query(q{SELECT p.done, p.since = l.applied_at FROM procrastinate_progress AS p, procrastinate_log() AS l WHERE l.event = 'step 0024.1'}),
+		'2999|t', 'since when does not change while it goes on');
+	$session->query('ROLLBACK');
 	$session->query(q{SET session_replication_role = replica; INSERT INTO procrastinate_events (job_id, type) VALUES (3001, 'deferred')});
 	$session->query('RESET session_replication_role');
 	is($session->query($filled), 't', 'and the batches still wait');

@@ -113,7 +113,8 @@ PYTHON
 	my $caller = session('catching_up');
 	$caller->query(q{SET client_min_messages = notice; SET procrastinate_migrate.max_replication_lag = '8MB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	is($caller->notice(qr/replica/), 'step 0024.2: waiting for a replica that is behind by more than procrastinate_migrate.max_replication_lag',
+	my $sender = $session->query(q{SELECT pid FROM pg_stat_replication WHERE application_name = 'behind'});
+	is($caller->notice(qr/replica/), qq{step 0024.2: waiting for replica "behind" (PID $sender), which is behind by more than procrastinate_migrate.max_replication_lag},
 		'the caller is told what the batches wait for');
 	cmp_ok($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), '<', 3000, 'a replica that catches up holds them up');
 	$in = '';

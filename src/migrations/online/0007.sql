@@ -1,4 +1,4 @@
--- 0007 under load: nothing writes the new column before 0008, so that its unique index can come later.
+-- 0007 under load: nothing writes the new column before it is through, so that its unique index can come later.
 
 -- step brief, door: add the column
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
