@@ -192,7 +192,7 @@ sub statement_timeout
 # it would not see what it has to.
 sub serializable
 {
-	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ])
+	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ], [ 30, 32, '3.0' ])
 	{
 		my ($from, $to, $release) = @$path;
 		my $there = new_database($node);
