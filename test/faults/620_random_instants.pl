@@ -14,7 +14,8 @@ use Time::HiRes qw(usleep);
 
 use Procrastinate::Test;
 
-my $from = 22;
+# From, to, and the release whose clients are at work.
+my @paths = ([ 22, 30, '0.23' ], [ 6, 22, '0.8' ], [ 30, 32, '3.0' ]);
 my $limit = $PostgreSQL::Test::Utils::timeout_default;
 my $node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
@@ -28,7 +29,7 @@ my ($instants, $rounds, $struck) = (0, 0, 0);
 my %problems;
 while ($struck < 200)
 {
-	round('round_' . ++$rounds);
+	round('round_' . ++$rounds, @{ $paths[ $rounds % @paths ] });
 }
 is(join("\n", map { "$problems{$_} times: $_" } sort keys %problems), '', "ended $struck times: nothing is lost, and all go on");
 note("$rounds schemas");
@@ -51,9 +52,9 @@ sub problem_unless
 
 sub start_clients
 {
-	my ($schema) = @_;
+	my ($schema, $release) = @_;
 	local $ENV{PGOPTIONS} = "-c search_path=$schema,public";
-	return start_load($node, $database, [ release_scripts('0.23') ], qw(-c 3 -R 200));
+	return start_load($node, $database, [ release_scripts($release) ], qw(-c 3 -R 200));
 }
 
 sub stop_clients
@@ -67,7 +68,7 @@ sub stop_clients
 # One schema on its way, ended again and again until it is there.
 sub round
 {
-	my ($schema) = @_;
+	my ($schema, $from, $to, $release) = @_;
 	upgrade($node, $database, $from, $schema);
 	sql(<<"SQL");
 SET search_path = $schema;
@@ -76,16 +77,18 @@ SELECT 'ended', 'task ' || n, 'succeeded' FROM generate_series(1, 3000) AS n;
 INSERT INTO procrastinate_events (job_id, type, at)
 SELECT id, 'succeeded', now() FROM procrastinate_jobs;
 SQL
+	sql("SET search_path = $schema; SET session_replication_role = replica; INSERT INTO procrastinate_jobs (queue_name, task_name, status, abort_requested)"
+		  . q{ SELECT 'aborted', 'task', 'aborting', true FROM generate_series(1, 3000)}) if $from == 30;
 	my $rows = "SELECT md5(string_agg(concat_ws('/', e.id, job_id, type, at, j.task_name), ' ' ORDER BY e.id))"
 	  . " FROM $schema.procrastinate_events e JOIN $schema.procrastinate_jobs j ON j.id = job_id WHERE queue_name = 'ended'";
 	my $before = sql($rows);
-	my $load = start_clients($schema);
+	my $load = start_clients($schema, $release);
 	my $is_there;
 	do
 	{
-		$is_there = instant($schema, \$load);
+		$is_there = instant($schema, $to, $release, \$load);
 		problem_unless(sql($rows) eq $before, 'rows that were there are others');
-		problem_unless(sql("SELECT count(*) FROM $schema.procrastinate_jobs j WHERE queue_name <> 'ended' AND NOT EXISTS"
+		problem_unless(sql("SELECT count(*) FROM $schema.procrastinate_jobs j WHERE queue_name NOT IN ('ended', 'aborted') AND NOT EXISTS"
 				  . " (SELECT FROM $schema.procrastinate_events e WHERE e.job_id = j.id AND e.type = 'deferred')") eq '0',
 			'a job has no event');
 		my ($differences) = differences_from_record($node, $database, $schema);
@@ -98,6 +101,12 @@ SQL
 	  or problem_unless(0, 'no client works any more');
 	stop_clients($load);
 	problem_unless(sql("SELECT count(*) FROM procrastinate_check(schema => '$schema')") eq '0', 'check is not empty');
+	problem_unless(sql("SELECT count(*) FROM $schema.procrastinate_jobs WHERE status = 'doing' AND abort_requested AND queue_name = 'aborted'") eq '3000',
+		'a job that was being aborted is not') if $from == 30;
+	my $session = user_session($node, $database, $schema);
+	my $day = day($session, $to);
+	problem_unless($day eq ($to < 27 ? 'succeeded todo' : 'succeeded todo cancelled'), "a worker's day at $to ends with: $day");
+	$session->close;
 	sql("DROP SCHEMA $schema CASCADE");
 	return;
 }
@@ -105,10 +114,10 @@ SQL
 # A call, and its end at some instant. Whether it has come to its own end before.
 sub instant
 {
-	my ($schema, $load) = @_;
+	my ($schema, $to, $release, $load) = @_;
 	my ($in, $out, $err) = ('', '', '');
 	my $call = IPC::Run::start([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
-			'-c', 'SET client_min_messages = warning', '-c', "CALL procrastinate_migrate('0030', '$schema')" ],
+			'-c', 'SET client_min_messages = warning', '-c', "CALL procrastinate_migrate('" . revision_name($to) . "', '$schema')" ],
 		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($limit));
 	$instants++;
 	usleep(int rand 120_000);
@@ -131,7 +140,7 @@ sub instant
 	{
 		$node->wait_for_log(qr/database system is ready to accept connections/, $log);
 		stop_clients($$load);
-		$$load = start_clients($schema);
+		$$load = start_clients($schema, $release);
 		return 0;
 	}
 	problem_unless($err eq '' || $err =~ /canceling statement due to user request|terminating connection due to administrator command/,
