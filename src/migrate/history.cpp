@@ -94,24 +94,22 @@ TimestampTz time_of(const Event &one) { return DatumGetTimestampTz(one.applied_a
 
 TimestampTz began(const Event &one)
 {
-    if (!one.duration)
+    const Interval *const took = one.duration ? DatumGetIntervalP(*one.duration) : nullptr;
+    // Anybody may have written it.
+    if (took == nullptr || TIMESTAMP_NOT_FINITE(time_of(one)) || took->month != 0 ||
+        took->day < 0 || took->day > 36'500 || took->time < 0 || took->time > USECS_PER_DAY)
         return time_of(one);
-    const Interval *const took = DatumGetIntervalP(*one.duration);
     return time_of(one) - took->time - took->day * USECS_PER_DAY;
 }
 
 // Of a history that ends in the midst of a migration: all its last rows are steps of it.
 void read_steps(const History &history, State &state)
 {
-    const Event &latest = history.events.back();
+    const std::string_view name = history.events.back().name.substr(event::step.size());
     chain::StepName step{};
-    if (!chain::parse_step_name(latest.name.substr(event::step.size()), step) ||
-        step.revision - 1 != state.standing.revision)
+    if (!chain::parse_step_name(name, step) || step.revision - 1 != state.standing.revision)
     {
-        state.recorded = latest.name;
-        state.standing = {std::nullopt,
-                          "the history ends at a step that this version does not know",
-                          chain::sqlstate::unknown_history};
+        state.unknown_step = name;
         return;
     }
     state.under_way = step;
@@ -154,13 +152,13 @@ State state_of(const catalog::Installation &installation, const History &history
 
 chain::Revision require_known(const State &state, const catalog::Installation &installation)
 {
-    if (state.standing.revision)
+    if (state.standing.revision && !state.is_unknown_history())
         return *state.standing.revision;
     const std::string schema = "schema \"" + std::string(installation.name) + "\"";
     if (state.is_unknown_history())
         throw Refusal{
             chain::sqlstate::unknown_history,
-            schema + " is at revision \"" + chain::excerpt(state.recorded) + "\", which version " +
+            schema + " is at revision \"" + chain::excerpt(state.end()) + "\", which version " +
                 std::string(library_version) + " of procrastinate_migrate does not know",
             "A newer version has been at work here; this one knows the revisions 0001 to " +
                 std::string(chain::name(chain::head())) + ".",

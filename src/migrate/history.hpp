@@ -55,10 +55,16 @@ struct State
     std::string recorded; // where the history ends, as written there; empty without one
     std::optional<chain::StepName> under_way; // the last step of a migration that has not ended
     TimestampTz began = 0;                    // that migration
-    TimestampTz since =
-        0; // the step after it: when it ended, or when the first batches of the first did
+    TimestampTz since = 0;    // that step ended; where none has, its first position was recorded
+    std::string unknown_step; // the last row, where this version does not know such a step
 
-    bool is_unknown_history() const { return last && !standing.revision; }
+    bool is_unknown_history() const
+    {
+        return last && (!standing.revision || !unknown_step.empty());
+    }
+
+    // Where an unknown history ends, as written there.
+    const std::string &end() const { return unknown_step.empty() ? recorded : unknown_step; }
 };
 
 State state_of(const catalog::Installation &installation, const History &history);

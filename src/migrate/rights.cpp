@@ -51,13 +51,14 @@ std::string the_installation(const catalog::Installation &installation)
 [[noreturn]] void refuse_superuser(const catalog::Installation &installation,
                                    const Strangers &strangers)
 {
-    throw Refusal{chain::sqlstate::untrusted_object,
-                  "superuser \"" + callers_name() + "\" will not change " +
-                      the_installation(installation) + " with objects of another role",
-                  strangers.detail +
-                      "\nCode of its choice would run with a superuser's rights, and new objects "
-                      "would not be the owner's.",
-                  strangers.hint};
+    throw Refusal{
+        chain::sqlstate::untrusted_object,
+        "superuser \"" + callers_name() + "\" will not change " + the_installation(installation) +
+            " with objects of another role",
+        strangers.detail +
+            "\nWhat others have put there would run with a superuser's rights, and new objects "
+            "would not be the owner's.",
+        strangers.hint};
 }
 
 } // namespace

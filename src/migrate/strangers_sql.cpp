@@ -13,8 +13,8 @@ namespace
 // Under a search_path of the server's own: names come out qualified. Indexes and owned sequences have
 // their table's owner. pg_depend knows nothing of the server's own functions and operators. A domain checks
 // its values; an expression may read such values into an array or a row. Who may add a trigger to a table
-// chooses what its condition calls, and with which arguments, without being asked for EXECUTE: it may call
-// what computes, but nothing that runs, reads or looks up what it is told.
+// chooses what its condition calls, and with which arguments, without being asked for EXECUTE: of the server's
+// own what computes, but nothing that runs a query or reads a value as it is told; of others what computes in C.
 constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
     SELECT r.oid, r.rolsuper FROM pg_roles r WHERE r.rolname = current_user
 ), ours AS (
@@ -73,7 +73,7 @@ constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
       FROM caller JOIN pg_depend d ON d.classid = caller.class AND d.objid = caller.oid
     UNION ALL
     SELECT condition.class, condition.oid, false, 'pg_type'::regclass, m.ids[1]::oid
-      FROM condition, regexp_matches(condition.words, ':typid ([0-9]+)', 'g') AS m (ids)
+      FROM condition, regexp_matches(condition.words, ':[A-Za-z_]*typ(?:e|id|eid|eId) ([0-9]+)', 'g') AS m (ids)
 ), code AS (
     SELECT DISTINCT pg_describe_object(used.class, used.oid, 0) AS caller,
            CASE used.refclassid WHEN 'pg_type'::regclass THEN 'uses ' ELSE 'calls ' END
@@ -109,17 +109,17 @@ constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION ALL
     SELECT 5, p.proowner, NULL,
-           format('%s calls %s, which can run arbitrary code', pg_describe_object(conditional.class, conditional.oid, 0),
+           format('%s calls %s, which may run other code', pg_describe_object(conditional.class, conditional.oid, 0),
                   pg_describe_object('pg_proc'::regclass, p.oid, 0))
       FROM conditional JOIN pg_proc p ON p.oid = conditional.function
      WHERE NOT CASE WHEN p.oid >= 16384
-                    THEN p.provolatile = 'i' AND EXISTS (SELECT FROM pg_language l WHERE l.oid = p.prolang AND l.lanname = 'c')
+                    THEN p.provolatile = 'i' AND EXISTS (SELECT FROM pg_language l WHERE l.oid = p.prolang AND l.lanname IN ('c', 'internal'))
                     ELSE p.provolatile <> 'v'
-                         OR p.proname IN ('clock_timestamp', 'gen_random_uuid', 'pg_is_in_recovery', 'random', 'timeofday')
+                         OR p.proname ~ '^(clock_timestamp|gen_random_uuid|pg_is_in_recovery|random|random_normal|timeofday|uuidv4|uuidv7)$'
                END
-        OR p.proname ~ '(_to_xml|_populate_record|^pg_get_|^pg_input_|^satisfies_)'
+        OR p.proname ~ '(_to_xml|populate_record|^pg_get_|^pg_input_|^satisfies_)'
         OR EXISTS (SELECT FROM pg_type t
-                    WHERE t.oid = ANY (p.proargtypes) AND t.typname ~ '^(cstring|internal|oid|refcursor|reg)'
+                    WHERE t.oid = ANY (p.proargtypes) AND t.typname ~ '^(cstring|internal|oid|refcursor|reg(?!config))'
                       AND t.typnamespace = 'pg_catalog'::regnamespace)
 ), one AS (
     SELECT r.oid, r.rolname
@@ -132,8 +132,8 @@ SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[
            || CASE WHEN count(*) > 5 THEN format(E'\nAnd %s more.', count(*) - 5) ELSE '' END AS detail,
        CASE WHEN count(*) = 0 THEN NULL
             WHEN min(s.rank) = 5 THEN 'Look at the trigger first; then drop it, or move its condition into its function.'
-            WHEN count(DISTINCT s.owner) > 1 OR min(s.rank) = 4 OR EXISTS (
-                    SELECT FROM thing t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner FROM stranger))
+            WHEN count(DISTINCT s.owner) FILTER (WHERE s.rank < 5) > 1 OR min(s.rank) = 4 OR EXISTS (
+                    SELECT FROM thing t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner FROM stranger WHERE rank < 5))
             THEN (SELECT format('Look at them first; then drop them, or give them to role %I%s.', one.rolname,
                                 CASE WHEN one.oid <> me.oid THEN ' and run it as that role' END)
                          || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',
@@ -141,7 +141,7 @@ SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[
                                                         ORDER BY t.rank, t.identity)
                                         FROM thing t WHERE t.owner <> one.oid), '')
                     FROM one, me)
-            WHEN pg_has_role(min(s.owner), CASE WHEN current_setting('server_version_num')::int >= 160000
+            WHEN pg_has_role(min(s.owner) FILTER (WHERE s.rank < 5), CASE WHEN current_setting('server_version_num')::int >= 160000
                                                   THEN 'SET' ELSE 'MEMBER' END)
             THEN format('SET ROLE %I;', min(s.rolname::text))
             ELSE format('Run it as role %I.', min(s.rolname::text))

@@ -37,6 +37,8 @@ with held as (
        and coalesce(l.database, (select oid from pg_database where datname = current_database()))
            = (select oid from pg_database where datname = current_database())
        and ((c.relnamespace = $1 and c.relkind = 'r' and c.relname ~ '^procrastinate_')
+            or exists (select from pg_inherits i join pg_class p on p.oid = i.inhparent
+                        where i.inhrelid = c.oid and p.relnamespace = $1 and p.relname ~ '^procrastinate_')
             or c.oid in (to_regclass(nullif($4, '')), to_regclass(nullif($5, '')))
             or ($6 and l.locktype = 'transactionid' and l.transactionid = (select xmax from pg_namespace where oid = $1))
             or ($6 and l.locktype = 'object' and l.classid = 'pg_namespace'::regclass and l.objid = $1

@@ -22,6 +22,7 @@
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "server/wal.hpp"
 
 #include <vector>
 
@@ -270,7 +271,7 @@ class Course
         logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
         while (!pace_.rest(batches_.milliseconds()))
         {
-            logbook_.progress().tell_lag(step, Pace::slowest_replica());
+            logbook_.progress().tell_lag(step, server::replication_lag().sender);
             server::pause(100);
         }
     }

@@ -1,8 +1,6 @@
 #include "online/pace.hpp"
 
 #include "migrate/options.hpp"
-#include "server/settings.hpp"
-#include "server/spi.hpp"
 #include "server/waiting.hpp"
 #include "server/wal.hpp"
 
@@ -41,18 +39,6 @@ bool Pace::rest(double milliseconds)
     const int most = migrate::max_replication_lag();
     return most < 0 ||
            server::replication_lag().bytes <= static_cast<std::uint64_t>(most) * kilobyte;
-}
-
-std::string Pace::slowest_replica()
-{
-    return server::with_search_path(nullptr, [] {
-        const std::array sender{server::spi::int8_parameter(server::replication_lag().sender)};
-        const server::spi::Rows rows = server::spi::read_latest(
-            "select format('replica \"%s\" (PID %s)', application_name, pid)"
-            " from pg_stat_activity where pid = $1",
-            sender);
-        return std::string(rows.count() == 0 ? "a replica" : rows.text(0, 1).value_or("a replica"));
-    });
 }
 
 } // namespace procrastinate::online

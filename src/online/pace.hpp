@@ -12,12 +12,10 @@ class Pace
     void begin();
 
     // After a batch that took that long: a rest for others, until the WAL written since begin() is no more
-    // than procrastinate_migrate.max_wal_rate allows; what it did not need while it waited is not saved up. False where a replica lags behind more than
+    // than procrastinate_migrate.max_wal_rate allows; of what was not written while it waited, a second's
+    // worth is saved up. False where a replica lags behind more than
     // procrastinate_migrate.max_replication_lag: then the next batch has to wait longer.
     bool rest(double milliseconds);
-
-    // "replica "standby" (PID 4711)", or "a replica" where it has gone.
-    static std::string slowest_replica();
 
   private:
     std::int64_t began_ = 0;

@@ -30,10 +30,10 @@ void Progress::tell_counting(const chain::Step &step)
         tell(step, "looking whether functions are called that it drops");
 }
 
-void Progress::tell_lag(const chain::Step &step, const std::string &replica)
+void Progress::tell_lag(const chain::Step &step, int sender)
 {
     if (is_due())
-        tell(step, "waiting for " + replica +
+        tell(step, "waiting for the replica of walsender " + std::to_string(sender) +
                        ", which is behind by more than "
                        "procrastinate_migrate.max_replication_lag");
 }

@@ -19,7 +19,7 @@ class Progress
 
     void tell_rows(const chain::Step &step, double percent, std::int64_t rows);
     void tell_counting(const chain::Step &step);
-    void tell_lag(const chain::Step &step, const std::string &replica);
+    void tell_lag(const chain::Step &step, int sender);
     void tell_waiting(const chain::Step &step, int failures, std::string_view error);
 
   private:

@@ -251,6 +251,8 @@ sub refused_while_under_way
 		't', 'procrastinate_progress tells when the step before ended');
 	$caller->query('BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)'
 		  . q{ SELECT max(id) + 1, 'step 0024.10, 7 of 9 by magic', '0023', '0023', '0', '9.9.9' FROM procrastinate_schema_history});
+	is($caller->query('SET LOCAL client_min_messages = error; SELECT revision, source FROM procrastinate_current()'),
+		'0023|upgrade; 0024.10, 7 of 9 by magic is under way', 'procrastinate_current() tells of a step that a newer version has made');
 	$caller->query('SAVEPOINT s');
 	foreach my $call (@refused[ 0, 3 .. 5 ])
 	{

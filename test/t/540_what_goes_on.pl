@@ -114,7 +114,7 @@ PYTHON
 	$caller->query(q{SET client_min_messages = notice; SET procrastinate_migrate.max_replication_lag = '8MB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
 	my $sender = $session->query(q{SELECT pid FROM pg_stat_replication WHERE application_name = 'behind'});
-	is($caller->notice(qr/replica/), qq{step 0024.2: waiting for replica "behind" (PID $sender), which is behind by more than procrastinate_migrate.max_replication_lag},
+	is($caller->notice(qr/replica/), qq{step 0024.2: waiting for the replica of walsender $sender, which is behind by more than procrastinate_migrate.max_replication_lag},
 		'the caller is told what the batches wait for');
 	cmp_ok($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), '<', 3000, 'a replica that catches up holds them up');
 	$in = '';
