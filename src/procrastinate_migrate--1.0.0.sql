@@ -214,7 +214,7 @@ CREATE FUNCTION procrastinate_plan(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_plan(text, regnamespace) IS
-    'steps that procrastinate_migrate() would take to the target: statements, locks, how long';
+    'steps that procrastinate_migrate() would take to the target: statements, locks on the tables of clients, how long';
 
 CREATE FUNCTION procrastinate_under_way(
     OUT schema regnamespace,

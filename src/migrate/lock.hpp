@@ -32,9 +32,9 @@ enum class Tables
 Tables tables_of(chain::Revision current, chain::Revision target);
 
 // Locks tables that are there already, with those that inherit from them, so that nobody can add a trigger or
-// put another table in their place, and refuses what another role has put there by now (42501, PM010). The jobs get the strongest lock at
-// once: a step that wants more of a lock than an earlier one holds would deadlock with a worker that waits
-// in between.
+// put another table in their place, and refuses what another role has put there by now (42501, PM010). The
+// jobs get the strongest lock at once: a step that wants more of a lock than an earlier one holds would
+// deadlock with a worker that waits in between.
 void lock_tables(const catalog::Installation &installation, Tables tables);
 
 // For jobs that are only read, which no trigger sees, and for the schema's name: between two transactions of a

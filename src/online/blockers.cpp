@@ -19,9 +19,9 @@ namespace
 namespace spi = server::spi;
 
 static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
-// $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who changes
-// the schema's own row does, as to rename it. Who has the lock of the installation is in the way of any step. Prepared transactions have no pid. A lock that many hold is told of
-// once a session.
+// $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who
+// changes the schema's own row does, as to rename it. Who has the lock of the installation is in the way of
+// any step. Prepared transactions have no pid. A lock that many hold is told of once a session.
 constexpr const char *query = R"(
 with held as (
     select l.pid, l.virtualtransaction, l.mode,

@@ -31,9 +31,9 @@ inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::
 void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
                       Progress &progress);
 
-// By a background worker; the caller waits, without a snapshot from before: it commits first. Throws Refusal 53400
-// where no worker is to be had, with `instead` as the call that needs none. Returns the error of one that could not have a lock,
-// else nothing. Inside an SPI connection that may commit.
+// By a background worker; the caller waits, without a snapshot from before: it commits first. Throws
+// Refusal 53400 where no worker is to be had, with `instead` as the call that needs none. Returns the error
+// of one that could not have a lock, else nothing. Inside an SPI connection that may commit.
 std::optional<std::string> build_concurrently(const catalog::Installation &installation,
                                               const chain::Step &step, const std::string &instead,
                                               Progress &progress);
