@@ -86,8 +86,8 @@ server::Row Record::row(const chain::Migration &migration) const
 
 std::string under_way(const migrate::State &state)
 {
-    if (!state.unknown_step.empty())
-        return "; " + chain::excerpt(state.unknown_step) + " is under way";
+    if (state.unknown_step)
+        return "; step " + chain::excerpt(*state.unknown_step) + " is under way";
     if (!state.under_way)
         return {};
     const chain::Revision revision = state.under_way->revision;
@@ -103,9 +103,9 @@ void warn_of_unknown(const migrate::State &state, const catalog::Installation &i
     if (!state.is_unknown_history())
         return;
     server::warning(
-        "schema \"" + std::string(installation.name) + "\" is at revision \"" +
-            chain::excerpt(state.end()) + "\", which version " +
-            std::string(migrate::library_version) + " of procrastinate_migrate does not know",
+        "schema \"" + std::string(installation.name) + "\" " + state.whereabouts() +
+            ", which version " + std::string(migrate::library_version) +
+            " of procrastinate_migrate does not know",
         "A newer version has been at work here.",
         "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;");
 }

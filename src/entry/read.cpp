@@ -145,9 +145,11 @@ ENTRY_POINT(procrastinate_pending)
     server::RowSet rows(fcinfo);
     return with_record_or_warning(installation, [&](const Record &record) {
         const chain::Revision target = chain::resolve_target(target_name, record.state().standing);
-        if (record.state().is_unknown_history()) // it has all that is known here
-            return server::RowSet::result();
-        const chain::Revision current = migrate::require_known(record.state(), installation);
+        if (record.state().is_unknown_history() && !record.state().standing.revision)
+            return server::RowSet::result(); // it has all that is known here
+        const chain::Revision current = record.state().unknown_step
+                                            ? *record.state().standing.revision
+                                            : migrate::require_known(record.state(), installation);
         for (chain::Revision revision = current + 1; revision <= target; ++revision)
             rows.add(record.row(chain::migration(revision)));
         return server::RowSet::result();

@@ -107,9 +107,10 @@ void read_steps(const History &history, State &state)
 {
     const std::string_view name = history.events.back().name.substr(event::step.size());
     chain::StepName step{};
-    if (!chain::parse_step_name(name, step) || step.revision - 1 != state.standing.revision)
+    if (!chain::parse_step_name(name, step) || step.revision - 1 != state.standing.revision ||
+        static_cast<std::size_t>(step.number) >= chain::steps(step.revision).size())
     {
-        state.unknown_step = name;
+        state.unknown_step = std::string(name);
         return;
     }
     state.under_way = step;
@@ -150,6 +151,12 @@ State state_of(const catalog::Installation &installation, const History &history
     return state;
 }
 
+std::string State::whereabouts() const
+{
+    return unknown_step ? "is in the midst of step \"" + chain::excerpt(*unknown_step) + "\""
+                        : "is at revision \"" + chain::excerpt(recorded) + "\"";
+}
+
 chain::Revision require_known(const State &state, const catalog::Installation &installation)
 {
     if (state.standing.revision && !state.is_unknown_history())
@@ -158,8 +165,8 @@ chain::Revision require_known(const State &state, const catalog::Installation &i
     if (state.is_unknown_history())
         throw Refusal{
             chain::sqlstate::unknown_history,
-            schema + " is at revision \"" + chain::excerpt(state.end()) + "\", which version " +
-                std::string(library_version) + " of procrastinate_migrate does not know",
+            schema + " " + state.whereabouts() + ", which version " + std::string(library_version) +
+                " of procrastinate_migrate does not know",
             "A newer version has been at work here; this one knows the revisions 0001 to " +
                 std::string(chain::name(chain::head())) + ".",
             "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;"};

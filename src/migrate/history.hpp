@@ -50,21 +50,18 @@ History read_history(const catalog::Installation &installation,
 struct State
 {
     bool has_history = false;
-    std::optional<Event> last;
+    std::optional<Event> last; // that is no step
     chain::Standing standing;
-    std::string recorded; // where the history ends, as written there; empty without one
+    std::string recorded; // where that ends, as written there; empty without one
     std::optional<chain::StepName> under_way; // the last step of a migration that has not ended
     TimestampTz began = 0;                    // that migration
-    TimestampTz since = 0;    // that step ended; where none has, its first position was recorded
-    std::string unknown_step; // the last row, where this version does not know such a step
+    TimestampTz since = 0; // that step ended; where none has, its first position was recorded
+    std::optional<std::string> unknown_step; // the last row, where this version knows no such step
 
-    bool is_unknown_history() const
-    {
-        return last && (!standing.revision || !unknown_step.empty());
-    }
+    bool is_unknown_history() const { return last && (!standing.revision || unknown_step); }
 
-    // Where an unknown history ends, as written there.
-    const std::string &end() const { return unknown_step.empty() ? recorded : unknown_step; }
+    // Of an unknown history: "is at revision "0039"", "is in the midst of step "0039.1"".
+    std::string whereabouts() const;
 };
 
 State state_of(const catalog::Installation &installation, const History &history);
@@ -74,7 +71,7 @@ State read_state(const catalog::Installation &installation);
 // The revision that a name in the history means, nothing where this version does not know it.
 std::optional<chain::Revision> recorded_revision(std::string_view name);
 
-// Throws Refusal PM005 or PM006 where nobody can tell the current revision: no change may go on.
+// Throws Refusal PM005 or PM006 where this version cannot tell where the schema is: no change may go on.
 chain::Revision require_known(const State &state, const catalog::Installation &installation);
 
 // Throws Refusal PM012 where a migration is under way: only procrastinate_migrate() may go on.

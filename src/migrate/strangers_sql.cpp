@@ -14,7 +14,7 @@ namespace
 // their table's owner. pg_depend knows nothing of the server's own functions and operators. A domain checks
 // its values; an expression may read such values into an array or a row. Who may add a trigger to a table
 // chooses what its condition calls, and with which arguments, without being asked for EXECUTE: of the server's
-// own what computes, but nothing that runs a query or reads a value as it is told; of others what computes in C.
+// own what computes, but nothing that runs a query or reads a value as it is told; of others what computes in C alone.
 constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
     SELECT r.oid, r.rolsuper FROM pg_roles r WHERE r.rolname = current_user
 ), ours AS (

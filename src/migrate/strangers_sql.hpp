@@ -15,7 +15,7 @@ std::string object_names();
 // One row of two texts, DETAIL and HINT, both NULL where all is the caller's: objects of these names
 // (to a superuser, every superuser's are his), code that their triggers, indexes, constraints, defaults,
 // policies, statistics and rules call (a superuser's own is trusted), and triggers' conditions that call
-// what can be told to run arbitrary code, whosoever it is. `schema` and `names` are expressions of type
+// what may run other code, whosoever it is. `schema` and `names` are expressions of type
 // oid and text[].
 std::string strangers_sql(std::string_view schema, std::string_view names);
 

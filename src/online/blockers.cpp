@@ -23,22 +23,28 @@ static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
 // changes the schema's own row does, as to rename it. Who has the lock of the installation is in the way of
 // any step. Prepared transactions have no pid. A lock that many hold is told of once a session.
 constexpr const char *query = R"(
-with held as (
+with recursive ours as (
+    select c.oid, c.relname from pg_class c
+     where c.relnamespace = $1 and c.relkind = 'r' and c.relname ~ '^procrastinate_'
+), family as (
+    select oid, relname from ours
+    union
+    select i.inhrelid, f.relname from family f join pg_inherits i on i.inhparent = f.oid
+), held as (
     select l.pid, l.virtualtransaction, l.mode,
            coalesce(c.relname, case l.classid when 1347571556 then 'the door' when 1347571523 then 'the installation'
                                else 'the schema' end) as what,
-           case when c.relnamespace = $1 and c.relname ~ '^procrastinate_'
-                then c.relname || ' ' || l.mode = any (string_to_array($2, ', '))
+           case when f.oid is not null
+                then f.relname || ' ' || l.mode = any (string_to_array($2, ', '))
                 when l.classid = 1347571556 then $3
                 when l.locktype = 'transactionid' or l.classid = 'pg_namespace'::regclass then $6
                 else l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') end as conflicts
       from pg_locks l left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
+           left join family f on f.oid = c.oid
      where l.granted and l.pid is distinct from pg_backend_pid()
        and coalesce(l.database, (select oid from pg_database where datname = current_database()))
            = (select oid from pg_database where datname = current_database())
-       and ((c.relnamespace = $1 and c.relkind = 'r' and c.relname ~ '^procrastinate_')
-            or exists (select from pg_inherits i join pg_class p on p.oid = i.inhparent
-                        where i.inhrelid = c.oid and p.relnamespace = $1 and p.relname ~ '^procrastinate_')
+       and (f.oid is not null
             or c.oid in (to_regclass(nullif($4, '')), to_regclass(nullif($5, '')))
             or ($6 and l.locktype = 'transactionid' and l.transactionid = (select xmax from pg_namespace where oid = $1))
             or ($6 and l.locktype = 'object' and l.classid = 'pg_namespace'::regclass and l.objid = $1

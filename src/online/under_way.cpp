@@ -69,7 +69,7 @@ chain::Step as_asked(Oid schema, const chain::Step &step)
 std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state)
 {
     const std::optional<chain::Revision> current = state.standing.revision;
-    if (!current || *current == chain::head())
+    if (!current || *current == chain::head() || state.is_unknown_history())
         return std::nullopt;
     const chain::Step first = *current == chain::base ? chain::whole_step(*current + 1)
                                                       : chain::steps(*current + 1).front();

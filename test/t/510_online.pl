@@ -252,12 +252,21 @@ sub refused_while_under_way
 	$caller->query('BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)'
 		  . q{ SELECT max(id) + 1, 'step 0024.10, 7 of 9 by magic', '0023', '0023', '0', '9.9.9' FROM procrastinate_schema_history});
 	is($caller->query('SET LOCAL client_min_messages = error; SELECT revision, source FROM procrastinate_current()'),
-		'0023|upgrade; 0024.10, 7 of 9 by magic is under way', 'procrastinate_current() tells of a step that a newer version has made');
+		'0023|upgrade; step 0024.10, 7 of 9 by magic is under way', 'procrastinate_current() tells of a step that a newer version has made');
+	is($caller->query(q{SELECT string_agg(revision, ' ') FROM procrastinate_pending('0025')}), '0024 0025', 'procrastinate_pending() of what is ahead');
+	is($caller->query('SELECT count(*) FROM procrastinate_progress'), '0', 'and nobody knows what comes next');
 	$caller->query('SAVEPOINT s');
 	foreach my $call (@refused[ 0, 3 .. 5 ])
 	{
 		is($caller->refusal($call) =~ s/:.*//sr, 'PM006', "a step that a newer version has made: $call");
 		$caller->query('ROLLBACK TO s');
+	}
+	foreach my $step ('step ', 'step 0024.9', 'step 0039.1')
+	{
+		$caller->query('UPDATE procrastinate_schema_history SET event = ' . lit($step) . ' WHERE id = (SELECT max(id) FROM procrastinate_schema_history)');
+		$caller->query('SAVEPOINT t');
+		is($caller->refusal(q{SELECT procrastinate_upgrade('0024')}) =~ s/:.*//sr, 'PM006', "nor is this one known: '$step'");
+		$caller->query('ROLLBACK TO t');
 	}
 	$caller->query('ROLLBACK');
 	my (undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);

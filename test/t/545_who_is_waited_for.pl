@@ -25,6 +25,7 @@ a_look_at_jobs_that_are_locked();
 a_look_at_a_schema_that_is_renamed();
 a_look_at_workers_that_are_locked();
 a_look_at_a_table_of_another_tool();
+a_table_that_inherits();
 a_build_of_somebody_else();
 a_table_of_another_tool();
 a_history_that_is_locked();
@@ -341,5 +342,23 @@ sub a_look_at_a_table_of_another_tool
 	$holder->query('DROP TABLE alembic_version');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $holder, $caller;
+	return;
+}
+
+# A step changes it with its parent.
+sub a_table_that_inherits
+{
+	my $schema = queue('inherited', 24, 10);
+	my ($reader, $other) = map { session($schema) } 1 .. 2;
+	$reader->query('CREATE TABLE kid () INHERITS (procrastinate_jobs); CREATE TABLE grandkid () INHERITS (kid)');
+	$reader->query('BEGIN; SELECT count(*) FROM grandkid');
+	$other->query('BEGIN; SELECT count(*) FROM procrastinate_periodic_defers');
+	my (undef, undef, $error) = $node->psql($database, q{CALL procrastinate_migrate('0025', schema => 'inherited', retry_for => '0')});
+	like($error, qr/^(?:DETAIL:  )?Session $reader->{pid} of role .*: AccessShareLock on grandkid; /m, 'whoever reads a table that inherits is named');
+	unlike($error, qr/ $other->{pid} /, 'and nobody else');
+	$_->query('COMMIT') foreach $reader, $other;
+	$node->safe_psql($database, q{CALL procrastinate_migrate('0025', schema => 'inherited')});
+	is($reader->query(q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'grandkid'::regclass AND attname = 'priority'}), '1', 'then it is changed, too');
+	$_->close foreach $reader, $other;
 	return;
 }
