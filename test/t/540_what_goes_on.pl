@@ -80,6 +80,11 @@ sub a_replica_that_lags
 		  . q{ AND EXISTS (SELECT FROM lagging.procrastinate_events WHERE job_id_bigint IS NOT NULL)}, 'it pauses after a batch');
 	my $filled = $session->query('SELECT count(job_id_bigint) FROM procrastinate_events');
 	cmp_ok($filled, '<', 3000, 'a replica that does not apply holds the batches up');
+	my $unlimited = queue('unlimited', 23, 3000);
+	$unlimited->query('SET procrastinate_migrate.max_wal_rate = 0; SET procrastinate_migrate.max_replication_lag = -1');
+	is($unlimited->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'unless they are told not to mind');
+	is($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), $filled, 'as the others still do');
+	$unlimited->close;
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 	is(($caller->wait)[1], '', 'once it does they go on');
 	is_at($node, $database, 'lagging', 24, 'to 0024');
