@@ -208,8 +208,7 @@ query(q{CREATE FUNCTION public.run(query text) RETURNS boolean LANGUAGE plpgsql 
 as_role('mallory', 'CREATE TRIGGER filtered BEFORE INSERT ON trusting.procrastinate_schema_history FOR EACH ROW'
 	  . q{ WHEN (public.run('SELECT public.spring(''run'')')) EXECUTE FUNCTION suppress_redundant_updates_trigger()});
 like(refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')}, qr/ERROR:  42501: /, 'a condition that runs what it is told'),
-	qr/^DETAIL:  trigger filtered on table .* calls function .*run\(text\), which may run other code\.
-HINT:  Look at the trigger first; then drop it, or move/m,
+	qr/^DETAIL:  trigger filtered on table .* calls function .*run\(text\), which may run other code\.\nHINT:  Look at the trigger first; then drop it, or move/m,
 	'is named, with the way out');
 query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history; DROP FUNCTION public.run');
 foreach my $way (
