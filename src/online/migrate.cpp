@@ -269,10 +269,21 @@ class Course
         patience_.succeed();
         server::fault_point("amid", step.name());
         logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
-        while (!pace_.rest(batches_.milliseconds()))
+        pace_.rest(batches_.milliseconds());
+        wait_for_replicas(step);
+    }
+
+    void wait_for_replicas(const Step &step)
+    {
+        for (pid_t sender = lagging_replica(); sender != 0;)
         {
-            logbook_.progress().tell_lag(step, server::replication_lag().sender);
-            server::pause(100);
+            const Presence shown(replica_class, static_cast<Oid>(sender));
+            const pid_t slowest = sender;
+            for (; sender == slowest; sender = lagging_replica())
+            {
+                logbook_.progress().tell_lag(step, sender);
+                server::pause(100);
+            }
         }
     }
 
@@ -380,7 +391,7 @@ class Course
 
 void migrate(const Installation &installation, std::string_view target, const Options &options)
 {
-    const Presence presence(installation, at_work_class);
+    const Presence presence(at_work_class, installation.schema);
     Course course(installation, target, options);
     while (course.turn())
     {

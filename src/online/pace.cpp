@@ -22,7 +22,7 @@ void Pace::begin()
     wal_ = server::wal_written();
 }
 
-bool Pace::rest(double milliseconds)
+void Pace::rest(double milliseconds)
 {
     double pause = milliseconds * share_of_others;
     if (const int rate = migrate::max_wal_rate(); rate > 0)
@@ -36,9 +36,15 @@ bool Pace::rest(double milliseconds)
         pause = std::max(pause, owed);
     }
     server::pause(pause);
+}
+
+pid_t lagging_replica()
+{
     const int most = migrate::max_replication_lag();
-    return most < 0 ||
-           server::replication_lag().bytes <= static_cast<std::uint64_t>(most) * kilobyte;
+    if (most < 0)
+        return 0;
+    const server::ReplicationLag lag = server::replication_lag();
+    return lag.bytes > static_cast<std::uint64_t>(most) * kilobyte ? lag.sender : 0;
 }
 
 } // namespace procrastinate::online

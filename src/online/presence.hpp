@@ -1,4 +1,4 @@
-// By what sessions that are at work on an installation, or wait for it, are known to others.
+// By what others know sessions that are at work on an installation, or wait for it or for a replica.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -11,13 +11,14 @@ namespace procrastinate::online
 inline constexpr std::int32_t at_work_class =
     0x50524F77; // "PROw"; the view procrastinate_progress reads it
 inline constexpr std::int32_t gate_class = 0x50524F67; // "PROg"
+inline constexpr std::int32_t replica_class =
+    0x50524F72; // "PROr", of a walsender's pid; the view reads it as well
 
 // Shown for as long as it lives, in pauses as well. Nobody fails for want of it.
 class Presence
 {
   public:
-    Presence(const catalog::Installation &installation, std::int32_t lock_class)
-        : lock_(lock_class, installation.schema, ShareLock)
+    Presence(std::int32_t lock_class, Oid object) : lock_(lock_class, object, ShareLock)
     {
         (void)lock_.try_acquire();
     }

@@ -32,7 +32,7 @@ void Progress::tell_counting(const chain::Step &step)
 
 void Progress::tell_lag(const chain::Step &step, int sender)
 {
-    if (sender != 0 && is_due()) // it may have caught up by now
+    if (is_due())
         tell(step, "waiting for the replica of walsender " + std::to_string(sender) +
                        ", which is behind by more than "
                        "procrastinate_migrate.max_replication_lag");

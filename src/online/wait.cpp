@@ -106,7 +106,7 @@ void wait(const Installation &installation, std::string_view target,
 {
     catalog::require_usage(installation);
     const std::int64_t began = server::now();
-    const Presence presence(installation, gate_class);
+    const Presence presence(gate_class, installation.schema);
     Listening listening;
     migrate::State state = look(installation, listening);
     const chain::Revision goal = chain::resolve_target(target, state.standing);

@@ -121,6 +121,10 @@ PYTHON
 	my $sender = $session->query(q{SELECT pid FROM pg_stat_replication WHERE application_name = 'behind'});
 	is($caller->notice(qr/replica/), qq{step 0024.2: waiting for the replica of walsender $sender, which is behind by more than procrastinate_migrate.max_replication_lag},
 		'the caller is told what the batches wait for');
+	my %seen;
+	$seen{ $session->query(q{SELECT revision, step, pid, waiting_for FROM procrastinate_progress WHERE schema = 'catching_up'::regnamespace}) }++
+	  foreach 1 .. 20;
+	is(join('; ', keys %seen), "0024|2|$caller->{pid}|{$sender}", 'and so is who looks on');
 	cmp_ok($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), '<', 3000, 'a replica that catches up holds them up');
 	$in = '';
 	$replica->finish;

@@ -305,10 +305,14 @@ sub a_look_at_a_schema_that_is_renamed
 	like($error, qr/ERROR:  the look at where the schema stands could not get its locks/, 'a call that may not hold the name of the schema is given up');
 	like($error, qr/^Session $renamer->{pid} of role .*: (?:\w+ on the schema, )?\w+ on the schema; ALTER SCHEMA renamed RENAME TO another/m, 'and names who changes it');
 	like($error, qr/retry_for => '1 hour', concurrently => false, force => true\);$/m, 'and what to do, as it was called');
+	my $caller = call('renamed', '0025');
+	$caller->notice(qr/waiting/);
+	wait_until_old($renamer);
+	is(seen('pid, waiting_for'), "$caller->{pid}|{$renamer->{pid}}", 'a call that was not given up is seen to wait for him, in pauses, too');
 	$renamer->query('ROLLBACK');
-	is($renamer->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once it is free the call goes on');
+	is(($caller->wait)[1], '', 'once it is free the call goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
-	$renamer->close;
+	$_->close foreach $renamer, $caller;
 	return;
 }
 
