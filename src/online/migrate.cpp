@@ -22,7 +22,6 @@
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
-#include "server/wal.hpp"
 
 #include <vector>
 
@@ -270,21 +269,7 @@ class Course
         server::fault_point("amid", step.name());
         logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
         pace_.rest(batches_.milliseconds());
-        wait_for_replicas(step);
-    }
-
-    void wait_for_replicas(const Step &step)
-    {
-        for (pid_t sender = lagging_replica(); sender != 0;)
-        {
-            const Presence shown(replica_class, static_cast<Oid>(sender));
-            const pid_t slowest = sender;
-            for (; sender == slowest; sender = lagging_replica())
-            {
-                logbook_.progress().tell_lag(step, sender);
-                server::pause(100);
-            }
-        }
+        wait_for_replicas(step, logbook_.progress());
     }
 
     // An index that is being built, or that was not built to its end, is no stranger's.

@@ -1,6 +1,7 @@
 #include "online/pace.hpp"
 
 #include "migrate/options.hpp"
+#include "online/presence.hpp"
 #include "server/waiting.hpp"
 #include "server/wal.hpp"
 
@@ -13,6 +14,16 @@ namespace
 constexpr double share_of_others = 0.25; // of the time that a batch took
 constexpr std::uint64_t kilobyte = 1024;
 constexpr double most_saved = 1000; // milliseconds in which no WAL was written
+
+// The walsender of the replica that is behind most, where that is by too much; else 0.
+pid_t lagging_replica()
+{
+    const int most = migrate::max_replication_lag();
+    if (most < 0)
+        return 0;
+    const server::ReplicationLag lag = server::replication_lag();
+    return lag.bytes > static_cast<std::uint64_t>(most) * kilobyte ? lag.sender : 0;
+}
 
 } // namespace
 
@@ -38,13 +49,18 @@ void Pace::rest(double milliseconds)
     server::pause(pause);
 }
 
-pid_t lagging_replica()
+void wait_for_replicas(const chain::Step &step, Progress &progress)
 {
-    const int most = migrate::max_replication_lag();
-    if (most < 0)
-        return 0;
-    const server::ReplicationLag lag = server::replication_lag();
-    return lag.bytes > static_cast<std::uint64_t>(most) * kilobyte ? lag.sender : 0;
+    for (pid_t sender = lagging_replica(); sender != 0;)
+    {
+        const Presence shown(replica_class, static_cast<Oid>(sender));
+        const pid_t slowest = sender;
+        for (; sender == slowest; sender = lagging_replica())
+        {
+            progress.tell_lag(step, sender);
+            server::pause(100);
+        }
+    }
 }
 
 } // namespace procrastinate::online

@@ -1,7 +1,7 @@
 // How fast batches follow each other: as the server bears it.
 #pragma once
 
-#include "server/guard.hpp"
+#include "online/progress.hpp"
 
 namespace procrastinate::online
 {
@@ -21,8 +21,8 @@ class Pace
     std::uint64_t wal_ = 0;
 };
 
-// The walsender of the replica that is behind most, where that is by more than
-// procrastinate_migrate.max_replication_lag: the next batch has to wait for it. Else 0.
-pid_t lagging_replica();
+// Until no replica is behind by more than procrastinate_migrate.max_replication_lag. Whoever is waited for is
+// told, and shown to others.
+void wait_for_replicas(const chain::Step &step, Progress &progress);
 
 } // namespace procrastinate::online
