@@ -42,11 +42,29 @@ bool take_prefix(std::string_view &text, std::string_view prefix)
     return true;
 }
 
-template <typename Number = int> Number number_of(std::string_view digits) // -1: none
+template <typename Number> std::optional<Number> read_number(std::string_view digits)
 {
-    Number number = -1;
+    Number number{};
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    return error == std::errc() && end == digits.data() + digits.size() ? number : -1;
+    return error == std::errc() && end == digits.data() + digits.size() ? std::optional(number)
+                                                                        : std::nullopt;
+}
+
+int number_of(std::string_view digits) // -1: none
+{
+    return read_number<int>(digits).value_or(-1);
+}
+
+// "500 of 900"
+std::optional<Position> read_position(std::string_view words)
+{
+    const auto done = read_number<long long>(take(words, " of "));
+    const auto last = read_number<long long>(words);
+    long long left = 0;
+    // Anybody may have written it: what is left has to be a number as well.
+    if (!done || !last || *done > *last || __builtin_sub_overflow(*last, *done, &left))
+        return std::nullopt;
+    return Position{*done, *last};
 }
 
 // "<kind>[ <table>][, door][, rewrites][, ahead of <revision>]: <title>"
@@ -270,8 +288,9 @@ std::string_view kind_name(StepKind kind)
 std::string step_name(const StepName &name)
 {
     std::string text = std::string(chain::name(name.revision)) + "." + std::to_string(name.number);
-    if (name.total > 0)
-        text += ", " + std::to_string(name.done) + " of " + std::to_string(name.total);
+    if (name.position)
+        text += ", " + std::to_string(name.position->done) + " of " +
+                std::to_string(name.position->last);
     return text;
 }
 
@@ -280,17 +299,11 @@ bool parse_step_name(std::string_view name, StepName &parsed)
     const std::string_view revision = take(name, ".");
     const bool has_position = name.find(", ") != std::string_view::npos;
     const std::string_view number = take(name, ", ");
-    const std::string_view done = take(name, " of ");
     parsed = {number_of(revision), number_of(number)};
     if (has_position)
-    {
-        parsed.done = number_of<long long>(done);
-        parsed.total = number_of<long long>(name);
-        if (parsed.done < 0 || parsed.total <= 0)
-            return false;
-    }
-    return revision.size() == 4 && parsed.revision > base && parsed.revision <= head() &&
-           parsed.number >= 0;
+        parsed.position = read_position(name);
+    return has_position == parsed.position.has_value() && revision.size() == 4 &&
+           parsed.revision > base && parsed.revision <= head() && parsed.number >= 0;
 }
 
 } // namespace procrastinate::chain

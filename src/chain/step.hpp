@@ -12,6 +12,7 @@
 
 #include "chain/chain.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -101,12 +102,16 @@ std::string_view kind_name(StepKind kind);
 
 // "0024.3", or "0024.3, 500 of 900" where the step after it is a batched one that has come so far: taken
 // apart; false where it is none. Number 0 is what comes before the first step.
+struct Position
+{
+    long long done; // ids, which may be negative
+    long long last;
+};
 struct StepName
 {
     Revision revision;
     int number;
-    long long done = 0;  // the id
-    long long total = 0; // the last id
+    std::optional<Position> position = {};
 };
 std::string step_name(const StepName &name);
 bool parse_step_name(std::string_view name, StepName &parsed);

@@ -36,9 +36,10 @@ Datum interval_of(double seconds)
     });
 }
 
-std::optional<Datum> number(std::optional<std::int64_t> value)
+std::optional<Datum> id_of(const std::optional<chain::Position> &position,
+                           long long chain::Position::*id)
 {
-    return value ? std::optional(Int64GetDatum(*value)) : std::nullopt;
+    return position ? std::optional(Int64GetDatum((*position).*id)) : std::nullopt;
 }
 
 } // namespace
@@ -135,8 +136,8 @@ ENTRY_POINT(procrastinate_under_way)
                          .text(one.step.title)
                          .datum(one.since ? std::optional(TimestampTzGetDatum(*one.since))
                                           : std::nullopt)
-                         .datum(number(one.done))
-                         .datum(number(one.total))
+                         .datum(id_of(one.position, &chain::Position::done))
+                         .datum(id_of(one.position, &chain::Position::last))
                          .text(online::conflicts_of(one.asks)));
         return server::RowSet::result();
     });

@@ -50,14 +50,14 @@ void require_changed(const catalog::Installation &installation, const chain::Ste
 } // namespace
 
 void Batches::begin(const catalog::Installation &installation, const chain::Step &step,
-                    std::int64_t behind)
+                    const std::optional<chain::Position> &reached)
 {
     const std::string table = table_of(installation, step);
     *this = Batches();
     step_ = step.name();
     first_ = read_number("select min(id)::int8 - 1 from " + table).value_or(0);
     last_ = read_number("select max(id)::int8 from " + table).value_or(first_);
-    done_ = next_ = std::max(first_, behind);
+    done_ = next_ = reached ? std::max<std::int64_t>(first_, reached->done) : first_;
 }
 
 void Batches::run(const catalog::Installation &installation, const chain::Step &step)
@@ -88,9 +88,10 @@ void Batches::keep()
 
 double Batches::percent() const
 {
+    const auto first = static_cast<double>(first_);
     return last_ == first_
                ? 100
-               : 100.0 * static_cast<double>(done_ - first_) / static_cast<double>(last_ - first_);
+               : 100 * (static_cast<double>(done_) - first) / (static_cast<double>(last_) - first);
 }
 
 } // namespace procrastinate::online

@@ -10,10 +10,10 @@ namespace procrastinate::online
 class Batches
 {
   public:
-    // From the first row, or from behind an id that an earlier call has come to, to the last that there is
-    // now; later ones are others' business. Inside an SPI connection.
+    // From the first row, or from where an earlier call has come to, to the last that there is now; later
+    // ones are others' business. Inside an SPI connection.
     void begin(const catalog::Installation &installation, const chain::Step &step,
-               std::int64_t behind);
+               const std::optional<chain::Position> &reached);
 
     // Where the rows of run() end, and where all of them do.
     std::int64_t next() const { return next_; }

@@ -66,7 +66,7 @@ void Logbook::record_position(const Step &step, std::int64_t done, std::int64_t 
 {
     if (server::now() - position_told_ < between_positions)
         return;
-    append({step.revision, step.number - 1, done, last});
+    append({step.revision, step.number - 1, chain::Position{done, last}});
     position_told_ = server::now();
 }
 

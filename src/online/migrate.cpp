@@ -249,7 +249,7 @@ class Course
             migrate::lock_tables(installation_, locks);
             if (!batches_.is_at(step))
                 batches_.begin(installation_, step,
-                               journey.under_way ? journey.under_way->done : 0);
+                               journey.under_way ? journey.under_way->position : std::nullopt);
             server::with_search_path(installation_.quoted, [&] {
                 migrate::set_language();
                 server::with_context(label_of(step), [&] { batches_.run(installation_, step); });

@@ -77,7 +77,7 @@ std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state
     std::vector<chain::StepLock> locks = asked.all_locks();
     for (const chain::StepLock &lock : step_of_look().locks)
         locks.push_back(lock);
-    return UnderWay{schema, first, {}, {}, {}, asked.asking_for(locks)};
+    return UnderWay{schema, first, {}, {}, asked.asking_for(locks)};
 }
 
 std::optional<UnderWay> under_way(const Candidate &candidate)
@@ -98,12 +98,8 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     const auto next = static_cast<std::size_t>(state.under_way->number);
     if (next >= steps.size())
         return std::nullopt;
-    UnderWay one{schema, steps[next], state.since, {}, {}, as_asked(schema, steps[next])};
-    if (state.under_way->total > 0)
-    {
-        one.done = state.under_way->done;
-        one.total = state.under_way->total;
-    }
+    UnderWay one{schema, steps[next], state.since, {}, as_asked(schema, steps[next])};
+    one.position = state.under_way->position;
     return one;
 }
 

@@ -13,10 +13,9 @@ namespace procrastinate::online
 struct UnderWay
 {
     Oid schema;
-    chain::Step step;                 // that is at work, or is next
-    std::optional<TimestampTz> since; // the step before ended; none where nothing is done
-    std::optional<std::int64_t> done; // ids, of a batched step
-    std::optional<std::int64_t> total;
+    chain::Step step;                        // that is at work, or is next
+    std::optional<TimestampTz> since;        // the step before ended; none where nothing is done
+    std::optional<chain::Position> position; // of a batched step
     chain::Step asks; // the same, with the locks that the caller itself asks for
 };
 

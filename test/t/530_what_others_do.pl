@@ -22,6 +22,7 @@ a_job_that_comes_late();
 things_of_the_replaced_column();
 triggers_of_events();
 events_that_change();
+ids_below_zero();
 a_dump_between_two_steps();
 a_fetch_function_of_another_role();
 settings_of_the_role();
@@ -218,6 +219,38 @@ sub events_that_change
 	is($session->query('SELECT count(*) FROM procrastinate_events WHERE job_id = id'), '3001', 'with all events as they were, and one that came by replication');
 	is_at($node, $database, 'changing', 24, 'at 0024');
 	$_->close foreach $session, $caller;
+	return;
+}
+
+# As who ran out of small ids has begun with the negative ones.
+sub ids_below_zero
+{
+	foreach my $case ([ 23, 'events', 'job_id_bigint IS NULL' ], [ 29, 'jobs', q{status = 'aborting' AND NOT abort_requested} ], [ 30, 'jobs', q{status = 'aborting'} ])
+	{
+		my ($before, $table, $left) = @{$case};
+		my ($schema, $target) = ("below_$before", sprintf '%04d', $before + 1);
+		my $session = queue($schema, $before, 0);
+		$session->query('INSERT INTO procrastinate_jobs (id, queue_name, task_name)'
+			  . q{ SELECT id, 'queue', 'task' FROM generate_series(-1700, 1700) AS id});
+		$session->query(q{UPDATE procrastinate_events SET id = job_id});
+		$session->query(q{UPDATE procrastinate_jobs SET status = 'doing'; UPDATE procrastinate_jobs SET status = 'aborting'}) if $before > 23;
+		my $caller = session($schema);
+		$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
+		$caller->send("CALL procrastinate_migrate('$target')");
+		wait_until("SELECT count(*) = 1 FROM procrastinate_log('$schema') WHERE event ~ '^step ${target}[.][0-9], -[0-9]+ of 1700\$'", 'a batch is done');
+		$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
+		is(($caller->wait)[1], '57014: canceling statement due to user request', "$target: a call is cancelled amid rows with ids below 0");
+		my $count = $session->query("SELECT count(*) FROM procrastinate_$table WHERE $left");
+		cmp_ok($count, '>', 1700, 'more than half of them are left');
+		cmp_ok($count, '<', 3401, 'but not all');
+		is($session->query(q{SELECT done BETWEEN -1700 AND -1, done + "left" FROM procrastinate_progress WHERE schema = current_schema()::regnamespace}),
+			't|1700', 'who looks on sees how far it came');
+		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error', 'the next one goes on');
+		is($session->query('SELECT count(*), count(*) FILTER (WHERE job_id = id) FROM procrastinate_events'), '3401|3401', 'to the last event') if $before == 23;
+		is($session->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'), '3401', 'to the last job') if $before > 23;
+		is_at($node, $database, $schema, $before + 1, 'and ends');
+		$_->close foreach $session, $caller;
+	}
 	return;
 }
 

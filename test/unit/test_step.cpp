@@ -206,13 +206,22 @@ TEST(Step, Names)
     EXPECT_EQ(name.number, 12);
     ASSERT_TRUE(parse_step_name("0024.1, 500 of 900", name));
     EXPECT_EQ(name.number, 1);
-    EXPECT_EQ(name.done, 500);
-    EXPECT_EQ(name.total, 900);
-    EXPECT_EQ(step_name(name), "0024.1, 500 of 900");
+    ASSERT_TRUE(name.position);
+    EXPECT_EQ(name.position->done, 500);
+    EXPECT_EQ(name.position->last, 900);
+    for (const char *const text : {"0024.1, 500 of 900", "0024.1, 0 of 9", "0030.3, -4000 of 5000",
+                                   "0030.3, -9 of -1", "0030.3, -9 of 0"})
+    {
+        ASSERT_TRUE(parse_step_name(text, name)) << text;
+        EXPECT_EQ(step_name(name), text);
+    }
+    ASSERT_TRUE(parse_step_name("0024.2", name));
+    EXPECT_FALSE(name.position);
     EXPECT_EQ(step_name({24, 3}), "0024.3");
     for (const char *const text :
-         {"", "0024", "0024.", "0024.1, ", "0024.1, 5", "0024.1, x of 9", "0024.1, 5 of 0", ".1",
-          "24.1", "0039.1", "0000.1", "0024.00x", "0024.1x", "0024.1.2", "x024.1", "0024.-1"})
+         {"", "0024", "0024.", "0024.1, ", "0024.1, 5", "0024.1, x of 9", "0024.1, 5 of 0",
+          "0024.1, -9223372036854775807 of 9223372036854775807", ".1", "24.1", "0039.1", "0000.1",
+          "0024.00x", "0024.1x", "0024.1.2", "x024.1", "0024.-1"})
         EXPECT_FALSE(parse_step_name(text, name)) << text;
 }
 
