@@ -41,6 +41,10 @@ select pg_describe_object('pg_trigger'::regclass, t.oid, 0) || ', which would fi
    and $2 and not t.tgisinternal and t.tgenabled not in ('D', 'R') and t.tgtype & 16 <> 0
    and t.tgattr::text = ''
    and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
+union
+select pg_describe_object('pg_class'::regclass, i.inhrelid, 0) || ', which inherits the column but not the trigger that fills it'
+  from pg_class e join pg_inherits i on i.inhparent = e.oid
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events'
  order by 1)";
 
 } // namespace
@@ -66,9 +70,9 @@ void require_replaceable(const catalog::Installation &installation, chain::Revis
             chain::sqlstate::catalog_contradicts,
             "column procrastinate_events.job_id cannot be replaced while others work",
             findings.text(),
-            "Drop what depends on it, and make it again when the schema is at 0024. Or let workers "
-            "stand still "
-            "while the table is rewritten: SELECT procrastinate_upgrade('0024', schema => " +
+            "Drop what depends on it (or let it inherit no more), and make it again when the "
+            "schema is at 0024. Or let workers stand still while the table is rewritten: SELECT "
+            "procrastinate_upgrade('0024', schema => " +
                 std::string(installation.quoted_text) + ");"};
 }
 

@@ -156,6 +156,22 @@ sub things_of_the_replaced_column
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
 	is_at($node, $database, 'things', 24, 'to 0024');
 	$_->close foreach $session, $holder, $caller;
+
+	# Rows of a table that inherits are not filled by the trigger.
+	$session = queue('children', 23, 3);
+	$session->query('CREATE TABLE archive () INHERITS (procrastinate_events); INSERT INTO archive (job_id, type) VALUES (1, \'started\')');
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'children')});
+	like($err, qr/^DETAIL:  Table (?:children\.)?archive, which inherits the column but not the trigger that fills it\.$/m, 'a table that inherits is told');
+	is($session->query(q{SELECT procrastinate_upgrade('0024'); SELECT job_id, pg_typeof(job_id) FROM archive}), "0024\n1|bigint", 'and is changed in one transaction');
+	$session->close;
+	$session = queue('late_children', 23, 3);
+	cancelled_in_build($node, $database, 'late_children', '0024');
+	$session->query('CREATE TABLE archive () INHERITS (procrastinate_events)');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, 'one that came between two calls is seen');
+	$session->query('ALTER TABLE archive NO INHERIT procrastinate_events');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
+	is_at($node, $database, 'late_children', 24, 'to 0024');
+	$session->close;
 	return;
 }
 
