@@ -170,6 +170,7 @@ sub things_of_the_replaced_column
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, 'one that came between two calls is seen');
 	$session->query('ALTER TABLE archive NO INHERIT procrastinate_events');
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
+	$session->query('DROP TABLE archive');
 	is_at($node, $database, 'late_children', 24, 'to 0024');
 	$session->close;
 	return;
