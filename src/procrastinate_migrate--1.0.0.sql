@@ -225,19 +225,18 @@ CREATE FUNCTION procrastinate_under_way(
     OUT title text,
     OUT since timestamp with time zone,
     OUT done bigint,
-    OUT total bigint,
-    OUT conflicts text
+    OUT total bigint
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_under_way() IS
-    'installations of this database whose migration is under way, its next step, and the locks that keep that waiting';
+    'installations of this database whose migration is under way, and its next step';
 
 -- Others may be allowed to create in the schema at hand: of operators and functions, none of theirs is taken.
 CREATE VIEW procrastinate_progress AS
 SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
        coalesce(b.pid, c.pid) AS pid, u.since, b.phase, coalesce(b.done, u.done) AS done,
        coalesce(b.total, u.total) OPERATOR(pg_catalog.-) coalesce(b.done, u.done) AS "left",
-       coalesce(k.pids, s.pids, h.pids) AS waiting_for
+       coalesce(k.pids, h.pids) AS waiting_for
   FROM procrastinate_under_way() AS u
   LEFT JOIN LATERAL (
            -- Who calls; of several, who has the lock on the installation, or on the build of an index. Any role
@@ -287,35 +286,16 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
              FROM pg_catalog.pg_blocking_pids(coalesce(b.pid, c.pid)) AS w (pids)
             WHERE pg_catalog.cardinality(w.pids) OPERATOR(pg_catalog.>) 0) AS k ON true
   LEFT JOIN LATERAL (
-           -- Who waits for a replica says for whose walsender.
-           SELECT pg_catalog.array_agg(l.objid::bigint::integer) AS pids
+           -- Between one try and the next nobody is waited for: it says itself whom it met, or which walsender it
+           -- waits for; or somebody has the lock on builds.
+           SELECT pg_catalog.array_agg(DISTINCT CASE WHEN l.classid OPERATOR(pg_catalog.=) 1347571567::oid
+                                                     THEN l.objid::bigint::integer ELSE coalesce(l.pid, 0) END) AS pids
              FROM pg_catalog.pg_locks AS l
-            WHERE l.pid OPERATOR(pg_catalog.=) c.pid AND l.granted
-              AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) 2::smallint
-              AND l.classid OPERATOR(pg_catalog.=) 1347571570::oid) AS s ON true
-  LEFT JOIN LATERAL (
-           -- Between one try for locks and the next nobody is waited for: who has them for long, has the lock on
-           -- builds, or changes the schema's own row, as to rename it. Prepared transactions have no pid.
-           SELECT pg_catalog.array_agg(DISTINCT coalesce(l.pid, 0)) AS pids
-             FROM pg_catalog.pg_locks AS l
-                  LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database
-                  LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) u.schema::oid
-                        AND l.locktype OPERATOR(pg_catalog.=) 'transactionid'
-                        AND n.xmax OPERATOR(pg_catalog.=) l.transactionid
-                  LEFT JOIN pg_catalog.pg_class AS r ON r.oid OPERATOR(pg_catalog.=) l.relation
-                        AND r.relnamespace OPERATOR(pg_catalog.=) u.schema::oid AND r.relkind OPERATOR(pg_catalog.=) 'r'
-                  LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) l.pid
-            WHERE coalesce(b.pid, c.pid) OPERATOR(pg_catalog.=) c.pid AND l.granted
-              AND (d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() OR n.oid IS NOT NULL)
-              AND coalesce(l.pid, 0) OPERATOR(pg_catalog.<>) c.pid
-              AND ((n.oid IS NOT NULL
-                    OR pg_catalog.concat(r.relname, ' ', l.mode)
-                       OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array(u.conflicts, ', ')))
-                   AND (l.pid IS NULL
-                        OR a.xact_start OPERATOR(pg_catalog.<)
-                           (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '1 second'::interval))
-                   OR u.kind OPERATOR(pg_catalog.=) 'concurrent'
-                   AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) 2::smallint
+                  JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database
+            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+              AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) 2::smallint AND l.granted
+              AND (l.classid OPERATOR(pg_catalog.=) 1347571567::oid AND l.pid OPERATOR(pg_catalog.=) c.pid
+                   OR u.kind OPERATOR(pg_catalog.=) 'concurrent' AND coalesce(l.pid, 0) OPERATOR(pg_catalog.<>) c.pid
                    AND l.classid OPERATOR(pg_catalog.=) 1347571554::oid AND l.objid OPERATOR(pg_catalog.=) u.schema::oid)
            ) AS h ON true;
 COMMENT ON VIEW procrastinate_progress IS

@@ -2,7 +2,6 @@
 #include "chain/refusal.hpp"
 #include "chain/target.hpp"
 #include "entry/reading.hpp"
-#include "online/blockers.hpp"
 #include "online/migrate.hpp"
 #include "online/plan.hpp"
 #include "online/under_way.hpp"
@@ -121,7 +120,7 @@ ENTRY_POINT(procrastinate_plan)
     });
 }
 
-// () → schema, revision, step, steps, kind, title, since, done, total, conflicts; a row an installation under way
+// () → schema, revision, step, steps, kind, title, since, done, total; a row an installation under way
 ENTRY_POINT(procrastinate_under_way)
 {
     server::RowSet rows(fcinfo);
@@ -137,8 +136,7 @@ ENTRY_POINT(procrastinate_under_way)
                          .datum(one.since ? std::optional(TimestampTzGetDatum(*one.since))
                                           : std::nullopt)
                          .datum(id_of(one.position, &chain::Position::done))
-                         .datum(id_of(one.position, &chain::Position::last))
-                         .text(online::conflicts_of(one.asks)));
+                         .datum(id_of(one.position, &chain::Position::last)));
         return server::RowSet::result();
     });
 }

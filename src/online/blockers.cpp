@@ -20,8 +20,9 @@ namespace spi = server::spi;
 
 static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
 // $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who
-// changes the schema's own row does, as to rename it. Who has the lock of the installation is in the way of
-// any step. Prepared transactions have no pid. A lock that many hold is told of once a session.
+// changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited. Who has
+// the lock of the installation is in the way of any step. Prepared transactions have no pid. A lock that many
+// hold is told of once a session.
 constexpr const char *query = R"(
 with recursive ours as (
     select c.oid, c.relname from pg_class c
@@ -56,7 +57,9 @@ select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_l
        || coalesce(', ' || a.backend_type || ', ' || a.state, '')
        || coalesce(' for ' || date_trunc('second', clock_timestamp() - coalesce(a.xact_start, p.prepared)), '')
        || ': ' || string_agg(distinct l.mode || ' on ' || l.what, ', ')
-       || coalesce('; ' || nullif(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 80), ''), '')
+       || coalesce('; ' || nullif(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 80), ''), ''),
+       coalesce(l.pid, 0),
+       coalesce(coalesce(a.xact_start, p.prepared) < clock_timestamp() - $7 * interval '1 millisecond', true)
   from held l
   left join pg_stat_activity a on a.pid = l.pid
   left join pg_locks x on l.pid is null and x.virtualtransaction = l.virtualtransaction
@@ -80,25 +83,7 @@ bool is_index_left(const catalog::Installation &installation, const chain::Step 
                server::IndexState::invalid;
 }
 
-} // namespace
-
-std::string blockers(const catalog::Installation &installation, const chain::Step &step)
-{
-    const bool is_last = step.number == step.count; // other tools' tables are kept in step with it
-    const std::string conflicts = conflicts_of(step);
-    const std::array parameters{spi::oid_parameter(installation.schema),
-                                spi::text_parameter(conflicts),
-                                spi::boolean_parameter(step.door == chain::Step::shut),
-                                spi::text_parameter(is_last ? migrate::alembic_table() : ""),
-                                spi::text_parameter(is_last ? migrate::django_table() : ""),
-                                spi::boolean_parameter(step.number == 0)};
-    const spi::Rows rows = spi::read_latest(query, parameters);
-    std::string text;
-    for (std::uint64_t row = 0; row < rows.count(); ++row)
-        text += (text.empty() ? "" : "\n") + std::string(rows.text(row, 1).value_or(""));
-    return text.empty() ? "Whoever was in the way has gone by now." : text;
-}
-
+// Others' locks that keep the step waiting, as pg_locks names them: "procrastinate_jobs ShareLock, …".
 std::string conflicts_of(const chain::Step &step)
 {
     std::vector<chain::StepLock> locks = step.all_locks();
@@ -108,6 +93,33 @@ std::string conflicts_of(const chain::Step &step)
         for (const std::string &mode : migrate::conflicting_modes(lock.mode))
             text.append(text.empty() ? "" : ", ").append(lock.table).append(" ").append(mode);
     return text;
+}
+
+} // namespace
+
+Blockers blockers(const catalog::Installation &installation, const chain::Step &step,
+                  double lock_timeout)
+{
+    const bool is_last = step.number == step.count; // other tools' tables are kept in step with it
+    const std::string conflicts = conflicts_of(step);
+    const std::array parameters{spi::oid_parameter(installation.schema),
+                                spi::text_parameter(conflicts),
+                                spi::boolean_parameter(step.door == chain::Step::shut),
+                                spi::text_parameter(is_last ? migrate::alembic_table() : ""),
+                                spi::text_parameter(is_last ? migrate::django_table() : ""),
+                                spi::boolean_parameter(step.number == 0),
+                                spi::int8_parameter(static_cast<std::int64_t>(lock_timeout))};
+    const spi::Rows rows = spi::read_latest(query, parameters);
+    Blockers found;
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+    {
+        found.text += (row == 0 ? "" : "\n") + std::string(rows.text(row, 1).value_or(""));
+        if (rows.boolean(row, 3))
+            found.pids.push_back(DatumGetInt32(rows.datum(row, 2).value_or(0)));
+    }
+    if (found.text.empty())
+        found.text = "Whoever was in the way has gone by now.";
+    return found;
 }
 
 void give_up(const catalog::Installation &installation, const chain::Step &step,

@@ -7,6 +7,7 @@
 #include "online/patience.hpp"
 
 #include <string>
+#include <vector>
 
 namespace procrastinate::online
 {
@@ -16,15 +17,19 @@ namespace procrastinate::online
 // the installation's tables, whose rows may be what it waits for. To be asked while the step's transaction still
 // has the lock of the installation, if it could have that: who has it by then is in the way. Inside an SPI
 // connection and under a search_path of the server's own.
-std::string blockers(const catalog::Installation &installation, const chain::Step &step);
+struct Blockers
+{
+    std::string text;
+    // Of those that may have been there for as long as a lock was waited for; 0: prepared transactions.
+    std::vector<pid_t> pids;
+};
+Blockers blockers(const catalog::Installation &installation, const chain::Step &step,
+                  double lock_timeout);
 
 // Of a step that could not have its locks, on the way to `target`, as the caller may name it: throws Refusal 55P03.
 // Inside a transaction.
 [[noreturn]] void give_up(const catalog::Installation &installation, const chain::Step &step,
                           const std::string &target, const Options &options,
                           const Patience &patience, const std::string &blockers);
-
-// Others' locks that keep the step waiting, as pg_locks names them: "procrastinate_jobs ShareLock, …".
-std::string conflicts_of(const chain::Step &step);
 
 } // namespace procrastinate::online

@@ -116,6 +116,20 @@ server::IndexState state_of_build(const catalog::Installation &installation,
     return state;
 }
 
+std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
+                                           const chain::Step &step, const migrate::Journey &journey)
+{
+    if (!journey.under_way)
+        return std::nullopt;
+    for (const chain::Step &one : chain::steps(step.revision))
+        if (one.number > journey.under_way->number && one.number < step.number &&
+            one.kind == chain::StepKind::concurrent &&
+            server::index_state(installation.schema, std::string(one.index()).c_str(),
+                                std::string(one.indexed()).c_str()) == server::IndexState::invalid)
+            return one;
+    return std::nullopt;
+}
+
 void drop_invalid_index(const catalog::Installation &installation, const chain::Step &step)
 {
     // One that somebody else is building looks the same: he is waited for where no client has to wait behind.

@@ -3,6 +3,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
+#include "migrate/journey.hpp"
 #include "online/progress.hpp"
 #include "server/index_build.hpp"
 
@@ -16,6 +17,12 @@ void require_free_names(const catalog::Installation &installation, chain::Revisi
 // Whether the index of a step is there by now, by whomever. Throws Refusal PM009 where it is on another table.
 server::IndexState state_of_build(const catalog::Installation &installation,
                                   const chain::Step &step);
+
+// Of the steps before this one that are only for a later target than the journey's: one whose build, by a call
+// that had such a target, was ended.
+std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
+                                           const chain::Step &step,
+                                           const migrate::Journey &journey);
 
 // What is left of a build that was ended, if it is still that once the table's lock is there. Not concurrently,
 // which fails where an event trigger writes. Inside an SPI connection.

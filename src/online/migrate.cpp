@@ -164,7 +164,9 @@ class Course
 
     void go(const Step &step, const Journey &journey)
     {
-        if (step.kind == StepKind::concurrent && !journey.under_way)
+        if (const auto left = left_of_skipped(installation_, step, journey))
+            drop_left(*left);
+        else if (step.kind == StepKind::concurrent && !journey.under_way)
             set_out(step);
         else if (step.kind == StepKind::concurrent)
             build(step, journey);
@@ -292,11 +294,8 @@ class Course
     void build(const Step &step, const Journey &journey)
     {
         server::SessionLock lock(build_class, installation_.schema);
-        if (!lock.try_acquire())
-        {
-            tell_other_build(installation_, step, logbook_.progress());
-            return wait([] { server::pause(100); });
-        }
+        if (!may_build(lock, step))
+            return;
         const server::IndexState state = state_of_build(installation_, step);
         if (state == server::IndexState::invalid)
             return drop_remains(step);
@@ -323,6 +322,22 @@ class Course
         return run(rest, journey) ? end(step) : try_later(step.asking_for(rest.locks));
     }
 
+    bool may_build(server::SessionLock &lock, const Step &step)
+    {
+        if (lock.try_acquire())
+            return true;
+        tell_other_build(installation_, step, logbook_.progress());
+        wait([] { server::pause(100); });
+        return false;
+    }
+
+    void drop_left(const Step &step)
+    {
+        server::SessionLock lock(build_class, installation_.schema);
+        if (may_build(lock, step))
+            drop_remains(step);
+    }
+
     // Of a build that was ended; in a transaction of its own, as it keeps readers out.
     void drop_remains(const Step &step)
     {
@@ -341,19 +356,18 @@ class Course
     void try_later(const Step &step, Patience &patience,
                    const std::optional<std::string> &error = std::nullopt)
     {
-        patience.fail();
+        const Blockers found = server::with_search_path(
+            nullptr, [&] { return blockers(installation_, step, options_.lock_timeout); });
+        patience.fail(found.pids);
         const bool is_over = patience.is_over();
-        std::string in_the_way = error.value_or("");
-        if (is_over && !error)
-            in_the_way =
-                server::with_search_path(nullptr, [&] { return blockers(installation_, step); });
         door_.open();
         if (step.door == Step::shut)
             wake_those_turned_away(installation_, step.revision - 1, options_.lock_timeout);
         spi::commit();
         if (is_over)
-            give_up(installation_, step, lookout_.target(), options_, patience, in_the_way);
-        logbook_.progress().tell_waiting(step, patience.failures(), in_the_way);
+            give_up(installation_, step, lookout_.target(), options_, patience,
+                    error.value_or(found.text));
+        logbook_.progress().tell_waiting(step, patience.failures(), error.value_or(""));
         patience.pause();
     }
 

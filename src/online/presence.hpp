@@ -1,4 +1,4 @@
-// By what others know sessions that are at work on an installation, or wait for it or for a replica.
+// By what others know sessions that are at work on an installation, or wait for it, and whom they wait for.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -11,8 +11,8 @@ namespace procrastinate::online
 inline constexpr std::int32_t at_work_class =
     0x50524F77; // "PROw"; the view procrastinate_progress reads it
 inline constexpr std::int32_t gate_class = 0x50524F67; // "PROg"
-inline constexpr std::int32_t replica_class =
-    0x50524F72; // "PROr", of a walsender's pid; the view reads it as well
+inline constexpr std::int32_t obstacle_class =
+    0x50524F6F; // "PROo", of a pid, or of 0 for prepared transactions; the view reads it as well
 
 // Shown for as long as it lives, in pauses as well. Nobody fails for want of it.
 class Presence

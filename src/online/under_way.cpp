@@ -3,9 +3,7 @@
 #include "catalog/installation.hpp"
 #include "chain/refusal.hpp"
 #include "migrate/history.hpp"
-#include "online/lookout.hpp"
 #include "online/presence.hpp"
-#include "server/index_build.hpp"
 #include "server/plain_table.hpp"
 #include "server/spi.hpp"
 
@@ -51,20 +49,6 @@ std::vector<Candidate> schemas_with_history()
     return schemas;
 }
 
-// Without a worker a build is a plain one, or waits to drop what is left of another, or has been done.
-chain::Step as_asked(Oid schema, const chain::Step &step)
-{
-    if (step.kind != chain::StepKind::concurrent)
-        return step;
-    const std::string index(step.index());
-    const std::string table(step.indexed());
-    const server::IndexState state = server::index_state(schema, index.c_str(), table.c_str());
-    if (state == server::IndexState::valid) // only to be recorded
-        return step.asking_for({});
-    return step.asking_for(
-        {{step.indexed(), state == server::IndexState::invalid ? "ACCESS EXCLUSIVE" : "SHARE"}});
-}
-
 // The step that a call begins with, once it has looked at the tables.
 std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state)
 {
@@ -73,11 +57,7 @@ std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state
         return std::nullopt;
     const chain::Step first = *current == chain::base ? chain::whole_step(*current + 1)
                                                       : chain::steps(*current + 1).front();
-    const chain::Step asked = as_asked(schema, first);
-    std::vector<chain::StepLock> locks = asked.all_locks();
-    for (const chain::StepLock &lock : step_of_look().locks)
-        locks.push_back(lock);
-    return UnderWay{schema, first, {}, {}, asked.asking_for(locks)};
+    return UnderWay{schema, first, {}, {}};
 }
 
 std::optional<UnderWay> under_way(const Candidate &candidate)
@@ -98,9 +78,7 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     const auto next = static_cast<std::size_t>(state.under_way->number);
     if (next >= steps.size())
         return std::nullopt;
-    UnderWay one{schema, steps[next], state.since, {}, as_asked(schema, steps[next])};
-    one.position = state.under_way->position;
-    return one;
+    return UnderWay{schema, steps[next], state.since, state.under_way->position};
 }
 
 } // namespace

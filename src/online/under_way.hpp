@@ -16,7 +16,6 @@ struct UnderWay
     chain::Step step;                        // that is at work, or is next
     std::optional<TimestampTz> since;        // the step before ended; none where nothing is done
     std::optional<chain::Position> position; // of a batched step
-    chain::Step asks; // the same, with the locks that the caller itself asks for
 };
 
 // Of all histories that the caller may read. Inside an SPI connection and under a search_path of the

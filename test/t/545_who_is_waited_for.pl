@@ -26,6 +26,8 @@ a_look_at_a_schema_that_is_renamed();
 a_look_at_workers_that_are_locked();
 a_look_at_a_table_of_another_tool();
 a_table_that_inherits();
+a_step_and_a_reader_of_another_role();
+a_batch_and_a_row();
 a_build_of_somebody_else();
 a_table_of_another_tool();
 a_history_that_is_locked();
@@ -47,21 +49,18 @@ sub call
 
 sub progress { return $node->safe_psql($database, 'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress') }
 
-# All that is seen of it in twenty looks, some of them in a call's pauses.
+# All that is seen of it in twenty looks, some of them in a call's pauses, once a try has failed.
 sub seen
 {
-	my ($columns) = @_;
+	my ($columns, $onlooker) = @_;
+	wait_for($node, $database, q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1347571567}, 'a try has failed');
 	my %seen;
-	$seen{ $node->safe_psql($database, "SELECT $columns FROM procrastinate_progress") }++ foreach 1 .. 20;
+	foreach (1 .. 20)
+	{
+		my $query = "SELECT $columns FROM procrastinate_progress";
+		$seen{ $onlooker ? $onlooker->query($query) : $node->safe_psql($database, $query) }++;
+	}
 	return join('; ', sort keys %seen);
-}
-
-# Until a session has had its locks for so long that it is named in pauses.
-sub wait_until_old
-{
-	my ($session) = @_;
-	return wait_for($node, $database,
-		"SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $session->{pid}", 'its transaction is old');
 }
 
 sub a_build_and_a_prepared_transaction
@@ -109,7 +108,6 @@ SELECT pg_advisory_lock_shared(1347571575, oid::integer),
 SQL
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0020', concurrently => false)});
-	wait_until_old($writer);
 	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$writer->{pid}}", 'a build without a worker is seen to wait for a writer, in pauses, too');
 	$writer->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
@@ -143,7 +141,6 @@ sub what_is_left_of_a_build
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0020')});
-	wait_until_old($reader);
 	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$reader->{pid}}", 'what is left of a build is seen to wait for a reader, in pauses, too');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
@@ -210,6 +207,45 @@ sub wait_for_phase
 		"a build is at: $phase");
 }
 
+# As the owner of a queue calls, and looks on, who may not see what sessions of others do.
+sub a_step_and_a_reader_of_another_role
+{
+	$node->safe_psql($database, "CREATE ROLE $_ LOGIN; CREATE SCHEMA $_ AUTHORIZATION $_") foreach 'keeper';
+	$node->safe_psql($database, q{SET client_min_messages = error; SET ROLE keeper; SELECT procrastinate_upgrade('0024', 'keeper');
+GRANT USAGE ON SCHEMA keeper TO stranger; GRANT SELECT ON keeper.procrastinate_jobs TO stranger});
+	my $reader = do { local $ENV{PGUSER} = 'stranger'; session('keeper') };
+	my ($caller, $onlooker) = map { local $ENV{PGUSER} = 'keeper'; session('keeper') } 1 .. 2;
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0025')});
+	is(seen('step, waiting_for', $onlooker), "2|{$reader->{pid}}", 'a step is seen to wait for a session of another role, in pauses, too');
+	$reader->query('COMMIT');
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, 'keeper', 25, 'to 0025');
+	$_->close foreach $reader, $caller, $onlooker;
+	return;
+}
+
+# No lock of a table is in its way.
+sub a_batch_and_a_row
+{
+	my $schema = queue('rows', 23, 3000);
+	my ($writer, $caller) = map { session($schema) } 1 .. 2;
+	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_for($node, $database, 'SELECT done > 0 FROM procrastinate_progress', 'a batch is done');
+	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
+	$caller->wait;
+	$writer->query('BEGIN; SELECT FROM procrastinate_events WHERE id = 3000 FOR UPDATE');
+	$caller->query('RESET procrastinate_migrate.max_wal_rate');
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	is(seen('step, waiting_for'), "2|{$writer->{pid}}", 'a batch is seen to wait for who has a row, in pauses, too');
+	$writer->query('COMMIT');
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, $schema, 24, 'to 0024');
+	$_->close foreach $writer, $caller;
+	return;
+}
+
 # An index of a user's own, built while batches are at another table, is none of ours.
 sub a_build_of_somebody_else
 {
@@ -218,15 +254,20 @@ sub a_build_of_somebody_else
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$builder->send('CREATE INDEX CONCURRENTLY own ON procrastinate_jobs (task_name)');
 	wait_for($node, $database, q{SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ '^waiting'}, 'somebody builds');
+	my $grantor = session($schema);
+	$grantor->query("BEGIN; GRANT USAGE ON SCHEMA $schema TO PUBLIC");
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '10kB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
 	wait_for($node, $database, q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0}, 'batches are under way');
 	is($node->safe_psql($database, 'SELECT pid, phase, done <= 15000, waiting_for FROM procrastinate_progress'), "$caller->{pid}||t|",
-		'the build of somebody else is not taken for theirs');
+		'the build of somebody else is not taken for theirs, and nobody is waited for between batches');
+	$grantor->query('ROLLBACK');
+	$grantor->close;
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	$caller->wait;
 	$writer->query('COMMIT');
 	is(($builder->wait)[1], '', 'which comes to its end');
+	$node->safe_psql($database, "SET client_min_messages = error; DROP SCHEMA $schema CASCADE");
 	$_->close foreach $writer, $builder, $caller;
 	return;
 }
@@ -243,6 +284,9 @@ sub a_table_of_another_tool
 	wait_for_step($node, $database, $schema, '0025.1');
 	$holder->query('BEGIN; LOCK TABLE alembic_version IN ROW EXCLUSIVE MODE');
 	$reader->query('COMMIT');
+	wait_for_step($node, $database, $schema, '0025.2');
+	wait_for($node, $database, "SELECT waiting_for = '{$holder->{pid}}' FROM procrastinate_progress", 'it is seen to wait for the table');
+	is(seen('step, waiting_for'), "3|{$holder->{pid}}", 'in pauses, too');
 	like(($caller->wait)[1], qr/^55P03: .*, step 3 \(.*\) could not get its locks/, 'the last step needs the table');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	my (undef, undef, $error) = $node->psql($database, qq{
@@ -285,7 +329,6 @@ sub a_look_at_jobs_that_are_locked
 	like($error, qr/^HINT:  .*: CALL procrastinate_migrate\('\+1', schema => 'looked_at', retry_for => '1 hour'\);$/m, 'and what to do');
 	my $caller = call('looked_at', '0025');
 	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r, 'where the schema stands: waiting for locks, asked n times', 'a call tells that it waits to look');
-	wait_until_old($holder);
 	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}", 'and is seen to wait');
 	$holder->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
@@ -307,7 +350,6 @@ sub a_look_at_a_schema_that_is_renamed
 	like($error, qr/retry_for => '1 hour', concurrently => false, force => true\);$/m, 'and what to do, as it was called');
 	my $caller = call('renamed', '0025');
 	$caller->notice(qr/waiting/);
-	wait_until_old($renamer);
 	is(seen('pid, waiting_for'), "$caller->{pid}|{$renamer->{pid}}", 'a call that was not given up is seen to wait for him, in pauses, too');
 	$renamer->query('ROLLBACK');
 	is(($caller->wait)[1], '', 'once it is free the call goes on');
@@ -360,8 +402,11 @@ sub a_table_that_inherits
 	my (undef, undef, $error) = $node->psql($database, q{CALL procrastinate_migrate('0025', schema => 'inherited', retry_for => '0')});
 	like($error, qr/^(?:DETAIL:  )?Session $reader->{pid} of role .*: AccessShareLock on grandkid; /m, 'whoever reads a table that inherits is named');
 	unlike($error, qr/ $other->{pid} /, 'and nobody else');
+	my $caller = call('inherited', '0025');
+	is(seen('step, waiting_for'), "2|{$reader->{pid}}", 'and seen, in pauses, too');
 	$_->query('COMMIT') foreach $reader, $other;
-	$node->safe_psql($database, q{CALL procrastinate_migrate('0025', schema => 'inherited')});
+	is(($caller->wait)[1], '', 'it goes on');
+	$caller->close;
 	is($reader->query(q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'grandkid'::regclass AND attname = 'priority'}), '1', 'then it is changed, too');
 	$_->close foreach $reader, $other;
 	return;
