@@ -20,7 +20,7 @@ namespace spi = server::spi;
 
 static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
 // $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who
-// changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited. Who has
+// changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited; $8: the step's tables. Who has
 // the lock of the installation is in the way of any step. Prepared transactions have no pid. A lock that many
 // hold is told of once a session.
 constexpr const char *query = R"(
@@ -35,11 +35,12 @@ with recursive ours as (
     select l.pid, l.virtualtransaction, l.mode,
            coalesce(c.relname, case l.classid when 1347571556 then 'the door' when 1347571523 then 'the installation'
                                else 'the schema' end) as what,
-           case when f.oid is not null
-                then f.relname || ' ' || l.mode = any (string_to_array($2, ', '))
-                when l.classid = 1347571556 then $3
-                when l.locktype = 'transactionid' or l.classid = 'pg_namespace'::regclass then $6
-                else l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') end as conflicts
+           case when case when f.oid is not null then f.relname || ' ' || l.mode = any (string_to_array($2, ', '))
+                          when l.classid = 1347571556 then $3
+                          when l.locktype = 'transactionid' or l.classid = 'pg_namespace'::regclass then $6
+                          else l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') end then 1
+                when f.relname = any (string_to_array($8, ', ')) and l.mode not in ('AccessShareLock', 'SIReadLock') then 2
+                else 3 end as kind
       from pg_locks l left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
            left join family f on f.oid = c.oid
      where l.granted and l.pid is distinct from pg_backend_pid()
@@ -59,13 +60,14 @@ select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_l
        || ': ' || string_agg(distinct l.mode || ' on ' || l.what, ', ')
        || coalesce('; ' || nullif(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 80), ''), ''),
        coalesce(l.pid, 0),
-       coalesce(coalesce(a.xact_start, p.prepared) < clock_timestamp() - $7 * interval '1 millisecond', true)
+       min(l.kind) < 3
+       and coalesce(coalesce(a.xact_start, p.prepared) < clock_timestamp() - $7 * interval '1 millisecond', true)
   from held l
   left join pg_stat_activity a on a.pid = l.pid
   left join pg_locks x on l.pid is null and x.virtualtransaction = l.virtualtransaction
                       and x.locktype = 'transactionid' and x.pid is null
   left join pg_prepared_xacts p on p.transaction = x.transactionid
- where l.conflicts or not exists (select from held where conflicts)
+ where l.kind = (select min(kind) from held)
  group by l.pid, p.gid, p.owner, p.prepared, a.usename, a.application_name, a.backend_type, a.state, a.xact_start, a.query
  order by min(coalesce(a.xact_start, p.prepared)) nulls last
  limit 5)";
@@ -102,13 +104,17 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
 {
     const bool is_last = step.number == step.count; // other tools' tables are kept in step with it
     const std::string conflicts = conflicts_of(step);
+    std::string tables;
+    for (const chain::StepLock &lock : step.all_locks())
+        tables.append(tables.empty() ? "" : ", ").append(lock.table);
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(conflicts),
                                 spi::boolean_parameter(step.door == chain::Step::shut),
                                 spi::text_parameter(is_last ? migrate::alembic_table() : ""),
                                 spi::text_parameter(is_last ? migrate::django_table() : ""),
                                 spi::boolean_parameter(step.number == 0),
-                                spi::int8_parameter(static_cast<std::int64_t>(lock_timeout))};
+                                spi::int8_parameter(static_cast<std::int64_t>(lock_timeout)),
+                                spi::text_parameter(tables)};
     const spi::Rows rows = spi::read_latest(query, parameters);
     Blockers found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)

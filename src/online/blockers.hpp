@@ -13,14 +13,15 @@ namespace procrastinate::online
 {
 
 // Sessions and prepared transactions that hold locks in the way of a step, longest first: a line each of pid,
-// role, application, how long, what; as far as the caller may know. Where nobody does, those with any locks of
-// the installation's tables, whose rows may be what it waits for. To be asked while the step's transaction still
+// role, application, how long, what; as far as the caller may know. Where nobody does, those that may have rows
+// of the step's tables; else those with any locks of the installation's. To be asked while the step's transaction still
 // has the lock of the installation, if it could have that: who has it by then is in the way. Inside an SPI
 // connection and under a search_path of the server's own.
 struct Blockers
 {
     std::string text;
-    // Of those that may have been there for as long as a lock was waited for; 0: prepared transactions.
+    // Of those of the first two kinds that may have been there for as long as a lock was waited for; 0: prepared
+    // transactions.
     std::vector<pid_t> pids;
 };
 Blockers blockers(const catalog::Installation &installation, const chain::Step &step,

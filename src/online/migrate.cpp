@@ -356,18 +356,18 @@ class Course
     void try_later(const Step &step, Patience &patience,
                    const std::optional<std::string> &error = std::nullopt)
     {
-        const Blockers found = server::with_search_path(
-            nullptr, [&] { return blockers(installation_, step, options_.lock_timeout); });
-        patience.fail(found.pids);
-        const bool is_over = patience.is_over();
+        Blockers found{"Who is in the way could not be looked up in time.", {}};
+        (void)briefly([&] { found = blockers(installation_, step, options_.lock_timeout); });
+        patience.fail();
         door_.open();
         if (step.door == Step::shut)
             wake_those_turned_away(installation_, step.revision - 1, options_.lock_timeout);
         spi::commit();
-        if (is_over)
+        if (patience.is_over())
             give_up(installation_, step, lookout_.target(), options_, patience,
                     error.value_or(found.text));
         logbook_.progress().tell_waiting(step, patience.failures(), error.value_or(""));
+        const std::deque<Presence> shown = obstacles(found.pids);
         patience.pause();
     }
 

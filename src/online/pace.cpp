@@ -53,7 +53,7 @@ void wait_for_replicas(const chain::Step &step, Progress &progress)
 {
     for (pid_t sender = lagging_replica(); sender != 0;)
     {
-        const Presence shown(obstacle_class, static_cast<Oid>(sender));
+        const std::deque<Presence> shown = obstacles({sender});
         const pid_t slowest = sender;
         for (; sender == slowest; sender = lagging_replica())
         {

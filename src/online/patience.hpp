@@ -1,11 +1,7 @@
-// How often and how long a step asks again for what it could not have, and whom others see it wait for.
+// How often and how long a step asks again for what it could not have.
 #pragma once
 
-#include "online/presence.hpp"
 #include "server/waiting.hpp"
-
-#include <deque>
-#include <vector>
 
 namespace procrastinate::online
 {
@@ -22,21 +18,12 @@ class Patience
         return failures_ == 0 ? 0 : static_cast<double>(server::now() - since_) / 1000;
     }
 
-    // In the way of those pids, shown until it succeeds or fails again.
-    void fail(const std::vector<pid_t> &obstacles)
+    void fail()
     {
         if (failures_++ == 0)
             since_ = server::now();
-        std::deque<Presence> others;
-        for (const pid_t pid : obstacles)
-            others.emplace_back(obstacle_class, static_cast<Oid>(pid));
-        shown_.swap(others);
     }
-    void succeed()
-    {
-        failures_ = 0;
-        shown_.clear();
-    }
+    void succeed() { failures_ = 0; }
     // Time in which nothing was asked for does not count.
     void skip(std::int64_t microseconds) { since_ += microseconds; }
 
@@ -65,7 +52,6 @@ class Patience
     double at_door_ = 0;
     int failures_ = 0;
     std::int64_t since_ = 0;
-    std::deque<Presence> shown_;
 };
 
 } // namespace procrastinate::online

@@ -4,8 +4,6 @@
 #include "server/spi.hpp"
 #include "server/waiting.hpp"
 
-#include <vector>
-
 namespace procrastinate::online
 {
 
@@ -22,6 +20,14 @@ select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransacti
    and database = (select oid from pg_database where datname = current_database()))"};
 
 } // namespace
+
+std::deque<Presence> obstacles(const std::vector<pid_t> &pids)
+{
+    std::deque<Presence> shown;
+    for (const pid_t pid : pids)
+        shown.emplace_back(obstacle_class, static_cast<Oid>(pid));
+    return shown;
+}
 
 void wait_for_clients(double milliseconds)
 {

@@ -4,6 +4,9 @@
 #include "catalog/installation.hpp"
 #include "server/session_lock.hpp"
 
+#include <deque>
+#include <vector>
+
 namespace procrastinate::online
 {
 
@@ -26,6 +29,9 @@ class Presence
   private:
     server::SessionLock lock_;
 };
+
+// Those that are waited for. During a lock's own wait pg_blocking_pids() knows better.
+std::deque<Presence> obstacles(const std::vector<pid_t> &pids);
 
 // server::wait_for_older_transactions(), but for those of such sessions, which may last and fetch no job.
 // Inside an SPI connection, without a snapshot of one's own.

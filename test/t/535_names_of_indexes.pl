@@ -89,27 +89,28 @@ sub what_is_left_of_one_built_ahead
 		my ($schema, $later) = ("ahead_$revision", $builds_ahead{$revision});
 		my $target = sprintf '%04d', $revision;
 		my $session = queue($schema, $revision - 1, 3);
-		my ($reader, $caller) = map { user_session($node, $database, $schema) } 1 .. 2;
-		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+		my ($reader, $second, $caller) = map { user_session($node, $database, $schema) } 1 .. 3;
+		my $snapshot = 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class';
+		$reader->query($snapshot);
 		$caller->send("CALL procrastinate_migrate('$later')");
 		my $state = "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
 		  . " WHERE c.relnamespace = '$schema'::regnamespace AND c.relname = 'procrastinate_jobs_id_lock_idx_$later'";
 		if ($revision == 8)    # the first index is its own
 		{
 			wait_for_build($node, $database);
+			$second->query($snapshot);    # which only the next one waits for
 			$reader->query('ROLLBACK');
-			$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 		}
 		wait_for($node, $database, "SELECT ($state) = false", 'it is being built');
 		$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 		$caller->wait;
-		$reader->query('ROLLBACK');
+		$_->query('ROLLBACK') foreach $reader, $second;
 		wait_for($node, $database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker has gone');
 		is($session->query($state), 'f', "$target: what is left of an index for $later is invalid");
 		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error', 'a call that does not need it');
 		is($session->query($state), '', 'drops it');
 		is_at($node, $database, $schema, $revision, "and ends at $target");
-		$_->close foreach $session, $reader, $caller;
+		$_->close foreach $session, $reader, $second, $caller;
 	}
 	return;
 }
