@@ -20,9 +20,9 @@ namespace spi = server::spi;
 
 static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
 // $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who
-// changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited; $8: the step's tables. Who has
-// the lock of the installation is in the way of any step. Prepared transactions have no pid. A lock that many
-// hold is told of once a session.
+// changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited; $8: the step's
+// tables. Kind 1 is in the way, 2 may have rows that are. Who has the lock of the installation is in the way of
+// any step. Prepared transactions have no pid. A lock that many hold is told of once a session.
 constexpr const char *query = R"(
 with recursive ours as (
     select c.oid, c.relname from pg_class c
