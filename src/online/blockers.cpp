@@ -24,11 +24,9 @@ static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
 // tables. Kind 1 is in the way, 2 may have rows that are. Who has the lock of the installation is in the way of
 // any step. Prepared transactions have no pid. A lock that many hold is told of once a session.
 constexpr const char *query = R"(
-with recursive ours as (
+with recursive family as (
     select c.oid, c.relname from pg_class c
      where c.relnamespace = $1 and c.relkind = 'r' and c.relname ~ '^procrastinate_'
-), family as (
-    select oid, relname from ours
     union
     select i.inhrelid, f.relname from family f join pg_inherits i on i.inhparent = f.oid
 ), held as (
