@@ -181,6 +181,7 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
     const std::string table(step.indexed());
     const std::string index(step.index());
     const std::string statement(step.sql);
+    progress.show_nobody(); // its worker is looked at now
     Watch watch{installation, step, progress};
     server::BuildResult result = server::with_context(label_of(step), [&] {
         return server::build_index(

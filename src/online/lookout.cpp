@@ -1,9 +1,13 @@
 #include "online/lookout.hpp"
 
+#include "chain/refusal.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/rights.hpp"
 #include "online/replaced_column.hpp"
+
+#include <string>
+#include <vector>
 
 namespace procrastinate::online
 {
@@ -45,6 +49,23 @@ Journey Lookout::look()
         expected_ = journey.current;
     goal_ = journey.target;
     return journey;
+}
+
+chain::Step Lookout::next_step(const Journey &journey) const
+{
+    const Revision revision = journey.current + 1;
+    if (is_new_)
+        return chain::whole_step(revision);
+    const std::vector<chain::Step> left = chain::steps_left(
+        revision, journey.under_way ? journey.under_way->number : 0, journey.target);
+    if (left.empty())
+        throw chain::Refusal{chain::sqlstate::unknown_history,
+                             "migration " + std::string(chain::name(revision)) +
+                                 " is under way by steps that this version does not know",
+                             "A newer version has been at work here.",
+                             "Install the newer version, then run ALTER EXTENSION "
+                             "procrastinate_migrate UPDATE;"};
+    return left.front();
 }
 
 void Lookout::arrive(Revision revision)

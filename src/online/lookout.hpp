@@ -25,6 +25,10 @@ class Lookout
     // where it failed.
     migrate::Journey look();
 
+    // The first that is left of the next migration, which from base is one step: there is nobody yet whom
+    // anything could hold up. Throws Refusal PM006 where it is under way by steps that nobody here knows.
+    chain::Step next_step(const migrate::Journey &journey) const;
+
     // Once look() has gone well: relative targets are resolved once.
     std::optional<chain::Revision> goal() const { return goal_; }
     // As the caller named it, or resolved.

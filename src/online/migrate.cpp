@@ -1,6 +1,5 @@
 #include "online/migrate.hpp"
 
-#include "chain/refusal.hpp"
 #include "migrate/journey.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/script.hpp"
@@ -33,8 +32,6 @@ namespace
 
 namespace spi = server::spi;
 using catalog::Installation;
-using chain::Refusal;
-using chain::Revision;
 using chain::Step;
 using chain::StepKind;
 using migrate::Journey;
@@ -68,7 +65,7 @@ class Course
                     migrate::tell_nothing_to_do(installation_, journey.current);
                 return false;
             }
-            const Step step = next_step(journey);
+            const Step step = lookout_.next_step(journey);
             if (!lookout_.is_new() && !journey.under_way)
             {
                 if (!options_.force && !is_unused(step))
@@ -138,28 +135,11 @@ class Course
         scrutiny_.succeed();
         if (is_unused)
             return true;
+        logbook_.progress().show_nobody();
         spi::commit();
         logbook_.progress().tell_counting(step);
         server::pause(200);
         return false;
-    }
-
-    // From base there is nobody yet whom anything could hold up.
-    Step next_step(const Journey &journey) const
-    {
-        const Revision revision = journey.current + 1;
-        if (lookout_.is_new())
-            return chain::whole_step(revision);
-        const std::vector<Step> left = chain::steps_left(
-            revision, journey.under_way ? journey.under_way->number : 0, journey.target);
-        if (left.empty())
-            throw Refusal{chain::sqlstate::unknown_history,
-                          "migration " + std::string(chain::name(revision)) +
-                              " is under way by steps that this version does not know",
-                          "A newer version has been at work here.",
-                          "Install the newer version, then run ALTER EXTENSION "
-                          "procrastinate_migrate UPDATE;"};
-        return left.front();
     }
 
     void go(const Step &step, const Journey &journey)
@@ -193,7 +173,7 @@ class Course
         server::fault_point("in", step.name());
         // Deferred triggers and constraints of users speak up here.
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
-        patience_.succeed();
+        succeed();
         if (door_.is_shut())
         {
             // Whatever ends the call now would open the door to those who are on their way with the old columns.
@@ -267,7 +247,7 @@ class Course
         if (batches_.is_over())
             return end(step);
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
-        patience_.succeed();
+        succeed();
         server::fault_point("amid", step.name());
         logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
         pace_.rest(batches_.milliseconds());
@@ -285,7 +265,7 @@ class Course
         if (!is_recorded)
             return try_later(step.asking_for({}));
         spi::commit();
-        patience_.succeed();
+        succeed();
         server::fault_point("set out", step.name());
     }
 
@@ -307,7 +287,7 @@ class Course
             const std::optional<std::string> error =
                 build_concurrently(installation_, step, instead, logbook_.progress());
             return error ? try_later(step.asking_for(step.all_locks()), patience_, error)
-                         : patience_.succeed();
+                         : succeed();
         }
         // Where it has been built by now, by whomever, what is left is to say so.
         Step rest = step;
@@ -326,6 +306,7 @@ class Course
     {
         if (lock.try_acquire())
             return true;
+        logbook_.progress().show_nobody();
         tell_other_build(installation_, step, logbook_.progress());
         wait([] { server::pause(100); });
         return false;
@@ -349,6 +330,12 @@ class Course
 
     // ---- Another time -----------------------------------------------------------------------------
 
+    void succeed()
+    {
+        patience_.succeed();
+        logbook_.progress().show_nobody();
+    }
+
     void try_later(const Step &step) { try_later(step, patience_); }
     void look_later(Patience &patience) { try_later(step_of_look(), patience); }
 
@@ -367,7 +354,7 @@ class Course
             give_up(installation_, step, lookout_.target(), options_, patience,
                     error.value_or(found.text));
         logbook_.progress().tell_waiting(step, patience.failures(), error.value_or(""));
-        const std::deque<Presence> shown = obstacles(found.pids);
+        logbook_.progress().show(found.pids);
         patience.pause();
     }
 

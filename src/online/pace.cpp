@@ -1,7 +1,6 @@
 #include "online/pace.hpp"
 
 #include "migrate/options.hpp"
-#include "online/presence.hpp"
 #include "server/waiting.hpp"
 #include "server/wal.hpp"
 
@@ -53,7 +52,7 @@ void wait_for_replicas(const chain::Step &step, Progress &progress)
 {
     for (pid_t sender = lagging_replica(); sender != 0;)
     {
-        const std::deque<Presence> shown = obstacles({sender});
+        progress.show({sender});
         const pid_t slowest = sender;
         for (; sender == slowest; sender = lagging_replica())
         {
@@ -61,6 +60,7 @@ void wait_for_replicas(const chain::Step &step, Progress &progress)
             server::pause(100);
         }
     }
+    progress.show_nobody();
 }
 
 } // namespace procrastinate::online

@@ -30,7 +30,7 @@ class Presence
     server::SessionLock lock_;
 };
 
-// Those that are waited for. During a lock's own wait pg_blocking_pids() knows better.
+// Those that are in the way. During a lock's own wait pg_blocking_pids() knows better.
 std::deque<Presence> obstacles(const std::vector<pid_t> &pids);
 
 // server::wait_for_older_transactions(), but for those of such sessions, which may last and fetch no job.

@@ -1,7 +1,8 @@
-// What the caller hears of long steps, at most one NOTICE a second.
+// What the caller hears of long steps, at most one NOTICE a second; and whom others see that it waits for.
 #pragma once
 
 #include "chain/step.hpp"
+#include "online/presence.hpp"
 #include "server/guard.hpp"
 
 #include <string>
@@ -22,8 +23,13 @@ class Progress
     void tell_lag(const chain::Step &step, int sender);
     void tell_waiting(const chain::Step &step, int failures, std::string_view error);
 
+    // These, instead of those before: from the try in which they were met until one has its locks.
+    void show(const std::vector<pid_t> &pids) { met_ = obstacles(pids); }
+    void show_nobody() { met_.clear(); }
+
   private:
     std::int64_t last_ = 0;
+    std::deque<Presence> met_;
 };
 
 } // namespace procrastinate::online

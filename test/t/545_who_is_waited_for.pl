@@ -17,6 +17,7 @@ my $database = new_database($node);
 a_build_and_a_prepared_transaction();
 a_step_and_a_prepared_transaction();
 a_plain_build();
+a_step_that_takes_long();
 a_build_and_the_lock_of_its_table();
 what_is_left_of_a_build();
 the_lock_of_builds();
@@ -49,8 +50,8 @@ sub call
 
 sub progress { return $node->safe_psql($database, 'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress') }
 
-# All that is seen of it in looks, some of them in a call's pauses, once a try has failed; a few may fall between
-# a pause and the next wait for a lock.
+# All that is seen of it in looks, some of them in a call's pauses, once a try has failed. Where locks are asked for
+# by a statement that takes long, or by a worker, a few may fall before its wait.
 sub seen
 {
 	my ($columns, $onlooker) = @_;
@@ -117,6 +118,35 @@ SQL
 	is_at($node, $database, $schema, 20, 'to 0020');
 	is(progress(), '', 'and then nobody is seen');
 	$_->close foreach $writer, $caller, $stranger;
+	return;
+}
+
+# Whoever has left is not waited for, whatever the try does then that found him gone.
+sub a_step_that_takes_long
+{
+	my $schema = queue('long', 24, 10);
+	my ($reader, $gate, $caller) = map { session($schema) } 1 .. 3;
+	$gate->query(<<'SQL');
+SELECT pg_advisory_lock(545);
+CREATE FUNCTION public.come_to_the_gate() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE NOT pg_try_advisory_xact_lock(545) LOOP
+		PERFORM pg_sleep(0.005);
+	END LOOP;
+END $$;
+CREATE EVENT TRIGGER gate ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.come_to_the_gate();
+SQL
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0025')});
+	is(seen('step, waiting_for'), "2|{$reader->{pid}}", 'a step is seen to wait for a reader');
+	$reader->query('COMMIT');
+	wait_for($node, $database, "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $caller->{pid}", 'the step is at its statement');
+	is(progress(), "$schema|2|t||", 'and for nobody once it has its locks');
+	$gate->query('SELECT pg_advisory_unlock(545)');
+	is(($caller->wait)[1], '', 'it goes on');
+	is_at($node, $database, $schema, 25, 'to 0025');
+	$gate->query('DROP EVENT TRIGGER gate; DROP FUNCTION public.come_to_the_gate');
+	$_->close foreach $reader, $gate, $caller;
 	return;
 }
 
