@@ -9,6 +9,8 @@
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 
+#include <cmath>
+
 namespace
 {
 
@@ -30,7 +32,7 @@ Datum interval_of(double seconds)
 {
     return server::call([seconds] {
         auto *const interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
-        interval->time = static_cast<TimeOffset>(seconds * 1e6);
+        interval->time = static_cast<TimeOffset>(std::llround(seconds * 1e6));
         return IntervalPGetDatum(interval);
     });
 }

@@ -353,8 +353,7 @@ class Course
         if (patience.is_over())
             give_up(installation_, step, lookout_.target(), options_, patience,
                     error.value_or(found.text));
-        logbook_.progress().tell_waiting(step, patience.failures(), error.value_or(""));
-        logbook_.progress().show(found.pids);
+        logbook_.progress().tell_waiting(step, patience.failures(), found.pids, error.value_or(""));
         patience.pause();
     }
 

@@ -4,6 +4,8 @@
 #include "migrate/script.hpp"
 #include "server/spi.hpp"
 
+#include <cmath>
+
 namespace procrastinate::online
 {
 
@@ -60,6 +62,13 @@ std::int64_t size_of(const catalog::Installation &installation, std::string_view
     return DatumGetInt64(rows.datum(0, 1).value_or(0));
 }
 
+// To two digits: more would say that it is known so well.
+double rounded(double seconds)
+{
+    const double unit = std::pow(10.0, std::floor(std::log10(seconds)) - 1);
+    return std::round(seconds / unit) * unit;
+}
+
 PlannedStep planned(const catalog::Installation &installation, const Step &step)
 {
     PlannedStep plan{
@@ -75,6 +84,7 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
         plan.estimate += size / built;
     else if (plan.scans)
         plan.estimate += size / looked_through;
+    plan.estimate = rounded(plan.estimate);
     return plan;
 }
 

@@ -20,7 +20,7 @@ struct PlannedStep
     std::int64_t relation_size; // bytes, with indexes and TOAST
     bool rewrites;              // rows of it
     bool scans;                 // all of it
-    double estimate;            // seconds
+    double estimate;            // seconds, to two digits
 };
 
 // The steps of a call to the target from where the installation stands, in order. Throws Refusal as

@@ -38,12 +38,19 @@ void Progress::tell_lag(const chain::Step &step, int sender)
                        "procrastinate_migrate.max_replication_lag");
 }
 
-void Progress::tell_waiting(const chain::Step &step, int failures, std::string_view error)
+void Progress::tell_waiting(const chain::Step &step, int failures, const std::vector<pid_t> &pids,
+                            std::string_view error)
 {
-    if (is_due())
-        tell(step, "waiting for locks, asked " + std::to_string(failures) + " times" +
-                       (error.empty() ? "" : ": ") +
-                       std::string(error.substr(0, error.find('\n'))));
+    show(pids);
+    if (!is_due())
+        return;
+    std::string who;
+    for (const pid_t pid : pids)
+        who +=
+            (who.empty() ? ", for " : " and ") +
+            (pid == 0 ? std::string("a prepared transaction") : "session " + std::to_string(pid));
+    tell(step, "waiting for locks, asked " + std::to_string(failures) + " times" + who +
+                   (error.empty() ? "" : ": ") + std::string(error.substr(0, error.find('\n'))));
 }
 
 } // namespace procrastinate::online

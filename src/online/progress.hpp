@@ -21,7 +21,9 @@ class Progress
     void tell_rows(const chain::Step &step, double percent, std::int64_t rows);
     void tell_counting(const chain::Step &step);
     void tell_lag(const chain::Step &step, int sender);
-    void tell_waiting(const chain::Step &step, int failures, std::string_view error);
+    // Of those in the way, who are shown as well; 0 is a prepared transaction. `error` is what a worker said.
+    void tell_waiting(const chain::Step &step, int failures, const std::vector<pid_t> &pids,
+                      std::string_view error);
 
     // These, instead of those before: from the try in which they were met until one has its locks.
     void show(const std::vector<pid_t> &pids) { met_ = obstacles(pids); }

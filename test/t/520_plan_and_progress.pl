@@ -70,6 +70,8 @@ sub plan_of_all
 SELECT count(DISTINCT revision), bool_and(big.estimate > '0'), bool_and(big.estimate > small.estimate) FILTER (WHERE big.scans AND big.relation_size > 0)
   FROM small JOIN procrastinate_plan() AS big USING (revision, step)
 SQL
+	is($session->query(q{SELECT count(*) FROM procrastinate_plan() WHERE ltrim(replace(extract(epoch FROM estimate)::text, '.', ''), '0') ~ '[1-9].+[1-9]'}),
+		'0', 'which does not pretend to be known to more than two digits');
 	my $planned = $session->query(q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan()});
 	is($session->query(q{SELECT bool_and(relation_size > 0) FROM procrastinate_plan('0007') WHERE relation = 'procrastinate_jobs'}),
 		't', 'the sizes of the tables that are there are told');

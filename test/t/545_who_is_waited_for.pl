@@ -86,11 +86,12 @@ sub a_build_and_a_prepared_transaction
 sub a_step_and_a_prepared_transaction
 {
 	my $schema = queue('prepared_too', 24, 10);
-	my ($session, $caller) = map { session($schema) } 1 .. 2;
+	my $session = session($schema);
 	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of another'});
-	$caller->send(q{CALL procrastinate_migrate('0025')});
+	my $caller = call($schema, '0025');
 	wait_for_step($node, $database, $schema, '0025.1');
 	is(seen('step, waiting_for'), '2|{0}', 'a step is seen to wait for a prepared transaction, in pauses, too');
+	like($caller->notice(qr/asked/), qr/^step 0025\.2: waiting for locks, asked \d+ times, for a prepared transaction$/, 'and tells so');
 	$session->query(q{COMMIT PREPARED 'of another'});
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -362,7 +363,7 @@ sub a_look_at_jobs_that_are_locked
 	unlike($error, qr/^Whoever/m, 'and nobody else');
 	like($error, qr/^HINT:  .*: CALL procrastinate_migrate\('\+1', schema => 'looked_at', retry_for => '1 hour'\);$/m, 'and what to do');
 	my $caller = call('looked_at', '0025');
-	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r, 'where the schema stands: waiting for locks, asked n times', 'a call tells that it waits to look');
+	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r, 'where the schema stands: waiting for locks, asked n times, for session ' . $holder->{pid}, 'a call tells that it waits to look');
 	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}", 'and is seen to wait');
 	$holder->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
