@@ -286,8 +286,8 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
              FROM pg_catalog.pg_blocking_pids(coalesce(b.pid, c.pid)) AS w (pids)
             WHERE pg_catalog.cardinality(w.pids) OPERATOR(pg_catalog.>) 0) AS k ON true
   LEFT JOIN LATERAL (
-           -- Between one try and the next nobody is waited for: it says itself whom it met, or which walsender it
-           -- waits for; or somebody has the lock on builds.
+           -- Between one try and the next nobody is waited for: it says itself whom it met, of whom those are left out
+           -- who have no lock any more, or which walsender it waits for; or somebody has the lock on builds.
            SELECT pg_catalog.array_agg(DISTINCT CASE WHEN l.classid OPERATOR(pg_catalog.=) 1347571567::oid
                                                      THEN l.objid::bigint::integer ELSE coalesce(l.pid, 0) END) AS pids
              FROM pg_catalog.pg_locks AS l
@@ -295,6 +295,10 @@ SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
             WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
               AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) 2::smallint AND l.granted
               AND (l.classid OPERATOR(pg_catalog.=) 1347571567::oid AND l.pid OPERATOR(pg_catalog.=) c.pid
+                   AND l.objid::bigint::integer OPERATOR(pg_catalog.=) ANY (
+                           SELECT coalesce(x.pid, 0) FROM pg_catalog.pg_locks AS x WHERE x.granted
+                            UNION ALL
+                           SELECT s.pid FROM pg_catalog.pg_stat_replication AS s)
                    OR u.kind OPERATOR(pg_catalog.=) 'concurrent' AND coalesce(l.pid, 0) OPERATOR(pg_catalog.<>) c.pid
                    AND l.classid OPERATOR(pg_catalog.=) 1347571554::oid AND l.objid OPERATOR(pg_catalog.=) u.schema::oid)
            ) AS h ON true;

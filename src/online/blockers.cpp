@@ -8,6 +8,7 @@
 #include "online/logbook.hpp"
 #include "server/spi.hpp"
 
+#include <algorithm>
 #include <string>
 
 namespace procrastinate::online
@@ -118,8 +119,10 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
         found.text += (row == 0 ? "" : "\n") + std::string(rows.text(row, 1).value_or(""));
-        if (rows.boolean(row, 3))
-            found.pids.push_back(DatumGetInt32(rows.datum(row, 2).value_or(0)));
+        const pid_t pid = DatumGetInt32(rows.datum(row, 2).value_or(0));
+        if (rows.boolean(row, 3) &&
+            std::find(found.pids.begin(), found.pids.end(), pid) == found.pids.end())
+            found.pids.push_back(pid);
     }
     if (found.text.empty())
         found.text = "Whoever was in the way has gone by now.";

@@ -80,7 +80,8 @@ bool perform(const Installation &installation, const Step &step, const Journey &
     return server::attempt([&] {
         with_short_locks(lock_timeout, [&] {
             server::with_search_path(nullptr, [&] { prepare(installation, step, journey); });
-            logbook.progress().show_nobody();
+            if (step.kind != StepKind::concurrent)
+                logbook.progress().show_nobody(); // it has its locks
             server::with_search_path(installation.quoted,
                                      [&] { run(installation, step, journey); });
             server::with_search_path(nullptr, [&] { finish(installation, step); });

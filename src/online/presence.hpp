@@ -17,7 +17,7 @@ inline constexpr std::int32_t gate_class = 0x50524F67; // "PROg"
 inline constexpr std::int32_t obstacle_class =
     0x50524F6F; // "PROo", of a pid, or of 0 for prepared transactions; the view reads it as well
 
-// Shown for as long as it lives, in pauses as well. Nobody fails for want of it.
+// Shown for as long as it lives, in pauses as well. Nobody waits for it, and nobody needs it.
 class Presence
 {
   public:
@@ -30,7 +30,7 @@ class Presence
     server::SessionLock lock_;
 };
 
-// Those that are in the way. During a lock's own wait pg_blocking_pids() knows better.
+// Those that were met in the way. During a lock's own wait pg_blocking_pids() knows better.
 std::deque<Presence> obstacles(const std::vector<pid_t> &pids);
 
 // server::wait_for_older_transactions(), but for those of such sessions, which may last and fetch no job.

@@ -25,7 +25,8 @@ class Progress
     void tell_waiting(const chain::Step &step, int failures, const std::vector<pid_t> &pids,
                       std::string_view error);
 
-    // These, instead of those before: from the try in which they were met until one has its locks.
+    // These, instead of those before: from the try in which they were met until one has its locks or a worker
+    // asks for them. The view leaves out who has gone by then.
     void show(const std::vector<pid_t> &pids) { met_ = obstacles(pids); }
     void show_nobody() { met_.clear(); }
 
