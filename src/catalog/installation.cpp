@@ -98,21 +98,25 @@ void require_usage(const Installation &installation)
             }) + ";"};
 }
 
-void require_same_name(const Installation &installation)
+const char *name_now(const Installation &installation)
 {
     const Oid schema = installation.schema;
-    const char *const name = server::call([schema] {
+    return server::call([schema] {
         AcceptInvalidationMessages();
         return get_namespace_name(schema);
     });
+}
+
+void require_same_name(const Installation &installation)
+{
+    const char *const name = name_now(installation);
     if (name != nullptr && installation.name == name)
         return;
     throw chain::Refusal{chain::sqlstate::undefined_schema,
                          "schema \"" + std::string(installation.name) +
                              "\" has been dropped or renamed by another session",
                          name == nullptr ? std::string()
-                                         : "It is called \"" + std::string(name) +
-                                               "\" now, and nothing was changed in it.",
+                                         : "It is called \"" + std::string(name) + "\" now.",
                          "Call it again with the schema that is meant."};
 }
 

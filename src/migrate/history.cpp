@@ -52,6 +52,14 @@ History read_history(const catalog::Installation &installation,
     if (!OidIsValid(table))
         return history;
     const server::PlainTable found = server::read_plain_table(table, columns, most);
+    if (!found.is_plain && server::call([schema] {
+                               return get_relname_relid(catalog::history_table, schema);
+                           }) != table)
+    {
+        // It was dropped while its lock was waited for.
+        catalog::require_same_name(installation);
+        return history;
+    }
     if (!found.is_plain || found.count() >= most)
         throw Refusal{chain::sqlstate::untrusted_object,
                       table_of(installation) + " is not a history",

@@ -13,6 +13,7 @@ namespace
 namespace spi = server::spi;
 
 // 17.12 keeps a number of its own, pg_attver, among the options of every column.
+// $1: the schema; $2: whether batches are to come; $3: whether the column has still to be added.
 constexpr const char *query = R"(
 select pg_describe_object(d.classid, d.objid, d.objsubid)
   from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id'
@@ -42,6 +43,40 @@ select pg_describe_object('pg_trigger'::regclass, t.oid, 0) || ', which would fi
    and t.tgattr::text = ''
    and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
 union
+select pg_describe_object('pg_trigger'::regclass, t.oid, 0) || ', which may set the column behind the back of the one that fills it'
+  from pg_class e join pg_trigger t on t.tgrelid = e.oid
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events'
+   and t.tgenabled <> 'D' and t.tgtype & 3 = 3 and t.tgtype & 20 <> 0
+   and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
+union
+select case n when 1 then 'options' when 2 then 'a tablespace' else 'a comment' end || ' of ' || pg_describe_object(o.class, o.oid, 0)
+  from (select 'pg_class'::regclass as class, c.oid, c.relnamespace, c.relname, c.reloptions is not null as has_options,
+               c.reltablespace <> 0 as has_tablespace
+          from pg_class c where c.relkind = 'i'
+        union all
+        select 'pg_constraint'::regclass, k.oid, k.connamespace, k.conname, false, false from pg_constraint k) as o,
+       generate_series(1, 3) as n
+ where o.relnamespace = $1 and o.relname = 'procrastinate_events_job_id_fkey'
+   and case n when 1 then o.has_options when 2 then o.has_tablespace
+              else exists (select from pg_description d where d.classoid = o.class and d.objoid = o.oid) end
+union
+select pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ', which events that are there may not satisfy'
+  from pg_class e join pg_constraint k on k.conrelid = e.oid
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events'
+   and $2 and k.contype = 'c' and not k.convalidated and k.conname <> 'procrastinate_events_job_id_bigint_check'
+union
+select 'policies of ' || pg_describe_object('pg_class'::regclass, e.oid, 0) || ', which may hide events from you'
+  from pg_class e
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events' and $2 and row_security_active(e.oid)
+union
+select pg_describe_object('pg_publication'::regclass, p.oid, 0) || ', whose subscribers have no column job_id_bigint'
+  from pg_class e, pg_publication p
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events' and $3
+   and (p.puballtables
+        or exists (select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = e.oid and r.prattrs is null)
+        or exists (select from pg_publication_namespace s where s.pnpubid = p.oid and s.pnnspid = $1))
+   and exists (select from pg_replication_slots l where l.slot_type = 'logical' and l.database = current_database())
+union
 select pg_describe_object('pg_class'::regclass, i.inhrelid, 0) || ', which inherits the column but not the trigger that fills it'
   from pg_class e join pg_inherits i on i.inhparent = e.oid
  where e.relnamespace = $1 and e.relname = 'procrastinate_events'
@@ -60,7 +95,8 @@ void require_replaceable(const catalog::Installation &installation, chain::Revis
             return step.kind == chain::StepKind::batched && step.number > done;
         });
     const std::array parameters{spi::oid_parameter(installation.schema),
-                                spi::boolean_parameter(are_batches_to_come)};
+                                spi::boolean_parameter(are_batches_to_come),
+                                spi::boolean_parameter(done == 0)};
     const spi::Rows rows = spi::read_latest(query, parameters);
     migrate::Findings findings;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
@@ -70,7 +106,7 @@ void require_replaceable(const catalog::Installation &installation, chain::Revis
             chain::sqlstate::catalog_contradicts,
             "column procrastinate_events.job_id cannot be replaced while others work",
             findings.text(),
-            "Drop what depends on it (or let it inherit no more), and make it again when the "
+            "Drop that, or let it inherit no more, and make it again when the "
             "schema is at 0024. Or let workers stand still while the table is rewritten: SELECT "
             "procrastinate_upgrade('0024', schema => " +
                 std::string(installation.quoted_text) + ");"};

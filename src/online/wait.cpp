@@ -20,6 +20,7 @@ namespace spi = server::spi;
 using catalog::Installation;
 
 constexpr double look_again = 1000; // milliseconds
+constexpr double most_lock_timeout = 1e9;
 // Within a call no notification is read; those who still have to be, the server keeps for all.
 constexpr std::int64_t listen_again = 60'000'000; // microseconds
 
@@ -81,13 +82,24 @@ class Listening
     std::int64_t began_ = 0;
 };
 
-migrate::State look(const Installation &installation, Listening &listening)
+// Throws the server's 55P03 where the history is locked for so many milliseconds, and Refusal 3F000 where the
+// schema is gone; under a new name it is the same.
+migrate::State look(const Installation &installation, Listening &listening,
+                    std::optional<double> left)
 {
     migrate::State state;
     listening.run([&] {
+        const int level = server::open_settings();
+        // Rounded up: when it is over, so is the time to wait.
+        if (left && *left < (LockTimeout == 0 ? most_lock_timeout : LockTimeout))
+            server::set("lock_timeout",
+                        std::to_string(1 + std::max(0, static_cast<int>(*left))).c_str());
+        if (catalog::name_now(installation) == nullptr)
+            catalog::require_same_name(installation);
         state =
             server::with_search_path(nullptr, [&] { return migrate::read_state(installation); });
         state.last.reset(); // its texts go with the connection
+        server::close_settings(level);
     });
     return state;
 }
@@ -99,6 +111,16 @@ std::string where_it_is(const migrate::State &state)
     return "It is at " + std::string(chain::name(*state.standing.revision)) + ".";
 }
 
+[[noreturn]] void fail_in_time(const Installation &installation, const std::string &goal,
+                               const std::string &why)
+{
+    throw chain::Refusal{
+        chain::sqlstate::not_in_time,
+        "schema \"" + std::string(installation.name) + "\" is not at " + goal + " in time", why,
+        "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
+            std::string(installation.quoted_text) + ");"};
+}
+
 } // namespace
 
 void wait(const Installation &installation, std::string_view target,
@@ -106,12 +128,31 @@ void wait(const Installation &installation, std::string_view target,
 {
     catalog::require_usage(installation);
     const std::int64_t began = server::now();
+    const auto left = [&]() -> std::optional<double> {
+        if (!milliseconds)
+            return std::nullopt;
+        return *milliseconds - static_cast<double>(server::now() - began) / 1000;
+    };
     const Presence presence(gate_class, installation.schema);
     Listening listening;
-    migrate::State state = look(installation, listening);
+    std::string in_words(target);
+    const auto look_in_time = [&] {
+        try
+        {
+            return look(installation, listening, left());
+        }
+        catch (const server::ServerError &error)
+        {
+            if (!server::is_of_lock(error) || left().value_or(look_again) > 0)
+                throw;
+            fail_in_time(installation, in_words, "Another session has locked its history.");
+        }
+    };
+    migrate::State state = look_in_time();
     const chain::Revision goal = chain::resolve_target(target, state.standing);
     if (state.standing.revision && *state.standing.revision >= goal)
         return;
+    in_words = migrate::in_words(goal);
     listening.begin();
     for (;;)
     {
@@ -120,24 +161,16 @@ void wait(const Installation &installation, std::string_view target,
             listening.end();
             listening.begin();
         }
-        state = look(installation, listening);
+        state = look_in_time();
         if (state.standing.revision && *state.standing.revision >= goal)
             break;
-        const double left = milliseconds
-                                ? *milliseconds - static_cast<double>(server::now() - began) / 1000
-                                : look_again;
-        if (left <= 0)
+        const double pause = left().value_or(look_again);
+        if (pause <= 0)
         {
             listening.end();
-            throw chain::Refusal{
-                chain::sqlstate::not_in_time,
-                "schema \"" + std::string(installation.name) + "\" is not at " +
-                    migrate::in_words(goal) + " in time",
-                where_it_is(state),
-                "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
-                    std::string(installation.quoted_text) + ");"};
+            fail_in_time(installation, in_words, where_it_is(state));
         }
-        listening.run([left] { server::pause_until_woken(std::min(left, look_again)); });
+        listening.run([pause] { server::pause_until_woken(std::min(pause, look_again)); });
     }
     listening.end();
 }

@@ -211,6 +211,14 @@ sub gate
 	is($waiter->refusal(q{CALL procrastinate_wait('nowhere')}) =~ s/:.*//r, 'PM001', 'what is no target is refused');
 	is($waiter->refusal(q{BEGIN; CALL procrastinate_wait()}) =~ s/:.*//r, '25001', 'and so is a transaction block');
 	$waiter->query('ROLLBACK');
+	$deployer->query('BEGIN; LOCK TABLE procrastinate_schema_history');
+	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}), 'PM014: schema "gate" is not at 0028 in time', 'as long as its history is locked, too');
+	$deployer->query('COMMIT');
+	$deployer->query('CREATE SCHEMA gone');
+	$waiter->send(q{CALL procrastinate_wait('0028', schema => 'gone')});
+	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $waiter->{pid}", 'somebody waits');
+	$deployer->query('DROP SCHEMA gone');
+	is(($waiter->wait)[1], '3F000: schema "gone" has been dropped or renamed by another session', 'for a schema that is gone nobody waits');
 	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'no channel is listened to afterwards');
 
 	$waiter->send(q{CALL procrastinate_wait('0028', '3 min', 'gate')});

@@ -19,8 +19,6 @@ a_trigger_on_the_history();
 a_trigger_on_the_jobs();
 a_job_that_is_being_aborted();
 a_job_that_comes_late();
-things_of_the_replaced_column();
-triggers_of_events();
 events_that_change();
 ids_below_zero();
 a_dump_between_two_steps();
@@ -29,6 +27,7 @@ settings_of_the_role();
 no_later_deadlock_check();
 a_table_like_the_history();
 a_wait_that_is_cancelled();
+a_schema_that_is_dropped();
 done_testing();
 
 sub session { return user_session($node, $database, @_) }
@@ -120,89 +119,6 @@ sub a_job_that_comes_late
 		"5|doing|t\n2000|doing|t", 'and a job that came late is not left behind');
 	is_at($node, $database, 'late', 31, 'at 0031');
 	$_->close foreach $session, $locker, $caller;
-	return;
-}
-
-sub things_of_the_replaced_column
-{
-	my $replaced = 'PM009: column procrastinate_events.job_id cannot be replaced while others work';
-	my $session = queue('things', 23, 3);
-	my %things = (
-		q{COMMENT ON COLUMN procrastinate_events.job_id IS 'mine'} => q{COMMENT ON COLUMN procrastinate_events.job_id IS NULL},
-		'ALTER TABLE procrastinate_events ALTER job_id SET STATISTICS 500' => 'ALTER TABLE procrastinate_events ALTER job_id SET STATISTICS -1',
-		'ALTER TABLE procrastinate_events ALTER job_id SET (n_distinct = 5)' => 'ALTER TABLE procrastinate_events ALTER job_id RESET (n_distinct)');
-	foreach my $thing (sort keys %things)
-	{
-		$session->query($thing);
-		is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, "refused: $thing");
-		$session->query($things{$thing});
-	}
-
-	# What came after the call began, or between two calls.
-	cancelled_in_build($node, $database, 'things', '0024');
-	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, 'an index of a user between two calls is seen');
-	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and is not lost');
-	$session->query('DROP INDEX own');
-
-	my ($holder, $caller) = map { session('things') } 1 .. 2;
-	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
-	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_for_step($node, $database, 'things', '0024.8');    # only the exchange is left
-	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
-	$holder->query('COMMIT');
-	is(($caller->wait)[1], $replaced, 'an index of a user before the last step is seen');
-	$session->query('DROP INDEX own');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
-	is_at($node, $database, 'things', 24, 'to 0024');
-	$_->close foreach $session, $holder, $caller;
-
-	# Rows of a table that inherits are not filled by the trigger.
-	$session = queue('children', 23, 3);
-	$session->query('CREATE TABLE archive () INHERITS (procrastinate_events); INSERT INTO archive (job_id, type) VALUES (1, \'started\')');
-	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'children')});
-	like($err, qr/^DETAIL:  Table (?:children\.)?archive, which inherits the column but not the trigger that fills it\.$/m, 'a table that inherits is told');
-	is($session->query(q{SELECT procrastinate_upgrade('0024'); SELECT job_id, pg_typeof(job_id) FROM archive}), "0024\n1|bigint", 'and is changed in one transaction');
-	$session->close;
-	$session = queue('late_children', 23, 3);
-	cancelled_in_build($node, $database, 'late_children', '0024');
-	$session->query('CREATE TABLE archive () INHERITS (procrastinate_events)');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, 'one that came between two calls is seen');
-	$session->query('ALTER TABLE archive NO INHERIT procrastinate_events');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
-	$session->query('DROP TABLE archive');
-	is_at($node, $database, 'late_children', 24, 'to 0024');
-	$session->close;
-	return;
-}
-
-sub triggers_of_events
-{
-	my $session = queue('triggers', 23, 3);
-	$session->query(<<'SQL');
-CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.keep();
-SQL
-	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'triggers')});
-	like($err, qr/Trigger keep on table (?:triggers\.)?procrastinate_events, which would fire for each event/,
-		'a trigger that the batches would fire is told before anything is done');
-	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'and nothing is');
-
-	$session->query('ALTER TABLE procrastinate_events DISABLE TRIGGER keep');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'disabled it is in nobody\'s way');
-	$session->close;
-
-	$session = queue('rules', 29, 1);
-	$session->query(q{UPDATE procrastinate_jobs SET status = 'doing'; UPDATE procrastinate_jobs SET status = 'aborting'});
-	$session->query(<<'SQL');
-CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION public.keep();
-SQL
-	is($session->refusal(q{CALL procrastinate_migrate('0030')}), q{55000: could not change all rows of table "procrastinate_jobs"},
-		'rows that a trigger keeps as they are end the call');
-	$session->query('ALTER TABLE procrastinate_jobs DISABLE TRIGGER keep');
-	is($session->refusal(q{CALL procrastinate_migrate('0030')}), 'no error', 'and are changed once they can be');
-	is($session->query('SELECT status, abort_requested FROM procrastinate_jobs'), 'aborting|t', 'all of them');
-	$session->close;
 	return;
 }
 
@@ -416,5 +332,26 @@ sub a_wait_that_is_cancelled
 	isnt(($session->wait)[1], '', 'it ends when the history is none any more');
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and does not listen');
 	$_->close foreach $session, $other;
+	return;
+}
+
+# While its history's lock is waited for: the table is gone, and nobody has put another in its place.
+sub a_schema_that_is_dropped
+{
+	my $owner = queue('dropped', 24, 10);
+	my %calls = (
+		q{SELECT procrastinate_current('dropped')} => session('dropped'),
+		q{SELECT procrastinate_upgrade(schema => 'dropped')} => session('dropped'),
+		q{CALL procrastinate_migrate(schema => 'dropped')} => session('dropped'));
+	$owner->query('SET client_min_messages = error; BEGIN; DROP SCHEMA dropped CASCADE');
+	$calls{$_}->send($_) foreach keys %calls;
+	waits($_) foreach values %calls;
+	$owner->query('COMMIT');
+	foreach my $call (sort keys %calls)
+	{
+		is(($calls{$call}->wait)[1], '3F000: schema "dropped" has been dropped or renamed by another session', "said: $call");
+		$calls{$call}->close;
+	}
+	$owner->close;
 	return;
 }
