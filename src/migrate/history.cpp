@@ -47,14 +47,14 @@ History read_history(const catalog::Installation &installation,
 {
     History history{false, server::pmr::vector<Event>(&memory)};
     const Oid schema = installation.schema;
-    const Oid table =
-        server::call([schema] { return get_relname_relid(catalog::history_table, schema); });
+    const auto look_up = [schema] {
+        return server::call([schema] { return get_relname_relid(catalog::history_table, schema); });
+    };
+    const Oid table = look_up();
     if (!OidIsValid(table))
         return history;
     const server::PlainTable found = server::read_plain_table(table, columns, most);
-    if (!found.is_plain && server::call([schema] {
-                               return get_relname_relid(catalog::history_table, schema);
-                           }) != table)
+    if (!found.is_plain && look_up() != table)
     {
         // It was dropped while its lock was waited for.
         catalog::require_same_name(installation);

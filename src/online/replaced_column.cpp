@@ -36,18 +36,13 @@ select case n when 1 then 'privileges' when 2 then 'options' when 3 then 'a stat
               when 3 then coalesce(a.attstattarget, -1) <> -1
               else col_description(e.oid, a.attnum) is not null end
 union
-select pg_describe_object('pg_trigger'::regclass, t.oid, 0) || ', which would fire for each event'
-  from pg_class e join pg_trigger t on t.tgrelid = e.oid
- where e.relnamespace = $1 and e.relname = 'procrastinate_events'
-   and $2 and not t.tgisinternal and t.tgenabled not in ('D', 'R') and t.tgtype & 16 <> 0
-   and t.tgattr::text = ''
-   and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
-union
-select pg_describe_object('pg_trigger'::regclass, t.oid, 0) || ', which may set the column behind the back of the one that fills it'
-  from pg_class e join pg_trigger t on t.tgrelid = e.oid
- where e.relnamespace = $1 and e.relname = 'procrastinate_events'
-   and t.tgenabled <> 'D' and t.tgtype & 3 = 3 and t.tgtype & 20 <> 0
-   and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
+select pg_describe_object('pg_trigger'::regclass, t.oid, 0)
+       || case n when 1 then ', which would fire for each event' else ', which may set the column after the new one is filled' end
+  from pg_class e join pg_trigger t on t.tgrelid = e.oid, generate_series(1, 2) as n
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events' and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
+   and case n when 1 then $2 and not t.tgisinternal and t.tgenabled not in ('D', 'R') and t.tgtype & 16 <> 0
+                          and t.tgattr::text = ''
+              else t.tgenabled <> 'D' and t.tgtype & 3 = 3 and t.tgtype & 20 <> 0 end
 union
 select case n when 1 then 'options' when 2 then 'a tablespace' else 'a comment' end || ' of ' || pg_describe_object(o.class, o.oid, 0)
   from (select 'pg_class'::regclass as class, c.oid, c.relnamespace, c.relname, c.reloptions is not null as has_options,

@@ -219,6 +219,11 @@ sub gate
 	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $waiter->{pid}", 'somebody waits');
 	$deployer->query('DROP SCHEMA gone');
 	is(($waiter->wait)[1], '3F000: schema "gone" has been dropped or renamed by another session', 'for a schema that is gone nobody waits');
+	$deployer->query('CREATE SCHEMA before');
+	$waiter->send(q{CALL procrastinate_wait('0001', schema => 'before')});
+	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $waiter->{pid}", 'somebody waits');
+	$deployer->query(q{ALTER SCHEMA before RENAME TO afterwards; SELECT procrastinate_upgrade('0001', 'afterwards')});
+	is(($waiter->wait)[1], '', 'under a new name it is the same');
 	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'no channel is listened to afterwards');
 
 	$waiter->send(q{CALL procrastinate_wait('0028', '3 min', 'gate')});

@@ -1,5 +1,5 @@
-# What users have made of the column that 0024 replaces, and of its table: what would be lost, or would end the call
-# amid it, is refused before anything is done.
+# What users have made of the column that 0024 replaces, and of tables that are changed in batches: what would be lost,
+# or would end 0024 amid it, is refused before anything is done.
 
 use strict;
 use warnings;
