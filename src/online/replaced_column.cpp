@@ -59,6 +59,7 @@ select pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ', which event
   from pg_class e join pg_constraint k on k.conrelid = e.oid
  where e.relnamespace = $1 and e.relname = 'procrastinate_events'
    and $2 and k.contype = 'c' and not k.convalidated and k.conname <> 'procrastinate_events_job_id_bigint_check'
+   and coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
 union
 select 'policies of ' || pg_describe_object('pg_class'::regclass, e.oid, 0) || ', which may hide events from you'
   from pg_class e
@@ -75,6 +76,23 @@ union
 select pg_describe_object('pg_class'::regclass, i.inhrelid, 0) || ', which inherits the column but not the trigger that fills it'
   from pg_class e join pg_inherits i on i.inhparent = e.oid
  where e.relnamespace = $1 and e.relname = 'procrastinate_events'
+union
+select pg_describe_object(o.class, o.oid, o.part) || ', whose name is wanted meanwhile'
+  from pg_class e,
+       lateral (select 'pg_class'::regclass, e.oid, a.attnum::int from pg_attribute a
+                 where a.attrelid = e.oid and a.attname = 'job_id_bigint'
+                union all
+                select 'pg_trigger'::regclass, t.oid, 0 from pg_trigger t
+                 where t.tgrelid = e.oid and t.tgname = 'procrastinate_events_fill_job_id_bigint'
+                union all
+                select 'pg_constraint'::regclass, k.oid, 0 from pg_constraint k
+                 where k.conrelid = e.oid
+                   and k.conname in ('procrastinate_events_job_id_bigint_check', 'procrastinate_events_job_id_bigint_fkey')
+                union all
+                select 'pg_proc'::regclass, p.oid, 0 from pg_proc p
+                 where p.pronamespace = $1 and p.proname = 'procrastinate_events_fill_job_id_bigint' and p.pronargs = 0
+               ) as o(class, oid, part)
+ where e.relnamespace = $1 and e.relname = 'procrastinate_events' and $3
  order by 1)";
 
 } // namespace
