@@ -112,13 +112,26 @@ std::string where_it_is(const migrate::State &state)
 }
 
 [[noreturn]] void fail_in_time(const Installation &installation, const std::string &goal,
-                               const std::string &why)
+                               const std::string &why, const std::string &hint)
 {
-    throw chain::Refusal{
-        chain::sqlstate::not_in_time,
-        "schema \"" + std::string(installation.name) + "\" is not at " + goal + " in time", why,
-        "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
-            std::string(installation.quoted_text) + ");"};
+    throw chain::Refusal{chain::sqlstate::not_in_time,
+                         "schema \"" + std::string(installation.name) + "\" is not at " + goal +
+                             " in time",
+                         why, hint};
+}
+
+std::string query_for_calls(const Installation &installation)
+{
+    return "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
+           std::string(installation.quoted_text) + ");";
+}
+
+std::string query_for_locks(const Installation &installation)
+{
+    return "Find out who that is: SELECT pid, mode FROM pg_locks WHERE granted AND relation = "
+           "(SELECT oid FROM pg_class WHERE relname = '" +
+           std::string(catalog::history_table) +
+           "' AND relnamespace = " + std::string(installation.quoted_text) + "::regnamespace);";
 }
 
 } // namespace
@@ -145,7 +158,8 @@ void wait(const Installation &installation, std::string_view target,
         {
             if (!server::is_of_lock(error) || left().value_or(look_again) > 0)
                 throw;
-            fail_in_time(installation, in_words, "Another session has locked its history.");
+            fail_in_time(installation, in_words, "Another session has locked its history.",
+                         query_for_locks(installation));
         }
     };
     migrate::State state = look_in_time();
@@ -168,7 +182,7 @@ void wait(const Installation &installation, std::string_view target,
         if (pause <= 0)
         {
             listening.end();
-            fail_in_time(installation, in_words, where_it_is(state));
+            fail_in_time(installation, in_words, where_it_is(state), query_for_calls(installation));
         }
         listening.run([pause] { server::pause_until_woken(std::min(pause, look_again)); });
     }

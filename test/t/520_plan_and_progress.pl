@@ -213,6 +213,9 @@ sub gate
 	$waiter->query('ROLLBACK');
 	$deployer->query('BEGIN; LOCK TABLE procrastinate_schema_history');
 	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}), 'PM014: schema "gate" is not at 0028 in time', 'as long as its history is locked, too');
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_wait('0028', '10 ms', 'gate')});
+	my ($query) = $err =~ /^HINT:  Find out who that is: (.+)$/m;
+	is($node->safe_psql($database, $query), "$deployer->{pid}|AccessExclusiveLock", 'and the hint finds who has it');
 	$deployer->query('COMMIT');
 	$deployer->query('CREATE SCHEMA gone');
 	$waiter->send(q{CALL procrastinate_wait('0028', schema => 'gone')});
