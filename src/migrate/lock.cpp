@@ -22,7 +22,7 @@ bool acquire(Oid schema, bool wait)
 }
 
 // Whether what has its row in this cache is another role's, and no superuser's.
-bool is_anothers(int cache, AttrNumber owner_column, Oid oid)
+bool is_anothers(SysCacheIdentifier cache, AttrNumber owner_column, Oid oid)
 {
     HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
     if (!HeapTupleIsValid(tuple))
