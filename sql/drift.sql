@@ -143,10 +143,14 @@ CREATE SCHEMA drift_two;
 SELECT procrastinate_upgrade(schema => 'drift_two');
 
 -- ---- whatever the caller's settings are -------------------------------------------------------------
+-- PostgreSQL 19 knows standard strings only.
+SELECT current_setting('server_version_num')::integer < 190000 AS has_escapes \gset
 SET quote_all_identifiers = on;
 SET DateStyle = 'German';
+\if :has_escapes
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;
+\endif
 SET search_path = '';
 SELECT * FROM public.procrastinate_detect('drift_two');
 SELECT * FROM public.procrastinate_check('head', 'drift_two');
@@ -156,8 +160,10 @@ SELECT * FROM procrastinate_detect('drift_two');
 SET standard_conforming_strings = on;
 \c -
 \pset format unaligned
+\if :has_escapes
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;
+\endif
 SELECT * FROM procrastinate_detect('drift_two');
 RESET ALL;
 SET client_min_messages = warning;

@@ -80,10 +80,17 @@ std::string in_schema(const Installation &installation)
 bool may_use(const Installation &installation)
 {
     const Oid schema = installation.schema;
-    return server::call([schema] {
-        return DatumGetBool(DirectFunctionCall2(has_schema_privilege_id, ObjectIdGetDatum(schema),
-                                                CStringGetTextDatum("USAGE")));
+    const NullableDatum may = server::call([schema] {
+        LOCAL_FCINFO(info, 2);
+        InitFunctionCallInfoData(*info, nullptr, 2, InvalidOid, nullptr, nullptr);
+        info->args[0] = {ObjectIdGetDatum(schema), false};
+        info->args[1] = {CStringGetTextDatum("USAGE"), false};
+        const Datum result = has_schema_privilege_id(info);
+        return NullableDatum{result, info->isnull};
     });
+    if (may.isnull)
+        require_same_name(installation); // it is gone
+    return DatumGetBool(may.value);
 }
 
 void require_usage(const Installation &installation)

@@ -27,7 +27,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given);
 // For messages: schema "jobs".
 std::string in_schema(const Installation &installation);
 
-// Whether the caller has USAGE on the schema.
+// Whether the caller has USAGE on the schema. Throws Refusal 3F000 where it has been dropped.
 bool may_use(const Installation &installation);
 
 // Throws Refusal 42501 where the caller may not use the schema.

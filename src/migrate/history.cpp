@@ -56,9 +56,10 @@ History read_history(const catalog::Installation &installation,
     const server::PlainTable found = server::read_plain_table(table, columns, most);
     if (!found.is_plain && look_up() != table)
     {
-        // It was dropped while its lock was waited for.
-        catalog::require_same_name(installation);
-        return history;
+        // It was dropped while its lock was waited for; another may have taken its place.
+        if (catalog::name_now(installation) == nullptr)
+            catalog::require_same_name(installation);
+        return read_history(installation, memory, most);
     }
     if (!found.is_plain || found.count() >= most)
         throw Refusal{chain::sqlstate::untrusted_object,

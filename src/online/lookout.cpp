@@ -37,9 +37,12 @@ Journey Lookout::look()
         migrate::require_fit(installation_, journey.current, journey.target, journey.has_history);
     else if (!goal_)
         migrate::require_rights(installation_);
-    if (is_unknown && journey.current != chain::base)
+    if (is_unknown && journey.current != chain::base && replaceable_at_ != journey.current)
+    {
         require_replaceable(installation_, journey.current, journey.target,
                             is_next && journey.under_way ? journey.under_way->number : 0);
+        replaceable_at_ = journey.current;
+    }
     if (!goal_)
         is_new_ = !journey.under_way && journey.current == chain::base;
     // Another session goes by steps, and may have built ahead what a whole migration would not use.

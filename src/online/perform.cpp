@@ -42,7 +42,7 @@ void prepare(const Installation &installation, const Step &step, const Journey &
     if (step.kind != StepKind::concurrent)
         lock_tables(installation, step, journey);
     // With its locks held, nobody can add to it any more.
-    if (step.revision == replaces_column && step.number == step.count)
+    if (step.revision == replaces_column && step.count > 1 && step.number == step.count)
         require_replaceable(installation, journey.current, step.revision, step.number);
     if (step.door == Step::hang)
         hang_door(installation);

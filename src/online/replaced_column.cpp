@@ -12,73 +12,89 @@ namespace
 
 namespace spi = server::spi;
 
-// 17.12 keeps a number of its own, pg_attver, among the options of every column.
+// 17.12 keeps a number of its own, pg_attver, among the options of every column. The index that takes the place of the
+// old one is built where the caller's default_tablespace says.
 // $1: the schema; $2: whether batches are to come; $3: whether the column has still to be added.
 constexpr const char *query = R"(
+with events as (
+       select e.oid, a.attnum, a.attacl, a.attoptions, a.attstattarget, a.attinhcount
+         from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id'
+        where e.relnamespace = $1 and e.relname = 'procrastinate_events'),
+     default_space as (
+       select coalesce(max(b.oid) filter (where b.oid <> d.dattablespace), 0::oid) as oid
+         from pg_tablespace b, pg_database d
+        where d.datname = current_database() and b.spcname = current_setting('default_tablespace'))
 select pg_describe_object(d.classid, d.objid, d.objsubid)
-  from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id'
-  join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = e.oid and d.refobjsubid = a.attnum
+  from events e join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = e.oid and d.refobjsubid = e.attnum
   left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
   left join pg_class i on d.classid = 'pg_class'::regclass and i.oid = d.objid
   left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
- where e.relnamespace = $1 and e.relname = 'procrastinate_events'
-   and coalesce(k.contype, '?') <> 'n'
+ where coalesce(k.contype, '?') <> 'n'
    and coalesce(k.conname, i.relname, t.tgname, '?')
-       not in ('procrastinate_events_job_id_fkey', 'procrastinate_events_fill_job_id_bigint')
+       not in ('procrastinate_events_job_id_fkey', 'procrastinate_events_job_id_bigint_check',
+               'procrastinate_events_fill_job_id_bigint')
 union
 select case n when 1 then 'privileges' when 2 then 'options' when 3 then 'a statistics target'
               else 'a comment' end || ' of the column'
-  from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id',
-       generate_series(1, 4) as n
- where e.relnamespace = $1 and e.relname = 'procrastinate_events'
-   and case n when 1 then a.attacl is not null when 2 then exists (select from unnest(a.attoptions) as o
-                                 where o !~ '^pg_attver=')
-              when 3 then coalesce(a.attstattarget, -1) <> -1
-              else col_description(e.oid, a.attnum) is not null end
+  from events e, generate_series(1, 4) as n
+ where case n when 1 then e.attacl is not null
+              when 2 then exists (select from unnest(e.attoptions) as o where o !~ '^pg_attver=')
+              when 3 then coalesce(e.attstattarget, -1) <> -1
+              else col_description(e.oid, e.attnum) is not null end
 union
 select pg_describe_object('pg_trigger'::regclass, t.oid, 0)
-       || case n when 1 then ', which would fire for each event' else ', which may set the column after the new one is filled' end
-  from pg_class e join pg_trigger t on t.tgrelid = e.oid, generate_series(1, 2) as n
- where e.relnamespace = $1 and e.relname = 'procrastinate_events' and t.tgname <> 'procrastinate_events_fill_job_id_bigint'
+       || case n when 1 then ', which the batches would fire' else ', which may set the column after the new one is filled' end
+  from events e join pg_trigger t on t.tgrelid = e.oid, generate_series(1, 2) as n
+ where t.tgname <> 'procrastinate_events_fill_job_id_bigint'
    and case n when 1 then $2 and not t.tgisinternal and t.tgenabled not in ('D', 'R') and t.tgtype & 16 <> 0
                           and t.tgattr::text = ''
-              else t.tgenabled <> 'D' and t.tgtype & 3 = 3 and t.tgtype & 20 <> 0 end
+              else t.tgenabled <> 'D' and t.tgtype & 3 = 3
+                   and (t.tgtype & 16 <> 0
+                        or t.tgtype & 4 <> 0 and t.tgname > 'procrastinate_events_fill_job_id_bigint') end
 union
-select case n when 1 then 'options' when 2 then 'a tablespace' else 'a comment' end || ' of ' || pg_describe_object(o.class, o.oid, 0)
-  from (select 'pg_class'::regclass as class, c.oid, c.relnamespace, c.relname, c.reloptions is not null as has_options,
-               c.reltablespace <> 0 as has_tablespace
-          from pg_class c where c.relkind = 'i'
-        union all
-        select 'pg_constraint'::regclass, k.oid, k.connamespace, k.conname, false, false from pg_constraint k) as o,
-       generate_series(1, 3) as n
- where o.relnamespace = $1 and o.relname = 'procrastinate_events_job_id_fkey'
-   and case n when 1 then o.has_options when 2 then o.has_tablespace
+select case n when 1 then 'options' when 2 then 'a tablespace other than default_tablespace'
+              when 3 then 'a mark for CLUSTER' else 'a comment' end || ' of ' || pg_describe_object(o.class, o.oid, 0)
+  from events e,
+       lateral (select 'pg_class'::regclass, c.oid, c.reloptions is not null, c.reltablespace, i.indisclustered
+                  from pg_index i join pg_class c on c.oid = i.indexrelid
+                 where i.indrelid = e.oid and c.relname = 'procrastinate_events_job_id_fkey'
+                union all
+                select 'pg_constraint'::regclass, k.oid, false, null, false
+                  from pg_constraint k where k.conrelid = e.oid and k.conname = 'procrastinate_events_job_id_fkey'
+               ) as o(class, oid, has_options, space, is_clustered),
+       default_space s, generate_series(1, 4) as n
+ where case n when 1 then o.has_options when 2 then o.space <> s.oid when 3 then o.is_clustered
               else exists (select from pg_description d where d.classoid = o.class and d.objoid = o.oid) end
 union
 select pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ', which events that are there may not satisfy'
-  from pg_class e join pg_constraint k on k.conrelid = e.oid
- where e.relnamespace = $1 and e.relname = 'procrastinate_events'
-   and $2 and k.contype = 'c' and not k.convalidated and k.conname <> 'procrastinate_events_job_id_bigint_check'
-   and coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
+  from events e join pg_constraint k on k.conrelid = e.oid
+ where $2 and not k.convalidated
+   and (k.contype in ('c', 'n') and k.conname <> 'procrastinate_events_job_id_bigint_check'
+        and coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
+        or k.contype = 'f' and k.conname = 'procrastinate_events_job_id_fkey')
 union
 select 'policies of ' || pg_describe_object('pg_class'::regclass, e.oid, 0) || ', which may hide events from you'
-  from pg_class e
- where e.relnamespace = $1 and e.relname = 'procrastinate_events' and $2 and row_security_active(e.oid)
+  from events e
+ where $2 and row_security_active(e.oid)
 union
 select pg_describe_object('pg_publication'::regclass, p.oid, 0) || ', whose subscribers have no column job_id_bigint'
-  from pg_class e, pg_publication p
- where e.relnamespace = $1 and e.relname = 'procrastinate_events' and $3
+  from events e, pg_publication p
+ where $3
    and (p.puballtables
         or exists (select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = e.oid and r.prattrs is null)
         or exists (select from pg_publication_namespace s where s.pnpubid = p.oid and s.pnnspid = $1))
-   and exists (select from pg_replication_slots l where l.slot_type = 'logical' and l.database = current_database())
+   and exists (select from pg_replication_slots l where l.plugin = 'pgoutput' and l.database = current_database())
 union
 select pg_describe_object('pg_class'::regclass, i.inhrelid, 0) || ', which inherits the column but not the trigger that fills it'
-  from pg_class e join pg_inherits i on i.inhparent = e.oid
- where e.relnamespace = $1 and e.relname = 'procrastinate_events'
+  from events e join pg_inherits i on i.inhparent = e.oid
+union
+select pg_describe_object('pg_class'::regclass, i.inhparent, 0) || ', from which the column is inherited'
+  from events e join pg_inherits i on i.inhrelid = e.oid
+  join pg_attribute a on a.attrelid = i.inhparent and a.attname = 'job_id'
+ where e.attinhcount > 0
 union
 select pg_describe_object(o.class, o.oid, o.part) || ', whose name is wanted meanwhile'
-  from pg_class e,
+  from events e,
        lateral (select 'pg_class'::regclass, e.oid, a.attnum::int from pg_attribute a
                  where a.attrelid = e.oid and a.attname = 'job_id_bigint'
                 union all
@@ -92,8 +108,19 @@ select pg_describe_object(o.class, o.oid, o.part) || ', whose name is wanted mea
                 select 'pg_proc'::regclass, p.oid, 0 from pg_proc p
                  where p.pronamespace = $1 and p.proname = 'procrastinate_events_fill_job_id_bigint' and p.pronargs = 0
                ) as o(class, oid, part)
- where e.relnamespace = $1 and e.relname = 'procrastinate_events' and $3
+ where $3
  order by 1)";
+
+std::string way_out(const catalog::Installation &installation, int done)
+{
+    std::string hint = "Drop or validate that, or let it inherit no more, and make it again when "
+                       "the schema is at 0024.";
+    if (done == 0)
+        hint += " Or let workers stand still while the table is rewritten: SELECT "
+                "procrastinate_upgrade('0024', schema => " +
+                std::string(installation.quoted_text) + ");";
+    return hint;
+}
 
 } // namespace
 
@@ -112,17 +139,15 @@ void require_replaceable(const catalog::Installation &installation, chain::Revis
                                 spi::boolean_parameter(done == 0)};
     const spi::Rows rows = spi::read_latest(query, parameters);
     migrate::Findings findings;
+    // What has been dropped by now has no description.
     for (std::uint64_t row = 0; row < rows.count(); ++row)
-        findings.add(migrate::capitalized(std::string(rows.text(row, 1).value_or(""))));
+        if (const auto text = rows.text(row, 1))
+            findings.add(migrate::capitalized(std::string(*text)));
     if (findings.any())
         throw chain::Refusal{
             chain::sqlstate::catalog_contradicts,
             "column procrastinate_events.job_id cannot be replaced while others work",
-            findings.text(),
-            "Drop that, or let it inherit no more, and make it again when the "
-            "schema is at 0024. Or let workers stand still while the table is rewritten: SELECT "
-            "procrastinate_upgrade('0024', schema => " +
-                std::string(installation.quoted_text) + ");"};
+            findings.text(), way_out(installation, done)};
 }
 
 } // namespace procrastinate::online

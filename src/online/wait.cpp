@@ -59,9 +59,19 @@ class Listening
                 server::call([] { Async_Listen("procrastinate_schema"); });
         });
         began_ = server::now();
+        was_woken_ = false;
     }
 
-    bool is_stale() const { return is_ours_ && server::now() - began_ > listen_again; }
+    // From PostgreSQL 19 on whoever has been woken is not woken again before he has read what came.
+    bool is_stale() const
+    {
+        return is_ours_ && (was_woken_ || server::now() - began_ > listen_again);
+    }
+
+    void pause(double milliseconds)
+    {
+        run([&] { was_woken_ = server::pause_until_woken(milliseconds) || was_woken_; });
+    }
 
     void end()
     {
@@ -79,6 +89,7 @@ class Listening
     }
 
     bool is_ours_ = false;
+    bool was_woken_ = false;
     std::int64_t began_ = 0;
 };
 
@@ -111,15 +122,6 @@ std::string where_it_is(const migrate::State &state)
     return "It is at " + std::string(chain::name(*state.standing.revision)) + ".";
 }
 
-[[noreturn]] void fail_in_time(const Installation &installation, const std::string &goal,
-                               const std::string &why, const std::string &hint)
-{
-    throw chain::Refusal{chain::sqlstate::not_in_time,
-                         "schema \"" + std::string(installation.name) + "\" is not at " + goal +
-                             " in time",
-                         why, hint};
-}
-
 std::string query_for_calls(const Installation &installation)
 {
     return "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
@@ -132,6 +134,17 @@ std::string query_for_locks(const Installation &installation)
            "(SELECT oid FROM pg_class WHERE relname = '" +
            std::string(catalog::history_table) +
            "' AND relnamespace = " + std::string(installation.quoted_text) + "::regnamespace);";
+}
+
+// Under the name that the schema has by now.
+template <typename Hint>
+[[noreturn]] void fail_in_time(const Installation &installation, const std::string &goal,
+                               const std::string &why, Hint hint)
+{
+    const Installation now = catalog::locate(installation.schema);
+    throw chain::Refusal{chain::sqlstate::not_in_time,
+                         "schema \"" + std::string(now.name) + "\" is not at " + goal + " in time",
+                         why, hint(now)};
 }
 
 } // namespace
@@ -159,7 +172,7 @@ void wait(const Installation &installation, std::string_view target,
             if (!server::is_of_lock(error) || left().value_or(look_again) > 0)
                 throw;
             fail_in_time(installation, in_words, "Another session has locked its history.",
-                         query_for_locks(installation));
+                         query_for_locks);
         }
     };
     migrate::State state = look_in_time();
@@ -182,9 +195,9 @@ void wait(const Installation &installation, std::string_view target,
         if (pause <= 0)
         {
             listening.end();
-            fail_in_time(installation, in_words, where_it_is(state), query_for_calls(installation));
+            fail_in_time(installation, in_words, where_it_is(state), query_for_calls);
         }
-        listening.run([pause] { server::pause_until_woken(std::min(pause, look_again)); });
+        listening.pause(std::min(pause, look_again));
     }
     listening.end();
 }

@@ -13,14 +13,15 @@ double random()
     return call([] { return pg_prng_double(&pg_global_prng_state); });
 }
 
-void pause_until_woken(double milliseconds)
+bool pause_until_woken(double milliseconds)
 {
     const long rounded = static_cast<long>(milliseconds) + 1;
-    call([rounded] {
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, rounded,
-                        PG_WAIT_EXTENSION);
+    return call([rounded] {
+        const int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                                     rounded, PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
+        return (events & WL_LATCH_SET) != 0;
     });
 }
 
@@ -28,7 +29,7 @@ void pause(double milliseconds)
 {
     const std::int64_t until = now() + static_cast<std::int64_t>(milliseconds * 1000);
     for (std::int64_t left = until - now(); left > 0; left = until - now())
-        pause_until_woken(static_cast<double>(left) / 1000);
+        (void)pause_until_woken(static_cast<double>(left) / 1000);
 }
 
 void wait_for_older_transactions(double milliseconds, std::span<const VirtualTransactionId> others)

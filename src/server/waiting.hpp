@@ -23,8 +23,8 @@ class HeldInterrupts
 // Milliseconds; fractions count.
 void pause(double milliseconds);
 
-// The same, or shorter: until something comes for this session.
-void pause_until_woken(double milliseconds);
+// The same, or shorter: until something comes for this session. Whether it did.
+bool pause_until_woken(double milliseconds);
 
 // Until every transaction of the database that there was when this began has ended, but for the `others`,
 // and no longer than that. Without a snapshot of one's own.

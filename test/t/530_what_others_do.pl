@@ -28,6 +28,7 @@ no_later_deadlock_check();
 a_table_like_the_history();
 a_wait_that_is_cancelled();
 a_schema_that_is_dropped();
+a_history_that_is_replaced();
 done_testing();
 
 sub session { return user_session($node, $database, @_) }
@@ -351,6 +352,49 @@ sub a_schema_that_is_dropped
 	{
 		is(($calls{$call}->wait)[1], '3F000: schema "dropped" has been dropped or renamed by another session', "said: $call");
 		$calls{$call}->close;
+	}
+	$owner->close;
+
+	# In a pause between two tries.
+	foreach my $name (map { "dropped_$_" } 1 .. 4)
+	{
+		$owner = queue($name, 24, 1);
+		my $caller = session($name);
+		$owner->query("SET client_min_messages = error; BEGIN; DROP SCHEMA $name CASCADE");
+		$caller->send("CALL procrastinate_migrate(schema => '$name', lock_timeout => '1 ms')");
+		wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $caller->{pid}", 'it pauses');
+		$owner->query('COMMIT');
+		is(($caller->wait)[1], qq{3F000: schema "$name" has been dropped or renamed by another session}, 'said in a pause, too');
+		$_->close foreach $owner, $caller;
+	}
+	return;
+}
+
+# As who restores it in one transaction does.
+sub a_history_that_is_replaced
+{
+	my $owner = queue('restored', 23, 1);
+	my %calls = (
+		q{SELECT revision FROM procrastinate_current('restored')} => '0023',
+		q{SELECT count(*) FROM procrastinate_log('restored')} => '23',
+		q{SELECT procrastinate_upgrade('0024', 'restored')} => '0024');
+	my %sessions = map { $_ => session('restored') } keys %calls;
+	$owner->query(<<'SQL');
+BEGIN;
+CREATE TABLE restored (LIKE procrastinate_schema_history INCLUDING ALL);
+INSERT INTO restored OVERRIDING SYSTEM VALUE SELECT * FROM procrastinate_schema_history;
+SELECT setval(pg_get_serial_sequence('restored', 'id'), 23);
+DROP TABLE procrastinate_schema_history;
+ALTER TABLE restored RENAME TO procrastinate_schema_history;
+SQL
+	$sessions{$_}->send($_) foreach keys %calls;
+	waits($_) foreach values %sessions;
+	$owner->query('COMMIT');
+	foreach my $call (reverse sort keys %calls)
+	{
+		my ($result, $error) = $sessions{$call}->wait;
+		is("$result$error", $calls{$call}, "read where it is now: $call");
+		$sessions{$call}->close;
 	}
 	$owner->close;
 	return;

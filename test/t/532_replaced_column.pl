@@ -16,6 +16,9 @@ my $node = start_server(conf => 'wal_level = logical');
 my $database = new_database($node);
 
 things_of_the_replaced_column();
+what_is_in_nobodys_way();
+a_tablespace_of_its_index();
+what_came_amid_it();
 a_publication_of_events();
 triggers_of_events();
 done_testing();
@@ -37,6 +40,12 @@ sub things_of_the_replaced_column
 		q{COMMENT ON CONSTRAINT procrastinate_events_job_id_fkey ON procrastinate_events IS 'mine'} =>
 		  'COMMENT ON CONSTRAINT procrastinate_events_job_id_fkey ON procrastinate_events IS NULL',
 		q{ALTER TABLE procrastinate_events ADD CONSTRAINT mine CHECK (at > '2100-01-01') NOT VALID} => 'ALTER TABLE procrastinate_events DROP CONSTRAINT mine',
+		'ALTER TABLE procrastinate_events CLUSTER ON procrastinate_events_job_id_fkey' => 'ALTER TABLE procrastinate_events SET WITHOUT CLUSTER',
+		'CREATE TABLE parent (job_id integer NOT NULL); ALTER TABLE procrastinate_events INHERIT parent' =>
+		  'ALTER TABLE procrastinate_events NO INHERIT parent; DROP TABLE parent',
+		q{ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_fkey, ADD CONSTRAINT procrastinate_events_job_id_fkey
+			FOREIGN KEY (job_id) REFERENCES procrastinate_jobs ON DELETE CASCADE NOT VALID} =>
+		  'ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_job_id_fkey',
 		'ALTER TABLE procrastinate_events ADD job_id_bigint bigint' => 'ALTER TABLE procrastinate_events DROP job_id_bigint',
 		q{CREATE FUNCTION procrastinate_events_fill_job_id_bigint() RETURNS int LANGUAGE sql AS 'SELECT 1'} =>
 		  'DROP FUNCTION procrastinate_events_fill_job_id_bigint()',
@@ -59,19 +68,7 @@ sub things_of_the_replaced_column
 	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced, 'an index of a user between two calls is seen');
 	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and is not lost');
-	$session->query('DROP INDEX own');
-
-	my ($holder, $caller) = map { session('things') } 1 .. 2;
-	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
-	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_for_step($node, $database, 'things', '0024.8');    # only the exchange is left
-	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
-	$holder->query('COMMIT');
-	is(($caller->wait)[1], $replaced, 'an index of a user before the last step is seen');
-	$session->query('DROP INDEX own');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
-	is_at($node, $database, 'things', 24, 'to 0024');
-	$_->close foreach $session, $holder, $caller;
+	$session->close;
 
 	# Rows of a table that inherits are not filled by the trigger.
 	$session = queue('children', 23, 3);
@@ -89,6 +86,71 @@ sub things_of_the_replaced_column
 	$session->query('DROP TABLE archive');
 	is_at($node, $database, 'late_children', 24, 'to 0024');
 	$session->close;
+	return;
+}
+
+# What a user has made of an index of another table is his own business, and so is a trigger before ours.
+sub what_is_in_nobodys_way
+{
+	my $session = queue('harmless', 23, 3);
+	$session->query(<<'SQL');
+CREATE TABLE own (id bigint CONSTRAINT procrastinate_events_job_id_fkey CHECK (id > 0));
+COMMENT ON CONSTRAINT procrastinate_events_job_id_fkey ON own IS 'mine';
+CREATE TRIGGER aa BEFORE INSERT ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.zz();
+CREATE PUBLICATION harmless FOR ALL TABLES;
+SELECT count(*) FROM pg_create_logical_replication_slot('other', 'test_decoding');
+SQL
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'what does not touch the column is in nobody\'s way');
+	$session->query(q{DROP PUBLICATION harmless; SELECT pg_drop_replication_slot('other')});
+	$session->close;
+	return;
+}
+
+# The new index comes where default_tablespace says, be the schema new or not.
+sub a_tablespace_of_its_index
+{
+	$node->safe_psql($database, $_) foreach 'SET allow_in_place_tablespaces = on; CREATE TABLESPACE own LOCATION \'\'', 'CREATE SCHEMA spaced';
+	my $session = session('spaced');
+	my $spaces = q{SELECT string_agg(DISTINCT spcname, ' ') FROM pg_class LEFT JOIN pg_tablespace AS t ON t.oid = reltablespace
+		WHERE relnamespace = 'spaced'::regnamespace AND relkind = 'i'};
+	$session->query('SET default_tablespace = own; SET client_min_messages = error');
+	is($session->refusal(q{CALL procrastinate_migrate('0023')}), 'no error', 'a schema is made in a tablespace');
+	$session->query('RESET default_tablespace');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}) =~ s/:.*//sr, 'PM009', 'out of which an index does not come unasked');
+	$session->query('SET default_tablespace = own');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'but anew if it is asked for');
+	is($session->query($spaces), 'own', 'and all are there');
+	$session->query('RESET default_tablespace; DROP SCHEMA spaced CASCADE; CREATE SCHEMA spaced; SET default_tablespace = own');
+	is($session->refusal(q{CALL procrastinate_migrate()}), 'no error', 'a whole way there');
+	is($session->query($spaces), 'own', 'is one');
+	$session->query(q{DROP SCHEMA spaced CASCADE});
+	$session->close;
+	return;
+}
+
+sub what_came_amid_it
+{
+	my $session = queue('amid', 23, 3);
+	my $replaced = 'PM009: column procrastinate_events.job_id cannot be replaced while others work';
+	my ($holder, $caller) = map { session('amid') } 1 .. 2;
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	wait_for_step($node, $database, 'amid', '0024.8');    # only the exchange is left
+	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
+	$holder->query('COMMIT');
+	is(($caller->wait)[1], $replaced, 'an index of a user before the last step is seen');
+	$session->query('DROP INDEX own');
+	$session->query('CREATE TRIGGER zz BEFORE INSERT ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.zz()');
+	is($session->refusal(q{INSERT INTO procrastinate_events (job_id, type) VALUES (2, 'started')}),
+		'23514: new row for relation "procrastinate_events" violates check constraint "procrastinate_events_job_id_bigint_check"',
+		'a trigger that sets the old column alone is not borne');
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
+	like($err, qr/^DETAIL:  Trigger zz on table (?:amid\.)?procrastinate_events, which may set the column after.*\nHINT:  Drop or validate that, .* 0024\.$/m,
+		'and has to go, for only this call can go on');
+	$session->query('DROP TRIGGER zz ON procrastinate_events');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
+	is_at($node, $database, 'amid', 24, 'to 0024');
+	$_->close foreach $session, $holder, $caller;
 	return;
 }
 
@@ -133,7 +195,7 @@ CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN 
 CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.keep();
 SQL
 	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'triggers')});
-	like($err, qr/Trigger keep on table (?:triggers\.)?procrastinate_events, which would fire for each event/,
+	like($err, qr/Trigger keep on table (?:triggers\.)?procrastinate_events, which the batches would fire/,
 		'a trigger that the batches would fire is told before anything is done');
 	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'and nothing is');
 

@@ -1,6 +1,7 @@
 -- 0024 under load: a new column takes the old one's place. A trigger fills it for new events, batches for those
 -- that are there; index, foreign key and NOT NULL come while everybody works, and only the exchange takes strong
 -- locks. No check before the batches are through: it would refuse who changes an event that has not been filled.
+-- Then it refuses what would part the two columns, such as a trigger that somebody makes amid this.
 -- Meanwhile each event takes the room of two; the room is used again by later ones.
 
 -- step brief: add a column and the trigger that fills it
@@ -35,7 +36,8 @@ WHERE id OPERATOR(pg_catalog.>) $1
 -- step brief: it has to be filled
 -- lock procrastinate_events ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_events
-    ADD CONSTRAINT procrastinate_events_job_id_bigint_check CHECK (job_id_bigint IS NOT NULL) NOT VALID;
+    ADD CONSTRAINT procrastinate_events_job_id_bigint_check
+        CHECK (job_id_bigint IS NOT NULL AND job_id_bigint OPERATOR(pg_catalog.=) job_id) NOT VALID;
 
 -- step validated: the column is filled
 -- lock procrastinate_events SHARE UPDATE EXCLUSIVE
