@@ -54,9 +54,9 @@ History read_history(const catalog::Installation &installation,
     if (!OidIsValid(table))
         return history;
     const server::PlainTable found = server::read_plain_table(table, columns, most);
-    if (!found.is_plain && look_up() != table)
+    if (look_up() != table)
     {
-        // It was dropped while its lock was waited for; another may have taken its place.
+        // It went while its lock was waited for; another may have taken its place.
         if (catalog::name_now(installation) == nullptr)
             catalog::require_same_name(installation);
         return read_history(installation, memory, most);

@@ -32,15 +32,13 @@ Journey Lookout::look()
     // Once for all revisions, and again where another session has been at work in between, or
     // another call before the migration under way.
     const bool is_unknown = journey.current != expected_;
-    const bool is_next = journey.current + 1 == replaces_column;
     if (is_unknown && !journey.under_way)
         migrate::require_fit(installation_, journey.current, journey.target, journey.has_history);
     else if (!goal_)
         migrate::require_rights(installation_);
     if (is_unknown && journey.current != chain::base && replaceable_at_ != journey.current)
     {
-        require_replaceable(installation_, journey.current, journey.target,
-                            is_next && journey.under_way ? journey.under_way->number : 0);
+        require_replaceable(installation_, journey);
         replaceable_at_ = journey.current;
     }
     if (!goal_)

@@ -43,7 +43,7 @@ void prepare(const Installation &installation, const Step &step, const Journey &
         lock_tables(installation, step, journey);
     // With its locks held, nobody can add to it any more.
     if (step.revision == replaces_column && step.count > 1 && step.number == step.count)
-        require_replaceable(installation, journey.current, step.revision, step.number);
+        require_replaceable(installation, journey);
     if (step.door == Step::hang)
         hang_door(installation);
     else if (step.door == Step::unhang)

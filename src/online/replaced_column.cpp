@@ -2,7 +2,9 @@
 
 #include "chain/refusal.hpp"
 #include "migrate/rights.hpp"
+#include "server/settings.hpp"
 #include "server/spi.hpp"
+#include "server/subtransaction.hpp"
 
 namespace procrastinate::online
 {
@@ -13,7 +15,7 @@ namespace
 namespace spi = server::spi;
 
 // 17.12 keeps a number of its own, pg_attver, among the options of every column. The index that takes the place of the
-// old one is built where the caller's default_tablespace says.
+// old one is built where the caller's default_tablespace says. Since 19 pg_publication_rel has exceptions, too.
 // $1: the schema; $2: whether batches are to come; $3: whether the column has still to be added.
 constexpr const char *query = R"(
 with events as (
@@ -23,7 +25,10 @@ with events as (
      default_space as (
        select coalesce(max(b.oid) filter (where b.oid <> d.dattablespace), 0::oid) as oid
          from pg_tablespace b, pg_database d
-        where d.datname = current_database() and b.spcname = current_setting('default_tablespace'))
+        where d.datname = current_database() and b.spcname = current_setting('default_tablespace')),
+     published as (
+       select r.prpubid, r.prattrs, coalesce(to_jsonb(r) ->> 'prexcept', 'false') = 'true' as is_exception
+         from events e join pg_publication_rel r on r.prrelid = e.oid)
 select pg_describe_object(d.classid, d.objid, d.objsubid)
   from events e join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = e.oid and d.refobjsubid = e.attnum
   left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
@@ -31,16 +36,18 @@ select pg_describe_object(d.classid, d.objid, d.objsubid)
   left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
  where coalesce(k.contype, '?') <> 'n'
    and coalesce(k.conname, i.relname, t.tgname, '?')
-       not in ('procrastinate_events_job_id_fkey', 'procrastinate_events_job_id_bigint_check',
+       not in ('procrastinate_events_job_id_fkey', 'procrastinate_events_job_id_bigint_same',
                'procrastinate_events_fill_job_id_bigint')
 union
 select case n when 1 then 'privileges' when 2 then 'options' when 3 then 'a statistics target'
-              else 'a comment' end || ' of the column'
-  from events e, generate_series(1, 4) as n
+              when 4 then 'a comment' else 'a security label' end || ' of the column'
+  from events e, generate_series(1, 5) as n
  where case n when 1 then e.attacl is not null
               when 2 then exists (select from unnest(e.attoptions) as o where o !~ '^pg_attver=')
               when 3 then coalesce(e.attstattarget, -1) <> -1
-              else col_description(e.oid, e.attnum) is not null end
+              when 4 then col_description(e.oid, e.attnum) is not null
+              else exists (select from pg_seclabel l
+                            where l.classoid = 'pg_class'::regclass and l.objoid = e.oid and l.objsubid = e.attnum) end
 union
 select pg_describe_object('pg_trigger'::regclass, t.oid, 0)
        || case n when 1 then ', which the batches would fire' else ', which may set the column after the new one is filled' end
@@ -52,24 +59,36 @@ select pg_describe_object('pg_trigger'::regclass, t.oid, 0)
                    and (t.tgtype & 16 <> 0
                         or t.tgtype & 4 <> 0 and t.tgname > 'procrastinate_events_fill_job_id_bigint') end
 union
-select case n when 1 then 'options' when 2 then 'a tablespace other than default_tablespace'
-              when 3 then 'a mark for CLUSTER' else 'a comment' end || ' of ' || pg_describe_object(o.class, o.oid, 0)
+select pg_describe_object('pg_rewrite'::regclass, r.oid, 0) || ', which the batches would fire'
+  from events e join pg_rewrite r on r.ev_class = e.oid
+ where $2 and r.ev_type = '2' and r.ev_enabled not in ('D', 'R')
+union
+select case n when 1 then 'options' when 2 then 'a mark for CLUSTER' else 'a comment' end || ' of '
+       || pg_describe_object(o.class, o.oid, 0)
   from events e,
-       lateral (select 'pg_class'::regclass, c.oid, c.reloptions is not null, c.reltablespace, i.indisclustered
+       lateral (select 'pg_class'::regclass, c.oid, c.reloptions is not null, i.indisclustered
                   from pg_index i join pg_class c on c.oid = i.indexrelid
                  where i.indrelid = e.oid and c.relname = 'procrastinate_events_job_id_fkey'
                 union all
-                select 'pg_constraint'::regclass, k.oid, false, null, false
+                select 'pg_constraint'::regclass, k.oid, false, false
                   from pg_constraint k where k.conrelid = e.oid and k.conname = 'procrastinate_events_job_id_fkey'
-               ) as o(class, oid, has_options, space, is_clustered),
-       default_space s, generate_series(1, 4) as n
- where case n when 1 then o.has_options when 2 then o.space <> s.oid when 3 then o.is_clustered
+               ) as o(class, oid, has_options, is_clustered), generate_series(1, 3) as n
+ where case n when 1 then o.has_options when 2 then o.is_clustered
               else exists (select from pg_description d where d.classoid = o.class and d.objoid = o.oid) end
+union
+select pg_describe_object('pg_class'::regclass, c.oid, 0) || ', which stays in its tablespace with SET default_tablespace = '
+       || quote_literal(coalesce(b.spcname, ''))
+  from events e join pg_index i on i.indrelid = e.oid join pg_class c on c.oid = i.indexrelid
+  join default_space s on s.oid <> c.reltablespace left join pg_tablespace b on b.oid = c.reltablespace
+ where c.relname = 'procrastinate_events_job_id_fkey'
+   and not exists (select from pg_index n join pg_class o on o.oid = n.indexrelid
+                    where n.indrelid = e.oid and o.relname = 'procrastinate_events_job_id_bigint' and n.indisvalid)
 union
 select pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ', which events that are there may not satisfy'
   from events e join pg_constraint k on k.conrelid = e.oid
  where $2 and not k.convalidated
-   and (k.contype in ('c', 'n') and k.conname <> 'procrastinate_events_job_id_bigint_check'
+   and (k.contype in ('c', 'n')
+        and k.conname not in ('procrastinate_events_job_id_bigint_same', 'procrastinate_events_job_id_bigint_check')
         and coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
         or k.contype = 'f' and k.conname = 'procrastinate_events_job_id_fkey')
 union
@@ -80,8 +99,8 @@ union
 select pg_describe_object('pg_publication'::regclass, p.oid, 0) || ', whose subscribers have no column job_id_bigint'
   from events e, pg_publication p
  where $3
-   and (p.puballtables
-        or exists (select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = e.oid and r.prattrs is null)
+   and (p.puballtables and not exists (select from published r where r.prpubid = p.oid and r.is_exception)
+        or exists (select from published r where r.prpubid = p.oid and not r.is_exception and r.prattrs is null)
         or exists (select from pg_publication_namespace s where s.pnpubid = p.oid and s.pnnspid = $1))
    and exists (select from pg_replication_slots l where l.plugin = 'pgoutput' and l.database = current_database())
 union
@@ -103,7 +122,8 @@ select pg_describe_object(o.class, o.oid, o.part) || ', whose name is wanted mea
                 union all
                 select 'pg_constraint'::regclass, k.oid, 0 from pg_constraint k
                  where k.conrelid = e.oid
-                   and k.conname in ('procrastinate_events_job_id_bigint_check', 'procrastinate_events_job_id_bigint_fkey')
+                   and k.conname in ('procrastinate_events_job_id_bigint_same', 'procrastinate_events_job_id_bigint_check',
+                                     'procrastinate_events_job_id_bigint_fkey')
                 union all
                 select 'pg_proc'::regclass, p.oid, 0 from pg_proc p
                  where p.pronamespace = $1 and p.proname = 'procrastinate_events_fill_job_id_bigint' and p.pronargs = 0
@@ -111,24 +131,35 @@ select pg_describe_object(o.class, o.oid, o.part) || ', whose name is wanted mea
  where $3
  order by 1)";
 
-std::string way_out(const catalog::Installation &installation, int done)
+std::string way_out(const catalog::Installation &installation, bool is_under_way)
 {
     std::string hint = "Drop or validate that, or let it inherit no more, and make it again when "
                        "the schema is at 0024.";
-    if (done == 0)
+    if (!is_under_way)
         hint += " Or let workers stand still while the table is rewritten: SELECT "
                 "procrastinate_upgrade('0024', schema => " +
                 std::string(installation.quoted_text) + ");";
     return hint;
 }
 
+// Publications may forbid it, by what they leave out: the server's own error tells.
+void require_updates(const catalog::Installation &installation)
+{
+    const std::string statement = "EXPLAIN UPDATE " + std::string(installation.quoted) +
+                                  ".procrastinate_events SET job_id = job_id WHERE false";
+    server::with_context("look ahead at the batches of 0024", [&statement] {
+        return server::undone([&statement] { return spi::execute(statement.c_str()); });
+    });
+}
+
 } // namespace
 
-void require_replaceable(const catalog::Installation &installation, chain::Revision current,
-                         chain::Revision target, int done)
+void require_replaceable(const catalog::Installation &installation, const migrate::Journey &journey)
 {
-    if (current >= replaces_column || target < replaces_column)
+    if (journey.current >= replaces_column || journey.target < replaces_column)
         return;
+    const int done =
+        journey.under_way && journey.current + 1 == replaces_column ? journey.under_way->number : 0;
     const std::vector<chain::Step> steps = chain::steps(replaces_column);
     const bool are_batches_to_come =
         std::any_of(steps.begin(), steps.end(), [done](const chain::Step &step) {
@@ -147,7 +178,9 @@ void require_replaceable(const catalog::Installation &installation, chain::Revis
         throw chain::Refusal{
             chain::sqlstate::catalog_contradicts,
             "column procrastinate_events.job_id cannot be replaced while others work",
-            findings.text(), way_out(installation, done)};
+            findings.text(), way_out(installation, journey.under_way.has_value())};
+    if (are_batches_to_come)
+        require_updates(installation);
 }
 
 } // namespace procrastinate::online

@@ -227,7 +227,7 @@ sub gate
 	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $waiter->{pid}", 'somebody waits');
 	$deployer->query(q{ALTER SCHEMA before RENAME TO afterwards; SELECT procrastinate_upgrade('0001', 'afterwards')});
 	is(($waiter->wait)[1], '', 'under a new name it is the same');
-	$waiter->send(q{CALL procrastinate_wait('0002', '3 s', 'afterwards')});
+	$waiter->send(q{CALL procrastinate_wait('0002', '5 s', 'afterwards')});
 	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $waiter->{pid}", 'somebody waits');
 	$deployer->query('ALTER SCHEMA afterwards RENAME TO later');
 	is(($waiter->wait)[1], 'PM014: schema "later" is not at 0002 in time', 'and is called by that');

@@ -27,8 +27,6 @@ settings_of_the_role();
 no_later_deadlock_check();
 a_table_like_the_history();
 a_wait_that_is_cancelled();
-a_schema_that_is_dropped();
-a_history_that_is_replaced();
 done_testing();
 
 sub session { return user_session($node, $database, @_) }
@@ -333,69 +331,5 @@ sub a_wait_that_is_cancelled
 	isnt(($session->wait)[1], '', 'it ends when the history is none any more');
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and does not listen');
 	$_->close foreach $session, $other;
-	return;
-}
-
-# While its history's lock is waited for: the table is gone, and nobody has put another in its place.
-sub a_schema_that_is_dropped
-{
-	my $owner = queue('dropped', 24, 10);
-	my %calls = (
-		q{SELECT procrastinate_current('dropped')} => session('dropped'),
-		q{SELECT procrastinate_upgrade(schema => 'dropped')} => session('dropped'),
-		q{CALL procrastinate_migrate(schema => 'dropped')} => session('dropped'));
-	$owner->query('SET client_min_messages = error; BEGIN; DROP SCHEMA dropped CASCADE');
-	$calls{$_}->send($_) foreach keys %calls;
-	waits($_) foreach values %calls;
-	$owner->query('COMMIT');
-	foreach my $call (sort keys %calls)
-	{
-		is(($calls{$call}->wait)[1], '3F000: schema "dropped" has been dropped or renamed by another session', "said: $call");
-		$calls{$call}->close;
-	}
-	$owner->close;
-
-	# In a pause between two tries.
-	foreach my $name (map { "dropped_$_" } 1 .. 4)
-	{
-		$owner = queue($name, 24, 1);
-		my $caller = session($name);
-		$owner->query("SET client_min_messages = error; BEGIN; DROP SCHEMA $name CASCADE");
-		$caller->send("CALL procrastinate_migrate(schema => '$name', lock_timeout => '1 ms')");
-		wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $caller->{pid}", 'it pauses');
-		$owner->query('COMMIT');
-		is(($caller->wait)[1], qq{3F000: schema "$name" has been dropped or renamed by another session}, 'said in a pause, too');
-		$_->close foreach $owner, $caller;
-	}
-	return;
-}
-
-# As who restores it in one transaction does.
-sub a_history_that_is_replaced
-{
-	my $owner = queue('restored', 23, 1);
-	my %calls = (
-		q{SELECT revision FROM procrastinate_current('restored')} => '0023',
-		q{SELECT count(*) FROM procrastinate_log('restored')} => '23',
-		q{SELECT procrastinate_upgrade('0024', 'restored')} => '0024');
-	my %sessions = map { $_ => session('restored') } keys %calls;
-	$owner->query(<<'SQL');
-BEGIN;
-CREATE TABLE restored (LIKE procrastinate_schema_history INCLUDING ALL);
-INSERT INTO restored OVERRIDING SYSTEM VALUE SELECT * FROM procrastinate_schema_history;
-SELECT setval(pg_get_serial_sequence('restored', 'id'), 23);
-DROP TABLE procrastinate_schema_history;
-ALTER TABLE restored RENAME TO procrastinate_schema_history;
-SQL
-	$sessions{$_}->send($_) foreach keys %calls;
-	waits($_) foreach values %sessions;
-	$owner->query('COMMIT');
-	foreach my $call (reverse sort keys %calls)
-	{
-		my ($result, $error) = $sessions{$call}->wait;
-		is("$result$error", $calls{$call}, "read where it is now: $call");
-		$sessions{$call}->close;
-	}
-	$owner->close;
 	return;
 }

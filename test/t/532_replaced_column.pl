@@ -46,11 +46,15 @@ sub things_of_the_replaced_column
 		q{ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_fkey, ADD CONSTRAINT procrastinate_events_job_id_fkey
 			FOREIGN KEY (job_id) REFERENCES procrastinate_jobs ON DELETE CASCADE NOT VALID} =>
 		  'ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_job_id_fkey',
+		'CREATE RULE own AS ON UPDATE TO procrastinate_events DO ALSO NOTIFY own' => 'DROP RULE own ON procrastinate_events',
+		q{SET allow_system_table_mods = on; INSERT INTO pg_seclabel SELECT attrelid, 'pg_class'::regclass, attnum, 'own', 'mine'
+			FROM pg_attribute WHERE attrelid = 'procrastinate_events'::regclass AND attname = 'job_id'} =>
+		  'DELETE FROM pg_seclabel; RESET allow_system_table_mods',
 		'ALTER TABLE procrastinate_events ADD job_id_bigint bigint' => 'ALTER TABLE procrastinate_events DROP job_id_bigint',
 		q{CREATE FUNCTION procrastinate_events_fill_job_id_bigint() RETURNS int LANGUAGE sql AS 'SELECT 1'} =>
 		  'DROP FUNCTION procrastinate_events_fill_job_id_bigint()',
 		(map { ("ALTER TABLE procrastinate_events ADD CONSTRAINT procrastinate_events_job_id_bigint_$_ CHECK (id > 0)" =>
-				  "ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_bigint_$_") } 'check', 'fkey'),
+				  "ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_bigint_$_") } 'same', 'check', 'fkey'),
 		'CREATE TRIGGER procrastinate_events_fill_job_id_bigint AFTER DELETE ON procrastinate_events EXECUTE FUNCTION public.zz()' =>
 		  'DROP TRIGGER procrastinate_events_fill_job_id_bigint ON procrastinate_events',
 		(map { ("CREATE TRIGGER zz BEFORE $_ ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.zz()" => 'DROP TRIGGER zz ON procrastinate_events') }
@@ -111,16 +115,25 @@ sub a_tablespace_of_its_index
 {
 	$node->safe_psql($database, $_) foreach 'SET allow_in_place_tablespaces = on; CREATE TABLESPACE own LOCATION \'\'', 'CREATE SCHEMA spaced';
 	my $session = session('spaced');
-	my $spaces = q{SELECT string_agg(DISTINCT spcname, ' ') FROM pg_class LEFT JOIN pg_tablespace AS t ON t.oid = reltablespace
+	my $spaces = q{SELECT string_agg(DISTINCT coalesce(spcname, 'default'), ' ') FROM pg_class LEFT JOIN pg_tablespace AS t ON t.oid = reltablespace
 		WHERE relnamespace = 'spaced'::regnamespace AND relkind = 'i'};
 	$session->query('SET default_tablespace = own; SET client_min_messages = error');
 	is($session->refusal(q{CALL procrastinate_migrate('0023')}), 'no error', 'a schema is made in a tablespace');
 	$session->query('RESET default_tablespace');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}) =~ s/:.*//sr, 'PM009', 'out of which an index does not come unasked');
-	$session->query('SET default_tablespace = own');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'but anew if it is asked for');
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'spaced')});
+	my ($setting) = $err =~ /^DETAIL:  Index (?:spaced\.)?procrastinate_events_job_id_fkey, which stays in its tablespace with (SET .+)\.$/m;
+	is($setting, q{SET default_tablespace = 'own'}, 'out of which an index does not come unasked');
+	$session->query($setting);
+	my $holder = session('spaced');
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
+	$session->send(q{CALL procrastinate_migrate('0024')});
+	is(cancelled_after($node, $database, $session, 'spaced', '0024.8'), '57014: canceling statement due to user request', 'with that it is free');
+	$holder->query('COMMIT');
+	$holder->close;
+	$session->query('RESET default_tablespace');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'and without, once the new one has been built');
 	is($session->query($spaces), 'own', 'and all are there');
-	$session->query('RESET default_tablespace; DROP SCHEMA spaced CASCADE; CREATE SCHEMA spaced; SET default_tablespace = own');
+	$session->query('DROP SCHEMA spaced CASCADE; CREATE SCHEMA spaced; SET default_tablespace = own');
 	is($session->refusal(q{CALL procrastinate_migrate()}), 'no error', 'a whole way there');
 	is($session->query($spaces), 'own', 'is one');
 	$session->query(q{DROP SCHEMA spaced CASCADE});
@@ -142,7 +155,7 @@ sub what_came_amid_it
 	$session->query('DROP INDEX own');
 	$session->query('CREATE TRIGGER zz BEFORE INSERT ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.zz()');
 	is($session->refusal(q{INSERT INTO procrastinate_events (job_id, type) VALUES (2, 'started')}),
-		'23514: new row for relation "procrastinate_events" violates check constraint "procrastinate_events_job_id_bigint_check"',
+		'23514: new row for relation "procrastinate_events" violates check constraint "procrastinate_events_job_id_bigint_same"',
 		'a trigger that sets the old column alone is not borne');
 	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
 	like($err, qr/^DETAIL:  Trigger zz on table (?:amid\.)?procrastinate_events, which may set the column after.*\nHINT:  Drop or validate that, .* 0024\.$/m,
@@ -174,6 +187,23 @@ sub a_publication_of_events
 	$session->query($slot);
 	is($session->refusal($call), 'no error', 'one without subscribers is none, and a call that has begun goes on');
 	$session->query(q{DROP PUBLICATION published; SELECT pg_drop_replication_slot('subscriber')});
+	$session->close;
+
+	# One by which nobody may change an event, with subscribers or without.
+	$session = queue('unchangeable', 23, 3);
+	$session->query(q{CREATE PUBLICATION own FOR TABLE procrastinate_events WHERE (at > '2020-01-01')});
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), '42P10: cannot update table "procrastinate_events"', 'one that forbids to update is told');
+	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'before anything is done');
+	$session->query(q{ALTER PUBLICATION own SET TABLE procrastinate_events WHERE (id > 0)});
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'any other is in nobody\'s way');
+	$session->query('DROP PUBLICATION own');
+	$session->query(q{SELECT count(*) FROM pg_create_logical_replication_slot('subscriber', 'pgoutput')});
+	$session->close;
+	$session = queue('excepted', 23, 3);
+	$session->query('CREATE PUBLICATION own FOR ALL TABLES EXCEPT (TABLE procrastinate_events)')
+	  if $session->query('SHOW server_version_num') >= 190000;
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'nor is one that leaves events out');
+	$session->query(q{DROP PUBLICATION IF EXISTS own; SELECT pg_drop_replication_slot('subscriber')});
 	$session->close;
 
 	# Who owns the events does not see all of them where policies are for him, too.

@@ -1,12 +1,15 @@
 -- 0024 under load: a new column takes the old one's place. A trigger fills it for new events, batches for those
 -- that are there; index, foreign key and NOT NULL come while everybody works, and only the exchange takes strong
--- locks. No check before the batches are through: it would refuse who changes an event that has not been filled.
--- Then it refuses what would part the two columns, such as a trigger that somebody makes amid this.
+-- locks. From the first step on a check refuses what would part the two columns, such as a trigger that somebody makes
+-- amid this; that the new one is empty is refused once the batches are through, since any event may be changed before.
 -- Meanwhile each event takes the room of two; the room is used again by later ones.
 
 -- step brief: add a column and the trigger that fills it
 -- lock procrastinate_events ACCESS EXCLUSIVE
-ALTER TABLE procrastinate_events ADD COLUMN job_id_bigint bigint;
+ALTER TABLE procrastinate_events
+    ADD COLUMN job_id_bigint bigint,
+    ADD CONSTRAINT procrastinate_events_job_id_bigint_same
+        CHECK (job_id_bigint OPERATOR(pg_catalog.=) job_id) NOT VALID;
 
 CREATE FUNCTION procrastinate_events_fill_job_id_bigint()
 RETURNS trigger
@@ -36,8 +39,7 @@ WHERE id OPERATOR(pg_catalog.>) $1
 -- step brief: it has to be filled
 -- lock procrastinate_events ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_events
-    ADD CONSTRAINT procrastinate_events_job_id_bigint_check
-        CHECK (job_id_bigint IS NOT NULL AND job_id_bigint OPERATOR(pg_catalog.=) job_id) NOT VALID;
+    ADD CONSTRAINT procrastinate_events_job_id_bigint_check CHECK (job_id_bigint IS NOT NULL) NOT VALID;
 
 -- step validated: the column is filled
 -- lock procrastinate_events SHARE UPDATE EXCLUSIVE
@@ -68,6 +70,7 @@ ALTER TABLE procrastinate_events
     ALTER COLUMN job_id_bigint SET NOT NULL;
 ALTER TABLE procrastinate_events
     DROP CONSTRAINT procrastinate_events_job_id_bigint_check,
+    DROP CONSTRAINT procrastinate_events_job_id_bigint_same,
     DROP COLUMN job_id;
 ALTER TABLE procrastinate_events RENAME COLUMN job_id_bigint TO job_id;
 ALTER TABLE procrastinate_events
