@@ -79,10 +79,12 @@ chain::Step step_of_look()
 {
     chain::Step step{};
     step.title = "where the schema stands";
-    // Those with rows that a migration may fail at, and with workers that still need what it drops.
-    for (const char *const table : {"procrastinate_jobs", "procrastinate_events",
-                                    "procrastinate_periodic_defers", "procrastinate_workers"})
+    // Those with rows that a migration may fail at, and with workers that still need what it drops; whether 0024
+    // may update events.
+    for (const char *const table :
+         {"procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers"})
         step.locks.push_back({table, "ACCESS SHARE"});
+    step.locks.push_back({"procrastinate_events", "ROW EXCLUSIVE"});
     return step;
 }
 

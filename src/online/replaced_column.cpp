@@ -22,10 +22,12 @@ with events as (
        select e.oid, a.attnum, a.attacl, a.attoptions, a.attstattarget, a.attinhcount
          from pg_class e join pg_attribute a on a.attrelid = e.oid and a.attname = 'job_id'
         where e.relnamespace = $1 and e.relname = 'procrastinate_events'),
-     default_space as (
+     space_to_come as (
        select coalesce(max(b.oid) filter (where b.oid <> d.dattablespace), 0::oid) as oid
          from pg_tablespace b, pg_database d
-        where d.datname = current_database() and b.spcname = current_setting('default_tablespace')),
+        where d.datname = current_database() and b.spcname = current_setting('default_tablespace')
+       having not exists (select from events e join pg_index i on i.indrelid = e.oid join pg_class c on c.oid = i.indexrelid
+                           where c.relname = 'procrastinate_events_job_id_bigint' and i.indisvalid)),
      published as (
        select r.prpubid, r.prattrs, coalesce(to_jsonb(r) ->> 'prexcept', 'false') = 'true' as is_exception
          from events e join pg_publication_rel r on r.prrelid = e.oid)
@@ -79,10 +81,12 @@ union
 select pg_describe_object('pg_class'::regclass, c.oid, 0) || ', which stays in its tablespace with SET default_tablespace = '
        || quote_literal(coalesce(b.spcname, ''))
   from events e join pg_index i on i.indrelid = e.oid join pg_class c on c.oid = i.indexrelid
-  join default_space s on s.oid <> c.reltablespace left join pg_tablespace b on b.oid = c.reltablespace
+  join space_to_come s on s.oid <> c.reltablespace left join pg_tablespace b on b.oid = c.reltablespace
  where c.relname = 'procrastinate_events_job_id_fkey'
-   and not exists (select from pg_index n join pg_class o on o.oid = n.indexrelid
-                    where n.indrelid = e.oid and o.relname = 'procrastinate_events_job_id_bigint' and n.indisvalid)
+union
+select pg_describe_object('pg_tablespace'::regclass, s.oid, 0) || ', in which you may not create an index'
+  from space_to_come s
+ where s.oid <> 0 and not has_tablespace_privilege(s.oid, 'CREATE')
 union
 select pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ', which events that are there may not satisfy'
   from events e join pg_constraint k on k.conrelid = e.oid
@@ -129,6 +133,14 @@ select pg_describe_object(o.class, o.oid, o.part) || ', whose name is wanted mea
                  where p.pronamespace = $1 and p.proname = 'procrastinate_events_fill_job_id_bigint' and p.pronargs = 0
                ) as o(class, oid, part)
  where $3
+union
+select format('constraint procrastinate_events_job_id_bigint_same, which has gone; to have it back: ALTER TABLE %1$s ADD'
+              ' CONSTRAINT procrastinate_events_job_id_bigint_same CHECK (job_id_bigint = job_id) NOT VALID; ALTER TABLE %1$s'
+              ' VALIDATE CONSTRAINT procrastinate_events_job_id_bigint_same', e.oid::regclass)
+  from events e
+ where not $3
+   and not exists (select from pg_constraint k
+                    where k.conrelid = e.oid and k.conname = 'procrastinate_events_job_id_bigint_same')
  order by 1)";
 
 std::string way_out(const catalog::Installation &installation, bool is_under_way)
@@ -142,14 +154,25 @@ std::string way_out(const catalog::Installation &installation, bool is_under_way
     return hint;
 }
 
-// Publications may forbid it, by what they leave out: the server's own error tells.
-void require_updates(const catalog::Installation &installation)
+// Publications may forbid it, by what they leave out.
+std::string what_forbids_updates(const catalog::Installation &installation)
 {
     const std::string statement = "EXPLAIN UPDATE " + std::string(installation.quoted) +
                                   ".procrastinate_events SET job_id = job_id WHERE false";
-    server::with_context("look ahead at the batches of 0024", [&statement] {
-        return server::undone([&statement] { return spi::execute(statement.c_str()); });
-    });
+    try
+    {
+        server::undone([&statement] { return spi::execute(statement.c_str()); });
+        return {};
+    }
+    catch (const server::ServerError &error)
+    {
+        const ErrorData &data = *error.data();
+        if (data.sqlerrcode != ERRCODE_INVALID_COLUMN_REFERENCE &&
+            data.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+            throw;
+        const std::string detail = data.detail == nullptr ? "" : ": " + std::string(data.detail);
+        return data.message + detail.substr(0, detail.find_last_not_of('.') + 1);
+    }
 }
 
 } // namespace
@@ -174,13 +197,14 @@ void require_replaceable(const catalog::Installation &installation, const migrat
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         if (const auto text = rows.text(row, 1))
             findings.add(migrate::capitalized(std::string(*text)));
+    if (are_batches_to_come)
+        if (const std::string why = what_forbids_updates(installation); !why.empty())
+            findings.add(migrate::capitalized(why));
     if (findings.any())
         throw chain::Refusal{
             chain::sqlstate::catalog_contradicts,
             "column procrastinate_events.job_id cannot be replaced while others work",
             findings.text(), way_out(installation, journey.under_way.has_value())};
-    if (are_batches_to_come)
-        require_updates(installation);
 }
 
 } // namespace procrastinate::online

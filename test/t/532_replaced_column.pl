@@ -20,6 +20,7 @@ what_is_in_nobodys_way();
 a_tablespace_of_its_index();
 what_came_amid_it();
 a_publication_of_events();
+a_look_at_events();
 triggers_of_events();
 done_testing();
 
@@ -161,6 +162,11 @@ sub what_came_amid_it
 	like($err, qr/^DETAIL:  Trigger zz on table (?:amid\.)?procrastinate_events, which may set the column after.*\nHINT:  Drop or validate that, .* 0024\.$/m,
 		'and has to go, for only this call can go on');
 	$session->query('DROP TRIGGER zz ON procrastinate_events');
+	$session->query('ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_bigint_same');
+	(undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
+	my ($statement) = $err =~ /^DETAIL:  Constraint procrastinate_events_job_id_bigint_same, which has gone; to have it back: (.+)\.$/m;
+	ok($statement, 'without the check nobody knows of such a trigger');
+	$session->query($statement);
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
 	is_at($node, $database, 'amid', 24, 'to 0024');
 	$_->close foreach $session, $holder, $caller;
@@ -192,28 +198,49 @@ sub a_publication_of_events
 	# One by which nobody may change an event, with subscribers or without.
 	$session = queue('unchangeable', 23, 3);
 	$session->query(q{CREATE PUBLICATION own FOR TABLE procrastinate_events WHERE (at > '2020-01-01')});
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), '42P10: cannot update table "procrastinate_events"', 'one that forbids to update is told');
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'unchangeable')});
+	like($err, qr/^DETAIL:  Cannot update table "procrastinate_events": Column used in the publication WHERE .+[^.]\.\nHINT:  .+ SELECT procrastinate_upgrade/m,
+		'one that forbids to update is told');
 	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'before anything is done');
 	$session->query(q{ALTER PUBLICATION own SET TABLE procrastinate_events WHERE (id > 0)});
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'any other is in nobody\'s way');
 	$session->query('DROP PUBLICATION own');
 	$session->query(q{SELECT count(*) FROM pg_create_logical_replication_slot('subscriber', 'pgoutput')});
 	$session->close;
-	$session = queue('excepted', 23, 3);
-	$session->query('CREATE PUBLICATION own FOR ALL TABLES EXCEPT (TABLE procrastinate_events)')
-	  if $session->query('SHOW server_version_num') >= 190000;
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'nor is one that leaves events out');
-	$session->query(q{DROP PUBLICATION IF EXISTS own; SELECT pg_drop_replication_slot('subscriber')});
-	$session->close;
+	if ($node->safe_psql($database, 'SHOW server_version_num') >= 190000)
+	{
+		$session = queue('excepted', 23, 3);
+		$session->query('CREATE PUBLICATION own FOR ALL TABLES EXCEPT (TABLE procrastinate_events)');
+		is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'nor is one that leaves events out');
+		$session->query(q{DROP PUBLICATION own});
+		$session->close;
+	}
+	$node->safe_psql($database, q{SELECT pg_drop_replication_slot('subscriber')});
 
 	# Who owns the events does not see all of them where policies are for him, too.
 	$node->safe_psql($database, 'CREATE ROLE keeper LOGIN; CREATE SCHEMA kept AUTHORIZATION keeper');
 	my $keeper = do { local $ENV{PGUSER} = 'keeper'; session('kept') };
 	$keeper->query(q{SET client_min_messages = error; SELECT procrastinate_upgrade('0023', 'kept'); ALTER TABLE procrastinate_events FORCE ROW LEVEL SECURITY, ENABLE ROW LEVEL SECURITY});
 	local $ENV{PGUSER} = 'keeper';
-	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'kept')});
+	(undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'kept')});
 	like($err, qr/Policies of table (?:kept\.)?procrastinate_events, which may hide events from you/, 'policies that hide events are told');
+	(undef, undef, $err) = $node->psql($database, q{SET default_tablespace = own; CALL procrastinate_migrate('0024', 'kept')});
+	like($err, qr/^Tablespace own, in which you may not create an index\.$/m, 'and so is a tablespace of others');
 	$keeper->close;
+	return;
+}
+
+# It asks for the lock of an update: who lets nobody have that is in the way, and nobody else.
+sub a_look_at_events
+{
+	my ($holder, $other) = (queue('looked_at', 23, 3), session('looked_at'));
+	$other->query('BEGIN; UPDATE procrastinate_jobs SET attempts = 1');
+	$holder->query('BEGIN; LOCK TABLE procrastinate_events IN SHARE MODE');
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'looked_at', lock_timeout => '10 ms', retry_for => '300 ms')});
+	like($err, qr/session $holder->{pid}/, 'who has the lock is told');
+	unlike($err, qr/session $other->{pid}/, 'and who has not is not');
+	$_->query('ROLLBACK') foreach $holder, $other;
+	$_->close foreach $holder, $other;
 	return;
 }
 
