@@ -26,6 +26,16 @@ Oid first_in_search_path()
     });
 }
 
+// What the schema is called by now, or nullptr where it has been dropped.
+const char *name_now(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    return server::call([schema] {
+        AcceptInvalidationMessages();
+        return get_namespace_name(schema);
+    });
+}
+
 } // namespace
 
 std::optional<Installation> locate_if_any(std::optional<Oid> given)
@@ -89,7 +99,7 @@ bool may_use(const Installation &installation)
         return NullableDatum{result, info->isnull};
     });
     if (may.isnull)
-        require_same_name(installation); // it is gone
+        require_there(installation);
     return DatumGetBool(may.value);
 }
 
@@ -105,13 +115,10 @@ void require_usage(const Installation &installation)
             }) + ";"};
 }
 
-const char *name_now(const Installation &installation)
+void require_there(const Installation &installation)
 {
-    const Oid schema = installation.schema;
-    return server::call([schema] {
-        AcceptInvalidationMessages();
-        return get_namespace_name(schema);
-    });
+    if (name_now(installation) == nullptr)
+        require_same_name(installation);
 }
 
 void require_same_name(const Installation &installation)

@@ -33,8 +33,8 @@ bool may_use(const Installation &installation);
 // Throws Refusal 42501 where the caller may not use the schema.
 void require_usage(const Installation &installation);
 
-// What the schema is called by now, or nullptr where it has been dropped.
-const char *name_now(const Installation &installation);
+// Throws Refusal 3F000 where the schema has been dropped; under a new name it is there.
+void require_there(const Installation &installation);
 
 // The schema is locked by its OID and worked on by its name: throws Refusal 3F000 where another
 // session's ALTER SCHEMA … RENAME has parted the two.

@@ -57,8 +57,7 @@ History read_history(const catalog::Installation &installation,
     if (look_up() != table)
     {
         // It went while its lock was waited for; another may have taken its place.
-        if (catalog::name_now(installation) == nullptr)
-            catalog::require_same_name(installation);
+        catalog::require_there(installation);
         return read_history(installation, memory, most);
     }
     if (!found.is_plain || found.count() >= most)

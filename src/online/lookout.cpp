@@ -31,16 +31,13 @@ Journey Lookout::look()
     migrate::require_current_rows(true);
     // Once for all revisions, and again where another session has been at work in between, or
     // another call before the migration under way.
-    const bool is_unknown = journey.current != expected_;
-    if (is_unknown && !journey.under_way)
+    const bool is_unknown = journey.current != expected_ && !journey.under_way;
+    if (is_unknown)
         migrate::require_fit(installation_, journey.current, journey.target, journey.has_history);
     else if (!goal_)
         migrate::require_rights(installation_);
-    if (is_unknown && journey.current != chain::base && replaceable_at_ != journey.current)
-    {
+    if ((is_unknown || !goal_) && journey.current != chain::base)
         require_replaceable(installation_, journey);
-        replaceable_at_ = journey.current;
-    }
     if (!goal_)
         is_new_ = !journey.under_way && journey.current == chain::base;
     // Another session goes by steps, and may have built ahead what a whole migration would not use.

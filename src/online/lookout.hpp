@@ -45,7 +45,6 @@ class Lookout
     std::optional<chain::Revision> goal_;
     std::optional<chain::Revision>
         expected_; // where this call has left the schema, or found it fit
-    std::optional<chain::Revision> replaceable_at_; // amid a migration it is asked once
     bool is_new_ = false;
 };
 

@@ -91,7 +91,7 @@ union
 select pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ', which events that are there may not satisfy'
   from events e join pg_constraint k on k.conrelid = e.oid
  where $2 and not k.convalidated
-   and (k.contype in ('c', 'n')
+   and (k.contype = 'c'
         and k.conname not in ('procrastinate_events_job_id_bigint_same', 'procrastinate_events_job_id_bigint_check')
         and coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
         or k.contype = 'f' and k.conname = 'procrastinate_events_job_id_fkey')

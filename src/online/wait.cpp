@@ -70,7 +70,7 @@ class Listening
 
     void pause(double milliseconds)
     {
-        run([&] { was_woken_ = server::pause_until_woken(milliseconds) || was_woken_; });
+        run([&] { was_woken_ = server::pause_until_woken(milliseconds); });
     }
 
     void end()
@@ -105,8 +105,7 @@ migrate::State look(const Installation &installation, Listening &listening,
         if (left && *left < (LockTimeout == 0 ? most_lock_timeout : LockTimeout))
             server::set("lock_timeout",
                         std::to_string(1 + std::max(0, static_cast<int>(*left))).c_str());
-        if (catalog::name_now(installation) == nullptr)
-            catalog::require_same_name(installation);
+        catalog::require_there(installation);
         state =
             server::with_search_path(nullptr, [&] { return migrate::read_state(installation); });
         state.last.reset(); // its texts go with the connection
@@ -137,9 +136,8 @@ std::string query_for_locks(const Installation &installation)
 }
 
 // Under the name that the schema has by now.
-template <typename Hint>
 [[noreturn]] void fail_in_time(const Installation &installation, const std::string &goal,
-                               const std::string &why, Hint hint)
+                               const std::string &why, std::string (*hint)(const Installation &))
 {
     const Installation now = catalog::locate(installation.schema);
     throw chain::Refusal{chain::sqlstate::not_in_time,

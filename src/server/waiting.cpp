@@ -29,7 +29,7 @@ void pause(double milliseconds)
 {
     const std::int64_t until = now() + static_cast<std::int64_t>(milliseconds * 1000);
     for (std::int64_t left = until - now(); left > 0; left = until - now())
-        (void)pause_until_woken(static_cast<double>(left) / 1000);
+        pause_until_woken(static_cast<double>(left) / 1000);
 }
 
 void wait_for_older_transactions(double milliseconds, std::span<const VirtualTransactionId> others)

@@ -96,7 +96,7 @@ sub a_wait_that_is_no_try
 	my $schema = queue('patient', 14);
 	my ($holder, $other, $caller) = map { session($schema) } 1 .. 3;
 	my $lock = q{(1347571523, 'patient'::regnamespace::oid::integer)};
-	my $pauses = "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $caller->{pid}";
+	my $pauses = $caller->pauses;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '4 s')});
 	wait_for($node, $database, $pauses, 'a step has failed');

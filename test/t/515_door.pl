@@ -148,7 +148,7 @@ sub door_and_idle_transactions
 
 	# One of three, for a machine that is busy.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle')});
-	wait_until("SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $idle->{pid}", 'a gate waits');
+	wait_until($idle->pauses, 'a gate waits');
 	my ($least) = sort { $a <=> $b } map { door_was_shut_for(queue("gated_$_", 24)) } 1 .. 3;
 	cmp_ok($least, '<', 450, 'but not for one that waits for the schema');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");

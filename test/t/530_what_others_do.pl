@@ -130,7 +130,7 @@ sub events_that_change
 	my $caller = session('changing');
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $caller->{pid} AND wait_event = 'Extension'"
+	wait_until($caller->pauses
 		  . q{ AND EXISTS (SELECT FROM procrastinate_log('changing') WHERE event ~ '^step 0024.1')}, 'it pauses after a batch');
 	my $filled = 'SELECT count(job_id_bigint) > 0 AND count(job_id_bigint) < 3000 FROM procrastinate_events';
 	is($session->query($filled), 't', 'max_wal_rate makes a batch wait for the next');
@@ -318,7 +318,7 @@ sub a_wait_that_is_cancelled
 {
 	my $session = queue('waited', 36, 1);
 	$session->send(q{CALL procrastinate_wait('head')});
-	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'Extension'", 'it waits');
+	wait_until($session->pauses, 'it waits');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
 	is(($session->wait)[1], '57014: canceling statement due to user request', 'a wait can be cancelled');
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and the session does not listen any more');
@@ -326,7 +326,7 @@ sub a_wait_that_is_cancelled
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'it does not listen');
 	my $other = session('waited');
 	$session->send(q{CALL procrastinate_wait('head')});
-	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'Extension'", 'it waits again');
+	wait_until($session->pauses, 'it waits again');
 	$other->query('ALTER TABLE procrastinate_schema_history DROP COLUMN version CASCADE');
 	isnt(($session->wait)[1], '', 'it ends when the history is none any more');
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and does not listen');

@@ -55,7 +55,7 @@ sub a_schema_that_is_dropped
 		my $caller = session($name);
 		$owner->query("SET client_min_messages = error; BEGIN; DROP SCHEMA $name CASCADE");
 		$caller->send("CALL procrastinate_migrate(schema => '$name', lock_timeout => '1 ms')");
-		wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $caller->{pid}", 'it pauses');
+		wait_for($node, $database, $caller->pauses, 'it pauses');
 		$owner->query('COMMIT');
 		is(($caller->wait)[1], qq{3F000: schema "$name" has been dropped or renamed by another session}, 'said in a pause, too');
 		$_->close foreach $owner, $caller;

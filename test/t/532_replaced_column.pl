@@ -94,7 +94,7 @@ sub things_of_the_replaced_column
 	return;
 }
 
-# What a user has made of an index of another table is his own business, and so is a trigger before ours.
+# What a user has made of another table is his own business, and so is a trigger before ours.
 sub what_is_in_nobodys_way
 {
 	my $session = queue('harmless', 23, 3);
@@ -169,7 +169,7 @@ sub what_came_amid_it
 	my ($statement) = $err =~ /^DETAIL:  Constraint procrastinate_events_job_id_bigint_same, which has gone; to have it back: (.+)\.$/m;
 	ok($statement, 'without the check nobody knows of such a trigger');
 	$session->query($statement);
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'without it the way is free');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'with it the way is free');
 	is_at($node, $database, 'amid', 24, 'to 0024');
 	$_->close foreach $session, $holder, $caller;
 	return;

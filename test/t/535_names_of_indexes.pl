@@ -149,7 +149,7 @@ sub a_build_by_hand
 	like($error, qr/ERROR:  migration 0020 .* could not get its locks/, 'a call waits for whoever builds it, and gives up');
 	like($error, qr/^Session $builder->{pid} .*: ShareUpdateExclusiveLock on procrastinate_jobs; CREATE INDEX/m, 'and names who builds it');
 	$session->send(q{CALL procrastinate_migrate('0020')});
-	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $session->{pid}", 'another one has tried');
+	wait_for($node, $database, $session->pauses, 'another one has tried');
 	$reader->query('COMMIT');
 	is(($builder->wait)[1], '', 'the build by hand comes to its end');
 	is(($session->wait)[1], '', 'and so does the call');

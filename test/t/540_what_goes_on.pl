@@ -76,7 +76,7 @@ sub a_replica_that_lags
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 	$caller->query('SET procrastinate_migrate.max_replication_lag = 0');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $caller->{pid} AND wait_event = 'Extension'"
+	wait_until($caller->pauses
 		  . q{ AND EXISTS (SELECT FROM lagging.procrastinate_events WHERE job_id_bigint IS NOT NULL)}, 'it pauses after a batch');
 	my $filled = $session->query('SELECT count(job_id_bigint) FROM procrastinate_events');
 	cmp_ok($filled, '<', 3000, 'a replica that does not apply holds the batches up');

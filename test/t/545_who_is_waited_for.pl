@@ -134,7 +134,7 @@ SQL
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0025')});
 	is(seen('step, waiting_for'), "2|{$reader->{pid}}", 'a step is seen to wait for a reader');
-	wait_for($node, $database, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $caller->{pid}", 'it pauses');
+	wait_for($node, $database, $caller->pauses, 'it pauses');
 	$reader->query('ROLLBACK');
 	is($gate->query('SELECT waiting_for FROM procrastinate_progress'), 'NULL', 'not once he has gone, in a pause');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_periodic_defers');

@@ -194,6 +194,13 @@ sub waits_for_lock
 	  . " AND wait_event_type = 'Lock' AND cardinality(pg_blocking_pids(pid)) > 0";
 }
 
+# Whether the session's query pauses, as another session sees it.
+sub pauses
+{
+	my ($self) = @_;
+	return "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $self->{pid}";
+}
+
 sub close
 {
 	my ($self) = @_;
