@@ -1,6 +1,6 @@
 #include "catalog/installation.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 namespace procrastinate::catalog
 {
@@ -45,10 +45,10 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
         return std::nullopt;
     const char *const name = server::call([schema] { return get_namespace_name(schema); });
     if (name == nullptr)
-        throw chain::Refusal{chain::sqlstate::undefined_schema,
-                             "schema with OID " + std::to_string(schema) + " does not exist",
-                             {},
-                             {}};
+        throw common::Refusal{common::sqlstate::undefined_schema,
+                              "schema with OID " + std::to_string(schema) + " does not exist",
+                              {},
+                              {}};
     // $user stands for another schema in search_path, quoted or not.
     const std::string_view viewed(name);
     const bool is_possible =
@@ -59,8 +59,8 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
     if (!is_possible && !given)
         return std::nullopt;
     if (!is_possible)
-        throw chain::Refusal{
-            chain::sqlstate::feature_not_supported,
+        throw common::Refusal{
+            common::sqlstate::feature_not_supported,
             std::string("schema \"") + name + "\" cannot hold an installation of Procrastinate",
             "It is a temporary schema, one of the system's own, or has a name that search_path "
             "takes for something else.",
@@ -74,8 +74,8 @@ Installation locate(std::optional<Oid> given)
 {
     const std::optional<Installation> installation = locate_if_any(given);
     if (!installation)
-        throw chain::Refusal{
-            chain::sqlstate::undefined_schema, "no schema has been selected to look at",
+        throw common::Refusal{
+            common::sqlstate::undefined_schema, "no schema has been selected to look at",
             "No schema of search_path exists and is open to you, or the first one cannot hold an "
             "installation.",
             "Name the schema in the last argument, for example schema => 'public'."};
@@ -106,8 +106,8 @@ bool may_use(const Installation &installation)
 void require_usage(const Installation &installation)
 {
     if (!may_use(installation))
-        throw chain::Refusal{
-            chain::sqlstate::insufficient_privilege,
+        throw common::Refusal{
+            common::sqlstate::insufficient_privilege,
             "permission denied for schema " + std::string(installation.name),
             "You need USAGE on the schema.",
             std::string("GRANT USAGE ON SCHEMA ") + installation.quoted + " TO " + server::call([] {
@@ -126,12 +126,12 @@ void require_same_name(const Installation &installation)
     const char *const name = name_now(installation);
     if (name != nullptr && installation.name == name)
         return;
-    throw chain::Refusal{chain::sqlstate::undefined_schema,
-                         "schema \"" + std::string(installation.name) +
-                             "\" has been dropped or renamed by another session",
-                         name == nullptr ? std::string()
-                                         : "It is called \"" + std::string(name) + "\" now.",
-                         "Call it again with the schema that is meant."};
+    throw common::Refusal{common::sqlstate::undefined_schema,
+                          "schema \"" + std::string(installation.name) +
+                              "\" has been dropped or renamed by another session",
+                          name == nullptr ? std::string()
+                                          : "It is called \"" + std::string(name) + "\" now.",
+                          "Call it again with the schema that is meant."};
 }
 
 bool has_relation(const Installation &installation, const char *relation)

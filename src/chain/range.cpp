@@ -1,6 +1,6 @@
 #include "chain/range.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 namespace procrastinate::chain
 {
@@ -10,10 +10,10 @@ Range resolve_range(std::string_view range, const Standing &standing)
     const std::size_t colon = range.find(':');
     if (range.size() > longest_name || colon == std::string_view::npos ||
         range.find(':', colon + 1) != std::string_view::npos)
-        throw Refusal{sqlstate::invalid_range,
-                      "range \"" + excerpt(range) + "\" is not a range of revisions",
-                      "History range requires [start]:[end], [start]:, or :[end].",
-                      "For example base:head, 0025:0030, 3.0.0:, or -3:current."};
+        throw common::Refusal{common::sqlstate::invalid_range,
+                              "range \"" + excerpt(range) + "\" is not a range of revisions",
+                              "History range requires [start]:[end], [start]:, or :[end].",
+                              "For example base:head, 0025:0030, 3.0.0:, or -3:current."};
 
     const std::string_view start_name = range.substr(0, colon);
     const std::string_view end_name = range.substr(colon + 1);
@@ -23,13 +23,13 @@ Range resolve_range(std::string_view range, const Standing &standing)
     const Revision start = start_name.empty() ? base : resolve_range_end(start_name, standing, end);
 
     if (start > end)
-        throw Refusal{sqlstate::invalid_range,
-                      "Requested range " + std::string(range) +
-                          " does not refer to ancestor/descendant revisions",
-                      "It begins at " + std::string(name(start)) + " and ends at " +
-                          std::string(name(end)) + ".",
-                      "Name the older revision first: '" + std::string(name(end)) + ":" +
-                          std::string(name(start)) + "'"};
+        throw common::Refusal{common::sqlstate::invalid_range,
+                              "Requested range " + std::string(range) +
+                                  " does not refer to ancestor/descendant revisions",
+                              "It begins at " + std::string(name(start)) + " and ends at " +
+                                  std::string(name(end)) + ".",
+                              "Name the older revision first: '" + std::string(name(end)) + ":" +
+                                  std::string(name(start)) + "'"};
     return {start, end};
 }
 

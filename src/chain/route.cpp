@@ -1,6 +1,6 @@
 #include "chain/route.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -88,19 +88,21 @@ std::vector<RouteStep> route(const Release &from, const Release &to, Revision cu
     const std::string none = "there is no way from " + std::string(from.name) + " to " +
                              std::string(to.name) + " without downtime";
     if (!supports(from, current))
-        throw Refusal{sqlstate::no_route, none,
-                      in_words(from) + ", and the schema is at " + std::string(name(current)) + ".",
-                      "procrastinate_releases() lists the releases and what they work on."};
+        throw common::Refusal{common::sqlstate::no_route, none,
+                              in_words(from) + ", and the schema is at " +
+                                  std::string(name(current)) + ".",
+                              "procrastinate_releases() lists the releases and what they work on."};
     std::vector<Stop> stops = search(from, to, current, Bridges::newer_only);
     if (stops.empty())
         stops = search(from, to, current, Bridges::any);
     if (stops.empty())
-        throw Refusal{sqlstate::no_route, none,
-                      "No revision suits both the code that runs and one that leads further: " +
-                          in_words(from) + ", " + in_words(to) + ".",
-                      current > to.works_to ? "There is no downgrade of a schema: restore a backup."
-                                            : "Stop all workers and clients, upgrade to '" +
-                                                  std::string(to.name) + "', then deploy it."};
+        throw common::Refusal{
+            common::sqlstate::no_route, none,
+            "No revision suits both the code that runs and one that leads further: " +
+                in_words(from) + ", " + in_words(to) + ".",
+            current > to.works_to ? "There is no downgrade of a schema: restore a backup."
+                                  : "Stop all workers and clients, upgrade to '" +
+                                        std::string(to.name) + "', then deploy it."};
 
     std::deque<Stop> way;
     for (std::optional<std::size_t> at = stops.size() - 1; at; at = stops[*at].before)

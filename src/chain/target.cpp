@@ -1,7 +1,7 @@
 #include "chain/target.hpp"
 
 #include "chain/nearest.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -33,7 +33,8 @@ std::string located(std::string_view target)
 
 [[noreturn]] void refuse(std::string_view target, std::string detail, std::string hint)
 {
-    throw Refusal{sqlstate::unknown_revision, located(target), std::move(detail), std::move(hint)};
+    throw common::Refusal{common::sqlstate::unknown_revision, located(target), std::move(detail),
+                          std::move(hint)};
 }
 
 [[noreturn]] void refuse_unknown(std::string_view target)
@@ -49,10 +50,10 @@ std::string located(std::string_view target)
 Revision current_revision(std::string_view target, const Standing &standing)
 {
     if (!standing.revision)
-        throw Refusal{standing.sqlstate_of_unknown, located(target),
-                      "It counts from the current revision, and " +
-                          std::string(standing.why_unknown) + ".",
-                      "Name the revision itself."};
+        throw common::Refusal{standing.sqlstate_of_unknown, located(target),
+                              "It counts from the current revision, and " +
+                                  std::string(standing.why_unknown) + ".",
+                              "Name the revision itself."};
     return *standing.revision;
 }
 
@@ -203,13 +204,14 @@ Revision resolve(std::string_view target, const Standing &standing, std::optiona
     const std::string_view digits = relative->sign_and_digits.substr(1);
     const bool back = relative->steps < 0;
     const int available = back ? from : head() - from;
-    throw Refusal{sqlstate::relative_overshoot,
-                  "Relative revision " + std::string(relative->sign_and_digits) +
-                      " didn't produce " + std::string(digits) + " migrations",
-                  "From " + std::string(name(from)) + " to " + (back ? "base" : "head") +
-                      (available == 1 ? " there is 1 migration."
-                                      : " there are " + std::to_string(available) + " migrations."),
-                  back ? "The chain begins at base." : "To go as far as there is, name head."};
+    throw common::Refusal{
+        common::sqlstate::relative_overshoot,
+        "Relative revision " + std::string(relative->sign_and_digits) + " didn't produce " +
+            std::string(digits) + " migrations",
+        "From " + std::string(name(from)) + " to " + (back ? "base" : "head") +
+            (available == 1 ? " there is 1 migration."
+                            : " there are " + std::to_string(available) + " migrations."),
+        back ? "The chain begins at base." : "To go as far as there is, name head."};
 }
 
 } // namespace
@@ -229,11 +231,11 @@ const Release &resolve_release(std::string_view name)
 {
     const Release *const release = name.size() > longest_name ? nullptr : find_release(name);
     if (release == nullptr)
-        throw Refusal{sqlstate::unknown_revision,
-                      "Can't locate release identified by '" + excerpt(name) + "'",
-                      "The releases known are " + std::string(releases().front().name) + " to " +
-                          std::string(releases().back().name) + ".",
-                      "procrastinate_releases() lists them."};
+        throw common::Refusal{common::sqlstate::unknown_revision,
+                              "Can't locate release identified by '" + excerpt(name) + "'",
+                              "The releases known are " + std::string(releases().front().name) +
+                                  " to " + std::string(releases().back().name) + ".",
+                              "procrastinate_releases() lists them."};
     return *release;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "chain/chain.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 #include <optional>
 #include <string>
@@ -17,7 +17,7 @@ struct Standing
 {
     std::optional<Revision> revision;
     std::string_view why_unknown = "no schema has been selected"; // a clause
-    std::string_view sqlstate_of_unknown = sqlstate::undefined_schema;
+    std::string_view sqlstate_of_unknown = common::sqlstate::undefined_schema;
 };
 
 // The longest target or range that is looked at, in bytes.

@@ -1,8 +1,8 @@
 // The functions that tell what a schema is by its catalog: procrastinate_detect, _check.
 #include "catalog/repair.hpp"
 #include "catalog/structure.hpp"
-#include "chain/refusal.hpp"
 #include "chain/target.hpp"
+#include "common/refusal.hpp"
 #include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
 #include "server/arguments.hpp"

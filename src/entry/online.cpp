@@ -1,6 +1,6 @@
 // What goes on while others work: procrastinate_migrate, _wait, _plan, _under_way.
-#include "chain/refusal.hpp"
 #include "chain/target.hpp"
+#include "common/refusal.hpp"
 #include "entry/reading.hpp"
 #include "online/migrate.hpp"
 #include "online/plan.hpp"
@@ -16,6 +16,7 @@ namespace
 
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
+namespace common = procrastinate::common;
 namespace online = procrastinate::online;
 namespace server = procrastinate::server;
 
@@ -51,12 +52,12 @@ ENTRY_POINT(procrastinate_migrate)
 {
     const server::Arguments arguments(fcinfo);
     if (!may_commit(fcinfo))
-        throw chain::Refusal{chain::sqlstate::active_transaction,
-                             "procrastinate_migrate() cannot run inside a transaction block",
-                             "It commits after each step.",
-                             "Call it outside of BEGIN, of functions and of EXCEPTION blocks; or, "
-                             "where one transaction "
-                             "can do it, use SELECT procrastinate_upgrade()."};
+        throw common::Refusal{common::sqlstate::active_transaction,
+                              "procrastinate_migrate() cannot run inside a transaction block",
+                              "It commits after each step.",
+                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks; or, "
+                              "where one transaction "
+                              "can do it, use SELECT procrastinate_upgrade()."};
     const std::string_view target = arguments.required_text(0, "target");
     const double lock_timeout = arguments.required_milliseconds(2, "lock_timeout");
     const double retry_for = arguments.required_milliseconds(3, "retry_for");
@@ -64,14 +65,15 @@ ENTRY_POINT(procrastinate_migrate)
     const bool force = arguments.required_boolean(5, "force");
     const std::optional<std::string_view> through = arguments.text(6);
     if (lock_timeout < 1 || lock_timeout > 3'600'000 || retry_for < 0)
-        throw chain::Refusal{chain::sqlstate::invalid_parameter,
-                             "lock_timeout must be between 1 ms and 1 hour, and retry_for must not "
-                             "be negative",
-                             {},
-                             {}};
+        throw common::Refusal{
+            common::sqlstate::invalid_parameter,
+            "lock_timeout must be between 1 ms and 1 hour, and retry_for must not "
+            "be negative",
+            {},
+            {}};
     if (through && *through != "post")
-        throw chain::Refusal{
-            chain::sqlstate::invalid_parameter,
+        throw common::Refusal{
+            common::sqlstate::invalid_parameter,
             "invalid value for parameter \"through\": \"" + chain::excerpt(*through) + "\"",
             {},
             "It can be 'post', for a call that goes through post migrations though "
@@ -86,10 +88,10 @@ ENTRY_POINT(procrastinate_wait)
 {
     const server::Arguments arguments(fcinfo);
     if (!may_commit(fcinfo))
-        throw chain::Refusal{chain::sqlstate::active_transaction,
-                             "procrastinate_wait() cannot run inside a transaction block",
-                             "Others would have to wait for what the transaction has seen.",
-                             "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
+        throw common::Refusal{common::sqlstate::active_transaction,
+                              "procrastinate_wait() cannot run inside a transaction block",
+                              "Others would have to wait for what the transaction has seen.",
+                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
     const std::string_view target = arguments.required_text(0, "target");
     online::wait(catalog::locate(arguments.oid(2)), target, arguments.milliseconds(1));
     return Datum(0);

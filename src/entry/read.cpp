@@ -1,7 +1,7 @@
 // The functions that only look: procrastinate_current, _history, _pending, _heads, _show,
 // _migration_sql, _sql, _log.
 #include "chain/range.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
 #include "migrate/offline.hpp"
@@ -13,6 +13,7 @@ namespace
 
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
+namespace common = procrastinate::common;
 namespace migrate = procrastinate::migrate;
 namespace server = procrastinate::server;
 using procrastinate::entry::reading;
@@ -48,7 +49,7 @@ std::optional<Record> readable_record(const std::optional<catalog::Installation>
     {
         return Record(*installation);
     }
-    catch (const chain::Refusal &refusal)
+    catch (const common::Refusal &refusal)
     {
         server::warning(refusal.message, refusal.detail, refusal.hint);
         return std::nullopt;
@@ -68,10 +69,10 @@ const chain::Migration &named_migration(std::string_view name, const Record &rec
 {
     const chain::Revision revision = chain::resolve_target(name, record.state().standing);
     if (revision == chain::base)
-        throw chain::Refusal{chain::sqlstate::unknown_revision,
-                             "Can't locate revision identified by '" + chain::excerpt(name) + "'",
-                             "It means base, which no migration leads to.",
-                             "The first migration is 0001."};
+        throw common::Refusal{common::sqlstate::unknown_revision,
+                              "Can't locate revision identified by '" + chain::excerpt(name) + "'",
+                              "It means base, which no migration leads to.",
+                              "The first migration is 0001."};
     return chain::migration(revision);
 }
 

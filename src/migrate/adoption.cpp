@@ -1,7 +1,7 @@
 #include "migrate/adoption.hpp"
 
 #include "catalog/structure.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/rights.hpp"
 #include "migrate/witness.hpp"
 #include "server/messages.hpp"
@@ -14,9 +14,9 @@ namespace
 
 using catalog::in_schema;
 using catalog::Installation;
-using chain::Refusal;
 using chain::Revision;
-namespace sqlstate = chain::sqlstate;
+using common::Refusal;
+namespace sqlstate = common::sqlstate;
 
 [[noreturn]] void refuse_empty(const Installation &installation)
 {

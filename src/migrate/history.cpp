@@ -1,6 +1,6 @@
 #include "migrate/history.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/history_sql.hpp"
 #include "migrate/in_step.hpp"
 #include "server/plain_table.hpp"
@@ -13,7 +13,7 @@ namespace
 {
 
 namespace spi = server::spi;
-using chain::Refusal;
+using common::Refusal;
 using std::string_literals::operator""s;
 
 constexpr std::array<server::PlainColumn, 8> columns{{{"id", INT8OID},
@@ -61,13 +61,13 @@ History read_history(const catalog::Installation &installation,
         return read_history(installation, memory, most);
     }
     if (!found.is_plain || found.count() >= most)
-        throw Refusal{chain::sqlstate::untrusted_object,
+        throw Refusal{common::sqlstate::untrusted_object,
                       table_of(installation) + " is not a history",
                       "It is no plain table with the columns that procrastinate_migrate gave it, "
                       "or it has rules or row-level security.",
                       "Find out who made it, and rename or drop it."};
     if (!found.is_allowed)
-        throw Refusal{chain::sqlstate::insufficient_privilege,
+        throw Refusal{common::sqlstate::insufficient_privilege,
                       "permission denied for table " + std::string(catalog::history_table),
                       "You need SELECT on the table.",
                       "GRANT SELECT ON " + table_of(installation) + " TO PUBLIC;"};
@@ -147,13 +147,13 @@ State state_of(const catalog::Installation &installation, const History &history
         state.recorded = state.last->to;
         state.standing = {recorded_revision(state.last->to),
                           "the history ends at a revision that this version does not know",
-                          chain::sqlstate::unknown_history};
+                          common::sqlstate::unknown_history};
         if (is_step(latest))
             read_steps(history, state);
     }
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
         state.standing = {std::nullopt, "the schema holds Procrastinate's tables but no history",
-                          chain::sqlstate::no_history};
+                          common::sqlstate::no_history};
     else
         state.standing = {chain::base, {}, {}};
     return state;
@@ -172,13 +172,13 @@ chain::Revision require_known(const State &state, const catalog::Installation &i
     const std::string schema = "schema \"" + std::string(installation.name) + "\"";
     if (state.is_unknown_history())
         throw Refusal{
-            chain::sqlstate::unknown_history,
+            common::sqlstate::unknown_history,
             schema + " " + state.whereabouts() + ", which version " + std::string(library_version) +
                 " of procrastinate_migrate does not know",
             "A newer version has been at work here; this one knows the revisions 0001 to " +
                 std::string(chain::name(chain::head())) + ".",
             "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;"};
-    throw Refusal{chain::sqlstate::no_history,
+    throw Refusal{common::sqlstate::no_history,
                   schema + " holds Procrastinate's tables but no history",
                   "Nothing records which migrations have been applied, so none can be run.",
                   "To find out and record it: SELECT procrastinate_adopt(" +
@@ -190,7 +190,7 @@ void require_finished(const State &state, const catalog::Installation &installat
     if (!state.under_way)
         return;
     const std::string revision(chain::name(state.under_way->revision));
-    throw Refusal{chain::sqlstate::under_way,
+    throw Refusal{common::sqlstate::under_way,
                   "migration " + revision + " is under way in schema \"" +
                       std::string(installation.name) + "\"",
                   state.under_way->number == 0

@@ -1,7 +1,7 @@
 #include "migrate/in_step.hpp"
 
 #include "chain/other_tools.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/kept_table.hpp"
 #include "migrate/options.hpp"
 
@@ -14,8 +14,8 @@ namespace
 namespace spi = server::spi;
 using chain::AlembicIds;
 using chain::DjangoNames;
-using chain::Refusal;
 using chain::Revision;
+using common::Refusal;
 
 // ---- Alembic ---------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ DjangoNames require_names(Revision target)
     DjangoNames names(django_names());
     if (names.count() >= chain::django_count(target).with_sql)
         return names;
-    throw Refusal{chain::sqlstate::invalid_parameter,
+    throw Refusal{common::sqlstate::invalid_parameter,
                   "procrastinate_migrate.django_names ends before " +
                       std::string(chain::name(target)),
                   "To keep Django's table in step takes the names of its migrations of the app "

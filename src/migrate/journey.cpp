@@ -1,6 +1,6 @@
 #include "migrate/journey.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/preflight.hpp"
 #include "server/messages.hpp"
 
@@ -10,14 +10,14 @@ namespace procrastinate::migrate
 namespace
 {
 
-using chain::Refusal;
 using chain::Revision;
+using common::Refusal;
 
 void require_forward(Revision current, Revision target)
 {
     if (target >= current)
         return;
-    throw Refusal{chain::sqlstate::behind_current,
+    throw Refusal{common::sqlstate::behind_current,
                   "Destination " + std::string(chain::name(target)) +
                       " is not a valid upgrade target from current head(s)",
                   "The schema is at " + in_words(current) + ", which is later.",

@@ -1,7 +1,7 @@
 #include "migrate/kept_table.hpp"
 
-#include "chain/refusal.hpp"
 #include "chain/target.hpp"
+#include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "server/schema_lock.hpp"
 
@@ -12,7 +12,7 @@ namespace
 {
 
 namespace spi = server::spi;
-using chain::Refusal;
+using common::Refusal;
 
 constexpr std::size_t most_rows = 10'000;
 
@@ -77,12 +77,12 @@ KeptTable open_kept_table(std::string_view setting, std::string_view value)
     const std::string option = "procrastinate_migrate." + std::string(setting);
     const Opened table = open(text);
     if (!OidIsValid(table.oid))
-        throw Refusal{chain::sqlstate::invalid_parameter,
+        throw Refusal{common::sqlstate::invalid_parameter,
                       option + " is \"" + chain::excerpt(value) + "\"",
                       "It must name a table with its schema.",
                       "SET " + option + " = 'public." + std::string(setting) + "';"};
     if (!table.is_safe)
-        throw Refusal{chain::sqlstate::untrusted_object,
+        throw Refusal{common::sqlstate::untrusted_object,
                       std::string("table ") + table.name + " is not kept in step",
                       "It has triggers, rules or row-level security.", "RESET " + option + ";"};
     // Written by its name.
@@ -93,7 +93,7 @@ KeptTable open_kept_table(std::string_view setting, std::string_view value)
             NoLock, true);
     });
     if (again != table.oid)
-        throw Refusal{chain::sqlstate::untrusted_object,
+        throw Refusal{common::sqlstate::untrusted_object,
                       std::string("table ") + table.name + " has been moved by another session",
                       {},
                       "Call it again with the table that is meant."};
@@ -105,7 +105,7 @@ server::PlainTable KeptTable::read(std::span<const server::PlainColumn> columns,
 {
     const server::PlainTable rows = server::read_plain_table(oid, columns, most_rows);
     if (!rows.is_plain)
-        throw Refusal{chain::sqlstate::untrusted_object,
+        throw Refusal{common::sqlstate::untrusted_object,
                       std::string("table ") + name + " is not kept in step",
                       "It has not " + std::string(whose) + " columns.",
                       "Name another table, or none."};

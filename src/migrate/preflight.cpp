@@ -3,7 +3,7 @@
 #include "catalog/contents.hpp"
 #include "catalog/extension.hpp"
 #include "catalog/structure.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/history_sql.hpp"
 #include "migrate/in_step.hpp"
 #include "migrate/lookahead.hpp"
@@ -18,8 +18,8 @@ namespace
 {
 
 using catalog::in_schema;
-using chain::Refusal;
-namespace sqlstate = chain::sqlstate;
+using common::Refusal;
+namespace sqlstate = common::sqlstate;
 
 constexpr int most_obstacles = 50;
 

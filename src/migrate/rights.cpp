@@ -1,7 +1,7 @@
 #include "migrate/rights.hpp"
 
 #include "catalog/contents.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/strangers_sql.hpp"
 #include "server/spi.hpp"
 
@@ -12,7 +12,7 @@ namespace
 {
 
 namespace spi = server::spi;
-using chain::Refusal;
+using common::Refusal;
 
 std::string identifier(std::string_view name)
 {
@@ -52,7 +52,7 @@ std::string the_installation(const catalog::Installation &installation)
                                    const Strangers &strangers)
 {
     throw Refusal{
-        chain::sqlstate::untrusted_object,
+        common::sqlstate::untrusted_object,
         "superuser \"" + callers_name() + "\" will not change " + the_installation(installation) +
             " with objects of another role",
         strangers.detail +
@@ -128,7 +128,7 @@ void require_rights(const catalog::Installation &installation)
         return require_no_strangers(installation);
 
     const Strangers strangers = find_strangers(installation);
-    throw Refusal{chain::sqlstate::insufficient_privilege,
+    throw Refusal{common::sqlstate::insufficient_privilege,
                   "role \"" + role + "\" may not change " + the_installation(installation),
                   missing.text() + (strangers.detail.empty() ? "" : "\n") + strangers.detail,
                   strangers.detail.empty() ? hint : strangers.hint};
@@ -141,7 +141,7 @@ void require_no_strangers(const catalog::Installation &installation)
         return;
     if (server::call([] { return superuser(); }))
         refuse_superuser(installation, strangers);
-    throw Refusal{chain::sqlstate::insufficient_privilege,
+    throw Refusal{common::sqlstate::insufficient_privilege,
                   "role \"" + callers_name() + "\" may not change " +
                       the_installation(installation),
                   strangers.detail, strangers.hint};

@@ -1,5 +1,5 @@
-#include "chain/refusal.hpp"
 #include "chain/target.hpp"
+#include "common/refusal.hpp"
 #include "migrate/adoption.hpp"
 #include "migrate/history.hpp"
 #include "migrate/in_step.hpp"
@@ -19,8 +19,8 @@ namespace
 
 namespace spi = server::spi;
 using catalog::Installation;
-using chain::Refusal;
 using chain::Revision;
+using common::Refusal;
 
 // Appends what `decide(state)` says, unless that is nothing.
 template <typename Decide>
@@ -86,7 +86,7 @@ Revision adopt(const Installation &installation)
 
 void downgrade()
 {
-    throw Refusal{chain::sqlstate::feature_not_supported, "downgrade is not supported",
+    throw Refusal{common::sqlstate::feature_not_supported, "downgrade is not supported",
                   "Procrastinate has no migrations that go back, and none could bring back what "
                   "has been dropped.",
                   "Restore a backup, or deploy the release before: procrastinate_history() lists "

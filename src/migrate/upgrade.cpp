@@ -1,7 +1,7 @@
 #include "migrate/upgrade.hpp"
 
-#include "chain/refusal.hpp"
 #include "chain/step.hpp"
+#include "common/refusal.hpp"
 #include "migrate/held_locks.hpp"
 #include "migrate/journey.hpp"
 #include "migrate/lock.hpp"
@@ -20,8 +20,8 @@ namespace
 
 namespace spi = server::spi;
 using catalog::Installation;
-using chain::Refusal;
 using chain::Revision;
+using common::Refusal;
 
 // Whether this transaction has added the labels of 0027, so that it cannot use them yet.
 bool added_labels(const Installation &installation)
@@ -51,7 +51,7 @@ void require_one_transaction(const Installation &installation, Revision current,
                installation.quoted_text + ");";
     };
     throw Refusal{
-        chain::sqlstate::needs_commit,
+        common::sqlstate::needs_commit,
         "one transaction cannot upgrade from " + std::string(chain::name(current)) + " to " +
             std::string(chain::name(target)),
         "Migration 0027 adds labels to an enum that 0029 and 0030 use, and PostgreSQL lets "

@@ -1,6 +1,6 @@
 #include "online/batch.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "server/spi.hpp"
 #include "server/waiting.hpp"
 
@@ -39,12 +39,12 @@ void require_changed(const catalog::Installation &installation, const chain::Ste
                                           range)
                                   .value_or(0);
     if (left > 0)
-        throw chain::Refusal{chain::sqlstate::rows_unchanged,
-                             "could not change all rows of table \"" + std::string(step.table) +
-                                 "\"",
-                             "A trigger or a rule on the table keeps " + std::to_string(left) +
-                                 " of them from being changed.",
-                             "Disable it for as long as the migration takes, and call it again."};
+        throw common::Refusal{common::sqlstate::rows_unchanged,
+                              "could not change all rows of table \"" + std::string(step.table) +
+                                  "\"",
+                              "A trigger or a rule on the table keeps " + std::to_string(left) +
+                                  " of them from being changed.",
+                              "Disable it for as long as the migration takes, and call it again."};
 }
 
 } // namespace

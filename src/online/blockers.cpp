@@ -1,6 +1,6 @@
 #include "online/blockers.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/options.hpp"
 #include "online/build.hpp"
@@ -135,8 +135,8 @@ void give_up(const catalog::Installation &installation, const chain::Step &step,
 {
     Options patient = options;
     patient.retry_for = std::max(3'600'000.0, 2 * options.retry_for);
-    throw chain::Refusal{
-        chain::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
+    throw common::Refusal{
+        common::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
         "It was tried " +
             (patience.failures() == 1 ? "once" : std::to_string(patience.failures()) + " times") +
             " in " + std::to_string(static_cast<long>(patience.waited() / 1000)) + " s, and " +

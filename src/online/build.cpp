@@ -1,6 +1,6 @@
 #include "online/build.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/lock.hpp"
 #include "online/logbook.hpp"
 #include "server/settings.hpp"
@@ -79,12 +79,12 @@ void look(Watch &watch, int pid)
 [[noreturn]] void refuse_name(const catalog::Installation &installation, chain::Revision revision,
                               const std::string &index)
 {
-    throw chain::Refusal{chain::sqlstate::catalog_contradicts,
-                         "relation \"" + index + "\" is in the way of migration " +
-                             std::string(chain::name(revision)),
-                         "The migration is about to build an index of that name.",
-                         "Rename it: ALTER INDEX " + std::string(installation.quoted) + "." +
-                             index + " RENAME TO own_index;"};
+    throw common::Refusal{common::sqlstate::catalog_contradicts,
+                          "relation \"" + index + "\" is in the way of migration " +
+                              std::string(chain::name(revision)),
+                          "The migration is about to build an index of that name.",
+                          "Rename it: ALTER INDEX " + std::string(installation.quoted) + "." +
+                              index + " RENAME TO own_index;"};
 }
 
 } // namespace
@@ -189,8 +189,8 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
             [](void *context, int pid) { look(*static_cast<Watch *>(context), pid); }, &watch);
     });
     if (result.end == server::BuildEnd::no_worker)
-        throw chain::Refusal{
-            chain::sqlstate::no_worker, "there is no background worker to build an index with",
+        throw common::Refusal{
+            common::sqlstate::no_worker, "there is no background worker to build an index with",
             "All of the server's max_worker_processes are in use.",
             "Raise max_worker_processes, or let writers wait while indexes are built: " + instead};
     if (result.end == server::BuildEnd::no_lock)

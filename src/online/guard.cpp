@@ -1,6 +1,6 @@
 #include "online/guard.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/history.hpp"
 #include "migrate/rights.hpp"
 #include "server/messages.hpp"
@@ -211,8 +211,8 @@ bool Guard::lets_through(const Installation &installation, Revision revision,
         return !is_counted || server::now() - began_ > until_counted;
     Options forced = options;
     forced.force = true;
-    throw chain::Refusal{
-        chain::sqlstate::still_used,
+    throw common::Refusal{
+        common::sqlstate::still_used,
         "migration " + std::string(migration.revision) + " drops functions of schema \"" +
             std::string(installation.name) + "\" that seem to be in use",
         findings.text(),

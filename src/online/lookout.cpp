@@ -1,6 +1,6 @@
 #include "online/lookout.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/lock.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/rights.hpp"
@@ -57,12 +57,12 @@ chain::Step Lookout::next_step(const Journey &journey) const
     const std::vector<chain::Step> left = chain::steps_left(
         revision, journey.under_way ? journey.under_way->number : 0, journey.target);
     if (left.empty())
-        throw chain::Refusal{chain::sqlstate::unknown_history,
-                             "migration " + std::string(chain::name(revision)) +
-                                 " is under way by steps that this version does not know",
-                             "A newer version has been at work here.",
-                             "Install the newer version, then run ALTER EXTENSION "
-                             "procrastinate_migrate UPDATE;"};
+        throw common::Refusal{common::sqlstate::unknown_history,
+                              "migration " + std::string(chain::name(revision)) +
+                                  " is under way by steps that this version does not know",
+                              "A newer version has been at work here.",
+                              "Install the newer version, then run ALTER EXTENSION "
+                              "procrastinate_migrate UPDATE;"};
     return left.front();
 }
 

@@ -1,6 +1,6 @@
 #include "online/replaced_column.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/rights.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
@@ -201,8 +201,8 @@ void require_replaceable(const catalog::Installation &installation, const migrat
         if (const std::string why = what_forbids_updates(installation); !why.empty())
             findings.add(migrate::capitalized(why));
     if (findings.any())
-        throw chain::Refusal{
-            chain::sqlstate::catalog_contradicts,
+        throw common::Refusal{
+            common::sqlstate::catalog_contradicts,
             "column procrastinate_events.job_id cannot be replaced while others work",
             findings.text(), way_out(installation, journey.under_way.has_value())};
 }

@@ -1,7 +1,7 @@
 #include "online/under_way.hpp"
 
 #include "catalog/installation.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 #include "migrate/history.hpp"
 #include "online/presence.hpp"
 #include "server/plain_table.hpp"
@@ -92,7 +92,7 @@ std::vector<UnderWay> all_under_way()
             if (const std::optional<UnderWay> one = under_way(candidate))
                 found.push_back(*one);
         }
-        catch (const chain::Refusal &)
+        catch (const common::Refusal &)
         {
             // What only has the history's name may be anybody's, and tells nothing about the others.
         }

@@ -1,7 +1,7 @@
 #include "online/wait.hpp"
 
-#include "chain/refusal.hpp"
 #include "chain/target.hpp"
+#include "common/refusal.hpp"
 #include "migrate/history.hpp"
 #include "migrate/journey.hpp"
 #include "online/presence.hpp"
@@ -140,9 +140,9 @@ std::string query_for_locks(const Installation &installation)
                                const std::string &why, std::string (*hint)(const Installation &))
 {
     const Installation now = catalog::locate(installation.schema);
-    throw chain::Refusal{chain::sqlstate::not_in_time,
-                         "schema \"" + std::string(now.name) + "\" is not at " + goal + " in time",
-                         why, hint(now)};
+    throw common::Refusal{common::sqlstate::not_in_time,
+                          "schema \"" + std::string(now.name) + "\" is not at " + goal + " in time",
+                          why, hint(now)};
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 #include "server/arguments.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 namespace procrastinate::server
 {
@@ -41,8 +41,8 @@ namespace
 template <typename Value> Value required(std::optional<Value> argument, const char *name)
 {
     if (!argument)
-        throw chain::Refusal{
-            chain::sqlstate::null_not_allowed, std::string(name) + " must not be null", {}, {}};
+        throw common::Refusal{
+            common::sqlstate::null_not_allowed, std::string(name) + " must not be null", {}, {}};
     return *argument;
 }
 

@@ -1,6 +1,6 @@
 #include "server/guard.hpp"
 
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 namespace procrastinate::server
 {
@@ -98,7 +98,7 @@ Raised current_exception(MemoryContext context) noexcept
     {
         return {error.data(), 0, nullptr, nullptr, nullptr};
     }
-    catch (const chain::Refusal &refusal)
+    catch (const common::Refusal &refusal)
     {
         const char *const message = copy(context, refusal.message);
         if (message == nullptr)

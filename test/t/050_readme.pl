@@ -109,7 +109,7 @@ foreach my $function (@functions)
 	like($readme, qr/`[^`]*\b$function\([^`]*`.*\|/, "the README tells what $function does");
 }
 
-my $refusals  = slurp(repository() . '/src/chain/refusal.hpp');
+my $refusals  = slurp(repository() . '/src/common/refusal.hpp');
 my @sqlstates = $refusals =~ /"(PM\d{3})"/g;
 cmp_ok(scalar @sqlstates, '>=', 10, 'there are SQLSTATEs of ours');
 like($readme, qr/\b$_ [a-z]/, "the README explains SQLSTATE $_") foreach @sqlstates;

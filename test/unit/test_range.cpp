@@ -1,6 +1,6 @@
 // The grammar of ranges, without a server.
 #include "chain/range.hpp"
-#include "chain/refusal.hpp"
+#include "common/refusal.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,6 +8,7 @@ namespace
 {
 
 using namespace procrastinate::chain;
+using procrastinate::common::Refusal;
 
 const Standing at_26{26, {}, {}};
 

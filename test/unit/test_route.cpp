@@ -1,7 +1,7 @@
 // Deployments without downtime, without a server.
-#include "chain/refusal.hpp"
 #include "chain/route.hpp"
 #include "chain/target.hpp"
+#include "common/refusal.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,6 +11,7 @@ namespace
 {
 
 using namespace procrastinate::chain;
+using procrastinate::common::Refusal;
 
 std::string in_words(const std::vector<RouteStep> &steps)
 {

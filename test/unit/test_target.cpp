@@ -1,7 +1,7 @@
 // The grammar of targets, without a server.
 #include "chain/chain.hpp"
-#include "chain/refusal.hpp"
 #include "chain/target.hpp"
+#include "common/refusal.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,6 +11,7 @@ namespace
 {
 
 using namespace procrastinate::chain;
+using procrastinate::common::Refusal;
 
 const Standing at_26{26, {}, {}};
 const Standing at_base{base, {}, {}};

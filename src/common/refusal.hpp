@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace procrastinate::chain
+namespace procrastinate::common
 {
 
 // SQLSTATEs of our own, in a class (PM) that neither the standard nor PostgreSQL uses
@@ -50,4 +50,4 @@ struct Refusal
     std::string hint;
 };
 
-} // namespace procrastinate::chain
+} // namespace procrastinate::common
