@@ -1,15 +1,15 @@
 // The functions that change something in one transaction: procrastinate_upgrade, _stamp, _adopt, _repair,
 // _downgrade.
-#include "migrate/upgrade.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
+#include "upgrade/upgrade.hpp"
 
 namespace
 {
 
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
-namespace migrate = procrastinate::migrate;
+namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 
 } // namespace
@@ -21,8 +21,8 @@ ENTRY_POINT(procrastinate_upgrade)
     const std::string_view target = arguments.required_text(0, "target");
     const bool dry_run = arguments.required_boolean(2, "dry_run");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
-    return server::text_result(chain::name(dry_run ? migrate::rehearse(installation, target)
-                                                   : migrate::upgrade(installation, target)));
+    return server::text_result(chain::name(dry_run ? upgrade::rehearse(installation, target)
+                                                   : upgrade::upgrade(installation, target)));
 }
 
 // (revision text, verify boolean, schema regnamespace) → the revision recorded
@@ -32,15 +32,15 @@ ENTRY_POINT(procrastinate_stamp)
     const std::string_view revision = arguments.required_text(0, "revision");
     const bool verify = arguments.required_boolean(1, "verify");
     return server::text_result(
-        chain::name(migrate::stamp(catalog::locate(arguments.oid(2)), revision,
-                                   verify ? migrate::Verify::yes : migrate::Verify::no)));
+        chain::name(upgrade::stamp(catalog::locate(arguments.oid(2)), revision,
+                                   verify ? upgrade::Verify::yes : upgrade::Verify::no)));
 }
 
 // (schema regnamespace) → the revision recorded
 ENTRY_POINT(procrastinate_adopt)
 {
     const server::Arguments arguments(fcinfo);
-    return server::text_result(chain::name(migrate::adopt(catalog::locate(arguments.oid(0)))));
+    return server::text_result(chain::name(upgrade::adopt(catalog::locate(arguments.oid(0)))));
 }
 
 // (schema regnamespace, dry_run boolean) → kind, object, problem, repair; in the order of the work
@@ -50,8 +50,8 @@ ENTRY_POINT(procrastinate_repair)
     const bool dry_run = arguments.required_boolean(1, "dry_run");
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     server::RowSet rows(fcinfo);
-    for (const migrate::Repair &repair :
-         migrate::repair(installation, dry_run ? migrate::Run::no : migrate::Run::yes))
+    for (const upgrade::Repair &repair :
+         upgrade::repair(installation, dry_run ? upgrade::Run::no : upgrade::Run::yes))
         rows.add(server::Row()
                      .text(repair.difference.kind)
                      .text(repair.difference.object)
@@ -61,4 +61,4 @@ ENTRY_POINT(procrastinate_repair)
 }
 
 // (target text, schema regnamespace): never returns
-ENTRY_POINT(procrastinate_downgrade) { migrate::downgrade(); }
+ENTRY_POINT(procrastinate_downgrade) { upgrade::downgrade(); }

@@ -13,7 +13,7 @@ namespace
 
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
-namespace migrate = procrastinate::migrate;
+namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::reading;
 
@@ -65,7 +65,7 @@ ENTRY_POINT(procrastinate_check)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         server::ContextResource memory;
-        const migrate::State state = migrate::read_state(installation);
+        const upgrade::State state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         const auto structure = catalog::structure(installation, memory);
         chain::Standing standing = state.standing;

@@ -1,7 +1,7 @@
 #include "entry/migration_rows.hpp"
 
-#include "migrate/history_sql.hpp"
 #include "server/messages.hpp"
+#include "upgrade/history_sql.hpp"
 
 namespace procrastinate::entry
 {
@@ -28,18 +28,18 @@ std::string releases_of(chain::Revision revision)
 Record::Record(const catalog::Installation &installation)
 {
     server::ContextResource memory;
-    const migrate::History history = migrate::read_history(installation, memory);
-    state_ = migrate::state_of(installation, history);
+    const upgrade::History history = upgrade::read_history(installation, memory);
+    state_ = upgrade::state_of(installation, history);
     replay(server::span_of(history.events));
 }
 
-void Record::replay(std::span<const migrate::Event> events)
+void Record::replay(std::span<const upgrade::Event> events)
 {
     applied_by_.resize(chain::migrations().size() + 1);
-    for (const migrate::Event &event : events)
+    for (const upgrade::Event &event : events)
     {
-        const std::optional<chain::Revision> from = migrate::recorded_revision(event.from);
-        const std::optional<chain::Revision> to = migrate::recorded_revision(event.to);
+        const std::optional<chain::Revision> from = upgrade::recorded_revision(event.from);
+        const std::optional<chain::Revision> to = upgrade::recorded_revision(event.to);
         if (!from || !to)
             continue;
         for (chain::Revision revision = *from + 1; revision <= *to; ++revision)
@@ -58,7 +58,7 @@ server::Row Record::row(const chain::Migration &migration) const
 {
     const std::optional<chain::Revision> current = state_.standing.revision;
     const auto index = static_cast<std::size_t>(migration.number);
-    const migrate::Event *const event =
+    const upgrade::Event *const event =
         index < applied_by_.size() && applied_by_[index] ? &*applied_by_[index] : nullptr;
     // Nobody knows which are applied where there are tables without a history.
     const std::optional<bool> is_applied =
@@ -84,7 +84,7 @@ server::Row Record::row(const chain::Migration &migration) const
     return row;
 }
 
-std::string under_way(const migrate::State &state)
+std::string under_way(const upgrade::State &state)
 {
     if (state.unknown_step)
         return "; step " + chain::excerpt(*state.unknown_step) + " is under way";
@@ -98,13 +98,13 @@ std::string under_way(const migrate::State &state)
                        : text + "step " + std::to_string(number) + " of " + count + " is done";
 }
 
-void warn_of_unknown(const migrate::State &state, const catalog::Installation &installation)
+void warn_of_unknown(const upgrade::State &state, const catalog::Installation &installation)
 {
     if (!state.is_unknown_history())
         return;
     server::warning(
         "schema \"" + std::string(installation.name) + "\" " + state.whereabouts() +
-            ", which version " + std::string(migrate::library_version) +
+            ", which version " + std::string(upgrade::library_version) +
             " of procrastinate_migrate does not know",
         "A newer version has been at work here.",
         "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;");

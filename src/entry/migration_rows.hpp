@@ -1,8 +1,8 @@
 // Migrations as rows: what procrastinate_history() and its kin return.
 #pragma once
 
-#include "migrate/history.hpp"
 #include "server/rows.hpp"
+#include "upgrade/history.hpp"
 
 #include <vector>
 
@@ -18,22 +18,22 @@ class Record
     Record() = default;
     explicit Record(const catalog::Installation &installation);
 
-    const migrate::State &state() const { return state_; }
+    const upgrade::State &state() const { return state_; }
 
     // The columns of procrastinate_history().
     server::Row row(const chain::Migration &migration) const;
 
   private:
-    void replay(std::span<const migrate::Event> events);
+    void replay(std::span<const upgrade::Event> events);
 
-    migrate::State state_;
-    std::vector<std::optional<migrate::Event>> applied_by_; // by revision; empty: nothing is
+    upgrade::State state_;
+    std::vector<std::optional<upgrade::Event>> applied_by_; // by revision; empty: nothing is
 };
 
 // "; 0024 is under way, step 3 of 8 is done", or nothing.
-std::string under_way(const migrate::State &state);
+std::string under_way(const upgrade::State &state);
 
 // Warns where an installation's history ends at a revision that this version does not know.
-void warn_of_unknown(const migrate::State &state, const catalog::Installation &installation);
+void warn_of_unknown(const upgrade::State &state, const catalog::Installation &installation);
 
 } // namespace procrastinate::entry

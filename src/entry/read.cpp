@@ -4,7 +4,7 @@
 #include "common/refusal.hpp"
 #include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
-#include "migrate/offline.hpp"
+#include "script/offline_script.hpp"
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
 
@@ -14,7 +14,7 @@ namespace
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
 namespace common = procrastinate::common;
-namespace migrate = procrastinate::migrate;
+namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::reading;
 using procrastinate::entry::Record;
@@ -95,7 +95,7 @@ ENTRY_POINT(procrastinate_current)
     server::RowSet rows(fcinfo);
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     return reading(installation, [&] {
-        const migrate::State state = migrate::read_state(installation);
+        const upgrade::State state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         if (state.standing.revision == chain::base)
             return server::RowSet::result();
@@ -150,7 +150,7 @@ ENTRY_POINT(procrastinate_pending)
             return server::RowSet::result(); // it has all that is known here
         const chain::Revision current = record.state().unknown_step
                                             ? *record.state().standing.revision
-                                            : migrate::require_known(record.state(), installation);
+                                            : upgrade::require_known(record.state(), installation);
         for (chain::Revision revision = current + 1; revision <= target; ++revision)
             rows.add(record.row(chain::migration(revision)));
         return server::RowSet::result();
@@ -206,7 +206,7 @@ ENTRY_POINT(procrastinate_sql)
         return Datum(0);
     });
     return server::text_result(
-        std::string_view(migrate::offline_script(installation, range, memory)));
+        std::string_view(upgrade::offline_script(installation, range, memory)));
 }
 
 // (schema regnamespace) → id, applied_at, applied_by, event, from_revision, to_revision, duration, version
@@ -217,8 +217,8 @@ ENTRY_POINT(procrastinate_log)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         server::ContextResource memory;
-        const migrate::History history = migrate::read_history(installation, memory);
-        for (const migrate::Event &event : history.events)
+        const upgrade::History history = upgrade::read_history(installation, memory);
+        for (const upgrade::Event &event : history.events)
             rows.add(server::Row()
                          .datum(event.id)
                          .datum(event.applied_at)

@@ -9,7 +9,7 @@ namespace
 
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
-namespace migrate = procrastinate::migrate;
+namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::reading;
 
@@ -37,7 +37,7 @@ ENTRY_POINT(procrastinate_supports)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const migrate::State state = migrate::read_state(installation);
+        const upgrade::State state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         if (state.is_unknown_history())
         {
@@ -49,7 +49,7 @@ ENTRY_POINT(procrastinate_supports)
                          .text(std::nullopt));
             return server::RowSet::result();
         }
-        const chain::Revision revision = migrate::require_known(state, installation);
+        const chain::Revision revision = upgrade::require_known(state, installation);
         const bool supported = chain::supports(release, revision);
         rows.add(server::Row()
                      .boolean(supported)
@@ -72,13 +72,13 @@ ENTRY_POINT(procrastinate_route)
     const catalog::Installation installation = catalog::locate(arguments.oid(2));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const migrate::State state = migrate::read_state(installation);
+        const upgrade::State state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         if (state.is_unknown_history())
             return server::RowSet::result();
         // Where nothing is installed, a route is planned for elsewhere: from where the release expects
         // its schema.
-        const chain::Revision revision = migrate::require_known(state, installation);
+        const chain::Revision revision = upgrade::require_known(state, installation);
         int number = 0;
         for (const chain::RouteStep &step :
              chain::route(from, to, revision == chain::base ? from.head : revision))

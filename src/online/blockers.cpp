@@ -1,12 +1,12 @@
 #include "online/blockers.hpp"
 
 #include "common/refusal.hpp"
-#include "migrate/lock.hpp"
-#include "migrate/options.hpp"
 #include "online/build.hpp"
 #include "online/door.hpp"
 #include "online/logbook.hpp"
 #include "server/spi.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/settings.hpp"
 
 #include <algorithm>
 #include <string>
@@ -19,7 +19,7 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(door_class == 1347571556 && migrate::lock_class == 1347571523);
+static_assert(door_class == 1347571556 && upgrade::lock_class == 1347571523);
 // $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who
 // changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited; $8: the step's
 // tables. Kind 1 is in the way, 2 may have rows that are. Who has the lock of the installation is in the way of
@@ -91,7 +91,7 @@ std::string conflicts_of(const chain::Step &step)
     locks.push_back({catalog::history_table, "SHARE ROW EXCLUSIVE"});
     std::string text;
     for (const chain::StepLock &lock : locks)
-        for (const std::string &mode : migrate::conflicting_modes(lock.mode))
+        for (const std::string &mode : upgrade::conflicting_modes(lock.mode))
             text.append(text.empty() ? "" : ", ").append(lock.table).append(" ").append(mode);
     return text;
 }
@@ -109,8 +109,8 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(conflicts),
                                 spi::boolean_parameter(step.door == chain::Step::shut),
-                                spi::text_parameter(is_last ? migrate::alembic_table() : ""),
-                                spi::text_parameter(is_last ? migrate::django_table() : ""),
+                                spi::text_parameter(is_last ? upgrade::alembic_table() : ""),
+                                spi::text_parameter(is_last ? upgrade::django_table() : ""),
                                 spi::boolean_parameter(step.number == 0),
                                 spi::int8_parameter(static_cast<std::int64_t>(lock_timeout)),
                                 spi::text_parameter(tables)};

@@ -1,10 +1,10 @@
 #include "online/build.hpp"
 
 #include "common/refusal.hpp"
-#include "migrate/lock.hpp"
 #include "online/logbook.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
+#include "upgrade/locks.hpp"
 
 namespace procrastinate::online
 {
@@ -117,7 +117,7 @@ server::IndexState state_of_build(const catalog::Installation &installation,
 }
 
 std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
-                                           const chain::Step &step, const migrate::Journey &journey)
+                                           const chain::Step &step, const upgrade::Journey &journey)
 {
     if (!journey.under_way)
         return std::nullopt;
@@ -137,7 +137,7 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
     for (const std::string_view mode : {"SHARE UPDATE EXCLUSIVE", "ACCESS EXCLUSIVE"})
     {
         const std::array lock{chain::StepLock{step.indexed(), mode}};
-        server::with_search_path(nullptr, [&] { migrate::lock_tables(installation, lock); });
+        server::with_search_path(nullptr, [&] { upgrade::lock_tables(installation, lock); });
         server::wait_for_builder(installation.schema, index.c_str());
     }
     // Somebody else's build may have come to its end by now.

@@ -3,9 +3,9 @@
 
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
-#include "migrate/journey.hpp"
 #include "online/progress.hpp"
 #include "server/index_build.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online
 {
@@ -22,7 +22,7 @@ server::IndexState state_of_build(const catalog::Installation &installation,
 // that had such a target, was ended.
 std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
                                            const chain::Step &step,
-                                           const migrate::Journey &journey);
+                                           const upgrade::Journey &journey);
 
 // What is left of a build that was ended, if it is still that once the table's lock is there. Not concurrently,
 // which fails where an event trigger writes. Inside an SPI connection.
@@ -32,7 +32,7 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
 std::string plain_build(const chain::Step &step);
 
 // One build at a time in a schema, whoever asks for it.
-inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see migrate::lock_class
+inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see upgrade::lock_class
 
 // Tells, now and then, who has that lock. Inside an SPI connection that may commit; commits.
 void tell_other_build(const catalog::Installation &installation, const chain::Step &step,

@@ -1,13 +1,13 @@
 #include "online/door.hpp"
 
-#include "migrate/lock.hpp"
-#include "migrate/script.hpp"
-#include "migrate/statement.hpp"
 #include "online/short_locks.hpp"
 #include "server/messages.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/script_execution.hpp"
+#include "upgrade/sql_text.hpp"
 
 #include <vector>
 
@@ -92,7 +92,7 @@ std::string_view behind_door(std::string_view body)
 // Whether a body ends with the end of its block, and has no option, which could not stand within.
 bool is_block(std::string_view body)
 {
-    const std::size_t first = migrate::leading_blank(body);
+    const std::size_t first = upgrade::leading_blank(body);
     const std::size_t last = body.find_last_not_of(" \t\r\n");
     if (first == body.size() || body[first] == '#' || last < first)
         return false;
@@ -160,7 +160,7 @@ bool mend_door(const Installation &installation)
             return !fetch.body.starts_with(before) && behind_door(fetch.body) != fetch.body;
         }))
         return false;
-    migrate::set_language();
+    upgrade::set_language();
     hang_door(installation);
     return true;
 }
@@ -205,7 +205,7 @@ void wake_those_turned_away(const Installation &installation, chain::Revision re
     (void)server::attempt([&] {
         with_short_locks(lock_timeout, [&] {
             server::with_search_path(nullptr, [&] {
-                migrate::lock_to_read_jobs(installation);
+                upgrade::lock_to_read_jobs(installation);
                 wake_workers(installation, revision);
             });
         });

@@ -15,7 +15,7 @@ namespace procrastinate::online
 {
 
 // Key of the door's advisory lock, beside the schema's OID.
-constexpr std::int32_t door_class = 0x50524F64; // "PROd"; see migrate::lock_class
+constexpr std::int32_t door_class = 0x50524F64; // "PROd"; see upgrade::lock_class
 
 // Idempotent; in the transaction at hand. Functions that are not written as Procrastinate's are, are left
 // as they are, and told of in a warning.

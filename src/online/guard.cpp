@@ -1,12 +1,12 @@
 #include "online/guard.hpp"
 
 #include "common/refusal.hpp"
-#include "migrate/history.hpp"
-#include "migrate/rights.hpp"
 #include "server/messages.hpp"
 #include "server/plain_table.hpp"
 #include "server/spi.hpp"
 #include "server/waiting.hpp"
+#include "upgrade/history.hpp"
+#include "upgrade/privileges.hpp"
 
 namespace procrastinate::online
 {
@@ -111,10 +111,10 @@ std::vector<std::string> old_workers(const Installation &installation, std::int6
 spi::Parameter applied_at(const Installation &installation, Revision pre)
 {
     server::ContextResource memory;
-    const migrate::History history = migrate::read_history(installation, memory);
+    const upgrade::History history = upgrade::read_history(installation, memory);
     spi::Parameter parameter{TIMESTAMPTZOID, 0, true};
-    for (const migrate::Event &event : history.events)
-        if (event.name == migrate::event::upgrade && event.to == chain::name(pre))
+    for (const upgrade::Event &event : history.events)
+        if (event.name == upgrade::event::upgrade && event.to == chain::name(pre))
             parameter = {TIMESTAMPTZOID, event.applied_at, false};
     return parameter;
 }
@@ -188,7 +188,7 @@ bool Guard::lets_through(const Installation &installation, Revision revision,
     const std::vector<std::string_view> names = dropped_functions(revision);
     if (migration.phase != chain::Phase::post || names.empty())
         return true;
-    migrate::Findings findings;
+    upgrade::Findings findings;
     findings.add(sessions(installation, revision, alternatives(names)));
     if (newest_old_worker_ > 0)
         findings.add(old_workers(installation, newest_old_worker_));

@@ -1,8 +1,8 @@
 #include "online/logbook.hpp"
 
-#include "migrate/journey.hpp"
 #include "server/messages.hpp"
 #include "server/waiting.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online
 {
@@ -20,7 +20,7 @@ std::string label_of(const Step &step)
 {
     if (step.number == 0)
         return "the look at " + std::string(step.title);
-    return migrate::label_of(chain::migration(step.revision)) + ", step " +
+    return upgrade::label_of(chain::migration(step.revision)) + ", step " +
            std::to_string(step.number) + " (" + std::string(step.title) + ")";
 }
 
@@ -30,7 +30,7 @@ void Logbook::begin(const Step &step, std::optional<TimestampTz> began)
     {
         began_ = began.value_or(server::now());
         revision_ = step.revision;
-        migrate::tell_begin(chain::migration(step.revision));
+        upgrade::tell_begin(chain::migration(step.revision));
     }
     if (step_ == step.name())
         return;
@@ -45,7 +45,7 @@ void Logbook::begin(const Step &step, std::optional<TimestampTz> began)
 
 void Logbook::append(const chain::StepName &name)
 {
-    migrate::append(installation_, std::string(migrate::event::step) + chain::step_name(name),
+    upgrade::append(installation_, std::string(upgrade::event::step) + chain::step_name(name),
                     name.revision - 1, name.revision - 1, step_began_);
 }
 
@@ -53,7 +53,7 @@ void Logbook::record(const Step &step)
 {
     server::with_context("history of " + label_of(step), [&] {
         if (step.number == step.count)
-            migrate::append(installation_, migrate::event::upgrade, step.revision - 1,
+            upgrade::append(installation_, upgrade::event::upgrade, step.revision - 1,
                             step.revision, began_);
         else
             append({step.revision, step.number});
@@ -73,7 +73,7 @@ void Logbook::record_position(const Step &step, std::int64_t done, std::int64_t 
 void Logbook::end(const Step &step) const
 {
     if (step.number == step.count)
-        migrate::tell_end(chain::migration(step.revision), began_);
+        upgrade::tell_end(chain::migration(step.revision), began_);
 }
 
 } // namespace procrastinate::online

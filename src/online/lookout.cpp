@@ -1,10 +1,10 @@
 #include "online/lookout.hpp"
 
 #include "common/refusal.hpp"
-#include "migrate/lock.hpp"
-#include "migrate/preflight.hpp"
-#include "migrate/rights.hpp"
 #include "online/replaced_column.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/privileges.hpp"
+#include "upgrade/requirements.hpp"
 
 #include <string>
 #include <vector>
@@ -13,29 +13,29 @@ namespace procrastinate::online
 {
 
 using chain::Revision;
-using migrate::Journey;
+using upgrade::Journey;
 
 void Lookout::enter() const
 {
-    migrate::require_changeable("procrastinate_migrate()");
-    migrate::require_sight(installation_);
-    migrate::lock(installation_);
+    upgrade::require_changeable("procrastinate_migrate()");
+    upgrade::require_sight(installation_);
+    upgrade::lock(installation_);
 }
 
 Journey Lookout::look()
 {
-    const Journey journey = migrate::plan_journey(installation_, target_, goal_);
+    const Journey journey = upgrade::plan_journey(installation_, target_, goal_);
     if (journey.is_over())
         return journey;
-    migrate::hold_name(installation_);
-    migrate::require_current_rows(true);
+    upgrade::hold_name(installation_);
+    upgrade::require_current_rows(true);
     // Once for all revisions, and again where another session has been at work in between, or
     // another call before the migration under way.
     const bool is_unknown = journey.current != expected_ && !journey.under_way;
     if (is_unknown)
-        migrate::require_fit(installation_, journey.current, journey.target, journey.has_history);
+        upgrade::require_fit(installation_, journey.current, journey.target, journey.has_history);
     else if (!goal_)
-        migrate::require_rights(installation_);
+        upgrade::require_rights(installation_);
     if ((is_unknown || !goal_) && journey.current != chain::base)
         require_replaceable(installation_, journey);
     if (!goal_)

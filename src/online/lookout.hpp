@@ -2,7 +2,7 @@
 #pragma once
 
 #include "chain/step.hpp"
-#include "migrate/journey.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 #include <string_view>
 
@@ -21,13 +21,13 @@ class Lookout
     // and tells so. Throws Refusal PM008, or 42501 where the caller may not even look; 25006 of the server.
     void enter() const;
 
-    // With that lock: where the installation stands. Throws Refusal as migrate::upgrade() does. May be asked again
+    // With that lock: where the installation stands. Throws Refusal as upgrade::upgrade() does. May be asked again
     // where it failed.
-    migrate::Journey look();
+    upgrade::Journey look();
 
     // The first that is left of the next migration, which from base is one step: there is nobody yet whom
     // anything could hold up. Throws Refusal PM006 where it is under way by steps that nobody here knows.
-    chain::Step next_step(const migrate::Journey &journey) const;
+    chain::Step next_step(const upgrade::Journey &journey) const;
 
     // Once look() has gone well: relative targets are resolved once.
     std::optional<chain::Revision> goal() const { return goal_; }

@@ -1,8 +1,5 @@
 #include "online/migrate.hpp"
 
-#include "migrate/journey.hpp"
-#include "migrate/lock.hpp"
-#include "migrate/script.hpp"
 #include "online/batch.hpp"
 #include "online/blockers.hpp"
 #include "online/build.hpp"
@@ -21,6 +18,9 @@
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/script_execution.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 #include <vector>
 
@@ -34,7 +34,7 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Step;
 using chain::StepKind;
-using migrate::Journey;
+using upgrade::Journey;
 
 // Longest that a fetch which came before the door is waited for, beside transactions that take as long as
 // they like and are no fetches.
@@ -62,7 +62,7 @@ class Course
             {
                 // Another session may have been faster with the rest, or with more.
                 if (!lookout_.goal())
-                    migrate::tell_nothing_to_do(installation_, journey.current);
+                    upgrade::tell_nothing_to_do(installation_, journey.current);
                 return false;
             }
             const Step step = lookout_.next_step(journey);
@@ -228,12 +228,12 @@ class Course
         if (!batches_.is_at(step))
             pace_.begin();
         const bool is_done = briefly([&] {
-            migrate::lock_tables(installation_, locks);
+            upgrade::lock_tables(installation_, locks);
             if (!batches_.is_at(step))
                 batches_.begin(installation_, step,
                                journey.under_way ? journey.under_way->position : std::nullopt);
             server::with_search_path(installation_.quoted, [&] {
-                migrate::set_language();
+                upgrade::set_language();
                 server::with_context(label_of(step), [&] { batches_.run(installation_, step); });
                 if (batches_.will_be_over())
                     logbook_.record(step);
@@ -258,7 +258,7 @@ class Course
     void set_out(const Step &step)
     {
         const bool is_recorded = briefly([&] {
-            migrate::lock_tables(installation_, migrate::Tables::history);
+            upgrade::lock_tables(installation_, upgrade::Tables::history);
             server::with_search_path(installation_.quoted,
                                      [&] { logbook_.record_setting_out(step); });
         });

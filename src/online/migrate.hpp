@@ -7,7 +7,7 @@
 namespace procrastinate::online
 {
 
-// Throws Refusal as migrate::upgrade() does; 55P03 with the sessions in the way where a step could not
+// Throws Refusal as upgrade::upgrade() does; 55P03 with the sessions in the way where a step could not
 // have its locks; PM013 where old code is at work; 53400 where there is no background worker to be had.
 void migrate(const catalog::Installation &installation, std::string_view target,
              const Options &options);

@@ -1,8 +1,8 @@
 #include "online/pace.hpp"
 
-#include "migrate/options.hpp"
 #include "server/waiting.hpp"
 #include "server/wal.hpp"
+#include "upgrade/settings.hpp"
 
 namespace procrastinate::online
 {
@@ -17,7 +17,7 @@ constexpr double most_saved = 1000; // milliseconds in which no WAL was written
 // The walsender of the replica that is behind most, where that is by too much; else 0.
 pid_t lagging_replica()
 {
-    const int most = migrate::max_replication_lag();
+    const int most = upgrade::max_replication_lag();
     if (most < 0)
         return 0;
     const server::ReplicationLag lag = server::replication_lag();
@@ -35,7 +35,7 @@ void Pace::begin()
 void Pace::rest(double milliseconds)
 {
     double pause = milliseconds * share_of_others;
-    if (const int rate = migrate::max_wal_rate(); rate > 0)
+    if (const int rate = upgrade::max_wal_rate(); rate > 0)
     {
         const double written =
             static_cast<double>(server::wal_written() - wal_) / static_cast<double>(kilobyte);

@@ -1,13 +1,13 @@
 #include "online/perform.hpp"
 
-#include "migrate/in_step.hpp"
-#include "migrate/lock.hpp"
-#include "migrate/script.hpp"
 #include "online/door.hpp"
 #include "online/replaced_column.hpp"
 #include "online/short_locks.hpp"
 #include "server/settings.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/script_execution.hpp"
+#include "upgrade/version_table_sync.hpp"
 
 namespace procrastinate::online
 {
@@ -18,25 +18,25 @@ namespace
 using catalog::Installation;
 using chain::Step;
 using chain::StepKind;
-using migrate::Journey;
+using upgrade::Journey;
 
 void lock_tables(const Installation &installation, const Step &step, const Journey &journey)
 {
     server::with_context("before " + label_of(step), [&] {
         if (step.count == 1 && step.locks.empty())
-            migrate::lock_tables(installation,
-                                 migrate::tables_of(journey.current, journey.current + 1));
+            upgrade::lock_tables(installation,
+                                 upgrade::tables_of(journey.current, journey.current + 1));
         else
-            migrate::lock_tables(installation, step.locks);
+            upgrade::lock_tables(installation, step.locks);
     });
 }
 
 void prepare(const Installation &installation, const Step &step, const Journey &journey)
 {
-    migrate::set_language();
+    upgrade::set_language();
     // Before the locks that are in clients' way, not for as long as they are held.
     if (step.number == step.count)
-        migrate::require_in_step(step.revision);
+        upgrade::require_in_step(step.revision);
     // A step that takes long asks for no more than its statements do anyway, which nobody's trigger may
     // come before.
     if (step.kind != StepKind::concurrent)
@@ -52,24 +52,24 @@ void prepare(const Installation &installation, const Step &step, const Journey &
 
 void run(const Installation &installation, const Step &step, const Journey &journey)
 {
-    migrate::set_language();
+    upgrade::set_language();
     if (!journey.has_history)
-        migrate::create_history(installation);
+        upgrade::create_history(installation);
     const chain::Migration &migration = chain::migration(step.revision);
-    migrate::run_script(step.sql, label_of(step));
-    migrate::run_rest(migration.sql, migrate::label_of(migration), step.rest);
+    upgrade::run_script(step.sql, label_of(step));
+    upgrade::run_rest(migration.sql, upgrade::label_of(migration), step.rest);
 }
 
 void finish(const Installation &installation, const Step &step)
 {
-    migrate::set_language();
+    upgrade::set_language();
     // What came with the columns is for the fetches that are inside, too.
     if (step.door == Step::shut)
         hang_door(installation);
     else if (step.door == Step::unhang)
         wake_workers(installation, step.revision);
     if (step.kind == StepKind::concurrent)
-        migrate::lock_tables(installation, migrate::Tables::history);
+        upgrade::lock_tables(installation, upgrade::Tables::history);
 }
 
 } // namespace

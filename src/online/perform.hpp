@@ -1,8 +1,8 @@
 // The transaction of a step that is no batch and no build: its locks, its statements, its row in the history.
 #pragma once
 
-#include "migrate/journey.hpp"
 #include "online/logbook.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online
 {
@@ -10,6 +10,6 @@ namespace procrastinate::online
 // Does the step in the transaction at hand, which the caller ends. False where it could not have a lock in
 // so many milliseconds: nothing has been done then. Inside an SPI connection.
 bool perform(const catalog::Installation &installation, const chain::Step &step,
-             const migrate::Journey &journey, double lock_timeout, Logbook &logbook);
+             const upgrade::Journey &journey, double lock_timeout, Logbook &logbook);
 
 } // namespace procrastinate::online

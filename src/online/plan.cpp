@@ -1,8 +1,8 @@
 #include "online/plan.hpp"
 
-#include "migrate/journey.hpp"
-#include "migrate/script.hpp"
 #include "server/spi.hpp"
+#include "upgrade/script_execution.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 #include <cmath>
 
@@ -45,7 +45,7 @@ std::string statement_of(const Step &step)
     std::string text(step.sql);
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
-    const std::string rest = migrate::rest_of(chain::migration(step.revision).sql, step.rest);
+    const std::string rest = upgrade::rest_of(chain::migration(step.revision).sql, step.rest);
     return text + (text.empty() || rest.empty() ? "" : "\n") + rest;
 }
 
@@ -92,7 +92,7 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
 
 std::vector<PlannedStep> plan(const catalog::Installation &installation, std::string_view target)
 {
-    const migrate::Journey journey = migrate::plan_journey(installation, target);
+    const upgrade::Journey journey = upgrade::plan_journey(installation, target);
     std::vector<PlannedStep> plans;
     for (chain::Revision revision = journey.current + 1; revision <= journey.target; ++revision)
     {

@@ -10,7 +10,7 @@
 namespace procrastinate::online
 {
 
-// Advisory locks that all share who have them; see migrate::lock_class.
+// Advisory locks that all share who have them; see upgrade::lock_class.
 inline constexpr std::int32_t at_work_class =
     0x50524F77; // "PROw"; the view procrastinate_progress reads it
 inline constexpr std::int32_t gate_class = 0x50524F67; // "PROg"

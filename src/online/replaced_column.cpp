@@ -1,10 +1,10 @@
 #include "online/replaced_column.hpp"
 
 #include "common/refusal.hpp"
-#include "migrate/rights.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/privileges.hpp"
 
 namespace procrastinate::online
 {
@@ -177,7 +177,7 @@ std::string what_forbids_updates(const catalog::Installation &installation)
 
 } // namespace
 
-void require_replaceable(const catalog::Installation &installation, const migrate::Journey &journey)
+void require_replaceable(const catalog::Installation &installation, const upgrade::Journey &journey)
 {
     if (journey.current >= replaces_column || journey.target < replaces_column)
         return;
@@ -192,14 +192,14 @@ void require_replaceable(const catalog::Installation &installation, const migrat
                                 spi::boolean_parameter(are_batches_to_come),
                                 spi::boolean_parameter(done == 0)};
     const spi::Rows rows = spi::read_latest(query, parameters);
-    migrate::Findings findings;
+    upgrade::Findings findings;
     // What has been dropped by now has no description.
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         if (const auto text = rows.text(row, 1))
-            findings.add(migrate::capitalized(std::string(*text)));
+            findings.add(upgrade::capitalized(std::string(*text)));
     if (are_batches_to_come)
         if (const std::string why = what_forbids_updates(installation); !why.empty())
-            findings.add(migrate::capitalized(why));
+            findings.add(upgrade::capitalized(why));
     if (findings.any())
         throw common::Refusal{
             common::sqlstate::catalog_contradicts,

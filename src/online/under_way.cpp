@@ -2,10 +2,10 @@
 
 #include "catalog/installation.hpp"
 #include "common/refusal.hpp"
-#include "migrate/history.hpp"
 #include "online/presence.hpp"
 #include "server/plain_table.hpp"
 #include "server/spi.hpp"
+#include "upgrade/history.hpp"
 
 namespace procrastinate::online
 {
@@ -50,7 +50,7 @@ std::vector<Candidate> schemas_with_history()
 }
 
 // The step that a call begins with, once it has looked at the tables.
-std::optional<UnderWay> about_to_set_out(Oid schema, const migrate::State &state)
+std::optional<UnderWay> about_to_set_out(Oid schema, const upgrade::State &state)
 {
     const std::optional<chain::Revision> current = state.standing.revision;
     if (!current || *current == chain::head() || state.is_unknown_history())
@@ -70,8 +70,8 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
         server::call([=] { return get_relname_relid(catalog::history_table, schema); }) !=
             candidate.history)
         return std::nullopt;
-    const migrate::History history = migrate::read_history(installation, memory, most_rows);
-    const migrate::State state = migrate::state_of(installation, history);
+    const upgrade::History history = upgrade::read_history(installation, memory, most_rows);
+    const upgrade::State state = upgrade::state_of(installation, history);
     if (!state.under_way)
         return candidate.is_at_work ? about_to_set_out(schema, state) : std::nullopt;
     const auto steps = chain::steps(state.under_way->revision);

@@ -2,13 +2,13 @@
 
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
-#include "migrate/history.hpp"
-#include "migrate/journey.hpp"
 #include "online/presence.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "server/waiting.hpp"
+#include "upgrade/history.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online
 {
@@ -95,10 +95,10 @@ class Listening
 
 // Throws the server's 55P03 where the history is locked for so many milliseconds, and Refusal 3F000 where the
 // schema is gone; under a new name it is the same.
-migrate::State look(const Installation &installation, Listening &listening,
+upgrade::State look(const Installation &installation, Listening &listening,
                     std::optional<double> left)
 {
-    migrate::State state;
+    upgrade::State state;
     listening.run([&] {
         const int level = server::open_settings();
         // Rounded up: when it is over, so is the time to wait.
@@ -107,14 +107,14 @@ migrate::State look(const Installation &installation, Listening &listening,
                         std::to_string(1 + std::max(0, static_cast<int>(*left))).c_str());
         catalog::require_there(installation);
         state =
-            server::with_search_path(nullptr, [&] { return migrate::read_state(installation); });
+            server::with_search_path(nullptr, [&] { return upgrade::read_state(installation); });
         state.last.reset(); // its texts go with the connection
         server::close_settings(level);
     });
     return state;
 }
 
-std::string where_it_is(const migrate::State &state)
+std::string where_it_is(const upgrade::State &state)
 {
     if (!state.standing.revision)
         return "But " + std::string(state.standing.why_unknown) + ".";
@@ -173,11 +173,11 @@ void wait(const Installation &installation, std::string_view target,
                          query_for_locks);
         }
     };
-    migrate::State state = look_in_time();
+    upgrade::State state = look_in_time();
     const chain::Revision goal = chain::resolve_target(target, state.standing);
     if (state.standing.revision && *state.standing.revision >= goal)
         return;
-    in_words = migrate::in_words(goal);
+    in_words = upgrade::in_words(goal);
     listening.begin();
     for (;;)
     {

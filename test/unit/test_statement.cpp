@@ -1,12 +1,12 @@
 // Finding a statement's first line.
-#include "migrate/statement.hpp"
+#include "upgrade/sql_text.hpp"
 
 #include <gtest/gtest.h>
 
 namespace
 {
 
-using namespace procrastinate::migrate;
+using namespace procrastinate::upgrade;
 
 TEST(Statement, BeginsBehindBlanksAndComments)
 {

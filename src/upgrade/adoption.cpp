@@ -1,0 +1,93 @@
+#include "upgrade/adoption.hpp"
+
+#include "catalog/structure.hpp"
+#include "common/refusal.hpp"
+#include "server/messages.hpp"
+#include "upgrade/external_versions.hpp"
+#include "upgrade/privileges.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+using catalog::in_schema;
+using catalog::Installation;
+using chain::Revision;
+using common::Refusal;
+namespace sqlstate = common::sqlstate;
+
+[[noreturn]] void refuse_empty(const Installation &installation)
+{
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) + " holds nothing of Procrastinate's",
+                  "There is no table, type or function of any revision to adopt.",
+                  "To install it: SELECT procrastinate_upgrade('head', " +
+                      std::string(installation.quoted_text) + ");"};
+}
+
+std::string in_words(const Witness &witness)
+{
+    const std::string_view revision = chain::name(witness.revision);
+    return "Table " + witness.table + " says " + witness.says +
+           (witness.says == revision ? "" : ", which is " + std::string(revision));
+}
+
+[[noreturn]] void refuse_inexact(const Installation &installation,
+                                 std::span<const catalog::Thing> structure,
+                                 std::span<const catalog::Fit> fits)
+{
+    const catalog::Fit &nearest = fits.front();
+    const std::string revision(chain::name(nearest.revision));
+    const std::string schema(installation.quoted_text);
+    Findings testimony;
+    for (const Witness &witness : read_witnesses(installation))
+        testimony.add(in_words(witness));
+    const Findings findings = findings_of(catalog::Comparison(structure).with(nearest.revision));
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) + " fits no revision exactly",
+                  "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
+                      (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
+                      findings.text() + (testimony.any() ? "\n" : "") + testimony.text(),
+                  "To see what can be mended: SELECT * FROM procrastinate_repair(" + schema +
+                      ");\nTo mend it: SELECT * FROM procrastinate_repair(" + schema +
+                      ", dry_run => false);\nTo record the revision all the same: SELECT "
+                      "procrastinate_stamp('" +
+                      revision + "', verify => false, schema => " + schema + ");"};
+}
+
+} // namespace
+
+Revision require_exact(const Installation &installation)
+{
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    const auto things = server::span_of(structure);
+    const std::vector<catalog::Fit> fits = catalog::best_fits(things);
+    if (fits.empty())
+        refuse_empty(installation);
+    if (!fits.front().is_exact())
+        refuse_inexact(installation, things, fits);
+    return fits.front().revision;
+}
+
+void hear_witnesses(const Installation &installation, Revision revision)
+{
+    Findings contradictions;
+    std::string hint = "The catalog is right. To set the other right:";
+    for (const Witness &witness : read_witnesses(installation))
+        if (witness.revision != revision)
+        {
+            contradictions.add(in_words(witness));
+            const std::string correction = "\n" + witness.correction(revision);
+            if (hint.find(correction) == std::string::npos)
+                hint += correction;
+        }
+    if (contradictions.any())
+        server::warning(in_schema(installation) + " is at " + std::string(chain::name(revision)) +
+                            ", and another tool has written down something else",
+                        contradictions.text(), hint);
+}
+
+} // namespace procrastinate::upgrade

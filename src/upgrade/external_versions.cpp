@@ -1,0 +1,101 @@
+#include "upgrade/external_versions.hpp"
+
+#include "chain/other_tools.hpp"
+#include "server/plain_table.hpp"
+#include "server/spi.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+
+// A look by name is a look by index. Those of the installation's own schema come first.
+constexpr const char *query = R"(
+select c.oid, n.oid = $1 as is_own, c.oid::regclass::text, c.relname = 'alembic_version'
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relname in ('alembic_version', 'django_migrations') and c.relkind = 'r'
+   and c.relpersistence <> 't'
+   and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
+ order by 2 desc, 3)";
+
+constexpr std::array<server::PlainColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
+constexpr std::array<server::PlainColumn, 2> django_columns{
+    {{"app", VARCHAROID}, {"name", VARCHAROID}}};
+
+constexpr std::size_t most_rows = 10'000; // of what anybody may have written
+
+// Several heads are several rows; others than of this chain are another branch's. A plain number may
+// be anybody's: it counts beside the jobs only.
+void read_alembic(Oid table, const std::string &name, bool is_own, std::vector<Witness> &witnesses)
+{
+    const server::PlainTable rows = server::read_plain_table(table, alembic_columns, most_rows);
+    for (std::size_t i = 0; i < rows.count(); ++i)
+    {
+        const std::string_view id = rows.row(i).text(0);
+        const std::optional<chain::Revision> revision = chain::revision_of_alembic(id);
+        if (revision && (is_own || id != chain::name(*revision)))
+            witnesses.push_back({name, std::string(id), *revision,
+                                 id == chain::name(*revision) ? Witness::alembic_plain
+                                                              : Witness::alembic_zero_based});
+    }
+}
+
+void read_django(Oid table, const std::string &name, std::vector<Witness> &witnesses)
+{
+    const server::PlainTable rows = server::read_plain_table(table, django_columns, most_rows);
+    std::string_view last;
+    for (std::size_t i = 0; i < rows.count(); ++i)
+        if (rows.row(i).text(0) == "procrastinate")
+            last = std::max(last, rows.row(i).text(1));
+    if (const std::optional<chain::Revision> revision = chain::revision_of_django(last))
+        witnesses.push_back({name, std::string(last.substr(0, 4)), *revision, Witness::django});
+}
+
+} // namespace
+
+std::string Witness::correction(chain::Revision to) const
+{
+    if (tool == django)
+        return "manage.py migrate --fake procrastinate " + chain::django_prefix(to);
+    return "alembic stamp " + chain::alembic_id(to, tool == alembic_plain
+                                                        ? chain::AlembicIds::plain
+                                                        : chain::AlembicIds::zero_based);
+}
+
+std::vector<Witness> read_witnesses(const catalog::Installation &installation)
+{
+    struct Table
+    {
+        Oid oid;
+        bool is_own;
+        std::string name;
+        bool is_alembic;
+    };
+    std::vector<Table> tables;
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rows = spi::read_latest(query, parameters);
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+        tables.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)), rows.boolean(row, 2),
+                          std::string(rows.text(row, 3).value_or("")), rows.boolean(row, 4)});
+    std::vector<Witness> witnesses;
+    for (const bool own : {true, false})
+    {
+        for (const Table &table : tables)
+        {
+            if (table.is_own != own || !server::lock_at_once(table.oid))
+                continue;
+            if (table.is_alembic)
+                read_alembic(table.oid, table.name, own, witnesses);
+            else
+                read_django(table.oid, table.name, witnesses);
+        }
+        if (!witnesses.empty())
+            break;
+    }
+    return witnesses;
+}
+
+} // namespace procrastinate::upgrade

@@ -1,0 +1,219 @@
+#include "upgrade/locks.hpp"
+
+#include "server/messages.hpp"
+#include "server/schema_lock.hpp"
+#include "upgrade/lock_modes.hpp"
+#include "upgrade/privileges.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+bool acquire(Oid schema, bool wait)
+{
+    return server::call([=] {
+        LOCKTAG tag;
+        // 2: the space of advisory locks with two keys (src/backend/utils/adt/lockfuncs.c)
+        SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<std::uint32_t>(lock_class), schema, 2);
+        return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+    });
+}
+
+// Whether what has its row in this cache is another role's, and no superuser's.
+bool is_anothers(SysCacheIdentifier cache, AttrNumber owner_column, Oid oid)
+{
+    HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    bool is_null = false;
+    const Oid owner = DatumGetObjectId(SysCacheGetAttr(cache, tuple, owner_column, &is_null));
+    ReleaseSysCache(tuple);
+    return owner != GetUserId() && !superuser_arg(owner);
+}
+
+// Unless a condition is made of columns, constants and operators alone, as those of our triggers are, the operators
+// all the server's own and no type another role's. Anything else is left to strangers_sql().
+bool is_doubtful(Node *node, void *context)
+{
+    if (node == nullptr)
+        return false;
+    switch (nodeTag(node))
+    {
+    case T_List:
+        break;
+    case T_DistinctExpr:
+    case T_OpExpr:
+        if (reinterpret_cast<const OpExpr *>(node)->opno >= FirstNormalObjectId)
+            return true;
+        [[fallthrough]];
+    case T_BooleanTest:
+    case T_BoolExpr:
+    case T_Const:
+    case T_NullTest:
+    case T_RelabelType:
+    case T_Var:
+        if (is_anothers(TYPEOID, Anum_pg_type_typowner, exprType(node)))
+            return true;
+        break;
+    default:
+        return true;
+    }
+    return server::walk_expression(node, is_doubtful, context);
+}
+
+// Inside call().
+bool may_be_strange(const Trigger &trigger)
+{
+    const bool is_replica = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
+    if (trigger.tgenabled == TRIGGER_DISABLED ||
+        (trigger.tgenabled == TRIGGER_FIRES_ON_REPLICA && !is_replica))
+        return false; // to enable it takes the table's owner
+    return is_anothers(PROCOID, Anum_pg_proc_proowner, trigger.tgfoid) ||
+           (trigger.tgqual != nullptr &&
+            is_doubtful(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
+}
+
+// As the server's own look-up does: what has the name once the lock is there. Inside call().
+Oid lock_by_name(Oid schema, const char *table, LOCKMODE mode)
+{
+    Oid oid = get_relname_relid(table, schema);
+    while (OidIsValid(oid))
+    {
+        LockRelationOid(oid, mode);
+        const Oid now = get_relname_relid(table, schema);
+        if (now == oid)
+            break;
+        UnlockRelationOid(oid, mode);
+        CHECK_FOR_INTERRUPTS();
+        oid = now;
+    }
+    return oid;
+}
+
+enum class Absent
+{
+    allowed,
+    refused
+};
+
+// Whether a locked table may run code of another role's: it is his, in the place of ours, or a trigger is. Inside
+// call().
+bool may_run_strange_code(Oid table)
+{
+    Relation const relation = relation_open(table, NoLock);
+    // To look at their functions may build the table's own anew, as where too many changes came meanwhile.
+    TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
+    bool found = relation->rd_rel->relowner != GetUserId();
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
+        found = found || may_be_strange(triggers->triggers[i]);
+    FreeTriggerDesc(triggers);
+    relation_close(relation, NoLock);
+    return found;
+}
+
+// Whether the table, or one that inherits from it, may run such code. A statement changes them all.
+bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Absent::allowed)
+{
+    return server::call([=] {
+        const Oid oid = lock_by_name(schema, table, mode);
+        if (!OidIsValid(oid) && absent == Absent::refused)
+            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                            errmsg("table \"%s\" has been dropped by another session", table)));
+        if (!OidIsValid(oid))
+            return false;
+        List *const family = find_all_inheritors(oid, mode, nullptr);
+        bool found = false;
+        ListCell *cell = nullptr;
+        foreach (cell, family)
+            found = may_run_strange_code(lfirst_oid(cell)) || found;
+        list_free(family);
+        return found;
+    });
+}
+
+LOCKMODE mode_of(std::string_view name)
+{
+    const auto *const found = std::find(lock_modes.begin(), lock_modes.end(), name);
+    if (found != lock_modes.end())
+        return static_cast<LOCKMODE>(found - lock_modes.begin()) + 1;
+    throw std::invalid_argument("no lock mode: " + std::string(name));
+}
+
+} // namespace
+
+std::vector<std::string> conflicting_modes(std::string_view mode)
+{
+    std::vector<std::string> modes;
+    for (LOCKMODE other = AccessShareLock; other <= AccessExclusiveLock; ++other)
+        if (DoLockModesConflict(mode_of(mode), other))
+            modes.emplace_back(GetLockmodeName(DEFAULT_LOCKMETHOD, other));
+    return modes;
+}
+
+void lock(const catalog::Installation &installation)
+{
+    if (!acquire(installation.schema, false))
+    {
+        server::notice("waiting for another session that holds the lock of schema \"" +
+                       std::string(installation.name) + "\"");
+        (void)acquire(installation.schema, true);
+    }
+    // Unlike a lock on a table, this one does not tell what others have committed meanwhile.
+    catalog::require_same_name(installation);
+}
+
+void hold_name(const catalog::Installation &installation)
+{
+    (void)server::hold_schema(installation.schema);
+    catalog::require_same_name(installation);
+}
+
+Tables tables_of(chain::Revision current, chain::Revision target)
+{
+    bool writes_rows = false;
+    for (chain::Revision revision = current + 1; revision <= target; ++revision)
+        writes_rows = writes_rows || chain::migration(revision).writes_rows;
+    return target - current > 1 || writes_rows ? Tables::history_and_jobs : Tables::history;
+}
+
+void lock_tables(const catalog::Installation &installation, Tables tables)
+{
+    bool found =
+        tables == Tables::history_and_jobs &&
+        server::with_context("lock of procrastinate_jobs", [&installation] {
+            return lock_table(installation.schema, "procrastinate_jobs", AccessExclusiveLock);
+        });
+    found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
+    if (found)
+        require_no_strangers(installation);
+}
+
+void lock_to_read_jobs(const catalog::Installation &installation)
+{
+    hold_name(installation);
+    if (lock_table(installation.schema, "procrastinate_jobs", AccessShareLock, Absent::refused))
+        require_no_strangers(installation);
+}
+
+void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks)
+{
+    bool found = false;
+    for (const chain::StepLock &lock : locks)
+    {
+        const std::string table(lock.table);
+        const Absent absent = lock.may_be_gone ? Absent::allowed : Absent::refused;
+        found = server::with_context("lock of " + table,
+                                     [&] {
+                                         return lock_table(installation.schema, table.c_str(),
+                                                           mode_of(lock.mode), absent);
+                                     }) ||
+                found;
+    }
+    found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
+    if (found)
+        require_no_strangers(installation);
+}
+
+} // namespace procrastinate::upgrade

@@ -1,0 +1,150 @@
+#include "upgrade/privileges.hpp"
+
+#include "catalog/contents.hpp"
+#include "common/refusal.hpp"
+#include "server/spi.hpp"
+#include "upgrade/foreign_objects.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using common::Refusal;
+
+std::string identifier(std::string_view name)
+{
+    const std::string terminated(name);
+    return server::call([&terminated] { return quote_identifier(terminated.c_str()); });
+}
+
+// What is another role's, and the way out; empty where all is the caller's.
+struct Strangers
+{
+    std::string detail;
+    std::string hint;
+};
+
+Strangers find_strangers(const catalog::Installation &installation)
+{
+    if (!catalog::holds_known_names(installation))
+        return {};
+    const std::array parameters{spi::oid_parameter(installation.schema),
+                                spi::text_parameter(object_names())};
+    const spi::Rows rows =
+        spi::read_latest(strangers_sql("$1", "string_to_array($2, ' ')").c_str(), parameters);
+    return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
+}
+
+std::string callers_name()
+{
+    return server::call([] { return GetUserNameFromId(GetUserId(), false); });
+}
+
+std::string the_installation(const catalog::Installation &installation)
+{
+    return "the installation in schema \"" + std::string(installation.name) + "\"";
+}
+
+[[noreturn]] void refuse_superuser(const catalog::Installation &installation,
+                                   const Strangers &strangers)
+{
+    throw Refusal{
+        common::sqlstate::untrusted_object,
+        "superuser \"" + callers_name() + "\" will not change " + the_installation(installation) +
+            " with objects of another role",
+        strangers.detail +
+            "\nWhat others have put there would run with a superuser's rights, and new objects "
+            "would not be the owner's.",
+        strangers.hint};
+}
+
+} // namespace
+
+void Findings::add(const std::string &finding)
+{
+    if (++count_ <= most_)
+        text_.append(text_.empty() ? "" : "\n").append(finding).append(".");
+}
+
+void Findings::add(const std::vector<std::string> &findings)
+{
+    for (const std::string &finding : findings)
+        add(finding);
+}
+
+std::string Findings::text() const
+{
+    if (count_ <= most_)
+        return text_;
+    return text_ + "\nAnd " + std::to_string(count_ - most_) + " more.";
+}
+
+std::string capitalized(std::string text)
+{
+    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+        text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return text;
+}
+
+Findings findings_of(std::span<const catalog::Difference> differences)
+{
+    Findings findings;
+    for (const catalog::Difference &one : differences)
+        if (one.is_of_revision)
+            findings.add(capitalized(catalog::in_words(one)));
+    return findings;
+}
+
+void require_rights(const catalog::Installation &installation)
+{
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rights =
+        spi::read_latest("SELECT has_schema_privilege($1, 'CREATE'), "
+                         "has_schema_privilege($1, 'USAGE'), "
+                         "coalesce((SELECT has_language_privilege(oid, 'USAGE') "
+                         "FROM pg_language WHERE lanname = 'plpgsql'), false)",
+                         parameters);
+    const std::string role = callers_name();
+    Findings missing;
+    std::string hint;
+    for (const auto &[column, privilege] : {std::pair(1, "CREATE"), std::pair(2, "USAGE")})
+        if (!rights.boolean(0, column))
+        {
+            missing.add(std::string(privilege) + " on schema " + installation.quoted +
+                        " is missing");
+            hint = std::string("GRANT CREATE, USAGE ON SCHEMA ") + installation.quoted + " TO " +
+                   identifier(role) + ";";
+        }
+    if (!rights.boolean(0, 3))
+    {
+        missing.add("USAGE on language plpgsql is missing");
+        hint += (hint.empty() ? "" : "\n") +
+                ("GRANT USAGE ON LANGUAGE plpgsql TO " + identifier(role)) + ";";
+    }
+    if (!missing.any())
+        return require_no_strangers(installation);
+
+    const Strangers strangers = find_strangers(installation);
+    throw Refusal{common::sqlstate::insufficient_privilege,
+                  "role \"" + role + "\" may not change " + the_installation(installation),
+                  missing.text() + (strangers.detail.empty() ? "" : "\n") + strangers.detail,
+                  strangers.detail.empty() ? hint : strangers.hint};
+}
+
+void require_no_strangers(const catalog::Installation &installation)
+{
+    const Strangers strangers = find_strangers(installation);
+    if (strangers.detail.empty())
+        return;
+    if (server::call([] { return superuser(); }))
+        refuse_superuser(installation, strangers);
+    throw Refusal{common::sqlstate::insufficient_privilege,
+                  "role \"" + callers_name() + "\" may not change " +
+                      the_installation(installation),
+                  strangers.detail, strangers.hint};
+}
+
+} // namespace procrastinate::upgrade

@@ -1,0 +1,44 @@
+// Who may change an installation: the one role that owns it.
+#pragma once
+
+#include "catalog/drift.hpp"
+#include "catalog/installation.hpp"
+
+#include <string>
+#include <vector>
+
+namespace procrastinate::upgrade
+{
+
+// Throws Refusal 42501 with all that is missing: CREATE and USAGE on the schema, the language of the
+// functions, objects and code of another role. What a member of the owning role makes would not be the
+// owner's, who could then neither use nor change it. A superuser gets PM010: triggers, defaults and
+// policies of the owner would run with his rights.
+void require_rights(const catalog::Installation &installation);
+
+// Only that nothing is another role's: again, once locks keep new triggers off the tables.
+void require_no_strangers(const catalog::Installation &installation);
+
+// The few lines of DETAIL that are shown of many findings, a line each.
+class Findings
+{
+  public:
+    explicit Findings(int most = 5) : most_(most) {}
+
+    void add(const std::string &finding);
+    void add(const std::vector<std::string> &findings);
+    bool any() const { return count_ > 0; }
+    std::string text() const;
+
+  private:
+    int most_;
+    int count_ = 0;
+    std::string text_;
+};
+
+std::string capitalized(std::string text);
+
+// What differs from a revision.
+Findings findings_of(std::span<const catalog::Difference> differences);
+
+} // namespace procrastinate::upgrade

@@ -1,0 +1,115 @@
+#include "upgrade/script_execution.hpp"
+
+#include "server/memory.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+#include "upgrade/sql_text.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+struct Statement
+{
+    std::string_view text;
+    std::size_t offset; // in the script
+    bool is_of_enum;
+};
+
+// The server's own parser finds the ends of statements; a `;` may stand in a body.
+server::pmr::vector<Statement> split(std::string_view script, const char *terminated,
+                                     server::pmr::memory_resource &memory)
+{
+    List *const parsed = server::call([terminated] { return pg_parse_query(terminated); });
+    server::pmr::vector<Statement> statements(&memory);
+    statements.reserve(static_cast<std::size_t>(list_length(parsed)));
+    for (int i = 0; i < list_length(parsed); ++i)
+    {
+        const auto *const raw = static_cast<const RawStmt *>(list_nth(parsed, i));
+        std::size_t offset = static_cast<std::size_t>(raw->stmt_location);
+        std::size_t length =
+            raw->stmt_len > 0 ? static_cast<std::size_t>(raw->stmt_len) : script.size() - offset;
+        const std::size_t blank = leading_blank(script.substr(offset, length));
+        offset += blank;
+        length -= blank;
+        statements.push_back(
+            {script.substr(offset, length), offset,
+             nodeTag(raw->stmt) == T_CreateEnumStmt || nodeTag(raw->stmt) == T_AlterEnumStmt});
+    }
+    return statements;
+}
+
+// Exact to the line where the server says where in the statement it failed.
+int failing_line(std::string_view script, const Statement &statement, const ErrorData &error)
+{
+    std::size_t position = statement.offset;
+    if (error.internalquery != nullptr && error.internalquery == statement.text &&
+        error.internalpos > 0)
+        position += static_cast<std::size_t>(error.internalpos) - 1; // our scripts are ASCII
+    return line_at(script, std::min(position, script.size()));
+}
+
+template <typename Takes>
+void run_statements(std::string_view script, std::string_view label, Takes takes)
+{
+    if (script.empty())
+        return;
+    server::ContextResource memory;
+    const server::pmr::string terminated = server::copy_of(script, memory);
+    for (const Statement &statement : split(script, terminated.c_str(), memory))
+    {
+        if (!takes(statement))
+            continue;
+        const server::pmr::string text = server::copy_of(statement.text, memory);
+        try
+        {
+            server::call([] { CHECK_FOR_INTERRUPTS(); });
+            server::spi::execute(text.c_str());
+        }
+        catch (server::ServerError &error)
+        {
+            const int line = failing_line(script, statement, *error.data());
+            error.add_context(std::string(label) + ", line " + std::to_string(line));
+            throw;
+        }
+    }
+}
+
+} // namespace
+
+void run_script(std::string_view script, std::string_view label, EnumTypes enum_types)
+{
+    run_statements(script, label, [enum_types](const Statement &statement) {
+        return !statement.is_of_enum || enum_types == EnumTypes::run;
+    });
+}
+
+void run_rest(std::string_view script, std::string_view label, const chain::Rest &rest)
+{
+    run_statements(script, label,
+                   [&rest](const Statement &statement) { return rest.takes(statement.text); });
+}
+
+std::string rest_of(std::string_view script, const chain::Rest &rest)
+{
+    server::ContextResource memory;
+    const server::pmr::string terminated = server::copy_of(script, memory);
+    std::string text;
+    for (const Statement &statement : split(script, terminated.c_str(), memory))
+        if (rest.takes(statement.text))
+            text.append(text.empty() ? "" : "\n").append(statement.text).append(";");
+    return text;
+}
+
+void set_language()
+{
+    server::set("row_security", "off");
+    server::set("standard_conforming_strings", "on");
+    server::set("transform_null_equals", "off");
+    // The bodies are known to be right; a session would keep what it compiles to check them.
+    server::set("check_function_bodies", "off");
+}
+
+} // namespace procrastinate::upgrade

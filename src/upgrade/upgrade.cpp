@@ -1,0 +1,193 @@
+#include "upgrade/upgrade.hpp"
+
+#include "chain/step.hpp"
+#include "common/refusal.hpp"
+#include "server/messages.hpp"
+#include "server/settings.hpp"
+#include "server/spi.hpp"
+#include "server/subtransaction.hpp"
+#include "upgrade/held_locks.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/requirements.hpp"
+#include "upgrade/script_execution.hpp"
+#include "upgrade/upgrade_path.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using catalog::Installation;
+using chain::Revision;
+using common::Refusal;
+
+// Whether this transaction has added the labels of 0027, so that it cannot use them yet.
+bool added_labels(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    return server::call([schema] {
+        const Oid type =
+            GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+                            CStringGetDatum("procrastinate_job_status"), ObjectIdGetDatum(schema));
+        const Oid label = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
+                                          CStringGetDatum("aborting"));
+        return OidIsValid(label) && EnumUncommitted(label);
+    });
+}
+
+void require_one_transaction(const Installation &installation, Revision current, Revision target)
+{
+    const bool has_new_labels = current >= chain::labels_added && current < chain::labels_used &&
+                                added_labels(installation);
+    const Revision reachable = has_new_labels
+                                   ? std::min(target, chain::labels_used - 1)
+                                   : chain::reachable_in_one_transaction(current, target);
+    if (reachable == target)
+        return;
+    const auto call = [&installation](std::string_view command, Revision to) {
+        return std::string(command) + "('" + std::string(chain::name(to)) + "', schema => " +
+               installation.quoted_text + ");";
+    };
+    throw Refusal{
+        common::sqlstate::needs_commit,
+        "one transaction cannot upgrade from " + std::string(chain::name(current)) + " to " +
+            std::string(chain::name(target)),
+        "Migration 0027 adds labels to an enum that 0029 and 0030 use, and PostgreSQL lets "
+        "them be used only after a commit.",
+        has_new_labels
+            ? "COMMIT;\n" + call("SELECT procrastinate_upgrade", target)
+            : call("CALL procrastinate_migrate", target) + "\nOr, in two transactions:\n" +
+                  call("SELECT procrastinate_upgrade", reachable) + "\n" +
+                  call("SELECT procrastinate_upgrade", target)};
+}
+
+// One migration and its row in the history.
+void run_migration(const Installation &installation, const chain::Migration &migration,
+                   EnumTypes enum_types)
+{
+    const Revision from = migration.number - 1;
+    tell_begin(migration);
+    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    run_script(migration.sql, label_of(migration), enum_types);
+    server::with_context("history of " + label_of(migration), [&] {
+        append(installation, event::upgrade, from, migration.number, started);
+    });
+    tell_end(migration, started);
+}
+
+void install_head(const Installation &installation)
+{
+    const Revision head = chain::head();
+    server::notice("Installing " + in_words(head) + " at once, in place of " +
+                   std::to_string(head) + " migrations");
+    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    run_script(chain::head_script(), "schema of " + in_words(head) + " (head.sql)");
+    append(installation, event::install, chain::base, head, started);
+    server::notice(std::string(chain::name(head)) + " took " + time_since(started));
+}
+
+// What a procrastinate_migrate() that did not come so far has made for this migration's steps.
+void drop_built_ahead(const Installation &installation, Revision revision)
+{
+    for (const std::string &index : chain::built_ahead(revision))
+        if (catalog::has_relation(installation, index.c_str()))
+            spi::execute(("DROP INDEX " + index).c_str());
+}
+
+void run_chain(const Installation &installation, Revision current, Revision target)
+{
+    // Also up to 0027 itself: the same transaction may go on from there.
+    const bool early = current == chain::base && target >= chain::labels_added;
+    if (early)
+        run_script(chain::early_types_script(), "enum types of 0027 (early_types.sql)");
+    for (Revision revision = current + 1; revision <= target; ++revision)
+    {
+        drop_built_ahead(installation, revision);
+        run_migration(installation, chain::migration(revision),
+                      early && revision <= chain::labels_added ? EnumTypes::skip : EnumTypes::run);
+    }
+}
+
+void lock_tables_for(const Installation &installation, Revision current, Revision target)
+{
+    server::with_context("before " + label_of(chain::migration(current + 1)),
+                         [&] { lock_tables(installation, tables_of(current, target)); });
+}
+
+// Inside an SPI connection.
+Journey run(const Installation &installation, std::string_view target)
+{
+    const Journey journey = server::with_search_path(nullptr, [&] {
+        require_changeable("procrastinate_upgrade()");
+        require_sight(installation);
+        lock(installation);
+        const Journey planned = plan_journey(installation, target);
+        require_finished(read_state(installation), installation);
+        if (planned.is_over())
+            return planned;
+        hold_name(installation);
+        require_one_transaction(installation, planned.current, planned.target);
+        require_current_rows(planned.has_history || planned.current != chain::base);
+        require_fit(installation, planned.current, planned.target, planned.has_history);
+        lock_tables_for(installation, planned.current, planned.target);
+        return planned;
+    });
+    if (journey.is_over())
+    {
+        tell_nothing_to_do(installation, journey.target);
+        return journey;
+    }
+    server::with_search_path(installation.quoted, [&] {
+        set_language();
+        if (!journey.has_history)
+            create_history(installation);
+        if (journey.current == chain::base && journey.target == chain::head())
+            install_head(installation);
+        else
+            run_chain(installation, journey.current, journey.target);
+    });
+    return journey;
+}
+
+} // namespace
+
+Revision upgrade(const Installation &installation, std::string_view target)
+{
+    return spi::connected([&] { return run(installation, target).target; });
+}
+
+Revision rehearse(const Installation &installation, std::string_view target)
+{
+    return spi::connected([&] {
+        const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+        const std::vector<HeldLock> before =
+            server::with_search_path(nullptr, [] { return held_locks(); });
+        std::vector<HeldLock> locks;
+        const Journey journey = server::undone([&] {
+            const Journey done = run(installation, target);
+            server::with_search_path(nullptr, [&] { locks = held_locks(); });
+            // What users have put off to the end of the transaction may fail there, under their search_path.
+            spi::execute("SET CONSTRAINTS ALL IMMEDIATE");
+            return done;
+        });
+        std::erase_if(locks, [&before](const HeldLock &lock) {
+            return std::any_of(before.begin(), before.end(), [&lock](const HeldLock &held) {
+                return held.table == lock.table && held.level >= lock.level;
+            });
+        });
+        if (journey.is_over())
+            return journey.target;
+        std::string held;
+        for (const HeldLock &lock : locks)
+            if (const std::string words = in_words(lock, installation.schema); !words.empty())
+                held += "\n" + words;
+        server::notice("all of it took " + time_since(started) + " and has been undone",
+                       held.empty() ? "No table that is there was locked."
+                                    : "Locks that it would hold to its end:" + held);
+        return journey.target;
+    });
+}
+
+} // namespace procrastinate::upgrade

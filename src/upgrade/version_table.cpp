@@ -1,0 +1,128 @@
+#include "upgrade/version_table.hpp"
+
+#include "chain/target.hpp"
+#include "common/refusal.hpp"
+#include "server/messages.hpp"
+#include "server/schema_lock.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using common::Refusal;
+
+constexpr std::size_t most_rows = 10'000;
+
+struct Opened
+{
+    Oid oid;
+    Oid schema;
+    const char *name;
+    bool is_safe; // nothing that writing would run
+};
+
+// Before a lock is taken: nobody is kept from a table that the caller may not write, or by its owner.
+// Inside call().
+void check_table(const RangeVar *name, Oid table, Oid, void *)
+{
+    if (!OidIsValid(table))
+        return;
+    HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple))
+        return;
+    const auto *const form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    const bool is_trusted = form->relkind == RELKIND_RELATION &&
+                            (form->relowner == GetUserId() || superuser_arg(form->relowner));
+    ReleaseSysCache(tuple);
+    if (pg_class_aclcheck(table, GetUserId(), ACL_INSERT) != ACLCHECK_OK ||
+        pg_class_aclcheck(table, GetUserId(), ACL_UPDATE) != ACLCHECK_OK ||
+        pg_class_aclcheck(table, GetUserId(), ACL_DELETE) != ACLCHECK_OK ||
+        pg_class_aclcheck(table, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("permission denied for table %s", name->relname),
+                        errdetail("To keep it in step takes SELECT, INSERT, UPDATE and DELETE.")));
+    if (!is_trusted)
+        ereport(ERROR, (errcode(MAKE_SQLSTATE('P', 'M', '0', '1', '0')),
+                        errmsg("table %s is not kept in step", name->relname),
+                        errdetail("It is no table, or another role's.")));
+}
+
+Opened open(const std::string &value)
+{
+    return server::call([&value]() -> Opened {
+        List *const names = textToQualifiedNameList(cstring_to_text(value.c_str()));
+        if (list_length(names) != 2)
+            return {InvalidOid, InvalidOid, nullptr, false};
+        const Oid oid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names),
+                                                 ShareRowExclusiveLock, 0, check_table, nullptr);
+        Relation const relation = relation_open(oid, NoLock);
+        const auto *const form = relation->rd_rel;
+        const bool is_safe = !form->relrowsecurity && !form->relhasrules && !form->relhastriggers;
+        const Oid schema = form->relnamespace;
+        const char *const name =
+            quote_qualified_identifier(get_namespace_name(schema), NameStr(form->relname));
+        relation_close(relation, NoLock);
+        return {oid, schema, name, is_safe};
+    });
+}
+
+} // namespace
+
+KeptTable open_kept_table(std::string_view setting, std::string_view value)
+{
+    const std::string text(value);
+    const std::string option = "procrastinate_migrate." + std::string(setting);
+    const Opened table = open(text);
+    if (!OidIsValid(table.oid))
+        throw Refusal{common::sqlstate::invalid_parameter,
+                      option + " is \"" + chain::excerpt(value) + "\"",
+                      "It must name a table with its schema.",
+                      "SET " + option + " = 'public." + std::string(setting) + "';"};
+    if (!table.is_safe)
+        throw Refusal{common::sqlstate::untrusted_object,
+                      std::string("table ") + table.name + " is not kept in step",
+                      "It has triggers, rules or row-level security.", "RESET " + option + ";"};
+    // Written by its name.
+    (void)server::hold_schema(table.schema);
+    const Oid again = server::call([&text] {
+        return RangeVarGetRelid(
+            makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(text.c_str()))),
+            NoLock, true);
+    });
+    if (again != table.oid)
+        throw Refusal{common::sqlstate::untrusted_object,
+                      std::string("table ") + table.name + " has been moved by another session",
+                      {},
+                      "Call it again with the table that is meant."};
+    return {table.oid, table.name};
+}
+
+server::PlainTable KeptTable::read(std::span<const server::PlainColumn> columns,
+                                   std::string_view whose) const
+{
+    const server::PlainTable rows = server::read_plain_table(oid, columns, most_rows);
+    if (!rows.is_plain)
+        throw Refusal{common::sqlstate::untrusted_object,
+                      std::string("table ") + name + " is not kept in step",
+                      "It has not " + std::string(whose) + " columns.",
+                      "Name another table, or none."};
+    return rows;
+}
+
+void KeptTable::write(std::string_view statement, std::span<const spi::Parameter> parameters) const
+{
+    std::string text(statement);
+    text.replace(text.find("TABLE"), 5, name);
+    server::with_context(std::string("in step with table ") + name,
+                         [&] { spi::execute(text.c_str(), parameters); });
+}
+
+void KeptTable::warn_of_step(const std::string &why, const std::string &hint) const
+{
+    server::warning(std::string("table ") + name + " is out of step and was left so", why, hint);
+}
+
+} // namespace procrastinate::upgrade

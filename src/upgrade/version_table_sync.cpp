@@ -1,0 +1,179 @@
+#include "upgrade/version_table_sync.hpp"
+
+#include "chain/other_tools.hpp"
+#include "common/refusal.hpp"
+#include "upgrade/settings.hpp"
+#include "upgrade/version_table.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+using chain::AlembicIds;
+using chain::DjangoNames;
+using chain::Revision;
+using common::Refusal;
+
+// ---- Alembic ---------------------------------------------------------------------------------------
+
+constexpr std::array<server::PlainColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
+
+KeptTable open_alembic() { return open_kept_table("alembic_version", alembic_table()); }
+
+AlembicIds ids_in_use()
+{
+    return are_alembic_ids_plain() ? AlembicIds::plain : AlembicIds::zero_based;
+}
+
+struct AlembicRows
+{
+    bool has_from; // the revision that is left
+    bool has_to;   // the one that is reached
+    bool has_any;  // of this chain, by ids of this kind
+};
+
+AlembicRows alembic_rows(const KeptTable &table, Revision from, Revision to)
+{
+    const server::PlainTable plain = table.read(alembic_columns, "Alembic's");
+    AlembicRows rows{false, false, false};
+    for (std::size_t i = 0; i < plain.count(); ++i)
+    {
+        const std::string_view id = plain.row(i).text(0);
+        const std::optional<Revision> revision = chain::revision_of_alembic(id);
+        if (!revision || id != chain::alembic_id(*revision, ids_in_use()))
+            continue;
+        rows.has_any = true;
+        rows.has_from = rows.has_from || *revision == from;
+        rows.has_to = rows.has_to || *revision == to;
+    }
+    return rows;
+}
+
+void keep_alembic(Revision from, Revision to)
+{
+    const KeptTable table = open_alembic();
+    const AlembicRows rows = alembic_rows(table, from, to);
+    const std::string left = chain::alembic_id(from, ids_in_use());
+    const std::string reached = chain::alembic_id(to, ids_in_use());
+    const std::array both{spi::text_parameter(left), spi::text_parameter(reached)};
+    if (rows.has_from && (to == chain::base || rows.has_to))
+        table.write("DELETE FROM ONLY TABLE WHERE version_num OPERATOR(pg_catalog.=) $1",
+                    std::span(both).first(1));
+    else if (rows.has_from)
+        table.write("UPDATE ONLY TABLE SET version_num = $2"
+                    " WHERE version_num OPERATOR(pg_catalog.=) $1",
+                    both);
+    else if (from == chain::base && !rows.has_any)
+        table.write("INSERT INTO TABLE (version_num) VALUES ($1)", std::span(both).last(1));
+    else if (!rows.has_to && (to != chain::base || rows.has_any))
+        table.warn_of_step("It has no row " + (left.empty() ? "to go on from" : "'" + left + "'") +
+                               ".",
+                           "alembic stamp " + (reached.empty() ? "base" : reached));
+}
+
+// ---- Django ----------------------------------------------------------------------------------------
+
+constexpr std::array<server::PlainColumn, 3> django_columns{
+    {{"app", VARCHAROID}, {"name", VARCHAROID}, {"applied", TIMESTAMPTZOID}}};
+constexpr std::string_view django_app = "procrastinate";
+
+KeptTable open_django() { return open_kept_table("django_migrations", django_table()); }
+
+DjangoNames require_names(Revision target)
+{
+    DjangoNames names(django_names());
+    if (names.count() >= chain::django_count(target).with_sql)
+        return names;
+    throw Refusal{common::sqlstate::invalid_parameter,
+                  "procrastinate_migrate.django_names ends before " +
+                      std::string(chain::name(target)),
+                  "To keep Django's table in step takes the names of its migrations of the app "
+                  "\"procrastinate\" from 0001 to " +
+                      chain::django_prefix(target) + ", each number once.",
+                  "Set it to what this prints: manage.py showmigrations procrastinate"};
+}
+
+// Which of the names have a row.
+std::vector<bool> django_rows(const KeptTable &table, const DjangoNames &names)
+{
+    const server::PlainTable plain = table.read(django_columns, "Django's");
+    std::vector<bool> applied(static_cast<std::size_t>(names.count()), false);
+    for (std::size_t i = 0; i < plain.count(); ++i)
+        if (plain.row(i).text(0) == django_app)
+            if (const std::optional<int> number = names.number_of(plain.row(i).text(1)))
+                applied[static_cast<std::size_t>(*number - 1)] = true;
+    return applied;
+}
+
+// The names that are applied, or are not, from one number to another.
+std::string select(const DjangoNames &names, const std::vector<bool> &applied, bool are_applied,
+                   int first, int last)
+{
+    std::string selected;
+    for (int number = first; number <= std::min(last, names.count()); ++number)
+        if (applied[static_cast<std::size_t>(number - 1)] == are_applied)
+            selected += (selected.empty() ? "" : " ") + std::string(names.name(number));
+    return selected;
+}
+
+void keep_django(Revision from, Revision to)
+{
+    const DjangoNames names = require_names(std::max(from, to));
+    const KeptTable table = open_django();
+    const std::vector<bool> applied = django_rows(table, names);
+    const auto missing_at = [&](Revision revision) {
+        return select(names, applied, false, 1, chain::django_count(revision).with_sql);
+    };
+    const auto beyond = [&](Revision revision) {
+        return select(names, applied, true, chain::django_count(revision).all + 1,
+                      chain::django_count(chain::head()).all);
+    };
+    const bool is_there = missing_at(to).empty() && beyond(to).empty();
+    if (!missing_at(from).empty() || !beyond(from).empty())
+    {
+        if (!is_there)
+            table.warn_of_step("It has not the rows of " +
+                                   (from == chain::base ? "base" : std::string(chain::name(from))) +
+                                   ", and no others, for the app \"procrastinate\".",
+                               "manage.py migrate --fake procrastinate " +
+                                   (to == chain::base ? "zero" : chain::django_prefix(to)));
+        return;
+    }
+    const std::string added = select(names, applied, false, 1, chain::django_count(to).all);
+    const std::string taken = beyond(to);
+    if (!added.empty())
+        table.write("INSERT INTO TABLE (app, name, applied)"
+                    " SELECT 'procrastinate', one.name, pg_catalog.now()"
+                    " FROM pg_catalog.string_to_table($1, ' ') WITH ORDINALITY AS one(name, place)"
+                    " ORDER BY one.place",
+                    std::array{spi::text_parameter(added)});
+    if (!taken.empty())
+        table.write("DELETE FROM ONLY TABLE WHERE app OPERATOR(pg_catalog.=) 'procrastinate'"
+                    " AND name OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1, ' '))",
+                    std::array{spi::text_parameter(taken)});
+}
+
+} // namespace
+
+void require_in_step(Revision target)
+{
+    if (!alembic_table().empty())
+        (void)alembic_rows(open_alembic(), chain::base, chain::base);
+    if (!django_table().empty())
+        (void)django_rows(open_django(), require_names(target));
+}
+
+void keep_in_step(Revision from, Revision to)
+{
+    if (from == to)
+        return;
+    if (!alembic_table().empty())
+        keep_alembic(from, to);
+    if (!django_table().empty())
+        keep_django(from, to);
+}
+
+} // namespace procrastinate::upgrade
