@@ -5,7 +5,7 @@
 namespace procrastinate::chain
 {
 
-Range resolve_range(std::string_view range, const Standing &standing)
+Range resolve_range(std::string_view range, const CurrentRevision &current)
 {
     const std::size_t colon = range.find(':');
     if (range.size() > longest_name || colon == std::string_view::npos ||
@@ -19,8 +19,8 @@ Range resolve_range(std::string_view range, const Standing &standing)
     const std::string_view end_name = range.substr(colon + 1);
 
     const Revision end =
-        end_name.empty() ? head() : resolve_range_end(end_name, standing, std::nullopt);
-    const Revision start = start_name.empty() ? base : resolve_range_end(start_name, standing, end);
+        end_name.empty() ? head() : resolve_range_end(end_name, current, std::nullopt);
+    const Revision start = start_name.empty() ? base : resolve_range_end(start_name, current, end);
 
     if (start > end)
         throw common::Refusal{common::sqlstate::invalid_range,

@@ -14,6 +14,6 @@ struct Range
 };
 
 // Throws Refusal as resolve_target does, and PM003 for what is no range or runs backwards.
-Range resolve_range(std::string_view range, const Standing &standing);
+Range resolve_range(std::string_view range, const CurrentRevision &current);
 
 } // namespace procrastinate::chain

@@ -47,14 +47,14 @@ std::string located(std::string_view target)
            nearest.empty() ? std::string(grammar) : "Perhaps you mean " + nearest + ".");
 }
 
-Revision current_revision(std::string_view target, const Standing &standing)
+Revision current_revision(std::string_view target, const CurrentRevision &current)
 {
-    if (!standing.revision)
-        throw common::Refusal{standing.sqlstate_of_unknown, located(target),
+    if (!current.revision)
+        throw common::Refusal{current.sqlstate_of_unknown, located(target),
                               "It counts from the current revision, and " +
-                                  std::string(standing.why_unknown) + ".",
+                                  std::string(current.why_unknown) + ".",
                               "Name the revision itself."};
-    return *standing.revision;
+    return *current.revision;
 }
 
 // Up to the next post revision, exclusive.
@@ -135,16 +135,17 @@ std::optional<Revision> by_file(std::string_view target)
     return found;
 }
 
-Revision resolve_name(std::string_view target, std::string_view whole, const Standing &standing)
+Revision resolve_name(std::string_view target, std::string_view whole,
+                      const CurrentRevision &current)
 {
     if (target == "head" || target == "heads")
         return head();
     if (target == "base")
         return base;
     if (target == "current")
-        return current_revision(whole, standing);
+        return current_revision(whole, current);
     if (target == "pre")
-        return before_next_post(current_revision(whole, standing));
+        return before_next_post(current_revision(whole, current));
     if (all_digits(target))
     {
         const Revision revision = to_number(target);
@@ -175,8 +176,8 @@ std::optional<Relative> as_relative(std::string_view target)
                     target[sign] == '-' ? -distance : distance};
 }
 
-Revision resolve(std::string_view target, const Standing &standing, std::optional<Revision> anchor,
-                 bool clamp)
+Revision resolve(std::string_view target, const CurrentRevision &current,
+                 std::optional<Revision> anchor, bool clamp)
 {
     if (target.size() > longest_name)
         refuse(target,
@@ -185,15 +186,15 @@ Revision resolve(std::string_view target, const Standing &standing, std::optiona
                "procrastinate_history() lists the revisions and files, and what expects them.");
     const std::optional<Relative> relative = as_relative(target);
     if (!relative)
-        return resolve_name(target, target, standing);
+        return resolve_name(target, target, current);
 
     Revision from = base;
     if (!relative->from.empty())
-        from = resolve_name(relative->from, target, standing);
+        from = resolve_name(relative->from, target, current);
     else if (relative->steps < 0 && anchor)
         from = *anchor;
     else
-        from = current_revision(target, standing);
+        from = current_revision(target, current);
 
     const Revision reached = from + relative->steps;
     if (reached >= base && reached <= head())
@@ -216,15 +217,15 @@ Revision resolve(std::string_view target, const Standing &standing, std::optiona
 
 } // namespace
 
-Revision resolve_target(std::string_view target, const Standing &standing)
+Revision resolve_target(std::string_view target, const CurrentRevision &current)
 {
-    return resolve(target, standing, std::nullopt, false);
+    return resolve(target, current, std::nullopt, false);
 }
 
-Revision resolve_range_end(std::string_view target, const Standing &standing,
+Revision resolve_range_end(std::string_view target, const CurrentRevision &current,
                            std::optional<Revision> anchor)
 {
-    return resolve(target, standing, anchor, true);
+    return resolve(target, current, anchor, true);
 }
 
 const Release &resolve_release(std::string_view name)

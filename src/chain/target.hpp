@@ -13,7 +13,7 @@ namespace procrastinate::chain
 {
 
 // Where an installation stands; without a revision where nobody can tell, and then why.
-struct Standing
+struct CurrentRevision
 {
     std::optional<Revision> revision;
     std::string_view why_unknown = "no schema has been selected"; // a clause
@@ -24,13 +24,13 @@ struct Standing
 inline constexpr std::size_t longest_name = 128;
 
 // The revision that a target names. Throws Refusal: PM001 where there is none or more than one,
-// PM002 where a relative target leaves the chain, the standing's own where it needs the current
+// PM002 where a relative target leaves the chain, the current's own where it needs the current
 // revision and nobody can tell.
-Revision resolve_target(std::string_view target, const Standing &standing);
+Revision resolve_target(std::string_view target, const CurrentRevision &current);
 
 // As above, but a relative target that overshoots ends at base or head, and a bare -N counts back
 // from `anchor`: for the ends of a range.
-Revision resolve_range_end(std::string_view target, const Standing &standing,
+Revision resolve_range_end(std::string_view target, const CurrentRevision &current,
                            std::optional<Revision> anchor);
 
 // The release of that name, with or without a v. Throws Refusal PM001 where there is none.

@@ -68,10 +68,10 @@ ENTRY_POINT(procrastinate_check)
         const upgrade::State state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         const auto structure = catalog::structure(installation, memory);
-        chain::Standing standing = state.standing;
-        if (!standing.revision && !state.is_unknown_history())
-            standing.revision = nearest(installation, server::span_of(structure));
-        const chain::Revision revision = chain::resolve_target(target, standing);
+        chain::CurrentRevision current = state.current;
+        if (!current.revision && !state.is_unknown_history())
+            current.revision = nearest(installation, server::span_of(structure));
+        const chain::Revision revision = chain::resolve_target(target, current);
         const std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
         const std::vector<std::string> repairs =

@@ -56,7 +56,7 @@ void Record::replay(std::span<const upgrade::Event> events)
 
 server::Row Record::row(const chain::Migration &migration) const
 {
-    const std::optional<chain::Revision> current = state_.standing.revision;
+    const std::optional<chain::Revision> current = state_.current.revision;
     const auto index = static_cast<std::size_t>(migration.number);
     const upgrade::Event *const event =
         index < applied_by_.size() && applied_by_[index] ? &*applied_by_[index] : nullptr;

@@ -67,7 +67,7 @@ template <typename Body> Datum with_any_record(Body body)
 // The migration that a name means, in the installation that search_path shows, if any.
 const chain::Migration &named_migration(std::string_view name, const Record &record)
 {
-    const chain::Revision revision = chain::resolve_target(name, record.state().standing);
+    const chain::Revision revision = chain::resolve_target(name, record.state().current);
     if (revision == chain::base)
         throw common::Refusal{common::sqlstate::unknown_revision,
                               "Can't locate revision identified by '" + chain::excerpt(name) + "'",
@@ -97,13 +97,13 @@ ENTRY_POINT(procrastinate_current)
     return reading(installation, [&] {
         const upgrade::State state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
-        if (state.standing.revision == chain::base)
+        if (state.current.revision == chain::base)
             return server::RowSet::result();
 
         server::Row row;
-        if (state.standing.revision)
+        if (state.current.revision)
         {
-            const chain::Migration &migration = chain::migration(*state.standing.revision);
+            const chain::Migration &migration = chain::migration(*state.current.revision);
             row.text(migration.revision)
                 .boolean(migration.number == chain::head())
                 .text(migration.file)
@@ -116,7 +116,7 @@ ENTRY_POINT(procrastinate_current)
                 .text(state.last->applied_by)
                 .text(std::string(state.last->name) + procrastinate::entry::under_way(state));
         else
-            row.datum(std::nullopt).text(std::nullopt).text(state.standing.why_unknown);
+            row.datum(std::nullopt).text(std::nullopt).text(state.current.why_unknown);
         rows.add(row);
         return server::RowSet::result();
     });
@@ -129,7 +129,7 @@ ENTRY_POINT(procrastinate_history)
     const std::string_view range_name = arguments.required_text(0, "range");
     server::RowSet rows(fcinfo);
     return with_record_or_warning(catalog::locate(arguments.oid(1)), [&](const Record &record) {
-        const chain::Range range = chain::resolve_range(range_name, record.state().standing);
+        const chain::Range range = chain::resolve_range(range_name, record.state().current);
         for (chain::Revision revision = range.end;
              revision >= std::max(range.start, chain::base + 1); --revision)
             rows.add(record.row(chain::migration(revision)));
@@ -145,11 +145,11 @@ ENTRY_POINT(procrastinate_pending)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return with_record_or_warning(installation, [&](const Record &record) {
-        const chain::Revision target = chain::resolve_target(target_name, record.state().standing);
-        if (record.state().is_unknown_history() && !record.state().standing.revision)
+        const chain::Revision target = chain::resolve_target(target_name, record.state().current);
+        if (record.state().is_unknown_history() && !record.state().current.revision)
             return server::RowSet::result(); // it has all that is known here
         const chain::Revision current = record.state().unknown_step
-                                            ? *record.state().standing.revision
+                                            ? *record.state().current.revision
                                             : upgrade::require_known(record.state(), installation);
         for (chain::Revision revision = current + 1; revision <= target; ++revision)
             rows.add(record.row(chain::migration(revision)));
@@ -202,7 +202,7 @@ ENTRY_POINT(procrastinate_sql)
     server::ContextResource memory;
     chain::Range range{};
     with_record(installation, [&](const Record &record) {
-        range = chain::resolve_range(range_name, record.state().standing);
+        range = chain::resolve_range(range_name, record.state().current);
         return Datum(0);
     });
     return server::text_result(

@@ -117,12 +117,13 @@ server::IndexState state_of_build(const catalog::Installation &installation,
 }
 
 std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
-                                           const chain::Step &step, const upgrade::Journey &journey)
+                                           const chain::Step &step,
+                                           const upgrade::UpgradePath &path)
 {
-    if (!journey.under_way)
+    if (!path.under_way)
         return std::nullopt;
     for (const chain::Step &one : chain::steps(step.revision))
-        if (one.number > journey.under_way->number && one.number < step.number &&
+        if (one.number > path.under_way->number && one.number < step.number &&
             one.kind == chain::StepKind::concurrent &&
             server::index_state(installation.schema, std::string(one.index()).c_str(),
                                 std::string(one.indexed()).c_str()) == server::IndexState::invalid)

@@ -18,11 +18,11 @@ void require_free_names(const catalog::Installation &installation, chain::Revisi
 server::IndexState state_of_build(const catalog::Installation &installation,
                                   const chain::Step &step);
 
-// Of the steps before this one that are only for a later target than the journey's: one whose build, by a call
+// Of the steps before this one that are only for a later target than the path's: one whose build, by a call
 // that had such a target, was ended.
 std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
                                            const chain::Step &step,
-                                           const upgrade::Journey &journey);
+                                           const upgrade::UpgradePath &path);
 
 // What is left of a build that was ended, if it is still that once the table's lock is there. Not concurrently,
 // which fails where an event trigger writes. Inside an SPI connection.

@@ -13,7 +13,7 @@ namespace procrastinate::online
 {
 
 using chain::Revision;
-using upgrade::Journey;
+using upgrade::UpgradePath;
 
 void Lookout::enter() const
 {
@@ -22,40 +22,40 @@ void Lookout::enter() const
     upgrade::lock(installation_);
 }
 
-Journey Lookout::look()
+UpgradePath Lookout::look()
 {
-    const Journey journey = upgrade::plan_journey(installation_, target_, goal_);
-    if (journey.is_over())
-        return journey;
+    const UpgradePath path = upgrade::plan_upgrade_path(installation_, target_, goal_);
+    if (path.reached_target())
+        return path;
     upgrade::hold_name(installation_);
     upgrade::require_current_rows(true);
     // Once for all revisions, and again where another session has been at work in between, or
     // another call before the migration under way.
-    const bool is_unknown = journey.current != expected_ && !journey.under_way;
+    const bool is_unknown = path.current != expected_ && !path.under_way;
     if (is_unknown)
-        upgrade::require_fit(installation_, journey.current, journey.target, journey.has_history);
+        upgrade::require_fit(installation_, path.current, path.target, path.has_history);
     else if (!goal_)
         upgrade::require_rights(installation_);
-    if ((is_unknown || !goal_) && journey.current != chain::base)
-        require_replaceable(installation_, journey);
+    if ((is_unknown || !goal_) && path.current != chain::base)
+        require_replaceable(installation_, path);
     if (!goal_)
-        is_new_ = !journey.under_way && journey.current == chain::base;
+        is_new_ = !path.under_way && path.current == chain::base;
     // Another session goes by steps, and may have built ahead what a whole migration would not use.
-    else if (journey.under_way || is_unknown)
+    else if (path.under_way || is_unknown)
         is_new_ = false;
-    if (!journey.under_way)
-        expected_ = journey.current;
-    goal_ = journey.target;
-    return journey;
+    if (!path.under_way)
+        expected_ = path.current;
+    goal_ = path.target;
+    return path;
 }
 
-chain::Step Lookout::next_step(const Journey &journey) const
+chain::Step Lookout::next_step(const UpgradePath &path) const
 {
-    const Revision revision = journey.current + 1;
+    const Revision revision = path.current + 1;
     if (is_new_)
         return chain::whole_step(revision);
-    const std::vector<chain::Step> left = chain::steps_left(
-        revision, journey.under_way ? journey.under_way->number : 0, journey.target);
+    const std::vector<chain::Step> left =
+        chain::steps_left(revision, path.under_way ? path.under_way->number : 0, path.target);
     if (left.empty())
         throw common::Refusal{common::sqlstate::unknown_history,
                               "migration " + std::string(chain::name(revision)) +

@@ -23,11 +23,11 @@ class Lookout
 
     // With that lock: where the installation stands. Throws Refusal as upgrade::upgrade() does. May be asked again
     // where it failed.
-    upgrade::Journey look();
+    upgrade::UpgradePath look();
 
     // The first that is left of the next migration, which from base is one step: there is nobody yet whom
     // anything could hold up. Throws Refusal PM006 where it is under way by steps that nobody here knows.
-    chain::Step next_step(const upgrade::Journey &journey) const;
+    chain::Step next_step(const upgrade::UpgradePath &path) const;
 
     // Once look() has gone well: relative targets are resolved once.
     std::optional<chain::Revision> goal() const { return goal_; }

@@ -34,7 +34,7 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Step;
 using chain::StepKind;
-using upgrade::Journey;
+using upgrade::UpgradePath;
 
 // Longest that a fetch which came before the door is waited for, beside transactions that take as long as
 // they like and are no fetches.
@@ -54,27 +54,27 @@ class Course
     bool turn()
     {
         return spi::connected(spi::Mode::may_commit, [&] {
-            const std::optional<Journey> looked = look();
+            const std::optional<UpgradePath> looked = look();
             if (!looked)
                 return true;
-            const Journey &journey = *looked;
-            if (journey.is_over())
+            const UpgradePath &path = *looked;
+            if (path.reached_target())
             {
                 // Another session may have been faster with the rest, or with more.
                 if (!lookout_.goal())
-                    upgrade::tell_nothing_to_do(installation_, journey.current);
+                    upgrade::tell_nothing_to_do(installation_, path.current);
                 return false;
             }
-            const Step step = lookout_.next_step(journey);
-            if (!lookout_.is_new() && !journey.under_way)
+            const Step step = lookout_.next_step(path);
+            if (!lookout_.is_new() && !path.under_way)
             {
                 if (!options_.force && !is_unused(step))
                     return true;
                 require_free_names(installation_, step.revision);
             }
-            logbook_.begin(step, journey.began);
+            logbook_.begin(step, path.began);
             server::fault_point("before", step.name());
-            go(step, journey);
+            go(step, path);
             return true;
         });
     }
@@ -99,19 +99,19 @@ class Course
     }
 
     // With the lock of the installation; nothing where others' locks are in the way: it has to be tried again.
-    std::optional<Journey> look()
+    std::optional<UpgradePath> look()
     {
         // While there is no job for anybody, nobody else is waited for.
         const bool is_shut = door_.is_shut();
         if (!is_shut)
             wait([&] { server::with_search_path(nullptr, [&] { lookout_.enter(); }); });
-        std::optional<Journey> journey;
+        std::optional<UpgradePath> path;
         const bool is_seen = briefly([&] {
             if (is_shut)
                 lookout_.enter();
             if (!lookout_.goal())
                 guard_.begin(installation_);
-            journey = lookout_.look();
+            path = lookout_.look();
         });
         if (!is_seen)
         {
@@ -119,7 +119,7 @@ class Course
             return {};
         }
         sight_.succeed();
-        return journey;
+        return path;
     }
 
     // Whether nobody seems to need what a migration drops. False where it has to be asked again.
@@ -142,19 +142,19 @@ class Course
         return false;
     }
 
-    void go(const Step &step, const Journey &journey)
+    void go(const Step &step, const UpgradePath &path)
     {
-        if (const auto left = left_of_skipped(installation_, step, journey))
+        if (const auto left = left_of_skipped(installation_, step, path))
             drop_left(*left);
-        else if (step.kind == StepKind::concurrent && !journey.under_way)
+        else if (step.kind == StepKind::concurrent && !path.under_way)
             set_out(step);
         else if (step.kind == StepKind::concurrent)
-            build(step, journey);
+            build(step, path);
         else if (step.door == Step::shut && !door_.is_shut())
             shut_door(step);
         else if (step.kind == StepKind::batched)
-            batch(step, journey);
-        else if (run(step, journey))
+            batch(step, path);
+        else if (run(step, path))
             end(step);
         else
             try_later(step);
@@ -162,9 +162,9 @@ class Course
 
     // ---- Brief steps, and those that take long ---------------------------------------------------
 
-    bool run(const Step &step, const Journey &journey)
+    bool run(const Step &step, const UpgradePath &path)
     {
-        return perform(installation_, step, journey, options_.lock_timeout, logbook_);
+        return perform(installation_, step, path, options_.lock_timeout, logbook_);
     }
 
     // It is done, and the transaction with it.
@@ -222,7 +222,7 @@ class Course
 
     // ---- Batches ----------------------------------------------------------------------------------
 
-    void batch(const Step &step, const Journey &journey)
+    void batch(const Step &step, const UpgradePath &path)
     {
         const std::vector<chain::StepLock> locks = step.all_locks();
         if (!batches_.is_at(step))
@@ -231,7 +231,7 @@ class Course
             upgrade::lock_tables(installation_, locks);
             if (!batches_.is_at(step))
                 batches_.begin(installation_, step,
-                               journey.under_way ? journey.under_way->position : std::nullopt);
+                               path.under_way ? path.under_way->position : std::nullopt);
             server::with_search_path(installation_.quoted, [&] {
                 upgrade::set_language();
                 server::with_context(label_of(step), [&] { batches_.run(installation_, step); });
@@ -271,7 +271,7 @@ class Course
 
     // ---- Builds -----------------------------------------------------------------------------------
 
-    void build(const Step &step, const Journey &journey)
+    void build(const Step &step, const UpgradePath &path)
     {
         server::SessionLock lock(build_class, installation_.schema);
         if (!may_build(lock, step))
@@ -299,7 +299,7 @@ class Course
             rest = step.asking_for({{step.indexed(), "SHARE"}});
             rest.sql = plain;
         }
-        return run(rest, journey) ? end(step) : try_later(step.asking_for(rest.locks));
+        return run(rest, path) ? end(step) : try_later(step.asking_for(rest.locks));
     }
 
     bool may_build(server::SessionLock &lock, const Step &step)

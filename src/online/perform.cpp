@@ -18,20 +18,19 @@ namespace
 using catalog::Installation;
 using chain::Step;
 using chain::StepKind;
-using upgrade::Journey;
+using upgrade::UpgradePath;
 
-void lock_tables(const Installation &installation, const Step &step, const Journey &journey)
+void lock_tables(const Installation &installation, const Step &step, const UpgradePath &path)
 {
     server::with_context("before " + label_of(step), [&] {
         if (step.count == 1 && step.locks.empty())
-            upgrade::lock_tables(installation,
-                                 upgrade::tables_of(journey.current, journey.current + 1));
+            upgrade::lock_tables(installation, upgrade::tables_of(path.current, path.current + 1));
         else
             upgrade::lock_tables(installation, step.locks);
     });
 }
 
-void prepare(const Installation &installation, const Step &step, const Journey &journey)
+void prepare(const Installation &installation, const Step &step, const UpgradePath &path)
 {
     upgrade::set_language();
     // Before the locks that are in clients' way, not for as long as they are held.
@@ -40,20 +39,20 @@ void prepare(const Installation &installation, const Step &step, const Journey &
     // A step that takes long asks for no more than its statements do anyway, which nobody's trigger may
     // come before.
     if (step.kind != StepKind::concurrent)
-        lock_tables(installation, step, journey);
+        lock_tables(installation, step, path);
     // With its locks held, nobody can add to it any more.
     if (step.revision == replaces_column && step.count > 1 && step.number == step.count)
-        require_replaceable(installation, journey);
+        require_replaceable(installation, path);
     if (step.door == Step::hang)
         hang_door(installation);
     else if (step.door == Step::unhang)
         unhang_door(installation);
 }
 
-void run(const Installation &installation, const Step &step, const Journey &journey)
+void run(const Installation &installation, const Step &step, const UpgradePath &path)
 {
     upgrade::set_language();
-    if (!journey.has_history)
+    if (!path.has_history)
         upgrade::create_history(installation);
     const chain::Migration &migration = chain::migration(step.revision);
     upgrade::run_script(step.sql, label_of(step));
@@ -74,16 +73,15 @@ void finish(const Installation &installation, const Step &step)
 
 } // namespace
 
-bool perform(const Installation &installation, const Step &step, const Journey &journey,
+bool perform(const Installation &installation, const Step &step, const UpgradePath &path,
              double lock_timeout, Logbook &logbook)
 {
     return server::attempt([&] {
         with_short_locks(lock_timeout, [&] {
-            server::with_search_path(nullptr, [&] { prepare(installation, step, journey); });
+            server::with_search_path(nullptr, [&] { prepare(installation, step, path); });
             if (step.kind != StepKind::concurrent)
                 logbook.progress().show_nobody(); // it has its locks
-            server::with_search_path(installation.quoted,
-                                     [&] { run(installation, step, journey); });
+            server::with_search_path(installation.quoted, [&] { run(installation, step, path); });
             server::with_search_path(nullptr, [&] { finish(installation, step); });
             server::with_search_path(installation.quoted, [&] { logbook.record(step); });
         });

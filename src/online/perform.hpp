@@ -10,6 +10,6 @@ namespace procrastinate::online
 // Does the step in the transaction at hand, which the caller ends. False where it could not have a lock in
 // so many milliseconds: nothing has been done then. Inside an SPI connection.
 bool perform(const catalog::Installation &installation, const chain::Step &step,
-             const upgrade::Journey &journey, double lock_timeout, Logbook &logbook);
+             const upgrade::UpgradePath &path, double lock_timeout, Logbook &logbook);
 
 } // namespace procrastinate::online

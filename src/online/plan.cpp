@@ -92,16 +92,15 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
 
 std::vector<PlannedStep> plan(const catalog::Installation &installation, std::string_view target)
 {
-    const upgrade::Journey journey = upgrade::plan_journey(installation, target);
+    const upgrade::UpgradePath path = upgrade::plan_upgrade_path(installation, target);
     std::vector<PlannedStep> plans;
-    for (chain::Revision revision = journey.current + 1; revision <= journey.target; ++revision)
+    for (chain::Revision revision = path.current + 1; revision <= path.target; ++revision)
     {
-        const int done = journey.under_way && journey.under_way->revision == revision
-                             ? journey.under_way->number
-                             : 0;
-        for (const Step &step : journey.current == chain::base
+        const int done =
+            path.under_way && path.under_way->revision == revision ? path.under_way->number : 0;
+        for (const Step &step : path.current == chain::base
                                     ? std::vector{chain::whole_step(revision)}
-                                    : chain::steps_left(revision, done, journey.target))
+                                    : chain::steps_left(revision, done, path.target))
             plans.push_back(planned(installation, step));
     }
     return plans;

@@ -24,7 +24,7 @@ struct PlannedStep
 };
 
 // The steps of a call to the target from where the installation stands, in order. Throws Refusal as
-// upgrade::plan_journey(). Inside an SPI connection and under a search_path of the server's own.
+// upgrade::plan_upgrade_path(). Inside an SPI connection and under a search_path of the server's own.
 std::vector<PlannedStep> plan(const catalog::Installation &installation, std::string_view target);
 
 } // namespace procrastinate::online

@@ -177,12 +177,13 @@ std::string what_forbids_updates(const catalog::Installation &installation)
 
 } // namespace
 
-void require_replaceable(const catalog::Installation &installation, const upgrade::Journey &journey)
+void require_replaceable(const catalog::Installation &installation,
+                         const upgrade::UpgradePath &path)
 {
-    if (journey.current >= replaces_column || journey.target < replaces_column)
+    if (path.current >= replaces_column || path.target < replaces_column)
         return;
     const int done =
-        journey.under_way && journey.current + 1 == replaces_column ? journey.under_way->number : 0;
+        path.under_way && path.current + 1 == replaces_column ? path.under_way->number : 0;
     const std::vector<chain::Step> steps = chain::steps(replaces_column);
     const bool are_batches_to_come =
         std::any_of(steps.begin(), steps.end(), [done](const chain::Step &step) {
@@ -204,7 +205,7 @@ void require_replaceable(const catalog::Installation &installation, const upgrad
         throw common::Refusal{
             common::sqlstate::catalog_contradicts,
             "column procrastinate_events.job_id cannot be replaced while others work",
-            findings.text(), way_out(installation, journey.under_way.has_value())};
+            findings.text(), way_out(installation, path.under_way.has_value())};
 }
 
 } // namespace procrastinate::online

@@ -13,6 +13,6 @@ inline constexpr chain::Revision replaces_column = 24;
 // come would fire, and with what batches or the new index would fail at; before the first step with what has a name
 // that is wanted, and with the publications that would send the new column, too. Inside an SPI connection and under a search_path of the server's own.
 void require_replaceable(const catalog::Installation &installation,
-                         const upgrade::Journey &journey);
+                         const upgrade::UpgradePath &path);
 
 } // namespace procrastinate::online

@@ -52,7 +52,7 @@ std::vector<Candidate> schemas_with_history()
 // The step that a call begins with, once it has looked at the tables.
 std::optional<UnderWay> about_to_set_out(Oid schema, const upgrade::State &state)
 {
-    const std::optional<chain::Revision> current = state.standing.revision;
+    const std::optional<chain::Revision> current = state.current.revision;
     if (!current || *current == chain::head() || state.is_unknown_history())
         return std::nullopt;
     const chain::Step first = *current == chain::base ? chain::whole_step(*current + 1)

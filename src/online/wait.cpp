@@ -116,9 +116,9 @@ upgrade::State look(const Installation &installation, Listening &listening,
 
 std::string where_it_is(const upgrade::State &state)
 {
-    if (!state.standing.revision)
-        return "But " + std::string(state.standing.why_unknown) + ".";
-    return "It is at " + std::string(chain::name(*state.standing.revision)) + ".";
+    if (!state.current.revision)
+        return "But " + std::string(state.current.why_unknown) + ".";
+    return "It is at " + std::string(chain::name(*state.current.revision)) + ".";
 }
 
 std::string query_for_calls(const Installation &installation)
@@ -174,8 +174,8 @@ void wait(const Installation &installation, std::string_view target,
         }
     };
     upgrade::State state = look_in_time();
-    const chain::Revision goal = chain::resolve_target(target, state.standing);
-    if (state.standing.revision && *state.standing.revision >= goal)
+    const chain::Revision goal = chain::resolve_target(target, state.current);
+    if (state.current.revision && *state.current.revision >= goal)
         return;
     in_words = upgrade::in_words(goal);
     listening.begin();
@@ -187,7 +187,7 @@ void wait(const Installation &installation, std::string_view target,
             listening.begin();
         }
         state = look_in_time();
-        if (state.standing.revision && *state.standing.revision >= goal)
+        if (state.current.revision && *state.current.revision >= goal)
             break;
         const double pause = left().value_or(look_again);
         if (pause <= 0)

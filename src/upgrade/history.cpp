@@ -115,7 +115,7 @@ void read_steps(const History &history, State &state)
 {
     const std::string_view name = history.events.back().name.substr(event::step.size());
     chain::StepName step{};
-    if (!chain::parse_step_name(name, step) || step.revision - 1 != state.standing.revision ||
+    if (!chain::parse_step_name(name, step) || step.revision - 1 != state.current.revision ||
         static_cast<std::size_t>(step.number) >= chain::steps(step.revision).size())
     {
         state.unknown_step = std::string(name);
@@ -145,17 +145,17 @@ State state_of(const catalog::Installation &installation, const History &history
             std::find_if_not(history.events.rbegin(), history.events.rend(), is_step);
         state.last = ended == history.events.rend() ? latest : *ended;
         state.recorded = state.last->to;
-        state.standing = {recorded_revision(state.last->to),
-                          "the history ends at a revision that this version does not know",
-                          common::sqlstate::unknown_history};
+        state.current = {recorded_revision(state.last->to),
+                         "the history ends at a revision that this version does not know",
+                         common::sqlstate::unknown_history};
         if (is_step(latest))
             read_steps(history, state);
     }
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
-        state.standing = {std::nullopt, "the schema holds Procrastinate's tables but no history",
-                          common::sqlstate::no_history};
+        state.current = {std::nullopt, "the schema holds Procrastinate's tables but no history",
+                         common::sqlstate::no_history};
     else
-        state.standing = {chain::base, {}, {}};
+        state.current = {chain::base, {}, {}};
     return state;
 }
 
@@ -167,8 +167,8 @@ std::string State::whereabouts() const
 
 chain::Revision require_known(const State &state, const catalog::Installation &installation)
 {
-    if (state.standing.revision && !state.is_unknown_history())
-        return *state.standing.revision;
+    if (state.current.revision && !state.is_unknown_history())
+        return *state.current.revision;
     const std::string schema = "schema \"" + std::string(installation.name) + "\"";
     if (state.is_unknown_history())
         throw Refusal{

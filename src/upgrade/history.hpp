@@ -51,14 +51,14 @@ struct State
 {
     bool has_history = false;
     std::optional<Event> last; // that is no step
-    chain::Standing standing;
+    chain::CurrentRevision current;
     std::string recorded; // where that ends, as written there; empty without one
     std::optional<chain::StepName> under_way; // the last step of a migration that has not ended
     TimestampTz began = 0;                    // that migration
     TimestampTz since = 0; // that step ended; where none has, its first position was recorded
     std::optional<std::string> unknown_step; // the last row, where this version knows no such step
 
-    bool is_unknown_history() const { return last && (!standing.revision || unknown_step); }
+    bool is_unknown_history() const { return last && (!current.revision || unknown_step); }
 
     // Of an unknown history: "is at revision "0039"", "is in the midst of step "0039.1"".
     std::string whereabouts() const;

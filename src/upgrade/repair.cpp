@@ -53,7 +53,7 @@ std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision
 Revision revision_of(const Installation &installation, const State &state,
                      std::span<const catalog::Thing> structure)
 {
-    if (state.standing.revision || state.is_unknown_history())
+    if (state.current.revision || state.is_unknown_history())
         return require_known(state, installation);
     const std::vector<catalog::Fit> fits = catalog::best_fits(structure);
     return fits.empty() ? chain::base : fits.front().revision;

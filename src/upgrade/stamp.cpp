@@ -47,7 +47,7 @@ void record(const Installation &installation, const char *command, std::string_v
             if (!state.has_history)
                 create_history(installation);
             // Tables without a history: what came before is nobody's knowledge, and counts from base.
-            append(installation, event, state.standing.revision.value_or(chain::base), *revision,
+            append(installation, event, state.current.revision.value_or(chain::base), *revision,
                    started);
         });
     });
@@ -59,7 +59,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
 {
     Revision revision = chain::base;
     record(installation, "procrastinate_stamp()", event::stamp, [&](const State &state) {
-        revision = chain::resolve_target(target, state.standing);
+        revision = chain::resolve_target(target, state.current);
         require_rights(installation);
         if (verify == Verify::yes)
             require_same(installation, revision);
@@ -75,7 +75,7 @@ Revision adopt(const Installation &installation)
         require_rights(installation);
         revision = require_exact(installation);
         hear_witnesses(installation, revision);
-        const bool is_known = state.last && state.standing.revision == revision;
+        const bool is_known = state.last && state.current.revision == revision;
         server::notice("schema \"" + std::string(installation.name) + "\" is at " +
                        std::string(chain::name(revision)) +
                        (is_known ? ", as its history says: nothing to do" : ", by what it holds"));

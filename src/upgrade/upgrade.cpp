@@ -117,15 +117,15 @@ void lock_tables_for(const Installation &installation, Revision current, Revisio
 }
 
 // Inside an SPI connection.
-Journey run(const Installation &installation, std::string_view target)
+UpgradePath run(const Installation &installation, std::string_view target)
 {
-    const Journey journey = server::with_search_path(nullptr, [&] {
+    const UpgradePath path = server::with_search_path(nullptr, [&] {
         require_changeable("procrastinate_upgrade()");
         require_sight(installation);
         lock(installation);
-        const Journey planned = plan_journey(installation, target);
+        const UpgradePath planned = plan_upgrade_path(installation, target);
         require_finished(read_state(installation), installation);
-        if (planned.is_over())
+        if (planned.reached_target())
             return planned;
         hold_name(installation);
         require_one_transaction(installation, planned.current, planned.target);
@@ -134,21 +134,21 @@ Journey run(const Installation &installation, std::string_view target)
         lock_tables_for(installation, planned.current, planned.target);
         return planned;
     });
-    if (journey.is_over())
+    if (path.reached_target())
     {
-        tell_nothing_to_do(installation, journey.target);
-        return journey;
+        tell_nothing_to_do(installation, path.target);
+        return path;
     }
     server::with_search_path(installation.quoted, [&] {
         set_language();
-        if (!journey.has_history)
+        if (!path.has_history)
             create_history(installation);
-        if (journey.current == chain::base && journey.target == chain::head())
+        if (path.current == chain::base && path.target == chain::head())
             install_head(installation);
         else
-            run_chain(installation, journey.current, journey.target);
+            run_chain(installation, path.current, path.target);
     });
-    return journey;
+    return path;
 }
 
 } // namespace
@@ -165,8 +165,8 @@ Revision rehearse(const Installation &installation, std::string_view target)
         const std::vector<HeldLock> before =
             server::with_search_path(nullptr, [] { return held_locks(); });
         std::vector<HeldLock> locks;
-        const Journey journey = server::undone([&] {
-            const Journey done = run(installation, target);
+        const UpgradePath path = server::undone([&] {
+            const UpgradePath done = run(installation, target);
             server::with_search_path(nullptr, [&] { locks = held_locks(); });
             // What users have put off to the end of the transaction may fail there, under their search_path.
             spi::execute("SET CONSTRAINTS ALL IMMEDIATE");
@@ -177,8 +177,8 @@ Revision rehearse(const Installation &installation, std::string_view target)
                 return held.table == lock.table && held.level >= lock.level;
             });
         });
-        if (journey.is_over())
-            return journey.target;
+        if (path.reached_target())
+            return path.target;
         std::string held;
         for (const HeldLock &lock : locks)
             if (const std::string words = in_words(lock, installation.schema); !words.empty())
@@ -186,7 +186,7 @@ Revision rehearse(const Installation &installation, std::string_view target)
         server::notice("all of it took " + time_since(started) + " and has been undone",
                        held.empty() ? "No table that is there was locked."
                                     : "Locks that it would hold to its end:" + held);
-        return journey.target;
+        return path.target;
     });
 }
 

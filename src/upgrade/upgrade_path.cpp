@@ -27,8 +27,8 @@ void require_forward(Revision current, Revision target)
 
 } // namespace
 
-Journey plan_journey(const catalog::Installation &installation, std::string_view target,
-                     std::optional<Revision> goal)
+UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
+                              std::optional<Revision> goal)
 {
     const State state = read_state(installation);
     const Revision current = require_known(state, installation);
@@ -36,7 +36,7 @@ Journey plan_journey(const catalog::Installation &installation, std::string_view
     const auto began = state.under_way ? std::optional(state.began) : std::nullopt;
     if (goal)
         return {current, *goal, state.has_history, state.under_way, began};
-    const Revision resolved = chain::resolve_target(target, state.standing);
+    const Revision resolved = chain::resolve_target(target, state.current);
     require_forward(current, resolved);
     return {current, resolved, state.has_history, state.under_way, began};
 }

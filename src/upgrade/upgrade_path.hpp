@@ -6,7 +6,7 @@
 namespace procrastinate::upgrade
 {
 
-struct Journey
+struct UpgradePath
 {
     chain::Revision current;
     chain::Revision target;
@@ -14,13 +14,13 @@ struct Journey
     std::optional<chain::StepName> under_way; // the last step done of the next migration
     std::optional<TimestampTz> began;         // that migration
 
-    bool is_over() const { return current >= target; }
+    bool reached_target() const { return current >= target; }
 };
 
 // With the lock held. `goal` is the target where it has been resolved before. Throws Refusal PM001 to
 // PM006 and PM009 where the target cannot be reached from there.
-Journey plan_journey(const catalog::Installation &installation, std::string_view target,
-                     std::optional<chain::Revision> goal = {});
+UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
+                              std::optional<chain::Revision> goal = {});
 
 // "0038 (head)"
 std::string in_words(chain::Revision revision);

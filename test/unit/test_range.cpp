@@ -10,7 +10,7 @@ namespace
 using namespace procrastinate::chain;
 using procrastinate::common::Refusal;
 
-const Standing at_26{26, {}, {}};
+const CurrentRevision at_26{26, {}, {}};
 
 struct Resolved
 {

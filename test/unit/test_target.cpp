@@ -13,17 +13,17 @@ namespace
 using namespace procrastinate::chain;
 using procrastinate::common::Refusal;
 
-const Standing at_26{26, {}, {}};
-const Standing at_base{base, {}, {}};
-const Standing at_head{38, {}, {}};
-const Standing nowhere{std::nullopt, "the schema holds Procrastinate's tables but no history",
-                       "PM005"};
+const CurrentRevision at_26{26, {}, {}};
+const CurrentRevision at_base{base, {}, {}};
+const CurrentRevision at_head{38, {}, {}};
+const CurrentRevision nowhere{std::nullopt,
+                              "the schema holds Procrastinate's tables but no history", "PM005"};
 
-Refusal refusal_of(std::string_view target, const Standing &standing)
+Refusal refusal_of(std::string_view target, const CurrentRevision &current)
 {
     try
     {
-        const Revision revision = resolve_target(target, standing);
+        const Revision revision = resolve_target(target, current);
         ADD_FAILURE() << target << " was resolved to " << revision;
     }
     catch (const Refusal &refusal)
