@@ -65,7 +65,7 @@ bool is_elsewhere(std::string_view expected, std::string_view actual, std::size_
            unqualified(actual.substr(name)) == expected.substr(name);
 }
 
-const chain::FunctionBody *body_of(const Thing &function, std::string_view signature,
+const chain::FunctionBody *body_of(const CatalogObject &function, std::string_view signature,
                                    chain::Revision revision)
 {
     const chain::FunctionBody *found = nullptr;
@@ -92,69 +92,70 @@ Difference missing(const Fact &fact, std::string_view key)
             true};
 }
 
-Difference extra(const Thing &thing)
+Difference extra(const CatalogObject &object)
 {
     return {Problem::extra,
-            severity_of_extra(thing),
-            thing.kind,
-            std::string(thing.key),
+            severity_of_extra(object),
+            object.kind,
+            std::string(object.key),
             {},
-            std::string(thing.definition),
+            std::string(object.definition),
             nullptr,
-            &thing,
-            thing.kind != "view"};
+            &object,
+            object.kind != "view"};
 }
 
-Difference other(Problem problem, Severity severity, const Fact &fact, const Thing &thing,
+Difference other(Problem problem, Severity severity, const Fact &fact, const CatalogObject &object,
                  std::string_view expected, std::string_view actual)
 {
     return {problem,
             severity,
             fact.kind,
-            std::string(thing.key),
+            std::string(object.key),
             std::string(expected),
             std::string(actual),
             &fact,
-            &thing,
+            &object,
             problem != Problem::other_owner};
 }
 
 // What may be wrong with something that is there and should be.
-void compare(const Fact &fact, const Thing &thing, chain::Revision revision,
+void compare(const Fact &fact, const CatalogObject &object, chain::Revision revision,
              std::vector<Difference> &differences)
 {
-    const Severity severity = severity_of_altered(fact, thing);
-    if (thing.definition != fact.definition)
+    const Severity severity = severity_of_altered(fact, object);
+    if (object.definition != fact.definition)
     {
         const bool elsewhere =
-            is_elsewhere(fact.definition, thing.definition, chain::fact_name(fact).size());
+            is_elsewhere(fact.definition, object.definition, chain::fact_name(fact).size());
         differences.push_back(other(elsewhere ? Problem::wrong_schema : Problem::altered, severity,
-                                    fact, thing, fact.definition, thing.definition));
+                                    fact, object, fact.definition, object.definition));
         return;
     }
     if (fact.kind == "function")
     {
         const chain::FunctionBody *const body =
-            body_of(thing, chain::function_signature(fact.definition), revision);
+            body_of(object, chain::function_signature(fact.definition), revision);
         const auto body_at = [](chain::Revision first) {
             return "body of " + std::string(chain::name(first));
         };
         if (body == nullptr || revision < body->first || body->last < revision)
-            differences.push_back(other(Problem::altered, severity, fact, thing, body_at(revision),
+            differences.push_back(other(Problem::altered, severity, fact, object, body_at(revision),
                                         body == nullptr ? "another body" : body_at(body->first)));
     }
-    if (thing.flaw == "unvalidated")
+    if (object.flaw == "unvalidated")
         differences.push_back(
-            other(Problem::unvalidated, Severity::warning, fact, thing, "validated", thing.flaw));
-    else if (thing.flaw == "disabled")
+            other(Problem::unvalidated, Severity::warning, fact, object, "validated", object.flaw));
+    else if (object.flaw == "disabled")
         differences.push_back(
-            other(Problem::disabled, severity, fact, thing, "enabled", thing.flaw));
-    else if (thing.flaw == "invalid")
-        differences.push_back(other(Problem::invalid, severity, fact, thing, "valid", thing.flaw));
-    else if (thing.flaw == "broken")
+            other(Problem::disabled, severity, fact, object, "enabled", object.flaw));
+    else if (object.flaw == "invalid")
+        differences.push_back(
+            other(Problem::invalid, severity, fact, object, "valid", object.flaw));
+    else if (object.flaw == "broken")
     {
         // As shipped, and so of the revision.
-        differences.push_back(other(Problem::invalid, severity, fact, thing,
+        differences.push_back(other(Problem::invalid, severity, fact, object,
                                     "works on every server", "fails on this version"));
         differences.back().is_of_revision = false;
     }
@@ -164,7 +165,7 @@ void compare(const Fact &fact, const Thing &thing, chain::Revision revision,
 bool is_told_by_another(const Difference &part, const std::vector<Difference> &all)
 {
     const std::string_view definition =
-        part.fact != nullptr ? part.fact->definition : part.thing->definition;
+        part.fact != nullptr ? part.fact->definition : part.found->definition;
     const std::string_view table = table_of(part.kind, part.object, definition);
     return std::any_of(all.begin(), all.end(), [&](const Difference &other) {
         if (other.problem != part.problem || &other == &part)
@@ -218,12 +219,13 @@ std::string in_words(const Difference &difference)
     }
 }
 
-Comparison::Comparison(std::span<const Thing> structure) : things_(structure)
+Comparison::Comparison(std::span<const CatalogObject> structure) : objects_(structure)
 {
-    const auto find = [structure](std::string_view kind, std::string_view key) -> const Thing * {
+    const auto find = [structure](std::string_view kind,
+                                  std::string_view key) -> const CatalogObject * {
         const auto found =
-            std::find_if(structure.begin(), structure.end(), [&](const Thing &thing) {
-                return thing.kind == kind && thing.key == key;
+            std::find_if(structure.begin(), structure.end(), [&](const CatalogObject &object) {
+                return object.kind == kind && object.key == key;
             });
         return found == structure.end() ? nullptr : &*found;
     };
@@ -231,46 +233,46 @@ Comparison::Comparison(std::span<const Thing> structure) : things_(structure)
     for (const Fact &fact : chain::facts())
     {
         std::string key = chain::fact_key(fact);
-        const Thing *const thing = find(fact.kind, key);
-        facts_.push_back({&fact, std::move(key), thing});
+        const CatalogObject *const object = find(fact.kind, key);
+        facts_.push_back({&fact, std::move(key), object});
     }
-    if (const Thing *const jobs = find("table", "procrastinate_jobs"))
+    if (const CatalogObject *const jobs = find("table", "procrastinate_jobs"))
         owner_ = jobs->owner;
 }
 
-const Thing *Comparison::thing_of(const chain::Fact &fact) const
+const CatalogObject *Comparison::object_of(const chain::Fact &fact) const
 {
-    return facts_[static_cast<std::size_t>(&fact - chain::facts().data())].thing;
+    return facts_[static_cast<std::size_t>(&fact - chain::facts().data())].found;
 }
 
 std::vector<Difference> Comparison::with(chain::Revision revision) const
 {
     std::vector<Difference> found;
-    std::vector<const Thing *> met;
+    std::vector<const CatalogObject *> met;
     for (const Known &known : facts_)
     {
         if (!chain::is_at(*known.fact, revision))
             continue;
-        if (known.thing == nullptr)
+        if (known.found == nullptr)
         {
             found.push_back(missing(*known.fact, known.key));
-            found.back().is_name_taken =
-                std::any_of(things_.begin(), things_.end(), [&known](const Thing &thing) {
-                    return known.fact->kind == "constraint" && thing.kind == "index" &&
-                           thing.key == known.key.substr(known.key.find('.') + 1);
+            found.back().is_name_taken = std::any_of(
+                objects_.begin(), objects_.end(), [&known](const CatalogObject &object) {
+                    return known.fact->kind == "constraint" && object.kind == "index" &&
+                           object.key == known.key.substr(known.key.find('.') + 1);
                 });
             continue;
         }
-        met.push_back(known.thing);
-        compare(*known.fact, *known.thing, revision, found);
-        const std::string_view owner = known.thing->owner;
+        met.push_back(known.found);
+        compare(*known.fact, *known.found, revision, found);
+        const std::string_view owner = known.found->owner;
         if (!owner.empty() && !owner_.empty() && owner != owner_)
             found.push_back(other(Problem::other_owner, Severity::warning, *known.fact,
-                                  *known.thing, owner_, owner));
+                                  *known.found, owner_, owner));
     }
-    for (const Thing &thing : things_)
-        if (std::find(met.begin(), met.end(), &thing) == met.end())
-            found.push_back(extra(thing));
+    for (const CatalogObject &object : objects_)
+        if (std::find(met.begin(), met.end(), &object) == met.end())
+            found.push_back(extra(object));
 
     std::vector<Difference> told;
     for (const Difference &one : found)
@@ -282,48 +284,50 @@ std::vector<Difference> Comparison::with(chain::Revision revision) const
     return told;
 }
 
-Fit fit_of(chain::Revision revision, std::span<const Difference> differences)
+RevisionMatch match_of(chain::Revision revision, std::span<const Difference> differences)
 {
-    Fit fit{revision, 0, 0, 0};
+    RevisionMatch match{revision, 0, 0, 0};
     for (const Difference &one : differences)
     {
         if (!one.is_of_revision)
             continue;
-        int &count = one.problem == Problem::missing ? fit.missing
-                     : one.problem == Problem::extra ? fit.extra
-                                                     : fit.altered;
+        int &count = one.problem == Problem::missing ? match.missing
+                     : one.problem == Problem::extra ? match.extra
+                                                     : match.altered;
         ++count;
     }
-    return fit;
+    return match;
 }
 
-std::vector<Fit> best_fits(std::span<const Thing> structure)
+std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure)
 {
     constexpr std::size_t most = 3;
-    std::vector<Fit> fits;
+    std::vector<RevisionMatch> matches;
     if (structure.empty())
-        return fits;
+        return matches;
     const Comparison comparison(structure);
     for (chain::Revision revision = chain::base; revision <= chain::head(); ++revision)
-        fits.push_back(fit_of(revision, comparison.with(revision)));
+        matches.push_back(match_of(revision, comparison.with(revision)));
     // Among equals the later one: the chain only goes on.
-    std::sort(fits.begin(), fits.end(), [](const Fit &left, const Fit &right) {
-        return std::pair(left.differences(), -left.revision) <
-               std::pair(right.differences(), -right.revision);
-    });
+    std::sort(matches.begin(), matches.end(),
+              [](const RevisionMatch &left, const RevisionMatch &right) {
+                  return std::pair(left.differences(), -left.revision) <
+                         std::pair(right.differences(), -right.revision);
+              });
     const auto end =
-        fits.front().is_exact()
-            ? std::find_if(fits.begin(), fits.end(), [](const Fit &fit) { return !fit.is_exact(); })
-            : fits.begin() + most;
-    fits.erase(end, fits.end());
-    return fits;
+        matches.front().is_exact()
+            ? std::find_if(matches.begin(), matches.end(),
+                           [](const RevisionMatch &match) { return !match.is_exact(); })
+            : matches.begin() + most;
+    matches.erase(end, matches.end());
+    return matches;
 }
 
-std::optional<chain::Revision> exact_fit(std::span<const Thing> structure)
+std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure)
 {
-    const std::vector<Fit> fits = best_fits(structure);
-    return !fits.empty() && fits.front().is_exact() ? std::optional(fits.front().revision)
-                                                    : std::nullopt;
+    const std::vector<RevisionMatch> matches = closest_revisions(structure);
+    return !matches.empty() && matches.front().is_exact() ? std::optional(matches.front().revision)
+                                                          : std::nullopt;
 }
 
 } // namespace procrastinate::catalog

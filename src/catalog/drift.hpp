@@ -35,7 +35,7 @@ struct Difference
     std::string expected;       // empty where nothing should be
     std::string actual;         // empty where nothing is
     const chain::Fact *fact;    // what should be, or null
-    const Thing *thing;         // what is, or null
+    const CatalogObject *found; // what is, or null
     bool is_of_revision;        // else it concerns not what is there, but who owns or uses it
     bool is_name_taken = false; // of a missing constraint: by an index
 };
@@ -47,10 +47,10 @@ std::string in_words(const Difference &difference);
 class Comparison
 {
   public:
-    explicit Comparison(std::span<const Thing> structure);
+    explicit Comparison(std::span<const CatalogObject> structure);
 
     // What a fact is about as it is now; null where nothing is.
-    const Thing *thing_of(const chain::Fact &fact) const;
+    const CatalogObject *object_of(const chain::Fact &fact) const;
 
     // Worst first. Parts of a table that is missing or extra itself are not told, nor indexes of
     // constraints.
@@ -61,16 +61,16 @@ class Comparison
     {
         const chain::Fact *fact;
         std::string key;
-        const Thing *thing; // null: not there
+        const CatalogObject *found; // null: not there
     };
 
-    std::span<const Thing> things_;
+    std::span<const CatalogObject> objects_;
     std::vector<Known> facts_;
     std::string_view owner_; // of the table of jobs
 };
 
-// How well a revision fits.
-struct Fit
+// How well a revision matches.
+struct RevisionMatch
 {
     chain::Revision revision;
     int missing;
@@ -81,13 +81,13 @@ struct Fit
     bool is_exact() const { return differences() == 0; }
 };
 
-Fit fit_of(chain::Revision revision, std::span<const Difference> differences);
+RevisionMatch match_of(chain::Revision revision, std::span<const Difference> differences);
 
-// The revisions that fit without a difference; where there is none, the nearest few, best first.
+// The revisions that match without a difference; where there is none, the nearest few, best first.
 // None of an empty structure.
-std::vector<Fit> best_fits(std::span<const Thing> structure);
+std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure);
 
-// The revision that fits without a difference.
-std::optional<chain::Revision> exact_fit(std::span<const Thing> structure);
+// The revision that matches without a difference.
+std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure);
 
 } // namespace procrastinate::catalog

@@ -65,36 +65,36 @@ Severity severity_of_missing(std::string_view kind, std::string_view definition)
     return is_harmless ? Severity::warning : Severity::error;
 }
 
-Severity severity_of_extra(const Thing &thing)
+Severity severity_of_extra(const CatalogObject &object)
 {
-    if (thing.kind == "column")
-        return thing.flaw == "required" ? Severity::error : Severity::info;
-    if (thing.kind == "index")
-        return is_unique(thing.definition) ? Severity::warning : Severity::info;
-    if (thing.kind == "trigger" || thing.kind == "view")
+    if (object.kind == "column")
+        return object.flaw == "required" ? Severity::error : Severity::info;
+    if (object.kind == "index")
+        return is_unique(object.definition) ? Severity::warning : Severity::info;
+    if (object.kind == "trigger" || object.kind == "view")
         return Severity::info;
-    if (thing.kind == "rule")
-        return thing.flaw == "instead" ? Severity::error : Severity::warning;
+    if (object.kind == "rule")
+        return object.flaw == "instead" ? Severity::error : Severity::warning;
     return Severity::warning;
 }
 
-bool has_settings(const Thing &function)
+bool has_settings(const CatalogObject &function)
 {
     return function.definition.find(" set ") != std::string_view::npos;
 }
 
 // Settings of a table's storage are its owner's choice; that it is none is not.
-Severity severity_of_altered(const chain::Fact &fact, const Thing &thing)
+Severity severity_of_altered(const chain::Fact &fact, const CatalogObject &object)
 {
     if (fact.kind == "table")
-        return thing.definition.find(" as ") == std::string_view::npos ? Severity::warning
-                                                                       : Severity::error;
+        return object.definition.find(" as ") == std::string_view::npos ? Severity::warning
+                                                                        : Severity::error;
     if (fact.kind == "function" &&
-        thing.definition.starts_with(std::string(fact.definition) + " set "))
+        object.definition.starts_with(std::string(fact.definition) + " set "))
         return Severity::warning;
-    if (fact.kind == "column" && thing.definition.find(" collate ") != std::string_view::npos)
+    if (fact.kind == "column" && object.definition.find(" collate ") != std::string_view::npos)
         return Severity::warning;
-    if (fact.kind == "enum" && has_labels(fact.definition, thing.definition))
+    if (fact.kind == "enum" && has_labels(fact.definition, object.definition))
         return Severity::warning;
     return severity_of_missing(fact.kind, fact.definition);
 }

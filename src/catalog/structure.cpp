@@ -255,8 +255,8 @@ void lock_tables(Oid schema)
 
 } // namespace
 
-server::pmr::vector<Thing> structure(const Installation &installation,
-                                     server::pmr::memory_resource &memory)
+server::pmr::vector<CatalogObject> structure(const Installation &installation,
+                                             server::pmr::memory_resource &memory)
 {
     constexpr std::array<std::string_view, 6> relations{"table",     "index", "sequence",
                                                         "composite", "enum",  "type"};
@@ -273,8 +273,8 @@ server::pmr::vector<Thing> structure(const Installation &installation,
     const Qualifiers qualifiers(server::call([&name] { return quote_identifier(name.c_str()); }));
     server::close_settings(level);
 
-    server::pmr::vector<Thing> things(&memory);
-    things.reserve(rows.count());
+    server::pmr::vector<CatalogObject> objects(&memory);
+    objects.reserve(rows.count());
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
         const auto word = [&](int column) { return rows.text(row, column).value_or(""); };
@@ -282,14 +282,14 @@ server::pmr::vector<Thing> structure(const Installation &installation,
         const std::string_view key = word(2);
         // "procrastinate_jobs.…" is a table's there, though a schema may be called so.
         const std::size_t name = kind == "column" || kind == "constraint" ? key.size() : 0;
-        things.push_back({kind, kind == "function" ? at_home(key, qualifiers, 0, memory) : key,
-                          at_home(word(3), qualifiers, name, memory), word(4),
-                          fails_here(word(4)) ? std::string_view("broken") : word(5), word(6),
-                          DatumGetObjectId(rows.datum(row, 7).value_or(0)),
-                          DatumGetObjectId(rows.datum(row, 8).value_or(0)),
-                          DatumGetInt32(rows.datum(row, 9).value_or(0))});
+        objects.push_back({kind, kind == "function" ? at_home(key, qualifiers, 0, memory) : key,
+                           at_home(word(3), qualifiers, name, memory), word(4),
+                           fails_here(word(4)) ? std::string_view("broken") : word(5), word(6),
+                           DatumGetObjectId(rows.datum(row, 7).value_or(0)),
+                           DatumGetObjectId(rows.datum(row, 8).value_or(0)),
+                           DatumGetInt32(rows.datum(row, 9).value_or(0))});
     }
-    return things;
+    return objects;
 }
 
 } // namespace procrastinate::catalog

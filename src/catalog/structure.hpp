@@ -13,7 +13,7 @@ namespace procrastinate::catalog
 // there by the catalog's indexes: what else the database holds costs nothing. Members of extensions
 // are left out. Takes ACCESS SHARE locks on the tables: a migration at work is seen as a whole or not
 // at all.
-server::pmr::vector<Thing> structure(const Installation &installation,
-                                     server::pmr::memory_resource &memory);
+server::pmr::vector<CatalogObject> structure(const Installation &installation,
+                                             server::pmr::memory_resource &memory);
 
 } // namespace procrastinate::catalog

@@ -1,6 +1,6 @@
 #include "chain/target.hpp"
 
-#include "chain/nearest.hpp"
+#include "chain/suggestions.hpp"
 #include "common/refusal.hpp"
 
 #include <algorithm>
@@ -42,7 +42,7 @@ std::string located(std::string_view target)
     constexpr std::string_view grammar = "Targets are head, base, current, a revision (0025), a "
                                          "migration's file, a release (3.1.0, 3.1.0@pre), or "
                                          "relative (+1).";
-    const std::string nearest = all_digits(target) ? std::string() : nearest_names(target);
+    const std::string nearest = all_digits(target) ? std::string() : suggested_names(target);
     refuse(target, "The chain has the revisions 0001 to " + std::string(name(head())) + ".",
            nearest.empty() ? std::string(grammar) : "Perhaps you mean " + nearest + ".");
 }

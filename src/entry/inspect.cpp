@@ -1,5 +1,5 @@
 // The functions that tell what a schema is by its catalog: procrastinate_detect, _check.
-#include "catalog/repair.hpp"
+#include "catalog/repair_statements.hpp"
 #include "catalog/structure.hpp"
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
@@ -21,16 +21,16 @@ std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
 
 // Stands in for the revision that no history tells.
 std::optional<chain::Revision> nearest(const catalog::Installation &installation,
-                                       std::span<const catalog::Thing> structure)
+                                       std::span<const catalog::CatalogObject> structure)
 {
-    const std::vector<catalog::Fit> fits = catalog::best_fits(structure);
-    if (fits.empty())
+    const std::vector<catalog::RevisionMatch> matches = catalog::closest_revisions(structure);
+    if (matches.empty())
         return std::nullopt;
     server::notice("schema \"" + std::string(installation.name) +
                    "\" has no history; by its catalog it is " +
-                   (fits.front().is_exact() ? "at " : "nearest to ") +
-                   std::string(chain::name(fits.front().revision)));
-    return fits.front().revision;
+                   (matches.front().is_exact() ? "at " : "nearest to ") +
+                   std::string(chain::name(matches.front().revision)));
+    return matches.front().revision;
 }
 
 } // namespace
@@ -43,14 +43,14 @@ ENTRY_POINT(procrastinate_detect)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         server::ContextResource memory;
-        for (const catalog::Fit &fit :
-             catalog::best_fits(server::span_of(catalog::structure(installation, memory))))
+        for (const catalog::RevisionMatch &match :
+             catalog::closest_revisions(server::span_of(catalog::structure(installation, memory))))
             rows.add(server::Row()
-                         .text(chain::name(fit.revision))
-                         .boolean(fit.is_exact())
-                         .datum(integer(fit.missing))
-                         .datum(integer(fit.extra))
-                         .datum(integer(fit.altered)));
+                         .text(chain::name(match.revision))
+                         .boolean(match.is_exact())
+                         .datum(integer(match.missing))
+                         .datum(integer(match.extra))
+                         .datum(integer(match.altered)));
         return server::RowSet::result();
     });
 }
@@ -75,7 +75,7 @@ ENTRY_POINT(procrastinate_check)
         const std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
         const std::vector<std::string> repairs =
-            catalog::repairs_of(differences, revision, installation.quoted);
+            catalog::repair_statements(differences, revision, installation.quoted);
         for (std::size_t i = 0; i < differences.size(); ++i)
             rows.add(server::Row()
                          .text(differences[i].kind)

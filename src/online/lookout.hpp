@@ -1,4 +1,4 @@
-// Where the installation stands at the begin of each turn of a call, and that it is fit to go on.
+// Where the installation stands at the begin of each turn of a call, and that it is match to go on.
 #pragma once
 
 #include "chain/step.hpp"
@@ -44,7 +44,7 @@ class Lookout
     std::string_view target_;
     std::optional<chain::Revision> goal_;
     std::optional<chain::Revision>
-        expected_; // where this call has left the schema, or found it fit
+        expected_; // where this call has left the schema, or found it match
     bool is_new_ = false;
 };
 

@@ -35,10 +35,10 @@ std::string in_words(const Witness &witness)
 }
 
 [[noreturn]] void refuse_inexact(const Installation &installation,
-                                 std::span<const catalog::Thing> structure,
-                                 std::span<const catalog::Fit> fits)
+                                 std::span<const catalog::CatalogObject> structure,
+                                 std::span<const catalog::RevisionMatch> matches)
 {
-    const catalog::Fit &nearest = fits.front();
+    const catalog::RevisionMatch &nearest = matches.front();
     const std::string revision(chain::name(nearest.revision));
     const std::string schema(installation.quoted_text);
     Findings testimony;
@@ -46,7 +46,7 @@ std::string in_words(const Witness &witness)
         testimony.add(in_words(witness));
     const Findings findings = findings_of(catalog::Comparison(structure).with(nearest.revision));
     throw Refusal{sqlstate::catalog_contradicts,
-                  in_schema(installation) + " fits no revision exactly",
+                  in_schema(installation) + " matches no revision exactly",
                   "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
                       (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
                       findings.text() + (testimony.any() ? "\n" : "") + testimony.text(),
@@ -63,13 +63,13 @@ Revision require_exact(const Installation &installation)
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
-    const auto things = server::span_of(structure);
-    const std::vector<catalog::Fit> fits = catalog::best_fits(things);
-    if (fits.empty())
+    const auto objects = server::span_of(structure);
+    const std::vector<catalog::RevisionMatch> matches = catalog::closest_revisions(objects);
+    if (matches.empty())
         refuse_empty(installation);
-    if (!fits.front().is_exact())
-        refuse_inexact(installation, things, fits);
-    return fits.front().revision;
+    if (!matches.front().is_exact())
+        refuse_inexact(installation, objects, matches);
+    return matches.front().revision;
 }
 
 void hear_witnesses(const Installation &installation, Revision revision)

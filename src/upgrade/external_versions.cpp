@@ -1,6 +1,6 @@
 #include "upgrade/external_versions.hpp"
 
-#include "chain/other_tools.hpp"
+#include "chain/external_ids.hpp"
 #include "server/plain_table.hpp"
 #include "server/spi.hpp"
 

@@ -42,29 +42,29 @@ constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
     SELECT 3, 'pg_proc'::regclass, p.oid, p.proowner, p.proname, 'routine', p.oid::regprocedure::text
       FROM pg_proc p
      WHERE p.pronamespace = :schema AND p.proname = ANY (:names)
-), thing AS (
+), object AS (
     SELECT *
       FROM every
      WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = every.class AND d.objid = every.oid AND d.deptype = 'e')
 ), caller AS (
     SELECT 'pg_trigger'::regclass AS class, t.oid, false AS is_table
-      FROM thing JOIN pg_trigger t ON t.tgrelid = thing.oid
+      FROM object JOIN pg_trigger t ON t.tgrelid = object.oid
      WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
        AND (t.tgenabled <> 'R' OR current_setting('session_replication_role') = 'replica')
     UNION ALL
-    SELECT 'pg_class'::regclass, thing.oid, true FROM thing WHERE thing.kind = 'table'
+    SELECT 'pg_class'::regclass, object.oid, true FROM object WHERE object.kind = 'table'
     UNION ALL
-    SELECT 'pg_class'::regclass, i.indexrelid, false FROM thing JOIN pg_index i ON i.indrelid = thing.oid
+    SELECT 'pg_class'::regclass, i.indexrelid, false FROM object JOIN pg_index i ON i.indrelid = object.oid
     UNION ALL
-    SELECT 'pg_constraint'::regclass, k.oid, false FROM thing JOIN pg_constraint k ON k.conrelid = thing.oid
+    SELECT 'pg_constraint'::regclass, k.oid, false FROM object JOIN pg_constraint k ON k.conrelid = object.oid
     UNION ALL
-    SELECT 'pg_attrdef'::regclass, d.oid, false FROM thing JOIN pg_attrdef d ON d.adrelid = thing.oid
+    SELECT 'pg_attrdef'::regclass, d.oid, false FROM object JOIN pg_attrdef d ON d.adrelid = object.oid
     UNION ALL
-    SELECT 'pg_rewrite'::regclass, r.oid, false FROM thing JOIN pg_rewrite r ON r.ev_class = thing.oid
+    SELECT 'pg_rewrite'::regclass, r.oid, false FROM object JOIN pg_rewrite r ON r.ev_class = object.oid
     UNION ALL
-    SELECT 'pg_policy'::regclass, p.oid, false FROM thing JOIN pg_policy p ON p.polrelid = thing.oid
+    SELECT 'pg_policy'::regclass, p.oid, false FROM object JOIN pg_policy p ON p.polrelid = object.oid
     UNION ALL
-    SELECT 'pg_statistic_ext'::regclass, s.oid, false FROM thing JOIN pg_statistic_ext s ON s.stxrelid = thing.oid
+    SELECT 'pg_statistic_ext'::regclass, s.oid, false FROM object JOIN pg_statistic_ext s ON s.stxrelid = object.oid
 ), condition AS (
     SELECT caller.class, caller.oid, t.tgqual::text AS words
       FROM caller JOIN pg_trigger t ON caller.class = 'pg_trigger'::regclass AND t.oid = caller.oid
@@ -98,9 +98,9 @@ constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
       JOIN pg_operator o ON o.oid = m.ids[1]::oid
      WHERE o.oid >= 16384
 ), stranger AS (
-    SELECT thing.rank, thing.owner, r.rolname,
-           format('%s %s belongs to role %s', thing.kind, thing.name, r.rolname) AS finding
-      FROM me, thing JOIN pg_roles r ON r.oid = thing.owner
+    SELECT object.rank, object.owner, r.rolname,
+           format('%s %s belongs to role %s', object.kind, object.name, r.rolname) AS finding
+      FROM me, object JOIN pg_roles r ON r.oid = object.owner
      WHERE r.oid <> me.oid AND NOT (r.rolsuper AND me.rolsuper)
     UNION ALL
     SELECT 4, code.owner, r.rolname,
@@ -124,8 +124,8 @@ constexpr std::string_view query = R"sql(WITH RECURSIVE me AS (
 ), one AS (
     SELECT r.oid, r.rolname
       FROM me, pg_roles r
-     WHERE r.oid = coalesce((SELECT t.owner FROM thing t WHERE t.name = 'procrastinate_schema_history'),
-                            (SELECT t.owner FROM thing t WHERE t.name = 'procrastinate_jobs' AND t.kind = 'table' LIMIT 1),
+     WHERE r.oid = coalesce((SELECT t.owner FROM object t WHERE t.name = 'procrastinate_schema_history'),
+                            (SELECT t.owner FROM object t WHERE t.name = 'procrastinate_jobs' AND t.kind = 'table' LIMIT 1),
                             me.oid)
 )
 SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[1:5], E'\n')
@@ -133,13 +133,13 @@ SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[
        CASE WHEN count(*) = 0 THEN NULL
             WHEN min(s.rank) = 5 THEN 'Look at the trigger first; then drop it, or move its condition into its function.'
             WHEN count(DISTINCT s.owner) FILTER (WHERE s.rank < 5) > 1 OR min(s.rank) = 4 OR EXISTS (
-                    SELECT FROM thing t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner FROM stranger WHERE rank < 5))
+                    SELECT FROM object t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner FROM stranger WHERE rank < 5))
             THEN (SELECT format('Look at them first; then drop them, or give them to role %I%s.', one.rolname,
                                 CASE WHEN one.oid <> me.oid THEN ' and run it as that role' END)
                          || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',
                                                                upper(t.kind), t.identity, one.rolname), ''
                                                         ORDER BY t.rank, t.identity)
-                                        FROM thing t WHERE t.owner <> one.oid), '')
+                                        FROM object t WHERE t.owner <> one.oid), '')
                     FROM one, me)
             WHEN pg_has_role(min(s.owner) FILTER (WHERE s.rank < 5), CASE WHEN current_setting('server_version_num')::int >= 160000
                                                   THEN 'SET' ELSE 'MEMBER' END)

@@ -10,8 +10,8 @@ namespace procrastinate::upgrade
 namespace
 {
 
+using catalog::CatalogObject;
 using catalog::Installation;
-using catalog::Thing;
 using chain::Revision;
 
 // Whether Procrastinate is broken by a difference and stays so, or a migration would be.
@@ -26,7 +26,7 @@ bool breaks(const catalog::Difference &difference, Revision target)
 
 } // namespace
 
-Obstacles look_ahead(const Installation &installation, std::span<const Thing> structure,
+Obstacles look_ahead(const Installation &installation, std::span<const CatalogObject> structure,
                      Revision current, Revision target)
 {
     Obstacles obstacles;

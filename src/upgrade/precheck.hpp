@@ -22,7 +22,7 @@ struct Obstacles
 // Inside an SPI connection and under a search_path of the server's own; the tables must be the caller's,
 // for their rows are read. Whole sentences without a full stop.
 Obstacles look_ahead(const catalog::Installation &installation,
-                     std::span<const catalog::Thing> structure, chain::Revision current,
+                     std::span<const catalog::CatalogObject> structure, chain::Revision current,
                      chain::Revision target);
 
 } // namespace procrastinate::upgrade

@@ -1,6 +1,6 @@
 #include "upgrade/precheck_constraints.hpp"
 
-#include "catalog/words.hpp"
+#include "catalog/definition_text.hpp"
 #include "server/settings.hpp"
 #include "server/spi.hpp"
 
@@ -11,9 +11,9 @@ namespace
 {
 
 namespace spi = server::spi;
+using catalog::CatalogObject;
 using catalog::Comparison;
 using catalog::Installation;
-using catalog::Thing;
 using chain::Fact;
 using chain::Revision;
 
@@ -43,7 +43,7 @@ std::string column_to_come(const Comparison &comparison, std::string_view table,
     {
         if (fact.kind != "column" || chain::fact_name(fact) != key)
             continue;
-        if (comparison.thing_of(fact) != nullptr)
+        if (comparison.object_of(fact) != nullptr)
             return std::string(column);
         if (chain::is_at(fact, target))
             otherwise = between(fact.definition, " default ", "");
@@ -59,9 +59,9 @@ bool turns_aborting_to_doing(const Comparison &comparison, Revision current, Rev
     const auto facts = chain::facts();
     return current >= chain::labels_added && current < aborting_ends && target >= aborting_ends &&
            std::any_of(facts.begin(), facts.end(), [&](const Fact &fact) {
-               const Thing *const thing = comparison.thing_of(fact);
-               return fact.kind == "enum" && thing != nullptr &&
-                      catalog::has_word(thing->definition, "aborting");
+               const CatalogObject *const object = comparison.object_of(fact);
+               return fact.kind == "enum" && object != nullptr &&
+                      catalog::has_word(object->definition, "aborting");
            });
 }
 
@@ -72,13 +72,13 @@ void replace(std::string &text, std::string_view word, std::string_view by)
 }
 
 // Whether an index like it is there, under another name maybe.
-bool has_such_index(std::span<const Thing> structure, const Fact &index)
+bool has_such_index(std::span<const CatalogObject> structure, const Fact &index)
 {
     const std::string_view wanted = between(index.definition, " ON ", "");
-    return std::any_of(structure.begin(), structure.end(), [&](const Thing &thing) {
-        return thing.kind == "index" && thing.flaw.empty() &&
-               thing.definition.starts_with("UNIQUE ") &&
-               between(thing.definition, " ON ", "") == wanted;
+    return std::any_of(structure.begin(), structure.end(), [&](const CatalogObject &object) {
+        return object.kind == "index" && object.flaw.empty() &&
+               object.definition.starts_with("UNIQUE ") &&
+               between(object.definition, " ON ", "") == wanted;
     });
 }
 
@@ -91,7 +91,7 @@ std::string counted(const std::string &query, const Fact &fact)
     return rows.count() == 0 ? std::string() : std::string(rows.text(0, 1).value_or(""));
 }
 
-void find_duplicates(const Installation &installation, std::span<const Thing> structure,
+void find_duplicates(const Installation &installation, std::span<const CatalogObject> structure,
                      const Comparison &comparison, const Fact &index, Revision current,
                      Revision target, std::vector<std::string> &found)
 {
@@ -138,8 +138,8 @@ void find_refused(const Installation &installation, const Comparison &comparison
         if (column.kind == "column" && chain::is_at(column, target) &&
             chain::fact_name(column).starts_with(std::string(table) + ".") &&
             catalog::has_word(condition, chain::fact_name(column).substr(table.size() + 1)) &&
-            comparison.thing_of(column) == nullptr)
-            return; // it comes with values that fit
+            comparison.object_of(column) == nullptr)
+            return; // it comes with values that match
     const std::string text =
         "SELECT 'rows (' || count(*) || '), for example id ' || string_agg(bad.id::text, "
         "', ') FILTER (WHERE bad.place <= 3) FROM (SELECT id, row_number() "
@@ -163,8 +163,8 @@ bool has_table(std::string_view table, Revision revision)
 } // namespace
 
 std::vector<std::string> find_refused_rows(const Installation &installation,
-                                           std::span<const Thing> structure, Revision current,
-                                           Revision target)
+                                           std::span<const CatalogObject> structure,
+                                           Revision current, Revision target)
 {
     std::vector<std::string> found;
     const Comparison comparison(structure);

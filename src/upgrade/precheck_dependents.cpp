@@ -10,8 +10,8 @@ namespace
 {
 
 namespace spi = server::spi;
+using catalog::CatalogObject;
 using catalog::Comparison;
-using catalog::Thing;
 using chain::Fact;
 using chain::Revision;
 
@@ -39,7 +39,7 @@ std::optional<End> end_of(const Fact &fact, Revision current, Revision target)
         return std::nullopt;
     const std::string key = chain::fact_key(fact);
     const auto facts = chain::facts();
-    // A thing may be there as more than one fact, one after the other.
+    // A object may be there as more than one fact, one after the other.
     for (const Fact *now = &fact; !chain::is_at(*now, target);)
     {
         const Revision by = now->last + 1;
@@ -125,12 +125,12 @@ struct Identities
     std::string objects;
     std::string columns;
 
-    void add(const Thing &thing)
+    void add(const CatalogObject &object)
     {
         const char *const blank = classes.empty() ? "" : " ";
-        classes += blank + std::to_string(thing.class_id);
-        objects += blank + std::to_string(thing.object_id);
-        columns += blank + std::to_string(thing.column);
+        classes += blank + std::to_string(object.class_id);
+        objects += blank + std::to_string(object.object_id);
+        columns += blank + std::to_string(object.column);
     }
 };
 
@@ -146,17 +146,17 @@ std::vector<std::string> find_dependents(const Comparison &comparison, Revision 
     Identities ours;
     for (const Fact &fact : chain::facts())
     {
-        const Thing *const thing = comparison.thing_of(fact);
-        if (thing == nullptr || !chain::is_at(fact, current))
+        const CatalogObject *const object = comparison.object_of(fact);
+        if (object == nullptr || !chain::is_at(fact, current))
             continue;
-        ours.add(*thing);
+        ours.add(*object);
         const std::optional<End> end = end_of(fact, current, target);
         if (!end || is_part_of_what_ends(fact, current, target))
             continue;
         ends.push_back(std::string(fact.kind) + " " + chain::fact_key(fact) + ", which " +
                        std::string(chain::name(end->by)) + " " + end->verb);
         changes.append(changes.empty() ? "" : " ").append(end->is_change() ? "t" : "f");
-        going.add(*thing);
+        going.add(*object);
     }
     if (ends.empty())
         return found;

@@ -1,6 +1,6 @@
 #include "upgrade/privileges.hpp"
 
-#include "catalog/contents.hpp"
+#include "catalog/named_objects.hpp"
 #include "common/refusal.hpp"
 #include "server/spi.hpp"
 #include "upgrade/foreign_objects.hpp"

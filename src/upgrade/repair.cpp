@@ -1,4 +1,4 @@
-#include "catalog/repair.hpp"
+#include "catalog/repair_statements.hpp"
 
 #include "catalog/structure.hpp"
 #include "server/settings.hpp"
@@ -34,11 +34,11 @@ int rank_of(const Difference &difference)
 }
 
 // Owners are not changed on the way: who is to own the installation is a decision.
-std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision revision,
-                               const Installation &installation)
+std::vector<Repair> repair_statements(std::span<const Difference> differences, Revision revision,
+                                      const Installation &installation)
 {
     const std::vector<std::string> statements =
-        catalog::repairs_of(differences, revision, installation.quoted);
+        catalog::repair_statements(differences, revision, installation.quoted);
     std::vector<Repair> repairs;
     for (std::size_t i = 0; i < statements.size(); ++i)
         if (differences[i].problem != catalog::Problem::other_owner && !statements[i].empty())
@@ -51,12 +51,12 @@ std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision
 
 // That of the history; without one the nearest.
 Revision revision_of(const Installation &installation, const State &state,
-                     std::span<const catalog::Thing> structure)
+                     std::span<const catalog::CatalogObject> structure)
 {
     if (state.current.revision || state.is_unknown_history())
         return require_known(state, installation);
-    const std::vector<catalog::Fit> fits = catalog::best_fits(structure);
-    return fits.empty() ? chain::base : fits.front().revision;
+    const std::vector<catalog::RevisionMatch> matches = catalog::closest_revisions(structure);
+    return matches.empty() ? chain::base : matches.front().revision;
 }
 
 void mend(const Installation &installation, const State &state, Revision revision,
@@ -95,8 +95,8 @@ std::vector<Repair> repair(const Installation &installation, Run run)
             const auto structure = catalog::structure(installation, memory);
             const Revision revision = revision_of(installation, state, server::span_of(structure));
             std::vector<Repair> repairs =
-                repairs_of(catalog::Comparison(server::span_of(structure)).with(revision), revision,
-                           installation);
+                repair_statements(catalog::Comparison(server::span_of(structure)).with(revision),
+                                  revision, installation);
             if (run == Run::no || repairs.empty())
                 return repairs;
             require_finished(state, installation);

@@ -1,7 +1,7 @@
 #include "upgrade/requirements.hpp"
 
-#include "catalog/contents.hpp"
 #include "catalog/extension.hpp"
+#include "catalog/named_objects.hpp"
 #include "catalog/structure.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
@@ -27,10 +27,10 @@ std::vector<std::string> names_taken(const catalog::Installation &installation,
                                      chain::Revision current, chain::Revision target)
 {
     server::ContextResource memory;
-    const auto contents = catalog::contents(installation, memory);
+    const auto named_objects = catalog::named_objects(installation, memory);
     std::vector<std::string> taken;
-    for (const catalog::Object &object :
-         catalog::in_the_way(server::span_of(contents), current, target, memory))
+    for (const catalog::NamedObject &object :
+         catalog::name_conflicts(server::span_of(named_objects), current, target, memory))
         taken.push_back("There is " + std::string(object.kind) + " " + std::string(object.name));
     return taken;
 }
@@ -51,15 +51,15 @@ void require_nothing(const catalog::Installation &installation,
 }
 
 std::string hint_for(const catalog::Installation &installation, const Obstacles &obstacles,
-                     std::optional<chain::Revision> fit, bool are_names_taken)
+                     std::optional<chain::Revision> match, bool are_names_taken)
 {
     const std::string schema(installation.quoted_text);
     std::string hint;
     const auto add = [&hint](const std::string &line) {
         hint.append(hint.empty() ? "" : "\n").append(line);
     };
-    if (fit)
-        add("By what it holds it is at " + std::string(chain::name(*fit)) +
+    if (match)
+        add("By what it holds it is at " + std::string(chain::name(*match)) +
             ", not where its history says: SELECT procrastinate_adopt(" + schema + ");");
     else if (!obstacles.drift.empty())
         add("To see the differences: SELECT * FROM procrastinate_check(schema => " + schema +
@@ -84,7 +84,7 @@ void require_way(const catalog::Installation &installation, chain::Revision curr
     const std::vector<std::string> taken = names_taken(installation, current, target);
     const VerifyLevel level = verify_level();
     Obstacles obstacles;
-    std::optional<chain::Revision> fit; // another revision than `current`
+    std::optional<chain::Revision> match; // another revision than `current`
     if (level != VerifyLevel::off)
     {
         server::ContextResource memory;
@@ -93,7 +93,7 @@ void require_way(const catalog::Installation &installation, chain::Revision curr
         require_no_strangers(installation);
         obstacles = look_ahead(installation, server::span_of(structure), current, target);
         if (!obstacles.drift.empty())
-            fit = catalog::exact_fit(server::span_of(structure));
+            match = catalog::exact_match(server::span_of(structure));
     }
     Findings findings(most_obstacles);
     findings.add(obstacles.drift);
@@ -106,7 +106,7 @@ void require_way(const catalog::Installation &installation, chain::Revision curr
         throw Refusal{sqlstate::catalog_contradicts,
                       in_schema(installation) + " is not ready for the migrations up to " +
                           std::string(chain::name(target)),
-                      findings.text(), hint_for(installation, obstacles, fit, !taken.empty())};
+                      findings.text(), hint_for(installation, obstacles, match, !taken.empty())};
     Findings doubts(most_obstacles);
     doubts.add(obstacles.doubts);
     const Findings &told = level == VerifyLevel::error ? doubts : findings;

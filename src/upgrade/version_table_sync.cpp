@@ -1,6 +1,6 @@
 #include "upgrade/version_table_sync.hpp"
 
-#include "chain/other_tools.hpp"
+#include "chain/external_ids.hpp"
 #include "common/refusal.hpp"
 #include "upgrade/settings.hpp"
 #include "upgrade/version_table.hpp"

@@ -1,6 +1,6 @@
-// What a schema is, told from what it holds: fits, differences and what mends them.
+// What a schema is, told from what it holds: matches, differences and what mends them.
 #include "catalog/drift.hpp"
-#include "catalog/repair.hpp"
+#include "catalog/repair_statements.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,11 +12,11 @@ namespace
 
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
+using catalog::CatalogObject;
 using catalog::Comparison;
 using catalog::Difference;
 using catalog::Problem;
 using catalog::Severity;
-using catalog::Thing;
 
 // Which of the bodies that a function may have.
 enum class Bodies
@@ -39,26 +39,27 @@ class Schema
                 continue;
             turn = !turn;
             const bool first = bodies == Bodies::first || (bodies == Bodies::turns && turn);
-            things_.push_back(
+            objects_.push_back(
                 {fact.kind, keep(chain::fact_key(fact)), fact.definition,
                  fact.kind == "function" ? body_of(fact, revision, first) : std::string_view(), "",
                  ""});
         }
     }
 
-    std::vector<Thing> &things() { return things_; }
+    std::vector<CatalogObject> &objects() { return objects_; }
 
-    Thing &thing(std::string_view kind, std::string_view key)
+    CatalogObject &object(std::string_view kind, std::string_view key)
     {
-        return *std::find_if(things_.begin(), things_.end(), [&](const Thing &thing) {
-            return thing.kind == kind && thing.key == key;
+        return *std::find_if(objects_.begin(), objects_.end(), [&](const CatalogObject &object) {
+            return object.kind == kind && object.key == key;
         });
     }
 
     void drop(std::string_view kind, std::string_view key)
     {
-        std::erase_if(things_,
-                      [&](const Thing &thing) { return thing.kind == kind && thing.key == key; });
+        std::erase_if(objects_, [&](const CatalogObject &object) {
+            return object.kind == kind && object.key == key;
+        });
     }
 
     std::string_view keep(std::string text)
@@ -69,7 +70,7 @@ class Schema
 
     std::vector<Difference> with(chain::Revision revision) const
     {
-        return Comparison(things_).with(revision);
+        return Comparison(objects_).with(revision);
     }
 
     // The only difference, in words, with its severity and its repair.
@@ -80,7 +81,7 @@ class Schema
             return std::to_string(differences.size()) + " differences";
         const Difference &one = differences.front();
         return std::string(catalog::name_of(one.severity)) + ": " + catalog::in_words(one) + " | " +
-               catalog::repairs_of(differences, revision, "s").front();
+               catalog::repair_statements(differences, revision, "s").front();
     }
 
   private:
@@ -99,7 +100,7 @@ class Schema
     }
 
     std::deque<std::string> texts_;
-    std::vector<Thing> things_;
+    std::vector<CatalogObject> objects_;
 };
 
 TEST(Drift, EachRevisionFitsItselfExactlyAndNoOther)
@@ -108,12 +109,13 @@ TEST(Drift, EachRevisionFitsItselfExactlyAndNoOther)
         for (chain::Revision revision = 1; revision <= chain::head(); ++revision)
         {
             Schema schema(revision, bodies);
-            for (const Thing &thing : schema.things())
-                EXPECT_TRUE(thing.kind != "function" || !thing.body.empty()) << thing.key;
-            const std::vector<catalog::Fit> fits = catalog::best_fits(schema.things());
-            ASSERT_EQ(fits.size(), 1U) << revision;
-            EXPECT_EQ(fits.front().revision, revision);
-            EXPECT_TRUE(fits.front().is_exact());
+            for (const CatalogObject &object : schema.objects())
+                EXPECT_TRUE(object.kind != "function" || !object.body.empty()) << object.key;
+            const std::vector<catalog::RevisionMatch> matches =
+                catalog::closest_revisions(schema.objects());
+            ASSERT_EQ(matches.size(), 1U) << revision;
+            EXPECT_EQ(matches.front().revision, revision);
+            EXPECT_TRUE(matches.front().is_exact());
             EXPECT_TRUE(schema.with(revision).empty());
         }
 }
@@ -121,13 +123,13 @@ TEST(Drift, EachRevisionFitsItselfExactlyAndNoOther)
 TEST(Drift, ColumnsMayComeInAnyOrder)
 {
     Schema schema(chain::head());
-    std::reverse(schema.things().begin(), schema.things().end());
+    std::reverse(schema.objects().begin(), schema.objects().end());
     EXPECT_TRUE(schema.with(chain::head()).empty());
 }
 
 TEST(Drift, NothingIsNothing)
 {
-    EXPECT_TRUE(catalog::best_fits({}).empty());
+    EXPECT_TRUE(catalog::closest_revisions({}).empty());
     EXPECT_TRUE(Comparison({}).with(chain::base).empty());
 }
 
@@ -136,26 +138,26 @@ TEST(Drift, NoSingleDifferenceSlipsThrough)
 {
     for (chain::Revision revision = 1; revision <= chain::head(); ++revision)
     {
-        const std::size_t count = Schema(revision).things().size();
+        const std::size_t count = Schema(revision).objects().size();
         for (std::size_t i = 0; i < count; ++i)
         {
             Schema without(revision);
-            const Thing gone = without.things()[i];
-            without.things().erase(without.things().begin() + static_cast<std::ptrdiff_t>(i));
+            const CatalogObject gone = without.objects()[i];
+            without.objects().erase(without.objects().begin() + static_cast<std::ptrdiff_t>(i));
             const std::vector<Difference> missing = without.with(revision);
-            EXPECT_FALSE(catalog::fit_of(revision, missing).is_exact())
+            EXPECT_FALSE(catalog::match_of(revision, missing).is_exact())
                 << revision << " " << gone.definition;
 
             Schema altered(revision);
-            altered.things()[i].definition =
-                altered.keep(std::string(altered.things()[i].definition) + " and more");
+            altered.objects()[i].definition =
+                altered.keep(std::string(altered.objects()[i].definition) + " and more");
             ASSERT_EQ(altered.with(revision).size(), 1U) << revision << " " << gone.definition;
             EXPECT_EQ(altered.with(revision).front().problem, Problem::altered);
 
             if (gone.kind != "function")
                 continue;
             Schema replaced(revision);
-            replaced.things()[i].body = "0123456789abcdef0123456789abcdef";
+            replaced.objects()[i].body = "0123456789abcdef0123456789abcdef";
             ASSERT_EQ(replaced.with(revision).size(), 1U) << revision << " " << gone.definition;
             EXPECT_EQ(replaced.with(revision).front().actual, "another body");
         }
@@ -167,21 +169,23 @@ TEST(Drift, ReleaseWithTheFunctionOfALaterRevision)
     // 0.22.0 had the structure of 0020 and the fetch of 0022.
     Schema schema(20, Bodies::first);
     const std::string_view fetch = "procrastinate_fetch_job(character varying[])";
-    schema.thing("function", fetch).body = Schema(22, Bodies::first).thing("function", fetch).body;
-    const std::vector<catalog::Fit> fits = catalog::best_fits(schema.things());
-    ASSERT_FALSE(fits.empty());
-    EXPECT_EQ(fits.front().revision, 20);
-    EXPECT_EQ(fits.front().altered, 1);
-    EXPECT_FALSE(fits.front().is_exact());
+    schema.object("function", fetch).body =
+        Schema(22, Bodies::first).object("function", fetch).body;
+    const std::vector<catalog::RevisionMatch> matches =
+        catalog::closest_revisions(schema.objects());
+    ASSERT_FALSE(matches.empty());
+    EXPECT_EQ(matches.front().revision, 20);
+    EXPECT_EQ(matches.front().altered, 1);
+    EXPECT_FALSE(matches.front().is_exact());
     EXPECT_EQ(schema.with(20).front().actual, "body of 0022");
 }
 
 TEST(Drift, ATableSpeaksForItsParts)
 {
     Schema schema(chain::head());
-    std::erase_if(schema.things(), [](const Thing &thing) {
-        return thing.definition.find("procrastinate_periodic_defers") != std::string_view::npos &&
-               thing.kind != "function";
+    std::erase_if(schema.objects(), [](const CatalogObject &object) {
+        return object.definition.find("procrastinate_periodic_defers") != std::string_view::npos &&
+               object.kind != "function";
     });
     EXPECT_EQ(schema.only(chain::head()),
               "error: table procrastinate_periodic_defers is missing | ");
@@ -207,12 +211,12 @@ TEST(Repair, IndexesAndConstraints)
               "procrastinate_jobs_lock_idx_v1 ON s.procrastinate_jobs USING btree (lock) WHERE "
               "(status = 'doing'::s.procrastinate_job_status);");
     Schema plain(chain::head());
-    plain.thing("index", "procrastinate_jobs_priority_idx_v1").flaw = "invalid";
+    plain.object("index", "procrastinate_jobs_priority_idx_v1").flaw = "invalid";
     EXPECT_EQ(plain.only(chain::head()),
               "warning: index procrastinate_jobs_priority_idx_v1 is invalid | REINDEX INDEX "
               "s.procrastinate_jobs_priority_idx_v1;");
     Schema foreign(chain::head());
-    foreign.thing("constraint", "procrastinate_jobs.procrastinate_jobs_worker_id_fkey").flaw =
+    foreign.object("constraint", "procrastinate_jobs.procrastinate_jobs_worker_id_fkey").flaw =
         "unvalidated";
     EXPECT_EQ(foreign.only(chain::head()),
               "warning: constraint procrastinate_jobs.procrastinate_jobs_worker_id_fkey is "
@@ -230,7 +234,7 @@ TEST(Repair, Triggers)
 {
     constexpr std::string_view trigger = "procrastinate_jobs.procrastinate_trigger_delete_jobs_v1";
     Schema disabled(chain::head());
-    disabled.thing("trigger", trigger).flaw = "disabled";
+    disabled.object("trigger", trigger).flaw = "disabled";
     EXPECT_EQ(
         disabled.only(chain::head()),
         "error: trigger procrastinate_jobs.procrastinate_trigger_delete_jobs_v1 is disabled | "
@@ -238,7 +242,7 @@ TEST(Repair, Triggers)
         "procrastinate_trigger_delete_jobs_v1;");
     // Bound to the function of another schema.
     Schema elsewhere(chain::head());
-    Thing &bound = elsewhere.thing("trigger", trigger);
+    CatalogObject &bound = elsewhere.object("trigger", trigger);
     std::string definition(bound.definition);
     definition.insert(definition.find("procrastinate_unlink"), "\"other one\".");
     bound.definition = elsewhere.keep(definition);
@@ -253,23 +257,23 @@ TEST(Repair, LeavesAloneWhatIsTheUsers)
 {
     // An index of that name on a table of the user's.
     Schema elsewhere(chain::head());
-    elsewhere.thing("index", "procrastinate_jobs_queue_name_idx_v1").definition =
+    elsewhere.object("index", "procrastinate_jobs_queue_name_idx_v1").definition =
         "procrastinate_jobs_queue_name_idx_v1 ON mine USING btree (id)";
     EXPECT_EQ(elsewhere.only(chain::head()),
               "warning: index procrastinate_jobs_queue_name_idx_v1 is altered | ");
     // A default that counts elsewhere, and settings that find the tables.
     Schema counted(chain::head());
-    counted.thing("column", "procrastinate_jobs.id").definition =
+    counted.object("column", "procrastinate_jobs.id").definition =
         "procrastinate_jobs.id bigint not null default nextval('mine'::regclass)";
     EXPECT_EQ(counted.only(chain::head()), "error: column procrastinate_jobs.id is altered | ");
     Schema set(chain::head());
-    Thing &function = set.thing("function", "procrastinate_unregister_worker_v1(bigint)");
+    CatalogObject &function = set.object("function", "procrastinate_unregister_worker_v1(bigint)");
     function.definition = set.keep(std::string(function.definition) + " set search_path=s");
     EXPECT_EQ(set.only(chain::head()),
               "warning: function procrastinate_unregister_worker_v1(bigint) is altered | ");
     // A foreign key's triggers are not enabled one by one.
     Schema foreign(chain::head());
-    foreign.thing("constraint", "procrastinate_events.procrastinate_events_job_id_fkey").flaw =
+    foreign.object("constraint", "procrastinate_events.procrastinate_events_job_id_fkey").flaw =
         "disabled";
     EXPECT_TRUE(foreign.only(chain::head())
                     .ends_with("| ALTER TABLE s.procrastinate_events DROP CONSTRAINT "
@@ -282,7 +286,7 @@ TEST(Repair, Columns)
 {
     const auto altered = [](std::string_view column, std::string definition) {
         Schema schema(chain::head());
-        schema.thing("column", column).definition = schema.keep(std::move(definition));
+        schema.object("column", column).definition = schema.keep(std::move(definition));
         return schema.only(chain::head());
     };
     EXPECT_EQ(
@@ -316,7 +320,7 @@ TEST(Repair, FunctionsOfTheRevision)
             const std::vector<Difference> differences = schema.with(revision);
             ASSERT_EQ(differences.size(), 1U);
             const std::string repair =
-                catalog::repairs_of(differences, revision, "\"s s\"").front();
+                catalog::repair_statements(differences, revision, "\"s s\"").front();
             EXPECT_TRUE(repair.starts_with("CREATE OR REPLACE FUNCTION \"s s\"." +
                                            std::string(chain::fact_name(fact)) + "("))
                 << repair;
@@ -341,7 +345,8 @@ TEST(Repair, PromisesNothingThatNeedsWhatIsGone)
     schema.drop("index", "idx_procrastinate_jobs_worker_not_null");
     schema.drop("index", "procrastinate_jobs_lock_idx_v1");
     const std::vector<Difference> differences = schema.with(chain::head());
-    const std::vector<std::string> repairs = catalog::repairs_of(differences, chain::head(), "s");
+    const std::vector<std::string> repairs =
+        catalog::repair_statements(differences, chain::head(), "s");
     ASSERT_EQ(repairs.size(), 4U);
     for (std::size_t i = 0; i < repairs.size(); ++i)
         EXPECT_EQ(repairs[i].empty(), differences[i].object != "procrastinate_jobs_lock_idx_v1")
@@ -353,7 +358,7 @@ TEST(Drift, WhatIsTheUsersOwn)
     const auto extra = [](std::string_view kind, std::string_view key, std::string_view definition,
                           std::string_view flaw = "") {
         Schema schema(chain::head());
-        schema.things().push_back({kind, key, definition, "", flaw, ""});
+        schema.objects().push_back({kind, key, definition, "", flaw, ""});
         return schema.only(chain::head());
     };
     EXPECT_EQ(extra("column", "procrastinate_jobs.note", "procrastinate_jobs.note text"),
@@ -371,9 +376,9 @@ TEST(Drift, WhatIsTheUsersOwn)
     EXPECT_EQ(extra("view", "public.v", "public.v reads procrastinate_jobs"),
               "info: view public.v is extra | ");
     Schema viewed(chain::head());
-    viewed.things().push_back(
+    viewed.objects().push_back(
         {"view", "public.v", "public.v reads procrastinate_jobs", "", "", ""});
-    EXPECT_TRUE(catalog::best_fits(viewed.things()).front().is_exact());
+    EXPECT_TRUE(catalog::closest_revisions(viewed.objects()).front().is_exact());
 }
 
 TEST(Drift, AFunctionThatFailsOnThisServer)
@@ -384,7 +389,8 @@ TEST(Drift, AFunctionThatFailsOnThisServer)
                       [](const chain::FunctionBody &body) { return body.fails_before == 16; }),
         2);
     Schema schema(chain::head());
-    Thing &notify = schema.thing("function", "procrastinate_notify_queue_job_inserted_v1()");
+    CatalogObject &notify =
+        schema.object("function", "procrastinate_notify_queue_job_inserted_v1()");
     notify.body = std::find_if(bodies.begin(), bodies.end(), [&notify](const auto &body) {
                       return body.fails_before == 16 && body.function == notify.key;
                   })->md5;
@@ -393,27 +399,27 @@ TEST(Drift, AFunctionThatFailsOnThisServer)
     EXPECT_TRUE(schema.only(chain::head())
                     .starts_with("error: function procrastinate_notify_queue_job_inserted_v1() is "
                                  "invalid | CREATE OR REPLACE FUNCTION "));
-    EXPECT_TRUE(catalog::best_fits(schema.things()).front().is_exact());
+    EXPECT_TRUE(catalog::closest_revisions(schema.objects()).front().is_exact());
 }
 
 TEST(Drift, Owners)
 {
     Schema schema(chain::head());
-    for (Thing &thing : schema.things())
-        if (thing.kind == "table" || thing.kind == "enum")
-            thing.owner = "alice";
-    schema.thing("enum", "procrastinate_job_status").owner = "bob";
+    for (CatalogObject &object : schema.objects())
+        if (object.kind == "table" || object.kind == "enum")
+            object.owner = "alice";
+    schema.object("enum", "procrastinate_job_status").owner = "bob";
     EXPECT_EQ(schema.only(chain::head()),
               "warning: enum procrastinate_job_status belongs to another role | ALTER TYPE "
               "s.procrastinate_job_status OWNER TO \"alice\";");
-    EXPECT_TRUE(catalog::best_fits(schema.things()).front().is_exact());
+    EXPECT_TRUE(catalog::closest_revisions(schema.objects()).front().is_exact());
 }
 
 TEST(Drift, WorstFirst)
 {
     Schema schema(chain::head());
-    schema.things().insert(
-        schema.things().begin(),
+    schema.objects().insert(
+        schema.objects().begin(),
         {"index", "own", "own ON procrastinate_jobs USING btree (id)", "", "", ""});
     schema.drop("index", "procrastinate_jobs_queue_name_idx_v1");
     schema.drop("trigger", "procrastinate_jobs.procrastinate_trigger_delete_jobs_v1");

@@ -1,5 +1,5 @@
 // The ids of Alembic's packages and of Django's app.
-#include "chain/other_tools.hpp"
+#include "chain/external_ids.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
-#include "catalog/repair.hpp"
+#include "catalog/repair_statements.hpp"
 
-#include "catalog/words.hpp"
+#include "catalog/definition_text.hpp"
 
 #include <algorithm>
 
@@ -57,7 +57,7 @@ std::string repair_index(const Difference &difference, std::string_view schema)
     // An index of that name on another table is somebody's own.
     const std::string_view table = table_of_index(difference.fact->definition);
     if (is_of_constraint(difference.object) ||
-        (difference.thing != nullptr && table_of_index(difference.thing->definition) != table))
+        (difference.found != nullptr && table_of_index(difference.found->definition) != table))
         return {};
     return (difference.problem == Problem::missing ? ""s : "DROP INDEX " + name + "; ") +
            create_index(difference.fact->definition, schema);
@@ -86,7 +86,7 @@ std::string repair_trigger(const Difference &difference, std::string_view schema
     if (difference.problem == Problem::disabled)
         return "ALTER TABLE " + table_of_part(difference.object, schema) + " ENABLE TRIGGER " +
                std::string(name_of_part(difference.object)) + ";";
-    if (difference.thing != nullptr && difference.thing->definition.starts_with("CONSTRAINT "))
+    if (difference.found != nullptr && difference.found->definition.starts_with("CONSTRAINT "))
         return "DROP TRIGGER " + std::string(name_of_part(difference.object)) + " ON " +
                table_of_part(difference.object, schema) + "; CREATE TRIGGER " +
                qualified(difference.fact->definition, schema) + ";";
@@ -120,7 +120,7 @@ Column column_of(std::string_view definition, std::size_t name)
 std::string repair_column(const Difference &difference, std::string_view schema)
 {
     constexpr std::string_view otherwise = " default ";
-    if (difference.thing == nullptr)
+    if (difference.found == nullptr)
         return {};
     const Column expected = column_of(difference.expected, difference.object.size());
     const Column actual = column_of(difference.actual, difference.object.size());
@@ -157,9 +157,9 @@ std::string repair_function(const Difference &difference, chain::Revision revisi
                             std::string_view schema)
 {
     // Settings were put there on purpose: without them the function may not find its tables.
-    if (difference.thing != nullptr && (declaration_of(difference.thing->definition) !=
+    if (difference.found != nullptr && (declaration_of(difference.found->definition) !=
                                             declaration_of(difference.fact->definition) ||
-                                        has_settings(*difference.thing)))
+                                        has_settings(*difference.found)))
         return {};
     const std::string_view signature = chain::function_signature(difference.fact->definition);
     std::string_view source;
@@ -180,7 +180,7 @@ std::string repair_sequence(const Difference &difference, std::string_view schem
     const std::string_view expected = difference.expected;
     const std::size_t at = expected.find(owned);
     // A sequence of another type or owner is somebody's; one that was let go is taken back.
-    if (difference.thing == nullptr || difference.actual != expected.substr(0, at))
+    if (difference.found == nullptr || difference.actual != expected.substr(0, at))
         return {};
     return "ALTER SEQUENCE " + qualified(difference.object, schema) + " OWNED BY " +
            qualified(expected.substr(at + owned.size()), schema) + ";";
@@ -243,8 +243,8 @@ bool is_lacking(const Difference &difference)
 
 } // namespace
 
-std::vector<std::string> repairs_of(std::span<const Difference> differences,
-                                    chain::Revision revision, std::string_view schema)
+std::vector<std::string> repair_statements(std::span<const Difference> differences,
+                                           chain::Revision revision, std::string_view schema)
 {
     std::vector<std::string> repairs;
     for (const Difference &one : differences)

@@ -1,4 +1,4 @@
-#include "catalog/contents.hpp"
+#include "catalog/named_objects.hpp"
 
 #include "server/spi.hpp"
 
@@ -53,21 +53,21 @@ std::string_view space_of(std::string_view kind)
     return kind == "enum" ? "type" : kind;
 }
 
-bool has_place_of(const Object &object, const chain::Fact &fact)
+bool has_place_of(const NamedObject &object, const chain::Fact &fact)
 {
     return space_of(object.kind) == space_of(fact.kind) && object.name == chain::fact_name(fact);
 }
 
 // Of a table.
-bool is_part(const Object &object)
+bool is_part(const NamedObject &object)
 {
     return object.kind == "column" || object.kind == "constraint" || object.kind == "trigger";
 }
 
-bool is_history(const Object &object) { return object.name == history_table; }
+bool is_history(const NamedObject &object) { return object.name == history_table; }
 
 // Names that Procrastinate has had at some revision, and that of the history.
-bool is_known(const Object &object)
+bool is_known(const NamedObject &object)
 {
     const std::span<const chain::Fact> facts = chain::facts();
     return is_history(object) ||
@@ -109,29 +109,30 @@ bool holds_known_names(const Installation &installation)
            });
 }
 
-server::pmr::vector<Object> contents(const Installation &installation,
-                                     server::pmr::memory_resource &memory)
+server::pmr::vector<NamedObject> named_objects(const Installation &installation,
+                                               server::pmr::memory_resource &memory)
 {
     namespace spi = server::spi;
-    server::pmr::vector<Object> objects(&memory);
+    server::pmr::vector<NamedObject> objects(&memory);
     if (!holds_known_names(installation))
         return objects;
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rows = spi::read_latest(contents_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
-        const Object object{rows.text(row, 1).value_or(""), rows.text(row, 2).value_or("")};
+        const NamedObject object{rows.text(row, 1).value_or(""), rows.text(row, 2).value_or("")};
         if (is_known(object))
             objects.push_back(object);
     }
     return objects;
 }
 
-server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::Revision current,
-                                       chain::Revision target, server::pmr::memory_resource &memory)
+server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> objects,
+                                                chain::Revision current, chain::Revision target,
+                                                server::pmr::memory_resource &memory)
 {
-    server::pmr::vector<Object> found(&memory);
-    for (const Object &object : objects)
+    server::pmr::vector<NamedObject> found(&memory);
+    for (const NamedObject &object : objects)
     {
         // Functions come and go under one name with other arguments: the server tells them apart.
         // At base a part is in the way with its table.
@@ -152,10 +153,10 @@ server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::R
             found.push_back(object);
     }
     // A table speaks for its parts.
-    server::pmr::vector<Object> told(&memory);
-    for (const Object &object : found)
+    server::pmr::vector<NamedObject> told(&memory);
+    for (const NamedObject &object : found)
         if (!is_part(object) ||
-            std::none_of(found.begin(), found.end(), [&object](const Object &table) {
+            std::none_of(found.begin(), found.end(), [&object](const NamedObject &table) {
                 return table.kind == "table" &&
                        table.name == object.name.substr(0, object.name.find('.'));
             }))

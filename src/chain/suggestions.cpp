@@ -1,4 +1,4 @@
-#include "chain/nearest.hpp"
+#include "chain/suggestions.hpp"
 
 #include "chain/chain.hpp"
 
@@ -84,7 +84,7 @@ class Podium
 
 } // namespace
 
-std::string nearest_names(std::string_view typed)
+std::string suggested_names(std::string_view typed)
 {
     if (typed.empty() || typed.size() > longest_compared)
         return {};

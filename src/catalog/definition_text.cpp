@@ -1,4 +1,4 @@
-#include "catalog/words.hpp"
+#include "catalog/definition_text.hpp"
 
 #include "chain/chain.hpp"
 

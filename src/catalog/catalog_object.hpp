@@ -8,7 +8,7 @@ namespace procrastinate::catalog
 {
 
 // `flaw` is what keeps it from working.
-struct Thing
+struct CatalogObject
 {
     std::string_view kind; // as in chain::Fact; also rule, view: what others put on the tables
     std::string_view key;  // as chain::fact_key

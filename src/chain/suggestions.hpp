@@ -8,6 +8,6 @@ namespace procrastinate::chain
 {
 
 // "head, heads" …; empty where nothing is near.
-std::string nearest_names(std::string_view typed);
+std::string suggested_names(std::string_view typed);
 
 } // namespace procrastinate::chain

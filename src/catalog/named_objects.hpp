@@ -9,7 +9,7 @@
 namespace procrastinate::catalog
 {
 
-struct Object
+struct NamedObject
 {
     std::string_view
         kind; // as in chain::Fact; relation, type: something else in such a one's place
@@ -17,18 +17,18 @@ struct Object
 };
 
 // Whether the schema holds a relation, a type or a function of a name that Procrastinate has had at
-// some revision, or the history: for an empty schema much faster than to ask for its contents.
+// some revision, or the history: for an empty schema much faster than to ask for its named_objects.
 bool holds_known_names(const Installation &installation);
 
 // Inside an SPI connection and under a search_path of the server's own. Functions that differ in
 // their arguments only are one object each.
-server::pmr::vector<Object> contents(const Installation &installation,
-                                     server::pmr::memory_resource &memory);
+server::pmr::vector<NamedObject> named_objects(const Installation &installation,
+                                               server::pmr::memory_resource &memory);
 
 // Objects in the way of what the migrations after `current` up to `target` make: a name of theirs
 // that is taken. At base nothing of any revision may be there.
-server::pmr::vector<Object> in_the_way(std::span<const Object> objects, chain::Revision current,
-                                       chain::Revision target,
-                                       server::pmr::memory_resource &memory);
+server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> objects,
+                                                chain::Revision current, chain::Revision target,
+                                                server::pmr::memory_resource &memory);
 
 } // namespace procrastinate::catalog

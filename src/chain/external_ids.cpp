@@ -1,4 +1,4 @@
-#include "chain/other_tools.hpp"
+#include "chain/external_ids.hpp"
 
 #include <algorithm>
 #include <array>
