@@ -35,7 +35,7 @@ UpgradePath Lookout::look()
     if (is_unknown)
         upgrade::require_fit(installation_, path.current, path.target, path.has_history);
     else if (!goal_)
-        upgrade::require_rights(installation_);
+        upgrade::require_privileges(installation_);
     if ((is_unknown || !goal_) && path.current != chain::base)
         require_replaceable(installation_, path);
     if (!goal_)

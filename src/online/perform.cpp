@@ -35,7 +35,7 @@ void prepare(const Installation &installation, const Step &step, const UpgradePa
     upgrade::set_language();
     // Before the locks that are in clients' way, not for as long as they are held.
     if (step.number == step.count)
-        upgrade::require_in_step(step.revision);
+        upgrade::require_syncable(step.revision);
     // A step that takes long asks for no more than its statements do anyway, which nobody's trigger may
     // come before.
     if (step.kind != StepKind::concurrent)

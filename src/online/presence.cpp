@@ -21,7 +21,7 @@ select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransacti
 
 } // namespace
 
-std::deque<Presence> obstacles(const std::vector<pid_t> &pids)
+std::deque<Presence> problems(const std::vector<pid_t> &pids)
 {
     std::deque<Presence> shown;
     for (const pid_t pid : pids)

@@ -31,7 +31,7 @@ class Presence
 };
 
 // Those that were met in the way. During a lock's own wait pg_blocking_pids() knows better.
-std::deque<Presence> obstacles(const std::vector<pid_t> &pids);
+std::deque<Presence> problems(const std::vector<pid_t> &pids);
 
 // server::wait_for_older_transactions(), but for those of such sessions, which may last and fetch no job.
 // Inside an SPI connection, without a snapshot of one's own.

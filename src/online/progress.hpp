@@ -27,7 +27,7 @@ class Progress
 
     // These, instead of those before: from the try in which they were met until one has its locks or a worker
     // asks for them. The view leaves out who has gone by then.
-    void show(const std::vector<pid_t> &pids) { met_ = obstacles(pids); }
+    void show(const std::vector<pid_t> &pids) { met_ = problems(pids); }
     void show_nobody() { met_.clear(); }
 
   private:

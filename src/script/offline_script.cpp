@@ -15,7 +15,7 @@ namespace
 using chain::Revision;
 
 // Runs at the beginning of each transaction. What differs between scripts reaches it in settings, so
-// that no name has to be quoted inside a body; psql substitutes no variable in there. Strangers are
+// that no name has to be quoted inside a body; psql substitutes no variable in there. ForeignObjects are
 // looked for again once the tables are locked against new triggers.
 constexpr std::string_view check_begins = R"sql(DO $check$
 DECLARE
@@ -29,7 +29,7 @@ DECLARE
     recorded text;
     latest text;
     present text[];
-    strangers record;
+    foreign record;
 BEGIN
     IF schema_oid IS NULL THEN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
@@ -49,14 +49,14 @@ BEGIN
                 USING ERRCODE = '3F000';
         END IF;
         SELECT s.detail, s.hint
-          INTO strangers
+          INTO foreign
           FROM (
 )sql";
 constexpr std::string_view check_ends = R"sql(
           ) s;
-        IF strangers.detail IS NOT NULL THEN
+        IF foreign.detail IS NOT NULL THEN
             RAISE EXCEPTION 'role "%" may not change the installation in schema "%"', current_user, schema_name
-                USING ERRCODE = '42501', DETAIL = strangers.detail, HINT = strangers.hint;
+                USING ERRCODE = '42501', DETAIL = foreign.detail, HINT = foreign.hint;
         END IF;
         EXIT WHEN pass = 2;
 
@@ -145,7 +145,7 @@ class Script
         set("keeps_history", from < last ? "on" : "off");
         set("names", object_names());
         add(check_begins);
-        add(strangers_sql("schema_oid", "names"));
+        add(foreign_objects_sql("schema_oid", "names"));
         add(check_ends);
         add(create_history_sql("%1$I.%2$I"));
         add(append_history_sql("%1$I.%2$I",

@@ -27,11 +27,11 @@ namespace sqlstate = common::sqlstate;
                       std::string(installation.quoted_text) + ");"};
 }
 
-std::string in_words(const Witness &witness)
+std::string in_words(const ExternalVersion &version)
 {
-    const std::string_view revision = chain::name(witness.revision);
-    return "Table " + witness.table + " says " + witness.says +
-           (witness.says == revision ? "" : ", which is " + std::string(revision));
+    const std::string_view revision = chain::name(version.revision);
+    return "Table " + version.table + " says " + version.says +
+           (version.says == revision ? "" : ", which is " + std::string(revision));
 }
 
 [[noreturn]] void refuse_inexact(const Installation &installation,
@@ -42,8 +42,8 @@ std::string in_words(const Witness &witness)
     const std::string revision(chain::name(nearest.revision));
     const std::string schema(installation.quoted_text);
     Findings testimony;
-    for (const Witness &witness : read_witnesses(installation))
-        testimony.add(in_words(witness));
+    for (const ExternalVersion &version : read_external_versions(installation))
+        testimony.add(in_words(version));
     const Findings findings = findings_of(catalog::Comparison(structure).with(nearest.revision));
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " matches no revision exactly",
@@ -72,15 +72,15 @@ Revision require_exact(const Installation &installation)
     return matches.front().revision;
 }
 
-void hear_witnesses(const Installation &installation, Revision revision)
+void warn_of_external_versions(const Installation &installation, Revision revision)
 {
     Findings contradictions;
     std::string hint = "The catalog is right. To set the other right:";
-    for (const Witness &witness : read_witnesses(installation))
-        if (witness.revision != revision)
+    for (const ExternalVersion &version : read_external_versions(installation))
+        if (version.revision != revision)
         {
-            contradictions.add(in_words(witness));
-            const std::string correction = "\n" + witness.correction(revision);
+            contradictions.add(in_words(version));
+            const std::string correction = "\n" + version.correction(revision);
             if (hint.find(correction) == std::string::npos)
                 hint += correction;
         }

@@ -11,6 +11,6 @@ namespace procrastinate::upgrade
 chain::Revision require_exact(const catalog::Installation &installation);
 
 // Warns where another tool has written down another revision.
-void hear_witnesses(const catalog::Installation &installation, chain::Revision revision);
+void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision);
 
 } // namespace procrastinate::upgrade

@@ -29,7 +29,8 @@ constexpr std::size_t most_rows = 10'000; // of what anybody may have written
 
 // Several heads are several rows; others than of this chain are another branch's. A plain number may
 // be anybody's: it counts beside the jobs only.
-void read_alembic(Oid table, const std::string &name, bool is_own, std::vector<Witness> &witnesses)
+void read_alembic(Oid table, const std::string &name, bool is_own,
+                  std::vector<ExternalVersion> &versions)
 {
     const server::PlainTable rows = server::read_plain_table(table, alembic_columns, most_rows);
     for (std::size_t i = 0; i < rows.count(); ++i)
@@ -37,13 +38,14 @@ void read_alembic(Oid table, const std::string &name, bool is_own, std::vector<W
         const std::string_view id = rows.row(i).text(0);
         const std::optional<chain::Revision> revision = chain::revision_of_alembic(id);
         if (revision && (is_own || id != chain::name(*revision)))
-            witnesses.push_back({name, std::string(id), *revision,
-                                 id == chain::name(*revision) ? Witness::alembic_plain
-                                                              : Witness::alembic_zero_based});
+            versions.push_back({name, std::string(id), *revision,
+                                id == chain::name(*revision)
+                                    ? ExternalVersion::alembic_plain
+                                    : ExternalVersion::alembic_zero_based});
     }
 }
 
-void read_django(Oid table, const std::string &name, std::vector<Witness> &witnesses)
+void read_django(Oid table, const std::string &name, std::vector<ExternalVersion> &versions)
 {
     const server::PlainTable rows = server::read_plain_table(table, django_columns, most_rows);
     std::string_view last;
@@ -51,12 +53,13 @@ void read_django(Oid table, const std::string &name, std::vector<Witness> &witne
         if (rows.row(i).text(0) == "procrastinate")
             last = std::max(last, rows.row(i).text(1));
     if (const std::optional<chain::Revision> revision = chain::revision_of_django(last))
-        witnesses.push_back({name, std::string(last.substr(0, 4)), *revision, Witness::django});
+        versions.push_back(
+            {name, std::string(last.substr(0, 4)), *revision, ExternalVersion::django});
 }
 
 } // namespace
 
-std::string Witness::correction(chain::Revision to) const
+std::string ExternalVersion::correction(chain::Revision to) const
 {
     if (tool == django)
         return "manage.py migrate --fake procrastinate " + chain::django_prefix(to);
@@ -65,7 +68,7 @@ std::string Witness::correction(chain::Revision to) const
                                                         : chain::AlembicIds::zero_based);
 }
 
-std::vector<Witness> read_witnesses(const catalog::Installation &installation)
+std::vector<ExternalVersion> read_external_versions(const catalog::Installation &installation)
 {
     struct Table
     {
@@ -80,7 +83,7 @@ std::vector<Witness> read_witnesses(const catalog::Installation &installation)
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         tables.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)), rows.boolean(row, 2),
                           std::string(rows.text(row, 3).value_or("")), rows.boolean(row, 4)});
-    std::vector<Witness> witnesses;
+    std::vector<ExternalVersion> versions;
     for (const bool own : {true, false})
     {
         for (const Table &table : tables)
@@ -88,14 +91,14 @@ std::vector<Witness> read_witnesses(const catalog::Installation &installation)
             if (table.is_own != own || !server::lock_at_once(table.oid))
                 continue;
             if (table.is_alembic)
-                read_alembic(table.oid, table.name, own, witnesses);
+                read_alembic(table.oid, table.name, own, versions);
             else
-                read_django(table.oid, table.name, witnesses);
+                read_django(table.oid, table.name, versions);
         }
-        if (!witnesses.empty())
+        if (!versions.empty())
             break;
     }
-    return witnesses;
+    return versions;
 }
 
 } // namespace procrastinate::upgrade

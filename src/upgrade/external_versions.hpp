@@ -1,5 +1,5 @@
 // What other tools have written down about an installation: tables alembic_version and
-// django_migrations. Witnesses, no more: the catalog knows better.
+// django_migrations. ExternalVersions, no more: the catalog knows better.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -11,7 +11,7 @@
 namespace procrastinate::upgrade
 {
 
-struct Witness
+struct ExternalVersion
 {
     std::string table; // qualified
     std::string says;  // in the tool's own words
@@ -30,6 +30,6 @@ struct Witness
 // Of the installation's own schema; where that has none, of all schemas that the caller may use.
 // Tables that are locked, or that the caller may not read, have nothing to say. Inside an SPI
 // connection and under a search_path of the server's own.
-std::vector<Witness> read_witnesses(const catalog::Installation &installation);
+std::vector<ExternalVersion> read_external_versions(const catalog::Installation &installation);
 
 } // namespace procrastinate::upgrade

@@ -168,7 +168,7 @@ std::string object_names()
     return names;
 }
 
-std::string strangers_sql(std::string_view schema, std::string_view names)
+std::string foreign_objects_sql(std::string_view schema, std::string_view names)
 {
     std::string text(query);
     replace_all(text, ":schema", schema);

@@ -17,6 +17,6 @@ std::string object_names();
 // policies, statistics and rules call (a superuser's own is trusted), and triggers' conditions that call
 // what may run other code, whosoever it is. `schema` and `names` are expressions of type
 // oid and text[].
-std::string strangers_sql(std::string_view schema, std::string_view names);
+std::string foreign_objects_sql(std::string_view schema, std::string_view names);
 
 } // namespace procrastinate::upgrade

@@ -222,7 +222,7 @@ void append(const catalog::Installation &installation, std::string_view event, c
                                 spi::text_parameter(library_version)};
     spi::execute(append_history_sql(table_of(installation), "$1, $2, $3, $4, $5").c_str(),
                  parameters);
-    keep_in_step(from, to);
+    sync_version_tables(from, to);
     if (from != to)
     {
         const std::string revision(chain::name(to));

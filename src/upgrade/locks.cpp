@@ -34,7 +34,7 @@ bool is_anothers(SysCacheIdentifier cache, AttrNumber owner_column, Oid oid)
 }
 
 // Unless a condition is made of columns, constants and operators alone, as those of our triggers are, the operators
-// all the server's own and no type another role's. Anything else is left to strangers_sql().
+// all the server's own and no type another role's. Anything else is left to foreign_objects_sql().
 bool is_doubtful(Node *node, void *context)
 {
     if (node == nullptr)
@@ -64,7 +64,7 @@ bool is_doubtful(Node *node, void *context)
 }
 
 // Inside call().
-bool may_be_strange(const Trigger &trigger)
+bool may_be_foreign(const Trigger &trigger)
 {
     const bool is_replica = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
     if (trigger.tgenabled == TRIGGER_DISABLED ||
@@ -100,14 +100,14 @@ enum class Absent
 
 // Whether a locked table may run code of another role's: it is his, in the place of ours, or a trigger is. Inside
 // call().
-bool may_run_strange_code(Oid table)
+bool may_run_foreign_code(Oid table)
 {
     Relation const relation = relation_open(table, NoLock);
     // To look at their functions may build the table's own anew, as where too many changes came meanwhile.
     TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
     bool found = relation->rd_rel->relowner != GetUserId();
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
-        found = found || may_be_strange(triggers->triggers[i]);
+        found = found || may_be_foreign(triggers->triggers[i]);
     FreeTriggerDesc(triggers);
     relation_close(relation, NoLock);
     return found;
@@ -127,7 +127,7 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Ab
         bool found = false;
         ListCell *cell = nullptr;
         foreach (cell, family)
-            found = may_run_strange_code(lfirst_oid(cell)) || found;
+            found = may_run_foreign_code(lfirst_oid(cell)) || found;
         list_free(family);
         return found;
     });
@@ -187,14 +187,14 @@ void lock_tables(const catalog::Installation &installation, Tables tables)
         });
     found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
     if (found)
-        require_no_strangers(installation);
+        require_no_foreign_objects(installation);
 }
 
 void lock_to_read_jobs(const catalog::Installation &installation)
 {
     hold_name(installation);
     if (lock_table(installation.schema, "procrastinate_jobs", AccessShareLock, Absent::refused))
-        require_no_strangers(installation);
+        require_no_foreign_objects(installation);
 }
 
 void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks)
@@ -213,7 +213,7 @@ void lock_tables(const catalog::Installation &installation, std::span<const chai
     }
     found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
     if (found)
-        require_no_strangers(installation);
+        require_no_foreign_objects(installation);
 }
 
 } // namespace procrastinate::upgrade

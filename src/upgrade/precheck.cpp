@@ -26,10 +26,11 @@ bool breaks(const catalog::Difference &difference, Revision target)
 
 } // namespace
 
-Obstacles look_ahead(const Installation &installation, std::span<const CatalogObject> structure,
-                     Revision current, Revision target)
+PrecheckResult run_precheck(const Installation &installation,
+                            std::span<const CatalogObject> structure, Revision current,
+                            Revision target)
 {
-    Obstacles obstacles;
+    PrecheckResult problems;
     const catalog::Comparison comparison(structure);
     bool is_readable = true; // as the facts say
     for (const catalog::Difference &one : comparison.with(current))
@@ -38,21 +39,21 @@ Obstacles look_ahead(const Installation &installation, std::span<const CatalogOb
         {
             // A function as its release shipped it that fails on this server: nobody's new mistake.
             if (one.severity == catalog::Severity::error)
-                obstacles.doubts.push_back(capitalized(catalog::in_words(one)));
+                problems.doubts.push_back(capitalized(catalog::in_words(one)));
             continue;
         }
         if (one.fact != nullptr &&
             (one.kind == "table" || one.kind == "column" || one.kind == "enum"))
             is_readable = is_readable && !breaks(one, target);
         if (breaks(one, target))
-            obstacles.drift.push_back(capitalized(catalog::in_words(one)));
+            problems.drift.push_back(capitalized(catalog::in_words(one)));
         else if (one.severity != catalog::Severity::info)
-            obstacles.doubts.push_back(capitalized(catalog::in_words(one)));
+            problems.doubts.push_back(capitalized(catalog::in_words(one)));
     }
-    obstacles.dependents = find_dependents(comparison, current, target);
+    problems.dependents = find_dependents(comparison, current, target);
     if (is_readable)
-        obstacles.rows = find_refused_rows(installation, structure, current, target);
-    return obstacles;
+        problems.rows = find_refused_rows(installation, structure, current, target);
+    return problems;
 }
 
 } // namespace procrastinate::upgrade

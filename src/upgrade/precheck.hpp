@@ -9,7 +9,7 @@
 namespace procrastinate::upgrade
 {
 
-struct Obstacles
+struct PrecheckResult
 {
     std::vector<std::string> drift;      // what breaks Procrastinate as it is
     std::vector<std::string> dependents; // of others, on what the migrations drop or change
@@ -21,8 +21,8 @@ struct Obstacles
 
 // Inside an SPI connection and under a search_path of the server's own; the tables must be the caller's,
 // for their rows are read. Whole sentences without a full stop.
-Obstacles look_ahead(const catalog::Installation &installation,
-                     std::span<const catalog::CatalogObject> structure, chain::Revision current,
-                     chain::Revision target);
+PrecheckResult run_precheck(const catalog::Installation &installation,
+                            std::span<const catalog::CatalogObject> structure,
+                            chain::Revision current, chain::Revision target);
 
 } // namespace procrastinate::upgrade

@@ -21,20 +21,20 @@ std::string identifier(std::string_view name)
 }
 
 // What is another role's, and the way out; empty where all is the caller's.
-struct Strangers
+struct ForeignObjects
 {
     std::string detail;
     std::string hint;
 };
 
-Strangers find_strangers(const catalog::Installation &installation)
+ForeignObjects find_foreign_objects(const catalog::Installation &installation)
 {
     if (!catalog::holds_known_names(installation))
         return {};
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(object_names())};
     const spi::Rows rows =
-        spi::read_latest(strangers_sql("$1", "string_to_array($2, ' ')").c_str(), parameters);
+        spi::read_latest(foreign_objects_sql("$1", "string_to_array($2, ' ')").c_str(), parameters);
     return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
 }
 
@@ -49,16 +49,16 @@ std::string the_installation(const catalog::Installation &installation)
 }
 
 [[noreturn]] void refuse_superuser(const catalog::Installation &installation,
-                                   const Strangers &strangers)
+                                   const ForeignObjects &foreign)
 {
     throw Refusal{
         common::sqlstate::untrusted_object,
         "superuser \"" + callers_name() + "\" will not change " + the_installation(installation) +
             " with objects of another role",
-        strangers.detail +
+        foreign.detail +
             "\nWhat others have put there would run with a superuser's rights, and new objects "
             "would not be the owner's.",
-        strangers.hint};
+        foreign.hint};
 }
 
 } // namespace
@@ -98,7 +98,7 @@ Findings findings_of(std::span<const catalog::Difference> differences)
     return findings;
 }
 
-void require_rights(const catalog::Installation &installation)
+void require_privileges(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rights =
@@ -125,26 +125,26 @@ void require_rights(const catalog::Installation &installation)
                 ("GRANT USAGE ON LANGUAGE plpgsql TO " + identifier(role)) + ";";
     }
     if (!missing.any())
-        return require_no_strangers(installation);
+        return require_no_foreign_objects(installation);
 
-    const Strangers strangers = find_strangers(installation);
+    const ForeignObjects foreign = find_foreign_objects(installation);
     throw Refusal{common::sqlstate::insufficient_privilege,
                   "role \"" + role + "\" may not change " + the_installation(installation),
-                  missing.text() + (strangers.detail.empty() ? "" : "\n") + strangers.detail,
-                  strangers.detail.empty() ? hint : strangers.hint};
+                  missing.text() + (foreign.detail.empty() ? "" : "\n") + foreign.detail,
+                  foreign.detail.empty() ? hint : foreign.hint};
 }
 
-void require_no_strangers(const catalog::Installation &installation)
+void require_no_foreign_objects(const catalog::Installation &installation)
 {
-    const Strangers strangers = find_strangers(installation);
-    if (strangers.detail.empty())
+    const ForeignObjects foreign = find_foreign_objects(installation);
+    if (foreign.detail.empty())
         return;
     if (server::call([] { return superuser(); }))
-        refuse_superuser(installation, strangers);
+        refuse_superuser(installation, foreign);
     throw Refusal{common::sqlstate::insufficient_privilege,
                   "role \"" + callers_name() + "\" may not change " +
                       the_installation(installation),
-                  strangers.detail, strangers.hint};
+                  foreign.detail, foreign.hint};
 }
 
 } // namespace procrastinate::upgrade

@@ -14,10 +14,10 @@ namespace procrastinate::upgrade
 // functions, objects and code of another role. What a member of the owning role makes would not be the
 // owner's, who could then neither use nor change it. A superuser gets PM010: triggers, defaults and
 // policies of the owner would run with his rights.
-void require_rights(const catalog::Installation &installation);
+void require_privileges(const catalog::Installation &installation);
 
 // Only that nothing is another role's: again, once locks keep new triggers off the tables.
-void require_no_strangers(const catalog::Installation &installation);
+void require_no_foreign_objects(const catalog::Installation &installation);
 
 // The few lines of DETAIL that are shown of many findings, a line each.
 class Findings

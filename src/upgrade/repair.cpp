@@ -70,7 +70,7 @@ void mend(const Installation &installation, const State &state, Revision revisio
                                  repair.difference.object,
                              [&] { spi::execute(repair.statement.c_str()); });
     // To replace a function that somebody has made meanwhile leaves it his.
-    require_no_strangers(installation);
+    require_no_foreign_objects(installation);
     if (state.has_history)
         append(installation, event::repair, revision, revision, started);
 }
@@ -101,7 +101,7 @@ std::vector<Repair> repair(const Installation &installation, Run run)
                 return repairs;
             require_finished(state, installation);
             require_current_rows(true);
-            require_rights(installation);
+            require_privileges(installation);
             mend(installation, state, revision, repairs);
             return repairs;
         });

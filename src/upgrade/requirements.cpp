@@ -50,7 +50,7 @@ void require_nothing(const catalog::Installation &installation,
                       std::string(installation.quoted_text) + ");\nIf not, rename or drop them."};
 }
 
-std::string hint_for(const catalog::Installation &installation, const Obstacles &obstacles,
+std::string hint_for(const catalog::Installation &installation, const PrecheckResult &problems,
                      std::optional<chain::Revision> match, bool are_names_taken)
 {
     const std::string schema(installation.quoted_text);
@@ -61,16 +61,16 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
     if (match)
         add("By what it holds it is at " + std::string(chain::name(*match)) +
             ", not where its history says: SELECT procrastinate_adopt(" + schema + ");");
-    else if (!obstacles.drift.empty())
+    else if (!problems.drift.empty())
         add("To see the differences: SELECT * FROM procrastinate_check(schema => " + schema +
             ");\nTo mend them: SELECT * FROM procrastinate_repair(" + schema +
             ", dry_run => false);");
     if (are_names_taken)
         add("Rename or drop what is in the way, or move it to another schema.");
-    if (!obstacles.dependents.empty())
+    if (!problems.dependents.empty())
         add("Drop what uses something that goes, and create it again afterwards if it still can "
             "be.");
-    if (!obstacles.rows.empty())
+    if (!problems.rows.empty())
         add("Change or delete the rows that cannot stay as they are.");
     if (!are_names_taken)
         add("To try it all the same: SET procrastinate_migrate.verify = 'warn';");
@@ -83,32 +83,32 @@ void require_way(const catalog::Installation &installation, chain::Revision curr
 {
     const std::vector<std::string> taken = names_taken(installation, current, target);
     const VerifyLevel level = verify_level();
-    Obstacles obstacles;
+    PrecheckResult problems;
     std::optional<chain::Revision> match; // another revision than `current`
     if (level != VerifyLevel::off)
     {
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);
         // Its tables are locked now: what was put in their place before shows, and nothing more is.
-        require_no_strangers(installation);
-        obstacles = look_ahead(installation, server::span_of(structure), current, target);
-        if (!obstacles.drift.empty())
+        require_no_foreign_objects(installation);
+        problems = run_precheck(installation, server::span_of(structure), current, target);
+        if (!problems.drift.empty())
             match = catalog::exact_match(server::span_of(structure));
     }
     Findings findings(most_obstacles);
-    findings.add(obstacles.drift);
+    findings.add(problems.drift);
     findings.add(taken);
-    findings.add(obstacles.dependents);
-    findings.add(obstacles.rows);
+    findings.add(problems.dependents);
+    findings.add(problems.rows);
     if (level != VerifyLevel::error)
-        findings.add(obstacles.doubts);
-    if (!taken.empty() || (obstacles.any() && level == VerifyLevel::error))
+        findings.add(problems.doubts);
+    if (!taken.empty() || (problems.any() && level == VerifyLevel::error))
         throw Refusal{sqlstate::catalog_contradicts,
                       in_schema(installation) + " is not ready for the migrations up to " +
                           std::string(chain::name(target)),
-                      findings.text(), hint_for(installation, obstacles, match, !taken.empty())};
+                      findings.text(), hint_for(installation, problems, match, !taken.empty())};
     Findings doubts(most_obstacles);
-    doubts.add(obstacles.doubts);
+    doubts.add(problems.doubts);
     const Findings &told = level == VerifyLevel::error ? doubts : findings;
     if (told.any())
         server::warning(in_schema(installation) + " differs from " +
@@ -139,7 +139,7 @@ void require_changeable(const char *command)
 void require_sight(const catalog::Installation &installation)
 {
     if (!catalog::may_use(installation))
-        require_rights(installation);
+        require_privileges(installation);
 }
 
 void require_tables(const catalog::Installation &installation, chain::Revision current)
@@ -163,8 +163,8 @@ void require_tables(const catalog::Installation &installation, chain::Revision c
 void require_fit(const catalog::Installation &installation, chain::Revision current,
                  chain::Revision target, bool has_history)
 {
-    require_rights(installation);
-    require_in_step(target);
+    require_privileges(installation);
+    require_syncable(target);
     if (current == chain::base)
         require_nothing(installation, names_taken(installation, current, target), has_history);
     else

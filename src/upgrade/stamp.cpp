@@ -42,7 +42,7 @@ void record(const Installation &installation, const char *command, std::string_v
             const std::optional<Revision> revision = decide(state);
             if (!revision)
                 return;
-            require_in_step(*revision);
+            require_syncable(*revision);
             lock_tables(installation, Tables::history);
             if (!state.has_history)
                 create_history(installation);
@@ -60,7 +60,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
     Revision revision = chain::base;
     record(installation, "procrastinate_stamp()", event::stamp, [&](const State &state) {
         revision = chain::resolve_target(target, state.current);
-        require_rights(installation);
+        require_privileges(installation);
         if (verify == Verify::yes)
             require_same(installation, revision);
         return std::optional(revision);
@@ -72,9 +72,9 @@ Revision adopt(const Installation &installation)
 {
     Revision revision = chain::base;
     record(installation, "procrastinate_adopt()", event::adopt, [&](const State &state) {
-        require_rights(installation);
+        require_privileges(installation);
         revision = require_exact(installation);
-        hear_witnesses(installation, revision);
+        warn_of_external_versions(installation, revision);
         const bool is_known = state.last && state.current.revision == revision;
         server::notice("schema \"" + std::string(installation.name) + "\" is at " +
                        std::string(chain::name(revision)) +

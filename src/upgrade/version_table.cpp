@@ -71,7 +71,7 @@ Opened open(const std::string &value)
 
 } // namespace
 
-KeptTable open_kept_table(std::string_view setting, std::string_view value)
+VersionTable open_version_table(std::string_view setting, std::string_view value)
 {
     const std::string text(value);
     const std::string option = "procrastinate_migrate." + std::string(setting);
@@ -100,8 +100,8 @@ KeptTable open_kept_table(std::string_view setting, std::string_view value)
     return {table.oid, table.name};
 }
 
-server::PlainTable KeptTable::read(std::span<const server::PlainColumn> columns,
-                                   std::string_view whose) const
+server::PlainTable VersionTable::read(std::span<const server::PlainColumn> columns,
+                                      std::string_view whose) const
 {
     const server::PlainTable rows = server::read_plain_table(oid, columns, most_rows);
     if (!rows.is_plain)
@@ -112,7 +112,8 @@ server::PlainTable KeptTable::read(std::span<const server::PlainColumn> columns,
     return rows;
 }
 
-void KeptTable::write(std::string_view statement, std::span<const spi::Parameter> parameters) const
+void VersionTable::write(std::string_view statement,
+                         std::span<const spi::Parameter> parameters) const
 {
     std::string text(statement);
     text.replace(text.find("TABLE"), 5, name);
@@ -120,7 +121,7 @@ void KeptTable::write(std::string_view statement, std::span<const spi::Parameter
                          [&] { spi::execute(text.c_str(), parameters); });
 }
 
-void KeptTable::warn_of_step(const std::string &why, const std::string &hint) const
+void VersionTable::warn_not_synced(const std::string &why, const std::string &hint) const
 {
     server::warning(std::string("table ") + name + " is out of step and was left so", why, hint);
 }

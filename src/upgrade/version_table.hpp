@@ -10,7 +10,7 @@
 namespace procrastinate::upgrade
 {
 
-struct KeptTable
+struct VersionTable
 {
     Oid oid;
     const char *name; // qualified and quoted; lives as long as the SPI connection
@@ -24,12 +24,12 @@ struct KeptTable
                std::span<const server::spi::Parameter> parameters) const;
 
     // Tells that it was left as it is.
-    void warn_of_step(const std::string &why, const std::string &hint) const;
+    void warn_not_synced(const std::string &why, const std::string &hint) const;
 };
 
 // Locks it, so that it keeps its name and gets no trigger to the end of the transaction. Throws Refusal
 // 22023 where `value` of that setting names no table, 42501 and PM010 where to write it could run code
 // of another role; those are told before a lock is waited for. Inside an SPI connection.
-KeptTable open_kept_table(std::string_view setting, std::string_view value);
+VersionTable open_version_table(std::string_view setting, std::string_view value);
 
 } // namespace procrastinate::upgrade

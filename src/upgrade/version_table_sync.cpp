@@ -21,7 +21,7 @@ using common::Refusal;
 
 constexpr std::array<server::PlainColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 
-KeptTable open_alembic() { return open_kept_table("alembic_version", alembic_table()); }
+VersionTable open_alembic() { return open_version_table("alembic_version", alembic_table()); }
 
 AlembicIds ids_in_use()
 {
@@ -35,7 +35,7 @@ struct AlembicRows
     bool has_any;  // of this chain, by ids of this kind
 };
 
-AlembicRows alembic_rows(const KeptTable &table, Revision from, Revision to)
+AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
 {
     const server::PlainTable plain = table.read(alembic_columns, "Alembic's");
     AlembicRows rows{false, false, false};
@@ -52,9 +52,9 @@ AlembicRows alembic_rows(const KeptTable &table, Revision from, Revision to)
     return rows;
 }
 
-void keep_alembic(Revision from, Revision to)
+void sync_alembic(Revision from, Revision to)
 {
-    const KeptTable table = open_alembic();
+    const VersionTable table = open_alembic();
     const AlembicRows rows = alembic_rows(table, from, to);
     const std::string left = chain::alembic_id(from, ids_in_use());
     const std::string reached = chain::alembic_id(to, ids_in_use());
@@ -69,9 +69,9 @@ void keep_alembic(Revision from, Revision to)
     else if (from == chain::base && !rows.has_any)
         table.write("INSERT INTO TABLE (version_num) VALUES ($1)", std::span(both).last(1));
     else if (!rows.has_to && (to != chain::base || rows.has_any))
-        table.warn_of_step("It has no row " + (left.empty() ? "to go on from" : "'" + left + "'") +
-                               ".",
-                           "alembic stamp " + (reached.empty() ? "base" : reached));
+        table.warn_not_synced("It has no row " +
+                                  (left.empty() ? "to go on from" : "'" + left + "'") + ".",
+                              "alembic stamp " + (reached.empty() ? "base" : reached));
 }
 
 // ---- Django ----------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ constexpr std::array<server::PlainColumn, 3> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}, {"applied", TIMESTAMPTZOID}}};
 constexpr std::string_view django_app = "procrastinate";
 
-KeptTable open_django() { return open_kept_table("django_migrations", django_table()); }
+VersionTable open_django() { return open_version_table("django_migrations", django_table()); }
 
 DjangoNames require_names(Revision target)
 {
@@ -97,7 +97,7 @@ DjangoNames require_names(Revision target)
 }
 
 // Which of the names have a row.
-std::vector<bool> django_rows(const KeptTable &table, const DjangoNames &names)
+std::vector<bool> django_rows(const VersionTable &table, const DjangoNames &names)
 {
     const server::PlainTable plain = table.read(django_columns, "Django's");
     std::vector<bool> applied(static_cast<std::size_t>(names.count()), false);
@@ -119,10 +119,10 @@ std::string select(const DjangoNames &names, const std::vector<bool> &applied, b
     return selected;
 }
 
-void keep_django(Revision from, Revision to)
+void sync_django(Revision from, Revision to)
 {
     const DjangoNames names = require_names(std::max(from, to));
-    const KeptTable table = open_django();
+    const VersionTable table = open_django();
     const std::vector<bool> applied = django_rows(table, names);
     const auto missing_at = [&](Revision revision) {
         return select(names, applied, false, 1, chain::django_count(revision).with_sql);
@@ -135,11 +135,12 @@ void keep_django(Revision from, Revision to)
     if (!missing_at(from).empty() || !beyond(from).empty())
     {
         if (!is_there)
-            table.warn_of_step("It has not the rows of " +
-                                   (from == chain::base ? "base" : std::string(chain::name(from))) +
-                                   ", and no others, for the app \"procrastinate\".",
-                               "manage.py migrate --fake procrastinate " +
-                                   (to == chain::base ? "zero" : chain::django_prefix(to)));
+            table.warn_not_synced(
+                "It has not the rows of " +
+                    (from == chain::base ? "base" : std::string(chain::name(from))) +
+                    ", and no others, for the app \"procrastinate\".",
+                "manage.py migrate --fake procrastinate " +
+                    (to == chain::base ? "zero" : chain::django_prefix(to)));
         return;
     }
     const std::string added = select(names, applied, false, 1, chain::django_count(to).all);
@@ -158,7 +159,7 @@ void keep_django(Revision from, Revision to)
 
 } // namespace
 
-void require_in_step(Revision target)
+void require_syncable(Revision target)
 {
     if (!alembic_table().empty())
         (void)alembic_rows(open_alembic(), chain::base, chain::base);
@@ -166,14 +167,14 @@ void require_in_step(Revision target)
         (void)django_rows(open_django(), require_names(target));
 }
 
-void keep_in_step(Revision from, Revision to)
+void sync_version_tables(Revision from, Revision to)
 {
     if (from == to)
         return;
     if (!alembic_table().empty())
-        keep_alembic(from, to);
+        sync_alembic(from, to);
     if (!django_table().empty())
-        keep_django(from, to);
+        sync_django(from, to);
 }
 
 } // namespace procrastinate::upgrade
