@@ -1,7 +1,7 @@
 // The extension as this database has it installed.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::catalog
 {

@@ -1,7 +1,7 @@
 // An installation of Procrastinate: a schema that holds, or shall hold, its objects.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::catalog
 {

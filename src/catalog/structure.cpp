@@ -1,6 +1,6 @@
 #include "catalog/structure.hpp"
 
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 
 #include <set>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "catalog/installation.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::entry

@@ -1,8 +1,8 @@
 #include "online/batch.hpp"
 
 #include "common/refusal.hpp"
+#include "server/pause.hpp"
 #include "server/spi.hpp"
-#include "server/waiting.hpp"
 
 namespace procrastinate::online
 {

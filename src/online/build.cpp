@@ -2,7 +2,7 @@
 
 #include "common/refusal.hpp"
 #include "online/logbook.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "upgrade/locks.hpp"
 

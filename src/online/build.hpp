@@ -4,7 +4,7 @@
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
 #include "online/progress.hpp"
-#include "server/index_build.hpp"
+#include "server/concurrent_build.hpp"
 #include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online

@@ -2,7 +2,7 @@
 
 #include "online/short_locks.hpp"
 #include "server/messages.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/locks.hpp"
@@ -160,7 +160,7 @@ bool mend_door(const Installation &installation)
             return !fetch.body.starts_with(before) && behind_door(fetch.body) != fetch.body;
         }))
         return false;
-    upgrade::set_language();
+    upgrade::set_script_settings();
     hang_door(installation);
     return true;
 }

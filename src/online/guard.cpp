@@ -2,9 +2,9 @@
 
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
-#include "server/plain_table.hpp"
+#include "server/pause.hpp"
+#include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
-#include "server/waiting.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/privileges.hpp"
 
@@ -56,7 +56,7 @@ having sum(pg_stat_get_function_calls(p.oid)) > 0)";
 constexpr std::int64_t until_counted = 6'000'000; // microseconds
 
 constexpr const char *workers_table = "procrastinate_workers";
-constexpr std::array<server::PlainColumn, 2> workers_columns{
+constexpr std::array<server::RawColumn, 2> workers_columns{
     {{"id", INT8OID}, {"last_heartbeat", TIMESTAMPTZOID}}};
 // Procrastinate takes a worker for stalled after that.
 constexpr std::int64_t longest_without_heartbeat = 30'000'000; // microseconds
@@ -88,7 +88,7 @@ template <typename Visit> void for_each_worker(const Installation &installation,
     const Oid oid = server::call([schema] { return get_relname_relid(workers_table, schema); });
     if (!OidIsValid(oid))
         return;
-    const server::PlainTable workers = server::read_plain_table(oid, workers_columns);
+    const server::RawTable workers = server::scan_raw_table(oid, workers_columns);
     for (std::size_t i = 0; i < workers.count(); ++i)
         visit(DatumGetInt64(workers.row(i).datum(0).value_or(0)),
               DatumGetTimestampTz(workers.row(i).datum(1).value_or(0)));

@@ -1,7 +1,7 @@
 #include "online/logbook.hpp"
 
 #include "server/messages.hpp"
-#include "server/waiting.hpp"
+#include "server/pause.hpp"
 #include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online

@@ -27,7 +27,7 @@ UpgradePath Lookout::look()
     const UpgradePath path = upgrade::plan_upgrade_path(installation_, target_, goal_);
     if (path.reached_target())
         return path;
-    upgrade::hold_name(installation_);
+    upgrade::lock_schema_name(installation_);
     upgrade::require_current_rows(true);
     // Once for all revisions, and again where another session has been at work in between, or
     // another call before the migration under way.

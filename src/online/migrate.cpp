@@ -12,10 +12,10 @@
 #include "online/perform.hpp"
 #include "online/presence.hpp"
 #include "online/short_locks.hpp"
+#include "server/concurrent_build.hpp"
 #include "server/fault_point.hpp"
-#include "server/index_build.hpp"
 #include "server/session_lock.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/locks.hpp"
@@ -233,7 +233,7 @@ class Course
                 batches_.begin(installation_, step,
                                path.under_way ? path.under_way->position : std::nullopt);
             server::with_search_path(installation_.quoted, [&] {
-                upgrade::set_language();
+                upgrade::set_script_settings();
                 server::with_context(label_of(step), [&] { batches_.run(installation_, step); });
                 if (batches_.will_be_over())
                     logbook_.record(step);

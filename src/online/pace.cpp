@@ -1,6 +1,6 @@
 #include "online/pace.hpp"
 
-#include "server/waiting.hpp"
+#include "server/pause.hpp"
 #include "server/wal.hpp"
 #include "upgrade/settings.hpp"
 

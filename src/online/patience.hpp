@@ -1,7 +1,7 @@
 // How often and how long a step asks again for what it could not have.
 #pragma once
 
-#include "server/waiting.hpp"
+#include "server/pause.hpp"
 
 namespace procrastinate::online
 {

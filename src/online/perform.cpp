@@ -3,7 +3,7 @@
 #include "online/door.hpp"
 #include "online/replaced_column.hpp"
 #include "online/short_locks.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/script_execution.hpp"
@@ -32,7 +32,7 @@ void lock_tables(const Installation &installation, const Step &step, const Upgra
 
 void prepare(const Installation &installation, const Step &step, const UpgradePath &path)
 {
-    upgrade::set_language();
+    upgrade::set_script_settings();
     // Before the locks that are in clients' way, not for as long as they are held.
     if (step.number == step.count)
         upgrade::require_syncable(step.revision);
@@ -51,7 +51,7 @@ void prepare(const Installation &installation, const Step &step, const UpgradePa
 
 void run(const Installation &installation, const Step &step, const UpgradePath &path)
 {
-    upgrade::set_language();
+    upgrade::set_script_settings();
     if (!path.has_history)
         upgrade::create_history(installation);
     const chain::Migration &migration = chain::migration(step.revision);
@@ -61,7 +61,7 @@ void run(const Installation &installation, const Step &step, const UpgradePath &
 
 void finish(const Installation &installation, const Step &step)
 {
-    upgrade::set_language();
+    upgrade::set_script_settings();
     // What came with the columns is for the fetches that are inside, too.
     if (step.door == Step::shut)
         hang_door(installation);

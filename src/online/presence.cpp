@@ -1,8 +1,8 @@
 #include "online/presence.hpp"
 
-#include "server/settings.hpp"
+#include "server/pause.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
-#include "server/waiting.hpp"
 
 namespace procrastinate::online
 {

@@ -1,7 +1,7 @@
 #include "online/progress.hpp"
 
 #include "server/messages.hpp"
-#include "server/waiting.hpp"
+#include "server/pause.hpp"
 
 namespace procrastinate::online
 {

@@ -3,7 +3,7 @@
 
 #include "chain/step.hpp"
 #include "online/presence.hpp"
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 #include <string>
 

@@ -1,7 +1,7 @@
 #include "online/replaced_column.hpp"
 
 #include "common/refusal.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/privileges.hpp"

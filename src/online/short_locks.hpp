@@ -1,7 +1,7 @@
 // Locks that are waited for so briefly that nobody queues behind.
 #pragma once
 
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 
 namespace procrastinate::online
 {

@@ -3,7 +3,7 @@
 #include "catalog/installation.hpp"
 #include "common/refusal.hpp"
 #include "online/presence.hpp"
-#include "server/plain_table.hpp"
+#include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 #include "upgrade/history.hpp"
 
@@ -66,7 +66,7 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     server::ContextResource memory;
     const catalog::Installation installation = catalog::locate(schema);
     // As while it is dropped, or another one stands in its place.
-    if (!server::lock_at_once(candidate.history) ||
+    if (!server::try_lock_table(candidate.history) ||
         server::call([=] { return get_relname_relid(catalog::history_table, schema); }) !=
             candidate.history)
         return std::nullopt;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "chain/step.hpp"
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 #include <vector>
 

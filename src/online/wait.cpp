@@ -3,10 +3,10 @@
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "online/presence.hpp"
-#include "server/settings.hpp"
+#include "server/pause.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
-#include "server/waiting.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/upgrade_path.hpp"
 

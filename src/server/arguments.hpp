@@ -1,7 +1,7 @@
 // The arguments of an entry point, NULL as nothing.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

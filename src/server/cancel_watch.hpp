@@ -2,7 +2,7 @@
 // one flag for both; so is a statement_timeout. Who goes on after a timeout would not be stopped by it.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

@@ -2,7 +2,7 @@
 
 #ifdef PROCRASTINATE_FAULT_POINTS
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

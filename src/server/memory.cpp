@@ -1,6 +1,6 @@
 #include "server/memory.hpp"
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

@@ -1,7 +1,7 @@
 // Messages that are no errors.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

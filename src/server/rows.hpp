@@ -2,7 +2,7 @@
 // (materialize mode).
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

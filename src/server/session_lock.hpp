@@ -1,7 +1,7 @@
 // An advisory lock that outlives transactions, but not its owner.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

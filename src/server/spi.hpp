@@ -7,7 +7,7 @@
 // On error nothing is tidied up here: the end of the (sub)transaction does it.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server::spi
 {

@@ -1,7 +1,7 @@
 // How much write-ahead log there is to be sent on.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

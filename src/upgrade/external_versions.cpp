@@ -1,7 +1,7 @@
 #include "upgrade/external_versions.hpp"
 
 #include "chain/external_ids.hpp"
-#include "server/plain_table.hpp"
+#include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::upgrade
@@ -21,8 +21,8 @@ select c.oid, n.oid = $1 as is_own, c.oid::regclass::text, c.relname = 'alembic_
    and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
  order by 2 desc, 3)";
 
-constexpr std::array<server::PlainColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
-constexpr std::array<server::PlainColumn, 2> django_columns{
+constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
+constexpr std::array<server::RawColumn, 2> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}}};
 
 constexpr std::size_t most_rows = 10'000; // of what anybody may have written
@@ -32,7 +32,7 @@ constexpr std::size_t most_rows = 10'000; // of what anybody may have written
 void read_alembic(Oid table, const std::string &name, bool is_own,
                   std::vector<ExternalVersion> &versions)
 {
-    const server::PlainTable rows = server::read_plain_table(table, alembic_columns, most_rows);
+    const server::RawTable rows = server::scan_raw_table(table, alembic_columns, most_rows);
     for (std::size_t i = 0; i < rows.count(); ++i)
     {
         const std::string_view id = rows.row(i).text(0);
@@ -47,7 +47,7 @@ void read_alembic(Oid table, const std::string &name, bool is_own,
 
 void read_django(Oid table, const std::string &name, std::vector<ExternalVersion> &versions)
 {
-    const server::PlainTable rows = server::read_plain_table(table, django_columns, most_rows);
+    const server::RawTable rows = server::scan_raw_table(table, django_columns, most_rows);
     std::string_view last;
     for (std::size_t i = 0; i < rows.count(); ++i)
         if (rows.row(i).text(0) == "procrastinate")
@@ -88,7 +88,7 @@ std::vector<ExternalVersion> read_external_versions(const catalog::Installation 
     {
         for (const Table &table : tables)
         {
-            if (table.is_own != own || !server::lock_at_once(table.oid))
+            if (table.is_own != own || !server::try_lock_table(table.oid))
                 continue;
             if (table.is_alembic)
                 read_alembic(table.oid, table.name, own, versions);

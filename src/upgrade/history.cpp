@@ -1,7 +1,7 @@
 #include "upgrade/history.hpp"
 
 #include "common/refusal.hpp"
-#include "server/plain_table.hpp"
+#include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 #include "upgrade/history_sql.hpp"
 #include "upgrade/version_table_sync.hpp"
@@ -16,14 +16,14 @@ namespace spi = server::spi;
 using common::Refusal;
 using std::string_literals::operator""s;
 
-constexpr std::array<server::PlainColumn, 8> columns{{{"id", INT8OID},
-                                                      {"event", TEXTOID},
-                                                      {"from_revision", TEXTOID},
-                                                      {"to_revision", TEXTOID},
-                                                      {"applied_at", TIMESTAMPTZOID},
-                                                      {"applied_by", TEXTOID},
-                                                      {"duration", INTERVALOID},
-                                                      {"version", TEXTOID}}};
+constexpr std::array<server::RawColumn, 8> columns{{{"id", INT8OID},
+                                                    {"event", TEXTOID},
+                                                    {"from_revision", TEXTOID},
+                                                    {"to_revision", TEXTOID},
+                                                    {"applied_at", TIMESTAMPTZOID},
+                                                    {"applied_by", TEXTOID},
+                                                    {"duration", INTERVALOID},
+                                                    {"version", TEXTOID}}};
 
 std::string table_of(const catalog::Installation &installation)
 {
@@ -53,7 +53,7 @@ History read_history(const catalog::Installation &installation,
     const Oid table = look_up();
     if (!OidIsValid(table))
         return history;
-    const server::PlainTable found = server::read_plain_table(table, columns, most);
+    const server::RawTable found = server::scan_raw_table(table, columns, most);
     if (look_up() != table)
     {
         // It went while its lock was waited for; another may have taken its place.
@@ -75,7 +75,7 @@ History read_history(const catalog::Installation &installation,
     history.events.reserve(found.count());
     for (std::size_t i = 0; i < found.count(); ++i)
     {
-        const server::PlainRow row = found.row(i);
+        const server::RawRow row = found.row(i);
         history.events.push_back({row.datum(0).value_or(0), row.text(1), row.text(2), row.text(3),
                                   row.datum(4).value_or(0), row.text(5), row.datum(6),
                                   row.text(7)});

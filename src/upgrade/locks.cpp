@@ -1,7 +1,7 @@
 #include "upgrade/locks.hpp"
 
 #include "server/messages.hpp"
-#include "server/schema_lock.hpp"
+#include "server/schema_name_lock.hpp"
 #include "upgrade/lock_modes.hpp"
 #include "upgrade/privileges.hpp"
 
@@ -164,9 +164,9 @@ void lock(const catalog::Installation &installation)
     catalog::require_same_name(installation);
 }
 
-void hold_name(const catalog::Installation &installation)
+void lock_schema_name(const catalog::Installation &installation)
 {
-    (void)server::hold_schema(installation.schema);
+    (void)server::lock_schema_name(installation.schema);
     catalog::require_same_name(installation);
 }
 
@@ -192,7 +192,7 @@ void lock_tables(const catalog::Installation &installation, Tables tables)
 
 void lock_to_read_jobs(const catalog::Installation &installation)
 {
-    hold_name(installation);
+    lock_schema_name(installation);
     if (lock_table(installation.schema, "procrastinate_jobs", AccessShareLock, Absent::refused))
         require_no_foreign_objects(installation);
 }

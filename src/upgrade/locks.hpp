@@ -20,7 +20,7 @@ void lock(const catalog::Installation &installation);
 
 // It is locked by its OID and worked on by its name: once there is something to do, nobody can rename
 // or drop the schema any more. Throws as above.
-void hold_name(const catalog::Installation &installation);
+void lock_schema_name(const catalog::Installation &installation);
 
 enum class Tables
 {

@@ -1,7 +1,7 @@
 #include "upgrade/precheck_constraints.hpp"
 
 #include "catalog/definition_text.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::upgrade

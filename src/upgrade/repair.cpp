@@ -1,7 +1,7 @@
 #include "catalog/repair_statements.hpp"
 
 #include "catalog/structure.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/locks.hpp"
@@ -64,7 +64,7 @@ void mend(const Installation &installation, const State &state, Revision revisio
 {
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
     lock_tables(installation, Tables::history_and_jobs);
-    set_language();
+    set_script_settings();
     for (const Repair &repair : repairs)
         server::with_context("repair of " + std::string(repair.difference.kind) + " " +
                                  repair.difference.object,
@@ -86,7 +86,7 @@ std::vector<Repair> repair(const Installation &installation, Run run)
                 require_changeable("procrastinate_repair()");
                 require_sight(installation);
                 lock(installation);
-                hold_name(installation);
+                lock_schema_name(installation);
             }
             else
                 catalog::require_usage(installation);

@@ -1,7 +1,7 @@
 #include "upgrade/script_execution.hpp"
 
 #include "server/memory.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "upgrade/sql_text.hpp"
 
@@ -103,7 +103,7 @@ std::string rest_of(std::string_view script, const chain::Rest &rest)
     return text;
 }
 
-void set_language()
+void set_script_settings()
 {
     server::set("row_security", "off");
     server::set("standard_conforming_strings", "on");

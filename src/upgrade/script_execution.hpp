@@ -28,6 +28,6 @@ std::string rest_of(std::string_view script, const chain::Rest &rest);
 
 // Settings that change what such a text means, or which rows it sees: where a policy would hide some,
 // the server refuses. Between open_settings() and close_settings().
-void set_language();
+void set_script_settings();
 
 } // namespace procrastinate::upgrade

@@ -1,7 +1,7 @@
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "upgrade/adoption.hpp"
 #include "upgrade/history.hpp"
@@ -32,7 +32,7 @@ void record(const Installation &installation, const char *command, std::string_v
             require_changeable(command);
             require_sight(installation);
             lock(installation);
-            hold_name(installation);
+            lock_schema_name(installation);
             const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
             const State state = read_state(installation);
             if (state.is_unknown_history())

@@ -3,7 +3,7 @@
 #include "chain/step.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/held_locks.hpp"
@@ -127,7 +127,7 @@ UpgradePath run(const Installation &installation, std::string_view target)
         require_finished(read_state(installation), installation);
         if (planned.reached_target())
             return planned;
-        hold_name(installation);
+        lock_schema_name(installation);
         require_one_transaction(installation, planned.current, planned.target);
         require_current_rows(planned.has_history || planned.current != chain::base);
         require_fit(installation, planned.current, planned.target, planned.has_history);
@@ -140,7 +140,7 @@ UpgradePath run(const Installation &installation, std::string_view target)
         return path;
     }
     server::with_search_path(installation.quoted, [&] {
-        set_language();
+        set_script_settings();
         if (!path.has_history)
             create_history(installation);
         if (path.current == chain::base && path.target == chain::head())

@@ -3,7 +3,7 @@
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
-#include "server/schema_lock.hpp"
+#include "server/schema_name_lock.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -86,7 +86,7 @@ VersionTable open_version_table(std::string_view setting, std::string_view value
                       std::string("table ") + table.name + " is not kept in step",
                       "It has triggers, rules or row-level security.", "RESET " + option + ";"};
     // Written by its name.
-    (void)server::hold_schema(table.schema);
+    (void)server::lock_schema_name(table.schema);
     const Oid again = server::call([&text] {
         return RangeVarGetRelid(
             makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(text.c_str()))),
@@ -100,10 +100,10 @@ VersionTable open_version_table(std::string_view setting, std::string_view value
     return {table.oid, table.name};
 }
 
-server::PlainTable VersionTable::read(std::span<const server::PlainColumn> columns,
-                                      std::string_view whose) const
+server::RawTable VersionTable::read(std::span<const server::RawColumn> columns,
+                                    std::string_view whose) const
 {
-    const server::PlainTable rows = server::read_plain_table(oid, columns, most_rows);
+    const server::RawTable rows = server::scan_raw_table(oid, columns, most_rows);
     if (!rows.is_plain)
         throw Refusal{common::sqlstate::untrusted_object,
                       std::string("table ") + name + " is not kept in step",

@@ -1,7 +1,7 @@
 // A table of another tool, named in a setting, that changes are to be written into as well.
 #pragma once
 
-#include "server/plain_table.hpp"
+#include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 
 #include <string>
@@ -16,8 +16,7 @@ struct VersionTable
     const char *name; // qualified and quoted; lives as long as the SPI connection
 
     // Throws Refusal PM010 where it has not these columns, which are `whose`.
-    server::PlainTable read(std::span<const server::PlainColumn> columns,
-                            std::string_view whose) const;
+    server::RawTable read(std::span<const server::RawColumn> columns, std::string_view whose) const;
 
     // Runs a statement in which TABLE stands for its name.
     void write(std::string_view statement,

@@ -19,7 +19,7 @@ using common::Refusal;
 
 // ---- Alembic ---------------------------------------------------------------------------------------
 
-constexpr std::array<server::PlainColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
+constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 
 VersionTable open_alembic() { return open_version_table("alembic_version", alembic_table()); }
 
@@ -37,7 +37,7 @@ struct AlembicRows
 
 AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
 {
-    const server::PlainTable plain = table.read(alembic_columns, "Alembic's");
+    const server::RawTable plain = table.read(alembic_columns, "Alembic's");
     AlembicRows rows{false, false, false};
     for (std::size_t i = 0; i < plain.count(); ++i)
     {
@@ -76,7 +76,7 @@ void sync_alembic(Revision from, Revision to)
 
 // ---- Django ----------------------------------------------------------------------------------------
 
-constexpr std::array<server::PlainColumn, 3> django_columns{
+constexpr std::array<server::RawColumn, 3> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}, {"applied", TIMESTAMPTZOID}}};
 constexpr std::string_view django_app = "procrastinate";
 
@@ -99,7 +99,7 @@ DjangoNames require_names(Revision target)
 // Which of the names have a row.
 std::vector<bool> django_rows(const VersionTable &table, const DjangoNames &names)
 {
-    const server::PlainTable plain = table.read(django_columns, "Django's");
+    const server::RawTable plain = table.read(django_columns, "Django's");
     std::vector<bool> applied(static_cast<std::size_t>(names.count()), false);
     for (std::size_t i = 0; i < plain.count(); ++i)
         if (plain.row(i).text(0) == django_app)

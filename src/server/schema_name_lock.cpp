@@ -1,4 +1,4 @@
-#include "server/schema_lock.hpp"
+#include "server/schema_name_lock.hpp"
 
 namespace procrastinate::server
 {
@@ -32,7 +32,7 @@ TM_Result lock_row(Relation schemas, Oid schema)
 
 } // namespace
 
-bool hold_schema(Oid schema)
+bool lock_schema_name(Oid schema)
 {
     return call([schema] {
         // Some versions rename under a lock on the schema, which has to come first; the others know

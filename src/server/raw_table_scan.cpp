@@ -1,4 +1,4 @@
-#include "server/plain_table.hpp"
+#include "server/raw_table_scan.hpp"
 
 namespace procrastinate::server
 {
@@ -15,7 +15,7 @@ struct KeptRow
 };
 
 // Inside call().
-bool is_plain(Relation table, std::span<const PlainColumn> columns, AttrNumber *numbers)
+bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *numbers)
 {
     const auto *const form = table->rd_rel;
     bool is_plain =
@@ -34,23 +34,23 @@ bool is_plain(Relation table, std::span<const PlainColumn> columns, AttrNumber *
 
 } // namespace
 
-PlainRow PlainTable::row(std::size_t index) const
+RawRow RawTable::row(std::size_t index) const
 {
     const auto *const kept = static_cast<const KeptRow *>(list_nth(rows, static_cast<int>(index)));
     return {kept->values, kept->nulls};
 }
 
-bool lock_at_once(Oid table)
+bool try_lock_table(Oid table)
 {
     return call([table] { return ConditionalLockRelationOid(table, AccessShareLock); });
 }
 
 // Reads as a catalog is read without an index: the planner would evaluate what an owner has put into
 // an index's expression.
-PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns, std::size_t most)
+RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most)
 {
     return call([oid, columns, most] {
-        PlainTable found{false, false, NIL};
+        RawTable found{false, false, NIL};
         AttrNumber numbers[most_columns] = {};
         Relation const table = try_relation_open(oid, AccessShareLock);
         if (table == nullptr)

@@ -2,7 +2,7 @@
 // it, as the caller's role and at top level.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 #include <string>
 

@@ -1,7 +1,7 @@
-#include "server/index_build.hpp"
+#include "server/concurrent_build.hpp"
 
 #include "server/fault_point.hpp"
-#include "server/waiting.hpp"
+#include "server/pause.hpp"
 
 namespace procrastinate::server
 {

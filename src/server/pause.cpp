@@ -1,4 +1,4 @@
-#include "server/waiting.hpp"
+#include "server/pause.hpp"
 
 namespace procrastinate::server
 {

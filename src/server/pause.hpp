@@ -1,7 +1,7 @@
 // Waiting that can be cancelled, and during which nobody else has to wait.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

@@ -2,22 +2,22 @@
 // rule, policy, type or index expression.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {
 
-struct PlainColumn
+struct RawColumn
 {
     const char *name;
     Oid type;
 };
 
 // Lives in the memory context that was current when the table was read.
-class PlainRow
+class RawRow
 {
   public:
-    PlainRow(const Datum *values, const bool *nulls) : values_(values), nulls_(nulls) {}
+    RawRow(const Datum *values, const bool *nulls) : values_(values), nulls_(nulls) {}
 
     std::optional<Datum> datum(std::size_t column) const
     {
@@ -34,23 +34,22 @@ class PlainRow
     const bool *nulls_;
 };
 
-struct PlainTable
+struct RawTable
 {
     bool is_plain;   // an ordinary table that has these columns, without rules and policies
     bool is_allowed; // to be read by the caller; else there are no rows
     List *rows;
 
     std::size_t count() const { return static_cast<std::size_t>(list_length(rows)); }
-    PlainRow row(std::size_t index) const;
+    RawRow row(std::size_t index) const;
 };
 
 // Whether the ACCESS SHARE lock for it could be had without waiting for anybody; it is kept to the end of the
 // transaction.
-bool lock_at_once(Oid table);
+bool try_lock_table(Oid table);
 
 // The rows in no order, as committed by now; the first `most` of them. Takes an ACCESS SHARE lock. A
 // table that is gone is none.
-PlainTable read_plain_table(Oid oid, std::span<const PlainColumn> columns,
-                            std::size_t most = SIZE_MAX);
+RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most = SIZE_MAX);
 
 } // namespace procrastinate::server

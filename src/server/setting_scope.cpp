@@ -1,4 +1,4 @@
-#include "server/settings.hpp"
+#include "server/setting_scope.hpp"
 
 namespace procrastinate::server
 {

@@ -2,7 +2,7 @@
 // clause; on error the end of the (sub)transaction puts them back.
 #pragma once
 
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {

@@ -1,4 +1,4 @@
-#include "server/guard.hpp"
+#include "server/error_boundary.hpp"
 
 #include "common/refusal.hpp"
 
