@@ -67,7 +67,7 @@ std::optional<Position> read_position(std::string_view words)
     return Position{*done, *last};
 }
 
-// "<kind>[ <table>][, door][, rewrites][, ahead of <revision>]: <title>"
+// "<kind>[ <table>][, barrier][, rewrites][, ahead of <revision>]: <title>"
 Step read_heading(std::string_view line)
 {
     const std::string_view whole = line;
@@ -85,8 +85,8 @@ Step read_heading(std::string_view line)
     while (!words.empty())
     {
         std::string_view word = take(words, ", ");
-        if (word == "door")
-            step.door = Step::shut;
+        if (word == "barrier")
+            step.barrier = Step::close;
         else if (word == "rewrites")
             step.is_rewrite = true;
         else if (take_prefix(word, "ahead of "))
@@ -140,11 +140,11 @@ void number_steps(std::vector<Step> &steps, Revision revision)
     }
 }
 
-Step door_step(decltype(Step::door) door, std::string_view title)
+Step barrier_step(decltype(Step::barrier) barrier, std::string_view title)
 {
     Step step{};
     step.kind = StepKind::brief;
-    step.door = door;
+    step.barrier = barrier;
     step.title = title;
     return step;
 }
@@ -231,11 +231,11 @@ std::vector<Step> parse_steps(Revision revision, std::string_view text)
     std::vector<Step> all;
     for (const Step &step : parsed)
     {
-        if (step.door == Step::shut)
-            all.push_back(door_step(Step::hang, "fetches look for the door"));
+        if (step.barrier == Step::close)
+            all.push_back(barrier_step(Step::install, "install the fetch barrier"));
         all.push_back(step);
-        if (step.door == Step::shut)
-            all.push_back(door_step(Step::unhang, "fetches forget the door"));
+        if (step.barrier == Step::close)
+            all.push_back(barrier_step(Step::remove, "remove the fetch barrier"));
     }
     number_steps(all, revision);
     return all;

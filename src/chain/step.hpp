@@ -1,7 +1,7 @@
 // The steps in which a migration goes through a big table that is in use: each in a transaction of its
 // own, none with a strong lock for long. Read from ../migrations/online/, where a step is
 //
-//   -- step <kind>[ <table>][, door][, rewrites][, ahead of <revision>]: <title>
+//   -- step <kind>[ <table>][, barrier][, rewrites][, ahead of <revision>]: <title>
 //   -- lock <table> <mode>[ if there], …
 //   <statements>
 //   -- rest[ without <beginning of statement>, …| only <beginning of statement>, …]
@@ -54,15 +54,15 @@ struct Step
     int number; // from 1
     int count;  // of the steps of its revision
     StepKind kind;
-    // Around a change of the jobs' columns, steps that nobody wrote: fetches learn to look for a door,
+    // Around a change of the jobs' columns, steps that nobody wrote: fetches learn to look for a barrier,
     // which is shut while the columns change, and forget it again.
     enum
     {
         none,
-        hang,
-        shut,
-        unhang
-    } door = none;
+        install,
+        close,
+        remove
+    } barrier = none;
     // Done only on the way to that revision or a later one, which would else do it later: what lies
     // between needs it to be fast.
     Revision ahead_of = base;

@@ -2,7 +2,7 @@
 
 #include "common/refusal.hpp"
 #include "online/build.hpp"
-#include "online/door.hpp"
+#include "online/fetch_barrier.hpp"
 #include "online/logbook.hpp"
 #include "server/spi.hpp"
 #include "upgrade/locks.hpp"
@@ -19,8 +19,8 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(door_class == 1347571556 && upgrade::lock_class == 1347571523);
-// $1: the schema; $2: what conflicts; $3: whether the door does; $4, $5: other tools' tables; $6: whether who
+static_assert(fetch_barrier_lock == 1347571556 && upgrade::lock_class == 1347571523);
+// $1: the schema; $2: what conflicts; $3: whether the barrier does; $4, $5: other tools' tables; $6: whether who
 // changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited; $8: the step's
 // tables. Kind 1 is in the way, 2 may have rows that are. Who has the lock of the installation is in the way of
 // any step. Prepared transactions have no pid. A lock that many hold is told of once a session.
@@ -32,7 +32,7 @@ with recursive family as (
     select i.inhrelid, f.relname from family f join pg_inherits i on i.inhparent = f.oid
 ), held as (
     select l.pid, l.virtualtransaction, l.mode,
-           coalesce(c.relname, case l.classid when 1347571556 then 'the door' when 1347571523 then 'the installation'
+           coalesce(c.relname, case l.classid when 1347571556 then 'the fetch barrier' when 1347571523 then 'the installation'
                                else 'the schema' end) as what,
            case when case when f.oid is not null then f.relname || ' ' || l.mode = any (string_to_array($2, ', '))
                           when l.classid = 1347571556 then $3
@@ -108,7 +108,7 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
         tables.append(tables.empty() ? "" : ", ").append(lock.table);
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(conflicts),
-                                spi::boolean_parameter(step.door == chain::Step::shut),
+                                spi::boolean_parameter(step.barrier == chain::Step::close),
                                 spi::text_parameter(is_last ? upgrade::alembic_table() : ""),
                                 spi::text_parameter(is_last ? upgrade::django_table() : ""),
                                 spi::boolean_parameter(step.number == 0),

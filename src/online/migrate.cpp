@@ -3,7 +3,7 @@
 #include "online/batch.hpp"
 #include "online/blockers.hpp"
 #include "online/build.hpp"
-#include "online/door.hpp"
+#include "online/fetch_barrier.hpp"
 #include "online/guard.hpp"
 #include "online/logbook.hpp"
 #include "online/lookout.hpp"
@@ -36,7 +36,7 @@ using chain::Step;
 using chain::StepKind;
 using upgrade::UpgradePath;
 
-// Longest that a fetch which came before the door is waited for, beside transactions that take as long as
+// Longest that a fetch which came before the barrier is waited for, beside transactions that take as long as
 // they like and are no fetches.
 constexpr double longest_on_the_way = 500;
 
@@ -45,7 +45,7 @@ class Course
   public:
     Course(const Installation &installation, std::string_view target, const Options &options)
         : installation_(installation), options_(options), lookout_(installation, target),
-          door_(installation), patience_(options.retry_for), sight_(options.retry_for),
+          barrier_(installation), patience_(options.retry_for), sight_(options.retry_for),
           scrutiny_(options.retry_for), logbook_(installation)
     {
     }
@@ -102,12 +102,12 @@ class Course
     std::optional<UpgradePath> look()
     {
         // While there is no job for anybody, nobody else is waited for.
-        const bool is_shut = door_.is_shut();
-        if (!is_shut)
+        const bool is_closed = barrier_.is_closed();
+        if (!is_closed)
             wait([&] { server::with_search_path(nullptr, [&] { lookout_.enter(); }); });
         std::optional<UpgradePath> path;
         const bool is_seen = briefly([&] {
-            if (is_shut)
+            if (is_closed)
                 lookout_.enter();
             if (!lookout_.goal())
                 guard_.begin(installation_);
@@ -115,7 +115,7 @@ class Course
         });
         if (!is_seen)
         {
-            is_shut ? try_later(*shut_for_) : look_later(sight_);
+            is_closed ? try_later(*closed_for_) : look_later(sight_);
             return {};
         }
         sight_.succeed();
@@ -150,8 +150,8 @@ class Course
             set_out(step);
         else if (step.kind == StepKind::concurrent)
             build(step, path);
-        else if (step.door == Step::shut && !door_.is_shut())
-            shut_door(step);
+        else if (step.barrier == Step::close && !barrier_.is_closed())
+            close_barrier(step);
         else if (step.kind == StepKind::batched)
             batch(step, path);
         else if (run(step, path))
@@ -174,13 +174,13 @@ class Course
         // Deferred triggers and constraints of users speak up here.
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
         succeed();
-        if (door_.is_shut())
+        if (barrier_.is_closed())
         {
-            // Whatever ends the call now would open the door to those who are on their way with the old columns.
+            // Whatever ends the call now would open the barrier to those who are on their way with the old columns.
             const server::HeldInterrupts held;
             server::fault_point("held", step.name());
             wait_for_clients(longest_on_the_way);
-            door_.open();
+            barrier_.open();
         }
         if (step.number == step.count)
             lookout_.arrive(step.revision);
@@ -188,31 +188,31 @@ class Course
         server::fault_point("after", step.name());
     }
 
-    // ---- The door ---------------------------------------------------------------------------------
+    // ---- The barrier ---------------------------------------------------------------------------------
 
-    void shut_door(const Step &step)
+    void close_barrier(const Step &step)
     {
-        if (!require_door(step))
+        if (!require_barrier(step))
             return;
-        // Those who are on their way by functions without a door.
+        // Those who are on their way by functions without a barrier.
         spi::commit();
         if (waited_before_ != step.name())
             wait_for_clients(longest_on_the_way);
         waited_before_ = step.name();
-        with_short_locks(patience_.for_door(options_.lock_timeout),
-                         [&] { (void)door_.try_shut(); });
-        if (!door_.is_shut())
+        with_short_locks(patience_.barrier_timeout(options_.lock_timeout),
+                         [&] { (void)barrier_.try_close(); });
+        if (!barrier_.is_closed())
             return try_later(step);
-        shut_for_ = step;
-        patience_.came_in();
+        closed_for_ = step;
+        patience_.barrier_closed();
         server::fault_point("shut", step.name());
     }
 
     // A dump has the functions as they were. False where it has to be tried later.
-    bool require_door(const Step &step)
+    bool require_barrier(const Step &step)
     {
         const bool is_there = briefly([&] {
-            if (mend_door(installation_))
+            if (reinstall_fetch_barrier(installation_))
                 waited_before_.clear();
         });
         if (!is_there)
@@ -346,9 +346,9 @@ class Course
         Blockers found{"Who is in the way could not be looked up in time.", {}};
         (void)briefly([&] { found = blockers(installation_, step, options_.lock_timeout); });
         patience.fail();
-        door_.open();
-        if (step.door == Step::shut)
-            wake_those_turned_away(installation_, step.revision - 1, options_.lock_timeout);
+        barrier_.open();
+        if (step.barrier == Step::close)
+            notify_turned_away_workers(installation_, step.revision - 1, options_.lock_timeout);
         spi::commit();
         if (patience.is_over())
             give_up(installation_, step, lookout_.target(), options_, patience,
@@ -360,8 +360,8 @@ class Course
     const Installation &installation_;
     const Options &options_;
     Lookout lookout_;
-    Door door_;
-    std::optional<Step> shut_for_;
+    FetchBarrier barrier_;
+    std::optional<Step> closed_for_;
     std::string waited_before_; // a step, for those on their way
     Patience patience_;         // with steps
     Patience sight_;            // with looks, which may go well between the tries of a step

@@ -27,20 +27,21 @@ class Patience
     // Time in which nothing was asked for does not count.
     void skip(std::int64_t microseconds) { since_ += microseconds; }
 
-    // How long those inside may take to come out of the door. Who comes meanwhile waits for nothing but
+    // How long those inside may take to come out of the barrier. Who comes meanwhile waits for nothing but
     // gets no job, so it may be longer each time, up to ten seconds; and pause() makes up for it.
-    double for_door(double lock_timeout)
+    double barrier_timeout(double lock_timeout)
     {
-        at_door_ = std::max(lock_timeout, std::min({10'000.0, lock_timeout * doublings(), left()}));
-        return at_door_;
+        waited_at_barrier_ =
+            std::max(lock_timeout, std::min({10'000.0, lock_timeout * doublings(), left()}));
+        return waited_at_barrier_;
     }
-    void came_in() { at_door_ = 0; }
+    void barrier_closed() { waited_at_barrier_ = 0; }
 
-    // Longer each time up to two seconds, or to four times what the door was waited for in vain; and
+    // Longer each time up to two seconds, or to four times what the barrier was waited for in vain; and
     // never quite the same, so that two do not meet again and again.
     void pause() const
     {
-        const double longest = std::max(4 * at_door_, std::min(2000.0, 50 * doublings()));
+        const double longest = std::max(4 * waited_at_barrier_, std::min(2000.0, 50 * doublings()));
         server::pause(std::min(longest, std::max(50.0, left())) * (0.5 + server::random() / 2));
     }
 
@@ -49,7 +50,7 @@ class Patience
     double doublings() const { return 1 << std::min(failures_, 10); }
 
     double most_;
-    double at_door_ = 0;
+    double waited_at_barrier_ = 0;
     int failures_ = 0;
     std::int64_t since_ = 0;
 };

@@ -1,6 +1,6 @@
 #include "online/perform.hpp"
 
-#include "online/door.hpp"
+#include "online/fetch_barrier.hpp"
 #include "online/replaced_column.hpp"
 #include "online/short_locks.hpp"
 #include "server/setting_scope.hpp"
@@ -43,10 +43,10 @@ void prepare(const Installation &installation, const Step &step, const UpgradePa
     // With its locks held, nobody can add to it any more.
     if (step.revision == replaces_column && step.count > 1 && step.number == step.count)
         require_replaceable(installation, path);
-    if (step.door == Step::hang)
-        hang_door(installation);
-    else if (step.door == Step::unhang)
-        unhang_door(installation);
+    if (step.barrier == Step::install)
+        install_fetch_barrier(installation);
+    else if (step.barrier == Step::remove)
+        remove_fetch_barrier(installation);
 }
 
 void run(const Installation &installation, const Step &step, const UpgradePath &path)
@@ -63,10 +63,10 @@ void finish(const Installation &installation, const Step &step)
 {
     upgrade::set_script_settings();
     // What came with the columns is for the fetches that are inside, too.
-    if (step.door == Step::shut)
-        hang_door(installation);
-    else if (step.door == Step::unhang)
-        wake_workers(installation, step.revision);
+    if (step.barrier == Step::close)
+        install_fetch_barrier(installation);
+    else if (step.barrier == Step::remove)
+        notify_workers(installation, step.revision);
     if (step.kind == StepKind::concurrent)
         upgrade::lock_tables(installation, upgrade::Tables::history);
 }

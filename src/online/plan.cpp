@@ -40,8 +40,8 @@ std::string locks_of(const Step &step)
 
 std::string statement_of(const Step &step)
 {
-    if (step.door == Step::hang || step.door == Step::unhang)
-        return "-- CREATE OR REPLACE FUNCTION for each that fetches jobs";
+    if (step.barrier == Step::install || step.barrier == Step::remove)
+        return "-- CREATE OR REPLACE FUNCTION for each fetch function";
     std::string text(step.sql);
     while (!text.empty() && text.back() == '\n')
         text.pop_back();

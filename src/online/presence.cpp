@@ -13,7 +13,7 @@ namespace
 namespace spi = server::spi;
 
 static_assert(at_work_class == 1347571575 && gate_class == 1347571559);
-// Planned at the first step that shuts a door, before interrupts are held.
+// Planned at the first step that shuts a barrier, before interrupts are held.
 constinit spi::PlannedQuery query{R"(
 select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransaction, '/', 2)::int8
   from pg_locks where locktype = 'advisory' and classid in (1347571575, 1347571559)

@@ -66,9 +66,9 @@ same_lines(
 same_lines(
 	told(q{CALL procrastinate_migrate('0003', 'told')}),
 	[   'NOTICE:  Running upgrade 0002 -> 0003, Migration: Drop Started At Column',
-		'NOTICE:  step 0003.1 of 3: fetches look for the door',
+		'NOTICE:  step 0003.1 of 3: install the fetch barrier',
 		'NOTICE:  step 0003.2 of 3: drop the column',
-		'NOTICE:  step 0003.3 of 3: fetches forget the door',
+		'NOTICE:  step 0003.3 of 3: remove the fetch barrier',
 		'NOTICE:  0003 took N ms', ],
 	'the procedure says the same, and its steps');
 same_lines(

@@ -59,7 +59,7 @@ sub door
 	$caller->send("CALL procrastinate_migrate('0025')");
 	is(cancelled_after($node, $database, $caller, $schema, '0025.1'),
 		'57014: canceling statement due to user request', 'the call is cancelled before the column comes');
-	isnt(bodies($schema), $before, 'fetches look for the door');
+	isnt(bodies($schema), $before, 'install the fetch barrier');
 	is($caller->query('SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'),
 		'0', 'the door is open: the call holds no lock any more');
 	like($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,

@@ -207,7 +207,7 @@ sub a_dump_between_two_steps
 	my (undef, undef, $error) = $node->psql($other, q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')});
 	like($error, qr/ERROR:  .* could not get its locks/, 'a call there is given up at the door, too');
 	is($node->safe_psql($other, q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'dumped'::regnamespace}
-			  . q{ AND prosrc ~ ('door CONSTANT integer := ' || pronamespace::int || ';')}), '1', 'which is the one of the schema there');
+			  . q{ AND prosrc ~ ('barrier CONSTANT integer := ' || pronamespace::int || ';')}), '1', 'which is the one of the schema there');
 	$reader->query('COMMIT');
 	$reader->close;
 	$node->safe_psql($other, q{CALL procrastinate_migrate('0032', 'dumped')});

@@ -109,15 +109,15 @@ TEST(Step, WhatIsLeftOutIsDoneOtherwise)
 TEST(Step, ADoorIsHungAndUnhung)
 {
     const std::vector<Step> all =
-        parse_steps(7, "-- why\n\n-- step brief, door: change\n"
+        parse_steps(7, "-- why\n\n-- step brief, barrier: change\n"
                        "-- lock jobs ACCESS EXCLUSIVE, events SHARE if there\n"
                        "ALTER;\n-- rest without A B, C\n\n"
                        "-- step batched jobs: fill\nUPDATE;\n");
     ASSERT_EQ(all.size(), 4U);
-    EXPECT_EQ(all[0].door, Step::hang);
-    EXPECT_EQ(all[1].door, Step::shut);
-    EXPECT_EQ(all[2].door, Step::unhang);
-    EXPECT_EQ(all[3].door, Step::none);
+    EXPECT_EQ(all[0].barrier, Step::install);
+    EXPECT_EQ(all[1].barrier, Step::close);
+    EXPECT_EQ(all[2].barrier, Step::remove);
+    EXPECT_EQ(all[3].barrier, Step::none);
     EXPECT_EQ(all[1].title, "change");
     EXPECT_EQ(all[1].sql, "ALTER;\n");
     ASSERT_EQ(all[1].locks.size(), 2U);

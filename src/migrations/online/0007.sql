@@ -1,6 +1,6 @@
 -- 0007 under load: nothing writes the new column before it is through, so that its unique index can come later.
 
--- step brief, door: add the column
+-- step brief, barrier: add the column
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 -- rest without CREATE UNIQUE INDEX
 

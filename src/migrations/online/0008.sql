@@ -11,7 +11,7 @@ CREATE UNIQUE INDEX CONCURRENTLY procrastinate_jobs_lock_idx
 CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0020 ON procrastinate_jobs (id, lock)
     WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
 
--- step brief, door: replace the functions
+-- step brief, barrier: replace the functions
 -- lock procrastinate_jobs EXCLUSIVE
 -- rest without LOCK TABLE, CREATE UNIQUE INDEX, DROP TABLE
 

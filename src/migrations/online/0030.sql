@@ -1,7 +1,7 @@
 -- 0030 under load: the new column's trigger sees to the jobs that old code aborts from now on, batches to those
 -- that are being aborted already.
 
--- step brief, door: add the column, the functions and the triggers
+-- step brief, barrier: add the column, the functions and the triggers
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 -- rest without UPDATE
 

@@ -1,6 +1,6 @@
 -- 0032 under load.
 
--- step brief, door: add the column, the table and the functions
+-- step brief, barrier: add the column, the table and the functions
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 -- rest without CREATE INDEX idx_procrastinate_jobs_worker_not_null
 

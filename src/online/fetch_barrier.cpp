@@ -1,4 +1,4 @@
-#include "online/door.hpp"
+#include "online/fetch_barrier.hpp"
 
 #include "online/short_locks.hpp"
 #include "server/messages.hpp"
@@ -32,17 +32,17 @@ select pg_get_functiondef(p.oid), p.prosrc || '', p.oid::regprocedure::text
 
 // Around a body, which is a block of PL/pgSQL and may stand within another; the schema's OID stands
 // between the first two, and as bits, as pg_locks has it, behind them. Any role can have an advisory lock, but
-// only one that could change the table shuts the door with it; where nobody has it any more, it is tried for
+// only one that could change the table shuts the barrier with it; where nobody has it any more, it is tried for
 // again.
 constexpr std::string_view before_oid = "\nDECLARE\n"
-                                        "    door CONSTANT integer := ";
+                                        "    barrier CONSTANT integer := ";
 constexpr std::string_view after_oid =
     ";\n"
-    "    is_shut_by_owner boolean;\n"
+    "    is_closed_by_owner boolean;\n"
     "BEGIN\n"
     "    -- While columns of procrastinate_jobs change there is no job for anybody.\n"
-    "    WHILE NOT pg_catalog.pg_try_advisory_xact_lock_shared(1347571556, door) LOOP\n"
-    "        is_shut_by_owner := (\n"
+    "    WHILE NOT pg_catalog.pg_try_advisory_xact_lock_shared(1347571556, barrier) LOOP\n"
+    "        is_closed_by_owner := (\n"
     "            SELECT pg_catalog.bool_or(coalesce(pg_catalog.pg_has_role(a.usesysid, c.relowner, "
     "'MEMBER'), false))\n"
     "            FROM pg_catalog.pg_lock_status() AS l\n"
@@ -54,19 +54,19 @@ constexpr std::string_view after_oid =
     "OPERATOR(pg_catalog.=) l.pid\n"
     "            WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'\n"
     "                AND l.classid OPERATOR(pg_catalog.=) 1347571556\n"
-    "                AND l.objid OPERATOR(pg_catalog.=) (door::bigint OPERATOR(pg_catalog.&) "
+    "                AND l.objid OPERATOR(pg_catalog.=) (barrier::bigint OPERATOR(pg_catalog.&) "
     "4294967295)::pg_catalog.oid\n"
     "                AND l.objsubid OPERATOR(pg_catalog.=) 2\n"
     "                AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'\n"
     "                AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()\n"
     "        );\n"
-    "        IF is_shut_by_owner THEN\n"
+    "        IF is_closed_by_owner THEN\n"
     "            RETURN NULL;\n"
     "        END IF;\n"
-    "        EXIT WHEN NOT is_shut_by_owner;\n"
+    "        EXIT WHEN NOT is_closed_by_owner;\n"
     "    END LOOP;\n";
 constexpr std::string_view closing = "\nEND;\n";
-static_assert(door_class == 1347571556);
+static_assert(fetch_barrier_lock == 1347571556);
 
 std::string opening(const Installation &installation)
 {
@@ -74,9 +74,9 @@ std::string opening(const Installation &installation)
            std::to_string(static_cast<std::int32_t>(installation.schema)) + std::string(after_oid);
 }
 
-// The body behind a door; the whole where there is none. The door may be of a schema with another OID,
+// The body behind a barrier; the whole where there is none. The barrier may be of a schema with another OID,
 // from before a dump.
-std::string_view behind_door(std::string_view body)
+std::string_view body_without_barrier(std::string_view body)
 {
     if (!body.starts_with(before_oid) || !body.ends_with(closing))
         return body;
@@ -134,7 +134,7 @@ void replace_body(const Fetch &fetch, std::string_view body)
 
 } // namespace
 
-void hang_door(const Installation &installation)
+void install_fetch_barrier(const Installation &installation)
 {
     const std::string before = opening(installation);
     for (const Fetch &fetch : fetches(installation))
@@ -147,32 +147,33 @@ void hang_door(const Installation &installation)
                             "that is in flight then may fail with SQLSTATE 42804.",
                             {});
         else
-            replace_body(fetch,
-                         before + std::string(behind_door(fetch.body)) + std::string(closing));
+            replace_body(fetch, before + std::string(body_without_barrier(fetch.body)) +
+                                    std::string(closing));
     }
 }
 
-bool mend_door(const Installation &installation)
+bool reinstall_fetch_barrier(const Installation &installation)
 {
     const std::string before = opening(installation);
     const std::vector<Fetch> all = fetches(installation);
     if (std::none_of(all.begin(), all.end(), [&before](const Fetch &fetch) {
-            return !fetch.body.starts_with(before) && behind_door(fetch.body) != fetch.body;
+            return !fetch.body.starts_with(before) &&
+                   body_without_barrier(fetch.body) != fetch.body;
         }))
         return false;
     upgrade::set_script_settings();
-    hang_door(installation);
+    install_fetch_barrier(installation);
     return true;
 }
 
-void unhang_door(const Installation &installation)
+void remove_fetch_barrier(const Installation &installation)
 {
     for (const Fetch &fetch : fetches(installation))
-        if (const std::string_view body = behind_door(fetch.body); body != fetch.body)
+        if (const std::string_view body = body_without_barrier(fetch.body); body != fetch.body)
             replace_body(fetch, body);
 }
 
-void wake_workers(const Installation &installation, chain::Revision revision)
+void notify_workers(const Installation &installation, chain::Revision revision)
 {
     // Each queue by a step in the index of their names, not by a look at every job.
     const std::string jobs = std::string(installation.quoted) + ".procrastinate_jobs";
@@ -199,22 +200,25 @@ void wake_workers(const Installation &installation, chain::Revision revision)
                R"({"type": "job_inserted", "job_id": 0})");
 }
 
-void wake_those_turned_away(const Installation &installation, chain::Revision revision,
-                            double lock_timeout)
+void notify_turned_away_workers(const Installation &installation, chain::Revision revision,
+                                double lock_timeout)
 {
     (void)server::attempt([&] {
         with_short_locks(lock_timeout, [&] {
             server::with_search_path(nullptr, [&] {
                 upgrade::lock_to_read_jobs(installation);
-                wake_workers(installation, revision);
+                notify_workers(installation, revision);
             });
         });
     });
 }
 
-Door::Door(const Installation &installation) : lock_(door_class, installation.schema) {}
+FetchBarrier::FetchBarrier(const Installation &installation)
+    : lock_(fetch_barrier_lock, installation.schema)
+{
+}
 
-bool Door::try_shut()
+bool FetchBarrier::try_close()
 {
     return server::attempt([this] { lock_.acquire(); });
 }
