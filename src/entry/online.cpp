@@ -2,7 +2,7 @@
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
-#include "online/migrate.hpp"
+#include "online/online_run.hpp"
 #include "online/plan.hpp"
 #include "online/under_way.hpp"
 #include "online/wait.hpp"

@@ -1,9 +1,9 @@
 #include "online/blockers.hpp"
 
 #include "common/refusal.hpp"
-#include "online/build.hpp"
 #include "online/fetch_barrier.hpp"
-#include "online/logbook.hpp"
+#include "online/index_build.hpp"
+#include "online/step_log.hpp"
 #include "server/spi.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/settings.hpp"
@@ -19,7 +19,7 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(fetch_barrier_lock == 1347571556 && upgrade::lock_class == 1347571523);
+static_assert(fetch_barrier_lock == 1347571556 && upgrade::installation_lock == 1347571523);
 // $1: the schema; $2: what conflicts; $3: whether the barrier does; $4, $5: other tools' tables; $6: whether who
 // changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited; $8: the step's
 // tables. Kind 1 is in the way, 2 may have rows that are. Who has the lock of the installation is in the way of
@@ -130,16 +130,17 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
 }
 
 void give_up(const catalog::Installation &installation, const chain::Step &step,
-             const std::string &target, const Options &options, const Patience &patience,
+             const std::string &target, const CallOptions &options, const LockRetry &lock_retry,
              const std::string &blockers)
 {
-    Options patient = options;
+    CallOptions patient = options;
     patient.retry_for = std::max(3'600'000.0, 2 * options.retry_for);
     throw common::Refusal{
         common::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
         "It was tried " +
-            (patience.failures() == 1 ? "once" : std::to_string(patience.failures()) + " times") +
-            " in " + std::to_string(static_cast<long>(patience.waited() / 1000)) + " s, and " +
+            (lock_retry.failures() == 1 ? "once"
+                                        : std::to_string(lock_retry.failures()) + " times") +
+            " in " + std::to_string(static_cast<long>(lock_retry.waited() / 1000)) + " s, and " +
             (is_index_left(installation, step)
                  ? "an invalid index is there, which the next call drops if nobody is building it"
                  : "no try has left anything behind") +

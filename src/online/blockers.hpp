@@ -3,8 +3,8 @@
 
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
-#include "online/options.hpp"
-#include "online/patience.hpp"
+#include "online/call_options.hpp"
+#include "online/lock_retry.hpp"
 
 #include <string>
 #include <vector>
@@ -30,7 +30,7 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
 // Of a step that could not have its locks, on the way to `target`, as the caller may name it: throws Refusal 55P03.
 // Inside a transaction.
 [[noreturn]] void give_up(const catalog::Installation &installation, const chain::Step &step,
-                          const std::string &target, const Options &options,
-                          const Patience &patience, const std::string &blockers);
+                          const std::string &target, const CallOptions &options,
+                          const LockRetry &lock_retry, const std::string &blockers);
 
 } // namespace procrastinate::online

@@ -1,6 +1,6 @@
 #include "online/fetch_barrier.hpp"
 
-#include "online/short_locks.hpp"
+#include "online/lock_timeout_scope.hpp"
 #include "server/messages.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -204,7 +204,7 @@ void notify_turned_away_workers(const Installation &installation, chain::Revisio
                                 double lock_timeout)
 {
     (void)server::attempt([&] {
-        with_short_locks(lock_timeout, [&] {
+        with_lock_timeout(lock_timeout, [&] {
             server::with_search_path(nullptr, [&] {
                 upgrade::lock_to_read_jobs(installation);
                 notify_workers(installation, revision);

@@ -2,7 +2,7 @@
 
 #include "catalog/installation.hpp"
 #include "common/refusal.hpp"
-#include "online/presence.hpp"
+#include "online/session_markers.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 #include "upgrade/history.hpp"
@@ -15,7 +15,7 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(at_work_class == 1347571575);
+static_assert(running_lock == 1347571575);
 constexpr const char *query = R"(
 select n.oid, c.oid,
        exists (select from pg_locks l join pg_database d on d.oid = l.database

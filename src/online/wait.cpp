@@ -2,7 +2,7 @@
 
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
-#include "online/presence.hpp"
+#include "online/session_markers.hpp"
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -157,7 +157,7 @@ void wait(const Installation &installation, std::string_view target,
             return std::nullopt;
         return *milliseconds - static_cast<double>(server::now() - began) / 1000;
     };
-    const Presence presence(gate_class, installation.schema);
+    const SessionMarker marker(waiting_lock, installation.schema);
     Listening listening;
     std::string in_words(target);
     const auto look_in_time = [&] {

@@ -140,7 +140,7 @@ class Script
         add(";\n");
         set("start", chain::name(from));
         set("goal", chain::name(to));
-        set("lock", std::to_string(lock_class));
+        set("lock", std::to_string(upgrade::installation_lock));
         set("lock_jobs", tables_of(from, last) == Tables::history_and_jobs ? "on" : "off");
         set("keeps_history", from < last ? "on" : "off");
         set("names", object_names());

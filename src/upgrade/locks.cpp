@@ -16,7 +16,8 @@ bool acquire(Oid schema, bool wait)
     return server::call([=] {
         LOCKTAG tag;
         // 2: the space of advisory locks with two keys (src/backend/utils/adt/lockfuncs.c)
-        SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<std::uint32_t>(lock_class), schema, 2);
+        SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<std::uint32_t>(installation_lock),
+                             schema, 2);
         return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
     });
 }

@@ -3,7 +3,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
-#include "online/options.hpp"
+#include "online/call_options.hpp"
 
 #include <map>
 #include <string>
@@ -13,7 +13,7 @@
 namespace procrastinate::online
 {
 
-class Guard
+class InUseCheck
 {
   public:
     // Notes how often functions have been called up to now, where track_functions counts them. Inside an
@@ -29,8 +29,8 @@ class Guard
     // A warning, once, where there are sessions of which the caller may not know what they call.
     // `options` are the call's, for the hint.
     // False: it is too early to tell of the last; in another transaction it has to be asked again.
-    bool lets_through(const catalog::Installation &installation, chain::Revision revision,
-                      const Options &options);
+    bool allows(const catalog::Installation &installation, chain::Revision revision,
+                const CallOptions &options);
 
   private:
     std::map<std::string, std::int64_t, std::less<>> calls_;

@@ -10,18 +10,18 @@
 namespace procrastinate::online
 {
 
-// Advisory locks that all share who have them; see upgrade::lock_class.
-inline constexpr std::int32_t at_work_class =
+// Advisory locks that all share who have them; see upgrade::installation_lock.
+inline constexpr std::int32_t running_lock =
     0x50524F77; // "PROw"; the view procrastinate_progress reads it
-inline constexpr std::int32_t gate_class = 0x50524F67; // "PROg"
-inline constexpr std::int32_t obstacle_class =
+inline constexpr std::int32_t waiting_lock = 0x50524F67; // "PROg"
+inline constexpr std::int32_t blocker_lock =
     0x50524F6F; // "PROo", of a pid, or of 0 for prepared transactions; the view reads it as well
 
 // Shown for as long as it lives, in pauses as well. Nobody waits for it, and nobody needs it.
-class Presence
+class SessionMarker
 {
   public:
-    Presence(std::int32_t lock_class, Oid object) : lock_(lock_class, object, ShareLock)
+    SessionMarker(std::int32_t lock_class, Oid object) : lock_(lock_class, object, ShareLock)
     {
         (void)lock_.try_acquire();
     }
@@ -31,7 +31,7 @@ class Presence
 };
 
 // Those that were met in the way. During a lock's own wait pg_blocking_pids() knows better.
-std::deque<Presence> problems(const std::vector<pid_t> &pids);
+std::deque<SessionMarker> problems(const std::vector<pid_t> &pids);
 
 // server::wait_for_older_transactions(), but for those of such sessions, which may last and fetch no job.
 // Inside an SPI connection, without a snapshot of one's own.

@@ -1,12 +1,12 @@
 // How fast batches follow each other: as the server bears it.
 #pragma once
 
-#include "online/progress.hpp"
+#include "online/progress_report.hpp"
 
 namespace procrastinate::online
 {
 
-class Pace
+class Throttle
 {
   public:
     void begin();
@@ -23,6 +23,6 @@ class Pace
 
 // Until no replica is behind by more than procrastinate_migrate.max_replication_lag. Whoever is waited for is
 // told, and shown to others.
-void wait_for_replicas(const chain::Step &step, Progress &progress);
+void wait_for_replicas(const chain::Step &step, ProgressReport &progress);
 
 } // namespace procrastinate::online

@@ -1,7 +1,7 @@
-#include "online/lookout.hpp"
+#include "online/precheck.hpp"
 
 #include "common/refusal.hpp"
-#include "online/replaced_column.hpp"
+#include "online/column_replacement.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/requirements.hpp"
@@ -15,14 +15,14 @@ namespace procrastinate::online
 using chain::Revision;
 using upgrade::UpgradePath;
 
-void Lookout::enter() const
+void Precheck::enter() const
 {
     upgrade::require_changeable("procrastinate_migrate()");
     upgrade::require_sight(installation_);
     upgrade::lock(installation_);
 }
 
-UpgradePath Lookout::look()
+UpgradePath Precheck::look()
 {
     const UpgradePath path = upgrade::plan_upgrade_path(installation_, target_, goal_);
     if (path.reached_target())
@@ -49,7 +49,7 @@ UpgradePath Lookout::look()
     return path;
 }
 
-chain::Step Lookout::next_step(const UpgradePath &path) const
+chain::Step Precheck::next_step(const UpgradePath &path) const
 {
     const Revision revision = path.current + 1;
     if (is_new_)
@@ -66,13 +66,13 @@ chain::Step Lookout::next_step(const UpgradePath &path) const
     return left.front();
 }
 
-void Lookout::arrive(Revision revision)
+void Precheck::arrive(Revision revision)
 {
     if (expected_)
         expected_ = revision;
 }
 
-chain::Step step_of_look()
+chain::Step precheck_step()
 {
     chain::Step step{};
     step.title = "where the schema stands";

@@ -1,4 +1,4 @@
-#include "online/pace.hpp"
+#include "online/throttle.hpp"
 
 #include "server/pause.hpp"
 #include "server/wal.hpp"
@@ -26,13 +26,13 @@ pid_t lagging_replica()
 
 } // namespace
 
-void Pace::begin()
+void Throttle::begin()
 {
     began_ = server::now();
     wal_ = server::wal_written();
 }
 
-void Pace::rest(double milliseconds)
+void Throttle::rest(double milliseconds)
 {
     double pause = milliseconds * share_of_others;
     if (const int rate = upgrade::max_wal_rate(); rate > 0)
@@ -48,7 +48,7 @@ void Pace::rest(double milliseconds)
     server::pause(pause);
 }
 
-void wait_for_replicas(const chain::Step &step, Progress &progress)
+void wait_for_replicas(const chain::Step &step, ProgressReport &progress)
 {
     for (pid_t sender = lagging_replica(); sender != 0;)
     {

@@ -1,4 +1,4 @@
-#include "online/options.hpp"
+#include "online/call_options.hpp"
 
 namespace procrastinate::online
 {
@@ -22,9 +22,9 @@ std::string in_words(double milliseconds)
 } // namespace
 
 std::string call_of(const catalog::Installation &installation, const std::string &target,
-                    const Options &options)
+                    const CallOptions &options)
 {
-    constexpr Options defaults;
+    constexpr CallOptions defaults;
     const char *const quoted =
         server::call([&target] { return quote_literal_cstr(target.c_str()); });
     std::string call = "CALL procrastinate_migrate(" + std::string(quoted) + ", schema => " +

@@ -1,4 +1,4 @@
-#include "online/replaced_column.hpp"
+#include "online/column_replacement.hpp"
 
 #include "common/refusal.hpp"
 #include "server/setting_scope.hpp"

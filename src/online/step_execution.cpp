@@ -1,8 +1,8 @@
-#include "online/perform.hpp"
+#include "online/step_execution.hpp"
 
+#include "online/column_replacement.hpp"
 #include "online/fetch_barrier.hpp"
-#include "online/replaced_column.hpp"
-#include "online/short_locks.hpp"
+#include "online/lock_timeout_scope.hpp"
 #include "server/setting_scope.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/locks.hpp"
@@ -73,17 +73,17 @@ void finish(const Installation &installation, const Step &step)
 
 } // namespace
 
-bool perform(const Installation &installation, const Step &step, const UpgradePath &path,
-             double lock_timeout, Logbook &logbook)
+bool execute_step(const Installation &installation, const Step &step, const UpgradePath &path,
+                  double lock_timeout, StepLog &step_log)
 {
     return server::attempt([&] {
-        with_short_locks(lock_timeout, [&] {
+        with_lock_timeout(lock_timeout, [&] {
             server::with_search_path(nullptr, [&] { prepare(installation, step, path); });
             if (step.kind != StepKind::concurrent)
-                logbook.progress().show_nobody(); // it has its locks
+                step_log.progress().show_nobody(); // it has its locks
             server::with_search_path(installation.quoted, [&] { run(installation, step, path); });
             server::with_search_path(nullptr, [&] { finish(installation, step); });
-            server::with_search_path(installation.quoted, [&] { logbook.record(step); });
+            server::with_search_path(installation.quoted, [&] { step_log.record(step); });
         });
     });
 }

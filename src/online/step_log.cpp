@@ -1,4 +1,4 @@
-#include "online/logbook.hpp"
+#include "online/step_log.hpp"
 
 #include "server/messages.hpp"
 #include "server/pause.hpp"
@@ -24,7 +24,7 @@ std::string label_of(const Step &step)
            std::to_string(step.number) + " (" + std::string(step.title) + ")";
 }
 
-void Logbook::begin(const Step &step, std::optional<TimestampTz> began)
+void StepLog::begin(const Step &step, std::optional<TimestampTz> began)
 {
     if (revision_ != step.revision)
     {
@@ -43,13 +43,13 @@ void Logbook::begin(const Step &step, std::optional<TimestampTz> began)
                        std::string(step.title));
 }
 
-void Logbook::append(const chain::StepName &name)
+void StepLog::append(const chain::StepName &name)
 {
     upgrade::append(installation_, std::string(upgrade::event::step) + chain::step_name(name),
                     name.revision - 1, name.revision - 1, step_began_);
 }
 
-void Logbook::record(const Step &step)
+void StepLog::record(const Step &step)
 {
     server::with_context("history of " + label_of(step), [&] {
         if (step.number == step.count)
@@ -60,9 +60,9 @@ void Logbook::record(const Step &step)
     });
 }
 
-void Logbook::record_setting_out(const Step &step) { append({step.revision, 0}); }
+void StepLog::record_start(const Step &step) { append({step.revision, 0}); }
 
-void Logbook::record_position(const Step &step, std::int64_t done, std::int64_t last)
+void StepLog::record_position(const Step &step, std::int64_t done, std::int64_t last)
 {
     if (server::now() - position_told_ < between_positions)
         return;
@@ -70,7 +70,7 @@ void Logbook::record_position(const Step &step, std::int64_t done, std::int64_t 
     position_told_ = server::now();
 }
 
-void Logbook::end(const Step &step) const
+void StepLog::end(const Step &step) const
 {
     if (step.number == step.count)
         upgrade::tell_end(chain::migration(step.revision), began_);

@@ -1,4 +1,4 @@
-#include "online/batch.hpp"
+#include "online/batches.hpp"
 
 #include "common/refusal.hpp"
 #include "server/pause.hpp"

@@ -3,7 +3,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
-#include "online/progress.hpp"
+#include "online/progress_report.hpp"
 #include "server/concurrent_build.hpp"
 #include "upgrade/upgrade_path.hpp"
 
@@ -20,9 +20,9 @@ server::IndexState state_of_build(const catalog::Installation &installation,
 
 // Of the steps before this one that are only for a later target than the path's: one whose build, by a call
 // that had such a target, was ended.
-std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
-                                           const chain::Step &step,
-                                           const upgrade::UpgradePath &path);
+std::optional<chain::Step> skipped_invalid_index(const catalog::Installation &installation,
+                                                 const chain::Step &step,
+                                                 const upgrade::UpgradePath &path);
 
 // What is left of a build that was ended, if it is still that once the table's lock is there. Not concurrently,
 // which fails where an event trigger writes. Inside an SPI connection.
@@ -32,17 +32,18 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
 std::string plain_build(const chain::Step &step);
 
 // One build at a time in a schema, whoever asks for it.
-inline constexpr std::int32_t build_class = 0x50524F62; // "PROb"; see upgrade::lock_class
+inline constexpr std::int32_t index_build_lock =
+    0x50524F62; // "PROb"; see upgrade::installation_lock
 
 // Tells, now and then, who has that lock. Inside an SPI connection that may commit; commits.
 void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
-                      Progress &progress);
+                      ProgressReport &progress);
 
 // By a background worker; the caller waits, without a snapshot from before: it commits first. Throws
 // Refusal 53400 where no worker is to be had, with `instead` as the call that needs none. Returns the error
 // of one that could not have a lock, else nothing. Inside an SPI connection that may commit.
 std::optional<std::string> build_concurrently(const catalog::Installation &installation,
                                               const chain::Step &step, const std::string &instead,
-                                              Progress &progress);
+                                              ProgressReport &progress);
 
 } // namespace procrastinate::online

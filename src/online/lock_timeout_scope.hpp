@@ -9,7 +9,7 @@ namespace procrastinate::online
 // What a step asks the server for is given up soon, before a queue forms behind it; and the deadlock
 // check, which ends an autovacuum in the way, comes sooner still: if there is a deadlock, a client is not
 // the one that finds it.
-template <typename Body> void with_short_locks(double milliseconds, Body body)
+template <typename Body> void with_lock_timeout(double milliseconds, Body body)
 {
     const int level = server::open_settings();
     const int timeout = std::max(1, static_cast<int>(milliseconds));

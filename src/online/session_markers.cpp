@@ -1,4 +1,4 @@
-#include "online/presence.hpp"
+#include "online/session_markers.hpp"
 
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
@@ -12,7 +12,7 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(at_work_class == 1347571575 && gate_class == 1347571559);
+static_assert(running_lock == 1347571575 && waiting_lock == 1347571559);
 // Planned at the first step that shuts a barrier, before interrupts are held.
 constinit spi::PlannedQuery query{R"(
 select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransaction, '/', 2)::int8
@@ -21,11 +21,11 @@ select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransacti
 
 } // namespace
 
-std::deque<Presence> problems(const std::vector<pid_t> &pids)
+std::deque<SessionMarker> problems(const std::vector<pid_t> &pids)
 {
-    std::deque<Presence> shown;
+    std::deque<SessionMarker> shown;
     for (const pid_t pid : pids)
-        shown.emplace_back(obstacle_class, static_cast<Oid>(pid));
+        shown.emplace_back(blocker_lock, static_cast<Oid>(pid));
     return shown;
 }
 

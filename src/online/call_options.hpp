@@ -9,7 +9,7 @@ namespace procrastinate::online
 {
 
 // With the defaults of the SQL procedure.
-struct Options
+struct CallOptions
 {
     double lock_timeout = 100;  // milliseconds that a lock is waited for at a time
     double retry_for = 600'000; // milliseconds after which what cannot have its locks is given up
@@ -19,6 +19,6 @@ struct Options
 
 // "CALL procrastinate_migrate('0038', schema => 'public', force => true);", with what is not the default.
 std::string call_of(const catalog::Installation &installation, const std::string &target,
-                    const Options &options);
+                    const CallOptions &options);
 
 } // namespace procrastinate::online

@@ -6,10 +6,10 @@
 namespace procrastinate::online
 {
 
-class Patience
+class LockRetry
 {
   public:
-    explicit Patience(double milliseconds) : most_(milliseconds) {}
+    explicit LockRetry(double milliseconds) : most_(milliseconds) {}
 
     bool is_over() const { return failures_ > 0 && waited() >= most_; }
     int failures() const { return failures_; }

@@ -1,17 +1,17 @@
-#include "online/migrate.hpp"
+#include "online/online_run.hpp"
 
-#include "online/batch.hpp"
+#include "online/batches.hpp"
 #include "online/blockers.hpp"
-#include "online/build.hpp"
 #include "online/fetch_barrier.hpp"
-#include "online/guard.hpp"
-#include "online/logbook.hpp"
-#include "online/lookout.hpp"
-#include "online/pace.hpp"
-#include "online/patience.hpp"
-#include "online/perform.hpp"
-#include "online/presence.hpp"
-#include "online/short_locks.hpp"
+#include "online/in_use_check.hpp"
+#include "online/index_build.hpp"
+#include "online/lock_retry.hpp"
+#include "online/lock_timeout_scope.hpp"
+#include "online/precheck.hpp"
+#include "online/session_markers.hpp"
+#include "online/step_execution.hpp"
+#include "online/step_log.hpp"
+#include "online/throttle.hpp"
 #include "server/concurrent_build.hpp"
 #include "server/fault_point.hpp"
 #include "server/session_lock.hpp"
@@ -40,18 +40,19 @@ using upgrade::UpgradePath;
 // they like and are no fetches.
 constexpr double longest_on_the_way = 500;
 
-class Course
+class OnlineRun
 {
   public:
-    Course(const Installation &installation, std::string_view target, const Options &options)
-        : installation_(installation), options_(options), lookout_(installation, target),
-          barrier_(installation), patience_(options.retry_for), sight_(options.retry_for),
-          scrutiny_(options.retry_for), logbook_(installation)
+    OnlineRun(const Installation &installation, std::string_view target, const CallOptions &options)
+        : installation_(installation), options_(options), precheck_(installation, target),
+          barrier_(installation), lock_retry_(options.retry_for),
+          precheck_retry_(options.retry_for), in_use_retry_(options.retry_for),
+          step_log_(installation)
     {
     }
 
     // A transaction, or a few. False once there is nothing left to do.
-    bool turn()
+    bool iterate()
     {
         return spi::connected(spi::Mode::may_commit, [&] {
             const std::optional<UpgradePath> looked = look();
@@ -61,18 +62,18 @@ class Course
             if (path.reached_target())
             {
                 // Another session may have been faster with the rest, or with more.
-                if (!lookout_.goal())
+                if (!precheck_.goal())
                     upgrade::tell_nothing_to_do(installation_, path.current);
                 return false;
             }
-            const Step step = lookout_.next_step(path);
-            if (!lookout_.is_new() && !path.under_way)
+            const Step step = precheck_.next_step(path);
+            if (!precheck_.is_new() && !path.under_way)
             {
                 if (!options_.force && !is_unused(step))
                     return true;
                 require_free_names(installation_, step.revision);
             }
-            logbook_.begin(step, path.began);
+            step_log_.begin(step, path.began);
             server::fault_point("before", step.name());
             go(step, path);
             return true;
@@ -84,8 +85,8 @@ class Course
     template <typename Body> bool briefly(Body body)
     {
         return server::attempt([&] {
-            with_short_locks(options_.lock_timeout,
-                             [&] { server::with_search_path(nullptr, body); });
+            with_lock_timeout(options_.lock_timeout,
+                              [&] { server::with_search_path(nullptr, body); });
         });
     }
 
@@ -94,8 +95,8 @@ class Course
     {
         const std::int64_t began = server::now();
         body();
-        for (Patience *const patience : {&patience_, &sight_, &scrutiny_})
-            patience->skip(server::now() - began);
+        for (LockRetry *const lock_retry : {&lock_retry_, &precheck_retry_, &in_use_retry_})
+            lock_retry->skip(server::now() - began);
     }
 
     // With the lock of the installation; nothing where others' locks are in the way: it has to be tried again.
@@ -104,21 +105,21 @@ class Course
         // While there is no job for anybody, nobody else is waited for.
         const bool is_closed = barrier_.is_closed();
         if (!is_closed)
-            wait([&] { server::with_search_path(nullptr, [&] { lookout_.enter(); }); });
+            wait([&] { server::with_search_path(nullptr, [&] { precheck_.enter(); }); });
         std::optional<UpgradePath> path;
         const bool is_seen = briefly([&] {
             if (is_closed)
-                lookout_.enter();
-            if (!lookout_.goal())
-                guard_.begin(installation_);
-            path = lookout_.look();
+                precheck_.enter();
+            if (!precheck_.goal())
+                in_use_check_.begin(installation_);
+            path = precheck_.look();
         });
         if (!is_seen)
         {
-            is_closed ? try_later(*closed_for_) : look_later(sight_);
+            is_closed ? try_later(*closed_for_) : look_later(precheck_retry_);
             return {};
         }
-        sight_.succeed();
+        precheck_retry_.succeed();
         return path;
     }
 
@@ -127,27 +128,27 @@ class Course
     {
         bool is_unused = false;
         if (!briefly(
-                [&] { is_unused = guard_.lets_through(installation_, step.revision, options_); }))
+                [&] { is_unused = in_use_check_.allows(installation_, step.revision, options_); }))
         {
-            look_later(scrutiny_);
+            look_later(in_use_retry_);
             return false;
         }
-        scrutiny_.succeed();
+        in_use_retry_.succeed();
         if (is_unused)
             return true;
-        logbook_.progress().show_nobody();
+        step_log_.progress().show_nobody();
         spi::commit();
-        logbook_.progress().tell_counting(step);
+        step_log_.progress().tell_counting(step);
         server::pause(200);
         return false;
     }
 
     void go(const Step &step, const UpgradePath &path)
     {
-        if (const auto left = left_of_skipped(installation_, step, path))
+        if (const auto left = skipped_invalid_index(installation_, step, path))
             drop_left(*left);
         else if (step.kind == StepKind::concurrent && !path.under_way)
-            set_out(step);
+            record_build_start(step);
         else if (step.kind == StepKind::concurrent)
             build(step, path);
         else if (step.barrier == Step::close && !barrier_.is_closed())
@@ -164,7 +165,7 @@ class Course
 
     bool run(const Step &step, const UpgradePath &path)
     {
-        return perform(installation_, step, path, options_.lock_timeout, logbook_);
+        return execute_step(installation_, step, path, options_.lock_timeout, step_log_);
     }
 
     // It is done, and the transaction with it.
@@ -183,8 +184,8 @@ class Course
             barrier_.open();
         }
         if (step.number == step.count)
-            lookout_.arrive(step.revision);
-        logbook_.end(step);
+            precheck_.arrive(step.revision);
+        step_log_.end(step);
         server::fault_point("after", step.name());
     }
 
@@ -199,12 +200,12 @@ class Course
         if (waited_before_ != step.name())
             wait_for_clients(longest_on_the_way);
         waited_before_ = step.name();
-        with_short_locks(patience_.barrier_timeout(options_.lock_timeout),
-                         [&] { (void)barrier_.try_close(); });
+        with_lock_timeout(lock_retry_.barrier_timeout(options_.lock_timeout),
+                          [&] { (void)barrier_.try_close(); });
         if (!barrier_.is_closed())
             return try_later(step);
         closed_for_ = step;
-        patience_.barrier_closed();
+        lock_retry_.barrier_closed();
         server::fault_point("shut", step.name());
     }
 
@@ -226,7 +227,7 @@ class Course
     {
         const std::vector<chain::StepLock> locks = step.all_locks();
         if (!batches_.is_at(step))
-            pace_.begin();
+            throttle_.begin();
         const bool is_done = briefly([&] {
             upgrade::lock_tables(installation_, locks);
             if (!batches_.is_at(step))
@@ -236,9 +237,9 @@ class Course
                 upgrade::set_script_settings();
                 server::with_context(label_of(step), [&] { batches_.run(installation_, step); });
                 if (batches_.will_be_over())
-                    logbook_.record(step);
+                    step_log_.record(step);
                 else
-                    logbook_.record_position(step, batches_.next(), batches_.last());
+                    step_log_.record_position(step, batches_.next(), batches_.last());
             });
         });
         if (!is_done)
@@ -249,18 +250,17 @@ class Course
         server::with_context("commit of " + label_of(step), [] { spi::commit(); });
         succeed();
         server::fault_point("amid", step.name());
-        logbook_.progress().tell_rows(step, batches_.percent(), batches_.changed());
-        pace_.rest(batches_.milliseconds());
-        wait_for_replicas(step, logbook_.progress());
+        step_log_.progress().tell_rows(step, batches_.percent(), batches_.changed());
+        throttle_.rest(batches_.milliseconds());
+        wait_for_replicas(step, step_log_.progress());
     }
 
     // An index that is being built, or that was not built to its end, is no stranger's.
-    void set_out(const Step &step)
+    void record_build_start(const Step &step)
     {
         const bool is_recorded = briefly([&] {
             upgrade::lock_tables(installation_, upgrade::Tables::history);
-            server::with_search_path(installation_.quoted,
-                                     [&] { logbook_.record_setting_out(step); });
+            server::with_search_path(installation_.quoted, [&] { step_log_.record_start(step); });
         });
         if (!is_recorded)
             return try_later(step.asking_for({}));
@@ -273,7 +273,7 @@ class Course
 
     void build(const Step &step, const UpgradePath &path)
     {
-        server::SessionLock lock(build_class, installation_.schema);
+        server::SessionLock lock(index_build_lock, installation_.schema);
         if (!may_build(lock, step))
             return;
         const server::IndexState state = state_of_build(installation_, step);
@@ -281,12 +281,12 @@ class Course
             return drop_remains(step);
         if (state == server::IndexState::absent && options_.concurrently)
         {
-            Options without_worker = options_;
+            CallOptions without_worker = options_;
             without_worker.concurrently = false;
-            const std::string instead = call_of(installation_, lookout_.target(), without_worker);
+            const std::string instead = call_of(installation_, precheck_.target(), without_worker);
             const std::optional<std::string> error =
-                build_concurrently(installation_, step, instead, logbook_.progress());
-            return error ? try_later(step.asking_for(step.all_locks()), patience_, error)
+                build_concurrently(installation_, step, instead, step_log_.progress());
+            return error ? try_later(step.asking_for(step.all_locks()), lock_retry_, error)
                          : succeed();
         }
         // Where it has been built by now, by whomever, what is left is to say so.
@@ -306,15 +306,15 @@ class Course
     {
         if (lock.try_acquire())
             return true;
-        logbook_.progress().show_nobody();
-        tell_other_build(installation_, step, logbook_.progress());
+        step_log_.progress().show_nobody();
+        tell_other_build(installation_, step, step_log_.progress());
         wait([] { server::pause(100); });
         return false;
     }
 
     void drop_left(const Step &step)
     {
-        server::SessionLock lock(build_class, installation_.schema);
+        server::SessionLock lock(index_build_lock, installation_.schema);
         if (may_build(lock, step))
             drop_remains(step);
     }
@@ -332,53 +332,54 @@ class Course
 
     void succeed()
     {
-        patience_.succeed();
-        logbook_.progress().show_nobody();
+        lock_retry_.succeed();
+        step_log_.progress().show_nobody();
     }
 
-    void try_later(const Step &step) { try_later(step, patience_); }
-    void look_later(Patience &patience) { try_later(step_of_look(), patience); }
+    void try_later(const Step &step) { try_later(step, lock_retry_); }
+    void look_later(LockRetry &lock_retry) { try_later(precheck_step(), lock_retry); }
 
     // `error` is what a worker said.
-    void try_later(const Step &step, Patience &patience,
+    void try_later(const Step &step, LockRetry &lock_retry,
                    const std::optional<std::string> &error = std::nullopt)
     {
         Blockers found{"Who is in the way could not be looked up in time.", {}};
         (void)briefly([&] { found = blockers(installation_, step, options_.lock_timeout); });
-        patience.fail();
+        lock_retry.fail();
         barrier_.open();
         if (step.barrier == Step::close)
             notify_turned_away_workers(installation_, step.revision - 1, options_.lock_timeout);
         spi::commit();
-        if (patience.is_over())
-            give_up(installation_, step, lookout_.target(), options_, patience,
+        if (lock_retry.is_over())
+            give_up(installation_, step, precheck_.target(), options_, lock_retry,
                     error.value_or(found.text));
-        logbook_.progress().tell_waiting(step, patience.failures(), found.pids, error.value_or(""));
-        patience.pause();
+        step_log_.progress().tell_waiting(step, lock_retry.failures(), found.pids,
+                                          error.value_or(""));
+        lock_retry.pause();
     }
 
     const Installation &installation_;
-    const Options &options_;
-    Lookout lookout_;
+    const CallOptions &options_;
+    Precheck precheck_;
     FetchBarrier barrier_;
     std::optional<Step> closed_for_;
     std::string waited_before_; // a step, for those on their way
-    Patience patience_;         // with steps
-    Patience sight_;            // with looks, which may go well between the tries of a step
-    Patience scrutiny_;         // with looks for who needs what a migration drops, as well
+    LockRetry lock_retry_;      // with steps
+    LockRetry precheck_retry_;  // with looks, which may go well between the tries of a step
+    LockRetry in_use_retry_;    // with looks for who needs what a migration drops, as well
     Batches batches_;
-    Pace pace_;
-    Logbook logbook_;
-    Guard guard_;
+    Throttle throttle_;
+    StepLog step_log_;
+    InUseCheck in_use_check_;
 };
 
 } // namespace
 
-void migrate(const Installation &installation, std::string_view target, const Options &options)
+void migrate(const Installation &installation, std::string_view target, const CallOptions &options)
 {
-    const Presence presence(at_work_class, installation.schema);
-    Course course(installation, target, options);
-    while (course.turn())
+    const SessionMarker marker(running_lock, installation.schema);
+    OnlineRun run(installation, target, options);
+    while (run.iterate())
     {
     }
 }

@@ -1,7 +1,7 @@
-#include "online/build.hpp"
+#include "online/index_build.hpp"
 
 #include "common/refusal.hpp"
-#include "online/logbook.hpp"
+#include "online/step_log.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "upgrade/locks.hpp"
@@ -42,7 +42,7 @@ select case when p.pid is null then 'waiting for the lock of its table' else coa
  where w.pid = $1 and (p.pid is not null or b.pid is not null)
  group by p.pid, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total)";
 
-static_assert(build_class == 1347571554);
+static_assert(index_build_lock == 1347571554);
 constexpr const char *builder_query = R"(
 select string_agg(coalesce('session ' || l.pid, 'a prepared transaction') || coalesce(' of role ' || a.usename, ''), ', ')
   from pg_locks l join pg_database d on d.oid = l.database left join pg_stat_activity a on a.pid = l.pid
@@ -53,7 +53,7 @@ struct Watch
 {
     const catalog::Installation &installation;
     const chain::Step &step;
-    Progress &progress;
+    ProgressReport &progress;
 };
 
 // In a connection of its own, whose memory goes with it. A query takes a snapshot, which a commit gives back
@@ -116,9 +116,9 @@ server::IndexState state_of_build(const catalog::Installation &installation,
     return state;
 }
 
-std::optional<chain::Step> left_of_skipped(const catalog::Installation &installation,
-                                           const chain::Step &step,
-                                           const upgrade::UpgradePath &path)
+std::optional<chain::Step> skipped_invalid_index(const catalog::Installation &installation,
+                                                 const chain::Step &step,
+                                                 const upgrade::UpgradePath &path)
 {
     if (!path.under_way)
         return std::nullopt;
@@ -158,7 +158,7 @@ std::string plain_build(const chain::Step &step)
 }
 
 void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
-                      Progress &progress)
+                      ProgressReport &progress)
 {
     if (progress.is_due())
     {
@@ -174,7 +174,7 @@ void tell_other_build(const catalog::Installation &installation, const chain::St
 
 std::optional<std::string> build_concurrently(const catalog::Installation &installation,
                                               const chain::Step &step, const std::string &instead,
-                                              Progress &progress)
+                                              ProgressReport &progress)
 {
     // Lets go of the installation's lock and of any snapshot: the build might wait for those who have
     // one and wait for that lock.

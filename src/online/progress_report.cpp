@@ -1,4 +1,4 @@
-#include "online/progress.hpp"
+#include "online/progress_report.hpp"
 
 #include "server/messages.hpp"
 #include "server/pause.hpp"
@@ -6,31 +6,31 @@
 namespace procrastinate::online
 {
 
-void Progress::begin() { last_ = server::now(); }
+void ProgressReport::begin() { last_ = server::now(); }
 
-bool Progress::is_due() const { return server::now() - last_ >= 1'000'000; }
+bool ProgressReport::is_due() const { return server::now() - last_ >= 1'000'000; }
 
-void Progress::tell(const chain::Step &step, const std::string &what)
+void ProgressReport::tell(const chain::Step &step, const std::string &what)
 {
     last_ = server::now();
     server::notice((step.number == 0 ? std::string(step.title) : "step " + step.name()) + ": " +
                    what);
 }
 
-void Progress::tell_rows(const chain::Step &step, double percent, std::int64_t rows)
+void ProgressReport::tell_rows(const chain::Step &step, double percent, std::int64_t rows)
 {
     if (is_due())
         tell(step, std::to_string(static_cast<int>(percent)) + "%, " + std::to_string(rows) +
                        " rows changed");
 }
 
-void Progress::tell_counting(const chain::Step &step)
+void ProgressReport::tell_counting(const chain::Step &step)
 {
     if (is_due())
         tell(step, "looking whether functions are called that it drops");
 }
 
-void Progress::tell_lag(const chain::Step &step, int sender)
+void ProgressReport::tell_lag(const chain::Step &step, int sender)
 {
     if (is_due())
         tell(step, "waiting for the replica of walsender " + std::to_string(sender) +
@@ -38,8 +38,8 @@ void Progress::tell_lag(const chain::Step &step, int sender)
                        "procrastinate_migrate.max_replication_lag");
 }
 
-void Progress::tell_waiting(const chain::Step &step, int failures, const std::vector<pid_t> &pids,
-                            std::string_view error)
+void ProgressReport::tell_waiting(const chain::Step &step, int failures,
+                                  const std::vector<pid_t> &pids, std::string_view error)
 {
     show(pids);
     if (!is_due())

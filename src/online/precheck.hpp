@@ -9,10 +9,10 @@
 namespace procrastinate::online
 {
 
-class Lookout
+class Precheck
 {
   public:
-    Lookout(const catalog::Installation &installation, std::string_view target)
+    Precheck(const catalog::Installation &installation, std::string_view target)
         : installation_(installation), target_(target)
     {
     }
@@ -49,6 +49,6 @@ class Lookout
 };
 
 // What look() asks for, as if it were a step: number 0, before the first.
-chain::Step step_of_look();
+chain::Step precheck_step();
 
 } // namespace procrastinate::online

@@ -1,4 +1,4 @@
-#include "online/guard.hpp"
+#include "online/in_use_check.hpp"
 
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
@@ -171,14 +171,14 @@ std::vector<std::string_view> dropped_functions(Revision revision)
     return names;
 }
 
-void Guard::begin(const Installation &installation)
+void InUseCheck::begin(const Installation &installation)
 {
     calls_ = calls(installation);
     began_ = server::now();
 }
 
-bool Guard::lets_through(const Installation &installation, Revision revision,
-                         const Options &options)
+bool InUseCheck::allows(const Installation &installation, Revision revision,
+                        const CallOptions &options)
 {
     const chain::Migration &migration = chain::migration(revision);
     if (migration.phase == chain::Phase::pre)
@@ -209,7 +209,7 @@ bool Guard::lets_through(const Installation &installation, Revision revision,
     has_told_ = true;
     if (!findings.any())
         return !is_counted || server::now() - began_ > until_counted;
-    Options forced = options;
+    CallOptions forced = options;
     forced.force = true;
     throw common::Refusal{
         common::sqlstate::still_used,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "chain/step.hpp"
-#include "online/presence.hpp"
+#include "online/session_markers.hpp"
 #include "server/error_boundary.hpp"
 
 #include <string>
@@ -10,7 +10,7 @@
 namespace procrastinate::online
 {
 
-class Progress
+class ProgressReport
 {
   public:
     void begin(); // of a step: it is a second until the first one
@@ -32,7 +32,7 @@ class Progress
 
   private:
     std::int64_t last_ = 0;
-    std::deque<Presence> met_;
+    std::deque<SessionMarker> met_;
 };
 
 } // namespace procrastinate::online
