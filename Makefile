@@ -35,6 +35,9 @@ EMBEDDED_FROM := $(addprefix $(here)/,src/data/chain.tsv src/data/releases.tsv s
 	src/data/function_bodies.tsv $(sort $(call in_source,src/migrations/*.sql)) \
 	$(sort $(call in_source,src/migrations/online/*.sql)))
 
+# Queries: src/sql/NAME.sql becomes src/sql/NAME.hpp, which holds it as procrastinate::sql::NAME.
+QUERIES := $(patsubst %.sql,%.hpp,$(sort $(call in_source,src/sql/*.sql)))
+
 OUR_CPPFLAGS = -Isrc -I$(here)/src
 OUR_CXXFLAGS = -std=c++20 -Wall -Wextra $(WERROR) -fvisibility=hidden -fvisibility-inlines-hidden
 # The server's own flags are those of the compiler that built it; clang does not know all of them. And
@@ -44,6 +47,11 @@ CLANG_CXXFLAGS = -Wno-unknown-warning-option -Wno-missing-designated-field-initi
 $(EMBEDDED): $(here)/src/embed.awk $(EMBEDDED_FROM)
 	@mkdir -p $(@D)
 	LC_ALL=C awk -f $(here)/src/embed.awk $(EMBEDDED_FROM) > $@.new
+	mv -f $@.new $@
+
+src/sql/%.hpp: $(here)/src/sql/%.sql $(here)/src/embed_query.awk
+	@mkdir -p $(@D)
+	LC_ALL=C awk -f $(here)/src/embed_query.awk $< > $@.new
 	mv -f $@.new $@
 
 ifneq (,$(filter $(scripted) unit,$(MAKECMDGOALS)))
@@ -72,7 +80,7 @@ unit: build/unit/tests
 build/unit/tests: $(UNIT_OBJECTS)
 	$(CXX) $(UNIT_FLAGS) -o $@ $^ -lgtest_main -lgtest
 
-build/unit/%.o: $(here)/%.cpp $(EMBEDDED)
+build/unit/%.o: $(here)/%.cpp | $(EMBEDDED)
 	@mkdir -p $(@D)
 	$(CXX) $(UNIT_FLAGS) -MMD -MP -c -o $@ $<
 
@@ -106,7 +114,7 @@ ISOLATION_OPTS = --inputdir=$(here)/test/isolation
 PG_CPPFLAGS = $(OUR_CPPFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP $(if $(findstring clang,$(shell $(CXX) --version)),$(CLANG_CXXFLAGS))
 
-EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(OBJS:.o=.d) $(OBJS:.o=.bc.d) src/built_for build output_iso
+EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(QUERIES) $(QUERIES:=.new) $(OBJS:.o=.d) $(OBJS:.o=.bc.d) src/built_for build output_iso
 
 # PGXS finds the sources by itself only if the server was built outside of its own.
 ifneq ($(realpath $(here)),$(CURDIR))
@@ -132,7 +140,8 @@ endif
 override BITCODE_CXXFLAGS += $(OUR_CXXFLAGS) $(CLANG_CXXFLAGS) -MMD -MP -MF $(basename $@).bc.d
 
 BITCODES := $(OBJS:.o=.bc)
-$(OBJS) $(BITCODES): $(EMBEDDED) src/built_for
+# What is generated has to be there before the first compilation; who includes it is in the .d files.
+$(OBJS) $(BITCODES): src/built_for | $(EMBEDDED) $(QUERIES)
 
 # Objects made for another server or by another compiler are made anew.
 BUILT_FOR := $(shell $(PG_CONFIG) --version; $(CXX) --version | head -n 1)

@@ -4,7 +4,9 @@
 #include "online/fetch_barrier.hpp"
 #include "online/index_build.hpp"
 #include "online/step_log.hpp"
+#include "server/advisory_lock.hpp"
 #include "server/spi.hpp"
+#include "sql/blockers.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/settings.hpp"
 
@@ -18,58 +20,6 @@ namespace
 {
 
 namespace spi = server::spi;
-
-static_assert(fetch_barrier_lock == 1347571556 && upgrade::installation_lock == 1347571523);
-// $1: the schema; $2: what conflicts; $3: whether the barrier does; $4, $5: other tools' tables; $6: whether who
-// changes the schema's own row does, as to rename it; $7: milliseconds for which a lock was waited; $8: the step's
-// tables. Kind 1 is in the way, 2 may have rows that are. Who has the lock of the installation is in the way of
-// any step. Prepared transactions have no pid. A lock that many hold is told of once a session.
-constexpr const char *query = R"(
-with recursive family as (
-    select c.oid, c.relname from pg_class c
-     where c.relnamespace = $1 and c.relkind = 'r' and c.relname ~ '^procrastinate_'
-    union
-    select i.inhrelid, f.relname from family f join pg_inherits i on i.inhparent = f.oid
-), held as (
-    select l.pid, l.virtualtransaction, l.mode,
-           coalesce(c.relname, case l.classid when 1347571556 then 'the fetch barrier' when 1347571523 then 'the installation'
-                               else 'the schema' end) as what,
-           case when case when f.oid is not null then f.relname || ' ' || l.mode = any (string_to_array($2, ', '))
-                          when l.classid = 1347571556 then $3
-                          when l.locktype = 'transactionid' or l.classid = 'pg_namespace'::regclass then $6
-                          else l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') end then 1
-                when f.relname = any (string_to_array($8, ', ')) and l.mode not in ('AccessShareLock', 'SIReadLock') then 2
-                else 3 end as kind
-      from pg_locks l left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
-           left join family f on f.oid = c.oid
-     where l.granted and l.pid is distinct from pg_backend_pid()
-       and coalesce(l.database, (select oid from pg_database where datname = current_database()))
-           = (select oid from pg_database where datname = current_database())
-       and (f.oid is not null
-            or c.oid in (to_regclass(nullif($4, '')), to_regclass(nullif($5, '')))
-            or ($6 and l.locktype = 'transactionid' and l.transactionid = (select xmax from pg_namespace where oid = $1))
-            or ($6 and l.locktype = 'object' and l.classid = 'pg_namespace'::regclass and l.objid = $1
-                and l.mode = 'AccessExclusiveLock')
-            or (l.locktype = 'advisory' and l.classid in (1347571556, 1347571523) and l.objid = $1)))
-select coalesce('Session ' || l.pid, 'Prepared transaction ' || coalesce(quote_literal(p.gid), '?'))
-       || coalesce(' of role ' || coalesce(a.usename, p.owner), '')
-       || coalesce(' (' || nullif(a.application_name, '') || ')', '')
-       || coalesce(', ' || a.backend_type || ', ' || a.state, '')
-       || coalesce(' for ' || date_trunc('second', clock_timestamp() - coalesce(a.xact_start, p.prepared)), '')
-       || ': ' || string_agg(distinct l.mode || ' on ' || l.what, ', ')
-       || coalesce('; ' || nullif(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 80), ''), ''),
-       coalesce(l.pid, 0),
-       min(l.kind) < 3
-       and coalesce(coalesce(a.xact_start, p.prepared) < clock_timestamp() - $7 * interval '1 millisecond', true)
-  from held l
-  left join pg_stat_activity a on a.pid = l.pid
-  left join pg_locks x on l.pid is null and x.virtualtransaction = l.virtualtransaction
-                      and x.locktype = 'transactionid' and x.pid is null
-  left join pg_prepared_xacts p on p.transaction = x.transactionid
- where l.kind = (select min(kind) from held)
- group by l.pid, p.gid, p.owner, p.prepared, a.usename, a.application_name, a.backend_type, a.state, a.xact_start, a.query
- order by min(coalesce(a.xact_start, p.prepared)) nulls last
- limit 5)";
 
 bool is_index_left(const catalog::Installation &installation, const chain::Step &step)
 {
@@ -106,15 +56,18 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
     std::string tables;
     for (const chain::StepLock &lock : step.all_locks())
         tables.append(tables.empty() ? "" : ", ").append(lock.table);
-    const std::array parameters{spi::oid_parameter(installation.schema),
-                                spi::text_parameter(conflicts),
-                                spi::boolean_parameter(step.barrier == chain::Step::close),
-                                spi::text_parameter(is_last ? upgrade::alembic_table() : ""),
-                                spi::text_parameter(is_last ? upgrade::django_table() : ""),
-                                spi::boolean_parameter(step.number == 0),
-                                spi::int8_parameter(static_cast<std::int64_t>(lock_timeout)),
-                                spi::text_parameter(tables)};
-    const spi::Rows rows = spi::read_latest(query, parameters);
+    const std::array parameters{
+        spi::oid_parameter(installation.schema),
+        spi::text_parameter(conflicts),
+        spi::boolean_parameter(step.barrier == chain::Step::close),
+        spi::text_parameter(is_last ? upgrade::alembic_table() : ""),
+        spi::text_parameter(is_last ? upgrade::django_table() : ""),
+        spi::boolean_parameter(step.number == 0),
+        spi::int8_parameter(static_cast<std::int64_t>(lock_timeout)),
+        spi::text_parameter(tables),
+        spi::oid_parameter(server::class_id(server::LockKey::fetch_barrier)),
+        spi::oid_parameter(server::class_id(server::LockKey::installation))};
+    const spi::Rows rows = spi::read_latest(sql::blockers, parameters);
     Blockers found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {

@@ -66,7 +66,7 @@ constexpr std::string_view after_oid =
     "        EXIT WHEN NOT is_closed_by_owner;\n"
     "    END LOOP;\n";
 constexpr std::string_view closing = "\nEND;\n";
-static_assert(fetch_barrier_lock == 1347571556);
+static_assert(static_cast<std::int32_t>(server::LockKey::fetch_barrier) == 1347571556);
 
 std::string opening(const Installation &installation)
 {
@@ -214,7 +214,7 @@ void notify_turned_away_workers(const Installation &installation, chain::Revisio
 }
 
 FetchBarrier::FetchBarrier(const Installation &installation)
-    : lock_(fetch_barrier_lock, installation.schema)
+    : lock_(server::LockKey::fetch_barrier, installation.schema)
 {
 }
 

@@ -14,9 +14,6 @@
 namespace procrastinate::online
 {
 
-// Key of the barrier's advisory lock, beside the schema's OID.
-constexpr std::int32_t fetch_barrier_lock = 0x50524F64; // "PROd"; see upgrade::installation_lock
-
 // Idempotent; in the transaction at hand. Functions that are not written as Procrastinate's are, are left
 // as they are, and told of in a warning.
 void install_fetch_barrier(const catalog::Installation &installation);

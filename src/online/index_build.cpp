@@ -42,12 +42,11 @@ select case when p.pid is null then 'waiting for the lock of its table' else coa
  where w.pid = $1 and (p.pid is not null or b.pid is not null)
  group by p.pid, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total)";
 
-static_assert(index_build_lock == 1347571554);
 constexpr const char *builder_query = R"(
 select string_agg(coalesce('session ' || l.pid, 'a prepared transaction') || coalesce(' of role ' || a.usename, ''), ', ')
   from pg_locks l join pg_database d on d.oid = l.database left join pg_stat_activity a on a.pid = l.pid
  where d.datname = current_database() and l.locktype = 'advisory' and l.objsubid = 2 and l.granted
-   and l.classid = 1347571554 and l.objid = $1)";
+   and l.classid = $2 and l.objid = $1)";
 
 struct Watch
 {
@@ -163,7 +162,9 @@ void tell_other_build(const catalog::Installation &installation, const chain::St
     if (progress.is_due())
     {
         const std::string who = server::with_search_path(nullptr, [&] {
-            const std::array parameters{spi::oid_parameter(installation.schema)};
+            const std::array parameters{
+                spi::oid_parameter(installation.schema),
+                spi::oid_parameter(server::class_id(server::LockKey::index_build))};
             const spi::Rows rows = spi::read_latest(builder_query, parameters);
             return std::string(rows.text(0, 1).value_or("another session"));
         });

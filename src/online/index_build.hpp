@@ -31,10 +31,6 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
 // The statement that builds it while writers wait.
 std::string plain_build(const chain::Step &step);
 
-// One build at a time in a schema, whoever asks for it.
-inline constexpr std::int32_t index_build_lock =
-    0x50524F62; // "PROb"; see upgrade::installation_lock
-
 // Tells, now and then, who has that lock. Inside an SPI connection that may commit; commits.
 void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
                       ProgressReport &progress);

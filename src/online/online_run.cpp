@@ -206,7 +206,7 @@ class OnlineRun
             return try_later(step);
         closed_for_ = step;
         lock_retry_.barrier_closed();
-        server::fault_point("shut", step.name());
+        server::fault_point("closed", step.name());
     }
 
     // A dump has the functions as they were. False where it has to be tried later.
@@ -273,7 +273,7 @@ class OnlineRun
 
     void build(const Step &step, const UpgradePath &path)
     {
-        server::SessionLock lock(index_build_lock, installation_.schema);
+        server::SessionLock lock(server::LockKey::index_build, installation_.schema);
         if (!may_build(lock, step))
             return;
         const server::IndexState state = state_of_build(installation_, step);
@@ -314,7 +314,7 @@ class OnlineRun
 
     void drop_left(const Step &step)
     {
-        server::SessionLock lock(index_build_lock, installation_.schema);
+        server::SessionLock lock(server::LockKey::index_build, installation_.schema);
         if (may_build(lock, step))
             drop_remains(step);
     }
@@ -377,7 +377,7 @@ class OnlineRun
 
 void migrate(const Installation &installation, std::string_view target, const CallOptions &options)
 {
-    const SessionMarker marker(running_lock, installation.schema);
+    const SessionMarker marker(server::LockKey::running, installation.schema);
     OnlineRun run(installation, target, options);
     while (run.iterate())
     {

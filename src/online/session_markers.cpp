@@ -12,11 +12,10 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(running_lock == 1347571575 && waiting_lock == 1347571559);
 // Planned at the first step that shuts a barrier, before interrupts are held.
 constinit spi::PlannedQuery query{R"(
 select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransaction, '/', 2)::int8
-  from pg_locks where locktype = 'advisory' and classid in (1347571575, 1347571559)
+  from pg_locks where locktype = 'advisory' and classid in ($1, $2)
    and database = (select oid from pg_database where datname = current_database()))"};
 
 } // namespace
@@ -25,7 +24,7 @@ std::deque<SessionMarker> problems(const std::vector<pid_t> &pids)
 {
     std::deque<SessionMarker> shown;
     for (const pid_t pid : pids)
-        shown.emplace_back(blocker_lock, static_cast<Oid>(pid));
+        shown.emplace_back(server::LockKey::blocker, static_cast<Oid>(pid));
     return shown;
 }
 
@@ -33,7 +32,9 @@ void wait_for_clients(double milliseconds)
 {
     std::vector<VirtualTransactionId> others;
     server::with_search_path(nullptr, [&others] {
-        const spi::Rows rows = spi::read_latest(query, {});
+        const std::array parameters{spi::oid_parameter(server::class_id(server::LockKey::running)),
+                                    spi::oid_parameter(server::class_id(server::LockKey::waiting))};
+        const spi::Rows rows = spi::read_latest(query, parameters);
         for (std::uint64_t row = 0; row < rows.count(); ++row)
             others.push_back(
                 {DatumGetInt32(rows.datum(row, 1).value_or(0)),

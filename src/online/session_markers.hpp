@@ -10,18 +10,11 @@
 namespace procrastinate::online
 {
 
-// Advisory locks that all share who have them; see upgrade::installation_lock.
-inline constexpr std::int32_t running_lock =
-    0x50524F77; // "PROw"; the view procrastinate_progress reads it
-inline constexpr std::int32_t waiting_lock = 0x50524F67; // "PROg"
-inline constexpr std::int32_t blocker_lock =
-    0x50524F6F; // "PROo", of a pid, or of 0 for prepared transactions; the view reads it as well
-
 // Shown for as long as it lives, in pauses as well. Nobody waits for it, and nobody needs it.
 class SessionMarker
 {
   public:
-    SessionMarker(std::int32_t lock_class, Oid object) : lock_(lock_class, object, ShareLock)
+    SessionMarker(server::LockKey key, Oid object) : lock_(key, object, ShareLock)
     {
         (void)lock_.try_acquire();
     }

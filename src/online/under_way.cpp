@@ -15,13 +15,12 @@ namespace
 
 namespace spi = server::spi;
 
-static_assert(running_lock == 1347571575);
 constexpr const char *query = R"(
 select n.oid, c.oid,
        exists (select from pg_locks l join pg_database d on d.oid = l.database
                       left join pg_stat_activity a on a.pid = l.pid
                       left join pg_class j on j.relnamespace = n.oid and j.relname = 'procrastinate_jobs'
-                where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1347571575
+                where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = $1
                   and l.objid = n.oid and d.datname = current_database()
                   and (j.oid is null or pg_has_role(a.usesysid, j.relowner, 'MEMBER')))
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -42,7 +41,8 @@ struct Candidate
 std::vector<Candidate> schemas_with_history()
 {
     std::vector<Candidate> schemas;
-    const spi::Rows rows = spi::read_latest(query);
+    const std::array parameters{spi::oid_parameter(server::class_id(server::LockKey::running))};
+    const spi::Rows rows = spi::read_latest(query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         schemas.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)),
                            DatumGetObjectId(rows.datum(row, 2).value_or(0)), rows.boolean(row, 3)});

@@ -157,7 +157,7 @@ void wait(const Installation &installation, std::string_view target,
             return std::nullopt;
         return *milliseconds - static_cast<double>(server::now() - began) / 1000;
     };
-    const SessionMarker marker(waiting_lock, installation.schema);
+    const SessionMarker marker(server::LockKey::waiting, installation.schema);
     Listening listening;
     std::string in_words(target);
     const auto look_in_time = [&] {

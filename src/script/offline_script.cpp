@@ -1,6 +1,7 @@
 #include "script/offline_script.hpp"
 
 #include "chain/step.hpp"
+#include "server/advisory_lock.hpp"
 #include "upgrade/foreign_objects.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/history_sql.hpp"
@@ -140,7 +141,7 @@ class Script
         add(";\n");
         set("start", chain::name(from));
         set("goal", chain::name(to));
-        set("lock", std::to_string(upgrade::installation_lock));
+        set("lock", std::to_string(static_cast<std::int32_t>(server::LockKey::installation)));
         set("lock_jobs", tables_of(from, last) == Tables::history_and_jobs ? "on" : "off");
         set("keeps_history", from < last ? "on" : "off");
         set("names", object_names());

@@ -3,22 +3,9 @@
 namespace procrastinate::server
 {
 
-namespace
-{
-
-LOCKTAG tag_of(std::int32_t key, Oid object)
-{
-    LOCKTAG tag;
-    // 2: the space of advisory locks with two keys (src/backend/utils/adt/lockfuncs.c)
-    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<std::uint32_t>(key), object, 2);
-    return tag;
-}
-
-} // namespace
-
 bool SessionLock::take(bool wait)
 {
-    const LOCKTAG tag = tag_of(key_, object_);
+    const LOCKTAG tag = advisory_lock_tag(key_, object_);
     const bool was_held = holds_lock(tag, mode_); // by pg_advisory_lock()
     try
     {
@@ -46,7 +33,7 @@ void SessionLock::release()
     if (!is_held_)
         return;
     is_held_ = false;
-    const LOCKTAG tag = tag_of(key_, object_);
+    const LOCKTAG tag = advisory_lock_tag(key_, object_);
     (void)LockRelease(&tag, mode_, true);
 }
 

@@ -1,7 +1,7 @@
 // An advisory lock that outlives transactions, but not its owner.
 #pragma once
 
-#include "server/error_boundary.hpp"
+#include "server/advisory_lock.hpp"
 
 namespace procrastinate::server
 {
@@ -10,7 +10,7 @@ class SessionLock
 {
   public:
     // The `mode` is ExclusiveLock, alone, or ShareLock, beside others that share it.
-    SessionLock(std::int32_t key, Oid object, LOCKMODE mode = ExclusiveLock)
+    SessionLock(LockKey key, Oid object, LOCKMODE mode = ExclusiveLock)
         : key_(key), object_(object), mode_(mode)
     {
     }
@@ -27,7 +27,7 @@ class SessionLock
   private:
     bool take(bool wait);
 
-    std::int32_t key_;
+    LockKey key_;
     Oid object_;
     LOCKMODE mode_;
     bool is_held_ = false;

@@ -6,7 +6,7 @@ namespace procrastinate::server::spi
 namespace
 {
 
-constexpr std::size_t most_parameters = 8;
+constexpr std::size_t most_parameters = 12;
 
 // Parameters as the server takes them.
 struct Unpacked

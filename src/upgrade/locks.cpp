@@ -1,5 +1,6 @@
 #include "upgrade/locks.hpp"
 
+#include "server/advisory_lock.hpp"
 #include "server/messages.hpp"
 #include "server/schema_name_lock.hpp"
 #include "upgrade/lock_modes.hpp"
@@ -14,10 +15,7 @@ namespace
 bool acquire(Oid schema, bool wait)
 {
     return server::call([=] {
-        LOCKTAG tag;
-        // 2: the space of advisory locks with two keys (src/backend/utils/adt/lockfuncs.c)
-        SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<std::uint32_t>(installation_lock),
-                             schema, 2);
+        const LOCKTAG tag = server::advisory_lock_tag(server::LockKey::installation, schema);
         return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
     });
 }

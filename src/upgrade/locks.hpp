@@ -11,9 +11,6 @@
 namespace procrastinate::upgrade
 {
 
-// An advisory lock with two keys: this one and the schema's OID. The offline script takes the same.
-inline constexpr std::int32_t installation_lock = 0x50524F43; // "PROC"
-
 // Waits for whoever holds it, honouring cancel, statement_timeout and lock_timeout. Throws Refusal
 // 3F000 where the schema was renamed meanwhile.
 void lock(const catalog::Installation &installation);

@@ -331,7 +331,7 @@ sub aborting_jobs_of
 	  map { name("$_#default") } qw(procrastinate_queue procrastinate_queue_v1);
 	$node->safe_psql($database, 'SET client_min_messages = warning; '
 		  . call_of($way, lit($stop), 'schema => ' . lit(name($schema)), $way =~ /^CALL/ ? 'force => true' : ()));
-	# Those that wake workers once the door is gone are for no job.
+	# Those that wake workers once the barrier is gone are for no job.
 	same_lines([ grep { !/ procrastinate_migrate$|"job_inserted", "job_id": 0}$/ } $ear->notifications ],
 		[], "$what: no notification is sent");
 	$ear->close;

@@ -1,6 +1,6 @@
 """The steps of procrastinate_plan() as somebody would run them by hand: statement after statement, a
 transaction a step, rows ten thousand at a time, indexes built concurrently. Without what procrastinate_migrate()
-does beside them: short locks, the door, pauses. A step that fails is tried again, a few times.
+does beside them: short locks, the fetch barrier, pauses. A step that fails is tried again, a few times.
 """
 
 import re
@@ -30,7 +30,7 @@ class Plain:
 
     def step(self, revision, number, kind, statement):
         if statement.startswith("-- CREATE OR REPLACE FUNCTION"):
-            return  # the door
+            return  # the fetch barrier
         work = {"batched": self.batches, "concurrent": self.build}.get(kind, self.transaction)
         for _ in range(MOST):
             try:

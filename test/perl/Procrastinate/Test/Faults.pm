@@ -39,7 +39,7 @@ sub walk_all
 	($how) = @_;
 	$node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 	my $points = walk(1, $HEAD);
-	is(join(' ', map { $points->{$_} // 0 } qw(shut held)), '6 6', 'each of the six doors was shut when it was struck');
+	is(join(' ', map { $points->{$_} // 0 } qw(closed held)), '6 6', 'each of the six barriers was closed when it was struck');
 	my @builds = map { walk(@$_)->{'worker builds'} // 0 } [ 19, 20 ], [ 28, 29 ], [ 28, 29, 'false' ];
 	is("@builds", '1 2 0', 'what is built ahead on a longer way is built by 0020 and 0029, or by no worker');
 	return;
@@ -58,7 +58,7 @@ sub walk
 	insert_many($watcher, 6000);
 	my $before = $watcher->query($ALL_ROWS);
 	my (%points, $aborting);
-	while (my ($step, $kind, $door, $built, $lock) = next_step())
+	while (my ($step, $kind, $barrier, $built, $lock) = next_step())
 	{
 		if ($step eq '0030.1')
 		{
@@ -67,7 +67,7 @@ sub walk
 			$before = $watcher->query($ALL_ROWS);
 			$aborting = $watcher->query(q{SELECT count(*) FROM procrastinate_jobs WHERE status = 'aborting'});
 		}
-		foreach my $point (points_of($step, $kind, $door, $built))
+		foreach my $point (points_of($step, $kind, $barrier, $built))
 		{
 			strike($step, $point, $kind, $lock);
 			$points{$point}++;
@@ -91,7 +91,7 @@ sub walk
 	return \%points;
 }
 
-# Name, kind, whether it shuts the door (what hangs that and takes it away again stands around it), whether its
+# Name, kind, whether it closes the barrier (what hangs that and takes it away again stands around it), whether its
 # index has been built ahead, and its locks.
 sub next_step
 {
@@ -109,15 +109,15 @@ SQL
 
 sub points_of
 {
-	my ($step, $kind, $door, $built) = @_;
+	my ($step, $kind, $barrier, $built) = @_;
 	return (
 		'before',
-		('shut') x ($door eq 'true'),
+		('closed') x ($barrier eq 'true'),
 		('amid') x ($kind eq 'batched'),
 		('set out') x ($kind eq 'concurrent' && $step =~ /\.1$/),
 		('worker begins', 'worker builds', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true' && $concurrently eq 'true'),
 		'in',
-		$door eq 'true' ? 'held' : 'after');    # with either it is done
+		$barrier eq 'true' ? 'held' : 'after');    # with either it is done
 }
 
 # Lets a call come to the point, ends it there, and looks at what is left.
@@ -163,7 +163,7 @@ sub strike
 	$ways{$how}{strike}->($watcher, $pid);
 	$caller->finish;
 	like($err, $ways{$how}{ $is_worker ? 'of_worker' : 'complaint' }, "$step, $point: the call is ended");
-	like(slurp_file($node->logfile, $log), qr/"\Q$name\E" goes on, and is ended later/, "$step: the door opens before")
+	like(slurp_file($node->logfile, $log), qr/"\Q$name\E" goes on, and is ended later/, "$step: the barrier opens before")
 	  if $point eq 'held' && $how eq 'terminate';
 	if ($how eq 'kill')
 	{

@@ -1,4 +1,4 @@
-# The door in front of the fetches: while columns of the jobs change, who comes gets no job, at once; who is inside is
+# The barrier in front of the fetches: while columns of the jobs change, who comes gets no job, at once; who is inside is
 # let out before; and nothing of it is left, whoever holds it up.
 
 use strict;
@@ -12,16 +12,16 @@ use Test::More;
 
 use Procrastinate::Test;
 
-my $door = 1347571556;
+my $barrier = 1347571556;
 my $installation = 1347571523;
 my $node = start_server();
 my $database = new_database($node);
 
-door();
+barrier();
 door_and_idle_transactions();
 fetches_that_overlap();
 fetches_of_two_kinds();
-shut_as_time_is_up();
+closed_as_time_is_up();
 a_lock_of_a_stranger();
 a_stranger_before_the_installation();
 workers_turned_away();
@@ -47,9 +47,9 @@ sub oid
 	return $node->safe_psql($database, "SELECT '$schema'::regnamespace::oid::int");
 }
 
-sub door
+sub barrier
 {
-	my $schema = queue('door', 24);
+	my $schema = queue('barrier', 24);
 	my $before = bodies($schema);
 	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
 	my $oid = oid($schema);
@@ -61,13 +61,13 @@ sub door
 		'57014: canceling statement due to user request', 'the call is cancelled before the column comes');
 	isnt(bodies($schema), $before, 'install the fetch barrier');
 	is($caller->query('SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'),
-		'0', 'the door is open: the call holds no lock any more');
+		'0', 'the barrier is open: the call holds no lock any more');
 	like($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,
-		'a fetch gets a job while the door is open');
+		'a fetch gets a job while the barrier is open');
 
-	$caller->query("SELECT pg_advisory_lock($door, $oid)");
+	$caller->query("SELECT pg_advisory_lock($barrier, $oid)");
 	is($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
-		'a fetch gets no job, and does not wait, while the door is shut');
+		'a fetch gets no job, and does not wait, while the barrier is closed');
 	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't', 'nor in a select list');
 	$reader->query('COMMIT');
 	$caller->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
@@ -76,20 +76,20 @@ sub door
 	is(join('', $worker->wait), 'NULL', 'nor does it wait for the table');
 	$worker->query('RESET statement_timeout');
 	$caller->query('COMMIT');
-	$caller->query("SELECT pg_advisory_unlock($door, $oid)");
+	$caller->query("SELECT pg_advisory_unlock($barrier, $oid)");
 
-	# Who is inside keeps it from being shut.
+	# Who is inside keeps it from being closed.
 	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
-	is($caller->query("SELECT pg_try_advisory_lock($door, $oid)"), 'f', 'a fetch holds the door open to its end');
+	is($caller->query("SELECT pg_try_advisory_lock($barrier, $oid)"), 'f', 'a fetch holds the barrier open to its end');
 	$worker->query('COMMIT');
 
 	$worker->query('LISTEN procrastinate_any_queue; LISTEN "procrastinate_queue#queue 1"');
 	$caller->query("CALL procrastinate_migrate('0025')");
 	is(join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
-		'procrastinate_any_queue, procrastinate_queue#queue 1', 'workers are woken once the door is gone');
+		'procrastinate_any_queue, procrastinate_queue#queue 1', 'workers are woken once the barrier is gone');
 	is_at($node, $database, $schema, 25, 'the next call ends at 0025');
 	is($node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
-		'0', 'the functions are those of 0025: nothing of the door is left');
+		'0', 'the functions are those of 0025: nothing of the barrier is left');
 	$_->close foreach $reader, $caller, $worker;
 
 	# A body that could not stand within a block is left as it is.
@@ -122,19 +122,19 @@ SQL
 	return;
 }
 
-# Milliseconds between the step that changes the columns and the one after it, which finds the door open.
-sub door_was_shut_for
+# Milliseconds between the step that changes the columns and the one after it, which finds the barrier open.
+sub barrier_was_closed_for
 {
 	my ($schema) = @_;
 	my $caller = session($schema);
 	$caller->query("CALL procrastinate_migrate('0025')");
-	my $shut = $caller->query(<<'SQL');
+	my $closed = $caller->query(<<'SQL');
 SELECT (1000 * extract(epoch FROM after.applied_at - step.applied_at))::int
   FROM procrastinate_log() AS step, procrastinate_log() AS after
  WHERE step.event = 'step 0025.2' AND after.to_revision = '0025'
 SQL
 	$caller->close;
-	return $shut;
+	return $closed;
 }
 
 # A transaction that has no snapshot at the moment may be about to fetch, as it has planned before the column came.
@@ -143,13 +143,13 @@ sub door_and_idle_transactions
 	queue('idle', 24);
 	my $idle = session('idle');
 	$idle->query('BEGIN');
-	cmp_ok(door_was_shut_for('idle'), '>=', 450, 'the door stays shut for a while for a transaction that is idle');
+	cmp_ok(barrier_was_closed_for('idle'), '>=', 450, 'the barrier stays closed for a while for a transaction that is idle');
 	$idle->query('COMMIT');
 
 	# One of three, for a machine that is busy.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle')});
 	wait_until($idle->pauses, 'a gate waits');
-	my ($least) = sort { $a <=> $b } map { door_was_shut_for(queue("gated_$_", 24)) } 1 .. 3;
+	my ($least) = sort { $a <=> $b } map { barrier_was_closed_for(queue("gated_$_", 24)) } 1 .. 3;
 	cmp_ok($least, '<', 450, 'but not for one that waits for the schema');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");
 	$idle->wait;
@@ -157,7 +157,7 @@ sub door_and_idle_transactions
 	return;
 }
 
-# There is never a moment without a fetch that has come in: the door waits for them longer each time, and those who
+# There is never a moment without a fetch that has come in: the barrier waits for them longer each time, and those who
 # come meanwhile get no job.
 sub fetches_that_overlap
 {
@@ -168,7 +168,7 @@ sub fetches_that_overlap
 	my $load = start_load($node, $there, [$script], qw(-c 5));
 	wait_for($node, $there, q{SELECT count(*) > 3 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'they are at work');
 	my (undef, undef, $error) = $node->psql($there, q{CALL procrastinate_migrate('0025', retry_for => '20 s')});
-	unlike($error, qr/ERROR/, 'the door is shut though fetches follow one another');
+	unlike($error, qr/ERROR/, 'the barrier is closed though fetches follow one another');
 	is(stop_load($load), '', 'and none of them fails');
 	is_at($node, $there, 'public', 25, 'the column has come');
 	return;
@@ -184,8 +184,8 @@ sub fetches_of_two_kinds
 		  . q{ VALUES ('first', 'task', 'a lock'), ('second', 'task', 'a lock')});
 
 	# The builds wait for whoever has begun before, so the fetch begins after them.
-	$holder->query("SELECT pg_advisory_lock_shared($door, $oid)");
-	is($caller->refusal(q{CALL procrastinate_migrate('0008', lock_timeout => '50 ms', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the door is hung');
+	$holder->query("SELECT pg_advisory_lock_shared($barrier, $oid)");
+	is($caller->refusal(q{CALL procrastinate_migrate('0008', lock_timeout => '50 ms', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the barrier is installed');
 	$holder->query('SELECT pg_advisory_unlock_all()');
 	$old->query('BEGIN');
 	is($old->query(q{SELECT queue_name FROM procrastinate_fetch_job('{second}')}), 'second', 'an old fetch has the lock');
@@ -205,8 +205,8 @@ sub fetches_of_two_kinds
 	return;
 }
 
-# The door is handed over in the moment in which the wait for it is given up.
-sub shut_as_time_is_up
+# The barrier is handed over in the moment in which the wait for it is given up.
+sub closed_as_time_is_up
 {
 	my $schema = queue('in_time', 24);
 	my ($worker, $caller, $reader) = map { session($schema) } 1 .. 3;
@@ -217,15 +217,15 @@ sub shut_as_time_is_up
 
 	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
 	$caller->send("CALL procrastinate_migrate('0025', lock_timeout => '2 s', retry_for => '0')");
-	my $waits = "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = $door AND waitstart IS NOT NULL";
-	wait_until("SELECT count(*) = 1 $waits", 'the call waits for the door');
+	my $waits = "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = $barrier AND waitstart IS NOT NULL";
+	wait_until("SELECT count(*) = 1 $waits", 'the call waits for the barrier');
 	kill 'STOP', $caller->{pid};
 	wait_until("SELECT clock_timestamp() - waitstart > '3 s' $waits", 'its time is up');
 	$worker->query('COMMIT');
-	wait_until("SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND granted AND classid = $door", 'it has the door all the same');
+	wait_until("SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND granted AND classid = $barrier", 'it has the barrier all the same');
 	kill 'CONT', $caller->{pid};
 	like(($caller->wait)[1], qr/^(?:|55P03: .*)$/, 'the call gives up, or goes on');
-	is($caller->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()}), '0', 'and holds no door');
+	is($caller->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()}), '0', 'and holds no barrier');
 	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'which is open');
 	$_->close foreach $worker, $caller, $reader;
 	return;
@@ -243,11 +243,11 @@ sub a_lock_of_a_stranger
 		local $ENV{PGUSER} = 'stranger';
 		new_session($node, $database);
 	};
-	$stranger->query("SELECT pg_advisory_lock($door, @{[ oid($schema) ]})");
+	$stranger->query("SELECT pg_advisory_lock($barrier, @{[ oid($schema) ]})");
 	# Nor who could change another table of that name.
-	$stranger->query("CREATE TEMP TABLE procrastinate_jobs (); SELECT pg_advisory_lock($door, pg_my_temp_schema()::int)");
+	$stranger->query("CREATE TEMP TABLE procrastinate_jobs (); SELECT pg_advisory_lock($barrier, pg_my_temp_schema()::int)");
 	is($caller->refusal(q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')}) =~ s/:.*//sr, '55P03',
-		'the call cannot shut the door');
+		'the call cannot close the barrier');
 	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'but fetches get jobs');
 	$stranger->query('SELECT pg_advisory_unlock_all()');
 	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once the stranger has gone it goes on');
@@ -256,7 +256,7 @@ sub a_lock_of_a_stranger
 	return;
 }
 
-# Any role may have the lock of the installation, too: no call waits for it with the door shut.
+# Any role may have the lock of the installation, too: no call waits for it with the barrier closed.
 sub a_stranger_before_the_installation
 {
 	my $schema = queue('held', 24);
@@ -264,7 +264,7 @@ sub a_stranger_before_the_installation
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send("CALL procrastinate_migrate('0025')");
 	cancelled_after($node, $database, $caller, $schema, '0025.1');
-	# The call waits before it shuts the door, and he behind it.
+	# The call waits before it closes the barrier, and he behind it.
 	my $lock = "($installation, @{[ oid($schema) ]})";
 	$reader->query("COMMIT; SELECT pg_advisory_lock$lock");
 	$caller->send("CALL procrastinate_migrate('0025')");
@@ -274,7 +274,7 @@ sub a_stranger_before_the_installation
 	$reader->query("SELECT pg_advisory_unlock$lock");
 	is(($stranger->wait)[1], '', 'a stranger has the lock of the installation between two steps');
 	wait_until($caller->waits_for_lock, 'the call waits for him');
-	wait_until("SELECT count(*) = 0 FROM pg_locks WHERE pid = $caller->{pid} AND classid = $door", 'with the door open');
+	wait_until("SELECT count(*) = 0 FROM pg_locks WHERE pid = $caller->{pid} AND classid = $barrier", 'with the barrier open');
 	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'and fetches get jobs');
 	$stranger->query('SELECT pg_advisory_unlock_all()');
 	is(($caller->wait)[1], '', 'once he has gone it goes on');
@@ -291,7 +291,7 @@ sub workers_turned_away
 	$worker->query('LISTEN procrastinate_any_queue');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	is($caller->refusal(q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')}) =~ s/:.*//sr, '55P03', 'the call gives up');
-	like(join(',', $worker->notifications), qr/procrastinate_any_queue/, 'whoever came to the door meanwhile is woken');
+	like(join(',', $worker->notifications), qr/procrastinate_any_queue/, 'whoever came to the barrier meanwhile is woken');
 	$reader->query('COMMIT');
 	$_->close foreach $reader, $caller, $worker;
 	return;

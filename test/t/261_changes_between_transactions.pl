@@ -67,13 +67,13 @@ SQL
 	return;
 }
 
-# Who looks whom to wake where the door could not be shut.
+# Who looks whom to wake where the barrier could not be shut.
 sub a_door
 {
 	my ($caller, $mallory) = sessions('doored', 24, 10);
 	$mallory->query(q{SELECT pg_advisory_lock_shared(1347571556, 'doored'::regnamespace::oid::integer)});
 	$caller->send(q{CALL procrastinate_migrate('0025')});
-	wait_for($node, $database, qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = 1347571556}, 'the door is waited for');
+	wait_for($node, $database, qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = 1347571556}, 'the barrier is waited for');
 	$mallory->query(<<'SQL');
 BEGIN;
 DROP TABLE procrastinate_jobs CASCADE;

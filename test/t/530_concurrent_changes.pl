@@ -186,13 +186,13 @@ sub ids_below_zero
 	return;
 }
 
-# The door is in the functions then, with the number of a schema that is another one afterwards.
+# The barrier is in the functions then, with the number of a schema that is another one afterwards.
 sub a_dump_between_two_steps
 {
 	my $session = queue('dumped', 31, 1);
 	my $reader = session('dumped');
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
-	is($session->refusal(q{CALL procrastinate_migrate('0032', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the door is hung and the call given up');
+	is($session->refusal(q{CALL procrastinate_migrate('0032', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the barrier is installed and the call given up');
 	$reader->query('COMMIT');
 	my $bodies = q{SELECT count(*) FILTER (WHERE prosrc ~ 'try_advisory_xact_lock_shared'), count(*) FROM pg_proc}
 	  . q{ WHERE pronamespace = 'dumped'::regnamespace AND proname ~ '^procrastinate_fetch_job'};
@@ -205,13 +205,13 @@ sub a_dump_between_two_steps
 	$reader = user_session($node, $other, 'dumped');
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
 	my (undef, undef, $error) = $node->psql($other, q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')});
-	like($error, qr/ERROR:  .* could not get its locks/, 'a call there is given up at the door, too');
+	like($error, qr/ERROR:  .* could not get its locks/, 'a call there is given up at the barrier, too');
 	is($node->safe_psql($other, q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'dumped'::regnamespace}
 			  . q{ AND prosrc ~ ('barrier CONSTANT integer := ' || pronamespace::int || ';')}), '1', 'which is the one of the schema there');
 	$reader->query('COMMIT');
 	$reader->close;
 	$node->safe_psql($other, q{CALL procrastinate_migrate('0032', 'dumped')});
-	is($node->safe_psql($other, $bodies), '0|2', 'the next call takes the door away');
+	is($node->safe_psql($other, $bodies), '0|2', 'the next call removes the barrier');
 	is_at($node, $other, 'dumped', 32, 'and ends at 0032');
 	return;
 }
@@ -254,7 +254,7 @@ sub a_fetch_function_of_another_role
 	$node->safe_psql($database, 'SET ROLE eve; CREATE FUNCTION shared.procrastinate_fetch_job_mine()'
 		  . q{ RETURNS shared.procrastinate_jobs LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END;'});
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
-	is($session->refusal(q{CALL procrastinate_migrate('0025', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the door is hung');
+	is($session->refusal(q{CALL procrastinate_migrate('0025', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the barrier is installed');
 	is($session->query(q{SELECT string_agg(proname || ': ' || (prosrc ~ 'try_advisory'), ', ' ORDER BY proname) FROM pg_proc}
 			  . q{ WHERE pronamespace = 'shared'::regnamespace AND proname ~ '^procrastinate_fetch_job'}),
 		'procrastinate_fetch_job: true, procrastinate_fetch_job_mine: false', 'in the functions of the owner, and in no other');

@@ -6,13 +6,13 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
 CREATE ROLE regress_stranger;
-CREATE SCHEMA in_step;
-SET search_path = in_step, public;
+CREATE SCHEMA version_table_sync;
+SET search_path = version_table_sync, public;
 
 -- ---- from nothing on, in Alembic's own ids ---------------------------------------------------------
 CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
 INSERT INTO alembic_version VALUES ('ae1027a6acf'), ('0005');
-SET procrastinate_migrate.alembic_version = 'in_step.alembic_version';
+SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
 SELECT procrastinate_upgrade('0001');
 SELECT * FROM alembic_version ORDER BY 1;
 SELECT procrastinate_upgrade('0003');
@@ -68,30 +68,30 @@ DELETE FROM alembic_version;
 SET procrastinate_migrate.alembic_version = 'alembic_version';
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
-SET procrastinate_migrate.alembic_version = 'in_step.no_such_table';
+SET procrastinate_migrate.alembic_version = 'version_table_sync.no_such_table';
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
-SET procrastinate_migrate.alembic_version = 'in_step."alembic';
+SET procrastinate_migrate.alembic_version = 'version_table_sync."alembic';
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
-SET procrastinate_migrate.alembic_version = 'in_step.procrastinate_jobs';
+SET procrastinate_migrate.alembic_version = 'version_table_sync.procrastinate_jobs';
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
 -- tables that would run a stranger's code
-SET procrastinate_migrate.alembic_version = 'in_step.alembic_version';
+SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
 ALTER TABLE alembic_version OWNER TO regress_stranger;
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
 -- nor is a table locked that the caller may not write
 SET procrastinate_migrate.alembic_version = 'pg_catalog.pg_class';
 BEGIN;
-GRANT USAGE, CREATE ON SCHEMA in_step TO regress_stranger;
+GRANT USAGE, CREATE ON SCHEMA version_table_sync TO regress_stranger;
 CREATE SCHEMA in_step_his AUTHORIZATION regress_stranger;
 SET LOCAL ROLE regress_stranger;
 SELECT procrastinate_upgrade('0006', 'in_step_his');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
-SET procrastinate_migrate.alembic_version = 'in_step.alembic_version';
+SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
 ALTER TABLE alembic_version OWNER TO CURRENT_USER;
 CREATE TRIGGER same BEFORE UPDATE ON alembic_version FOR EACH ROW
   EXECUTE FUNCTION suppress_redundant_updates_trigger();
@@ -114,9 +114,9 @@ SELECT procrastinate_adopt();
 DROP VIEW alembic_version;
 DROP TABLE django_migrations;
 -- the schema's own come first, and are all heard
-CREATE SCHEMA in_step_other;
-CREATE TABLE in_step_other.alembic_version (version_num varchar(32));
-INSERT INTO in_step_other.alembic_version VALUES ('procrastinate_0037'), ('0012');
+CREATE SCHEMA version_table_sync_other;
+CREATE TABLE version_table_sync_other.alembic_version (version_num varchar(32));
+INSERT INTO version_table_sync_other.alembic_version VALUES ('procrastinate_0037'), ('0012');
 DROP TABLE procrastinate_schema_history;
 SELECT procrastinate_adopt();
 CREATE TABLE django_migrations (id int, app varchar(255), name varchar(255));
@@ -130,5 +130,5 @@ SELECT procrastinate_adopt();
 DROP INDEX procrastinate_jobs_queue_name_idx;
 SELECT procrastinate_adopt();
 
-DROP SCHEMA in_step, in_step_other CASCADE;
+DROP SCHEMA version_table_sync, version_table_sync_other CASCADE;
 DROP ROLE regress_stranger;

@@ -90,7 +90,7 @@ sub listeners
 	my $new = session($schema);
 	$new->query('LISTEN procrastinate_any_queue_v1');
 	like(complaint($schema, q{'0035'}),
-		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_guard.pl\), has listened for jobs since before the pre migration\.\nHINT: /m,
+		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_in_use_check.pl\), has listened for jobs since before the pre migration\.\nHINT: /m,
 		'the post one, in another call, does, and leaves out who came after');
 	end($old);
 	is(complaint($schema, q{'0035'}), '', 'without it the call goes on');
@@ -107,7 +107,7 @@ sub listeners_of_before
 	$old->query('LISTEN procrastinate_any_queue');
 	$new->query('LISTEN procrastinate_any_queue_v1');
 	like(complaint($schema, q{'0031'}),
-		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_guard.pl\), listens for jobs on a channel of older releases\.\nHINT: /m,
+		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_in_use_check.pl\), listens for jobs on a channel of older releases\.\nHINT: /m,
 		'a listener on an old channel is old, one on a new channel is not');
 	end($old);
 	is(complaint($schema, q{'0031'}), '', 'without it the call goes on');
