@@ -30,7 +30,7 @@ DECLARE
     recorded text;
     latest text;
     present text[];
-    foreign record;
+    untrusted record;
 BEGIN
     IF schema_oid IS NULL THEN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
@@ -50,14 +50,14 @@ BEGIN
                 USING ERRCODE = '3F000';
         END IF;
         SELECT s.detail, s.hint
-          INTO foreign
+          INTO untrusted
           FROM (
 )sql";
 constexpr std::string_view check_ends = R"sql(
           ) s;
-        IF foreign.detail IS NOT NULL THEN
+        IF untrusted.detail IS NOT NULL THEN
             RAISE EXCEPTION 'role "%" may not change the installation in schema "%"', current_user, schema_name
-                USING ERRCODE = '42501', DETAIL = foreign.detail, HINT = foreign.hint;
+                USING ERRCODE = '42501', DETAIL = untrusted.detail, HINT = untrusted.hint;
         END IF;
         EXIT WHEN pass = 2;
 
