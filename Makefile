@@ -32,7 +32,7 @@ UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 # Migrations and tables are compiled in: embed.awk turns them into C++ literals.
 EMBEDDED := src/embedded.inc
 EMBEDDED_FROM := $(addprefix $(here)/,src/data/chain.tsv src/data/releases.tsv src/data/structure.tsv \
-	src/data/function_bodies.tsv $(sort $(call in_source,src/migrations/*.sql)) \
+	src/data/upstream_bodies.tsv src/data/function_bodies.tsv $(sort $(call in_source,src/migrations/*.sql)) \
 	$(sort $(call in_source,src/migrations/online/*.sql)))
 
 # Queries: src/sql/NAME.sql becomes src/sql/NAME.hpp, which holds it as procrastinate::sql::NAME.

@@ -1,7 +1,7 @@
 # embed.awk: turns the facts and the migrations into the C++ tables that chain/chain.cpp includes.
 #
 #   LC_ALL=C awk -f embed.awk chain.tsv releases.tsv structure.tsv \
-#       function_bodies.tsv 0001_*.sql ... early_types.sql head.sql online/0003.sql ...
+#       upstream_bodies.tsv function_bodies.tsv 0001_*.sql ... early_types.sql head.sql online/0003.sql ...
 #
 # Works with mawk and gawk. Stops with status 1 on anything that could not be embedded to the byte.
 
@@ -29,6 +29,9 @@ function quoted(text) {
 # Revisions are numbers in C++; base is 0.
 function number(revision) { return revision + 0 }
 
+# A fact that still holds has no last revision: it holds at head.
+function last(revision) { return revision == "" ? revision_count : number(revision) }
+
 # Gathers the name and the arguments of a function, which may go over lines, as the facts spell them.
 function sign(line) {
     if (signature ~ /\)$/)
@@ -39,10 +42,13 @@ function sign(line) {
     signature = signature line
 }
 
+# Lines that say how a table was made.
+/^#/ && FILENAME ~ /\.tsv$/ { skipped[FILENAME]++; next }
+
 /[^\t -~]/ { fail("only printable ASCII can be embedded") }
 index($0, ")sql\"") { fail("holds the delimiter of the raw string literal") }
 
-FNR == 1 {
+FNR == 1 + skipped[FILENAME] {
     name = base_name(FILENAME)
     is_script = name ~ /\.sql$/
     if (FILENAME ~ /online\/[^\/]*$/)
@@ -72,14 +78,12 @@ table == "releases.tsv" && !is_script {
 }
 
 table == "structure.tsv" && !is_script {
-    facts[++fact_count] = "    {" number($1) ", " number($2) ", " quoted($3) ", " quoted($4) "},"
+    facts[++fact_count] = "    {" number($1) ", " last($2) ", " quoted($3) ", " quoted($4) "},"
     next
 }
 
-table == "function_bodies.tsv" && !is_script {
-    fails_before = match($5, /fails .* before [0-9]+/) ? substr($5, RSTART, RLENGTH) : "0"
-    sub(/^.* /, "", fails_before)
-    bodies[++body_count] = "    {" number($1) ", " number($2) ", " quoted($3) ", " quoted($4) ", " fails_before "},"
+(table == "function_bodies.tsv" || table == "upstream_bodies.tsv") && !is_script {
+    bodies[++body_count] = "    {" number($1) ", " last($2) ", " quoted($3) ", " quoted($4) ", " ($5 == "" ? 0 : $5) "},"
     next
 }
 

@@ -62,10 +62,16 @@ sub chain
 	return rows_of('chain.tsv');
 }
 
-# The rows of structure.tsv: all of them, or those that hold at a revision.
+# The rows of structure.tsv: all of them, or those that hold at a revision. A fact that still holds
+# has no last revision in the file; here it is the head.
 sub facts
 {
-	return rows_of('structure.tsv');
+	my @facts = rows_of('structure.tsv');
+	foreach my $fact (@facts)
+	{
+		$fact->{last} = (chain())[-1]{revision} if $fact->{last} eq '';
+	}
+	return @facts;
 }
 
 sub facts_at
