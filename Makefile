@@ -25,7 +25,7 @@ in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
 
 LIBRARY_SOURCES := $(sort $(call in_source,src/*.cpp src/*/*.cpp))
 # What knows no server, and is tested without one.
-CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp)) src/catalog/drift.cpp src/catalog/repair_statements.cpp \
+CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp src/common/*.cpp)) src/catalog/drift.cpp src/catalog/repair_statements.cpp \
 	src/catalog/severity.cpp src/catalog/definition_text.cpp src/upgrade/sql_text.cpp
 UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 

@@ -1,6 +1,7 @@
 #include "catalog/repair_statements.hpp"
 
 #include "catalog/definition_text.hpp"
+#include "common/quoting.hpp"
 
 #include <algorithm>
 
@@ -192,11 +193,8 @@ std::string change_owner(const Difference &difference, std::string_view schema)
                              : difference.kind == "table"                                ? "TABLE"
                              : difference.kind == "function" ? "FUNCTION"
                                                              : "SEQUENCE";
-    std::string owner;
-    for (const char one : difference.expected)
-        owner.append(one == '"' ? 2 : 1, one);
-    return "ALTER " + kind + " " + qualified(difference.object, schema) + " OWNER TO \"" + owner +
-           "\";";
+    return "ALTER " + kind + " " + qualified(difference.object, schema) + " OWNER TO " +
+           common::quoted_identifier(difference.expected) + ";";
 }
 
 std::string repair_of(const Difference &difference, chain::Revision revision,

@@ -1,10 +1,10 @@
 #include "online/column_replacement.hpp"
 
+#include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
-#include "upgrade/privileges.hpp"
 
 namespace procrastinate::online
 {
@@ -193,14 +193,14 @@ void require_replaceable(const catalog::Installation &installation,
                                 spi::boolean_parameter(are_batches_to_come),
                                 spi::boolean_parameter(done == 0)};
     const spi::Rows rows = spi::read_latest(query, parameters);
-    upgrade::Findings findings;
+    common::Findings findings;
     // What has been dropped by now has no description.
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         if (const auto text = rows.text(row, 1))
-            findings.add(upgrade::capitalized(std::string(*text)));
+            findings.add(common::capitalized(std::string(*text)));
     if (are_batches_to_come)
         if (const std::string why = what_forbids_updates(installation); !why.empty())
-            findings.add(upgrade::capitalized(why));
+            findings.add(common::capitalized(why));
     if (findings.any())
         throw common::Refusal{
             common::sqlstate::catalog_contradicts,

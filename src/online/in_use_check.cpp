@@ -1,12 +1,12 @@
 #include "online/in_use_check.hpp"
 
+#include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 #include "upgrade/history.hpp"
-#include "upgrade/privileges.hpp"
 
 namespace procrastinate::online
 {
@@ -188,7 +188,7 @@ bool InUseCheck::allows(const Installation &installation, Revision revision,
     const std::vector<std::string_view> names = dropped_functions(revision);
     if (migration.phase != chain::Phase::post || names.empty())
         return true;
-    upgrade::Findings findings;
+    common::Findings findings;
     findings.add(sessions(installation, revision, alternatives(names)));
     if (newest_old_worker_ > 0)
         findings.add(old_workers(installation, newest_old_worker_));

@@ -15,6 +15,7 @@ namespace
 using catalog::in_schema;
 using catalog::Installation;
 using chain::Revision;
+using common::Findings;
 using common::Refusal;
 namespace sqlstate = common::sqlstate;
 

@@ -1,8 +1,8 @@
 #include "upgrade/precheck.hpp"
 
+#include "common/findings.hpp"
 #include "upgrade/precheck_constraints.hpp"
 #include "upgrade/precheck_dependents.hpp"
-#include "upgrade/privileges.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -39,16 +39,16 @@ PrecheckResult run_precheck(const Installation &installation,
         {
             // A function as its release shipped it that fails on this server: nobody's new mistake.
             if (one.severity == catalog::Severity::error)
-                problems.doubts.push_back(capitalized(catalog::in_words(one)));
+                problems.doubts.push_back(common::capitalized(catalog::in_words(one)));
             continue;
         }
         if (one.fact != nullptr &&
             (one.kind == "table" || one.kind == "column" || one.kind == "enum"))
             is_readable = is_readable && !breaks(one, target);
         if (breaks(one, target))
-            problems.drift.push_back(capitalized(catalog::in_words(one)));
+            problems.drift.push_back(common::capitalized(catalog::in_words(one)));
         else if (one.severity != catalog::Severity::info)
-            problems.doubts.push_back(capitalized(catalog::in_words(one)));
+            problems.doubts.push_back(common::capitalized(catalog::in_words(one)));
     }
     problems.dependents = find_dependents(comparison, current, target);
     if (is_readable)

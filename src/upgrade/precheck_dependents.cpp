@@ -1,7 +1,7 @@
 #include "upgrade/precheck_dependents.hpp"
 
+#include "common/findings.hpp"
 #include "server/spi.hpp"
-#include "upgrade/privileges.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -169,7 +169,7 @@ std::vector<std::string> find_dependents(const Comparison &comparison, Revision 
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
         const auto place = static_cast<std::size_t>(DatumGetInt64(rows.datum(row, 1).value_or(1)));
-        found.push_back(capitalized(std::string(rows.text(row, 2).value_or("something"))) +
+        found.push_back(common::capitalized(std::string(rows.text(row, 2).value_or("something"))) +
                         " uses " + ends[place - 1]);
     }
     return found;

@@ -12,6 +12,7 @@ namespace
 {
 
 namespace spi = server::spi;
+using common::Findings;
 using common::Refusal;
 
 std::string identifier(std::string_view name)
@@ -63,38 +64,12 @@ std::string the_installation(const catalog::Installation &installation)
 
 } // namespace
 
-void Findings::add(const std::string &finding)
-{
-    if (++count_ <= most_)
-        text_.append(text_.empty() ? "" : "\n").append(finding).append(".");
-}
-
-void Findings::add(const std::vector<std::string> &findings)
-{
-    for (const std::string &finding : findings)
-        add(finding);
-}
-
-std::string Findings::text() const
-{
-    if (count_ <= most_)
-        return text_;
-    return text_ + "\nAnd " + std::to_string(count_ - most_) + " more.";
-}
-
-std::string capitalized(std::string text)
-{
-    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
-        text[0] = static_cast<char>(text[0] - 'a' + 'A');
-    return text;
-}
-
 Findings findings_of(std::span<const catalog::Difference> differences)
 {
     Findings findings;
     for (const catalog::Difference &one : differences)
         if (one.is_of_revision)
-            findings.add(capitalized(catalog::in_words(one)));
+            findings.add(common::capitalized(catalog::in_words(one)));
     return findings;
 }
 

@@ -3,9 +3,7 @@
 
 #include "catalog/drift.hpp"
 #include "catalog/installation.hpp"
-
-#include <string>
-#include <vector>
+#include "common/findings.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -19,26 +17,7 @@ void require_privileges(const catalog::Installation &installation);
 // Only that nothing is another role's: again, once locks keep new triggers off the tables.
 void require_no_foreign_objects(const catalog::Installation &installation);
 
-// The few lines of DETAIL that are shown of many findings, a line each.
-class Findings
-{
-  public:
-    explicit Findings(int most = 5) : most_(most) {}
-
-    void add(const std::string &finding);
-    void add(const std::vector<std::string> &findings);
-    bool any() const { return count_ > 0; }
-    std::string text() const;
-
-  private:
-    int most_;
-    int count_ = 0;
-    std::string text_;
-};
-
-std::string capitalized(std::string text);
-
 // What differs from a revision.
-Findings findings_of(std::span<const catalog::Difference> differences);
+common::Findings findings_of(std::span<const catalog::Difference> differences);
 
 } // namespace procrastinate::upgrade

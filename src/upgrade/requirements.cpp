@@ -18,6 +18,7 @@ namespace
 {
 
 using catalog::in_schema;
+using common::Findings;
 using common::Refusal;
 namespace sqlstate = common::sqlstate;
 
