@@ -1,22 +1,24 @@
-# procrastinate_migrate: the build.
+# procrastinate_migrate: build rules.
 #
 # Building and installing is PGXS, as for any extension:
 #
-#     make                      the library, and its bitcode where the server has a JIT
-#     make install              into the server that PG_CONFIG names
-#     make installcheck         pg_regress and isolation tests against a running server
+#     make                      build the library
+#     make install              install it into the server that PG_CONFIG names
+#     make installcheck         run pg_regress and isolation tests on a running server
 #     make PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config
-#     make CXX=clang++          another compiler
-#     make WERROR=              a compiler that warns is no reason to stop
+#     make CXX=clang++          build with another compiler
+#     make WERROR=-Werror       treat warnings as errors, as the tests and CI do
+#     make with_llvm=yes        build and install the bitcode too
 #
-# VPATH builds work (make -f SOURCE/Makefile in an empty folder). The goals listed by `make help`
-# are scripts: they need no PostgreSQL to start with, so they are kept apart from PGXS, which also
-# claims the name `check`.
+# VPATH builds work (make -f SOURCE/Makefile in an empty folder). The other goals that `make help`
+# lists are scripts. They run without PostgreSQL, and PGXS has a goal `check` of its own, so they
+# are kept apart from PGXS.
 
 all:
 
 PG_CONFIG ?= pg_config
-WERROR ?= -Werror
+# Empty here: a newer compiler's new warnings must not stop the build of a release.
+WERROR ?=
 
 scripted := help quickstart check check-matrix check-debug bench bench-online format lint dependencies
 
@@ -24,24 +26,25 @@ here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
 
 LIBRARY_SOURCES := $(sort $(call in_source,src/*.cpp src/*/*.cpp))
-# What knows no server, and is tested without one.
-CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp src/common/*.cpp)) src/catalog/drift.cpp src/catalog/repair_statements.cpp \
-	src/catalog/severity.cpp src/catalog/definition_text.cpp src/upgrade/sql_text.cpp
+# Sources that include no server header; the unit tests link them.
+CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp src/common/*.cpp)) src/catalog/drift.cpp \
+	src/catalog/repair_statements.cpp src/catalog/severity.cpp src/catalog/definition_text.cpp \
+	src/upgrade/sql_text.cpp
 UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 
-# Migrations and tables are compiled in: embed.awk turns them into C++ literals.
+# embed.awk turns migrations and tables into C++ literals. One source file includes the result.
 EMBEDDED := src/embedded.inc
 EMBEDDED_FROM := $(addprefix $(here)/,src/data/chain.tsv src/data/releases.tsv src/data/structure.tsv \
 	src/data/upstream_bodies.tsv src/data/function_bodies.tsv $(sort $(call in_source,src/migrations/*.sql)) \
 	$(sort $(call in_source,src/migrations/online/*.sql)))
 
-# Queries: src/sql/NAME.sql becomes src/sql/NAME.hpp, which holds it as procrastinate::sql::NAME.
+# src/sql/NAME.sql becomes src/sql/NAME.hpp, which defines the string procrastinate::sql::NAME.
 QUERIES := $(patsubst %.sql,%.hpp,$(sort $(call in_source,src/sql/*.sql)))
 
 OUR_CPPFLAGS = -Isrc -I$(here)/src
 OUR_CXXFLAGS = -std=c++20 -Wall -Wextra $(WERROR) -fvisibility=hidden -fvisibility-inlines-hidden
-# The server's own flags are those of the compiler that built it; clang does not know all of them. And
-# it warns of PG_MODULE_MAGIC in PostgreSQL 18, which names some fields of a structure and not all.
+# PGXS passes the flags of the compiler that built the server, and clang does not know all of them.
+# clang also warns about PG_MODULE_MAGIC in PostgreSQL 18, which initialises some fields only.
 CLANG_CXXFLAGS = -Wno-unknown-warning-option -Wno-missing-designated-field-initializers
 
 $(EMBEDDED): $(here)/src/embed.awk $(EMBEDDED_FROM)
@@ -70,9 +73,10 @@ quickstart check check-matrix check-debug bench bench-online format lint:
 dependencies:
 	@$(here)/scripts/dependencies check
 
-# The part that knows no server, with GoogleTest and the sanitizers.
-UNIT_FLAGS := $(OUR_CPPFLAGS) -std=c++20 -Wall -Wextra $(WERROR) -O2 -g -pthread -D_GLIBCXX_ASSERTIONS \
-	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Unit tests: the sources without a server header, with GoogleTest and the sanitizers.
+UNIT_FLAGS := $(OUR_CPPFLAGS) -std=c++20 -Wall -Wextra $(WERROR) -O2 -g -pthread \
+	-D_GLIBCXX_ASSERTIONS -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 UNIT_OBJECTS := $(patsubst %.cpp,build/unit/%.o,$(CORE_SOURCES) $(UNIT_SOURCES))
 
 unit: build/unit/tests
@@ -86,7 +90,7 @@ build/unit/%.o: $(here)/%.cpp | $(EMBEDDED)
 
 -include $(UNIT_OBJECTS:.o=.d)
 
-# Goals of the other half, asked for in the same breath.
+# PGXS goals in the same command line (make check install): a second make builds them.
 others := $(filter-out $(scripted) unit,$(MAKECMDGOALS))
 ifneq (,$(others))
 .PHONY: $(others)
@@ -104,33 +108,44 @@ OBJS = $(LIBRARY_SOURCES:.cpp=.o)
 DATA = $(call in_source,src/procrastinate_migrate--*.sql)
 PGFILEDESC = "procrastinate_migrate - schema migrations of the Procrastinate job queue"
 
-# install comes first: it makes the extension that the others find.
+# install comes first: it creates the extension that the other tests use.
 REGRESS = $(filter install,$(ALL_REGRESS)) $(filter-out install,$(ALL_REGRESS))
 ALL_REGRESS = $(sort $(basename $(notdir $(call in_source,sql/*.sql))))
 ISOLATION = $(sort $(basename $(notdir $(call in_source,test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(here)/test/isolation
 
-# -isystem: warnings are errors in our code, not in the server's headers.
-PG_CPPFLAGS = $(OUR_CPPFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server)
-PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP $(if $(findstring clang,$(shell $(CXX) --version)),$(CLANG_CXXFLAGS))
+# -isystem: no warnings about the server's headers.
+# -U: a compiler that predefines _FORTIFY_SOURCE would warn when the server's flags define it again.
+PG_CPPFLAGS = $(OUR_CPPFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server) \
+	$(if $(findstring -D_FORTIFY_SOURCE,$(CPPFLAGS) $(CXXFLAGS)),-U_FORTIFY_SOURCE)
+PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP \
+	$(if $(findstring clang,$(shell $(CXX) --version)),$(CLANG_CXXFLAGS))
 
-EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(QUERIES) $(QUERIES:=.new) $(OBJS:.o=.d) $(OBJS:.o=.bc.d) src/built_for build output_iso
+EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(QUERIES) $(QUERIES:=.new) $(OBJS:.o=.d) \
+	$(OBJS:.o=.bc.d) src/built_for build output_iso
 
-# PGXS finds the sources by itself only if the server was built outside of its own.
+# Bitcode lets the JIT inline functions into a query. It doubles the build time, and none of our
+# functions can be inlined: their bodies call into the library (measured: with and without bitcode
+# a query on procrastinate_migration_sql() takes the same time). An assignment without `override`
+# would be undone by the server's Makefile.global.
+override with_llvm := $(or $(with_llvm),no)
+
+# PGXS sets VPATH only if the server itself was built outside of its source tree.
 ifneq ($(realpath $(here)),$(CURDIR))
 VPATH := $(here)
 endif
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
-# Debian has the two in packages of their own.
+# Debian ships PGXS and the headers in a package of their own.
 ifneq (2,$(words $(wildcard $(PGXS) $(shell $(PG_CONFIG) --includedir-server)/postgres.h)))
-$(error no PGXS or headers by $(PG_CONFIG): install the server's development files (scripts/dependencies build) or set PG_CONFIG)
+$(error $(PG_CONFIG) names no PGXS or no headers: install the server's development files \
+(scripts/dependencies build) or set PG_CONFIG)
 endif
 include $(PGXS)
 
-# C++ is linked by the C++ compiler; PGXS would take the one for C.
+# PGXS links with the C compiler; a C++ library needs the C++ compiler.
 override COMPILER = $(CXX) $(CXXFLAGS)
-# Instances of the standard library's templates are not hidden by the compiler; the linker can.
+# -fvisibility=hidden does not hide instances of the standard library's templates; the linker does.
 ifneq (,$(filter linux freebsd,$(PORTNAME)))
 SHLIB_LINK += -Wl,--version-script=$(here)/src/exports.map
 $(MODULE_big)$(DLSUFFIX): $(here)/src/exports.map
@@ -140,14 +155,22 @@ endif
 override BITCODE_CXXFLAGS += $(OUR_CXXFLAGS) $(CLANG_CXXFLAGS) -MMD -MP -MF $(basename $@).bc.d
 
 BITCODES := $(OBJS:.o=.bc)
-# What is generated has to be there before the first compilation; who includes it is in the .d files.
-$(OBJS) $(BITCODES): src/built_for | $(EMBEDDED) $(QUERIES)
+# A VPATH build has no folders yet. Absolute names, because VPATH would find those of the sources.
+FOLDERS := $(addprefix $(CURDIR)/,$(sort $(dir $(OBJS))))
+$(FOLDERS):
+	@mkdir -p $@
 
-# Objects made for another server or by another compiler are made anew.
+# Generated headers must exist before the first compilation, hence order-only. The .d files say
+# which objects include which of them, so that a changed query recompiles its users only.
+$(OBJS) $(BITCODES): src/built_for | $(EMBEDDED) $(QUERIES) $(FOLDERS)
+
+# Another server or another compiler: compile everything again.
 BUILT_FOR := $(shell $(PG_CONFIG) --version; $(CXX) --version | head -n 1)
+ifneq ($(BUILT_FOR),$(shell cat src/built_for 2> /dev/null))
 src/built_for: FORCE
-	@mkdir -p $(sort $(dir $(OBJS)))
-	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' > $@
+endif
+src/built_for: | $(FOLDERS)
+	@echo '$(BUILT_FOR)' > $@
 
 .PHONY: FORCE
 FORCE:

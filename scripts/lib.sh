@@ -183,8 +183,9 @@ make_stage() {
     chmod -R go+rX "$stage"
 }
 
-# Build in the checkout, and install into the stage.
-build_extension() { make -s -C "$root" -j "$cores" PG_CONFIG="$pg_config" all; }
+# Build in the checkout, and install into the stage. Tests set werror=-Werror.
+werror=
+build_extension() { make -s -C "$root" -j "$cores" PG_CONFIG="$pg_config" WERROR="$werror" all; }
 install_extension() { make -s -C "$root" PG_CONFIG="$pg_config" DESTDIR="$stage" install; }
 
 # Copy the checkout, without what was built, to where the server's user can read it. Sets tree.
@@ -192,7 +193,8 @@ copy_tree() {
     tree=$work/tree
     mkdir -p "$tree"
     tar -C "$root" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.bc' --exclude='*.d' \
-        --exclude='*.so' -cf - . | tar -C "$tree" --no-same-owner -xf -
+        --exclude='*.so' --exclude=./src/built_for --exclude=./src/embedded.inc --exclude='./src/sql/*.hpp' \
+        -cf - . | tar -C "$tree" --no-same-owner -xf -
     own "$tree"
 }
 
