@@ -93,16 +93,6 @@ FNR == 1 && script ~ /^[0-9]/ && name != script "_" file[script] {
     fail("the chain knows no such file")
 }
 
-# head.sql takes each function from the migration that wrote it last:
-#   -- include 0036 procrastinate_fetch_job_v2
-script == "head" && /^-- include / {
-    split($0, word, " ")
-    if (!((word[3], word[4]) in statement))
-        fail("migration " word[3] " creates no function " word[4])
-    text[script] = text[script] statement[word[3], word[4]]
-    next
-}
-
 { text[script] = text[script] $0 "\n" }
 
 # Outside of functions statements begin a line.
@@ -112,10 +102,6 @@ script == "head" && /^-- include / {
     copying = $0
     sub(/^CREATE (OR REPLACE )?FUNCTION /, "", copying)
     sub(/\(.*$/, "", copying)
-    line = $0
-    sub(/ OR REPLACE/, "", line)
-    # Overloads of one name in one file follow each other; the last one is meant.
-    statement[script, copying] = line "\n"
     start = length(text[script]) - length($0) - 1
     signature = ""
     sign($0)
@@ -123,7 +109,6 @@ script == "head" && /^-- include / {
 }
 
 copying != "" {
-    statement[script, copying] = statement[script, copying] $0 "\n"
     sign($0)
     if ($0 == "$$;") {
         copying = ""

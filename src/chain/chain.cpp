@@ -1,5 +1,7 @@
 #include "chain/chain.hpp"
 
+#include "common/template.hpp"
+
 #include <algorithm>
 
 namespace procrastinate::chain
@@ -20,7 +22,14 @@ std::span<const FunctionBody> function_bodies() { return function_body_table; }
 
 std::span<const FunctionSource> function_sources() { return function_source_table; }
 
-std::string_view head_script() { return head_text; }
+std::string head_script(std::string_view quoted_schema)
+{
+    std::string in_literal;
+    for (const char one : quoted_schema)
+        in_literal.append(one == '\'' ? 2 : 1, one);
+    return common::substitute(head_text,
+                              {{"schema", quoted_schema}, {"schema_in_literal", in_literal}});
+}
 
 std::string_view online_script(Revision revision)
 {

@@ -75,7 +75,11 @@ std::span<const Release> releases(); // oldest first; their heads never go back
 std::span<const Fact> facts();
 std::span<const FunctionBody> function_bodies();
 std::span<const FunctionSource> function_sources(); // in the order of the chain
-std::string_view head_script(); // the schema of head in one go, for an empty schema
+// The statements that make the schema of head in an empty schema; `quoted_schema` is its name as an
+// identifier. Every name in them is qualified, so that they are safe to run under a search_path
+// that does not contain the schema; string literals need standard_conforming_strings = on, and
+// function bodies, which are not qualified, check_function_bodies = off.
+std::string head_script(std::string_view quoted_schema);
 // The steps of a migration that goes through big tables (see step.hpp); empty: it is one step.
 std::string_view online_script(Revision revision);
 std::string_view early_types_script(); // the enum types with the labels of 0027, in place of 0001's

@@ -158,8 +158,35 @@ class Script
 
     void commit() { add("COMMIT;\n"); }
 
-    void step(std::string_view event, Revision from, Revision to, std::string_view message,
-              std::string_view sql)
+    // The schema of head, at once. Its functions' bodies name tables that are not on the search_path.
+    void install(std::string_view message)
+    {
+        const Revision head = chain::head();
+        begin_step(chain::base, head, message);
+        add("SET LOCAL check_function_bodies = off;\n\n");
+        add(chain::head_script(installation_.quoted));
+        add("SET LOCAL check_function_bodies = on;\n");
+        end_step(event::install, chain::base, head);
+    }
+
+    void upgrade(const chain::Migration &migration, std::string_view message)
+    {
+        const Revision from = migration.number - 1;
+        begin_step(from, migration.number, message);
+        add("SET LOCAL search_path = ");
+        add(installation_.quoted);
+        add(", pg_temp;\n\n");
+        add(migration.sql);
+        add("\n");
+        leave_schema();
+        end_step(event::upgrade, from, migration.number);
+    }
+
+    server::pmr::string &&text() { return std::move(text_); }
+
+  private:
+    // Says what comes, and starts its clock.
+    void begin_step(Revision from, Revision to, std::string_view message)
     {
         add("\n\n-- ");
         add(message);
@@ -172,12 +199,11 @@ class Script
             for (const std::string &index : chain::built_ahead(to))
                 drop(index);
         add("END\n$begin$;\n");
-        add("SET LOCAL search_path = ");
-        add(installation_.quoted);
-        add(", pg_temp;\n\n");
-        add(sql);
-        add("\n");
-        leave_schema();
+    }
+
+    // Its row in the history, and the notification.
+    void end_step(std::string_view event, Revision from, Revision to)
+    {
         const std::string values =
             "'" + std::string(event) + "', '" + std::string(chain::name(from)) + "', '" +
             std::string(chain::name(to)) +
@@ -192,9 +218,6 @@ class Script
         add("';\n");
     }
 
-    server::pmr::string &&text() { return std::move(text_); }
-
-  private:
     // Nothing that stands in the schema is called by what is not a migration.
     void leave_schema() { add("SET LOCAL search_path = pg_catalog, pg_temp;\n"); }
 
@@ -247,9 +270,7 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
     if (start == chain::base && end == chain::head())
     {
         script.begin(start, end, end);
-        script.step(event::install, start, end,
-                    "Installing " + std::string(chain::name(end)) + " (head) at once",
-                    chain::head_script());
+        script.install("Installing " + std::string(chain::name(end)) + " (head) at once");
         script.commit();
         return script.text();
     }
@@ -261,13 +282,11 @@ server::pmr::string offline_script(const catalog::Installation &installation, ch
         for (; at < last; ++at)
         {
             const chain::Migration &migration = chain::migration(at + 1);
-            script.step(
-                event::upgrade, at, at + 1,
-                "Running upgrade " +
-                    (at == chain::base ? std::string() : std::string(chain::name(at)) + " ") +
-                    "-> " + std::string(migration.revision) +
-                    ", Migration: " + std::string(migration.title),
-                migration.sql);
+            script.upgrade(migration, "Running upgrade " +
+                                          (at == chain::base ? std::string()
+                                                             : std::string(chain::name(at)) + " ") +
+                                          "-> " + std::string(migration.revision) +
+                                          ", Migration: " + std::string(migration.title));
         }
         script.commit();
     } while (at < end);

@@ -83,7 +83,11 @@ void install_head(const Installation &installation)
     server::notice("Installing " + in_words(head) + " at once, in place of " +
                    std::to_string(head) + " migrations");
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-    run_script(chain::head_script(), "schema of " + in_words(head) + " (head.sql)");
+    // The schema is not on the search_path: no operator or function in it can be picked.
+    server::with_search_path(nullptr, [&] {
+        run_script(chain::head_script(installation.quoted),
+                   "schema of " + in_words(head) + " (head.sql)");
+    });
     append(installation, event::install, chain::base, head, started);
     server::notice(std::string(chain::name(head)) + " took " + time_since(started));
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 namespace
@@ -42,10 +43,19 @@ TEST(Chain, HasPhasesFromTheThirtiethOn)
 
 TEST(Chain, EmbedsHeadWithItsFunctions)
 {
-    EXPECT_NE(head_script().find("CREATE FUNCTION procrastinate_fetch_job_v2("),
-              std::string_view::npos);
-    EXPECT_EQ(head_script().find("OR REPLACE"), std::string_view::npos);
-    EXPECT_EQ(head_script().find("-- include"), std::string_view::npos);
+    const std::string script = head_script(R"("odd ' name")");
+    EXPECT_NE(script.find(R"(CREATE TABLE "odd ' name".procrastinate_jobs ()"), std::string::npos);
+    EXPECT_NE(script.find(R"(nextval('"odd '' name".procrastinate_jobs_id_seq'::regclass))"),
+              std::string::npos);
+    EXPECT_EQ(script.find("{{"), std::string::npos);
+    for (const FunctionSource &source : function_sources())
+        if (std::any_of(facts().begin(), facts().end(), [&source](const Fact &fact) {
+                return is_at(fact, head()) && fact.kind == "function" &&
+                       function_signature(fact.definition) == source.function;
+            }))
+            EXPECT_NE(script.find(source.function.substr(0, source.function.find('('))),
+                      std::string::npos)
+                << source.function;
     EXPECT_NE(early_types_script().find("'aborting'"), std::string_view::npos);
 }
 
