@@ -20,7 +20,8 @@ PG_CONFIG ?= pg_config
 # Empty here: a newer compiler's new warnings must not stop the build of a release.
 WERROR ?=
 
-scripted := help quickstart facts check check-matrix check-debug bench bench-online format lint dependencies
+scripted := help quickstart facts check check-matrix check-debug bench bench-online format lint \
+	dependencies
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
@@ -34,9 +35,10 @@ UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 
 # embed.awk turns migrations and tables into C++ literals. One source file includes the result.
 EMBEDDED := src/embedded.inc
-EMBEDDED_FROM := $(addprefix $(here)/,src/data/chain.tsv src/data/releases.tsv src/data/structure.tsv \
-	src/data/upstream_bodies.tsv src/data/function_bodies.tsv src/data/head.sql \
-	$(sort $(call in_source,src/migrations/*.sql)) $(sort $(call in_source,src/migrations/online/*.sql)))
+FACTS := chain.tsv releases.tsv structure.tsv upstream_bodies.tsv function_bodies.tsv head.sql
+EMBEDDED_FROM := $(addprefix $(here)/,$(addprefix src/data/,$(FACTS)) \
+	$(sort $(call in_source,src/migrations/*.sql)) \
+	$(sort $(call in_source,src/migrations/online/*.sql)))
 
 # src/sql/NAME.sql becomes src/sql/NAME.hpp, which defines the string procrastinate::sql::NAME.
 QUERIES := $(patsubst %.sql,%.hpp,$(sort $(call in_source,src/sql/*.sql)))

@@ -1,6 +1,5 @@
+// Reads the arguments of an SQL-callable function.
 #include "server/arguments.hpp"
-
-#include "common/refusal.hpp"
 
 namespace procrastinate::server
 {

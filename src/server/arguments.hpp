@@ -1,4 +1,4 @@
-// The arguments of an entry point, NULL as nothing.
+// Reads the arguments of an SQL-callable function.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -6,6 +6,7 @@
 namespace procrastinate::server
 {
 
+// Indexes begin at 0. NULL is returned as std::nullopt. Texts live as long as the call.
 class Arguments
 {
   public:
@@ -14,23 +15,23 @@ class Arguments
     std::optional<std::string_view> text(int index) const;
     std::optional<Oid> oid(int index) const;
     std::optional<bool> boolean(int index) const;
-    // Of an interval; months have 30 days.
+    // The length of an interval; a month counts as 30 days.
     std::optional<double> milliseconds(int index) const;
 
-    // As above where NULL means nothing: refuses it (22004), naming the argument.
+    // The same for arguments that must not be NULL: throws Refusal 22004 with the argument's name.
     std::string_view required_text(int index, const char *name) const;
     bool required_boolean(int index, const char *name) const;
     double required_milliseconds(int index, const char *name) const;
 
   private:
-    // A function of another version may have fewer.
+    // An older version of the extension may have declared the function with fewer arguments.
     bool is_null(int index) const { return index >= fcinfo_->nargs || fcinfo_->args[index].isnull; }
     Datum value(int index) const { return fcinfo_->args[index].value; }
 
     FunctionCallInfo fcinfo_;
 };
 
-// A result of type text.
+// A result of type text, in the current memory context.
 Datum text_result(std::string_view text);
 
 } // namespace procrastinate::server

@@ -1,3 +1,4 @@
+// Detects a cancel that the server has reported as a lock timeout.
 #include "server/cancel_watch.hpp"
 
 #include <csignal>
@@ -8,11 +9,11 @@ namespace procrastinate::server
 namespace
 {
 
-// The server's timeouts signal their own process.
 volatile std::sig_atomic_t is_cancelled = 0;
 struct sigaction before;
-bool is_timed = false; // by statement_timeout
+bool is_timed = false; // statement_timeout is set
 
+// Signal handler. The server's timeouts send SIGINT too, from the process itself.
 void note_sender(int signal, siginfo_t *info, void *context)
 {
     const int saved = errno;

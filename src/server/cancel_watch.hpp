@@ -1,5 +1,7 @@
-// A cancel that comes when lock_timeout strikes is taken for the timeout by the server, which knows
-// one flag for both; so is a statement_timeout. Who goes on after a timeout would not be stopped by it.
+// Detects a cancel that the server has reported as a lock timeout.
+//
+// The server has one flag for lock_timeout, statement_timeout and a cancel by the user. If two come
+// at the same moment it reports lock_timeout. A lock retry must not go on in that case.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -7,8 +9,8 @@
 namespace procrastinate::server
 {
 
-// While it lives, cancels by other processes are remembered; the server's handler sees all of them.
-// One at a time.
+// While an object exists, it notes SIGINT from other processes; the server's own handler still
+// runs. At most one object at a time.
 class CancelWatch
 {
   public:
@@ -17,7 +19,8 @@ class CancelWatch
     CancelWatch &operator=(const CancelWatch &) = delete;
     ~CancelWatch();
 
-    // Throws what the server would have said of it (57014) where there was one.
+    // Throws ServerError 57014 if there was a cancel, or if statement_timeout expired, since the
+    // object was made.
     static void require_none();
 };
 

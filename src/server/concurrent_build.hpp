@@ -1,8 +1,10 @@
-// CREATE INDEX CONCURRENTLY, which the server runs outside of functions only: a background worker runs
-// it, as the caller's role and at top level.
+// CREATE INDEX CONCURRENTLY from inside a procedure, by a background worker.
+//
+// The server refuses the statement in functions and procedures. The worker runs it at top level, as
+// the caller's role.
 #pragma once
 
-#include "server/error_boundary.hpp"
+#include "server/index_state.hpp"
 
 #include <string>
 
@@ -14,42 +16,33 @@ struct IndexBuild
     Oid schema;
     const char *table;
     const char *index;
-    const char *statement;
+    const char *statement; // at most 2047 bytes
 };
 
 enum class BuildEnd
 {
-    built,
-    no_worker, // the server has no free slot for one (max_worker_processes)
-    no_lock // 40P01, where somebody waits for the table whose snapshot the build waits for; 55P03
+    built,     // or the index existed already
+    no_worker, // no free background worker slot (max_worker_processes)
+    no_lock    // the worker failed with 40P01 or 55P03
 };
 
 struct BuildResult
 {
     BuildEnd end;
-    std::string error; // of the worker that could have no lock: message, and lines of detail
+    std::string error; // of no_lock: the worker's message, and its detail on further lines
 };
 
-// Runs the statement with search_path set to the schema, unless there is an index of that name by then.
-// `meanwhile(context, pid)` is called about ten times a second. An error of the worker is thrown as one of
-// the server's; leaving otherwise, with the session too, ends the worker, and an invalid index is left. Must
-// be called without a snapshot, which the build might wait for, and with no lock that anybody waits for who
-// has one.
+// Builds the index with search_path set to the schema, and waits for the end. Does nothing if an
+// index of that name exists once the worker has locked the table.
+//
+// Call it without a snapshot, for which the build would wait, and without a lock for which a
+// session with a snapshot may wait. While it waits it calls `meanwhile(context, pid)` about ten
+// times a second; pid is the worker's, 0 if it is not running.
+//
+// Throws the worker's error as a ServerError, and 57000 if the worker was ended. If the wait ends
+// otherwise (an exception, a cancel, the end of the session), the worker is ended too and may leave
+// an invalid index.
 BuildResult build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
                         void *context);
-
-// In the catalog as it is now.
-enum class IndexState
-{
-    absent,
-    elsewhere, // on another table
-    invalid,
-    valid
-};
-IndexState index_state(Oid schema, const char *index, const char *table);
-
-// CREATE INDEX CONCURRENTLY lets go of the table an instant before it commits that the index is valid: waits for
-// whoever is about to. With the table locked, so that nobody else begins.
-void wait_for_builder(Oid schema, const char *index);
 
 } // namespace procrastinate::server

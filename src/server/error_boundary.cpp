@@ -1,6 +1,5 @@
+// Error boundary: copies server errors into exceptions, and raises exceptions as server errors.
 #include "server/error_boundary.hpp"
-
-#include "common/refusal.hpp"
 
 namespace procrastinate::server
 {
@@ -22,12 +21,12 @@ namespace detail
 namespace
 {
 
-// Inside PG_CATCH: takes the error off the server's stack.
+// Copies the current error and takes it off the server's error stack. Call it in PG_CATCH.
 ErrorData *take_error(MemoryContext context) noexcept
 {
     ErrorData *volatile error = nullptr;
     MemoryContextSwitchTo(context);
-    // Copying may run out of memory itself; nothing may jump over the frames of C++ above.
+    // Copying may run out of memory, and that error must not jump over the C++ frames above.
     PG_TRY();
     {
         error = CopyErrorData();
@@ -65,7 +64,7 @@ Outcome protect(void (*run)(void *closure), void *closure) noexcept
 namespace
 {
 
-// NULL where the text is empty or there is no memory.
+// A copy that ends with a NUL; nullptr if the text is empty or there is no memory.
 char *copy(MemoryContext context, std::string_view text) noexcept
 {
     if (text.empty() || !AllocSizeIsValid(text.size() + 1))
@@ -89,45 +88,60 @@ int encoded(std::string_view sqlstate) noexcept
 
 Raised current_exception(MemoryContext context) noexcept
 {
-    constexpr const char *no_memory = "out of memory";
+    const common::SourceLocation here = common::SourceLocation::current();
+    const Raised no_memory{nullptr, ERRCODE_OUT_OF_MEMORY, "out of memory", nullptr, nullptr, here};
+    constexpr const char *unexpected = "unexpected C++ exception";
     try
     {
         throw;
     }
     catch (const ServerError &error)
     {
-        return {error.data(), 0, nullptr, nullptr, nullptr};
+        return {error.data(), 0, nullptr, nullptr, nullptr, {}};
     }
     catch (const common::Refusal &refusal)
     {
         const char *const message = copy(context, refusal.message);
         if (message == nullptr)
-            return {nullptr, ERRCODE_OUT_OF_MEMORY, no_memory, nullptr, nullptr};
-        return {nullptr, encoded(refusal.sqlstate), message, copy(context, refusal.detail),
-                copy(context, refusal.hint)};
+            return no_memory;
+        return {nullptr,
+                encoded(refusal.sqlstate),
+                message,
+                copy(context, refusal.detail),
+                copy(context, refusal.hint),
+                refusal.location};
     }
     catch (const std::bad_alloc &)
     {
-        return {nullptr, ERRCODE_OUT_OF_MEMORY, no_memory, nullptr, nullptr};
+        return no_memory;
     }
     catch (const std::exception &exception)
     {
-        return {nullptr, ERRCODE_INTERNAL_ERROR, "unexpected C++ exception",
-                copy(context, exception.what()), nullptr};
+        return {nullptr,    ERRCODE_INTERNAL_ERROR,
+                unexpected, copy(context, exception.what()),
+                nullptr,    here};
     }
     catch (...)
     {
-        return {nullptr, ERRCODE_INTERNAL_ERROR, "unexpected C++ exception", nullptr, nullptr};
+        return {nullptr, ERRCODE_INTERNAL_ERROR, unexpected, nullptr, nullptr, here};
     }
 }
 
+// As ereport(ERROR, …), which would name this file and line.
 void raise(const Raised &raised)
 {
     if (raised.server_error != nullptr)
         ReThrowError(raised.server_error);
-    ereport(ERROR, (errcode(raised.sqlstate), errmsg_internal("%s", raised.message),
-                    raised.detail ? errdetail_internal("%s", raised.detail) : 0,
-                    raised.hint ? errhint("%s", raised.hint) : 0));
+    if (errstart(ERROR, TEXTDOMAIN))
+    {
+        errcode(raised.sqlstate);
+        errmsg_internal("%s", raised.message);
+        if (raised.detail != nullptr)
+            errdetail_internal("%s", raised.detail);
+        if (raised.hint != nullptr)
+            errhint("%s", raised.hint);
+        errfinish(raised.location.file, raised.location.line, raised.location.function);
+    }
     pg_unreachable();
 }
 

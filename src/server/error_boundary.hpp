@@ -1,19 +1,22 @@
-// The two doors between C++ and the server, and there is no third.
+// Error boundary between C++ exceptions and the server's ereport(). Two ways cross it, no others:
 //
-//   call([&] { … })    out: runs what may ereport(); its error comes back as a ServerError.
-//   ENTRY_POINT(name)  in: declares a function that SQL can call; whatever leaves its body as an
-//                      exception is raised as a server error, once no C++ object is left on the stack.
+//   call([&] { … })    C++ to server: runs code that may ereport() and throws its error as a
+//                      ServerError.
+//   ENTRY_POINT(name)  server to C++: defines a function that SQL can call. An exception that
+//                      leaves its body is raised as a server error, after all C++ objects are gone.
 //
-// An error is never swallowed between the two: it is always raised again, so that the server ends
-// the (sub)transaction.
+// An error must not be swallowed in between. It is always raised again, so that the server ends the
+// (sub)transaction.
 #pragma once
 
 #include "server/postgres.hpp"
 
+#include "common/refusal.hpp"
+
 namespace procrastinate::server
 {
 
-// An error of the server on its way through C++, whole: SQLSTATE, message, detail, hint, position.
+// An error that the server raised, with all its fields, while it passes through C++.
 class ServerError
 {
   public:
@@ -21,7 +24,7 @@ class ServerError
 
     ErrorData *data() const { return data_; }
 
-    // A further line of CONTEXT.
+    // Appends a line to the error's CONTEXT.
     void add_context(std::string_view line);
 
   private:
@@ -31,35 +34,39 @@ class ServerError
 namespace detail
 {
 
-// How a piece of the server's code ended. A failure without an error had no memory to keep it.
+// How code inside call() ended. `error` is nullptr after a failure if there was no memory to copy
+// it.
 struct Outcome
 {
     bool failed;
     ErrorData *error;
 };
 
-// Runs `run(closure)` under PG_TRY. Nothing may leave `run` as a C++ exception.
+// Runs `run(closure)` under PG_TRY. `run` must not throw a C++ exception.
 Outcome protect(void (*run)(void *closure), void *closure) noexcept;
 
-// What an entry point raises once it has been left; plain data.
+// What enter() raises after all C++ objects are gone; plain data.
 struct Raised
 {
-    ErrorData *server_error;
-    int sqlstate;
+    ErrorData *server_error; // raised again as it is; nullptr: the fields below are raised
+    int sqlstate;            // as MAKE_SQLSTATE encodes it
     const char *message;
-    const char *detail;
-    const char *hint;
+    const char *detail; // nullptr: none
+    const char *hint;   // nullptr: none
+    common::SourceLocation location;
 };
 
-// Inside a catch block: what the exception at hand says.
+// The current exception as plain data, its texts copied into `context`. Call it in a catch block.
 Raised current_exception(MemoryContext context) noexcept;
 
+// Raises it as a server error.
 [[noreturn]] void raise(const Raised &raised);
 
 } // namespace detail
 
-// Runs `body`, which may ereport() but must neither throw nor own anything with a destructor: an
-// error jumps right out of it.
+// Runs `body`, which may ereport(). Throws ServerError, or std::bad_alloc if the error could not be
+// copied. `body` must neither throw nor own an object with a destructor: an error is a longjmp out
+// of it.
 template <typename Body> auto call(Body &&body) -> std::invoke_result_t<Body &>
 {
     using Result = std::invoke_result_t<Body &>;
@@ -93,7 +100,7 @@ template <typename Body> auto call(Body &&body) -> std::invoke_result_t<Body &>
         return frame.result;
 }
 
-// Runs `body`; an error of the server gets a further line of CONTEXT.
+// Runs `body`. Appends `line` to the CONTEXT of a ServerError that it throws.
 template <typename Body>
 auto with_context(std::string_view line, Body &&body) -> std::invoke_result_t<Body &>
 {
@@ -127,8 +134,8 @@ template <typename Body> Datum enter(Body &&body)
 
 } // namespace procrastinate::server
 
-// Declares and opens the definition of an SQL-callable function:
-//   ENTRY_POINT(procrastinate_upgrade) { return …; }   with `FunctionCallInfo fcinfo` in scope
+// Defines a function that SQL can call; its body finds `FunctionCallInfo fcinfo` in scope:
+//   ENTRY_POINT(procrastinate_upgrade) { return …; }
 // Before PostgreSQL 16 PGDLLEXPORT is empty, hence the attribute.
 #define ENTRY_POINT(name)                                                                          \
     static Datum name##_body(FunctionCallInfo fcinfo);                                             \

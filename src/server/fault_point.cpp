@@ -1,3 +1,4 @@
+// Fault points: named places at which a process waits, so that a test can end it there.
 #include "server/fault_point.hpp"
 
 #ifdef PROCRASTINATE_FAULT_POINTS
@@ -10,14 +11,14 @@ namespace procrastinate::server
 namespace
 {
 
-char *wanted = nullptr; // the server writes it
+char *wanted = nullptr; // the value of the setting; the server writes it
 
 } // namespace
 
 void define_fault_points()
 {
     DefineCustomStringVariable("procrastinate_migrate.fault_point",
-                               "Point at which a process stands still; for tests.", nullptr,
+                               "Sets the point at which a process waits, for tests.", nullptr,
                                &wanted, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 

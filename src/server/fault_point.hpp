@@ -1,5 +1,7 @@
-// Named points at which a process stands still, for tests that end it there. They are in the library
-// only when it is built with -DPROCRASTINATE_FAULT_POINTS, as the suite `faults` does.
+// Fault points: named places at which a process waits, so that a test can end it there.
+//
+// They exist only if the library is built with -DPROCRASTINATE_FAULT_POINTS, as the test suite
+// `faults` does.
 #pragma once
 
 #include "server/postgres.hpp"
@@ -11,15 +13,15 @@ namespace procrastinate::server
 
 #ifdef PROCRASTINATE_FAULT_POINTS
 
-// The setting procrastinate_migrate.fault_point names the point.
+// Defines the setting procrastinate_migrate.fault_point, which names the point.
 void define_fault_points();
 
-// Where the setting is "<where> <what>": shows that in pg_stat_activity.application_name, and waits to
-// be ended. The server's own error then leaves it: inside call(), or in a worker's own code. Where
-// interrupts are held it goes on instead, and says so in the server's log.
+// Waits to be cancelled or terminated if the setting is "<where> <what>", and shows that text as
+// application_name in pg_stat_activity. Inside call(), or in a background worker: the cancel is an
+// ereport(). If interrupts are held, the process writes to the server log and goes on.
 void fault_point(const char *where, const char *what);
 
-// The same for C++.
+// The same outside call(). Throws ServerError.
 void fault_point(const char *where, const std::string &what);
 
 #else

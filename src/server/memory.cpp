@@ -1,3 +1,4 @@
+// Allocation from a memory context of the server.
 #include "server/memory.hpp"
 
 #include "server/error_boundary.hpp"
@@ -7,7 +8,7 @@ namespace procrastinate::server
 
 void *ContextResource::do_allocate(std::size_t bytes, std::size_t alignment)
 {
-    // An invalid size would be an elog() in spite of MCXT_ALLOC_NO_OOM.
+    // An invalid size would raise an error in spite of MCXT_ALLOC_NO_OOM.
     if (alignment > MAXIMUM_ALIGNOF || !AllocSizeIsValid(bytes))
         throw std::bad_alloc();
     MemoryContext const context = context_;

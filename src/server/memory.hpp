@@ -1,5 +1,6 @@
-// Memory that belongs to the server, for Boost.Container's containers: freed with its context,
-// whether or not a destructor gets to run.
+// Containers whose memory belongs to a memory context of the server.
+//
+// The memory is freed with the context even if an error skips the destructors.
 #pragma once
 
 #include "server/postgres.hpp"
@@ -7,9 +8,8 @@
 namespace procrastinate::server
 {
 
-// As boost::container::pmr, but that every container is told whose memory it takes. Boost's own
-// polymorphic_allocator falls back on a default resource, which lives in a library that we do not
-// link; only an optimiser that sees that it never does would leave it out.
+// As boost::container::pmr, but without a default memory resource: every container names its own.
+// Boost's default resource is in libboost_container, which we do not link.
 namespace pmr
 {
 
@@ -50,10 +50,12 @@ using string = boost::container::basic_string<char, std::char_traits<char>, Allo
 
 } // namespace pmr
 
+// Allocates from a memory context. Throws std::bad_alloc if there is no memory, or for a size that
+// the server does not allow (1 GB and more).
 class ContextResource final : public pmr::memory_resource
 {
   public:
-    // The context in which the caller's results live.
+    // Uses the current memory context.
     ContextResource() : context_(CurrentMemoryContext) {}
 
   private:
@@ -64,13 +66,13 @@ class ContextResource final : public pmr::memory_resource
     MemoryContext context_;
 };
 
-// A copy, ended by a NUL as C wants it.
+// A copy of the text that ends with a NUL.
 inline pmr::string copy_of(std::string_view text, pmr::memory_resource &memory)
 {
     return {text.data(), text.size(), &memory};
 }
 
-// Boost's vector does not turn into a span by itself.
+// The vector as a span; Boost's vector does not convert to one.
 template <typename T> std::span<const T> span_of(const pmr::vector<T> &vector)
 {
     return {vector.data(), vector.size()};

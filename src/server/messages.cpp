@@ -1,3 +1,4 @@
+// NOTICE and WARNING messages to the client.
 #include "server/messages.hpp"
 
 namespace procrastinate::server
@@ -6,7 +7,7 @@ namespace procrastinate::server
 namespace
 {
 
-// "%.*s" wants an int.
+// The length as "%.*s" takes it.
 int length(std::string_view text) { return static_cast<int>(text.size()); }
 
 } // namespace

@@ -1,3 +1,4 @@
+// Pauses of a session that can be cancelled, and the wait for older transactions.
 #include "server/pause.hpp"
 
 namespace procrastinate::server
@@ -42,7 +43,7 @@ void wait_for_older_transactions(double milliseconds, std::span<const VirtualTra
     } older{nullptr, 0};
     call([&older] {
         InvalidateCatalogSnapshot();
-        // Those without a snapshot, too: a query has none for a moment once it has been planned.
+        // Include transactions without a snapshot: a planned query has none before it is executed.
         older.ids = GetCurrentVirtualXIDs(InvalidTransactionId, false, false,
                                           PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &older.count);
     });

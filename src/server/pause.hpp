@@ -1,4 +1,4 @@
-// Waiting that can be cancelled, and during which nobody else has to wait.
+// Pauses of a session that can be cancelled, the clock for them, and held interrupts.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -6,7 +6,8 @@
 namespace procrastinate::server
 {
 
-// While it lives, cancel and termination have to wait: HOLD_INTERRUPTS(), which C++20 does not compile.
+// Holds back cancel and termination while an object exists, as HOLD_INTERRUPTS() does, which is not
+// valid C++20.
 class HeldInterrupts
 {
   public:
@@ -15,25 +16,26 @@ class HeldInterrupts
     HeldInterrupts &operator=(const HeldInterrupts &) = delete;
     ~HeldInterrupts()
     {
-        if (InterruptHoldoffCount > 0) // an error lets go of them
+        if (InterruptHoldoffCount > 0) // an error has set it to 0
             InterruptHoldoffCount = InterruptHoldoffCount - 1;
     }
 };
 
-// Milliseconds; fractions count.
+// Waits. Throws ServerError if the session is cancelled (57014) or terminated.
 void pause(double milliseconds);
 
-// The same, or shorter: until something comes for this session. Whether it did.
+// Waits until the session's latch is set, but no longer than that. Returns true if it was set.
+// Errors as pause().
 bool pause_until_woken(double milliseconds);
 
-// Until every transaction of the database that there was when this began has ended, but for the `others`,
-// and no longer than that. Without a snapshot of one's own.
+// Waits until every transaction of the database that is running now has ended, except `others`, but
+// no longer than that. Call it without a snapshot. Errors as pause().
 void wait_for_older_transactions(double milliseconds, std::span<const VirtualTransactionId> others);
 
-// Microseconds of a clock; for differences.
+// The time in microseconds; only differences have a meaning.
 std::int64_t now();
 
-// Between 0 and 1.
+// A random number from 0 (included) to 1 (excluded).
 double random();
 
 } // namespace procrastinate::server

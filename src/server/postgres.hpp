@@ -1,5 +1,7 @@
-// The server's headers, for every file that talks to it. They come after all of C++ and Boost, since
-// their macros (snprintf, Min, errcode …) would break those.
+// The server's headers, and what differs between server versions.
+//
+// They follow all headers of C++ and Boost, which the server's macros (snprintf, Min, errcode)
+// would break. Version conditions (PG_VERSION_NUM) stand in this file only.
 #pragma once
 
 #include <algorithm>
@@ -96,9 +98,7 @@ extern "C"
 namespace procrastinate::server
 {
 
-// What differs between versions. Both inside call(), or in a worker's own code.
-
-// Runs a portal to its end, at top level.
+// Runs a portal to its end, at top level. Inside call(), or in a background worker.
 inline void run_portal(Portal portal)
 {
 #if PG_VERSION_NUM >= 180000
@@ -108,7 +108,7 @@ inline void run_portal(Portal portal)
 #endif
 }
 
-// Whether this session holds the lock in this mode. Does not ereport().
+// True if this session holds the lock in this mode. Does not ereport().
 inline bool holds_lock(const LOCKTAG &tag, LOCKMODE mode)
 {
 #if PG_VERSION_NUM >= 170000
@@ -118,8 +118,7 @@ inline bool holds_lock(const LOCKTAG &tag, LOCKMODE mode)
 #endif
 }
 
-// Before 16 a walker is declared without arguments.
-// Inside call().
+// expression_tree_walker(); before 16 it declares the walker without arguments. Inside call().
 inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)
 {
 #if PG_VERSION_NUM >= 160000

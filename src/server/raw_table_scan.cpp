@@ -1,3 +1,4 @@
+// Reads a table that may belong to another role without running that role's code.
 #include "server/raw_table_scan.hpp"
 
 namespace procrastinate::server
@@ -14,7 +15,7 @@ struct KeptRow
     bool nulls[most_columns];
 };
 
-// Inside call().
+// Inside call(). Sets `numbers` to the columns' attribute numbers.
 bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *numbers)
 {
     const auto *const form = table->rd_rel;
@@ -24,7 +25,7 @@ bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *nu
     {
         const AttrNumber number = get_attnum(RelationGetRelid(table), columns[i].name);
         numbers[i] = number;
-        // A generated column may be computed when it is read.
+        // PostgreSQL 18 computes a virtual generated column when it is read.
         is_plain = is_plain && number > 0 &&
                    get_atttype(RelationGetRelid(table), number) == columns[i].type &&
                    TupleDescAttr(RelationGetDescr(table), number - 1)->attgenerated == '\0';
@@ -45,8 +46,7 @@ bool try_lock_table(Oid table)
     return call([table] { return ConditionalLockRelationOid(table, AccessShareLock); });
 }
 
-// Reads as a catalog is read without an index: the planner would evaluate what an owner has put into
-// an index's expression.
+// A sequential scan as of a catalog. The planner would evaluate expressions of the table's indexes.
 RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most)
 {
     return call([oid, columns, most] {

@@ -1,5 +1,6 @@
-// The rows of a table that another role may have made, read without running anything of his: no view,
-// rule, policy, type or index expression.
+// Reads a table that may belong to another role without running that role's code.
+//
+// No view, rule, policy, type or index expression of the table is evaluated.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -13,7 +14,7 @@ struct RawColumn
     Oid type;
 };
 
-// Lives in the memory context that was current when the table was read.
+// A row. Its values live in the memory context that was current when the table was read.
 class RawRow
 {
   public:
@@ -23,7 +24,7 @@ class RawRow
     {
         return nulls_[column] ? std::nullopt : std::optional(values_[column]);
     }
-    // Of a column of type text or varchar; NULL is empty.
+    // The value of a column of type text or varchar; empty if it is NULL.
     std::string_view text(std::size_t column) const
     {
         return nulls_[column] ? std::string_view() : DatumGetCString(values_[column]);
@@ -36,20 +37,20 @@ class RawRow
 
 struct RawTable
 {
-    bool is_plain;   // an ordinary table that has these columns, without rules and policies
-    bool is_allowed; // to be read by the caller; else there are no rows
-    List *rows;
+    bool is_plain;   // an ordinary table with these columns, without rules and policies
+    bool is_allowed; // the current role has SELECT on the table
+    List *rows;      // empty unless both are true
 
     std::size_t count() const { return static_cast<std::size_t>(list_length(rows)); }
     RawRow row(std::size_t index) const;
 };
 
-// Whether the ACCESS SHARE lock for it could be had without waiting for anybody; it is kept to the end of the
-// transaction.
+// Takes an ACCESS SHARE lock to the end of the transaction. Returns false instead of waiting.
 bool try_lock_table(Oid table);
 
-// The rows in no order, as committed by now; the first `most` of them. Takes an ACCESS SHARE lock. A
-// table that is gone is none.
+// Reads at most `most` rows, in no particular order, with the latest snapshot. At most 8 columns.
+// Waits for an ACCESS SHARE lock and releases it. A table that does not exist gives is_plain =
+// false.
 RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most = SIZE_MAX);
 
 } // namespace procrastinate::server

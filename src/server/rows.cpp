@@ -1,3 +1,4 @@
+// Result rows of a set-returning function, in materialize mode.
 #include "server/rows.hpp"
 
 namespace procrastinate::server

@@ -1,5 +1,4 @@
-// The rows that a set-returning function hands back, kept by the server until they are read
-// (materialize mode).
+// Result rows of a set-returning function, in materialize mode.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -7,14 +6,14 @@
 namespace procrastinate::server
 {
 
-// One row, filled from left to right; an empty optional is NULL.
+// One row, filled from left to right, with at most 16 columns. std::nullopt is NULL.
 class Row
 {
   public:
     Row &text(std::optional<std::string_view> value);
-    Row &text_or_null(std::string_view value); // empty: NULL
+    Row &text_or_null(std::string_view value); // an empty text is NULL
     Row &boolean(std::optional<bool> value);
-    Row &datum(std::optional<Datum> value); // of a type that is no text
+    Row &datum(std::optional<Datum> value); // of the column's own type
 
   private:
     friend class RowSet;
@@ -31,9 +30,10 @@ class RowSet
 {
   public:
     explicit RowSet(FunctionCallInfo fcinfo);
+    // Appends a row. Throws ServerError XX000 if its number of columns is not the function's.
     void add(const Row &row);
 
-    // What the entry point returns.
+    // The value that the entry point returns.
     static Datum result() { return Datum(0); }
 
   private:

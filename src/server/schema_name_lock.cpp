@@ -1,3 +1,4 @@
+// Locks a schema against rename and drop.
 #include "server/schema_name_lock.hpp"
 
 namespace procrastinate::server
@@ -6,7 +7,8 @@ namespace procrastinate::server
 namespace
 {
 
-// Inside call(). The row is locked as by SELECT … FOR KEY SHARE: an update of the name has to wait.
+// Inside call(). Locks the row as SELECT ... FOR KEY SHARE does. Returns TM_Updated if a newer row
+// may exist.
 TM_Result lock_row(Relation schemas, Oid schema)
 {
     InvalidateCatalogSnapshot();
@@ -35,19 +37,19 @@ TM_Result lock_row(Relation schemas, Oid schema)
 bool lock_schema_name(Oid schema)
 {
     return call([schema] {
-        // Some versions rename under a lock on the schema, which has to come first; the others know
-        // the row only.
+        // Versions differ in whether a rename locks the schema or only updates the row. The lock on
+        // the schema must come first.
         LockDatabaseObject(NamespaceRelationId, schema, 0, AccessShareLock);
         Relation const schemas = table_open(NamespaceRelationId, RowShareLock);
         TM_Result result = lock_row(schemas, schema);
-        // Changed in between: there is a newer row, or none.
+        // Another session changed the row in between: there is a newer row, or none.
         while (result == TM_Updated)
         {
             CHECK_FOR_INTERRUPTS();
             result = lock_row(schemas, schema);
         }
         table_close(schemas, NoLock);
-        // Its name may be another one by now.
+        // The name may have changed while this waited.
         AcceptInvalidationMessages();
         return result == TM_Ok || result == TM_SelfModified;
     });

@@ -1,4 +1,4 @@
-// A schema that keeps its name.
+// Locks a schema against rename and drop.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -6,9 +6,13 @@
 namespace procrastinate::server
 {
 
-// To the end of the transaction nobody can rename or drop the schema, though no lock on it would keep
-// its owner from that: what is looked up by its name stays what it is. False where there is no such
-// schema any more. Waits, as an update of a row does. Writes: not for read-only transactions.
+// Prevents rename and drop of the schema to the end of the transaction. Returns false if the schema
+// does not exist.
+//
+// Takes an ACCESS SHARE lock on the schema and a FOR KEY SHARE lock on its pg_namespace row: some
+// server versions lock the schema for a rename, others only update the row. Waits for another
+// session's rename, up to lock_timeout. The row lock is a write, which a read-only transaction does
+// not allow.
 bool lock_schema_name(Oid schema);
 
 } // namespace procrastinate::server

@@ -1,3 +1,4 @@
+// A session-level advisory lock that is released with its C++ object.
 #include "server/session_lock.hpp"
 
 namespace procrastinate::server
@@ -6,7 +7,7 @@ namespace procrastinate::server
 bool SessionLock::take(bool wait)
 {
     const LOCKTAG tag = advisory_lock_tag(key_, object_);
-    const bool was_held = holds_lock(tag, mode_); // by pg_advisory_lock()
+    const bool was_held = holds_lock(tag, mode_); // by the user's pg_advisory_lock()
     try
     {
         is_held_ = call([&tag, this, wait] {
@@ -15,8 +16,8 @@ bool SessionLock::take(bool wait)
     }
     catch (...)
     {
-        // It may have been granted in the moment in which the wait was given up. No end of a
-        // transaction would let go of it.
+        // The lock may have been granted when the wait was given up. The end of the transaction
+        // would not release it.
         is_held_ = !was_held && holds_lock(tag, mode_);
         release();
         throw;

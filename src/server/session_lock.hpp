@@ -1,4 +1,4 @@
-// An advisory lock that outlives transactions, but not its owner.
+// A session-level advisory lock that is released with its C++ object.
 #pragma once
 
 #include "server/advisory_lock.hpp"
@@ -6,10 +6,11 @@
 namespace procrastinate::server
 {
 
+// Survives the end of a transaction; an exception releases it.
 class SessionLock
 {
   public:
-    // The `mode` is ExclusiveLock, alone, or ShareLock, beside others that share it.
+    // `mode` is ExclusiveLock or ShareLock. Takes no lock yet.
     SessionLock(LockKey key, Oid object, LOCKMODE mode = ExclusiveLock)
         : key_(key), object_(object), mode_(mode)
     {
@@ -18,8 +19,9 @@ class SessionLock
     SessionLock &operator=(const SessionLock &) = delete;
     ~SessionLock() { release(); }
 
-    // `acquire` waits, and throws the server's error as lock_timeout says.
+    // Returns false instead of waiting.
     bool try_acquire();
+    // Waits. Throws ServerError 55P03 after lock_timeout.
     void acquire();
     void release();
     bool is_held() const { return is_held_; }

@@ -1,3 +1,4 @@
+// Sets configuration parameters for a piece of work, as a function's SET clause does.
 #include "server/setting_scope.hpp"
 
 namespace procrastinate::server

@@ -1,5 +1,7 @@
-// Settings that hold for a piece of work and are as before afterwards, as with a function's SET
-// clause; on error the end of the (sub)transaction puts them back.
+// Sets configuration parameters for a piece of work, as a function's SET clause does.
+//
+// On error the end of the (sub)transaction restores the old values. A commit in between restores
+// them too, so a scope must not extend over one.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -7,14 +9,17 @@
 namespace procrastinate::server
 {
 
+// Opens a scope. Returns its level, for close_settings().
 int open_settings();
+// Sets a parameter in the current scope, as the current role may.
 void set(const char *setting, const char *value);
-// One that takes a superuser, where the value could do no harm whoever asked for it.
+// Sets a parameter that normally only a superuser may set. Only for values that are harmless.
 void set_as_server(const char *setting, const char *value);
+// Restores the values from before the scope.
 void close_settings(int level);
 
-// search_path names the server's own catalog and nothing that another role could write to; with a
-// schema (quoted as an identifier) that one too. The session's temporary schema comes last always.
+// Runs `body` with search_path set to the schema, which is quoted as an identifier, and pg_temp
+// last. nullptr: pg_catalog and pg_temp only, so that no other role can provide an object.
 template <typename Body>
 auto with_search_path(const char *quoted_schema, Body &&body) -> std::invoke_result_t<Body &>
 {

@@ -1,3 +1,4 @@
+// Runs SQL through the server programming interface (SPI).
 #include "server/spi.hpp"
 
 namespace procrastinate::server::spi
@@ -8,7 +9,7 @@ namespace
 
 constexpr std::size_t most_parameters = 12;
 
-// Parameters as the server takes them.
+// Parameters as SPI takes them.
 struct Unpacked
 {
     Oid types[most_parameters] = {};
@@ -34,7 +35,7 @@ int execute_unguarded(const char *statement, std::span<const Parameter> paramete
     Unpacked unpacked(parameters);
     const int result = SPI_execute_with_args(statement, unpacked.count, unpacked.types,
                                              unpacked.values, unpacked.nulls, read_only, 0);
-    // A COMMIT, for one, is refused by a result, not by an error.
+    // SPI returns a code for COMMIT and some others instead of raising an error.
     if (result < 0)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("statement cannot be executed in a migration: %s",

@@ -1,10 +1,11 @@
-// SQL through the server's programming interface (SPI).
+// Runs SQL through the server programming interface (SPI).
 //
 //   spi::connected([&] {
 //       const spi::Rows rows = spi::read_latest("SELECT …", parameters);
 //   });
 //
-// On error nothing is tidied up here: the end of the (sub)transaction does it.
+// On error the connection is not closed here; the end of the (sub)transaction does that. All
+// functions throw the server's errors as ServerError.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -15,7 +16,7 @@ namespace procrastinate::server::spi
 enum class Mode
 {
     atomic,
-    may_commit // in a procedure that was called outside a transaction block
+    may_commit // only in a procedure that was called outside a transaction block
 };
 
 struct Parameter
@@ -25,6 +26,7 @@ struct Parameter
     bool is_null = false;
 };
 
+// Texts are copied into the current memory context; an interval is not copied.
 Parameter oid_parameter(Oid value);
 Parameter boolean_parameter(bool value);
 Parameter int4_parameter(std::int32_t value);
@@ -32,7 +34,8 @@ Parameter int8_parameter(std::int64_t value);
 Parameter text_parameter(std::string_view value);
 Parameter interval_parameter(const Interval *value);
 
-// What a query returned; lives as long as the connection.
+// The result of a query. It and its texts live as long as the connection: copy what must live
+// longer.
 class Rows
 {
   public:
@@ -40,9 +43,10 @@ class Rows
 
     std::uint64_t count() const { return count_; }
 
-    // Columns count from 1. `text` takes columns of type text only, and NULL as nothing.
+    // Rows begin at 0, columns at 1. NULL is std::nullopt. text() is for columns of type text only.
     std::optional<std::string_view> text(std::uint64_t row, int column) const;
     std::optional<Datum> datum(std::uint64_t row, int column) const;
+    // NULL is false.
     bool boolean(std::uint64_t row, int column) const
     {
         return DatumGetBool(datum(row, column).value_or(0));
@@ -53,27 +57,30 @@ class Rows
     std::uint64_t count_;
 };
 
-// A query that sees what has been committed by now, whatever the isolation level.
+// Runs a query that sees all committed rows, whatever the isolation level. At most 12 parameters.
 Rows read_latest(const char *query, std::span<const Parameter> parameters = {});
 
-// A query that the session plans once, by what it asks and not by the values of its parameters.
+// A query that the session plans once, with a generic plan.
 struct PlannedQuery
 {
     const char *text;
-    SPIPlanPtr plan = nullptr; // kept by the server until the session ends
+    SPIPlanPtr plan = nullptr; // lives until the session ends
 };
 
 Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters);
 
-// One statement. Returns the number of rows that it changed or found.
+// Runs one statement. Returns the number of rows that it changed or returned. Throws ServerError
+// 0A000 for a statement that SPI does not run, such as COMMIT.
 std::uint64_t execute(const char *statement, std::span<const Parameter> parameters = {});
 
-// Ends the transaction and begins another.
+// Commits, and begins a new transaction. Only in a connection of Mode::may_commit.
 void commit();
 
+// Used by connected().
 void connect(Mode mode);
 void disconnect();
 
+// Runs `body` in an SPI connection and returns its result.
 template <typename Body> auto connected(Mode mode, Body &&body) -> std::invoke_result_t<Body &>
 {
     connect(mode);

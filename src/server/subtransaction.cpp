@@ -1,3 +1,4 @@
+// Runs work in a subtransaction, so that the transaction can go on after an error.
 #include "server/subtransaction.hpp"
 
 namespace procrastinate::server
@@ -8,7 +9,7 @@ Subtransaction Subtransaction::begin()
     const Subtransaction before{CurrentMemoryContext, CurrentResourceOwner};
     call([before] {
         BeginInternalSubTransaction(nullptr);
-        // What is made inside is to be seen outside, an error above all.
+        // Results, and errors above all, must outlive the subtransaction.
         MemoryContextSwitchTo(before.context);
     });
     return before;

@@ -1,4 +1,4 @@
-// A piece of work that may fail and be undone, so that the transaction can go on.
+// Runs work in a subtransaction, so that the transaction can go on after an error.
 #pragma once
 
 #include "server/cancel_watch.hpp"
@@ -6,7 +6,7 @@
 namespace procrastinate::server
 {
 
-// For the functions below.
+// Used by the functions below.
 struct Subtransaction
 {
     MemoryContext context;
@@ -17,12 +17,12 @@ struct Subtransaction
     void roll_back() const;
 };
 
-// Whether an error tells of a lock that could not be had: 55P03 (lock_timeout), 40P01 (deadlock).
+// True for 55P03 (lock_timeout) and 40P01 (deadlock).
 bool is_of_lock(const ServerError &error);
 
-// Runs `body` in a subtransaction; where it fails, nothing of it is left, and the error goes on. Always
-// so: the server would take a transaction that ends inside for one of BEGIN's. `body` needs an SPI
-// connection from outside, if any.
+// Runs `body` in a subtransaction. If `body` throws, rolls back and throws the same.
+//
+// `body` must not commit, and must not leave an SPI connection open that it has opened.
 template <typename Body> void in_subtransaction(Body &&body)
 {
     const Subtransaction transaction = Subtransaction::begin();
@@ -38,8 +38,8 @@ template <typename Body> void in_subtransaction(Body &&body)
     transaction.commit();
 }
 
-// The same, and false where it could not have a lock. A cancel that came at the same moment goes on. Not
-// within another.
+// The same, but returns false if `body` failed to get a lock (is_of_lock()). Throws 57014 if a
+// cancel came at the same moment; see CancelWatch. Do not nest.
 template <typename Body> bool attempt(Body &&body)
 {
     const CancelWatch watch;
@@ -57,7 +57,8 @@ template <typename Body> bool attempt(Body &&body)
     }
 }
 
-// Runs `body` in a subtransaction of which nothing is left in any case. As above of SPI.
+// Runs `body` in a subtransaction and rolls it back in any case. Returns the result of `body`,
+// which must live outside the subtransaction.
 template <typename Body> auto undone(Body &&body) -> std::invoke_result_t<Body &>
 {
     const Subtransaction transaction = Subtransaction::begin();

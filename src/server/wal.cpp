@@ -1,3 +1,4 @@
+// Write-ahead log: bytes written by this session, and the lag of the slowest replica.
 #include "server/wal.hpp"
 
 namespace procrastinate::server
@@ -11,7 +12,7 @@ ReplicationLag replication_lag()
         return {};
     const XLogRecPtr here = call([] { return GetFlushRecPtr(nullptr); });
     XLogRecPtr slowest = here;
-    pid_t whose = 0;
+    pid_t slowest_sender = 0;
     for (int i = 0; i < max_wal_senders; ++i)
     {
         WalSnd *const sender = &WalSndCtl->walsnds[i];
@@ -19,14 +20,14 @@ ReplicationLag replication_lag()
         const pid_t pid = sender->pid;
         const XLogRecPtr applied = sender->apply;
         SpinLockRelease(&sender->mutex);
-        // Some never say, such as pg_receivewal; one that catches up does.
+        // pg_receivewal and some others never report what they have applied.
         if (pid != 0 && applied != InvalidXLogRecPtr && applied < slowest)
         {
             slowest = applied;
-            whose = pid;
+            slowest_sender = pid;
         }
     }
-    return {here - slowest, whose};
+    return {here - slowest, slowest_sender};
 }
 
 } // namespace procrastinate::server

@@ -1,4 +1,4 @@
-// How much write-ahead log there is to be sent on.
+// Write-ahead log: bytes written by this session, and the lag of the slowest replica.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -6,16 +6,16 @@
 namespace procrastinate::server
 {
 
-// Bytes that this session has written since it began.
+// Bytes of WAL that this session has written since it began.
 std::uint64_t wal_written();
 
-// Of the slowest of the standbys and subscribers that are connected; all 0 where none is behind.
 struct ReplicationLag
 {
-    std::uint64_t bytes; // still to be applied
-    pid_t sender;
+    std::uint64_t bytes; // WAL that is flushed here and not applied there
+    pid_t sender;        // pid of the WAL sender
 };
 
+// The lag of the slowest connected standby or subscriber; all 0 if none lags.
 ReplicationLag replication_lag();
 
 } // namespace procrastinate::server

@@ -34,6 +34,7 @@ taken(@$_)
 		  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()' ]);
 hidden_rows();
 rights();
+locations();
 done_testing();
 
 # ------------------------------------------------------------------------------------------------
@@ -160,6 +161,34 @@ sub rights
 			is(failure($schema, $become . $call, $who)->{text}, '', "$label: role $who may");
 			is_at($node, $database, $schema, 37, "$label: role $who gets there");
 		}
+	}
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# LOCATION of an error of ours
+# ------------------------------------------------------------------------------------------------
+
+# It names the function that threw the error, and a line of its throw expression.
+sub locations
+{
+	my $schema = new_schema(26);
+	my %folder = (
+		"SELECT procrastinate_upgrade('none')" => 'chain',
+		"SELECT procrastinate_upgrade('0025')" => 'upgrade',
+		"CALL procrastinate_migrate(NULL)"     => 'server');
+	foreach my $call (sort keys %folder)
+	{
+		my $failure = failure($schema, "$call;");
+		my ($function, $file, $line) = $failure->{text} =~ /^LOCATION:  (\S+), (\w+\.cpp):(\d+)$/m;
+		my $path = repository() . "/src/$folder{$call}/" . ($file // '');
+		ok(-f $path, "$call: the location names a file in src/$folder{$call}")
+		  or diag($failure->{text});
+		my @lines = -f $path ? split(/\n/, slurp($path)) : ();
+		my $thrown = join "\n", @lines[ ($line // 0) > 20 ? $line - 20 : 0 .. ($line // 0) - 1 ];
+		like($thrown, qr/throw common::Refusal/, "$call: the line is that of a throw");
+		my $name = ($function // 'none') =~ s/<.*//r;
+		like(slurp($path), qr/\b\Q$name\E\(/, "$call: the file defines the function $name");
 	}
 	return;
 }

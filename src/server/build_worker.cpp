@@ -1,0 +1,129 @@
+// Background worker that runs one CREATE INDEX CONCURRENTLY at top level.
+//
+// This is code in the server's own style: errors jump through every function here, so none of them
+// has an object with a destructor.
+#include "server/build_order.hpp"
+#include "server/fault_point.hpp"
+#include "server/index_state.hpp"
+
+namespace procrastinate::server
+{
+
+namespace
+{
+
+// Locks the table before the statement does. The statement would wait for the table with a
+// snapshot, and a concurrent build of another index on the table would wait for that snapshot: a
+// deadlock. Returns false if the index exists now.
+bool lock_table(const BuildOrder &order)
+{
+    const Oid table = get_relname_relid(order.table, order.schema);
+    InvalidateCatalogSnapshot();
+    if (OidIsValid(table))
+        LockRelationOid(table, ShareUpdateExclusiveLock);
+    // The statement finds the table by name, so the name must still mean this table.
+    if (RelnameGetRelid(order.table) != table)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA),
+                        errmsg("the schema has been dropped or renamed by another session")));
+    return read_index_state(order.schema, order.index, order.table) == IndexState::absent;
+}
+
+// Runs the statement in a portal, as the server runs a client's query: event triggers need one.
+void run_statement(const BuildOrder &order)
+{
+    const char *const text = order.statement;
+    StartTransactionCommand();
+    pgstat_report_activity(STATE_RUNNING, text);
+    if (!lock_table(order))
+    {
+        CommitTransactionCommand();
+        return;
+    }
+    // The statement commits while it runs. Its parse tree and plan must outlive that.
+    MemoryContextSwitchTo(
+        AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES));
+    auto *const raw = static_cast<RawStmt *>(linitial(pg_parse_query(text)));
+    List *const queries = pg_analyze_and_rewrite_fixedparams(raw, text, nullptr, 0, nullptr);
+    List *const plans = pg_plan_queries(queries, text, 0, nullptr);
+    Portal const portal = CreatePortal("", true, true);
+    portal->visible = false;
+    PortalDefineQuery(portal, nullptr, text, CreateCommandTag(raw->stmt), plans, nullptr);
+    PortalStart(portal, nullptr, 0, InvalidSnapshot);
+    run_portal(portal);
+    PortalDrop(portal, false);
+    CommitTransactionCommand();
+    pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+// Connects as the session's role and takes over its settings. search_path is the schema.
+void prepare_session(const BuildOrder &order)
+{
+    const auto set = [](const char *setting, const char *value) {
+        SetConfigOption(setting, value, PGC_USERSET, PGC_S_SESSION);
+    };
+    BackgroundWorkerInitializeConnectionByOid(order.database, order.login_role, 0);
+    StartTransactionCommand();
+    SetCurrentRoleId(order.role, order.is_superuser);
+    for (std::size_t i = 0; i < build_settings.size(); ++i)
+        set(build_settings[i], order.settings[i]);
+    set("lock_timeout", "0");
+    set("statement_timeout", "0");
+    if (GetConfigOption("transaction_timeout", true, false) != nullptr) // from PostgreSQL 17 on
+        set("transaction_timeout", "0");
+    // Defaults of the role or the database that the session has overridden.
+    set("default_transaction_read_only", "off");
+    set("default_transaction_isolation", "read committed");
+    const char *const schema = get_namespace_name(order.schema);
+    if (schema == nullptr)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema has been dropped")));
+    set("search_path", psprintf("%s, pg_temp", quote_identifier(schema)));
+    CommitTransactionCommand();
+}
+
+void work(BuildOrder *order)
+{
+    prepare_session(*order);
+    fault_point("worker", "begins");
+    run_statement(*order);
+    fault_point("worker", "ends");
+    order->stage = BuildStage::done;
+}
+
+void run_worker(dsm_handle handle)
+{
+    pqsignal(SIGTERM, die);
+    BackgroundWorkerUnblockSignals();
+    dsm_segment *const segment = dsm_attach(handle);
+    if (segment == nullptr)
+        return; // the session has ended
+    dsm_pin_mapping(segment);
+    auto *const order = static_cast<BuildOrder *>(dsm_segment_address(segment));
+    MemoryContext const context = TopMemoryContext;
+    PG_TRY();
+    {
+        work(order);
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        const ErrorData *const error = CopyErrorData();
+        order->sqlstate = error->sqlerrcode;
+        copy_clipped(order->message, error->message);
+        copy_clipped(order->detail, error->detail);
+        copy_clipped(order->hint, error->hint);
+        copy_clipped(order->context, error->context);
+        order->stage = BuildStage::failed;
+        PG_RE_THROW();
+    }
+    PG_END_TRY();
+}
+
+} // namespace
+
+} // namespace procrastinate::server
+
+// The entry point of the worker. The argument is the handle of the segment with the BuildOrder.
+extern "C" __attribute__((visibility("default"))) void procrastinate_build_index_v1(Datum handle)
+{
+    procrastinate::server::run_worker(DatumGetUInt32(handle));
+}
