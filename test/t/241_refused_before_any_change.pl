@@ -180,13 +180,14 @@ sub locations
 	foreach my $call (sort keys %folder)
 	{
 		my $failure = failure($schema, "$call;");
-		my ($function, $file, $line) = $failure->{text} =~ /^LOCATION:  (\S+), (\w+\.cpp):(\d+)$/m;
+		my ($function, $file, $line) = $failure->{text} =~ /^LOCATION:  (.+), (\w+\.cpp):(\d+)$/m;
 		my $path = repository() . "/src/$folder{$call}/" . ($file // '');
 		ok(-f $path, "$call: the location names a file in src/$folder{$call}")
 		  or diag($failure->{text});
 		my @lines = -f $path ? split(/\n/, slurp($path)) : ();
-		my $thrown = join "\n", @lines[ ($line // 0) > 20 ? $line - 20 : 0 .. ($line // 0) - 1 ];
-		like($thrown, qr/throw common::Refusal/, "$call: the line is that of a throw");
+		my $end = ($line // 1) - 1;
+		my $thrown = join "\n", @lines[ ($end > 20 ? $end - 20 : 0) .. $end ];
+		like($thrown, qr/throw (?:common::)?Refusal\b/, "$call: the line is that of a throw");
 		my $name = ($function // 'none') =~ s/<.*//r;
 		like(slurp($path), qr/\b\Q$name\E\(/, "$call: the file defines the function $name");
 	}
