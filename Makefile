@@ -104,6 +104,10 @@ else
 
 # ---- PGXS ---------------------------------------------------------------------------------------
 
+# For static analysis, which needs the generated headers and no library.
+.PHONY: generated
+generated: $(EMBEDDED) $(QUERIES)
+
 EXTENSION = procrastinate_migrate
 MODULE_big = procrastinate_migrate
 OBJS = $(LIBRARY_SOURCES:.cpp=.o)
