@@ -3,19 +3,28 @@
 \pset null NULL
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
 CREATE SCHEMA current_history;
 SET search_path = current_history, public;
 
 -- ---- at base: nothing is applied, everything is pending -------------------------------------------
 SELECT * FROM procrastinate_current();
-SELECT count(*), count(*) FILTER (WHERE is_applied), count(*) FILTER (WHERE is_current),
+SELECT count(*) = :heads AS all_of_them, count(*) FILTER (WHERE is_applied), count(*) FILTER (WHERE is_current),
        count(applied_at), count(applied_by), count(duration)
   FROM procrastinate_history();
-SELECT count(*), min(revision), max(revision) FROM procrastinate_pending();
-SELECT * FROM procrastinate_heads();
+SELECT count(*) = :heads AS all_of_them, min(revision), max(revision) = :'head' AS up_to_head
+  FROM procrastinate_pending();
+SELECT count(*), bool_and(h = m) AS last_of_history
+  FROM procrastinate_heads() h, procrastinate_history('head:head') m;
 
 -- the whole chain, newest first, with the releases that expect each revision
-SELECT revision, down_revision, file, title, phase, releases, is_head FROM procrastinate_history();
+-- (up to 0037: the releases that expect the last may become more)
+SELECT revision, down_revision, file, title, phase, releases, is_head FROM procrastinate_history(':0037');
+SELECT down_revision, file, title, phase, releases ~ '^3\.4\.0 - ' AS releases FROM procrastinate_history('0038:0038');
+SELECT string_agg(revision, ' ') FROM procrastinate_history() WHERE is_head AND revision <> :'head';
+SELECT bool_and(is_head) FROM procrastinate_history('head:head');
 -- newest first, oldest first, without an ORDER BY
 SELECT string_agg(revision, ' ') FROM procrastinate_history('0007:0011');
 SELECT string_agg(revision, ' ') FROM procrastinate_pending('0005');
@@ -29,33 +38,37 @@ SELECT revision, is_head, is_current, is_applied, applied_at IS NOT NULL AS has_
        applied_by = current_user AS by_me, duration >= interval '0' AS took
   FROM procrastinate_history('-3:0032');
 SELECT revision, down_revision, phase, is_head, is_current, is_applied, applied_at, applied_by, duration
-  FROM procrastinate_pending();
+  FROM procrastinate_pending('0037');
+SELECT count(*) = :heads - 30 AS all_after_0030 FROM procrastinate_pending();
 SELECT revision FROM procrastinate_pending('3.1.0@pre');
 SELECT revision FROM procrastinate_pending('pre');
 SELECT revision FROM procrastinate_pending('+1');
 -- nothing is pending on the way to where it is, or to what lies behind
 SELECT revision FROM procrastinate_pending('current');
 SELECT revision FROM procrastinate_pending('0005');
-SELECT revision, is_head, is_current, is_applied FROM procrastinate_heads();
+SELECT revision = :'head' AS at_head, is_head, is_current, is_applied FROM procrastinate_heads();
 SELECT revision, is_head, is_current, is_applied, applied_at IS NOT NULL AS has_time
   FROM procrastinate_show('current');
 
 -- ---- at head, step by step and at once ------------------------------------------------------------
-SELECT procrastinate_upgrade();
-SELECT revision, is_head, file, title, source FROM procrastinate_current();
+SELECT procrastinate_upgrade() = :'head' AS at_head;
+SELECT c.revision = :'head' AS at_head, is_head, c.file = h.file AS file, c.title = h.title AS title, c.source
+  FROM procrastinate_current() c JOIN procrastinate_history('head:head') h USING (is_head);
 SELECT count(*) FROM procrastinate_pending();
-SELECT count(*), count(*) FILTER (WHERE is_applied), count(applied_at), count(duration),
-       string_agg(revision, ' ') FILTER (WHERE is_current)
+SELECT count(*) = :heads AS rows, count(*) FILTER (WHERE is_applied) = :heads AS applied,
+       count(applied_at) = :heads AS times, count(duration) = :heads AS durations,
+       string_agg(revision, ' ') FILTER (WHERE is_current) = :'head' AS at_head
   FROM procrastinate_history();
 
 CREATE SCHEMA current_history_at_once;
-SELECT procrastinate_upgrade(schema => 'current_history_at_once');
-SELECT revision, is_head, source FROM procrastinate_current('current_history_at_once');
+SELECT procrastinate_upgrade(schema => 'current_history_at_once') = :'head' AS at_head;
+SELECT revision = :'head' AS at_head, is_head, source FROM procrastinate_current('current_history_at_once');
 -- one event brought them all: the time it took is no migration's own
-SELECT count(*), count(*) FILTER (WHERE is_applied), count(DISTINCT applied_at), count(duration)
+SELECT count(*) = :heads AS rows, count(*) FILTER (WHERE is_applied) = :heads AS applied,
+       count(DISTINCT applied_at), count(duration)
   FROM procrastinate_history(schema => 'current_history_at_once');
-SELECT revision, is_current, is_applied, applied_by = current_user AS by_me
-  FROM procrastinate_history('0037:', 'current_history_at_once');
+SELECT pg_temp.named(revision) AS revision, is_current, is_applied, applied_by = current_user AS by_me
+  FROM procrastinate_history('head-1:', 'current_history_at_once');
 
 -- ---- which installation: the arguments, by position and by name -----------------------------------
 SELECT count(*) FROM procrastinate_pending('head', 'current_history_at_once');
@@ -67,10 +80,11 @@ CREATE SCHEMA current_history_migrate;
 CALL procrastinate_migrate('0004', 'current_history_migrate');
 CALL procrastinate_migrate(schema => 'current_history_migrate');
 CALL procrastinate_migrate(schema => 'current_history_migrate');
-SELECT revision, is_head, source FROM procrastinate_current('current_history_migrate');
-SELECT count(*), count(DISTINCT applied_at), count(duration)
+SELECT revision = :'head' AS at_head, is_head, source FROM procrastinate_current('current_history_migrate');
+SELECT count(*) = :heads AS rows, count(DISTINCT applied_at) = :heads AS times, count(duration) = :heads AS durations
   FROM procrastinate_history(schema => 'current_history_migrate');
-SELECT event, count(*), min(from_revision), max(from_revision), min(to_revision), max(to_revision)
+SELECT event, count(*) = :heads AS rows, min(from_revision), max(from_revision), min(to_revision),
+       max(to_revision) = :'head' AS to_head
   FROM procrastinate_log('current_history_migrate') WHERE event !~ '^step ' GROUP BY event;
 SELECT event, to_revision FROM procrastinate_log('current_history_migrate') WHERE event ~ '^step 0024' ORDER BY id;
 
@@ -81,8 +95,9 @@ BEGIN
                             THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END, 'on', false);
 END
 $$;
-SELECT revision, (SELECT count(*) FROM procrastinate_history()), (SELECT count(*) FROM procrastinate_log()),
-       (SELECT count(*) FROM procrastinate_pending()), (SELECT revision FROM procrastinate_heads()),
+SELECT revision = :'head' AS at_head, (SELECT count(*) FROM procrastinate_history()) = :heads AS history,
+       (SELECT count(*) FROM procrastinate_log()) = :heads AS log,
+       (SELECT count(*) FROM procrastinate_pending()), (SELECT revision FROM procrastinate_heads()) = :'head' AS heads,
        (SELECT title FROM procrastinate_show('0002')), length(procrastinate_migration_sql('0002')) > 0 AS sql,
        procrastinate_sql('0004:head') LIKE '-- %' AS script
   FROM procrastinate_current();

@@ -4,6 +4,9 @@
 \set VERBOSITY default
 SET client_min_messages = notice;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
 CREATE SCHEMA drift;
 SET search_path = drift, public;
 
@@ -83,9 +86,9 @@ SELECT count(*) FROM procrastinate_repair(dry_run => false);
 -- ---- an INVALID index, a constraint NOT VALID, an owner, another schema's function -------------------
 SET client_min_messages = warning;
 SELECT procrastinate_upgrade('0028');
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade() = :'head' AS at_head;
 CREATE SCHEMA drift_two;
-SELECT procrastinate_upgrade(schema => 'drift_two');
+SELECT procrastinate_upgrade(schema => 'drift_two') = :'head' AS at_head;
 CREATE ROLE regress_drift;
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'procrastinate_jobs_priority_idx_v1'::regclass;
 ALTER TABLE procrastinate_jobs DROP CONSTRAINT procrastinate_jobs_worker_id_fkey;
@@ -107,10 +110,11 @@ ALTER FUNCTION procrastinate_register_worker_v1() OWNER TO CURRENT_USER;
 SELECT kind, object, problem, repair FROM procrastinate_repair(dry_run => false);
 SELECT kind, object, problem, expected, actual FROM procrastinate_check();
 -- the other installation was nobody's business
-SELECT * FROM procrastinate_detect('drift_two');
+SELECT revision = :'head' AS at_head, exact, missing, extra, altered
+  FROM procrastinate_detect('drift_two');
 
 -- ---- what a repair does not touch: the user's own, and what may have been meant ---------------------
-SELECT procrastinate_upgrade(schema => 'drift_two');
+SELECT procrastinate_upgrade(schema => 'drift_two') = :'head' AS at_head;
 SET search_path = drift_two, public;
 CREATE TABLE own (id int);
 DROP INDEX procrastinate_jobs_queue_name_idx_v1;
@@ -140,7 +144,7 @@ SET client_min_messages = error;
 DROP SCHEMA drift_two CASCADE;
 SET client_min_messages = warning;
 CREATE SCHEMA drift_two;
-SELECT procrastinate_upgrade(schema => 'drift_two');
+SELECT procrastinate_upgrade(schema => 'drift_two') = :'head' AS at_head;
 
 -- ---- whatever the caller's settings are -------------------------------------------------------------
 -- PostgreSQL 19 knows standard strings only.
@@ -152,10 +156,12 @@ SET standard_conforming_strings = off;
 SET escape_string_warning = off;
 \endif
 SET search_path = '';
-SELECT * FROM public.procrastinate_detect('drift_two');
+SELECT revision = :'head' AS at_head, exact, missing, extra, altered
+  FROM public.procrastinate_detect('drift_two');
 SELECT * FROM public.procrastinate_check('head', 'drift_two');
 SET search_path = drift_two, drift, public;
-SELECT * FROM procrastinate_detect('drift_two');
+SELECT revision = :'head' AS at_head, exact, missing, extra, altered
+  FROM procrastinate_detect('drift_two');
 -- also where the session asks for the first time
 SET standard_conforming_strings = on;
 \c -
@@ -164,7 +170,8 @@ SET standard_conforming_strings = on;
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;
 \endif
-SELECT * FROM procrastinate_detect('drift_two');
+SELECT revision = :'head' AS at_head, exact, missing, extra, altered
+  FROM procrastinate_detect('drift_two');
 RESET ALL;
 SET client_min_messages = warning;
 

@@ -3,22 +3,37 @@
 \pset null NULL
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
 CREATE SCHEMA grammar;
 SET search_path = grammar, public;
 
--- The revision that a target means: the last that is pending on the way there from base, by
--- procrastinate_show() where an installation is at some revision; or the error.
+-- A revision as the output shows it: relative to head for the last four, so that it stays the same
+-- when a revision is added.
+CREATE FUNCTION shown(name text) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE WHEN name = revision THEN 'head'
+                WHEN name::integer > revision::integer - 4
+                THEN 'head' || name::integer - revision::integer
+                ELSE name END
+      FROM procrastinate_heads() $$;
+-- The revision that a target means, by procrastinate_show(); or the error.
 CREATE FUNCTION meaning(target text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN (SELECT revision FROM procrastinate_show(target));
+    RETURN (SELECT CASE WHEN target ~ 'head' THEN shown(revision) ELSE revision END
+              FROM procrastinate_show(target));
 EXCEPTION WHEN OTHERS THEN
     RETURN sqlstate || ': ' || sqlerrm;
 END $$;
--- What a range holds: "first - last (count)"; or the error.
+-- The revisions of a range: "first - last (count)"; or the error. From a fixed revision to head the
+-- count is shown relative to head: (head-29).
 CREATE FUNCTION holds(range text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN (SELECT coalesce(min(revision) || ' - ' || max(revision), 'nothing') || ' (' || count(*) || ')'
-              FROM procrastinate_history(range));
+    RETURN (SELECT coalesce(shown(min(h.revision)) || ' - ' || shown(max(h.revision)), 'nothing')
+                   || ' (' || CASE WHEN shown(max(h.revision)) = 'head' AND shown(min(h.revision)) !~ 'head'
+                              THEN 'head' || coalesce(nullif(count(*) - max(h.revision)::integer, 0)::text, '')
+                              ELSE count(*)::text END || ')'
+              FROM procrastinate_history(range) h);
 EXCEPTION WHEN OTHERS THEN
     RETURN sqlstate || ': ' || sqlerrm;
 END $$;
@@ -30,7 +45,7 @@ SELECT n, target, meaning(target)
     (105, 'HEAD'), (106, ' head'), (107, 'head '), (108, 'hea'), (109, 'head@1'),
     -- a revision: digits are a number, never a prefix
     (201, '0025'), (202, '25'), (203, '1'), (204, '38'), (205, '000000038'), (206, '0'), (207, '0000'),
-    (208, '39'), (209, '00'), (210, '002'), (211, '99999999999999999999'), (212, '25 '), (213, '2 5'),
+    (208, '9999'), (209, '00'), (210, '002'), (211, '99999999999999999999'), (212, '25 '), (213, '2 5'),
     (214, '+25'), (215, '0x19'), (216, '25.0'),
     -- a file's name, with or without .sql; a unique prefix that has a _
     (301, '03.01.00_01_pre_add_heartbeat.sql'), (302, '03.01.00_01_pre_add_heartbeat'),
@@ -41,7 +56,7 @@ SELECT n, target, meaning(target)
     (316, '00.05.00_02_drop_started_at_column'),
     -- the zero-based id of Alembic packages
     (401, 'procrastinate_0000'), (402, 'procrastinate_0031'), (403, 'procrastinate_0037'),
-    (404, 'procrastinate_0038'), (405, 'procrastinate_31'), (406, 'procrastinate_'),
+    (404, 'procrastinate_9999'), (405, 'procrastinate_31'), (406, 'procrastinate_'),
     (407, 'procrastinate_00031'), (408, 'Procrastinate_0031'),
     -- a release, with or without v
     (501, '3.1.0'), (502, 'v3.1.0'), (503, '0.3.0'), (504, '0.22.0'), (505, '2.15.1'), (506, '3.9.0'),
@@ -54,8 +69,8 @@ SELECT n, target, meaning(target)
     -- up to the next post
     (701, 'pre'), (702, 'PRE'), (703, 'post'),
     -- relative
-    (801, '+2'), (802, '0025+1'), (803, '25+1'), (804, 'head-1'), (805, 'head-37'), (806, 'head-38'),
-    (807, 'head-39'), (808, 'head+0'), (809, 'head+1'), (810, 'base+1'), (811, 'base+38'), (812, 'base+39'),
+    (801, '+2'), (802, '0025+1'), (803, '25+1'), (804, 'head-1'),
+    (808, 'head+0'), (809, 'head+1'), (810, 'base+1'),
     (813, 'base-1'), (814, 'current-1'), (815, 'current+1'), (816, '-1'), (817, '-9'), (818, '-99'),
     (819, '+99'), (820, '+0'), (821, '-0'), (822, '3.1.0-1'), (823, 'v3.1.0@pre+1'), (824, 'pre+1'),
     (825, '03.01.00_01_pre_add_heartbeat+1'), (826, 'procrastinate_0031-1'), (827, '0025+'), (828, '+'),
@@ -82,7 +97,7 @@ SELECT n, range, holds(range)
     (401, 'current:+2'), (402, '+1:+2'), (403, 'current:'), (404, 'current:pre'), (405, 'head-2:head-1'),
     (406, 'base+1:base+3'), (407, '0025:+2'), (408, '+1:'),
     -- ends that overshoot are clamped
-    (501, '-99:current'), (502, '0037:+99'), (503, 'head-99:head'), (504, ':head+99'), (505, 'base-1:0002'),
+    (501, '-99:current'), (502, '0030:+99'), (503, 'head-99:head'), (504, ':head+99'), (505, 'base-1:0002'),
     (506, '-99999999999999999999:99999999999999999999'), (507, '-99999999999999999999:+99999999999999999999'),
     (508, '+99:'), (509, ':-99'),
     -- by every other name
@@ -100,6 +115,12 @@ SELECT n, range, holds(range)
 \echo ======== at base
 SELECT * FROM targets;
 SELECT * FROM ranges;
+-- as far as the chain goes from head and from base, and one migration further
+SELECT meaning('head-' || :heads - 1) = '0001' AS the_first,
+       replace(meaning('head-' || :heads), :'heads', 'N') AS base,
+       replace(meaning('head-' || :heads + 1), (:heads + 1)::text, 'N') AS before_base,
+       meaning('base+' || :heads) = :'head' AS head,
+       replace(meaning('base+' || :heads + 1), (:heads + 1)::text, 'N') AS behind_head;
 
 SELECT procrastinate_upgrade('0030');
 \echo ======== at 0030: what differs from base
@@ -112,7 +133,7 @@ SELECT * FROM ranges
 SELECT string_agg(revision, ' ') FROM procrastinate_pending('3.2.0@pre');
 SELECT string_agg(revision, ' ') FROM procrastinate_pending('+2');
 SELECT split_part(procrastinate_sql('0030:3.1.0'), E'\n', 1);
-SELECT split_part(procrastinate_sql('current:'), E'\n', 1);
+SELECT pg_temp.named(split_part(procrastinate_sql('current:'), E'\n', 1));
 SELECT split_part(procrastinate_sql('current:+2'), E'\n', 1);
 SELECT procrastinate_migration_sql('v3.1.0@pre') = procrastinate_migration_sql('0032');
 SELECT procrastinate_upgrade('current');
@@ -123,10 +144,10 @@ SELECT procrastinate_upgrade('v3.2.0');
 SELECT procrastinate_upgrade('procrastinate_0035');
 SELECT procrastinate_upgrade('03.04.00_01_pre');
 SELECT procrastinate_upgrade('current+1');
-SELECT procrastinate_upgrade('heads');
-SELECT procrastinate_stamp('head-1', verify => false);
-SELECT procrastinate_stamp('+1', verify => false);
-SELECT procrastinate_stamp('-2', verify => false);
+SELECT procrastinate_upgrade('heads') = :'head' AS at_head;
+SELECT procrastinate_stamp('head-1', verify => false) = :'before_head' AS before_head;
+SELECT procrastinate_stamp('+1', verify => false) = :'head' AS at_head;
+SELECT shown(procrastinate_stamp('-2', verify => false));
 
 -- A target has at most 128 bytes.
 SELECT meaning(repeat('0', 126) || '25'), octet_length(repeat('0', 126) || '25');

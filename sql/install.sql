@@ -70,7 +70,7 @@ SELECT proname
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;
 ALTER EXTENSION procrastinate_migrate SET SCHEMA tools;
-SELECT revision, is_head FROM tools.procrastinate_heads();
+SELECT count(*), bool_and(is_head) AS is_head FROM tools.procrastinate_heads();
 ALTER EXTENSION procrastinate_migrate SET SCHEMA public;
 DROP SCHEMA tools;
 DROP VIEW ours;

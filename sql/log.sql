@@ -3,6 +3,9 @@
 \pset null NULL
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
 CREATE SCHEMA log;
 SET search_path = log, public;
 SELECT * FROM procrastinate_log();
@@ -36,8 +39,8 @@ SELECT bool_and(id > before), bool_and(applied_at >= since)
           FROM procrastinate_log()) AS l;
 -- the install of head at once is one row
 CREATE SCHEMA log_at_once;
-SELECT procrastinate_upgrade(schema => 'log_at_once');
-SELECT id, event, from_revision, to_revision FROM procrastinate_log('log_at_once');
+SELECT procrastinate_upgrade(schema => 'log_at_once') = :'head' AS at_head;
+SELECT id, event, from_revision, to_revision = :'head' AS to_head FROM procrastinate_log('log_at_once');
 
 -- applied_by is the role that it ran as
 CREATE ROLE regress_procrastinate_log;

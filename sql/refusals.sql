@@ -5,52 +5,43 @@
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
 CREATE SCHEMA refusals;
 SET search_path = refusals, public;
 SELECT procrastinate_upgrade('0026');
 
 \echo ======== PM001: no such revision
-SELECT procrastinate_upgrade('0099');
-\echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade('haed');
-\echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade('3.4.O');
-\echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade('03.01.00_01_pre_add_hartbeat');
-\echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade('something entirely different');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('0099')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('haed')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('3.4.O')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('03.01.00_01_pre_add_hartbeat')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('something entirely different')$$);
 -- a prefix that two migrations share
 SELECT procrastinate_upgrade('00.17.00_');
 \echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade('');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('')$$);
 SELECT procrastinate_upgrade(repeat('x', 129));
 \echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade('größer');
-\echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade(E'\U0001F418' || repeat('é', 62));
-\echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade(E'head\n; DROP TABLE procrastinate_jobs');
-\echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_pending('0099');
-\echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_plan('0099');
-\echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_stamp('0099');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('größer')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade(E'\U0001F418' || repeat('é', 62))$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade(E'head\n; DROP TABLE procrastinate_jobs')$$);
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_pending('0099')$$);
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_plan('0099')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_stamp('0099')$$);
+\set VERBOSITY terse
 CALL procrastinate_migrate('0099');
+\set VERBOSITY default
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_history('0099:');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_history('0099:')$$);
 
 \echo ======== PM002: a relative target that leaves the chain
-SELECT procrastinate_upgrade('+99');
-\echo :LAST_ERROR_SQLSTATE
+-- (N is the number of migrations from 0026 to head)
+SELECT replace(pg_temp.refusal($$SELECT procrastinate_upgrade('+99')$$), (:heads - 26)::text, 'N');
 SELECT procrastinate_upgrade('-27');
 \echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_upgrade('head+1');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('head+1')$$);
 SELECT * FROM procrastinate_pending('base-1');
 \echo :LAST_ERROR_SQLSTATE
 
@@ -63,7 +54,7 @@ SELECT * FROM procrastinate_history('1:2:3');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_history('0030:0025');
 \echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_sql('head:base');
+SELECT procrastinate_sql('0038:base');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_sql('head');
 \echo :LAST_ERROR_SQLSTATE
@@ -81,7 +72,7 @@ SELECT * FROM procrastinate_plan('0003');
 \echo :LAST_ERROR_SQLSTATE
 
 \echo ======== PM007: what one transaction cannot do
-SELECT procrastinate_upgrade('head');
+SELECT procrastinate_upgrade('0030');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_upgrade('0029');
 \echo :LAST_ERROR_SQLSTATE
@@ -164,10 +155,10 @@ SELECT procrastinate_upgrade('0021', 'refusals_hollow');
 CALL procrastinate_migrate(schema => 'refusals_hollow');
 \echo :LAST_ERROR_SQLSTATE
 -- also where there is nothing to do
-SELECT procrastinate_stamp('head', verify => false, schema => 'refusals_hollow');
-SELECT procrastinate_upgrade(schema => 'refusals_hollow');
+SELECT procrastinate_stamp('0038', verify => false, schema => 'refusals_hollow');
+SELECT procrastinate_upgrade('0038', 'refusals_hollow');
 \echo :LAST_ERROR_SQLSTATE
-CALL procrastinate_migrate(schema => 'refusals_hollow');
+CALL procrastinate_migrate('0038', 'refusals_hollow');
 \echo :LAST_ERROR_SQLSTATE
 
 \echo ======== PM005: tables without a history
@@ -187,7 +178,7 @@ SELECT procrastinate_sql('current:head', schema => 'refusals_found');
 \echo :LAST_ERROR_SQLSTATE
 -- reads that need no current revision work, and say what they do not know
 SELECT * FROM procrastinate_current('refusals_found');
-SELECT revision, is_current, is_applied FROM procrastinate_history('0037:', 'refusals_found');
+SELECT revision, is_current, is_applied FROM procrastinate_history('0035:0036', 'refusals_found');
 SELECT * FROM procrastinate_log('refusals_found');
 -- dropping the history of a real installation starts over as that does
 BEGIN;
@@ -223,16 +214,16 @@ SELECT procrastinate_upgrade('0026', 'refusals_labels');
 BEGIN;
 SELECT procrastinate_upgrade('0028', 'refusals_labels');
 SAVEPOINT before;
-SELECT procrastinate_upgrade('head', 'refusals_labels');
+SELECT procrastinate_upgrade('0038', 'refusals_labels');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK TO before;
 COMMIT;
-SELECT procrastinate_upgrade('head', 'refusals_labels');
+SELECT procrastinate_upgrade('0038', 'refusals_labels');
 \echo ======== unless the types are, too
 CREATE SCHEMA refusals_fresh;
 BEGIN;
 SELECT procrastinate_upgrade('0028', 'refusals_fresh');
-SELECT procrastinate_upgrade('head', 'refusals_fresh');
+SELECT procrastinate_upgrade('0038', 'refusals_fresh');
 COMMIT;
 DROP SCHEMA refusals_labels, refusals_fresh CASCADE;
 
@@ -244,21 +235,20 @@ DROP SCHEMA "$user";
 
 \echo ======== PM006: a history that this version does not know
 CREATE SCHEMA refusals_newer;
-SELECT procrastinate_upgrade(schema => 'refusals_newer');
+SELECT procrastinate_upgrade('0038', 'refusals_newer');
 INSERT INTO refusals_newer.procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
-VALUES (1000, 'upgrade', '0038', '0039', interval '1 s', '1.1.0');
-SELECT procrastinate_upgrade(schema => 'refusals_newer');
-\echo :LAST_ERROR_SQLSTATE
+VALUES (1000, 'upgrade', '0038', '9999', interval '1 s', '1.1.0');
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade(schema => 'refusals_newer')$$);
+\set VERBOSITY terse
 CALL procrastinate_migrate(schema => 'refusals_newer');
+\set VERBOSITY default
 \echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_stamp('head', schema => 'refusals_newer');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT procrastinate_stamp('head', schema => 'refusals_newer')$$);
 SELECT * FROM procrastinate_pending(schema => 'refusals_newer');
-SELECT * FROM procrastinate_pending('nowhere', schema => 'refusals_newer');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_pending('nowhere', schema => 'refusals_newer')$$);
 -- reads still work, and say so
 SELECT revision, is_head, file, title, source FROM procrastinate_current('refusals_newer');
-SELECT revision, is_current, is_applied FROM procrastinate_history('0037:', 'refusals_newer');
+SELECT revision, is_current, is_applied FROM procrastinate_history('0035:0036', 'refusals_newer');
 SELECT event, from_revision, to_revision, version FROM procrastinate_log('refusals_newer');
 
 \echo ======== PM010: something else in place of the history

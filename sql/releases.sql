@@ -4,15 +4,22 @@
 \pset null NULL
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
 CREATE SCHEMA releases;
 SET search_path = releases, public;
 
 -- newest first, each with the revision that it expects and those that it works on
-SELECT count(*), count(DISTINCT release), min(revision), max(revision),
+SELECT count(*) >= 95 AS at_least_95, count(*) = count(DISTINCT release) AS each_once, min(revision), max(revision) = :'head' AS up_to_head,
        bool_and(works_from <= revision) AS from_there,
        bool_and(revision <= works_to) AS up_to
   FROM procrastinate_releases();
-SELECT * FROM procrastinate_releases() LIMIT 5;
+SELECT bool_and(revision >= older) AS newest_first
+  FROM (SELECT revision, lead(revision) OVER () AS older FROM procrastinate_releases()) AS r;
+SELECT release, revision, works_from, works_to >= '0038' AS works_on_0038
+  FROM procrastinate_releases() WHERE release IN ('3.7.0', '3.8.1', '3.9.0');
 SELECT * FROM procrastinate_releases() WHERE release ~ '^(0\.3|2\.15|3\.0)\.';
 -- a release is a target: its revision
 SELECT count(*)
@@ -20,12 +27,15 @@ SELECT count(*)
  WHERE r.revision IS DISTINCT FROM s.revision;
 
 \echo ======== supports
-SELECT * FROM procrastinate_supports('3.9.0');
+SELECT supported, revision, works_from, works_to >= '0038' AS works_on_0038, advice
+  FROM procrastinate_supports('3.9.0');
 SELECT procrastinate_upgrade('0028');
 SELECT * FROM procrastinate_supports('2.15.1');
-SELECT * FROM procrastinate_supports('v3.9.0', 'releases');
+SELECT supported, revision, works_from, works_to >= '0038' AS works_on_0038, advice
+  FROM procrastinate_supports('v3.9.0', 'releases');
 CALL procrastinate_migrate('3.9.0@pre', schema => 'releases');
-SELECT * FROM procrastinate_supports('3.9.0');
+SELECT supported, revision, works_from, works_to >= '0038' AS works_on_0038, advice
+  FROM procrastinate_supports('3.9.0');
 SELECT * FROM procrastinate_supports('2.15.1');
 
 \echo ======== route
@@ -33,13 +43,21 @@ SELECT * FROM procrastinate_supports('2.15.1');
 \pset border 1
 CREATE SCHEMA releases_2_15;
 SELECT procrastinate_upgrade('0028', 'releases_2_15');
-SELECT * FROM procrastinate_route('2.15.1', '3.9.0', 'releases_2_15');
+-- The last revision that a release works on may rise with each new revision, from 0038 on.
+CREATE FUNCTION pg_temp.reason(text) RETURNS text LANGUAGE sql AS $$
+    SELECT regexp_replace($1, '(works on \d{4} to) (003[89]|00[4-9]\d)', '\1 0038 or later', 'g') $$;
+SELECT step, action, target, revision, pg_temp.reason(reason) AS reason
+  FROM procrastinate_route('2.15.1', '3.9.0', 'releases_2_15');
 -- from where this schema is, 0037
-SELECT * FROM procrastinate_route('3.3.0', '3.9.0');
-SELECT * FROM procrastinate_route('3.4.0', '3.9.0');
-CALL procrastinate_migrate('head');
-SELECT * FROM procrastinate_route('3.4.0', '3.9.0');
-SELECT * FROM procrastinate_route('3.9.0', '3.9.0');
+SELECT step, action, target, revision, pg_temp.reason(reason) AS reason
+  FROM procrastinate_route('3.3.0', '3.9.0');
+SELECT step, action, target, revision, pg_temp.reason(reason) AS reason
+  FROM procrastinate_route('3.4.0', '3.9.0');
+CALL procrastinate_migrate('0038');
+SELECT step, action, target, revision, pg_temp.reason(reason) AS reason
+  FROM procrastinate_route('3.4.0', '3.9.0');
+SELECT step, action, target, revision, pg_temp.reason(reason) AS reason
+  FROM procrastinate_route('3.9.0', '3.9.0');
 -- planned where nothing is installed: from where the first release expects its schema
 CREATE SCHEMA releases_none;
 SELECT step, action, target, revision FROM procrastinate_route('2.15.1', '3.1.0', 'releases_none');
@@ -48,11 +66,12 @@ SELECT step, action, target, revision FROM procrastinate_route('2.15.1', '3.1.0'
 SELECT step, action, target, revision FROM procrastinate_route('0.12.0', '0.15.0', 'releases_none');
 -- a history that a newer version has written is told, and nothing guessed
 CREATE SCHEMA releases_newer;
-SELECT procrastinate_stamp('head', verify => false, schema => 'releases_newer');
+SELECT procrastinate_stamp('0038', verify => false, schema => 'releases_newer');
 INSERT INTO releases_newer.procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
-VALUES (2, 'upgrade', '0038', '0039', '0', '9.9.9');
+VALUES (2, 'upgrade', '0038', '9999', '0', '9.9.9');
 SET client_min_messages = notice;
-SELECT * FROM procrastinate_supports('3.9.0', 'releases_newer');
+SELECT supported, revision, works_from, works_to >= '0038' AS works_on_0038, advice
+  FROM procrastinate_supports('3.9.0', 'releases_newer');
 SELECT * FROM procrastinate_route('3.4.0', '3.9.0', 'releases_newer');
 SET client_min_messages = warning;
 
@@ -60,18 +79,17 @@ SET client_min_messages = warning;
 \pset format unaligned
 SELECT * FROM procrastinate_route('2.15.1', '3.9.0');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_route('3.9.0', '2.15.1', 'releases');
+CREATE SCHEMA releases_3_0;
+SELECT procrastinate_stamp('0032', verify => false, schema => 'releases_3_0');
+SELECT * FROM procrastinate_route('3.0.2', '2.15.1', 'releases_3_0');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_supports('4.0.0');
-\echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_supports('3.9.0@pre');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_supports('99.0.0')$$);
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_supports('3.8.0@pre')$$);
 SELECT * FROM procrastinate_supports(NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_route('3.9.0', NULL);
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM procrastinate_route('', '3.9.0');
-\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_route('', '3.8.0')$$);
 SELECT * FROM procrastinate_supports('3.9.0', 'pg_catalog');
 \echo :LAST_ERROR_SQLSTATE
 CREATE SCHEMA releases_found;
@@ -79,4 +97,5 @@ CREATE TABLE releases_found.procrastinate_jobs (id bigint);
 SELECT * FROM procrastinate_supports('3.9.0', 'releases_found');
 \echo :LAST_ERROR_SQLSTATE
 
-DROP SCHEMA releases, releases_2_15, releases_none, releases_newer, releases_found CASCADE;
+DROP SCHEMA releases, releases_2_15, releases_none, releases_newer, releases_found,
+    releases_3_0 CASCADE;

@@ -4,6 +4,9 @@
 \set VERBOSITY default
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
 CREATE TABLE public.names (n int PRIMARY KEY, name text);
 INSERT INTO public.names VALUES
     (1, 'plain_schema'), (2, 'odd "name"'), (3, $$Robert'); DROP$$), (4, 'größe 象'),
@@ -31,7 +34,7 @@ BEGIN
     result := result || ' ' || procrastinate_upgrade('0028', place);
     result := result || ' ' || (SELECT revision FROM procrastinate_current(place));
     result := result || ' ' || (SELECT count(*) FROM procrastinate_history(schema => place) WHERE is_applied);
-    result := result || ' ' || (SELECT count(*) FROM procrastinate_pending(schema => place));
+    result := result || ' ' || (SELECT count(*) FROM procrastinate_pending('0038', place));
     result := result || ' ' || (SELECT count(*) FROM procrastinate_log(place) WHERE event !~ '^step ');
     result := result || ' ' || (length(procrastinate_sql('current:', place)) > 1000)::text;
     RETURN result;
@@ -49,27 +52,31 @@ SELECT array_agg(n ORDER BY n), relations, functions, types
 SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'procrastinate%' AND relkind <> 'v';
 -- 0029 and on, by the steps of procrastinate_migrate() for the others, and in a transaction of its own
 SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names WHERE n % 2 = 0 ORDER BY n \gexec
-SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) FROM public.names ORDER BY n;
+SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) = :'head' AS at_head
+  FROM public.names ORDER BY n;
 SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names ORDER BY n \gexec
 
 -- in search_path, without an argument
 SELECT format('SET search_path = %I, public', name) FROM public.names WHERE n = 3 \gexec
-SELECT revision FROM procrastinate_current();
-SELECT procrastinate_upgrade();
+SELECT revision = :'head' AS at_head FROM procrastinate_current();
+SELECT procrastinate_upgrade() = :'head' AS at_head;
 SELECT format('SET search_path = %I, public', name) FROM public.names WHERE n = 7 \gexec
-SELECT revision FROM procrastinate_current();
+SELECT revision = :'head' AS at_head FROM procrastinate_current();
 -- jobs can be deferred and fetched there
 INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('default', 'task');
 SELECT count(*) FROM procrastinate_events;
 RESET search_path;
 
 -- the text of a notice and of a hint names the schema so that it can be pasted
+CREATE SCHEMA "tell'); DROP";
+SELECT procrastinate_upgrade('0028', $$"tell'); DROP"$$);
 SET client_min_messages = notice;
-SELECT procrastinate_upgrade(schema => quote_ident(name)::regnamespace) FROM public.names WHERE n = 3;
+SELECT procrastinate_upgrade('0028', $$"tell'); DROP"$$);
 RESET client_min_messages;
-SELECT procrastinate_stamp('0001', schema => quote_ident(name)::regnamespace) FROM public.names WHERE n = 3;
+SELECT procrastinate_stamp('0001', schema => $$"tell'); DROP"$$);
 \echo :LAST_ERROR_SQLSTATE
 SET client_min_messages = warning;
+DROP SCHEMA "tell'); DROP" CASCADE;
 
 -- ---- which one is meant ---------------------------------------------------------------------------
 CREATE SCHEMA first_here;

@@ -27,36 +27,36 @@ CREATE TABLE mine (id int);
 CREATE TRIGGER notify AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION procrastinate_notify_queue();
 CREATE TABLE procrastinate_workers (id int);
 ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_fkey;
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade('0037');
 \echo :LAST_ERROR_SQLSTATE
-CALL procrastinate_migrate();
+CALL procrastinate_migrate('0037');
 \echo :LAST_ERROR_SQLSTATE
 SELECT revision FROM procrastinate_current();
 SELECT count(*) FROM procrastinate_log();
 -- what is taken cannot be overridden
 SET procrastinate_migrate.verify = off;
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade('0037');
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE procrastinate_workers;
 
 -- ---- as a warning: and then it fails, or does not --------------------------------------------------
 SET procrastinate_migrate.verify = warn;
 \set SHOW_CONTEXT never
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade('0037');
 \echo :LAST_ERROR_SQLSTATE
 SELECT revision FROM procrastinate_current();
 
 -- ---- mended, one after the other -------------------------------------------------------------------
 RESET procrastinate_migrate.verify;
 SELECT kind, object, problem FROM procrastinate_repair(dry_run => false);
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade('0037');
 UPDATE procrastinate_jobs SET status = 'aborted' WHERE status = 'aborting';
 UPDATE procrastinate_jobs SET abort_requested = false WHERE status = 'todo';
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade('0037');
 DROP VIEW deferring;
 DROP TABLE mine;
 -- a view on a column that stays is in nobody's way
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade('0037');
 SELECT kind, object, problem, severity FROM procrastinate_check();
 
 -- ---- dependents of every kind ------------------------------------------------------------------------
@@ -76,7 +76,7 @@ CREATE POLICY own_policy ON procrastinate_events USING (job_id > 0);
 CREATE TABLE own_key (job_id int);
 ALTER TABLE procrastinate_events ADD CONSTRAINT own_unique UNIQUE (job_id);
 ALTER TABLE own_key ADD FOREIGN KEY (job_id) REFERENCES procrastinate_events (job_id);
-CALL procrastinate_migrate();
+CALL procrastinate_migrate('0037');
 SELECT revision FROM procrastinate_current();
 DROP TRIGGER own_when ON procrastinate_events;
 DROP TRIGGER own_notify ON procrastinate_jobs;
@@ -86,9 +86,9 @@ DROP TABLE own_rows, own_default;
 CREATE STATISTICS own_statistics ON job_id, at FROM procrastinate_events;
 GRANT SELECT (job_id) ON procrastinate_events TO PUBLIC;
 -- but not where a new column takes the old one's place
-CALL procrastinate_migrate();
+CALL procrastinate_migrate('0037');
 SELECT procrastinate_upgrade('0024');
-CALL procrastinate_migrate();
+CALL procrastinate_migrate('0037');
 SELECT revision FROM procrastinate_current();
 SET search_path = verify, public;
 SET client_min_messages = error;
@@ -99,7 +99,7 @@ SET client_min_messages = warning;
 CREATE SCHEMA verify_later;
 SELECT procrastinate_upgrade('0020', 'verify_later');
 CREATE VIEW verify_later.queues AS SELECT queue_name FROM verify_later.procrastinate_periodic_defers;
-CALL procrastinate_migrate(schema => 'verify_later');
+CALL procrastinate_migrate('0037', 'verify_later');
 CALL procrastinate_migrate('0022', 'verify_later');
 SELECT revision FROM procrastinate_current('verify_later');
 SET client_min_messages = error;
@@ -107,21 +107,22 @@ DROP SCHEMA verify_later CASCADE;
 SET client_min_messages = warning;
 
 -- ---- a history that says less than there is -----------------------------------------------------
+SELECT procrastinate_upgrade('0038');
 SELECT procrastinate_stamp('0037', verify => false);
-SELECT procrastinate_upgrade();
+SELECT procrastinate_upgrade('0038');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_adopt();
 
 -- ---- what does not break is a warning ------------------------------------------------------------
 CREATE SCHEMA verify_two;
 SELECT procrastinate_upgrade('0028', 'verify_two');
-SELECT procrastinate_upgrade('0037', 'verify_two');
+SELECT procrastinate_upgrade('0036', 'verify_two');
 DROP INDEX verify_two.procrastinate_jobs_queue_name_idx_v1;
-SELECT procrastinate_upgrade(schema => 'verify_two');
+SELECT procrastinate_upgrade('0037', 'verify_two');
 SELECT kind, object, problem, severity FROM procrastinate_check(schema => 'verify_two');
 -- nothing to do: nothing is looked for, nor written
 BEGIN;
-SELECT procrastinate_upgrade(schema => 'verify_two');
+SELECT procrastinate_upgrade('0037', 'verify_two');
 SELECT pg_current_xact_id_if_assigned() IS NULL AS nothing_written;
 COMMIT;
 DROP SCHEMA verify, verify_two CASCADE;

@@ -28,7 +28,7 @@ SELECT rows();
 SELECT set_config('procrastinate_migrate.django_names',
                   E'procrastinate\n' || string_agg(format(' [ ] %s_%s', to_char(n, 'fm0000'),
                                                           CASE n WHEN 1 THEN 'initial' ELSE 'step' END), E'\n'), false) = ''
-  FROM generate_series(1, 42) n;
+  FROM generate_series(1, 99) n;
 
 -- ---- forwards, with what has no SQL ----------------------------------------------------------------
 CALL procrastinate_migrate('0026');
@@ -37,14 +37,14 @@ BEGIN;
 SELECT procrastinate_upgrade('0028');
 SELECT max(name) FROM django_migrations;
 ROLLBACK;
-CALL procrastinate_migrate();
+CALL procrastinate_migrate('0037');
 SELECT count(*), count(DISTINCT name), max(name), count(*) FILTER (WHERE applied <= now()) AS applied
   FROM django_migrations WHERE app = 'procrastinate';
 -- ---- a stamp goes back ------------------------------------------------------------------------------
 SELECT procrastinate_stamp('0033', verify => false);
 SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate';
 -- a newer Django's are not ours to take
-INSERT INTO django_migrations (app, name, applied) VALUES ('procrastinate', '0042_step', now()), ('procrastinate', 'own', now());
+INSERT INTO django_migrations (app, name, applied) VALUES ('procrastinate', '0099_step', now()), ('procrastinate', 'own', now());
 SELECT procrastinate_stamp('0001', verify => false);
 SELECT rows();
 SELECT procrastinate_stamp('base', verify => false);
@@ -56,15 +56,15 @@ SELECT procrastinate_stamp('0033', verify => false);
 -- ---- one that is somewhere else is left where it is --------------------------------------------------
 DELETE FROM django_migrations WHERE name = '0017_step';
 SELECT procrastinate_stamp('0034', verify => false);
-SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0042';
+SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
 SELECT procrastinate_stamp('base', verify => false);
 SELECT procrastinate_adopt();
-SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0042';
+SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
 -- unless it is where the schema goes
 SELECT procrastinate_stamp('0017', verify => false);
-DELETE FROM django_migrations WHERE app = 'procrastinate' AND name > '0016_step' AND name < '0042';
+DELETE FROM django_migrations WHERE app = 'procrastinate' AND name > '0016_step' AND name < '0099';
 SELECT procrastinate_stamp('0016', verify => false);
-SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0042';
+SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
 -- nobody else's rows
 SELECT count(*) FROM django_migrations WHERE app = 'auth';
 

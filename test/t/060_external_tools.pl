@@ -234,7 +234,9 @@ foreach my $numbering (sort keys %numbering)
 	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
 	write_file('procrastinate/__init__.py', '');
 	write_file('procrastinate/migrations/__init__.py', '');
-	foreach my $number (1 .. 41)
+	# Three of Django's migrations carry no SQL of the chain.
+	my $migrations = $HEAD + 3;
+	foreach my $number (1 .. $migrations)
 	{
 		my $before = $number > 1 ? sprintf q{[("procrastinate", "%04d_step")]}, $number - 1 : '[]';
 		write_file(sprintf('procrastinate/migrations/%04d_step.py', $number), <<"PYTHON");
@@ -271,13 +273,13 @@ PYTHON
 		my $shown = runs($database, "Django is asked at $revision", @show);
 		return scalar(() = $shown =~ /\[X\]/g) . ' of ' . scalar(() = $shown =~ /\[.\]/g);
 	};
-	is($applied->('0028'), '29 of 41', 'Django is where the schema is');
+	is($applied->('0028'), "29 of $migrations", 'Django is where the schema is');
 	$node->safe_psql($database, "$in_step; SELECT procrastinate_upgrade('0031')");
-	is($applied->('0031'), '33 of 41', 'an upgrade takes Django along');
+	is($applied->('0031'), "33 of $migrations", 'an upgrade takes Django along');
 	$node->safe_psql($database, "$in_step; BEGIN; SELECT procrastinate_upgrade(); ROLLBACK");
-	is($applied->('0031 again'), '33 of 41', 'and back with a rollback');
+	is($applied->('0031 again'), "33 of $migrations", 'and back with a rollback');
 	$node->safe_psql($database, "$in_step; CALL procrastinate_migrate()");
-	is($applied->('0038'), '41 of 41', 'so does a migration');
+	is($applied->($HEAD_NAME), "$migrations of $migrations", 'so does a migration');
 	like(runs($database, 'Django has nothing to do', @migrate), qr/No migrations to apply/,
 		'and Django runs nothing');
 }

@@ -188,12 +188,12 @@ sub projections
 
 	# Tables that exist at the start and at the stop: [ first revision, last revision, table ].
 	my @tables = (
-		[ 1,  38, 'jobs' ],
-		[ 1,  38, 'events' ],
-		[ 10, 38, 'periodic_defers' ],
-		[ 32, 38, 'workers' ],
-		[ 1,  3,  'version' ],
-		[ 1,  7,  'job_locks' ]);
+		[ 1,  $HEAD, 'jobs' ],
+		[ 1,  $HEAD, 'events' ],
+		[ 10, $HEAD, 'periodic_defers' ],
+		[ 32, $HEAD, 'workers' ],
+		[ 1,  3,     'version' ],
+		[ 1,  7,     'job_locks' ]);
 
 	my %query;
 	foreach my $table (map { $_->[2] } grep { $_->[0] <= $from and $to <= $_->[1] } @tables)

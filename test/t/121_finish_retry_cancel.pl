@@ -28,19 +28,19 @@ my @finishes = (
 	[ 23, 23, 'procrastinate_finish_job',    'int status bool',      \&finish_checked ],
 	[ 24, 26, 'procrastinate_finish_job',    'bigint status bool',   \&finish_checked ],
 	[ 27, 30, 'procrastinate_finish_job',    'bigint status bool',   \&finish_aborting ],
-	[ 30, 38, 'procrastinate_finish_job_v1', 'bigint status bool',   \&finish_v1 ],);
+	[ 30, undef, 'procrastinate_finish_job_v1', 'bigint status bool',   \&finish_v1 ],);
 
 my @retries = (
 	[ 14, 17, 'procrastinate_retry_job',    'int time',    \&retry_unchecked ],
 	[ 18, 23, 'procrastinate_retry_job',    'int time',    \&retry_checked ],
 	[ 24, 30, 'procrastinate_retry_job',    'bigint time', \&retry_checked ],
 	[ 28, 30, 'procrastinate_retry_job',    'bigint time priority queue lock', \&retry_checked ],
-	[ 30, 38, 'procrastinate_retry_job_v1', 'bigint time priority queue lock', \&retry_v1 ],
-	[ 37, 38, 'procrastinate_retry_job_v2', 'bigint time priority queue lock', \&retry_v2 ],);
+	[ 30, undef, 'procrastinate_retry_job_v1', 'bigint time priority queue lock', \&retry_v1 ],
+	[ 37, undef, 'procrastinate_retry_job_v2', 'bigint time priority queue lock', \&retry_v2 ],);
 
 my @cancels = (
 	[ 27, 30, 'procrastinate_cancel_job',    'bigint bool bool', \&cancel_old ],
-	[ 30, 38, 'procrastinate_cancel_job_v1', 'bigint bool bool', \&cancel_v1 ],);
+	[ 30, undef, 'procrastinate_cancel_job_v1', 'bigint bool bool', \&cancel_v1 ],);
 
 # ------------------------------------------------------------------------------------------------
 # The rules. A job is status, abort_requested and, for unknown jobs, nothing. A rule returns the
@@ -338,15 +338,15 @@ sub errors_by_sqlstate
 			  . ' either "succeeded", "failed" or "aborted" (job id: 8)' ],
 		[ 27, 30, q{SELECT procrastinate_finish_job(8, 'aborted', true)}, 'Job was not found or'
 			  . ' not in "doing", "todo" or "aborting" status (job id: 8)' ],
-		[ 30, 38, q{SELECT procrastinate_finish_job_v1(9, 'cancelled', false)}, 'End status should'
+		[ 30, undef, q{SELECT procrastinate_finish_job_v1(9, 'cancelled', false)}, 'End status should'
 			  . ' be either "succeeded", "failed" or "aborted" (job id: 9)' ],
-		[ 30, 38, q{SELECT procrastinate_finish_job_v1(9, 'failed', false)}, 'Job was not found or'
+		[ 30, undef, q{SELECT procrastinate_finish_job_v1(9, 'failed', false)}, 'Job was not found or'
 			  . ' not in "doing" or "todo" status (job id: 9)' ],
 		[ 18, 30, 'SELECT procrastinate_retry_job(10, now())', 'Job was not found or not in'
 			  . ' "doing" status (job id: 10)' ],
-		[ 30, 38, 'SELECT procrastinate_retry_job_v1(11, now(), NULL, NULL, NULL)', 'Job was not'
+		[ 30, undef, 'SELECT procrastinate_retry_job_v1(11, now(), NULL, NULL, NULL)', 'Job was not'
 			  . ' found or not in "doing" status (job id: 11)' ],
-		[ 37, 38, 'SELECT procrastinate_retry_job_v2(12, now(), NULL, NULL, NULL)', 'Job was not'
+		[ 37, undef, 'SELECT procrastinate_retry_job_v2(12, now(), NULL, NULL, NULL)', 'Job was not'
 			  . ' found or has an invalid status to retry (job id: 12)' ]);
 	foreach my $case (forms($revision, @cases))
 	{

@@ -85,7 +85,7 @@ sub departure
 	my ($session) = @_;
 	scenario($session, sub {
 		insert_workers($session, 0, 0);
-		insert_jobs($session, 38,
+		insert_jobs($session, $HEAD,
 			{ id => 1, status => 'doing',     worker_id => 101, attempts => 1 },
 			{ id => 2, status => 'succeeded', worker_id => 101 },
 			{ id => 3, status => 'doing',     worker_id => 102 },

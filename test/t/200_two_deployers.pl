@@ -126,7 +126,7 @@ sub errors_in
 sub crowds
 {
 	my @crowds = (
-		[ 0,  'upgrade', \&upgrade_call, 'base>0038' ],
+		[ 0,  'upgrade', \&upgrade_call, "base>$HEAD_NAME" ],
 		[ 0,  'migrate', \&migrate_call, steps(0, $HEAD) ],
 		[ 26, 'migrate', \&migrate_call, undef ],
 		[ 28, 'upgrade', \&upgrade_call, undef ],);
@@ -142,7 +142,7 @@ sub crowds
 		is(join("\n", errors_in(@notes)), '', "$label: none fails");
 		is_at($node, $database, $schema, $HEAD, "$label: the schema is at head");
 		is(history($schema), $recorded, "$label: the history has each revision once");
-		my $idle = grep { /is at 0038 \(head\) already: nothing to do/ } @notes;
+		my $idle = grep { /is at $HEAD_NAME \(head\) already: nothing to do/ } @notes;
 		is($idle, $crowd - 1, "$label: all but one find nothing to do") if $how eq 'upgrade';
 		ok((grep { /waiting for another session that holds the lock of schema/ } @notes) > 0,
 			"$label: some are told that they wait");
@@ -153,7 +153,7 @@ sub crowds
 	my $schema = new_schema('mixed', 0);
 	my @notes = all_at_once(map { (upgrade_call($schema), migrate_call($schema)) } 1 .. $crowd / 2);
 	my @errors = errors_in(@notes);
-	my $honest = qr/^PM007:\ one\ transaction\ cannot\ upgrade\ from\ 00\d\d\ to\ 0038$
+	my $honest = qr/^PM007:\ one\ transaction\ cannot\ upgrade\ from\ 00\d\d\ to\ $HEAD_NAME$
 	  |^PM012:\ migration\ 00\d\d\ is\ under\ way\ in\ schema\ "mixed"$/x;
 	is(join("\n", grep { $_ !~ $honest } @errors),
 		'', 'sessions that upgrade and that migrate: no error but that of one transaction');
@@ -164,7 +164,7 @@ sub crowds
 	my @revisions = $history =~ />(\d+)/g;
 	is(scalar(grep { $revisions[$_] le $revisions[ $_ - 1 ] } 1 .. $#revisions),
 		0, 'upgrade and migrate at once: the history has no revision twice');
-	like($history, qr/^base>(?:.*>)?0038$/,
+	like($history, qr/^base>(?:.*>)?$HEAD_NAME$/,
 		'upgrade and migrate at once: the history ends at head');
 	return;
 }
@@ -265,7 +265,7 @@ sub waiting
 			my $label = "the second session $how after a $end of the first";
 			is($error, '', "$label: it has no error");
 			is_at($node, $database, $schema, $HEAD, "$label: the schema is at head");
-			my $expected = $end eq 'ROLLBACK' && $how eq 'migrates' ? steps(0, $HEAD) : 'base>0038';
+			my $expected = $end eq 'ROLLBACK' && $how eq 'migrates' ? steps(0, $HEAD) : "base>$HEAD_NAME";
 			is(history($schema), $expected, "$label: the work was done once");
 			$_->close foreach $first, $second;
 		}
@@ -283,9 +283,9 @@ sub death
 	my ($first, $second) = two_sessions($schema, upgrade_call($schema));
 	$node->safe_psql($database, "SELECT pg_terminate_backend($first->{pid})");
 	my ($rows, $error) = $second->wait;
-	is("$rows$error", '0038', 'the second does the work when the first is terminated');
+	is("$rows$error", $HEAD_NAME, 'the second does the work when the first is terminated');
 	is_at($node, $database, $schema, $HEAD, 'the schema is at head after the first was terminated');
-	is(history($schema), 'base>0038', 'the history knows the second session only');
+	is(history($schema), "base>$HEAD_NAME", 'the history knows the second session only');
 	$second->close;
 	undef $first;
 
@@ -300,7 +300,7 @@ sub death
 	is($node->safe_psql($database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
 		'0', 'no lock is left after the first was killed');
 	is($node->safe_psql($database, upgrade_call($schema)),
-		'0038', 'a new session upgrades after the first was killed');
+		$HEAD_NAME, 'a new session upgrades after the first was killed');
 	is_at($node, $database, $schema, $HEAD, 'the schema is at head after the first was killed');
 	undef $_ foreach $first, $second;
 	return;
@@ -362,8 +362,8 @@ sub isolation_levels
 		my $begin = "BEGIN ISOLATION LEVEL $level";
 
 		$second->query($begin);
-		is($second->query(upgrade_call($fresh)), '0038', "$level may install");
-		is($second->query(upgrade_call($fresh)), '0038', "$level may find nothing to do");
+		is($second->query(upgrade_call($fresh)), $HEAD_NAME, "$level may install");
+		is($second->query(upgrade_call($fresh)), $HEAD_NAME, "$level may find nothing to do");
 		$second->query('COMMIT');
 		is_at($node, $database, $fresh, $HEAD, "$level has installed head");
 
@@ -383,9 +383,9 @@ sub isolation_levels
 		wait_until($second->waits_for_lock, 'the second session waits for the first');
 		$first->query('COMMIT');
 		my ($rows, $error) = $second->wait;
-		is("$rows$error", '0038', "$level sees that the first has done the work meanwhile");
+		is("$rows$error", $HEAD_NAME, "$level sees that the first has done the work meanwhile");
 		$second->query('COMMIT');
-		is(history($late), 'base>0038', "$level does not do it again");
+		is(history($late), "base>$HEAD_NAME", "$level does not do it again");
 		$_->close foreach $first, $second;
 	}
 	return;

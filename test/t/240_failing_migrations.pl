@@ -232,7 +232,7 @@ SQL
 	my $empty = new_schema(0);
 	$failure = failure($empty, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('head');");
 	is($failure->{sqlstate}, 'UE001', 'head at once fails');
-	like($failure->{context}, qr/^schema of 0038 \(head\) \(head\.sql\), line \d+$/m,
+	like($failure->{context}, qr/^schema of $HEAD_NAME \(head\) \(head\.sql\), line \d+$/m,
 		'head at once: the context names the file and the line');
 	is($node->safe_psql($database, "SELECT count(*) FROM pg_class"
 			  . " WHERE relnamespace = '$empty'::regnamespace"),

@@ -65,7 +65,7 @@ sub leaves_nothing
 	  . q{ || (SELECT array_agg(oid || relname || relfilenode ORDER BY oid) FROM pg_class WHERE relnamespace = 'left'::regnamespace)::text}
 	  . q{ || current_setting('search_path')};
 	my $before = $session->query($seen);
-	is($session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)}), '0038', 'it gets to head');
+	is($session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)}), $HEAD_NAME, 'it gets to head');
 	is_at($node, $database, 'left', 30, 'and the schema is as before');
 	is($session->query($seen), $before, 'its history, rows, files and the session, too');
 	$session->query('BEGIN');
@@ -83,7 +83,7 @@ sub from_base
 {
 	$node->safe_psql($database, 'CREATE SCHEMA empty');
 	my (undef, $out, $err) = $node->psql($database, q{SELECT procrastinate_upgrade('head', 'empty', dry_run => true)});
-	is($out, '0038', 'from base it gets to head');
+	is($out, $HEAD_NAME, 'from base it gets to head');
 	like($err, qr/^DETAIL:  No table that is there was locked\.$/m, 'and has locked nothing that was there');
 	is($node->safe_psql($database, q{SELECT count(*) FROM pg_depend WHERE refobjid = 'empty'::regnamespace}),
 		'0', 'the schema is empty again');
@@ -115,7 +115,7 @@ sub after_serializable
 	$session->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM procrastinate_jobs; COMMIT');
 	is($session->query(q{SELECT count(*) > 0 FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'SIReadLock'}), 't',
 		'the server remembers what a transaction has read');
-	is($session->query('SELECT procrastinate_upgrade(dry_run => true)'), '0038', 'which is nothing to a dry run');
+	is($session->query('SELECT procrastinate_upgrade(dry_run => true)'), $HEAD_NAME, 'which is nothing to a dry run');
 	$_->close foreach $session, $other;
 	return;
 }
@@ -151,7 +151,7 @@ CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON procrastinate_jobs DEFERRABLE I
 SQL
 	is($session->query(q{SELECT pg_temp.caught('0031')}), 'not at the end', 'what would fail at the end of the transaction fails');
 	$session->query('DROP TRIGGER refuse ON procrastinate_jobs; DROP FUNCTION public.refuse(); DELETE FROM procrastinate_jobs');
-	is($session->query(q{SELECT pg_temp.caught('head')}), '0038', 'the same session goes on');
+	is($session->query(q{SELECT pg_temp.caught('head')}), $HEAD_NAME, 'the same session goes on');
 	$session->close;
 	return;
 }

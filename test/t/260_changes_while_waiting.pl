@@ -379,7 +379,7 @@ $session->close;
 
 # ---- What the labels of 0027 allow in one transaction --------------------------------------------
 
-foreach my $steps ([ 26, 27, 29 ], [ 26, 28, 38 ], [ 27, 29 ], [ 27, 38 ], [ 29, 38 ])
+foreach my $steps ([ 26, 27, 29 ], [ 26, 28, $HEAD ], [ 27, 29 ], [ 27, $HEAD ], [ 29, $HEAD ])
 {
 	$schema = new_schema(0);
 	$session = new_session($node, $database);

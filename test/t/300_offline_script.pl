@@ -166,7 +166,7 @@ fresh_schema($plain, $ODD_SCHEMA);
 runs($plain, 'base:head', $ODD_SCHEMA, 'base:head is run for its history');
 like(
 	history($plain, $ODD_SCHEMA),
-	qr/^install\|base\|0038\|t\|t$/,
+	qr/^install\|base\|$HEAD_NAME\|t\|t$/,
 	'which is one row that says install');
 like(
 	$node->safe_psql($plain, 'SELECT DISTINCT version FROM procrastinate_schema_history'),
@@ -199,7 +199,7 @@ refuses(
 	qr/is at 0037, but this script starts at base/, 'so is one that leads only a little way');
 refuses(
 	$ODD_SCHEMA, '0037:head',
-	qr/is at 0038, but this script starts at 0037/,
+	qr/is at $HEAD_NAME, but this script starts at 0037/,
 	'a script is refused where it has run already');
 fresh_schema($plain, $hostile);
 refuses(
@@ -321,7 +321,7 @@ is( $node->safe_psql(
 		"SELECT count(*), min(from_revision), max(to_revision), string_agg(DISTINCT version, ', ')"
 		  . ' FROM procrastinate_log('
 		  . lit(name($hostile)) . q{) WHERE event !~ '^step '}),
-	'38|0001|0038|1.0.0, 1.0.0 (script)',
+	"$HEAD|0001|$HEAD_NAME|1.0.0, 1.0.0 (script)",
 	'the history tells it as one story');
 
 # ---- One lock -----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ is( $node->safe_psql(
 		'CREATE EXTENSION procrastinate_migrate; SET client_min_messages = warning;'
 		  . ' CREATE SCHEMA jobs; SELECT procrastinate_upgrade(schema => \'jobs\')',
 		extra_params => [ '-U', 'landlord' ]),
-	'0038',
+	$HEAD_NAME,
 	'the owner of a database, who is no superuser, creates the extension and installs');
 is( $node->safe_psql(
 		'landlords',
@@ -53,7 +53,7 @@ is( $node->safe_psql(
 allowed(
 	'creator', q{SELECT procrastinate_upgrade('0028', 'jobs')},
 	'0028',    'a role that may create in a schema installs there');
-allowed('creator', q{SELECT procrastinate_upgrade('head', 'jobs')}, '0038', 'and upgrades there');
+allowed('creator', q{SELECT procrastinate_upgrade('head', 'jobs')}, $HEAD_NAME, 'and upgrades there');
 is( query(
 			q{SELECT string_agg(DISTINCT pg_get_userbyid(owner), ',') FROM (}
 		  . q{SELECT relowner FROM pg_class WHERE relnamespace = 'jobs'::regnamespace UNION ALL}
@@ -131,12 +131,12 @@ allowed(
 	'0033',   'which is all that it takes');
 allowed(
 	'member', q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
-	'0038',   'a member installs in the name of the owning role');
+	$HEAD_NAME,   'a member installs in the name of the owning role');
 my $before = query(q{SELECT count(*) FROM procrastinate_log('installed')});
 query(q{GRANT CREATE, USAGE ON SCHEMA installed TO creator});
 $error = refused(
 	'creator',
-	q{SELECT procrastinate_stamp('0038', schema => 'installed')},
+	q{SELECT procrastinate_stamp('head', schema => 'installed')},
 	qr/42501: role "creator" may not change/,
 	'a role that may create there but is no owner is refused');
 like($error, qr/belongs to role owners/, 'and told whose it is');
@@ -155,14 +155,14 @@ foreach my $call (
 }
 
 my %reads = (
-	q{SELECT revision, is_head FROM procrastinate_current('installed')}  => '0038|t',
-	q{SELECT count(*) FROM procrastinate_history(schema => 'installed')} => '38',
+	q{SELECT revision, is_head FROM procrastinate_current('installed')}  => "$HEAD_NAME|t",
+	q{SELECT count(*) FROM procrastinate_history(schema => 'installed')} => $HEAD,
 	q{SELECT count(*) FROM procrastinate_pending('head', 'installed')}   => '0',
 	q{SELECT count(*) FROM procrastinate_log('installed')}               => $before,
-	q{SELECT revision, exact FROM procrastinate_detect('installed')}     => '0038|t',
+	q{SELECT revision, exact FROM procrastinate_detect('installed')}     => "$HEAD_NAME|t",
 	q{SELECT count(*) FROM procrastinate_check(schema => 'installed')}   => '0',
 	q{SELECT count(*) FROM procrastinate_repair('installed')}            => '0',
-	q{SELECT revision FROM procrastinate_heads()}                        => '0038',
+	q{SELECT revision FROM procrastinate_heads()}                        => $HEAD_NAME,
 	q{SELECT revision FROM procrastinate_show('3.0.0')}                  => '0031',
 	q{SELECT length(procrastinate_migration_sql('1')) > 0}               => 't',
 	q{SELECT length(procrastinate_sql('current:', 'installed')) > 0}     => 't',
@@ -188,7 +188,7 @@ refused(
   q{check(schema => 'installed')}, q{repair('installed')}, q{plan('head', 'installed')};
 allowed(
 	'onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
-	'0038',     'an upgrade that has nothing to do is nobody\'s danger');
+	$HEAD_NAME,     'an upgrade that has nothing to do is nobody\'s danger');
 is(query(q{SELECT count(*) FROM procrastinate_log('installed')}), $before, 'and is not logged');
 
 # ---- A superuser and another role's installation ------------------------------------------------

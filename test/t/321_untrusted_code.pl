@@ -41,7 +41,7 @@ SQL
 
 my $columns = 'id bigint, event text, from_revision text, to_revision text,'
   . ' applied_at timestamptz, applied_by text, duration interval, version text';
-my $row  = q{1, 'install', 'base', '0038', now(), 'x', interval '0', '1.0.0'};
+my $row  = qq{1, 'install', 'base', '$HEAD_NAME', now(), 'x', interval '0', '1.0.0'};
 my %trap = (
 	'a view' => qq{CREATE VIEW place.procrastinate_schema_history AS SELECT * FROM (VALUES ($row))}
 	  . q{ v (id, event, from_revision, to_revision, applied_at, applied_by, duration, version)}

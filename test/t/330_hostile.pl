@@ -113,13 +113,13 @@ like($err, qr/sprang the trap clock_timestamp/, 'they lie in wait');
 
 my @paths =
   ('evil, pg_catalog', 'evil', 'evil, public, pg_catalog, pg_temp', 'pg_temp, evil, pg_catalog');
-my $temporary = <<'SQL';
+my $temporary = <<"SQL";
 CREATE TEMPORARY TABLE procrastinate_jobs (id int, status int);
 CREATE TEMPORARY TABLE procrastinate_schema_history (id int, to_revision text);
 CREATE TEMPORARY TABLE procrastinate_events (id int);
 CREATE TEMPORARY TABLE pg_extension (extname text, extversion text);
 CREATE TEMPORARY TABLE pg_class (id int);
-INSERT INTO pg_temp.procrastinate_schema_history VALUES (1, '0038');
+INSERT INTO pg_temp.procrastinate_schema_history VALUES (1, '$HEAD_NAME');
 SQL
 foreach my $path (@paths)
 {
@@ -129,18 +129,18 @@ foreach my $path (@paths)
 		[ q{tools.procrastinate_upgrade('0028', 'place')},         '0028' ],
 		[ q{tools.procrastinate_stamp('0028', schema => 'place')}, '0028' ],
 		[ q{tools.procrastinate_upgrade('0031', 'place')},         '0031' ],
-		[ q{tools.procrastinate_upgrade('head', 'place')},         '0038' ],
-		[ q{* FROM tools.procrastinate_current('place')},          qr/^0038\|t\|/ ],
-		[ q{pg_catalog.count(*) FROM tools.procrastinate_history(schema => 'place')}, '38' ],
+		[ q{tools.procrastinate_upgrade('head', 'place')},         $HEAD_NAME ],
+		[ q{* FROM tools.procrastinate_current('place')},          qr/^$HEAD_NAME\|t\|/ ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_history(schema => 'place')}, $HEAD ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_pending(schema => 'place')}, '0' ],
-		[ q{pg_catalog.count(*) FROM tools.procrastinate_log('place')},               '39' ],
+		[ q{pg_catalog.count(*) FROM tools.procrastinate_log('place')},               $HEAD + 1 ],
 		[   q{pg_catalog.left(tools.procrastinate_sql('base:', 'place'), 2)},
 			'--' ],
 		[ q{revision FROM tools.procrastinate_show('3.1.0')}, '0033' ],
-		[ q{* FROM tools.procrastinate_detect('place')},      '0038|t|0|0|0' ],
+		[ q{* FROM tools.procrastinate_detect('place')},      "$HEAD_NAME|t|0|0|0" ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_check(schema => 'place')}, '0' ],
 		[ q{tools.procrastinate_stamp('0020', false, 'place')}, '0020' ],
-		[ q{tools.procrastinate_adopt('place')}, qr/^0038/ ],
+		[ q{tools.procrastinate_adopt('place')}, qr/^$HEAD_NAME/ ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_repair('place', false)}, '0' ])
 	{
 		($status, $out, $err) = $node->psql($database, "$before SELECT $call->[0]");
@@ -352,20 +352,20 @@ foreach my $setting (accepted_settings($node, @settings))
 		  . q{ CALL tools.procrastinate_migrate('0037', 'place');}
 		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
 		  . q{ SELECT tools.procrastinate_stamp('head', schema => 'place')});
-	is("$out$err", "0028\n0038\n0038", "the same is done with $setting");
+	is("$out$err", "0028\n$HEAD_NAME\n$HEAD_NAME", "the same is done with $setting");
 	my $different = differences($node, $database, 'place', $HEAD);
 	is($different, '', 'and the same is made');
 	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
 	($status, $out, $err) = $node->psql($database,
 		"$quiet SET $setting; SELECT tools.procrastinate_upgrade('head', 'place')");
-	is("$out$err" . differences($node, $database, 'place', $HEAD), '0038', 'at once as well');
+	is("$out$err" . differences($node, $database, 'place', $HEAD), $HEAD_NAME, 'at once as well');
 	my $after = (
 		$node->psql(
 			$database,
 			"$quiet SET $setting; SELECT count(*) FROM"
 			  . " tools.procrastinate_history(schema => 'place'), tools.procrastinate_log('place')")
 	)[1];
-	is($after, '38', 'and read');
+	is($after, $HEAD, 'and read');
 	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
 }
 my @changed =
@@ -378,7 +378,7 @@ is( query(
 		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
 		  . " SELECT concat_ws(' ', $shown)"
 	),
-	"0038\npublic, evil " . join(' ', map { /(\w+)$/ } @changed),
+	"$HEAD_NAME\npublic, evil " . join(' ', map { /(\w+)$/ } @changed),
 	'the caller\'s settings are as they were');
 
 $node->stop;

@@ -24,7 +24,7 @@ CREATE TABLE strings.outcomes (what text, sqlstate text, sample text, count bigi
 CREATE FUNCTION strings.random_string(kind int) RETURNS text LANGUAGE plpgsql VOLATILE AS $body$
 DECLARE
 	words CONSTANT text[] := ARRAY['head', 'heads', 'base', 'current', 'pre', '@pre', '+', '-',
-		'+1', '-1', '+99', '-99', ':', '::', '0025', '25', '0', '00', '38', '39', '0038', '3.1.0',
+		'+1', '-1', '+99', '-99', ':', '::', '0025', '25', '0', '00', '38', '9999', '0038', '3.1.0',
 		'v3.1.0', '3.1', 'v', '.', '_', '%', '\', '''', '"', ';', '--', '/*', '*/', '$$', '$1',
 		'%s', '%n', '%d', E'\n', E'\r', E'\t', ' ', E'\x01', E'\x7f', 'procrastinate_', '0031',
 		'.sql', '03.01.00_01_pre_add_heartbeat', '03.01.00_', '00.05.00_0', '2147483648', '-2147483649',

@@ -47,9 +47,9 @@ sub outcome
 
 my %reads = (
 	'SELECT revision, is_head, source FROM procrastinate_current()'   => '0030|f|upgrade',
-	'SELECT count(*), count(applied_at) FROM procrastinate_history()' => '38|30',
-	'SELECT count(*), min(revision) FROM procrastinate_pending()'     => '8|0031',
-	'SELECT revision, is_applied FROM procrastinate_heads()'          => '0038|f',
+	'SELECT count(*), count(applied_at) FROM procrastinate_history()' => "$HEAD|30",
+	'SELECT count(*), min(revision) FROM procrastinate_pending()'     => ($HEAD - 30) . '|0031',
+	'SELECT revision, is_applied FROM procrastinate_heads()'          => "$HEAD_NAME|f",
 	q{SELECT revision, is_current, length(sha256) = 64 FROM procrastinate_show('0030')}
 	  => '0030|t|t',
 	q{SELECT length(procrastinate_migration_sql('3.1.0')) > 0}  => 't',
@@ -60,7 +60,7 @@ my %reads = (
 	'SELECT count(*) FROM procrastinate_check()'   => '0',
 	q{SELECT count(*) > 20 FROM procrastinate_check('head')} => 't',
 	'SELECT count(*) FROM procrastinate_repair()'  => '0',
-	'SELECT min(revision), max(revision), count(DISTINCT revision) FROM procrastinate_plan()' => '0031|0038|8',
+	'SELECT min(revision), max(revision), count(DISTINCT revision) FROM procrastinate_plan()' => "0031|$HEAD_NAME|" . ($HEAD - 30),
 	q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan('0024', 'amid')} =>
 	  '0024.6 0024.7 0024.8 0024.9',
 	q{SELECT * FROM procrastinate_plan('0029')} =>
@@ -121,7 +121,7 @@ is($session->query_safe('SELECT revision FROM procrastinate_current()'),
 upgrade($primary, $database, 'head');
 catch_up();
 is($session->query_safe('SELECT revision, is_head FROM procrastinate_current()'),
-	'0038|t', 'sees that the primary went to head');
+	"$HEAD_NAME|t", 'sees that the primary went to head');
 is($session->query_safe('SELECT count(*) FROM procrastinate_pending()'),
 	'0', 'and that nothing is pending');
 is_at($standby, $database, 'public', $HEAD, 'the catalog on the standby is that of head');

@@ -73,12 +73,12 @@ same_lines(
 	'the procedure says the same, and its steps');
 same_lines(
 	told(q{SELECT procrastinate_upgrade(schema => 'told_at_once')}),
-	[   'NOTICE:  Installing 0038 (head) at once, in place of 38 migrations',
-		'NOTICE:  0038 took N ms', ],
+	[   "NOTICE:  Installing $HEAD_NAME (head) at once, in place of $HEAD migrations",
+		"NOTICE:  $HEAD_NAME took N ms", ],
 	'head at once is told as that');
 same_lines(
 	told(q{CALL procrastinate_migrate(schema => 'told_at_once')}),
-	['NOTICE:  schema "told_at_once" is at 0038 (head) already: nothing to do'],
+	[qq{NOTICE:  schema "told_at_once" is at $HEAD_NAME (head) already: nothing to do}],
 	'at head one notice says so');
 $node->safe_psql($database, q{CALL procrastinate_migrate('0030', 'told')});
 my $told = told(q{CALL procrastinate_migrate('0031', 'told')});
@@ -120,7 +120,7 @@ SQL
 		'-n', '-t', '1', '-M', $mode, '-f', $script, $node->connstr($database));
 	my ($status, $out, $err) = run_program(@pgbench);
 	is($status,           0,      "pgbench -M $mode runs it all") or diag($err);
-	is(revision($schema), '0038', 'and the schema is at head');
+	is(revision($schema), $HEAD_NAME, 'and the schema is at head');
 	is_at($node, $database, $schema, $HEAD, 'with the catalog of head');
 	my $calm = written(
 		"SELECT procrastinate_upgrade('head', '$schema');\nSELECT * FROM procrastinate_history();\n"
@@ -148,7 +148,7 @@ SKIP:
 			  . qq{CALL procrastinate_migrate(\$1, \$2::text::regnamespace) \\bind head bound \\g}),
 		'0026',
 		'parameters reach the functions');
-	is(revision('bound'), '0038', 'and the procedure');
+	is(revision('bound'), $HEAD_NAME, 'and the procedure');
 	($status, $out, my $err) =
 	  $node->psql($database, qq{SELECT procrastinate_upgrade(\$1) \\bind 'no''where' \\g});
 	like($err, qr/identified by 'no'where'/, 'whatever is in them');
@@ -180,7 +180,7 @@ $node->safe_psql($database, 'DROP SCHEMA strings CASCADE; CREATE SCHEMA strings'
 	  . q{ SELECT procrastinate_upgrade('head', 'strings')});
 like(
 	"$out$err",
-	qr/^0028\n(?:0038|ERROR:  PM007)$/,
+	qr/^0028\n(?:$HEAD_NAME|ERROR:  PM007)$/,
 	'labels that the same transaction has added are no surprise: it works, or is refused beforehand'
 );
 ($status, $out, $err) = run_program(
@@ -200,7 +200,7 @@ is($status, 0, 'and alone in its string it is not');
 # Values that a driver prepares once and reuses, also after the schema changed under them.
 $node->safe_psql($database, 'CREATE SCHEMA prepared');
 is( $node->safe_psql($database,
-		<<'SQL'), "0001\n0002|f\n0003\n0003|f\n0038|t", 'prepared statements are reused');
+		<<'SQL'), "0001\n0002|f\n0003\n0003|f\n$HEAD_NAME|t", 'prepared statements are reused');
 SET client_min_messages = error;
 PREPARE up(text) AS SELECT procrastinate_upgrade($1, 'prepared');
 PREPARE now AS SELECT revision, is_head FROM procrastinate_current('prepared');
@@ -251,7 +251,7 @@ except driver.Error as error:
 PYTHON
 	($status, $out, $err) = run_program('python3', $program, $node->connstr($database));
 	is($out,               "0026\n38\nPM001\n", "$driver gets what psql gets") or diag($err);
-	is(revision('python'), '0038',              'and its schema is at head');
+	is(revision('python'), $HEAD_NAME,              'and its schema is at head');
 }
 
 # ---- Encodings of the server --------------------------------------------------------------------
@@ -265,10 +265,10 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
 	is($node->safe_psql($coded, q{SET client_min_messages = warning; CREATE SCHEMA s;}
 			  . q{ SELECT procrastinate_upgrade('0026', 's'); CALL procrastinate_migrate('head', 's');}
 			  . q{ SELECT procrastinate_upgrade('head')}),
-		"0026\n0038", "a database in $encoding gets to head");
+		"0026\n$HEAD_NAME", "a database in $encoding gets to head");
 	is_at($node, $coded, $_, $HEAD, "and has the catalog of head in $_") foreach 's', 'public';
 	is($node->safe_psql($coded, "SELECT * FROM procrastinate_detect('$_')"),
-		'0038|t|0|0|0', "and is known to be there in $_") foreach 's', 'public';
+		"$HEAD_NAME|t|0|0|0", "and is known to be there in $_") foreach 's', 'public';
 	my ($status, undef, $err) = $node->psql($coded,
 		q{SET client_encoding = 'UTF8'; SELECT procrastinate_upgrade(repeat('}
 		  . ($encoding eq 'EUC_JP' ? "\xe6\x97\xa5" : "\xc3\xa9") . q{', 100))});

@@ -101,7 +101,7 @@ sub same
 }
 
 # In one call over many: what one revision builds ahead, another uses.
-foreach my $path ([ 2, 38 ], [ 6, 30 ], [ 8, 12 ], [ 12, 29 ], [ 26, 38 ], [ 27, 28 ], [ 23, 24 ], [ 30, 38 ], [ 32, 38 ])
+foreach my $path ([ 2, $HEAD ], [ 6, 30 ], [ 8, 12 ], [ 12, 29 ], [ 26, $HEAD ], [ 27, 28 ], [ 23, 24 ], [ 30, $HEAD ], [ 32, $HEAD ])
 {
 	my ($from, $to) = @$path;
 	my ($online, $at_once) = map { "${_}_${from}_$to" } 'online', 'at_once';

@@ -2,7 +2,7 @@
 # put at a revision and held against its facts. The modules below it, which it exports as well, are
 # the facts, jobs as clients make them, clients at work, SQL's quoting, and what shows that something has happened.
 #
-# A revision is a plain number in Perl (1 .. 38, 0 is base) and four digits in SQL: revision_name(7)
+# A revision is a plain number in Perl (1 .. $HEAD, 0 is base) and four digits in SQL: revision_name(7)
 # is '0007'. PostgreSQL::Test is PostgreSQL's own, of any version from 15 on.
 
 package Procrastinate::Test;
@@ -245,7 +245,7 @@ sub cancelled_in_build
 	return;
 }
 
-# Calls the code with (session, revision, label, schema, database) for a schema at each of the 38
+# Calls the code with (session, revision, label, schema, database) for a schema at each of the
 # revisions, reached one by one, and for one more that got head at once. Every call is a subtest
 # of its own, and the tables are empty when it begins. Option first: begin at that revision.
 sub walk_revisions

@@ -9,9 +9,11 @@ use warnings;
 use Exporter 'import';
 use FindBin;
 
-our @EXPORT = qw($HEAD chain data_file facts facts_at repository revision_name slurp statuses structure);
+our @EXPORT = qw($HEAD $HEAD_NAME $NEWEST_RELEASE chain data_file facts facts_at last_revision_of
+  repository revision_name slurp statuses structure);
 
-our $HEAD = 38;
+# The last revision as a number and as SQL names it, and the newest release. Set at the end of this file.
+our ($HEAD, $HEAD_NAME, $NEWEST_RELEASE);
 
 # The top folder of the repository, found from the running test, wherever it was started.
 sub repository
@@ -56,7 +58,7 @@ sub rows_of
 	return @rows;
 }
 
-# The 38 rows of chain.tsv, oldest first.
+# The rows of chain.tsv, oldest first.
 sub chain
 {
 	return rows_of('chain.tsv');
@@ -78,7 +80,8 @@ sub facts_at
 {
 	my ($revision) = @_;
 	my $at = revision_name($revision);
-	return grep { $_->{first} le $at and $_->{last} ge $at } facts();
+	# In a fact that still holds, the column `last` may be empty.
+	return grep { $_->{first} le $at and ($_->{last} || $HEAD_NAME) ge $at } facts();
 }
 
 # The lines, in byte order, that a schema at this revision shows in the words of structure.tsv.
@@ -94,6 +97,16 @@ sub revision_name
 	return sprintf '%04d', $revision;
 }
 
+# The last revision whose schema has a function of this name.
+sub last_revision_of
+{
+	my ($function) = @_;
+	my ($last) = sort { $b cmp $a } map { $_->{last} || $HEAD_NAME }
+	  grep { $_->{kind} eq 'function' and $_->{definition} =~ /^\Q$function\E\(/ } facts();
+	die "no revision has a function $function" if not defined $last;
+	return int $last;
+}
+
 # The labels of procrastinate_job_status at a revision.
 sub statuses
 {
@@ -102,5 +115,9 @@ sub statuses
 	push @labels, qw(cancelled aborting aborted) if $revision >= 27;
 	return @labels;
 }
+
+$HEAD           = chain();
+$HEAD_NAME      = revision_name($HEAD);
+$NEWEST_RELEASE = (rows_of('releases.tsv'))[-1]{release};
 
 1;

@@ -7,6 +7,7 @@ use warnings;
 
 use Exporter 'import';
 
+use Procrastinate::Test::Facts;
 use Procrastinate::Test::SQL;
 
 our @EXPORT = qw($ALL_ROWS day defer forms insert_jobs insert_many);
@@ -21,11 +22,15 @@ SQL
 
 my $locks = 0;
 
-# Of a list of [ first, last, anything ... ] those that live at the revision.
+# Of a list of [ first, last, what, ... ], the entries that hold at the revision. An entry whose last
+# revision is undef holds as long as the schema has the function that `what` names or calls.
 sub forms
 {
 	my ($revision, @all) = @_;
-	return grep { $_->[0] <= $revision and $revision <= $_->[1] } @all;
+	return grep {
+		$_->[0] <= $revision
+		  and $revision <= ($_->[1] // last_revision_of($_->[2] =~ /(procrastinate_\w+)/))
+	} @all;
 }
 
 # Inserts rows into procrastinate_jobs as they are given, hashes of column => value. Before 0008

@@ -1,0 +1,35 @@
+\set ECHO none
+-- The revision at the end of the chain, for the tests in sql/: their output must not show its number,
+-- so that a new revision changes no expected file. A test includes this file by:
+--
+--     \getenv abs_srcdir PG_ABS_SRCDIR
+--     \set head_sql :abs_srcdir '/test/sql/head.sql'
+--     \i :head_sql
+--
+-- Variables: head and before_head are names of revisions (four digits), heads is the number of
+-- revisions, newest_release the last release.
+-- pg_temp.named(text) replaces these names in a text by the words head, before_head and newest_release.
+-- pg_temp.refusal(statement) runs a statement, which must fail, and returns SQLSTATE, message, DETAIL
+-- and HINT, with these names replaced. It cannot run procedures that commit.
+SELECT revision AS head, down_revision AS before_head, revision::integer AS heads
+  FROM procrastinate_heads() \gset
+SELECT release AS newest_release, replace(release, '.', '\.') AS newest_release_pattern
+  FROM procrastinate_releases() LIMIT 1 \gset
+SELECT format($create$
+CREATE FUNCTION pg_temp.named(t text) RETURNS text IMMUTABLE LANGUAGE sql AS $$
+    SELECT regexp_replace(regexp_replace(regexp_replace(t, '\m%s\M', 'head', 'g'),
+        '\m%s\M', 'before_head', 'g'), '\m%s\M', 'newest_release', 'g') $$
+$create$, :'head', :'before_head', :'newest_release_pattern') \gexec
+CREATE FUNCTION pg_temp.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE statement;
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN pg_temp.named(concat_ws(E'\n', sqlstate || ': ' || sqlerrm,
+        'DETAIL:  ' || nullif(detail, ''), 'HINT:  ' || nullif(hint, '')));
+END $$;
+\set ECHO all
