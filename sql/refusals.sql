@@ -235,9 +235,9 @@ DROP SCHEMA "$user";
 
 \echo ======== PM006: a history that this version does not know
 CREATE SCHEMA refusals_newer;
-SELECT procrastinate_upgrade('0038', 'refusals_newer');
+SELECT procrastinate_upgrade(schema => 'refusals_newer') = :'head' AS at_head;
 INSERT INTO refusals_newer.procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
-VALUES (1000, 'upgrade', '0038', '9999', interval '1 s', '1.1.0');
+VALUES (1000, 'upgrade', :'head', '9999', interval '1 s', '1.1.0');
 SELECT pg_temp.refusal($$SELECT procrastinate_upgrade(schema => 'refusals_newer')$$);
 \set VERBOSITY terse
 CALL procrastinate_migrate(schema => 'refusals_newer');
@@ -249,7 +249,8 @@ SELECT pg_temp.refusal($$SELECT * FROM procrastinate_pending('nowhere', schema =
 -- reads still work, and say so
 SELECT revision, is_head, file, title, source FROM procrastinate_current('refusals_newer');
 SELECT revision, is_current, is_applied FROM procrastinate_history('0035:0036', 'refusals_newer');
-SELECT event, from_revision, to_revision, version FROM procrastinate_log('refusals_newer');
+SELECT event, pg_temp.named(from_revision) AS from_revision, pg_temp.named(to_revision) AS to_revision, version
+  FROM procrastinate_log('refusals_newer');
 
 \echo ======== PM010: something else in place of the history
 CREATE SCHEMA refusals_foreign;
