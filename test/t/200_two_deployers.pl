@@ -12,13 +12,15 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $crowd      = 16;
-my $lock_class = 0x50524F43;
+my $lock_class = $LOCK_KEY{installation};
 my $gate       = 77;
 
 my $node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
+use_database($node, $database);
 my $things_in = <<'SQL';
 SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = %1$s::regnamespace)
      + (SELECT count(*) FROM pg_proc WHERE pronamespace = %1$s::regnamespace)
@@ -58,11 +60,6 @@ sub migrate_call
 	return "CALL procrastinate_migrate('head', schema => " . lit($schema) . ')';
 }
 
-sub session
-{
-	return new_session($node, $database);
-}
-
 # What was recorded of whole migrations, oldest first: 'base>0001 0001>0002'.
 sub history
 {
@@ -84,8 +81,6 @@ sub name_of
 	my ($revision) = @_;
 	return $revision ? revision_name($revision) : 'base';
 }
-
-sub wait_until { return wait_for($node, $database, @_) }
 
 # Runs each call in a session of its own, all let go at the same moment. Returns, a call each, what
 # psql wrote on stderr.

@@ -14,6 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $before_head = revision_name($HEAD - 1);
 
@@ -24,6 +25,7 @@ crash.at = 0
 crash.how = cancel
 CONF
 my $database = new_database($node);
+use_database($node, $database);
 $node->safe_psql($database, tools());
 create_row_versions($node, $database);
 
@@ -96,11 +98,6 @@ sub new_schema
 	}
 	$session->close;
 	return $schema;
-}
-
-sub session
-{
-	return new_session($node, $database);
 }
 
 sub rows_of

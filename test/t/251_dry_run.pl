@@ -11,9 +11,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server();
 my $database = new_database($node);
+use_database($node, $database);
 
 tells();
 leaves_nothing();
@@ -22,8 +24,6 @@ in_a_transaction();
 after_serializable();
 fails_as_it_would();
 done_testing();
-
-sub session { return user_session($node, $database, @_) }
 
 sub tells
 {

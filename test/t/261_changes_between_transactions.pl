@@ -71,9 +71,9 @@ SQL
 sub a_door
 {
 	my ($caller, $mallory) = sessions('doored', 24, 10);
-	$mallory->query(q{SELECT pg_advisory_lock_shared(1347571556, 'doored'::regnamespace::oid::integer)});
+	$mallory->query(qq{SELECT pg_advisory_lock_shared($LOCK_KEY{fetch_barrier}, 'doored'::regnamespace::oid::integer)});
 	$caller->send(q{CALL procrastinate_migrate('0025')});
-	wait_for($node, $database, qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = 1347571556}, 'the barrier is waited for');
+	wait_for($node, $database, qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = $LOCK_KEY{fetch_barrier}}, 'the barrier is waited for');
 	$mallory->query(<<'SQL');
 BEGIN;
 DROP TABLE procrastinate_jobs CASCADE;

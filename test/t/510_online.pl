@@ -11,9 +11,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server(conf => "max_prepared_transactions = 4\n");
 my $database = new_database($node);
+use_database($node, $database);
 
 gives_up();
 a_wait_that_is_no_try();
@@ -25,12 +27,6 @@ two_schemas();
 no_worker();
 workers_notice_nothing();
 done_testing();
-
-sub queue { return closed_queue($node, $database, @_, 100) }
-
-sub session { return user_session($node, $database, @_) }
-
-sub wait_until { return wait_for($node, $database, @_) }
 
 sub last_event
 {
@@ -45,7 +41,7 @@ sub last_event
 
 sub gives_up
 {
-	my $schema = queue('gives_up', 14);
+	my $schema = filled_schema('gives_up', 14);
 	my ($holder, $caller, $worker, $reader) = map { session($schema) } 1 .. 4;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$holder->query(q{SET application_name = 'a report'; BEGIN; SELECT count(*) FROM procrastinate_jobs});
@@ -93,9 +89,9 @@ sub gives_up
 # What a call waits for another session that changes the schema does not count.
 sub a_wait_that_is_no_try
 {
-	my $schema = queue('patient', 14);
+	my $schema = filled_schema('patient', 14);
 	my ($holder, $other, $caller) = map { session($schema) } 1 .. 3;
-	my $lock = q{(1347571523, 'patient'::regnamespace::oid::integer)};
+	my $lock = qq{($LOCK_KEY{installation}, 'patient'::regnamespace::oid::integer)};
 	my $pauses = $caller->pauses;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '4 s')});
@@ -114,7 +110,7 @@ sub a_wait_that_is_no_try
 
 sub advice_for_an_odd_name
 {
-	my $schema = queue(q{'; the "odd"' one}, 14);
+	my $schema = filled_schema(q{'; the "odd"' one}, 14);
 	my $holder = session($schema);
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	my $call = q{CALL procrastinate_migrate('0015', schema => } . lit(name($schema));
@@ -132,7 +128,7 @@ sub advice_for_an_odd_name
 # while both come, so that it finds them at once.
 sub cancelled_as_time_is_up
 {
-	my $schema = queue('two_signals', 14);
+	my $schema = filled_schema('two_signals', 14);
 	my ($holder, $caller) = map { session($schema) } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send("CALL procrastinate_migrate('0015', lock_timeout => '2 s')");
@@ -167,7 +163,7 @@ sub interrupted_build
 	my $worker_of = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'};
 	foreach my $how (qw(cancel terminate worker))
 	{
-		my $schema = queue("cut_$how", 19);
+		my $schema = filled_schema("cut_$how", 19);
 		my ($reader, $caller, $other) = map { session($schema) } 1 .. 3;
 
 		# A build waits for those who saw the table before.
@@ -178,7 +174,7 @@ sub interrupted_build
 			'the build waits for the reader');
 		like($caller->notice(qr/for session/), qr/^step 0020\.1: waiting for [a-z ]+, for session $reader->{pid} of role \w+ since \d{4}-\S+ \d\d:\d\d:\d\d\+00$/,
 			"$how: the caller is told whom");
-		is($other->query('SELECT count(*) FROM pg_locks WHERE pid = ' . $caller->{pid} . " AND locktype = 'advisory' AND objsubid = 2 AND classid = 1347571523"),
+		is($other->query('SELECT count(*) FROM pg_locks WHERE pid = ' . $caller->{pid} . " AND locktype = 'advisory' AND objsubid = 2 AND classid = $LOCK_KEY{installation}"),
 			'0', "$how: the call holds no lock of the schema while it waits");
 
 		my ($planned) = split /\n/, $other->query(q{SELECT lock FROM procrastinate_plan('0020')});
@@ -227,7 +223,7 @@ sub interrupted_build
 
 sub refused_while_under_way
 {
-	my $schema = queue('under_way', 23);
+	my $schema = filled_schema('under_way', 23);
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	my $script = $caller->query("SELECT procrastinate_sql('0023:0024')");
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');    # in the way of the foreign key
@@ -293,7 +289,7 @@ sub refused_while_under_way
 # A build waits for those who write to its table, and for whoever has an older snapshot, wherever he works.
 sub two_schemas
 {
-	my @schemas = map { queue($_, 19) } qw(near far);
+	my @schemas = map { filled_schema($_, 19) } qw(near far);
 	my ($near_client, $far_client, @callers) = map { session($_) } @schemas, @schemas;
 	my $work = q{BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 't')};
 	my $builds = sub {

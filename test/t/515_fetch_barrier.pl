@@ -11,11 +11,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
-my $barrier = 1347571556;
-my $installation = 1347571523;
+my $barrier      = $LOCK_KEY{fetch_barrier};
+my $installation = $LOCK_KEY{installation};
 my $node = start_server();
 my $database = new_database($node);
+use_database($node, $database);
 
 barrier();
 door_and_idle_transactions();
@@ -28,18 +30,12 @@ workers_turned_away();
 workers_woken();
 done_testing();
 
-sub queue { return closed_queue($node, $database, @_, 100) }
-
-sub session { return user_session($node, $database, @_) }
-
 sub bodies
 {
 	my ($schema) = @_;
 	return $node->safe_psql($database,
 		"SELECT string_agg(proname || md5(prosrc), ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = '$schema'::regnamespace");
 }
-
-sub wait_until { return wait_for($node, $database, @_) }
 
 sub oid
 {
@@ -49,7 +45,7 @@ sub oid
 
 sub barrier
 {
-	my $schema = queue('barrier', 24);
+	my $schema = filled_schema('barrier', 24);
 	my $before = bodies($schema);
 	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
 	my $oid = oid($schema);
@@ -93,7 +89,7 @@ sub barrier
 	$_->close foreach $reader, $caller, $worker;
 
 	# A body that could not stand within a block is left as it is.
-	$schema = queue('own_body', 24);
+	$schema = filled_schema('own_body', 24);
 	$node->safe_psql($database, <<"SQL");
 CREATE OR REPLACE FUNCTION $schema.procrastinate_fetch_job(target_queue_names character varying[])
 RETURNS $schema.procrastinate_jobs LANGUAGE plpgsql AS '-- our own
@@ -107,7 +103,7 @@ SQL
 	is_at($node, $database, $schema, 25, 'and the column comes');
 
 	# The server keeps a long one apart from its row.
-	$schema = queue('long_body', 24);
+	$schema = filled_schema('long_body', 24);
 	$node->safe_psql($database, <<"SQL");
 SET search_path = $schema, public;
 DO \$\$ BEGIN EXECUTE (
@@ -140,7 +136,7 @@ SQL
 # A transaction that has no snapshot at the moment may be about to fetch, as it has planned before the column came.
 sub door_and_idle_transactions
 {
-	queue('idle', 24);
+	filled_schema('idle', 24);
 	my $idle = session('idle');
 	$idle->query('BEGIN');
 	cmp_ok(barrier_was_closed_for('idle'), '>=', 450, 'the barrier stays closed for a while for a transaction that is idle');
@@ -149,7 +145,7 @@ sub door_and_idle_transactions
 	# One of three, for a machine that is busy.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle')});
 	wait_until($idle->pauses, 'a gate waits');
-	my ($least) = sort { $a <=> $b } map { barrier_was_closed_for(queue("gated_$_", 24)) } 1 .. 3;
+	my ($least) = sort { $a <=> $b } map { barrier_was_closed_for(filled_schema("gated_$_", 24)) } 1 .. 3;
 	cmp_ok($least, '<', 450, 'but not for one that waits for the schema');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");
 	$idle->wait;
@@ -177,7 +173,7 @@ sub fetches_that_overlap
 # At 0008 a fetch of the old kind is at work, which no look at the jobs tells of: one of the new kind would take its lock, too.
 sub fetches_of_two_kinds
 {
-	my $schema = queue('two_kinds', 7);
+	my $schema = filled_schema('two_kinds', 7);
 	my ($holder, $caller, $old, $new) = map { session($schema) } 1 .. 4;
 	my $oid = oid($schema);
 	$holder->query(q{UPDATE procrastinate_jobs SET status = 'succeeded'; INSERT INTO procrastinate_jobs (queue_name, task_name, lock)}
@@ -208,7 +204,7 @@ sub fetches_of_two_kinds
 # The barrier is handed over in the moment in which the wait for it is given up.
 sub closed_as_time_is_up
 {
-	my $schema = queue('in_time', 24);
+	my $schema = filled_schema('in_time', 24);
 	my ($worker, $caller, $reader) = map { session($schema) } 1 .. 3;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send("CALL procrastinate_migrate('0025')");
@@ -234,7 +230,7 @@ sub closed_as_time_is_up
 # Any role may have any advisory lock; no fetch minds who could not change the table.
 sub a_lock_of_a_stranger
 {
-	my $schema = queue('strange', 24);
+	my $schema = filled_schema('strange', 24);
 	my ($stranger, $caller, $worker) = map { session($schema) } 1 .. 3;
 	$node->safe_psql($database, 'CREATE ROLE stranger LOGIN');
 	$stranger->close;
@@ -259,7 +255,7 @@ sub a_lock_of_a_stranger
 # Any role may have the lock of the installation, too: no call waits for it with the barrier closed.
 sub a_stranger_before_the_installation
 {
-	my $schema = queue('held', 24);
+	my $schema = filled_schema('held', 24);
 	my ($stranger, $reader, $caller, $worker) = map { session($schema) } 1 .. 4;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send("CALL procrastinate_migrate('0025')");
@@ -286,7 +282,7 @@ sub a_stranger_before_the_installation
 # They would look for jobs again only after a while.
 sub workers_turned_away
 {
-	my $schema = queue('turned_away', 24);
+	my $schema = filled_schema('turned_away', 24);
 	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
 	$worker->query('LISTEN procrastinate_any_queue');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
@@ -305,7 +301,7 @@ sub workers_woken
 	foreach my $case ([ 25, @old ], [ 30, @old, @new ], [ 32, @new ])
 	{
 		my ($revision, @expected) = @$case;
-		my $schema = queue("woken_$revision", $revision - 1);
+		my $schema = filled_schema("woken_$revision", $revision - 1);
 		my ($caller, $worker) = map { session($schema) } 1 .. 2;
 		$worker->query('LISTEN ' . name(s/ (?:procrastinate_migrate|\{.*)//r)) foreach @old, @new;
 		$caller->query("CALL procrastinate_migrate('" . revision_name($revision) . "')");

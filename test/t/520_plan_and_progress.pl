@@ -12,9 +12,11 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server();
 my $database = new_database($node);
+use_database($node, $database);
 
 locks();
 plan_of_all();
@@ -24,8 +26,6 @@ progress_of_two();
 gate();
 revisions_are_told();
 done_testing();
-
-sub session { return user_session($node, $database, @_) }
 
 # ------------------------------------------------------------------------------------------------
 # The plan

@@ -11,9 +11,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server();
 my $database = new_database($node);
+use_database($node, $database);
 
 last_queries();
 listeners();
@@ -23,8 +25,6 @@ heartbeats();
 counts();
 a_view_of_strange_code();
 done_testing();
-
-sub session { return user_session($node, $database, @_) }
 
 sub schema_at
 {

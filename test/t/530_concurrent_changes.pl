@@ -11,9 +11,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server();
 my $database = new_database($node);
+use_database($node, $database);
 
 a_trigger_on_the_history();
 a_trigger_on_the_jobs();
@@ -28,19 +30,6 @@ no_later_deadlock_check();
 a_table_like_the_history();
 a_wait_that_is_cancelled();
 done_testing();
-
-sub session { return user_session($node, $database, @_) }
-
-sub queue { return new_queue($node, $database, @_) }
-
-sub wait_until { return wait_for($node, $database, @_) }
-
-sub waits
-{
-	my ($session) = @_;
-	wait_until($session->waits_for_lock, "session $session->{pid} waits for a lock");
-	return;
-}
 
 # A role that may make triggers on the history makes one that waits for the lock of a step.
 sub a_trigger_on_the_history
@@ -69,9 +58,9 @@ END $$
 SQL
 	$holder->query('SELECT pg_advisory_lock(17)');
 	$session->send(q{CALL procrastinate_migrate('0020', lock_timeout => '1 min')});
-	waits($session);
+	until_blocked($session);
 	$mallory->send('CREATE TRIGGER trap BEFORE INSERT ON hostile.procrastinate_schema_history FOR EACH ROW EXECUTE FUNCTION hostile.trap()');
-	waits($mallory);
+	until_blocked($mallory);
 	$holder->query('SELECT pg_advisory_unlock(17)');
 	is(($mallory->wait)[1], '', 'a stranger has made a trigger between two steps');
 	like(($session->wait)[1], qr/^(?:42501|PM010): /, 'the call does not go on');
@@ -232,7 +221,7 @@ sub a_trigger_on_the_jobs
 		SELECT max(id) + 1, 'step 0031.3', '0030', '0030', '0', max(version) FROM procrastinate_schema_history});
 	$mallory->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE');
 	$session->send(q{CALL procrastinate_migrate('0031', lock_timeout => '1 min')});
-	waits($session);
+	until_blocked($session);
 	$mallory->query('CREATE TRIGGER trap BEFORE UPDATE ON straggling.procrastinate_jobs FOR EACH STATEMENT EXECUTE FUNCTION straggling.trap()');
 	$mallory->query('COMMIT');
 	like(($session->wait)[1], qr/^(?:42501|PM010): /, 'a trigger that a stranger has made since the call began stops it');

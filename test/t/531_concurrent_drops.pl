@@ -10,24 +10,15 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server();
 my $database = new_database($node);
+use_database($node, $database);
 
 a_schema_that_is_dropped();
 a_history_that_is_replaced();
 done_testing();
-
-sub session { return user_session($node, $database, @_) }
-
-sub queue { return new_queue($node, $database, @_) }
-
-sub waits
-{
-	my ($session) = @_;
-	wait_for($node, $database, $session->waits_for_lock, "session $session->{pid} waits for a lock");
-	return;
-}
 
 # While its history's lock is waited for: the table is gone, and nobody has put another in its place.
 sub a_schema_that_is_dropped
@@ -39,7 +30,7 @@ sub a_schema_that_is_dropped
 		q{CALL procrastinate_migrate(schema => 'dropped')} => session('dropped'));
 	$owner->query('SET client_min_messages = error; BEGIN; DROP SCHEMA dropped CASCADE');
 	$calls{$_}->send($_) foreach keys %calls;
-	waits($_) foreach values %calls;
+	until_blocked($_) foreach values %calls;
 	$owner->query('COMMIT');
 	foreach my $call (sort keys %calls)
 	{
@@ -83,7 +74,7 @@ $ends{$end};
 ALTER TABLE restored RENAME TO procrastinate_schema_history;
 SQL
 		$sessions{$_}->send($_) foreach keys %calls;
-		waits($_) foreach values %sessions;
+		until_blocked($_) foreach values %sessions;
 		$owner->query('COMMIT');
 		foreach my $call (sort keys %calls)
 		{

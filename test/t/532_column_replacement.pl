@@ -11,9 +11,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server(conf => 'wal_level = logical');
 my $database = new_database($node);
+use_database($node, $database);
 
 things_of_the_replaced_column();
 what_is_in_nobodys_way();
@@ -23,10 +25,6 @@ a_publication_of_events();
 a_look_at_events();
 triggers_of_events();
 done_testing();
-
-sub session { return user_session($node, $database, @_) }
-
-sub queue { return new_queue($node, $database, @_) }
 
 sub things_of_the_replaced_column
 {

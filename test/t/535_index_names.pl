@@ -11,9 +11,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server();
 my $database = new_database($node);
+use_database($node, $database);
 
 my $by_hand = <<'SQL';
 CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0020 ON procrastinate_jobs (id, lock)
@@ -30,10 +32,6 @@ a_build_by_hand_that_came_first();
 a_build_by_hand_that_came_second();
 a_build_that_is_lost_again();
 done_testing();
-
-sub session { return user_session($node, $database, @_) }
-
-sub queue { return new_queue($node, $database, @_) }
 
 # On the way to a revision that the call did not come to.
 sub an_index_built_ahead
@@ -174,11 +172,11 @@ END $$;
 CREATE EVENT TRIGGER wait ON ddl_command_end EXECUTE FUNCTION public.wait();
 SELECT pg_advisory_lock(20)});
 	$builder->send($by_hand);
-	wait_for($node, $database, $builder->waits_for_lock, 'the build is about to commit');
+	wait_until($builder->waits_for_lock, 'the build is about to commit');
 	is($node->safe_psql($database, "SELECT count(*) FROM pg_locks WHERE pid = $builder->{pid} AND relation = 'committing.procrastinate_jobs'::regclass"),
 		'0', 'and its table is free');
 	$session->send(q{CALL procrastinate_migrate('0020', lock_timeout => '1 min')});
-	wait_for($node, $database, $session->waits_for_lock, 'a call waits for it');
+	wait_until($session->waits_for_lock, 'a call waits for it');
 	$gate->query('SELECT pg_advisory_unlock(20)');
 	is(($builder->wait)[1], '', 'the build comes to its end');
 	is(($session->wait)[1], '', 'and so does the call');
@@ -195,7 +193,7 @@ sub a_build_by_hand_that_came_first
 	my ($holder, $builder) = map { session('overtaken') } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE UPDATE EXCLUSIVE MODE');
 	$builder->send($by_hand);
-	wait_for($node, $database, $builder->waits_for_lock, 'the build by hand waits');
+	wait_until($builder->waits_for_lock, 'the build by hand waits');
 	$session->send(q{CALL procrastinate_migrate('0020')});
 	wait_for_build($node, $database);
 	$holder->query('COMMIT');
@@ -216,7 +214,7 @@ sub a_build_by_hand_that_came_second
 	wait_for_build($node, $database);
 	$builder->query(q{SET deadlock_timeout = '1 min'});
 	$builder->send('CREATE INDEX CONCURRENTLY own ON procrastinate_jobs (task_name)');
-	wait_for($node, $database, $builder->waits_for_lock, 'the build by hand waits');
+	wait_until($builder->waits_for_lock, 'the build by hand waits');
 	my $log = -s $node->logfile;
 	$writer->query('COMMIT');
 	is(($session->wait)[1], '', 'the call that waits for who waits for its worker comes to its end');
@@ -233,14 +231,14 @@ sub a_build_that_is_lost_again
 {
 	my $session = queue('lost', 19, 3);
 	my ($writer, $analyzer, $first, $second) = map { session('lost') } 1 .. 4;
-	my $lock = q{(1347571523, 'lost'::regnamespace::oid::integer)};
+	my $lock = qq{($LOCK_KEY{installation}, 'lost'::regnamespace::oid::integer)};
 	my $lose = sub {
 		my ($meanwhile) = @_;
 		$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 		$meanwhile->();
 		wait_for_build($node, $database);
 		$analyzer->send('ANALYZE procrastinate_jobs');
-		wait_for($node, $database, $analyzer->waits_for_lock, 'somebody analyzes');
+		wait_until($analyzer->waits_for_lock, 'somebody analyzes');
 		return;
 	};
 	$analyzer->query(q{SET deadlock_timeout = '1 min'});
@@ -250,9 +248,9 @@ sub a_build_that_is_lost_again
 	$first->query("SELECT pg_advisory_lock$lock");
 	$writer->query('COMMIT');
 	is(($analyzer->wait)[1], '', 'a build that waits for who waits for it is ended');
-	wait_for($node, $database, $session->waits_for_lock, 'the call waits for its turn');
+	wait_until($session->waits_for_lock, 'the call waits for its turn');
 	$second->send("SELECT pg_advisory_lock$lock");
-	wait_for($node, $database, $second->waits_for_lock, 'and another session behind it');
+	wait_until($second->waits_for_lock, 'and another session behind it');
 	$first->query("SELECT pg_advisory_unlock$lock");
 	$second->wait;
 	is($first->query(q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NULL}), 't', 'what is left of it is dropped');

@@ -13,6 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server(
 	name => 'primary',
@@ -23,6 +24,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 my $database = new_database($node);
+use_database($node, $database);
 
 a_replica_that_lags();
 a_replica_that_catches_up();
@@ -37,16 +39,6 @@ batches_are_told();
 a_lost_connection();
 failover();
 done_testing();
-
-sub queue { return new_queue($node, $database, @_) }
-
-sub session { return user_session($node, $database, @_) }
-
-sub wait_until
-{
-	my ($query, $what, $on) = @_;
-	return wait_for($on // $node, $database, $query, $what);
-}
 
 # A client of the replica, which is told one thing; for finish().
 sub on_replica

@@ -10,9 +10,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 
 my $node = start_server(conf => 'max_prepared_transactions = 2');
 my $database = new_database($node);
+use_database($node, $database);
 
 a_build_and_a_prepared_transaction();
 a_step_and_a_prepared_transaction();
@@ -34,10 +36,6 @@ a_table_of_another_tool();
 a_history_that_is_locked();
 done_testing();
 
-sub queue { return closed_queue($node, $database, @_) }
-
-sub session { return user_session($node, $database, @_) }
-
 # A call that is on its way, and tells what it is at.
 sub call
 {
@@ -54,7 +52,7 @@ sub progress { return $node->safe_psql($database, 'SELECT schema, step, pid IS N
 sub seen
 {
 	my ($columns, $onlooker) = @_;
-	wait_for($node, $database, q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1347571567}, 'a try has failed');
+	wait_for($node, $database, qq{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND classid = $LOCK_KEY{blocker}}, 'a try has failed');
 	local $ENV{PGUSER} = $onlooker if $onlooker;
 	my %seen;
 	$seen{ $node->safe_psql($database, "SELECT $columns FROM procrastinate_progress") }++ foreach 1 .. 20;
@@ -63,7 +61,7 @@ sub seen
 
 sub a_build_and_a_prepared_transaction
 {
-	my $session = session(queue('prepared', 19, 10));
+	my $session = session(filled_schema('prepared', 19, 10));
 	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of a client'});
 	my $caller = call('prepared', '0020');
 	like($caller->notice(qr/, for /), qr/^step 0020\.1: waiting for writers before build, for prepared transaction 'of a client' of role \S+ since \S/,
@@ -79,7 +77,7 @@ sub a_build_and_a_prepared_transaction
 # Between one try and the next there is nobody who could be asked.
 sub a_step_and_a_prepared_transaction
 {
-	my $schema = queue('prepared_too', 24, 10);
+	my $schema = filled_schema('prepared_too', 24, 10);
 	my $session = session($schema);
 	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of another'});
 	my $caller = call($schema, '0025');
@@ -96,13 +94,13 @@ sub a_step_and_a_prepared_transaction
 # Writers wait for it, and it for them. Whoever else has locks of a call's names calls nothing.
 sub a_plain_build
 {
-	my $schema = queue('plain', 19, 10);
+	my $schema = filled_schema('plain', 19, 10);
 	$node->safe_psql($database, 'CREATE ROLE stranger LOGIN');
 	my $stranger = do { local $ENV{PGUSER} = 'stranger'; session('public') };
 	my ($writer, $caller) = map { session($schema) } 1 .. 2;
 	$stranger->query(<<"SQL");
-SELECT pg_advisory_lock_shared(1347571575, oid::integer),
-       pg_advisory_lock((1347571554::bigint << 32) | oid::bigint)
+SELECT pg_advisory_lock_shared($LOCK_KEY{running}, oid::integer),
+       pg_advisory_lock(($LOCK_KEY{index_build}::bigint << 32) | oid::bigint)
   FROM pg_namespace WHERE nspname = '$schema'
 SQL
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
@@ -119,7 +117,7 @@ SQL
 # Whoever has left is not waited for, whatever the try does then that found him gone.
 sub a_step_that_takes_long
 {
-	my $schema = queue('long', 24, 10);
+	my $schema = filled_schema('long', 24, 10);
 	my ($reader, $gate, $caller) = map { session($schema) } 1 .. 3;
 	$gate->query(<<'SQL');
 SELECT pg_advisory_lock(545);
@@ -152,7 +150,7 @@ SQL
 # Before a build begins, there is no progress of it.
 sub a_build_and_the_lock_of_its_table
 {
-	my $session = session(queue('vacuumed', 19, 10));
+	my $session = session(filled_schema('vacuumed', 19, 10));
 	$session->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE UPDATE EXCLUSIVE MODE');
 	my $caller = call('vacuumed', '0020');
 	like($caller->notice(qr/, for /), qr/^step 0020\.1: waiting for the lock of its table, for session $session->{pid} of role \S+ since \S/,
@@ -168,7 +166,7 @@ sub a_build_and_the_lock_of_its_table
 # It is dropped as readers allow.
 sub what_is_left_of_a_build
 {
-	my $schema = queue('left', 19, 10);
+	my $schema = filled_schema('left', 19, 10);
 	cancelled_in_build($node, $database, $schema, '0020');
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
@@ -184,8 +182,8 @@ sub what_is_left_of_a_build
 # Any role can have it.
 sub the_lock_of_builds
 {
-	my $holder = session(queue('held', 19, 10));
-	my $lock = q{(1347571554, 'held'::regnamespace::oid::integer)};
+	my $holder = session(filled_schema('held', 19, 10));
+	my $lock = qq{($LOCK_KEY{index_build}, 'held'::regnamespace::oid::integer)};
 	$holder->query("SELECT pg_advisory_lock$lock");
 	my $caller = call('held', '0020');
 	like($caller->notice(qr/builds/), qr/^step 0020\.1: waiting for session $holder->{pid} of role \S+, which has the lock of builds here$/,
@@ -202,7 +200,7 @@ sub the_lock_of_builds
 # put into the index and not committed.
 sub a_build_amid_its_table
 {
-	my $schema = queue('amid', 7, 3000);
+	my $schema = filled_schema('amid', 7, 3000);
 	my ($before, $first, $second) = map { session($schema) } 1 .. 3;
 	my $insert = q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'task', 'the same', 'doing')};
 	$before->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
@@ -260,7 +258,7 @@ GRANT USAGE ON SCHEMA keeper TO stranger; GRANT SELECT ON keeper.procrastinate_j
 # No lock of a table is in its way.
 sub a_batch_and_a_row
 {
-	my $schema = queue('rows', 23, 3000);
+	my $schema = filled_schema('rows', 23, 3000);
 	my ($bystander, $writer, $caller) = map { session($schema) } 1 .. 3;
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
@@ -282,7 +280,7 @@ sub a_batch_and_a_row
 # An index of a user's own, built while batches are at another table, is none of ours.
 sub a_build_of_somebody_else
 {
-	my $schema = queue('indexed', 23, 15_000);
+	my $schema = filled_schema('indexed', 23, 15_000);
 	my ($writer, $builder, $caller) = map { session($schema) } 1 .. 3;
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$builder->send('CREATE INDEX CONCURRENTLY own ON procrastinate_jobs (task_name)');
@@ -308,7 +306,7 @@ sub a_build_of_somebody_else
 # It is locked before the jobs are, and whoever has it is named.
 sub a_table_of_another_tool
 {
-	my $schema = queue('kept', 24, 10);
+	my $schema = filled_schema('kept', 24, 10);
 	my ($reader, $holder, $caller) = map { session($schema) } 1 .. 3;
 	$holder->query(q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('0024')});
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
@@ -341,7 +339,7 @@ CALL procrastinate_migrate('0025', retry_for => '0', schema => '$schema')});
 # Another role's, or one that is about to be dropped.
 sub a_history_that_is_locked
 {
-	my $schema = queue('locked', 24, 1);
+	my $schema = filled_schema('locked', 24, 1);
 	my $holder = session($schema);
 	$holder->query('BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS EXCLUSIVE MODE');
 	my ($status) = $node->psql($database, q{SET statement_timeout = '10 s'; SELECT count(*) FROM procrastinate_progress});
@@ -354,7 +352,7 @@ sub a_history_that_is_locked
 # Before its first step a call asks like a step: with short timeouts, for as long as it was given.
 sub a_look_at_jobs_that_are_locked
 {
-	my $schema = queue('looked_at', 24, 10);
+	my $schema = filled_schema('looked_at', 24, 10);
 	my $holder = session($schema);
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
 	my (undef, undef, $error) = $node->psql($database, q{CALL procrastinate_migrate('+1', schema => 'looked_at', retry_for => '0')});
@@ -375,7 +373,7 @@ sub a_look_at_jobs_that_are_locked
 # The name of the schema is looked at, too, and held.
 sub a_look_at_a_schema_that_is_renamed
 {
-	my $schema = queue('renamed', 24, 10);
+	my $schema = filled_schema('renamed', 24, 10);
 	my $renamer = session($schema);
 	$renamer->query('BEGIN; ALTER SCHEMA renamed RENAME TO another');
 	my (undef, undef, $error) = $node->psql($database,
@@ -396,7 +394,7 @@ sub a_look_at_a_schema_that_is_renamed
 # Workers are looked at before each migration, once the rest has been.
 sub a_look_at_workers_that_are_locked
 {
-	my $schema = queue('workers', 33, 10);
+	my $schema = filled_schema('workers', 33, 10);
 	my ($holder, $caller) = map { session($schema) } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_workers IN ACCESS EXCLUSIVE MODE');
 	$caller->query(q{SET procrastinate_migrate.verify = 'off'});
@@ -411,7 +409,7 @@ sub a_look_at_workers_that_are_locked
 
 sub a_look_at_a_table_of_another_tool
 {
-	my $schema = queue('kept_too', 24, 10);
+	my $schema = filled_schema('kept_too', 24, 10);
 	my ($holder, $caller) = map { session($schema) } 1 .. 2;
 	$holder->query(q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('0024')});
 	$holder->query('BEGIN; UPDATE alembic_version SET version_num = version_num');
@@ -429,7 +427,7 @@ sub a_look_at_a_table_of_another_tool
 # A step changes it with its parent.
 sub a_table_that_inherits
 {
-	my $schema = queue('inherited', 24, 10);
+	my $schema = filled_schema('inherited', 24, 10);
 	my ($reader, $other) = map { session($schema) } 1 .. 2;
 	$reader->query('CREATE TABLE kid () INHERITS (procrastinate_jobs); CREATE TABLE grandkid () INHERITS (kid)');
 	$reader->query('BEGIN; SELECT count(*) FROM grandkid');

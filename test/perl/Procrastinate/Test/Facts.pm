@@ -9,11 +9,15 @@ use warnings;
 use Exporter 'import';
 use FindBin;
 
-our @EXPORT = qw($HEAD $HEAD_NAME $NEWEST_RELEASE chain data_file facts facts_at last_revision_of
+our @EXPORT = qw(%LOCK_KEY $HEAD $HEAD_NAME $NEWEST_RELEASE chain data_file facts facts_at last_revision_of
   repository revision_name slurp statuses structure);
 
 # The last revision as a number and as SQL names it, and the newest release. Set at the end of this file.
 our ($HEAD, $HEAD_NAME, $NEWEST_RELEASE);
+
+# The first keys of the advisory locks, by the names that src/server/advisory_lock.hpp gives them:
+# installation, fetch_barrier, index_build, running, waiting, blocker.
+our %LOCK_KEY;
 
 # The top folder of the repository, found from the running test, wherever it was started.
 sub repository
@@ -119,5 +123,7 @@ sub statuses
 $HEAD           = chain();
 $HEAD_NAME      = revision_name($HEAD);
 $NEWEST_RELEASE = (rows_of('releases.tsv'))[-1]{release};
+%LOCK_KEY       = slurp(repository() . '/src/server/advisory_lock.hpp') =~ /(\w+)\s*=\s*(0x[0-9A-F]+)/g;
+$_ = hex foreach values %LOCK_KEY;
 
 1;

@@ -1,0 +1,60 @@
+# Sessions, schemas and waiting in one database, for a test file that needs only one: use_database()
+# sets the server and the database once, and the calls do not repeat them.
+
+package Procrastinate::Test::Database;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+
+use Procrastinate::Test;
+
+our @EXPORT = qw(filled_schema queue session until_blocked use_database wait_until);
+
+my ($node, $database);
+
+# use_database($node, $database)
+sub use_database
+{
+	($node, $database) = @_;
+	return;
+}
+
+# A new session. With a schema, search_path is that schema, then public, where the extension is.
+# Without one, search_path is public.
+sub session
+{
+	my ($schema) = @_;
+	return defined $schema
+	  ? user_session($node, $database, $schema)
+	  : new_session($node, $database);
+}
+
+# queue($schema, $revision, $jobs): creates the schema at the revision with this many waiting jobs, one
+# event each. Returns a session() there.
+sub queue { return new_queue($node, $database, @_) }
+
+# filled_schema($schema, $revision, $jobs): the same with 100 jobs by default. Returns the schema's name.
+sub filled_schema
+{
+	my ($schema, $revision, $jobs) = @_;
+	return closed_queue($node, $database, $schema, $revision, $jobs // 100);
+}
+
+# Waits until the query's value is true; dies after the test's timeout with what it waited for. Runs the
+# query on another server if that is given.
+sub wait_until
+{
+	my ($query, $what, $on) = @_;
+	return wait_for($on // $node, $database, $query, $what);
+}
+
+# Waits until the query that the session has sent waits for a lock.
+sub until_blocked
+{
+	my ($session) = @_;
+	return wait_until($session->waits_for_lock, "session $session->{pid} waits for a lock");
+}
+
+1;
