@@ -1,4 +1,5 @@
-# The README's lines for Alembic, Django and deploy scripts, run by those tools as the README has them.
+# Runs the README's lines for Alembic, Django and deploy scripts by these tools, and checks that the
+# tables of Alembic and Django are kept in step.
 
 use strict;
 use warnings;
@@ -54,15 +55,23 @@ sub runs
 	return $output;
 }
 
-sub is_at_head
+# Asserts that history and catalog of the schema public are at a revision.
+sub is_recorded_at
 {
-	my ($database, $name) = @_;
+	my ($database, $revision, $name) = @_;
 	is($node->safe_psql($database, 'SELECT revision FROM procrastinate_current()'),
-		revision_name($HEAD), $name);
-	my $differences = differences($node, $database, 'public', $HEAD);
+		revision_name($revision), $name);
+	my $differences = differences($node, $database, 'public', $revision);
 	$differences =~ s/^> \w+ (?:UNIQUE )?(?:alembic|django)_.*\n//mg;    # the tools' own tables
 	is($differences, '', "$name: the catalog too");
 	return;
+}
+
+# The revision of the release that the README's line names.
+sub revision_in
+{
+	my ($line) = @_;
+	return release_revision($line =~ /'([0-9.]+)'/);
 }
 
 # ---- Alembic ------------------------------------------------------------------------------------
@@ -90,10 +99,11 @@ def upgrade():
 PYTHON
 my @alembic = qw(/usr/bin/alembic upgrade head);
 runs($database, 'Alembic runs the line', @alembic);
-is_at_head($database, 'Alembic brings the schema to head');
+my $revision = revision_in(line_of('Alembic'));
+is_recorded_at($database, $revision, "Alembic brings the schema to the README's release");
 is($node->safe_psql($database, 'SELECT version_num FROM alembic_version'),
 	'one', 'and has its own revision written down');
-runs($database, 'Alembic at head again', @alembic);
+runs($database, 'Alembic again', @alembic);
 
 # ---- Django -------------------------------------------------------------------------------------
 
@@ -127,10 +137,11 @@ PYTHON
 my @django =
   ('/usr/bin/python3', '-m', 'django', 'migrate', '--settings=settings', '--pythonpath=.');
 runs($database, 'Django runs the line', @django);
-is_at_head($database, 'Django brings the schema to head');
+$revision = revision_in(line_of('Django'));
+is_recorded_at($database, $revision, "Django brings the schema to the README's release");
 runs($database, 'Django takes it back, which is no operation',
 	@django[ 0 .. 3 ], 'jobs', 'zero', @django[ 4 .. 5 ]);
-is_at_head($database, 'and leaves it at head');
+is_recorded_at($database, $revision, 'and leaves it there');
 runs($database, 'Django again', @django);
 
 # ---- Both, outside of a transaction ---------------------------------------------------------------
@@ -150,7 +161,8 @@ def upgrade():
         op.execute("$call")
 PYTHON
 runs($database, 'Alembic calls procrastinate_migrate() in an autocommit block', @alembic);
-is_at_head($database, 'which brings the schema to head');
+$revision = revision_in($call);
+is_recorded_at($database, $revision, "which brings the schema to the README's release");
 
 $database = new_database($node);
 write_file('jobs/migrations/0001_procrastinate.py', <<"PYTHON");
@@ -162,9 +174,9 @@ class Migration(migrations.Migration):
     operations = [migrations.RunSQL("$call", migrations.RunSQL.noop)]
 PYTHON
 runs($database, 'Django calls procrastinate_migrate() in a migration that is not atomic', @django);
-is_at_head($database, 'which brings the schema to head, too');
+is_recorded_at($database, $revision, 'which brings the schema there, too');
 
-# ---- Witnesses, and Alembic kept in step -----------------------------------------------------------
+# ---- External version tables, and Alembic kept in step ---------------------------------------------
 
 # A project whose Alembic runs a package of this chain, in either numbering, beside a branch of its own.
 sub alembic_project
@@ -302,6 +314,6 @@ my $elsewhere = new_database($node);
 runs($elsewhere, 'the script for another server', 'sh', '-c', $makes);
 runs($database,  'it runs there',                 'sh', '-c', $uses);
 $node->safe_psql($database, 'CREATE EXTENSION procrastinate_migrate');
-is_at_head($database, 'the script brings a server without the extension to head');
+is_recorded_at($database, $HEAD, 'the script brings a server without the extension to head');
 
 done_testing();

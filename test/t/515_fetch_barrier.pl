@@ -20,7 +20,7 @@ my $database = new_database($node);
 use_database($node, $database);
 
 barrier();
-door_and_idle_transactions();
+barrier_and_idle_transactions();
 fetches_that_overlap();
 fetches_of_two_kinds();
 closed_as_time_is_up();
@@ -118,39 +118,77 @@ SQL
 	return;
 }
 
-# Milliseconds between the step that changes the columns and the one after it, which finds the barrier open.
-sub barrier_was_closed_for
+# After the step that changes the columns, the barrier stays closed for a transaction that has no snapshot
+# at the moment: it may have planned a fetch before. A transaction that waits for the schema is no fetch.
+sub barrier_and_idle_transactions
 {
-	my ($schema) = @_;
-	my $caller = session($schema);
-	$caller->query("CALL procrastinate_migrate('0025')");
-	my $closed = $caller->query(<<'SQL');
-SELECT (1000 * extract(epoch FROM after.applied_at - step.applied_at))::int
+	my $idle    = session('public');
+	my $watcher = session('public');
+	my $migrate = sub {
+		my ($schema, $while_it_runs) = @_;
+		my $caller = session(filled_schema($schema, 24));
+		$caller->send(q{CALL procrastinate_migrate('0025')});
+		$while_it_runs->($caller) if $while_it_runs;
+		is(($caller->wait)[1], '', "$schema: the call comes to its end beside the transaction");
+		my $seconds = $caller->query(<<'SQL');
+SELECT extract(epoch FROM after.applied_at - step.applied_at)
   FROM procrastinate_log() AS step, procrastinate_log() AS after
  WHERE step.event = 'step 0025.2' AND after.to_revision = '0025'
 SQL
-	$caller->close;
-	return $closed;
-}
+		$caller->close;
+		return $seconds;
+	};
 
-# A transaction that has no snapshot at the moment may be about to fetch, as it has planned before the column came.
-sub door_and_idle_transactions
-{
-	filled_schema('idle', 24);
-	my $idle = session('idle');
 	$idle->query('BEGIN');
-	cmp_ok(barrier_was_closed_for('idle'), '>=', 450, 'the barrier stays closed for a while for a transaction that is idle');
+	eventually(
+		sub {
+			my $schema = "idle_$_[0]";
+			my $is_seen;
+			$migrate->($schema, sub {
+				my ($caller) = @_;
+				$is_seen = $watcher->query(closed_after_the_step($schema, $caller->{pid}));
+			});
+			return $is_seen eq 't';
+		},
+		'the barrier stays closed for a transaction that is idle');
 	$idle->query('COMMIT');
 
-	# One of three, for a machine that is busy.
-	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle')});
-	wait_until($idle->pauses, 'a gate waits');
-	my ($least) = sort { $a <=> $b } map { barrier_was_closed_for(filled_schema("gated_$_", 24)) } 1 .. 3;
-	cmp_ok($least, '<', 450, 'but not for one that waits for the schema');
+	# If it were waited for, the log would show the half second that is the longest wait for a fetch.
+	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle_1')});
+	wait_until($idle->pauses, 'procrastinate_wait() waits');
+	eventually(sub { $migrate->("gated_$_[0]") < 0.45 },
+		'but not for one that waits for the schema');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");
 	$idle->wait;
-	$idle->close;
+	$_->close foreach $idle, $watcher;
 	return;
+}
+
+# SQL that is true as soon as the session pauses with the barrier closed after step 0025.2, and false if
+# it has come to its end without having been seen so.
+sub closed_after_the_step
+{
+	my ($schema, $pid) = @_;
+	return <<"SQL";
+CREATE OR REPLACE FUNCTION pg_temp.is_closed() RETURNS boolean LANGUAGE plpgsql AS \$\$
+DECLARE
+	last text;
+BEGIN
+	LOOP
+		SELECT event || ' ' || to_revision INTO last FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1;
+		IF last ~ '0025\$' THEN
+			RETURN false;
+		ELSIF last ~ '^step 0025[.]2 ' AND EXISTS (
+			SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
+			 WHERE pid = $pid AND wait_event = 'Extension' AND classid = $barrier AND granted AND mode = 'ExclusiveLock')
+		THEN
+			RETURN true;
+		END IF;
+		PERFORM pg_sleep(0.001);
+	END LOOP;
+END \$\$;
+SELECT pg_temp.is_closed()
+SQL
 }
 
 # There is never a moment without a fetch that has come in: the barrier waits for them longer each time, and those who

@@ -8,9 +8,11 @@ use warnings;
 
 use Exporter 'import';
 
+use Test::More;
+
 use Procrastinate::Test;
 
-our @EXPORT = qw(filled_schema queue session until_blocked use_database wait_until);
+our @EXPORT = qw(eventually filled_schema queue session until_blocked use_database wait_until);
 
 my ($node, $database);
 
@@ -48,6 +50,19 @@ sub wait_until
 {
 	my ($query, $what, $on) = @_;
 	return wait_for($on // $node, $database, $query, $what);
+}
+
+# Asserts that one of 20 attempts succeeds, for what a busy machine may miss in a single attempt. The
+# code gets the number of the attempt; it must not be able to succeed where the property does not hold.
+sub eventually
+{
+	my ($code, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $attempt (1 .. 20)
+	{
+		return pass($name) if $code->($attempt);
+	}
+	return fail($name);
 }
 
 # Waits until the query that the session has sent waits for a lock.

@@ -10,7 +10,7 @@ use Exporter 'import';
 use FindBin;
 
 our @EXPORT = qw(%LOCK_KEY $HEAD $HEAD_NAME $NEWEST_RELEASE chain data_file facts facts_at last_revision_of
-  repository revision_name slurp statuses structure);
+  release_revision repository revision_name slurp statuses structure);
 
 # The last revision as a number and as SQL names it, and the newest release. Set at the end of this file.
 our ($HEAD, $HEAD_NAME, $NEWEST_RELEASE);
@@ -75,7 +75,7 @@ sub facts
 	my @facts = rows_of('structure.tsv');
 	foreach my $fact (@facts)
 	{
-		$fact->{last} = (chain())[-1]{revision} if $fact->{last} eq '';
+		$fact->{last} = $HEAD_NAME if $fact->{last} eq '';
 	}
 	return @facts;
 }
@@ -84,8 +84,7 @@ sub facts_at
 {
 	my ($revision) = @_;
 	my $at = revision_name($revision);
-	# In a fact that still holds, the column `last` may be empty.
-	return grep { $_->{first} le $at and ($_->{last} || $HEAD_NAME) ge $at } facts();
+	return grep { $_->{first} le $at and $_->{last} ge $at } facts();
 }
 
 # The lines, in byte order, that a schema at this revision shows in the words of structure.tsv.
@@ -105,10 +104,19 @@ sub revision_name
 sub last_revision_of
 {
 	my ($function) = @_;
-	my ($last) = sort { $b cmp $a } map { $_->{last} || $HEAD_NAME }
+	my ($last) = sort { $b cmp $a } map { $_->{last} }
 	  grep { $_->{kind} eq 'function' and $_->{definition} =~ /^\Q$function\E\(/ } facts();
 	die "no revision has a function $function" if not defined $last;
 	return int $last;
+}
+
+# The revision that a release of Procrastinate expects.
+sub release_revision
+{
+	my ($release) = @_;
+	my ($row) = grep { $_->{release} eq $release } rows_of('releases.tsv');
+	die "no release $release" if not defined $row;
+	return int $row->{head};
 }
 
 # The labels of procrastinate_job_status at a revision.
