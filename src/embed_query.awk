@@ -1,9 +1,9 @@
-# embed_query.awk: turns a query of src/sql into a header with one C++ string, named after the file.
+# Turn a query of src/sql into a C++ header that defines it as a string, named after the file.
 #
 #     LC_ALL=C awk -f embed_query.awk src/sql/blockers.sql > src/sql/blockers.hpp
 #
-# The comments at the top of the file stay out of the string: the server need not parse them, nor
-# pg_stat_activity show them. Stops with status 1 on anything that could not be embedded to the byte.
+# The comment at the top of the file is left out of the string, because pg_stat_activity shows it.
+# Ends with status 1 if the text contains a byte that cannot be embedded.
 
 function fail(message) {
     print "embed_query.awk: " FILENAME ":" FNR ": " message > "/dev/stderr"

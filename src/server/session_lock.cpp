@@ -4,14 +4,14 @@
 namespace procrastinate::server
 {
 
-bool SessionLock::take(bool wait)
+bool SessionLock::take(Wait wait)
 {
     const LOCKTAG tag = advisory_lock_tag(key_, object_);
     const bool was_held = holds_lock(tag, mode_); // by the user's pg_advisory_lock()
     try
     {
         is_held_ = call([&tag, this, wait] {
-            return LockAcquire(&tag, mode_, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
+            return LockAcquire(&tag, mode_, true, wait == Wait::no) != LOCKACQUIRE_NOT_AVAIL;
         });
     }
     catch (...)
@@ -25,9 +25,9 @@ bool SessionLock::take(bool wait)
     return is_held_;
 }
 
-bool SessionLock::try_acquire() { return take(false); }
+bool SessionLock::try_acquire() { return take(Wait::no); }
 
-void SessionLock::acquire() { (void)take(true); }
+void SessionLock::acquire() { (void)take(Wait::yes); }
 
 void SessionLock::release()
 {

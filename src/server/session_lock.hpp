@@ -27,7 +27,12 @@ class SessionLock
     bool is_held() const { return is_held_; }
 
   private:
-    bool take(bool wait);
+    enum class Wait
+    {
+        no,
+        yes
+    };
+    bool take(Wait wait);
 
     LockKey key_;
     Oid object_;

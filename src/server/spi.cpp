@@ -29,12 +29,19 @@ struct Unpacked
     }
 };
 
+enum class Access
+{
+    read_only,
+    read_write
+};
+
 // Inside call().
-int execute_unguarded(const char *statement, std::span<const Parameter> parameters, bool read_only)
+int execute_unguarded(const char *statement, std::span<const Parameter> parameters, Access access)
 {
     Unpacked unpacked(parameters);
-    const int result = SPI_execute_with_args(statement, unpacked.count, unpacked.types,
-                                             unpacked.values, unpacked.nulls, read_only, 0);
+    const int result =
+        SPI_execute_with_args(statement, unpacked.count, unpacked.types, unpacked.values,
+                              unpacked.nulls, access == Access::read_only, 0);
     // SPI returns a code for COMMIT and some others instead of raising an error.
     if (result < 0)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -91,7 +98,7 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters)
 {
     call([&] {
         PushActiveSnapshot(GetLatestSnapshot());
-        execute_unguarded(query, parameters, true);
+        execute_unguarded(query, parameters, Access::read_only);
         PopActiveSnapshot();
     });
     return {SPI_tuptable, SPI_processed};
@@ -120,7 +127,7 @@ Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
 std::uint64_t execute(const char *statement, std::span<const Parameter> parameters)
 {
     return call([&] {
-        execute_unguarded(statement, parameters, false);
+        execute_unguarded(statement, parameters, Access::read_write);
         SPI_freetuptable(SPI_tuptable);
         return SPI_processed;
     });
