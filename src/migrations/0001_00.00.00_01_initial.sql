@@ -1,8 +1,9 @@
--- The first schema of Procrastinate: the job table, the locks of running jobs, the audit trail that triggers
--- write, and the functions through which workers fetch and finish jobs.
--- Everything is new, so no lock is taken that anybody else could wait for.
--- What is compared when the schema is changed, or stored for later, names the server's own operator: one of
--- another role in this schema, made for our enum type, would be preferred to it.
+-- First schema: the job table, the locks of running jobs, the events that triggers write, and the
+-- functions by which workers fetch and finish jobs.
+-- Locks: none that another session can wait for. All objects are new.
+-- Expressions that are stored (index predicates, checks, trigger conditions) name the operators of
+-- pg_catalog. Otherwise an operator that another role has created in this schema for our enum
+-- types would be preferred.
 
 CREATE TYPE procrastinate_job_status AS ENUM (
     'todo', 'doing', 'succeeded', 'failed'
@@ -26,7 +27,7 @@ CREATE TABLE procrastinate_jobs (
 
 CREATE INDEX procrastinate_jobs_queue_name_idx ON procrastinate_jobs (queue_name);
 
--- A row is the lock of a job that runs.
+-- Each row is the lock of a running job.
 CREATE TABLE procrastinate_job_locks (
     object text PRIMARY KEY
 );
@@ -40,7 +41,7 @@ CREATE TABLE procrastinate_events (
         FOREIGN KEY (job_id) REFERENCES procrastinate_jobs (id) ON DELETE CASCADE
 );
 
--- The index has the name of the foreign key that it serves.
+-- The index has the same name as the foreign key.
 CREATE INDEX procrastinate_events_job_id_fkey ON procrastinate_events (job_id);
 
 CREATE TABLE procrastinate_version (
@@ -182,7 +183,7 @@ CREATE TRIGGER procrastinate_jobs_notify_queue
     FOR EACH ROW WHEN (NEW.status OPERATOR(pg_catalog.=) 'todo')
     EXECUTE FUNCTION procrastinate_notify_queue();
 
--- 'doing' is a mistake that 0006 puts right: a job is deferred when it is inserted as 'todo'.
+-- 'doing' is a mistake, which 0006 corrects: a job is deferred when it is inserted as 'todo'.
 CREATE TRIGGER procrastinate_trigger_status_events_insert
     AFTER INSERT ON procrastinate_jobs
     FOR EACH ROW WHEN (NEW.status OPERATOR(pg_catalog.=) 'doing')

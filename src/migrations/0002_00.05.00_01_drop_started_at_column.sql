@@ -1,5 +1,5 @@
 -- procrastinate_fetch_job no longer writes started_at, so that 0003 can drop the column.
--- Replaces a function: no lock on any table.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 CREATE OR REPLACE FUNCTION procrastinate_fetch_job(target_queue_names character varying[])
 RETURNS procrastinate_jobs

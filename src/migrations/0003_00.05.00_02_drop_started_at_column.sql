@@ -1,4 +1,4 @@
--- Drops procrastinate_jobs.started_at with its values: the events tell when a job was started.
--- ACCESS EXCLUSIVE on procrastinate_jobs, for a moment: only the catalog changes, no row is rewritten.
+-- Drops procrastinate_jobs.started_at with its values. The events tell when a job was started.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_jobs for a moment. No row is rewritten.
 
 ALTER TABLE procrastinate_jobs DROP COLUMN started_at;

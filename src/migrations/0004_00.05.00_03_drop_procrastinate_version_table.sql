@@ -1,4 +1,4 @@
--- Drops procrastinate_version with its rows: nothing uses it. It may be gone already.
--- ACCESS EXCLUSIVE on procrastinate_version, for a moment; workers do not read this table.
+-- Drops the table procrastinate_version, which nothing uses. It may have been dropped before.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_version for a moment. Workers do not read this table.
 
 DROP TABLE IF EXISTS procrastinate_version;

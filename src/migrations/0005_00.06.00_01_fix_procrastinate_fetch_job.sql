@@ -1,6 +1,5 @@
--- procrastinate_fetch_job takes lock and job in one statement, and returns the job's whole row as that
--- statement has updated it.
--- Replaces a function: no lock on any table.
+-- procrastinate_fetch_job locks and updates a job in one statement, and returns the updated row.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 CREATE OR REPLACE FUNCTION procrastinate_fetch_job(target_queue_names character varying[])
 RETURNS procrastinate_jobs

@@ -1,5 +1,6 @@
--- The event "deferred" is written for jobs inserted as 'todo'; so far it was for those inserted as 'doing'.
--- SHARE ROW EXCLUSIVE on procrastinate_jobs, for a moment: writers wait, readers do not.
+-- The event 'deferred' is written for jobs that are inserted as 'todo'. Before, it was written for
+-- jobs that were inserted as 'doing'.
+-- Locks: SHARE ROW EXCLUSIVE on procrastinate_jobs for a moment. Writers wait, readers do not.
 
 CREATE OR REPLACE TRIGGER procrastinate_trigger_status_events_insert
     AFTER INSERT ON procrastinate_jobs

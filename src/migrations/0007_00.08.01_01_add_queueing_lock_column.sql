@@ -1,6 +1,6 @@
--- Queueing locks: at most one waiting job may hold each of them.
--- ACCESS EXCLUSIVE on procrastinate_jobs. The column is added without a rewrite; the index then takes one
--- scan of the table under that lock, and holds only the jobs that wait.
+-- Queueing locks: at most one waiting job can have each of them.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_jobs for one scan of the table, which builds the index.
+-- The column is added without a rewrite. The index contains waiting jobs only.
 
 ALTER TABLE procrastinate_jobs ADD COLUMN queueing_lock text;
 

@@ -1,10 +1,14 @@
--- Locks without a table of locks: a job waits while an earlier one of its lock waits or runs, and a unique
--- index keeps two jobs of a lock from running at once. Fails where two running jobs hold the same lock.
--- EXCLUSIVE on procrastinate_jobs for the time of one scan (the index): writers wait, readers do not. Then
--- ACCESS EXCLUSIVE on procrastinate_job_locks, if it is still there, for the moment of its end.
--- SHARE would do for the index, but a worker that is in procrastinate_fetch_job would pass it with its row
--- lock, hold procrastinate_job_locks and then wait for its update: a deadlock. EXCLUSIVE keeps it out.
--- A call of the old functions that waits for this migration fails after it, for want of the dropped table.
+-- Locks without a lock table. A job waits while an earlier job with its lock waits or runs, and a
+-- unique index prevents two jobs with the same lock from running at once. Fails if two running
+-- jobs have the same lock.
+-- Locks: EXCLUSIVE on procrastinate_jobs for one scan of the table, which builds the index:
+-- writers wait, readers do not. Then ACCESS EXCLUSIVE on procrastinate_job_locks, if it exists,
+-- for a moment.
+-- SHARE would suffice for the index, but a deadlock could follow: a running
+-- procrastinate_fetch_job would get its row lock, lock procrastinate_job_locks, and then wait for
+-- its own update. EXCLUSIVE makes it wait before that.
+-- A call of the old functions that waits for this migration fails afterwards, because the lock
+-- table is gone.
 
 LOCK TABLE procrastinate_jobs IN EXCLUSIVE MODE;
 

@@ -1,5 +1,5 @@
--- procrastinate_defer_job: adds a job and returns its id.
--- Adds a function: no lock on any table.
+-- Adds procrastinate_defer_job, which inserts a job and returns its id.
+-- Locks: none on tables. Adds a function, which takes a moment.
 
 CREATE FUNCTION procrastinate_defer_job(
     queue_name character varying,

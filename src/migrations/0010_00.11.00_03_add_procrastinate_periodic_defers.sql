@@ -1,7 +1,7 @@
--- Periodic tasks: a table that remembers which tick of which task was deferred, and the function that defers
--- a tick once. procrastinate_defer_job takes its args as jsonb from here on.
--- SHARE ROW EXCLUSIVE on procrastinate_jobs, for a moment (the new table's foreign key): writers wait,
--- readers do not.
+-- Periodic tasks: a table of the ticks that have been deferred, and a function that defers a tick
+-- once. procrastinate_defer_job takes its arguments as jsonb from now on.
+-- Locks: SHARE ROW EXCLUSIVE on procrastinate_jobs for a moment, for the foreign key of the new
+-- table. Writers wait, readers do not.
 
 CREATE TABLE procrastinate_periodic_defers (
     id bigserial PRIMARY KEY,

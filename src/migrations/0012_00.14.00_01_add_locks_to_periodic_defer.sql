@@ -1,7 +1,7 @@
--- Periodic jobs get locks, and the same task may be periodic in several queues. Records that exist already
--- get the queue name "undefined"; a new record has to name its queue.
--- ACCESS EXCLUSIVE on procrastinate_periodic_defers: columns change without a rewrite, the new index takes
--- one scan of this small table.
+-- Periodic jobs get locks, and a task can be periodic in several queues. Existing records get the
+-- queue name 'undefined'; a new record must name its queue.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_periodic_defers for one scan of this small table, which
+-- builds the new index. No row is rewritten.
 
 ALTER TABLE procrastinate_periodic_defers
     DROP CONSTRAINT procrastinate_periodic_defers_task_name_defer_timestamp_key,

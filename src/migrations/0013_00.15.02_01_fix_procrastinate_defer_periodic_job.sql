@@ -1,6 +1,6 @@
--- Deferring a tick forgets the older ticks of the same queue only, and locks them in the order of their ids,
--- so that two workers that defer ticks of one task cannot deadlock.
--- Replaces a function: no lock on any table.
+-- Deferring a tick deletes the older ticks of the same queue only, and locks them in the order of
+-- their ids. Two workers that defer ticks of the same task can then not deadlock.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 CREATE OR REPLACE FUNCTION procrastinate_defer_periodic_job(
     _queue_name character varying,

@@ -1,6 +1,6 @@
--- Ending a job and putting it back become two functions. The form of procrastinate_finish_job that does both
--- stays for the workers that still call it.
--- Adds functions: no lock on any table.
+-- Adds a function that finishes a job and one that retries a job. The form of
+-- procrastinate_finish_job that does both stays for workers that call it.
+-- Locks: none on tables. Adds functions, which takes a moment.
 
 CREATE FUNCTION procrastinate_finish_job(
     job_id integer,

@@ -1,6 +1,6 @@
--- Jobs may be deleted though a periodic record points to them: the record then forgets its job, and the tick
--- stays deferred.
--- SHARE ROW EXCLUSIVE on procrastinate_jobs, for a moment: writers wait, readers do not.
+-- A job can be deleted although a periodic record refers to it. The reference becomes NULL, and
+-- the tick stays deferred.
+-- Locks: SHARE ROW EXCLUSIVE on procrastinate_jobs for a moment. Writers wait, readers do not.
 
 CREATE FUNCTION procrastinate_unlink_periodic_defers()
 RETURNS trigger

@@ -1,5 +1,5 @@
--- A form of procrastinate_finish_job that can delete the job that ended.
--- Adds a function: no lock on any table.
+-- Adds a form of procrastinate_finish_job that can delete the finished job.
+-- Locks: none on tables. Adds a function, which takes a moment.
 
 CREATE FUNCTION procrastinate_finish_job(
     job_id integer,

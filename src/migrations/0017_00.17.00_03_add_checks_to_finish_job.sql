@@ -1,5 +1,6 @@
--- procrastinate_finish_job refuses a status that is no end, and a job that neither waits nor runs.
--- Replaces a function: no lock on any table.
+-- procrastinate_finish_job raises an error for a status that is not final, and for a job that is
+-- neither waiting nor running.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 CREATE OR REPLACE FUNCTION procrastinate_finish_job(
     job_id integer,

@@ -1,5 +1,5 @@
--- procrastinate_retry_job refuses a job that does not run.
--- Replaces a function: no lock on any table.
+-- procrastinate_retry_job raises an error for a job that is not running.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 CREATE OR REPLACE FUNCTION procrastinate_retry_job(
     job_id integer,

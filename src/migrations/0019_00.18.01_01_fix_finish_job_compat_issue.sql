@@ -1,6 +1,6 @@
--- procrastinate_finish_job with delete_job takes four arguments, so that a NULL as the third is not ambiguous
--- between a time and a boolean for the workers that call the first form.
--- Replaces a function: no lock on any table.
+-- procrastinate_finish_job with delete_job takes four arguments. With three, NULL as the third is
+-- ambiguous for workers that call the first form: it can be a timestamp or a boolean.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 DROP FUNCTION procrastinate_finish_job(integer, procrastinate_job_status, boolean);
 

@@ -1,8 +1,9 @@
--- Periodic tasks get a periodic id and arguments: one task may be scheduled several times. Existing records
--- get the periodic id ''; fails if a task has records of one tick in more than one queue.
--- Holds ACCESS EXCLUSIVE on procrastinate_periodic_defers for the time of one small index build; the table
--- is not rewritten. Workers fetch and finish jobs meanwhile; who defers a periodic job or deletes a finished
--- one waits.
+-- Periodic tasks get a periodic id and arguments, so that a task can be scheduled several times.
+-- Existing records get the periodic id ''. Fails if a task has records of the same tick in more
+-- than one queue.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_periodic_defers for the build of one small index. No
+-- row is rewritten. Sessions that fetch or finish jobs go on; sessions that defer a periodic job
+-- or delete a finished job wait.
 
 ALTER TABLE procrastinate_periodic_defers
     DROP CONSTRAINT procrastinate_periodic_defers_unique,

@@ -1,6 +1,7 @@
--- Fetching looks at up to fifty jobs one by one before it looks at all locks together; at five so far. The
--- index of 0020 has made that cheap. For a job without a lock no other job is looked up, as before.
--- Takes no table lock: replaces a function, in a moment.
+-- procrastinate_fetch_job tries up to 50 jobs one by one before it looks at all locks together;
+-- before, 5. The index of 0020 makes this cheap. For a job without a lock it looks up no other
+-- job, as before.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 CREATE OR REPLACE FUNCTION procrastinate_fetch_job(target_queue_names character varying[])
 RETURNS procrastinate_jobs

@@ -1,5 +1,6 @@
--- Removes what releases before 1.0 needed: old forms of two functions, the queue name of periodic records.
--- Holds ACCESS EXCLUSIVE on procrastinate_periodic_defers for a moment; nothing is rewritten.
+-- Drops what releases before 1.0 needed: old forms of two functions, and the queue name of
+-- periodic records.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_periodic_defers for a moment. No row is rewritten.
 
 DROP FUNCTION procrastinate_finish_job(integer, procrastinate_job_status, timestamp with time zone);
 DROP FUNCTION procrastinate_finish_job(integer, procrastinate_job_status);

@@ -1,8 +1,11 @@
--- The job's id becomes bigint wherever it was integer: in procrastinate_events, and as an argument.
--- The heavy one: rewrites procrastinate_events with its indexes, under ACCESS EXCLUSIVE on it and on
--- procrastinate_jobs, whose foreign key is made anew: workers stand still (2 to 5 s a million events).
--- Both locks are taken at once, in the order in which workers take them: a weaker one on procrastinate_jobs
--- would let a worker in that then waits with its row lock, and the foreign key would deadlock with it.
+-- The job's id becomes bigint wherever it was integer: in procrastinate_events, and as an
+-- argument.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_jobs and procrastinate_events while
+-- procrastinate_events and its indexes are rewritten and its foreign key is checked: workers stand
+-- still (2 to 5 s for 1 million events).
+-- Both tables are locked first, in the order in which workers lock them. With a weaker lock on
+-- procrastinate_jobs, a worker could get a row lock there and wait for procrastinate_events, and
+-- the foreign key would deadlock with it.
 
 LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE;
 LOCK TABLE procrastinate_events IN ACCESS EXCLUSIVE MODE;

@@ -1,5 +1,6 @@
--- Jobs get a priority (0 where none is given); the next job is the one of the highest priority, then of the
--- lowest id. Holds ACCESS EXCLUSIVE on procrastinate_jobs for a moment; the table is not rewritten.
+-- Jobs get a priority, 0 by default. Workers fetch the job with the highest priority, then the one
+-- with the lowest id.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_jobs for a moment. No row is rewritten.
 
 ALTER TABLE procrastinate_jobs ADD COLUMN priority integer NOT NULL DEFAULT 0;
 

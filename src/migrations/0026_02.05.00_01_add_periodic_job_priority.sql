@@ -1,5 +1,5 @@
 -- Periodic jobs can be deferred with a priority.
--- Takes no table lock: adds a function, in a moment.
+-- Locks: none on tables. Adds a function, which takes a moment.
 
 CREATE FUNCTION procrastinate_defer_periodic_job(
     _queue_name character varying,

@@ -1,7 +1,7 @@
--- A job can be cancelled while it waits, or asked to stop while it runs.
--- Takes no table lock: adds labels to two types and replaces functions, in a moment. Labels that are there
--- already are left alone.
--- The new labels can be used from the next transaction on.
+-- A waiting job can be cancelled, and a running job can be asked to abort.
+-- Locks: none on tables. Adds labels to two enum types and replaces functions, which takes a
+-- moment. A label that exists is left alone.
+-- The new labels can be used in the next transaction, not in this one.
 
 ALTER TYPE procrastinate_job_status ADD VALUE IF NOT EXISTS 'cancelled' AFTER 'failed';
 ALTER TYPE procrastinate_job_status ADD VALUE IF NOT EXISTS 'aborting' AFTER 'cancelled';

@@ -1,5 +1,5 @@
 -- A retried job can get another priority, queue or lock.
--- Takes no table lock: adds a function, in a moment.
+-- Locks: none on tables. Adds a function, which takes a moment.
 
 CREATE FUNCTION procrastinate_retry_job(
     job_id bigint,

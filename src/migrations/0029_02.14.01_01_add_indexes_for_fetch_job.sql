@@ -1,9 +1,9 @@
--- Indexes for fetching: one in the order in which jobs are fetched, and one for the look-up of jobs of the
--- same lock, which now covers the status 'aborting' too and replaces the one of 0020. procrastinate_fetch_job
--- is replaced by one that relies on them; it returns the same jobs as before.
--- Holds ACCESS EXCLUSIVE on procrastinate_jobs while both are built: workers wait (about a second for four
--- million jobs). Dropping the old index needs that mode; it is taken at once, because to come to it later
--- could deadlock.
+-- Adds an index in the order in which jobs are fetched. Replaces the index of 0020, by which jobs
+-- with the same lock are looked up, by one that also contains the status 'aborting'. Replaces
+-- procrastinate_fetch_job, which then uses both and returns the same jobs as before.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_jobs while both indexes are built: workers wait (about
+-- 1 s for 4 million jobs). DROP INDEX needs this mode. The lock is taken first, because to get
+-- from a weaker mode to this one could deadlock.
 
 LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE;
 

@@ -1,7 +1,8 @@
--- The first half of release 3.0's schema: the versioned functions that 3.0 calls, beside those that older
--- releases call, and a column for the wish to abort a running job. Old and new workers may run side by side.
--- Holds ACCESS EXCLUSIVE on procrastinate_jobs for the time it takes to mark the jobs that are 'aborting',
--- which an index finds, or one scan where most jobs wait to be run; the table is not rewritten.
+-- First half of the schema of release 3.0: adds the versioned functions that release 3.0 calls and
+-- keeps those that older releases call, and adds a column that says whether a running job shall
+-- abort. Old and new workers can run at the same time.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_jobs while the jobs with status 'aborting' are updated.
+-- An index finds them, or one scan if most jobs are waiting. The table is not rewritten.
 
 ALTER TABLE procrastinate_jobs ADD COLUMN abort_requested boolean NOT NULL DEFAULT false;
 
@@ -337,7 +338,7 @@ BEGIN
 END;
 $$;
 
--- Old code that cancels a running job sets the status only.
+-- Code of older releases that cancels a running job sets only the status.
 CREATE FUNCTION procrastinate_sync_abort_requested_with_status_temp()
 RETURNS trigger
 LANGUAGE plpgsql

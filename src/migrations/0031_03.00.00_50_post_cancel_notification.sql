@@ -1,11 +1,12 @@
--- The second half of release 3.0's schema: removes what only older releases call. The wish to abort a running
--- job is a column now: jobs that are 'aborting' become 'doing' with that wish, without an event or a
--- notification.
--- Holds ACCESS EXCLUSIVE on procrastinate_jobs for two scans of it, or three where most jobs wait to be run:
--- workers stand still (a third of a second a million jobs). Nothing is rewritten; the indexes that stay are renamed. procrastinate_events and
--- procrastinate_periodic_defers stay open for reads and writes.
--- Fails if a job is 'todo' and wished to be aborted (a new client cancelled it, an old worker retried it), or
--- if two jobs of one lock run, one of them 'aborting': see to such jobs first.
+-- Second half of the schema of release 3.0: drops what only older releases call. Jobs with status
+-- 'aborting' become 'doing' with abort_requested = true, without an event or a notification.
+-- Locks: ACCESS EXCLUSIVE on procrastinate_jobs for two scans of the table, or three if most jobs
+-- are waiting: workers stand still (0.3 s for 1 million jobs). The table is not rewritten, and
+-- indexes whose definition stays are renamed. procrastinate_events and
+-- procrastinate_periodic_defers can be read and written.
+-- Fails if a job is 'todo' with abort_requested = true (a new client cancelled it, and an old
+-- worker retried it), or if two jobs with the same lock are running and one of them is 'aborting'.
+-- Change such jobs first.
 
 LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE;
 
@@ -47,7 +48,7 @@ DROP FUNCTION procrastinate_defer_job(
     character varying, character varying, integer, text, text, jsonb, timestamp with time zone
 );
 
--- The constraints of these names keep theirs: only the indexes are renamed.
+-- Foreign keys with the same names keep them. Only the indexes are renamed.
 ALTER INDEX procrastinate_jobs_queue_name_idx RENAME TO procrastinate_jobs_queue_name_idx_v1;
 ALTER INDEX procrastinate_jobs_queueing_lock_idx RENAME TO procrastinate_jobs_queueing_lock_idx_v1;
 ALTER INDEX procrastinate_jobs_lock_idx RENAME TO procrastinate_jobs_lock_idx_v1;
@@ -62,13 +63,13 @@ ALTER TABLE procrastinate_jobs
     ADD CONSTRAINT check_not_todo_abort_requested
         CHECK (NOT (status OPERATOR(pg_catalog.=) 'todo' AND abort_requested = true));
 
--- After everything that alters the table, which an event of a user's deferred trigger would refuse to let
--- happen, and before the triggers that would write an event or notify.
+-- The UPDATE comes after everything that alters the table: ALTER TABLE fails while events of a
+-- deferred trigger are pending. It comes before the triggers that write events and notify.
 UPDATE procrastinate_jobs
 SET status = 'doing', abort_requested = true
 WHERE status OPERATOR(pg_catalog.=) 'aborting';
 
--- Triggers of Procrastinate's own are none left at this point.
+-- At this point the table has no trigger of Procrastinate.
 DO $$
 BEGIN
     IF EXISTS (

@@ -1,5 +1,5 @@
--- Many jobs can be deferred at once.
--- Takes no table lock: adds a type and functions, in a moment.
+-- Several jobs can be deferred by one call.
+-- Locks: none on tables. Adds a type and functions, which takes a moment.
 
 CREATE TYPE procrastinate_job_to_defer_v1 AS (
     queue_name character varying,

@@ -1,5 +1,5 @@
--- Removes the forms of deferring jobs that releases before 3.2 call.
--- Takes no table lock: drops functions, in a moment.
+-- Drops the functions by which releases before 3.2 defer jobs.
+-- Locks: none on tables. Drops functions, which takes a moment.
 
 DROP FUNCTION procrastinate_defer_periodic_job_v1(
     character varying, character varying, character varying, character varying, integer, character varying,

@@ -1,5 +1,6 @@
--- Jobs of one lock run in the order of their priorities, too, not only of their ids.
--- Takes no table lock: replaces a function, in a moment, and workers that are calling it carry on.
+-- Jobs with the same lock run in the order of their priorities; before, in the order of their ids
+-- only.
+-- Locks: none on tables. Replaces a function, which takes a moment; calls that are running go on.
 
 CREATE OR REPLACE FUNCTION procrastinate_fetch_job_v2(
     target_queue_names character varying[],

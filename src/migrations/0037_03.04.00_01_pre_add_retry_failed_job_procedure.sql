@@ -1,6 +1,6 @@
 -- A failed job can be retried.
--- Takes no table lock: adds a label to a type and a function, in a moment. A label that is there already is
--- left alone.
+-- Locks: none on tables. Adds a label to an enum type and a function, which takes a moment. A
+-- label that exists is left alone.
 
 ALTER TYPE procrastinate_job_event_type ADD VALUE IF NOT EXISTS 'retried' AFTER 'scheduled';
 

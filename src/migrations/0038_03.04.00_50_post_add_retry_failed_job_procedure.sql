@@ -1,5 +1,5 @@
 -- Retrying a failed job writes the event 'retried'.
--- Takes no table lock: replaces a trigger's function, in a moment.
+-- Locks: none on tables. Replaces the function of a trigger, which takes a moment.
 
 CREATE OR REPLACE FUNCTION procrastinate_trigger_function_status_events_update_v1()
 RETURNS trigger

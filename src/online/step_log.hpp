@@ -7,7 +7,7 @@
 namespace procrastinate::online
 {
 
-// "migration 0031 (03.00.00_50_post_cancel_notification.sql), step 3 (no job is left behind)"
+// "migration 0031 (03.00.00_50_post_cancel_notification.sql), step 3 (update the aborting jobs that are left)"
 std::string label_of(const chain::Step &step);
 
 class StepLog

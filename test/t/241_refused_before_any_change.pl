@@ -107,7 +107,7 @@ SQL
 			names_the_line($failure, $revision, "aborting jobs, $what: $call") if $call !~ /^CALL/;
 			is($failure->{message}, 'could not change all rows of table "procrastinate_jobs"', "aborting jobs, $what: $call tells it")
 			  if $call =~ /^CALL/ && $what !~ /policy/;
-			like($failure->{context}, qr/, step \d+ \(jobs that are being aborted\)$/m,
+			like($failure->{context}, qr/, step \d+ \(update the aborting jobs\)$/m,
 				"aborting jobs, $what: $call tells the step")
 			  if $call =~ /^CALL/ && $what =~ /policy/;
 		}

@@ -111,7 +111,7 @@ sub progress
 	  or die 'no build waits';
 	is($watcher->query(q{SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, phase ~ '^waiting', waiting_for}
 			  . ' FROM procrastinate_progress'),
-		"slow|0020|1|2|concurrent|index for the look-up of locks|t|t|{$reader->{pid}}",
+		"slow|0020|1|2|concurrent|build the index for the look-up of locks|t|t|{$reader->{pid}}",
 		'a build and whom it waits for are seen by others');
 	is($watcher->query('SELECT backend_type FROM procrastinate_progress JOIN pg_stat_activity USING (pid)'),
 		'procrastinate_migrate', 'with the worker that is at it');

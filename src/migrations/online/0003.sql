@@ -1,4 +1,5 @@
--- 0003 under load: fetches are let out before the column goes, since they return rows of the table.
+-- Steps of 0003. Fetch functions return rows of procrastinate_jobs, so running fetches must finish
+-- before the column is dropped: the fetch barrier.
 
 -- step brief, barrier: drop the column
 -- lock procrastinate_jobs ACCESS EXCLUSIVE

@@ -1,4 +1,4 @@
--- 0004 under load: one lock, for an instant.
+-- Steps of 0004: one, which takes its lock for a moment.
 
 -- step brief: the whole migration
 -- lock procrastinate_version ACCESS EXCLUSIVE if there

@@ -1,4 +1,4 @@
--- 0006 under load: one lock, for an instant.
+-- Steps of 0006: one, which takes its lock for a moment.
 
 -- step brief: the whole migration
 -- lock procrastinate_jobs SHARE ROW EXCLUSIVE

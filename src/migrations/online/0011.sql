@@ -1,4 +1,5 @@
--- 0011 under load.
+-- Steps of 0011: the index is built concurrently.
 
--- step concurrent: index of the periodic records' jobs
-CREATE INDEX CONCURRENTLY procrastinate_periodic_defers_job_id_fkey ON procrastinate_periodic_defers (job_id);
+-- step concurrent: build the index of the jobs of periodic records
+CREATE INDEX CONCURRENTLY procrastinate_periodic_defers_job_id_fkey
+    ON procrastinate_periodic_defers (job_id);

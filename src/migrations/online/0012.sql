@@ -1,5 +1,7 @@
--- 0012 under load: the new unique constraint takes over an index that is there. While that is built, who defers a
--- tick must lose to it as to the old constraint, without an error; hence the function names none.
+-- Steps of 0012. The new unique constraint takes over an index that has been built before. While
+-- the index is built, a session that defers the same tick as another must lose to it without an
+-- error, by either uniqueness. Therefore the function names no constraint in ON CONFLICT
+-- meanwhile.
 
 -- step brief: add the column
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
@@ -16,7 +18,7 @@ BEGIN
 END
 $$;
 
--- step concurrent: unique index of ticks
+-- step concurrent: build the unique index of ticks
 CREATE UNIQUE INDEX CONCURRENTLY procrastinate_periodic_defers_unique
     ON procrastinate_periodic_defers (task_name, queue_name, defer_timestamp);
 

@@ -1,4 +1,4 @@
--- 0015 under load: one lock, for an instant.
+-- Steps of 0015: one, which takes its lock for a moment.
 
 -- step brief: the whole migration
 -- lock procrastinate_jobs SHARE ROW EXCLUSIVE

@@ -1,5 +1,6 @@
--- 0021 under load: the unique constraint takes over an index that is there. While that is built, who defers a
--- tick must lose to it as to the old constraint, without an error; hence the function names none meanwhile.
+-- Steps of 0021. The unique constraint takes over an index that has been built before. While the
+-- index is built, a session that defers the same tick as another must lose to it without an error,
+-- by either uniqueness. Therefore the function names no constraint in ON CONFLICT meanwhile.
 
 -- step brief: add the column
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
@@ -16,7 +17,7 @@ BEGIN
 END
 $$;
 
--- step concurrent: unique index of ticks
+-- step concurrent: build the unique index of ticks
 CREATE UNIQUE INDEX CONCURRENTLY procrastinate_periodic_defers_unique_new
     ON procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp);
 

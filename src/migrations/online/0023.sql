@@ -1,4 +1,4 @@
--- 0023 under load: one lock, for an instant.
+-- Steps of 0023: one, which takes its lock for a moment.
 
 -- step brief: the whole migration
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE

@@ -1,8 +1,11 @@
--- 0024 under load: a new column takes the old one's place. A trigger fills it for new events, batches for those
--- that are there; index, foreign key and NOT NULL come while everybody works, and only the exchange takes strong
--- locks. From the first step on a check refuses what would part the two columns, such as a trigger that somebody makes
--- amid this; that the new one is empty is refused once the batches are through, since any event may be changed before.
--- Meanwhile each event takes the room of two; the room is used again by later ones.
+-- Steps of 0024. A new column replaces the old one. A trigger fills it for new events, and batches
+-- fill it for existing ones. The index, the foreign key and NOT NULL are added while clients work;
+-- only the exchange of the columns takes strong locks.
+-- From the first step on, a check refuses rows in which the two columns differ, for example
+-- because of a trigger that a user has created meanwhile. A second check refuses rows whose new
+-- column is NULL. It comes after the batches, because until then clients may change events that
+-- are not filled yet.
+-- Each event takes twice its space meanwhile. Later events use this space again.
 
 -- step brief: add a column and the trigger that fills it
 -- lock procrastinate_events ACCESS EXCLUSIVE
@@ -26,7 +29,8 @@ CREATE TRIGGER procrastinate_events_fill_job_id_bigint
     FOR EACH ROW
     EXECUTE FUNCTION procrastinate_events_fill_job_id_bigint();
 
--- Also for events that come by replication.
+-- Logical replication applies events with session_replication_role = replica: the trigger must
+-- fire for them as well.
 ALTER TABLE procrastinate_events ENABLE ALWAYS TRIGGER procrastinate_events_fill_job_id_bigint;
 
 -- step batched procrastinate_events, rewrites: fill the column
@@ -36,17 +40,19 @@ WHERE id OPERATOR(pg_catalog.>) $1
     AND id OPERATOR(pg_catalog.<=) $2
     AND job_id_bigint IS NULL;
 
--- step brief: it has to be filled
+-- step brief: add a check that the column is filled
 -- lock procrastinate_events ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_events
-    ADD CONSTRAINT procrastinate_events_job_id_bigint_check CHECK (job_id_bigint IS NOT NULL) NOT VALID;
+    ADD CONSTRAINT procrastinate_events_job_id_bigint_check
+        CHECK (job_id_bigint IS NOT NULL) NOT VALID;
 
--- step validated: the column is filled
+-- step validated: validate the check
 -- lock procrastinate_events SHARE UPDATE EXCLUSIVE
 ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_job_id_bigint_check;
 
--- step concurrent: index of the column
-CREATE INDEX CONCURRENTLY procrastinate_events_job_id_bigint ON procrastinate_events (job_id_bigint);
+-- step concurrent: build the index of the column
+CREATE INDEX CONCURRENTLY procrastinate_events_job_id_bigint
+    ON procrastinate_events (job_id_bigint);
 
 -- step brief: add the foreign key
 -- lock procrastinate_jobs SHARE ROW EXCLUSIVE, procrastinate_events SHARE ROW EXCLUSIVE
@@ -54,11 +60,11 @@ ALTER TABLE procrastinate_events
     ADD CONSTRAINT procrastinate_events_job_id_bigint_fkey
         FOREIGN KEY (job_id_bigint) REFERENCES procrastinate_jobs (id) ON DELETE CASCADE NOT VALID;
 
--- step validated: the foreign key holds
+-- step validated: validate the foreign key
 -- lock procrastinate_jobs ROW SHARE, procrastinate_events SHARE UPDATE EXCLUSIVE
 ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_job_id_bigint_fkey;
 
--- step validated: statistics of the column
+-- step validated: analyze the column
 -- lock procrastinate_events SHARE UPDATE EXCLUSIVE
 ANALYZE procrastinate_events (job_id_bigint);
 
@@ -77,7 +83,8 @@ ALTER TABLE procrastinate_events
     RENAME CONSTRAINT procrastinate_events_job_id_bigint_fkey TO procrastinate_events_job_id_fkey;
 ALTER INDEX procrastinate_events_job_id_bigint RENAME TO procrastinate_events_job_id_fkey;
 
--- From 18 on NOT NULL is a constraint that has a name, after the column's at the time.
+-- From PostgreSQL 18 on, NOT NULL is a constraint. Its name contains the column's name at the time
+-- of its creation.
 DO $$
 DECLARE
     name_given name;

@@ -1,4 +1,5 @@
--- 0025 under load: fetches are let out before the column comes, since they return rows of the table.
+-- Steps of 0025. Fetch functions return rows of procrastinate_jobs, so running fetches must finish
+-- before the column is added: the fetch barrier.
 
 -- step brief, barrier: add the column and the functions
 -- lock procrastinate_jobs ACCESS EXCLUSIVE

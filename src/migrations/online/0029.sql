@@ -1,10 +1,11 @@
--- 0029 under load: the indexes are built while everybody works; one then takes an old one's name.
+-- Steps of 0029. The indexes are built while clients work. One of them then takes the name of the
+-- index that it replaces.
 
--- step concurrent: index of waiting jobs in the order of fetching
+-- step concurrent: build the index of waiting jobs in the order of fetching
 CREATE INDEX CONCURRENTLY procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)
     WHERE status OPERATOR(pg_catalog.=) 'todo';
 
--- step concurrent: index for the look-up of locks
+-- step concurrent: build the index for the look-up of locks
 CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0029 ON procrastinate_jobs (id, lock)
     WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
 

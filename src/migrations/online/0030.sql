@@ -1,11 +1,11 @@
--- 0030 under load: the new column's trigger sees to the jobs that old code aborts from now on, batches to those
--- that are being aborted already.
+-- Steps of 0030. The trigger of the new column handles jobs that code of older releases aborts
+-- from now on. Batches handle jobs that have status 'aborting' already.
 
 -- step brief, barrier: add the column, the functions and the triggers
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 -- rest without UPDATE
 
--- step batched procrastinate_jobs: jobs that are being aborted
+-- step batched procrastinate_jobs: update the aborting jobs
 UPDATE procrastinate_jobs
 SET abort_requested = true
 WHERE id OPERATOR(pg_catalog.>) $1

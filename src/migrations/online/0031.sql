@@ -1,9 +1,12 @@
--- 0031 under load: once no function can make a job 'aborting', batches turn those that are; the triggers of 0030
--- write no event for that, and do not notify, since the wish to abort is there already. To build the index comes
--- first: it waits for all who may have called such a function before. The constraint comes while everybody works.
+-- Steps of 0031. Once no function can set status 'aborting', batches update the jobs that have it.
+-- The triggers of 0030 write no event and do not notify for these updates, because abort_requested
+-- is true already.
+-- The index build comes before the batches: it waits for all transactions that may have called
+-- such a function. The constraint is validated while clients work.
 
--- step brief: drop what older releases call
--- What the triggers of 0030 do for each row of the batches, without a look at the schema's own operators.
+-- step brief: drop the functions that older releases call
+-- The functions of the triggers of 0030, which run for each row of the batches, with operators of
+-- pg_catalog only.
 CREATE OR REPLACE FUNCTION procrastinate_sync_abort_requested_with_status_temp()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -54,18 +57,18 @@ $$;
 
 -- rest only DROP FUNCTION procrastinate_fetch_job, DROP FUNCTION procrastinate_finish_job, DROP FUNCTION procrastinate_cancel_job, DROP FUNCTION procrastinate_retry_job, DROP FUNCTION procrastinate_defer_periodic_job, DROP FUNCTION procrastinate_defer_job
 
--- step concurrent: index for the look-up of locks
+-- step concurrent: build the index for the look-up of locks
 CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (id, lock)
     WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing']::procrastinate_job_status[]);
 
--- step batched procrastinate_jobs: jobs that are being aborted
+-- step batched procrastinate_jobs: update the aborting jobs
 UPDATE procrastinate_jobs
 SET status = 'doing', abort_requested = true
 WHERE id OPERATOR(pg_catalog.>) $1
     AND id OPERATOR(pg_catalog.<=) $2
     AND status OPERATOR(pg_catalog.=) 'aborting';
 
--- step validated: no job is left behind
+-- step validated: update the aborting jobs that are left
 -- lock procrastinate_jobs ROW EXCLUSIVE
 UPDATE procrastinate_jobs
 SET status = 'doing', abort_requested = true
@@ -78,7 +81,7 @@ ALTER TABLE procrastinate_jobs
     ADD CONSTRAINT check_not_todo_abort_requested
         CHECK (NOT (status OPERATOR(pg_catalog.=) 'todo' AND abort_requested = true)) NOT VALID;
 
--- step validated: the constraint holds
+-- step validated: validate the constraint
 -- lock procrastinate_jobs SHARE UPDATE EXCLUSIVE
 ALTER TABLE procrastinate_jobs VALIDATE CONSTRAINT check_not_todo_abort_requested;
 
