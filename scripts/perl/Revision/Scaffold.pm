@@ -10,13 +10,12 @@ use warnings;
 use Exporter 'import';
 
 use Revision::Classify qw(classify);
+use Revision::Parts qw(distinct merge_locks);
+use Revision::Rest qw(spell_rest);
 use Revision::Statements qw(statements);
 
 our @EXPORT_OK = qw(scaffold);
 
-my @MODES = ('ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE', 'SHARE UPDATE EXCLUSIVE', 'SHARE',
-	'SHARE ROW EXCLUSIVE', 'EXCLUSIVE', 'ACCESS EXCLUSIVE');
-my %STRENGTH = map { $MODES[$_] => $_ } 0 .. $#MODES;
 my %BEFORE_OTHERS = (procrastinate_jobs => 0, procrastinate_events => 1);
 
 # scaffold(REVISION, SQL, FACTS): the text of online/REVISION.sql, and what is undecided in it, as a
@@ -32,15 +31,16 @@ sub scaffold
 	{
 		foreach my $part (classify($statements[$number], $catalog))
 		{
-			push @units, { %$part, statement => $number };
+			push @units, { %$part, statement => $number, line => $statements[$number]{line} };
 		}
 	}
 	name_constraints($revision, \@units, @facts);
 	my @steps = steps($revision, \@statements, \@units, $catalog);
-	my @undecided = map { $_->{why} } grep { $_->{does} eq 'undecided' } @units;
+	my @undecided = map { why($_) } grep { $_->{does} eq 'undecided' } @units;
 	push @undecided, map { @{ $_->{undecided} // [] } } @steps;
-	my $is_plain = @steps == 1 && $steps[0]{kind} eq 'brief' && !%{ $steps[0]{locks} } && !$steps[0]{barrier};
-	return (undef) if $is_plain && !@undecided;
+	my ($first, @more) = @steps;
+	my $is_plain = $first && !@more && $first->{kind} eq 'brief' && !%{ $first->{locks} };
+	return (undef) if !@undecided && (!$first || $is_plain);
 	return (text($revision, \@statements, @steps), @undecided);
 }
 
@@ -48,16 +48,19 @@ sub scaffold
 sub catalog_before
 {
 	my ($revision, @facts) = @_;
-	my %catalog = (tables => {}, indexes => {}, keys => {}, functions => {}, dropped => {}, fetched => {});
+	my %catalog = map { $_ => {} } qw(tables indexes keys functions dropped fetched);
+	my $before = sprintf '%04d', $revision - 1;
 	foreach my $fact (@facts)
 	{
-		next if $fact->{first} ge $revision || ($fact->{last} ne '' && $fact->{last} lt revision_before($revision));
+		next if $fact->{first} gt $before || ($fact->{last} ne '' && $fact->{last} lt $before);
 		my ($kind, $definition) = @$fact{qw(kind definition)};
 		$catalog{tables}{$definition} //= {} if $kind eq 'table';
 		$catalog{tables}{$1}{$2} = 1 if $kind eq 'column' && $definition =~ /^(\w+)\.(\S+) /;
-		$catalog{indexes}{$1} = $2 if $kind eq 'index' && $definition =~ /^(?:UNIQUE )?(\S+) ON (\S+) /;
+		$catalog{indexes}{$1} = $2
+		  if $kind eq 'index' && $definition =~ /^(?:UNIQUE )?(\S+) ON (\S+) /;
 		$catalog{keys}{$1}{$2} = $3
-		  if $kind eq 'constraint' && $definition =~ /^(\w+)\.(\S+) FOREIGN KEY .* REFERENCES (\w+)/;
+		  if $kind eq 'constraint'
+		  && $definition =~ /^(\w+)\.(\S+) FOREIGN KEY .* REFERENCES (\w+)/;
 		if ($kind eq 'function')
 		{
 			my ($name, $returns) = $definition =~ /^(\w+)\(.*\) returns (\S+)/;
@@ -68,8 +71,6 @@ sub catalog_before
 	$catalog{indexes_before} = { %{ $catalog{indexes} } };
 	return \%catalog;
 }
-
-sub revision_before { return sprintf '%04d', $_[0] - 1 }
 
 # A constraint that the migration does not name has the name that the facts show.
 sub name_constraints
@@ -86,11 +87,12 @@ sub name_constraints
 		if (@names == 1)
 		{
 			$unit->{name} = $names[0];
-			$unit->{sql} =~ s/\bADD \Q$unit->{definition}\E/ADD CONSTRAINT $names[0] $unit->{definition}/;
+			$unit->{sql} =~ s/\bADD (?=\Q$unit->{definition}\E)/ADD CONSTRAINT $names[0] /;
 		}
 		else
 		{
-			@$unit{qw(does why)} = ('undecided', 'the constraint has no name, by which a step could validate it');
+			@$unit{qw(does why)} =
+			  ('undecided', 'the constraint has no name, by which a step could validate it');
 		}
 	}
 	return;
@@ -100,102 +102,127 @@ sub name_constraints
 
 sub step { return { kind => 'brief', locks => {}, parts => [], rest => [], @_ } }
 
+# The steps in their order. `labels` come first, since a label can be used only after a commit. An
+# index is built early, unless it is of a new column. A constraint is added NOT VALID, then
+# validated; what needs it comes last.
 sub steps
 {
 	my ($revision, $statements, $units, $catalog) = @_;
-	my (@labels, @early, @first, @late, @main, @constraints, @validations, @last);
-	my @alone = grep { $_->{does} ne 'label' && $_->{does} ne 'free' } @$units;
-	my $fetches = grep { $_->{text} =~ /^\s*(?:CREATE|DROP)\b[^(]*FUNCTION[^(]*\bprocrastinate_fetch_job/i } @$statements;
+	my $plan = {
+		revision   => $revision,
+		statements => $statements,
+		units      => $units,
+		map { $_ => [] } qw(labels early main late constraints validations last)
+	};
+	my $is_mixed = grep { $_->{does} !~ /^(?:label|free|none)$/ } @$units;
 	foreach my $unit (@$units)
 	{
 		my $does = $unit->{does};
-		if ($does eq 'label' && @alone) { push @labels, $unit }
-		elsif ($does eq 'none') { }
-		elsif ($does eq 'index' || $does eq 'unique')
-		{
-			my $is_late = uses_new($unit, $units);
-			my $temporary = $unit->{taken} && !$is_late ? substr($unit->{name}, 0, 58) . "_$revision" : $unit->{name};
-			my $unique = $unit->{unique} || $does eq 'unique' ? 'UNIQUE ' : '';
-			my $build = step(
-				kind  => 'concurrent',
-				title => "build index $temporary",
-				sql   => "CREATE ${unique}INDEX CONCURRENTLY $temporary\n    ON $unit->{table} $unit->{definition};");
-			push @{ $is_late ? \@late : \@early }, $build;
-			$build->{undecided} = ['functions with ON CONFLICT may need this index before it is there']
-			  if $is_late && $unique && grep { /FUNCTION/i && /\bON\s+CONFLICT\b/i } map { $_->{text} } @$statements;
-			my @after;
-			push @after, "ALTER INDEX $temporary RENAME TO $unit->{name};" if $temporary ne $unit->{name};
-			push @after, "ALTER TABLE $unit->{table}\n    ADD CONSTRAINT $unit->{name} UNIQUE USING INDEX $unit->{name};"
-			  if $does eq 'unique';
-			next if !@after;
-			my $exchange = {
-				%$unit, does => 'lock', whole => 0, sql => join("\n", map { s/;$//r } @after), sqls => \@after,
-				locks => { $unit->{table} => 'ACCESS EXCLUSIVE' }, phrase => $does eq 'unique' ? 'add constraints' : 'exchange indexes'
-			};
-			push @{ $is_late ? \@last : \@main }, $exchange;
-		}
-		elsif ($does eq 'constraint')
-		{
-			push @constraints, { %$unit, whole => 0, sqls => [ "$unit->{sql} NOT VALID;" =~ s/NOT VALID NOT VALID/NOT VALID/ir ] };
-			push @validations, validation($unit->{table}, $unit->{name}, $unit->{referenced}) if $unit->{is_valid};
-		}
-		elsif ($does eq 'validate')
-		{
-			push @validations, validation($unit->{table}, $unit->{name}, $catalog->{keys}{ $unit->{table} }{ $unit->{name} });
-		}
-		elsif ($does eq 'not_null')
-		{
-			my ($table, $column) = @$unit{qw(table column)};
-			my $check = substr("${table}_$column", 0, 44) . "_check_$revision";
-			push @constraints,
-			  {
-				%$unit, whole => 0, locks => { $table => 'ACCESS EXCLUSIVE' },
-				sqls => ["ALTER TABLE $table\n    ADD CONSTRAINT $check CHECK ($column IS NOT NULL) NOT VALID;"]
-			  };
-			push @validations, validation($table, $check);
-			push @last,
-			  {
-				%$unit, whole => 0, locks => { $table => 'ACCESS EXCLUSIVE' }, phrase => 'set NOT NULL',
-				sqls => [
-					"ALTER TABLE $table\n    ALTER COLUMN $column SET NOT NULL;",
-					"ALTER TABLE $table\n    DROP CONSTRAINT $check;"
-				]
-			  };
-		}
-		else
-		{
-			push @main, { %$unit, sqls => [ "$unit->{sql};" ] };
-		}
+		if    ($does eq 'none') { next }
+		elsif ($does eq 'label' && $is_mixed)   { push @{ $plan->{labels} }, $unit }
+		elsif ($does =~ /^(?:index|unique)$/)   { plan_index($plan, $unit) }
+		elsif ($does eq 'constraint')           { plan_constraint($plan, $unit) }
+		elsif ($does eq 'validate')             { plan_validation($plan, $unit, $catalog) }
+		elsif ($does eq 'not_null')             { plan_not_null($plan, $unit) }
+		else { push @{ $plan->{main} }, { %$unit, sqls => ["$unit->{sql};"] } }
 	}
-	# A fetch function may need the index of a new column: the column comes first then, alone.
-	if (@late && $fetches)
-	{
-		my @columns = grep { $_->{adds_columns_only} } @main;
-		my @needed = grep { my $unit = $_; grep { depends($_, $unit) } @columns } grep { $_->{does} eq 'free' && $_->{sql} =~ /^CREATE\s+(?:TYPE|TABLE|SEQUENCE|DOMAIN)\b/i } @main;
-		my %is_first = map { $_ => 1 } @columns, @needed;
-		@first = grep { $is_first{$_} } @main;
-		@main = grep { !$is_first{$_} } @main;
-	}
+	my @first = columns_first($plan);
+	my $brief = sub { return brief($statements, $_[0], $catalog) };
 	my @steps = (
-		(map { $_ } brief($statements, \@labels, $catalog)),
-		(@first ? (brief($statements, \@first, $catalog), @early, @late, brief($statements, \@main, $catalog))
-		    : (@early, brief($statements, \@main, $catalog), @late)),
-		brief($statements, \@constraints, $catalog),
-		@validations,
-		brief($statements, \@last, $catalog));
-	foreach my $step (grep { @{ $_->{rest} } } @steps)
-	{
-		spell_rest($step, $statements);
-	}
+		$brief->($plan->{labels}),
+		$brief->(\@first),
+		@{ $plan->{early} },
+		(@first ? @{ $plan->{late} } : ()),
+		$brief->($plan->{main}),
+		(@first ? () : @{ $plan->{late} }),
+		$brief->($plan->{constraints}),
+		@{ $plan->{validations} },
+		$brief->($plan->{last}));
+	spell_rest($_, $statements) foreach grep { @{ $_->{rest} } } @steps;
 	return @steps;
 }
 
-# Whether a part uses a column or a function that the migration adds.
-sub uses_new
+sub plan_index
 {
-	my ($unit, $units) = @_;
-	return scalar grep { $_ != $unit && $_->{does} ne 'index' && $_->{statement} < $unit->{statement}
-		  && ($_->{adds_column} || $_->{columns} || $_->{does} eq 'free') && depends_on($unit, $_) } @$units;
+	my ($plan, $unit) = @_;
+	my ($name, $table) = @$unit{qw(name table)};
+	my $is_late = uses_new($unit, $plan->{units});
+	my $is_unique = $unit->{unique} || $unit->{does} eq 'unique';
+	# A name is free once the migration has dropped or renamed the index that has it.
+	my $built = $unit->{taken} && !$is_late ? substr($name, 0, 58) . "_$plan->{revision}" : $name;
+	my $build = step(
+		kind  => 'concurrent',
+		title => "build index $built",
+		sql   => 'CREATE ' . ($is_unique ? 'UNIQUE ' : '') . "INDEX CONCURRENTLY $built\n"
+		  . "    ON $table $unit->{definition};");
+	my @bodies = grep { /\bFUNCTION\b/i } map { $_->{text} } @{ $plan->{statements} };
+	$build->{undecided} = ['a function with ON CONFLICT may need this index before it is there']
+	  if $is_late && $is_unique && grep { /\bON\s+CONFLICT\b/i } @bodies;
+	push @{ $plan->{ $is_late ? 'late' : 'early' } }, $build;
+
+	my @sqls;
+	push @sqls, "ALTER INDEX $built RENAME TO $name;" if $built ne $name;
+	push @sqls, "ALTER TABLE $table\n    ADD CONSTRAINT $name UNIQUE USING INDEX $name;"
+	  if $unit->{does} eq 'unique';
+	return if !@sqls;
+	my $phrase = $unit->{does} eq 'unique' ? 'add constraints' : 'exchange indexes';
+	push @{ $plan->{ $is_late ? 'last' : 'main' } },
+	  explicit($unit, $phrase, { $table => 'ACCESS EXCLUSIVE' }, @sqls);
+	return;
+}
+
+sub plan_constraint
+{
+	my ($plan, $unit) = @_;
+	my $sql = $unit->{is_valid} ? "$unit->{sql} NOT VALID;" : "$unit->{sql};";
+	push @{ $plan->{constraints} }, explicit($unit, $unit->{phrase}, $unit->{locks}, $sql);
+	push @{ $plan->{validations} }, validation(@$unit{qw(table name referenced)})
+	  if $unit->{is_valid};
+	return;
+}
+
+sub plan_validation
+{
+	my ($plan, $unit, $catalog) = @_;
+	my ($table, $name) = @$unit{qw(table name)};
+	my ($added) = grep { $_->{does} eq 'constraint' && ($_->{name} // '') eq $name }
+	  @{ $plan->{units} };
+	my $referenced = $added ? $added->{referenced} : $catalog->{keys}{$table}{$name};
+	push @{ $plan->{validations} }, validation($table, $name, $referenced);
+	return;
+}
+
+# SET NOT NULL needs no scan if a validated check says the same.
+sub plan_not_null
+{
+	my ($plan, $unit) = @_;
+	my ($table, $column) = @$unit{qw(table column)};
+	my $check = substr("${table}_$column", 0, 52) . "_check_$plan->{revision}";
+	my $locks = { $table => 'ACCESS EXCLUSIVE' };
+	push @{ $plan->{constraints} },
+	  explicit($unit, 'add constraints', $locks,
+		"ALTER TABLE $table\n    ADD CONSTRAINT $check CHECK ($column IS NOT NULL) NOT VALID;");
+	push @{ $plan->{validations} }, validation($table, $check);
+	push @{ $plan->{last} },
+	  explicit($unit, 'set NOT NULL', $locks,
+		"ALTER TABLE $table\n    ALTER COLUMN $column SET NOT NULL;",
+		"ALTER TABLE $table\n    DROP CONSTRAINT $check;");
+	return;
+}
+
+# A unit with statements that the migration's file does not have.
+sub explicit
+{
+	my ($unit, $phrase, $locks, @sqls) = @_;
+	return {
+		%$unit,
+		does   => 'lock',
+		whole  => 0,
+		phrase => $phrase,
+		locks  => $locks,
+		sql    => join("\n", @sqls),
+		sqls   => \@sqls
+	};
 }
 
 sub validation
@@ -204,11 +231,44 @@ sub validation
 	return step(
 		kind  => 'validated',
 		title => "validate constraint $name",
-		locks => { $table => 'SHARE UPDATE EXCLUSIVE', defined $referenced ? ($referenced => 'ROW SHARE') : () },
-		sql   => "ALTER TABLE $table VALIDATE CONSTRAINT $name;");
+		locks => {
+			$table => 'SHARE UPDATE EXCLUSIVE',
+			defined $referenced ? ($referenced => 'ROW SHARE') : ()
+		},
+		sql => "ALTER TABLE $table VALIDATE CONSTRAINT $name;");
 }
 
-# A step that takes its locks for an instant; none if there is nothing to do.
+# A fetch function may need the index of a new column. Then the new columns come first, with what
+# they need, and leave `main`.
+sub columns_first
+{
+	my ($plan) = @_;
+	my $fetch = qr/^(?:CREATE|DROP)\b[^(]*\bFUNCTION\b[^(]*\bprocrastinate_fetch_job/i;
+	return if !@{ $plan->{late} } || !grep { $_->{text} =~ $fetch } @{ $plan->{statements} };
+	my %is_first;
+	foreach my $unit (reverse @{ $plan->{main} })
+	{
+		my $is_needed = $unit->{sql} =~ /^CREATE\s+(?:TYPE|TABLE|SEQUENCE|DOMAIN)\b/i
+		  && grep { $is_first{$_} && depends_on($_, $unit) } @{ $plan->{main} };
+		$is_first{$unit} = 1 if $unit->{adds_columns} || $is_needed;
+	}
+	my @first = grep { $is_first{$_} } @{ $plan->{main} };
+	@{ $plan->{main} } = grep { !$is_first{$_} } @{ $plan->{main} };
+	return @first;
+}
+
+# Whether a part uses something that the migration creates before it.
+sub uses_new
+{
+	my ($unit, $units) = @_;
+	return scalar grep {
+		     $_->{statement} < $unit->{statement}
+		  && ($_->{columns} || $_->{does} eq 'free')
+		  && depends_on($unit, $_)
+	} @$units;
+}
+
+# A step that takes its locks for a moment; none if there is nothing to do.
 sub brief
 {
 	my ($statements, $units, $catalog) = @_;
@@ -228,17 +288,24 @@ sub brief
 			}
 		}
 	}
-	my @columns = distinct(grep { defined && $catalog->{fetched}{$_} } map { $_->{columns} } @$units);
-	my $step = step(
-		title   => title(@$units),
-		barrier => scalar @columns,
-		parts   => [ map { $units->[$_] } grep { $is_explicit{$_} } 0 .. $#$units ],
-		rest    => [ distinct(map { $units->[$_]{statement} } grep { !$is_explicit{$_} } 0 .. $#$units) ],
-		locks   => strongest(map { $_->{locks} } @$units),
-		undecided => [ map { "the fetch barrier knows procrastinate_jobs only, not $_" } grep { $_ ne 'procrastinate_jobs' } @columns ]);
-	$step->{notes} = [ map { "-- undecided: $_->{why}" } grep { $_->{does} eq 'undecided' && $_->{whole} } @$units ];
-	return $step;
+	my @fetched = grep { $catalog->{fetched}{$_} } distinct(map { $_->{columns} // () } @$units);
+	my @explicit = map { $units->[$_] } grep { $is_explicit{$_} } 0 .. $#$units;
+	my @rest = map { $units->[$_] } grep { !$is_explicit{$_} } 0 .. $#$units;
+	return step(
+		title     => title(@$units),
+		barrier   => scalar @fetched,
+		parts     => \@explicit,
+		rest      => [ distinct(map { $_->{statement} } @rest) ],
+		notes     => [ map { why($_) } grep { $_->{does} eq 'undecided' } @rest ],
+		locks     => merge_locks(map { $_->{locks} } @$units),
+		undecided => [
+			map { "the fetch barrier is for procrastinate_jobs only, not for $_" }
+			grep { $_ ne 'procrastinate_jobs' } @fetched
+		]);
 }
+
+# Why a part is undecided, with its line in the migration's file.
+sub why { my ($unit) = @_; return "line $unit->{line}: $unit->{why}" }
 
 sub depends { my ($one, $other) = @_; return depends_on($one, $other) || depends_on($other, $one) }
 
@@ -247,22 +314,6 @@ sub depends_on
 {
 	my ($user, $maker) = @_;
 	return scalar grep { $_ ne '' && $user->{sql} =~ /\b\Q$_\E\b/i } @{ $maker->{touches} };
-}
-
-sub distinct { my %seen; return grep { !$seen{$_}++ } @_ }
-
-sub strongest
-{
-	my %locks;
-	foreach my $more (@_)
-	{
-		foreach my $table (keys %$more)
-		{
-			my ($new, $old) = map { ($_ // '') =~ s/ if there$//r } $more->{$table}, $locks{$table};
-			$locks{$table} = $more->{$table} if $old eq '' || $STRENGTH{$new} > $STRENGTH{$old};
-		}
-	}
-	return \%locks;
 }
 
 sub title
@@ -280,81 +331,29 @@ sub title
 
 sub enumerate { my $last = pop; return @_ ? join(', ', @_) . " and $last" : $last }
 
-# ---- The rest ----------------------------------------------------------------------------------
-
-# Says by their beginnings which statements of the migration's file belong to a step's rest. One that
-# cannot be told from others is written out.
-sub spell_rest
-{
-	my ($step, $statements) = @_;
-	my %in = map { $_ => 1 } @{ $step->{rest} };
-	my @out = grep { !$in{$_} } 0 .. $#$statements;
-	if (!@out)
-	{
-		$step->{spelled} = '-- rest';
-		return;
-	}
-	my $only = beginnings($statements, $step->{rest}, \@out);
-	my $without = beginnings($statements, \@out, $step->{rest});
-	my ($shortest) = sort { length $a <=> length $b } (
-		defined $only    ? "-- rest only $only"       : (),
-		defined $without ? "-- rest without $without" : ());
-	if (defined $shortest)
-	{
-		$step->{spelled} = $shortest;
-		return;
-	}
-	push @{ $step->{parts} }, map { { sqls => ["$statements->[$_]{text};"] } } @{ $step->{rest} };
-	$step->{rest} = [];
-	return;
-}
-
-# Beginnings that those statements have and the others do not, by commas; undef if there are none.
-sub beginnings
-{
-	my ($statements, $these, $others) = @_;
-	my @found;
-	STATEMENT: foreach my $number (@$these)
-	{
-		my $text = $statements->[$number]{text};
-		next if grep { index($text, $_) == 0 } @found;
-		my ($line) = $text =~ /^([^\n]*)/;
-		$line =~ s/, .*//;
-		my ($least) = $line =~ /^((?:CREATE (?:OR REPLACE )?(?:UNIQUE )?|ALTER |DROP )?\S+)/i;
-		while ($line =~ /\G(\S+(?: +(?=\S))?)/g)
-		{
-			next if pos($line) < length $least;
-			my $beginning = substr($line, 0, pos $line) =~ s/ +$//r;
-			next if grep { index($statements->[$_]{text}, $beginning) == 0 } @$others;
-			push @found, $beginning;
-			next STATEMENT;
-		}
-		return undef;
-	}
-	return join ', ', @found;
-}
-
 # ---- The text ----------------------------------------------------------------------------------
 
 sub text
 {
 	my ($revision, $statements, @steps) = @_;
-	my $text = "-- Steps of $revision, for a run while clients are at work. The format: ../README.md.\n";
+	my $text = "-- Steps of $revision. ../README.md describes the format.\n";
 	foreach my $step (@steps)
 	{
 		$text .= "\n";
 		my $barrier = $step->{barrier} ? ', barrier' : '';
 		$text .= "-- step $step->{kind}$barrier: $step->{title}\n";
-		my @tables = sort { ($BEFORE_OTHERS{$a} // 2) <=> ($BEFORE_OTHERS{$b} // 2) || $a cmp $b } keys %{ $step->{locks} };
+		my @tables = sort {
+			($BEFORE_OTHERS{$a} // 2) <=> ($BEFORE_OTHERS{$b} // 2) || $a cmp $b
+		} keys %{ $step->{locks} };
 		$text .= '-- lock ' . join(', ', map { "$_ $step->{locks}{$_}" } @tables) . "\n" if @tables;
 		$text .= "-- undecided: $_\n" foreach @{ $step->{undecided} // [] };
 		$text .= "$step->{sql}\n" if defined $step->{sql};
 		foreach my $part (@{ $step->{parts} })
 		{
-			$text .= "-- undecided: $part->{why}\n" if ($part->{does} // '') eq 'undecided';
+			$text .= '-- undecided: ' . why($part) . "\n" if ($part->{does} // '') eq 'undecided';
 			$text .= "$_\n" foreach @{ $part->{sqls} };
 		}
-		$text .= "$_\n" foreach @{ $step->{notes} // [] };
+		$text .= "-- undecided: $_\n" foreach @{ $step->{notes} // [] };
 		$text .= "$step->{spelled}\n" if @{ $step->{rest} };
 	}
 	return $text;

@@ -13,6 +13,8 @@ our @EXPORT_OK = qw(statements tokens);
 my $COMMENT = qr{--[^\n]*|(?<nested>/\*(?:[^*/]++|\*(?!/)|/(?!\*)|(?&nested))*+\*/)};
 my $STRING = qr{[eE]'(?:[^'\\]++|\\.|'')*+'|(?:[bBxXnN]|[uU]&)?'[^']*+(?:''[^']*+)*+'}s;
 my $DOLLARS = qr{\$(?<tag>(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?)\$.*?\$\g{tag}\$}s;
+# An operator ends before a comment.
+my $OPERATOR = qr{[-+*/<>=~!@#%^&|`?]+?(?=--|/\*|[^-+*/<>=~!@#%^&|`?]|\z)};
 my $QUOTED = qr{(?:[uU]&)?"[^"]*+(?:""[^"]*+)*+"};
 
 # The tokens of a text, in order, as hashes: kind (blank, comment, string, quoted, word, end,
@@ -35,7 +37,7 @@ sub tokens
 		  : $sql =~ /\G\$\d+/gc             ? 'other'
 		  : $sql =~ /\G;/gc                 ? 'end'
 		  : $sql =~ m{\G(?:['"]|/\*|\$\w*\$)} ? undef
-		  : $sql =~ /\G(?:::|[-+*\/<>=~!@#%^&|`?]+?(?=--|\/\*|[^-+*\/<>=~!@#%^&|`?]|\z)|.)/gcs ? 'other'
+		  : $sql =~ /\G(?:::|$OPERATOR|.)/gcs ? 'other'
 		  :                                   undef;
 		if (!defined $kind)
 		{
@@ -61,9 +63,10 @@ sub statements
 		($parentheses, $blocks, $is_routine, $previous) = (0, 0, 0, '');
 		return if !@significant;
 		my ($first, $last) = @significant[ 0, -1 ];
+		my $end = $last->{at} + length $last->{text};
 		push @statements,
 		  {
-			text   => substr($sql, $first->{at}, $last->{at} + length($last->{text}) - $first->{at}),
+			text   => substr($sql, $first->{at}, $end - $first->{at}),
 			line   => 1 + (substr($sql, 0, $first->{at}) =~ tr/\n//),
 			tokens => \@significant
 		  };
