@@ -31,7 +31,8 @@ sub scaffold
 	{
 		foreach my $part (classify($statements[$number], $catalog))
 		{
-			push @units, { %$part, statement => $number, line => $statements[$number]{line} };
+			my %place = (statement => $number, line => $statements[$number]{line}, order => scalar @units);
+			push @units, { %$part, %place };
 		}
 	}
 	name_constraints($revision, \@units, @facts);
@@ -76,7 +77,7 @@ sub catalog_before
 sub name_constraints
 {
 	my ($revision, $units, @facts) = @_;
-	foreach my $unit (grep { $_->{does} eq 'constraint' && !defined $_->{name} } @$units)
+	foreach my $unit (grep { $_->{is_valid} && !defined $_->{name} } @$units)
 	{
 		my $kind = $unit->{definition} =~ /^CHECK/i ? 'CHECK' : 'FOREIGN KEY';
 		my @names = grep { defined }
@@ -262,7 +263,7 @@ sub uses_new
 {
 	my ($unit, $units) = @_;
 	return scalar grep {
-		     $_->{statement} < $unit->{statement}
+		     $_->{order} < $unit->{order}
 		  && ($_->{columns} || $_->{does} eq 'free')
 		  && depends_on($unit, $_)
 	} @$units;
