@@ -28,7 +28,7 @@ def write_head(folder):
 
 
 def write_chain(folder, server_major):
-    """The 38 files for a run in one transaction.
+    """The migrations for a run in one transaction.
 
     Before PostgreSQL 17 such a run fails at 0029, for a label that ALTER TYPE adds cannot be used in
     its own transaction. There the two enum types are made with all their labels first, and 0001 makes
@@ -45,7 +45,7 @@ def write_chain(folder, server_major):
 
 
 def write_steps(folder):
-    """The 38 files, each with a transaction around it."""
+    """The migrations, each with a transaction around it."""
     steps = folder / "steps"
     steps.mkdir()
     files = []
@@ -56,7 +56,7 @@ def write_steps(folder):
 
 
 def write_alembic(folder):
-    """An Alembic environment with one revision for each of the 38 files; its configuration file."""
+    """An Alembic environment with one revision for each migration; its configuration file."""
     environment = folder / "alembic"
     shutil.copytree(HERE / "alembic", environment)
     versions = environment / "versions"

@@ -75,7 +75,7 @@ does_not_grow(
 	0,
 	"$many calls that do nothing",
 	'SELECT procrastinate_upgrade()',
-	q{SELECT procrastinate_upgrade('3.9.0', 'public')},
+	qq{SELECT procrastinate_upgrade('$NEWEST_RELEASE', 'public')},
 	'CALL procrastinate_migrate()',
 	'CALL procrastinate_migrate(\'current\')');
 does_not_grow(
