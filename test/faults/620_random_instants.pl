@@ -1,5 +1,6 @@
-# A migration under load is ended at 200 instants that nobody chose: cancelled, terminated, or with the server. Every
-# time the schema is as its history says, no job is without its events, and the next call goes on from there.
+# A migration under load is ended at 200 instants that nobody chose: cancelled, terminated, or with
+# the server. Every time the schema is as its history says, no job is without its events, and the
+# next call goes on from there.
 
 use strict;
 use warnings;
@@ -15,9 +16,9 @@ use Time::HiRes qw(usleep);
 use Procrastinate::Test;
 
 # From, to, and the release whose clients are at work.
-my @paths = ([ 22, 30, '0.23' ], [ 6, 22, '0.8' ], [ 30, 32, '3.0' ]);
-my $limit = $PostgreSQL::Test::Utils::timeout_default;
-my $node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
+my @paths    = ([ 22, 30, '0.23' ], [ 6, 22, '0.8' ], [ 30, 32, '3.0' ]);
+my $limit    = $PostgreSQL::Test::Utils::timeout_default;
+my $node     = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
 
 # What a seed chooses can be chosen again; when what is struck is at which point cannot.
@@ -31,7 +32,8 @@ while ($struck < 200)
 {
 	round('round_' . ++$rounds, @{ $paths[ $rounds % @paths ] });
 }
-is(join("\n", map { "$problems{$_} times: $_" } sort keys %problems), '', "ended $struck times: nothing is lost, and all go on");
+is(join("\n", map { "$problems{$_} times: $_" } sort keys %problems), '',
+	"ended $struck times: nothing is lost, and all go on");
 note("$rounds schemas");
 done_testing();
 
@@ -61,7 +63,8 @@ sub stop_clients
 {
 	my ($load) = @_;
 	my $complaints = stop_load($load);
-	problem_unless($complaints !~ /ERROR:  (?!terminating|canceling)/, "a client has seen: $complaints");
+	problem_unless($complaints !~ /ERROR:  (?!terminating|canceling)/,
+		"a client has seen: $complaints");
 	return;
 }
 
@@ -77,35 +80,53 @@ SELECT 'ended', 'task ' || n, 'succeeded' FROM generate_series(1, 3000) AS n;
 INSERT INTO procrastinate_events (job_id, type, at)
 SELECT id, 'succeeded', now() FROM procrastinate_jobs;
 SQL
-	sql("SET search_path = $schema; SET session_replication_role = replica; INSERT INTO procrastinate_jobs (queue_name, task_name, status, abort_requested)"
-		  . q{ SELECT 'aborted', 'task', 'aborting', true FROM generate_series(1, 3000)}) if $from == 30;
-	my $rows = "SELECT md5(string_agg(concat_ws('/', e.id, job_id, type, at, j.task_name), ' ' ORDER BY e.id))"
-	  . " FROM $schema.procrastinate_events e JOIN $schema.procrastinate_jobs j ON j.id = job_id WHERE queue_name = 'ended'";
+	sql("SET search_path = $schema; SET session_replication_role = replica; INSERT INTO"
+	  . " procrastinate_jobs (queue_name, task_name, status, abort_requested)"
+		  . q{ SELECT 'aborted', 'task', 'aborting', true FROM generate_series(1, 3000)}
+	) if $from == 30;
+	my $rows =
+	  "SELECT md5(string_agg(concat_ws('/', e.id, job_id, type, at, j.task_name), ' ' ORDER BY"
+	    . " e.id))"
+	  . " FROM $schema.procrastinate_events e JOIN $schema.procrastinate_jobs j ON j.id = job_id"
+	    . " WHERE queue_name = 'ended'";
 	my $before = sql($rows);
-	my $load = start_clients($schema, $release);
+	my $load   = start_clients($schema, $release);
 	my $is_there;
 	do
 	{
 		$is_there = instant($schema, $to, $release, \$load);
 		problem_unless(sql($rows) eq $before, 'rows that were there are others');
-		problem_unless(sql("SELECT count(*) FROM $schema.procrastinate_jobs j WHERE queue_name NOT IN ('ended', 'aborted') AND NOT EXISTS"
-				  . " (SELECT FROM $schema.procrastinate_events e WHERE e.job_id = j.id AND e.type = 'deferred')") eq '0',
+		problem_unless(
+			sql("SELECT count(*) FROM $schema.procrastinate_jobs j WHERE queue_name NOT IN"
+			  . " ('ended', 'aborted') AND NOT EXISTS"
+				  . " (SELECT FROM $schema.procrastinate_events e WHERE e.job_id = j.id AND e.type"
+				    . " = 'deferred')"
+			) eq '0',
 			'a job has no event');
 		my ($differences) = differences_from_record($node, $database, $schema);
 		problem_unless($differences eq '', "the schema is not as recorded: $differences");
-		my $check = "SELECT count(*) = 0 FROM procrastinate_check('current', '$schema') WHERE object !~ 'id_lock_idx_00'";
-		problem_unless(sql("SELECT source ~ 'under way' OR ($check) FROM procrastinate_current('$schema')") eq 't', 'at a revision check finds something');
+		my $check =
+		  "SELECT count(*) = 0 FROM procrastinate_check('current', '$schema') WHERE object !~"
+		    . " 'id_lock_idx_00'";
+		problem_unless(
+			sql("SELECT source ~ 'under way' OR ($check) FROM procrastinate_current('$schema')") eq
+			  't', 'at a revision check finds something');
 	} until $is_there;
 	my $jobs = sql("SELECT max(id) FROM $schema.procrastinate_jobs");
 	$node->poll_query_until($database, "SELECT max(id) > $jobs FROM $schema.procrastinate_jobs")
 	  or problem_unless(0, 'no client works any more');
 	stop_clients($load);
-	problem_unless(sql("SELECT count(*) FROM procrastinate_check(schema => '$schema')") eq '0', 'check is not empty');
-	problem_unless(sql("SELECT count(*) FROM $schema.procrastinate_jobs WHERE status = 'doing' AND abort_requested AND queue_name = 'aborted'") eq '3000',
+	problem_unless(sql("SELECT count(*) FROM procrastinate_check(schema => '$schema')") eq '0',
+		'check is not empty');
+	problem_unless(
+		sql("SELECT count(*) FROM $schema.procrastinate_jobs WHERE status = 'doing' AND"
+		  . " abort_requested AND queue_name = 'aborted'"
+		) eq '3000',
 		'a job that was being aborted is not') if $from == 30;
 	my $session = user_session($node, $database, $schema);
-	my $day = day($session, $to);
-	problem_unless($day eq ($to < 27 ? 'succeeded todo' : 'succeeded todo cancelled'), "a worker's day at $to ends with: $day");
+	my $day     = day($session, $to);
+	problem_unless($day eq ($to < 27 ? 'succeeded todo' : 'succeeded todo cancelled'),
+		"a worker's day at $to ends with: $day");
 	$session->close;
 	sql("DROP SCHEMA $schema CASCADE");
 	return;
@@ -116,15 +137,23 @@ sub instant
 {
 	my ($schema, $to, $release, $load) = @_;
 	my ($in, $out, $err) = ('', '', '');
-	my $call = IPC::Run::start([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
-			'-c', 'SET client_min_messages = warning', '-c', "CALL procrastinate_migrate('" . revision_name($to) . "', '$schema')" ],
-		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($limit));
+	my $call = IPC::Run::start(
+		[   $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
+			'-c',                             'SET client_min_messages = warning', '-c',
+			"CALL procrastinate_migrate('" . revision_name($to) . "', '$schema')" ],
+		'<',
+		\$in,
+		'>',
+		\$out,
+		'2>',
+		\$err,
+		IPC::Run::timeout($limit));
 	$instants++;
 	usleep(int rand 120_000);
-	my $how = (qw(cancel terminate cancel terminate kill))[ $instants % 5 ];
-	my $log = -s $node->logfile;
-	my $whom = 'FROM pg_stat_activity WHERE query ~ \'^CALL procrastinate_migrate\'';
-	my $pid = sql("SELECT max(pid) $whom");
+	my $how       = (qw(cancel terminate cancel terminate kill))[ $instants % 5 ];
+	my $log       = -s $node->logfile;
+	my $whom      = 'FROM pg_stat_activity WHERE query ~ \'^CALL procrastinate_migrate\'';
+	my $pid       = sql("SELECT max(pid) $whom");
 	my $is_killed = 0;
 	if ($pid ne '' && $how eq 'kill')
 	{
@@ -143,12 +172,16 @@ sub instant
 		$$load = start_clients($schema, $release);
 		return 0;
 	}
-	problem_unless($err eq '' || $err =~ /canceling statement due to user request|terminating connection due to administrator command/,
+	problem_unless(
+			 $err eq ''
+		  || $err =~
+		  /canceling statement due to user request|terminating connection due to administrator command/,
 		"the call ends with: $err");
 	return $err eq '';
 }
 
-# Whether it came in time: not to a process that was ending anyway. The server says so before it lets anybody in again.
+# Whether it came in time: not to a process that was ending anyway. The server says so before it
+# lets anybody in again.
 sub was_killed
 {
 	my ($pid, $log) = @_;

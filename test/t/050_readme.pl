@@ -1,5 +1,5 @@
-# The README's promises: its session prints what it shows, its statements run, its table of functions
-# and its list of SQLSTATEs are complete.
+# The README's promises: its session prints what it shows, its statements run, its table of
+# functions and its list of SQLSTATEs are complete.
 
 use strict;
 use warnings;
@@ -32,9 +32,10 @@ sub typed
 		my $run = IPC::Run::run(
 			[
 				'psql', '-X', '-U', 'postgres', '-d', $node->connstr($database),
-				'-v', 'ON_ERROR_STOP=1', '-c', $statement
+				'-v',   'ON_ERROR_STOP=1', '-c', $statement
 			],
-			'>' => \$out, '2>' => \$err);
+			'>'  => \$out,
+			'2>' => \$err);
 		ok($run, "the README's statement runs: $statement") or diag $err;
 		$shown .= "=> $statement\n$err$out";
 	}
@@ -82,10 +83,12 @@ foreach my $block (@statements)
 my @zero_downtime = $readme =~ /`CALL procrastinate_migrate\('([^']+)'\);`/g;
 is(scalar @zero_downtime, 5, 'the way without downtime has five steps');
 my @steps = map {
-	$node->safe_psql('pasted',
+	$node->safe_psql(
+		'pasted',
 		"SELECT procrastinate_show.revision FROM procrastinate_show('$_')")
 } @zero_downtime;
-is_deeply(\@steps, [ '0030', '0032', '0034', '0037', '0038' ],
+is_deeply(
+	\@steps, [ '0030', '0032', '0034', '0037', '0038' ],
 	'and its bridges are 0030, 0032, 0034 and 0037');
 my %works = map { (split /\t/)[0] => [ (split /\t/)[ 2, 3 ] ] } split /\n/,
   slurp(data_file('releases.tsv'));
@@ -94,8 +97,8 @@ is(scalar @deployed, 4, 'four releases are deployed on the way');
 foreach my $i (0 .. $#deployed)
 {
 	my ($from, $to) = @{ $works{ $deployed[$i] } };
-	cmp_ok($from, 'le', $steps[$i], "$deployed[$i] works on $steps[$i]");
-	cmp_ok($to, 'ge', $steps[ $i + 1 ], "$deployed[$i] works until $steps[$i + 1] is applied");
+	cmp_ok($from, 'le', $steps[$i],       "$deployed[$i] works on $steps[$i]");
+	cmp_ok($to,   'ge', $steps[ $i + 1 ], "$deployed[$i] works until $steps[$i + 1] is applied");
 }
 
 my @functions = split /\n/, $node->safe_psql('pasted', <<'SQL');
@@ -113,7 +116,8 @@ my $refusals  = slurp(repository() . '/src/common/refusal.hpp');
 my @sqlstates = $refusals =~ /"(PM\d{3})"/g;
 cmp_ok(scalar @sqlstates, '>=', 10, 'there are SQLSTATEs of ours');
 like($readme, qr/^\| $_ \| [a-z]/m, "the README explains SQLSTATE $_") foreach @sqlstates;
-like($readme, qr/advisory\s+lock\s+`\($LOCK_KEY{installation}, OID of the schema\)`/,
+like(
+	$readme, qr/advisory\s+lock\s+`\($LOCK_KEY{installation}, OID of the schema\)`/,
 	'the README names the advisory lock that a change holds');
 
 done_testing();

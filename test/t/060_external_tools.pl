@@ -49,7 +49,8 @@ sub runs
 		PGDATABASE              => $database,
 		PYTHONDONTWRITEBYTECODE => 1);
 	my $output = '';
-	my $ran = IPC::Run::run(\@command, '<', '/dev/null', '>', \$output, '2>', \$output,
+	my $ran    = IPC::Run::run(
+		\@command, '<', '/dev/null', '>', \$output, '2>', \$output,
 		init => sub { chdir $folder or die "cannot enter $folder: $!" });
 	ok($ran, $name) or diag $output;
 	return $output;
@@ -59,7 +60,7 @@ sub runs
 sub is_recorded_at
 {
 	my ($database, $revision, $name) = @_;
-	is($node->safe_psql($database, 'SELECT revision FROM procrastinate_current()'),
+	is( $node->safe_psql($database, 'SELECT revision FROM procrastinate_current()'),
 		revision_name($revision), $name);
 	my $differences = differences($node, $database, 'public', $revision);
 	$differences =~ s/^> \w+ (?:UNIQUE )?(?:alembic|django)_.*\n//mg;    # the tools' own tables
@@ -77,7 +78,7 @@ sub revision_in
 # ---- Alembic ------------------------------------------------------------------------------------
 
 my $database = new_database($node);
-write_file('alembic.ini', "[alembic]\nscript_location = migrations\n");
+write_file('alembic.ini',       "[alembic]\nscript_location = migrations\n");
 write_file('migrations/env.py', <<'PYTHON');
 from alembic import context
 from sqlalchemy import create_engine
@@ -101,7 +102,7 @@ my @alembic = qw(/usr/bin/alembic upgrade head);
 runs($database, 'Alembic runs the line', @alembic);
 my $revision = revision_in(line_of('Alembic'));
 is_recorded_at($database, $revision, "Alembic brings the schema to the README's release");
-is($node->safe_psql($database, 'SELECT version_num FROM alembic_version'),
+is( $node->safe_psql($database, 'SELECT version_num FROM alembic_version'),
 	'one', 'and has its own revision written down');
 runs($database, 'Alembic again', @alembic);
 
@@ -123,8 +124,8 @@ DATABASES = {
     }
 }
 PYTHON
-write_file('jobs/__init__.py',            '');
-write_file('jobs/migrations/__init__.py', '');
+write_file('jobs/__init__.py',                      '');
+write_file('jobs/migrations/__init__.py',           '');
 write_file('jobs/migrations/0001_procrastinate.py', <<"PYTHON");
 from django.db import migrations
 
@@ -139,12 +140,13 @@ my @django =
 runs($database, 'Django runs the line', @django);
 $revision = revision_in(line_of('Django'));
 is_recorded_at($database, $revision, "Django brings the schema to the README's release");
-runs($database, 'Django takes it back, which is no operation',
+runs(
+	$database, 'Django takes it back, which is no operation',
 	@django[ 0 .. 3 ], 'jobs', 'zero', @django[ 4 .. 5 ]);
 is_recorded_at($database, $revision, 'and leaves it there');
 runs($database, 'Django again', @django);
 
-# ---- Both, outside of a transaction ---------------------------------------------------------------
+# ---- Both, outside of a transaction -------------------------------------------------------------
 
 my ($call, $block, $not_atomic) = map { line_of('Both, for big tables', $_) } 0 .. 2;
 
@@ -176,24 +178,27 @@ PYTHON
 runs($database, 'Django calls procrastinate_migrate() in a migration that is not atomic', @django);
 is_recorded_at($database, $revision, 'which brings the schema there, too');
 
-# ---- External version tables, and Alembic kept in step ---------------------------------------------
+# ---- External version tables, and Alembic kept in step ------------------------------------------
 
-# A project whose Alembic runs a package of this chain, in either numbering, beside a branch of its own.
+# A project whose Alembic runs a package of this chain, in either numbering, beside a branch of its
+# own.
 sub alembic_project
 {
 	my ($project, @ids) = @_;
-	write_file("$project/alembic.ini", "[alembic]\nscript_location = migrations\n");
-	write_file("$project/migrations/env.py", slurp("$folder/migrations/env.py"));
+	write_file("$project/alembic.ini",                "[alembic]\nscript_location = migrations\n");
+	write_file("$project/migrations/env.py",          slurp("$folder/migrations/env.py"));
 	write_file("$project/migrations/versions/own.py", "revision = 'own'\ndown_revision = None\n");
 	foreach my $i (0 .. $#ids)
 	{
 		my $before = $i ? "'$ids[$i - 1]'" : 'None';
-		write_file("$project/migrations/versions/$ids[$i].py",
+		write_file(
+			"$project/migrations/versions/$ids[$i].py",
 			"revision = '$ids[$i]'\ndown_revision = $before\n\n\ndef upgrade():\n    pass\n");
 	}
 	return sub {
 		my ($to, $name, @command) = @_;
-		return runs($to, $name, 'sh', '-c', 'cd "$0" && exec /usr/bin/alembic "$@"', $project,
+		return runs(
+			$to, $name, 'sh', '-c', 'cd "$0" && exec /usr/bin/alembic "$@"', $project,
 			@command);
 	};
 }
@@ -208,7 +213,8 @@ foreach my $numbering (sort keys %numbering)
 	$database = new_database($node);
 	upgrade($node, $database, 28);
 	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
-	$alembic->($database, "$numbering: Alembic is told that it is at 0028", 'stamp', $ids[27], 'own');
+	$alembic->($database, "$numbering: Alembic is told that it is at 0028", 'stamp', $ids[27],
+		'own');
 
 	my (undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
 	unlike($err, qr/WARNING/, "$numbering: Alembic and the catalog agree");
@@ -216,9 +222,11 @@ foreach my $numbering (sort keys %numbering)
 	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
 	$alembic->($database, "$numbering: Alembic is told a lie", 'stamp', '--purge', $ids[25], 'own');
 	(undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
-	like($err, qr/WARNING:  .* is at 0028, and another tool/,
+	like(
+		$err, qr/WARNING:  .* is at 0028, and another tool/,
 		"$numbering: the catalog wins over Alembic");
-	like($err, qr/^DETAIL:  Table public\.alembic_version says $ids[25](?:, which is 0026)?\.$/m,
+	like(
+		$err, qr/^DETAIL:  Table public\.alembic_version says $ids[25](?:, which is 0026)?\.$/m,
 		"$numbering: and the contradiction is told");
 	like($err, qr/^alembic stamp $ids[27]$/m, "$numbering: with what sets Alembic right");
 
@@ -226,16 +234,19 @@ foreach my $numbering (sort keys %numbering)
 	my $in_step = q{SET procrastinate_migrate.alembic_version = 'public.alembic_version';}
 	  . " SET procrastinate_migrate.alembic_ids = $numbering";
 	$node->safe_psql($database, "$in_step; SELECT procrastinate_upgrade('0030')");
-	like($alembic->($database, "$numbering: Alembic is asked", 'current'),
+	like(
+		$alembic->($database, "$numbering: Alembic is asked", 'current'),
 		qr/^$ids[29]$/m, "$numbering: an upgrade takes Alembic along");
 	$node->safe_psql($database, "$in_step; BEGIN; SELECT procrastinate_upgrade(); ROLLBACK");
-	like($alembic->($database, "$numbering: Alembic is asked again", 'current'),
+	like(
+		$alembic->($database, "$numbering: Alembic is asked again", 'current'),
 		qr/^$ids[29]$/m, "$numbering: and back with a rollback");
 	$node->safe_psql($database, "$in_step; CALL procrastinate_migrate()");
 	my $current = $alembic->($database, "$numbering: Alembic is asked at head", 'current');
 	like($current, qr/^$ids[-1] \(head\)$/m, "$numbering: so does a migration");
-	like($current, qr/^own \(head\)$/m, "$numbering: another branch is left alone");
-	unlike($alembic->($database, "$numbering: Alembic has nothing to do", 'upgrade', 'heads'),
+	like($current, qr/^own \(head\)$/m,      "$numbering: another branch is left alone");
+	unlike(
+		$alembic->($database, "$numbering: Alembic has nothing to do", 'upgrade', 'heads'),
 		qr/Running upgrade/, "$numbering: and nothing runs");
 }
 
@@ -244,8 +255,9 @@ foreach my $numbering (sort keys %numbering)
 	$database = new_database($node);
 	upgrade($node, $database, 28);
 	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
-	write_file('procrastinate/__init__.py', '');
+	write_file('procrastinate/__init__.py',            '');
 	write_file('procrastinate/migrations/__init__.py', '');
+
 	# Three of Django's migrations carry no SQL of the chain.
 	my $migrations = $HEAD + 3;
 	foreach my $number (1 .. $migrations)
@@ -260,24 +272,27 @@ class Migration(migrations.Migration):
     operations = []
 PYTHON
 	}
-	write_file('with_app.py',
+	write_file(
+		'with_app.py',
 		slurp("$folder/settings.py") . qq{INSTALLED_APPS = ["procrastinate"]\n});
-	my @migrate = ('/usr/bin/python3', '-m', 'django', 'migrate', '--settings=with_app',
-		'--pythonpath=.', 'procrastinate');
+	my @migrate = (
+		'/usr/bin/python3', '-m', 'django', 'migrate', '--settings=with_app',
+		'--pythonpath=.',   'procrastinate');
 	runs($database, 'Django records its 0029', @migrate, '0029');
 	my (undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
 	unlike($err, qr/WARNING/, 'Django and the catalog agree: its 0029 is 0028');
 	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
 	runs($database, 'Django goes back', @migrate, '0027');
 	(undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
-	like($err, qr/^DETAIL:  Table public\.django_migrations says 0027, which is 0026\.$/m,
+	like(
+		$err, qr/^DETAIL:  Table public\.django_migrations says 0027, which is 0026\.$/m,
 		'the catalog wins over Django, and the contradiction is told');
 	like($err, qr/^manage\.py migrate --fake procrastinate 0029$/m, 'with what sets Django right');
 
 	# In step, by the names that Django prints.
 	my @show = map { s/^migrate$/showmigrations/r } @migrate;
 	runs($database, 'Django is set right', @migrate, '0029', '--fake');
-	my $names = runs($database, 'Django tells its names', @show);
+	my $names   = runs($database, 'Django tells its names', @show);
 	my $in_step = "SET procrastinate_migrate.django_migrations = 'public.django_migrations';"
 	  . "SET procrastinate_migrate.django_names = '$names'";
 	my $applied = sub {
@@ -292,7 +307,8 @@ PYTHON
 	is($applied->('0031 again'), "33 of $migrations", 'and back with a rollback');
 	$node->safe_psql($database, "$in_step; CALL procrastinate_migrate()");
 	is($applied->($HEAD_NAME), "$migrations of $migrations", 'so does a migration');
-	like(runs($database, 'Django has nothing to do', @migrate), qr/No migrations to apply/,
+	like(
+		runs($database, 'Django has nothing to do', @migrate), qr/No migrations to apply/,
 		'and Django runs nothing');
 }
 
@@ -300,10 +316,12 @@ PYTHON
 
 $database = new_database($node);
 my $deploy = line_of('A deploy script');
-like(runs($database, 'the deploy script', 'sh', '-c', $deploy),
+like(
+	runs($database, 'the deploy script', 'sh', '-c', $deploy),
 	qr/^NOTICE: .*-> 0037, /m, 'the deploy script tells its steps');
 is_at($node, $database, 'public', 37, 'the deploy script goes as far as 3.9.0 needs');
-like(runs($database, 'the deploy script again', 'sh', '-c', $deploy),
+like(
+	runs($database, 'the deploy script again', 'sh', '-c', $deploy),
 	qr/nothing to do/, 'and then there is nothing to do');
 
 my ($makes, $uses) = map { line_of('A server without the extension', $_) } 0, 1;

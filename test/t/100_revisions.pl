@@ -39,12 +39,14 @@ isnt(scalar(structure(1)), 0, 'the facts know the first revision');
 			  sort keys %Procrastinate::Test::Watch::SUBJECT;
 		}
 	}
-	is(join(' ', grep { $owners{$_} =~ / / } sort keys %owners),
+	is( join(' ', grep { $owners{$_} =~ / / } sort keys %owners),
 		'', 'no function belongs to two subjects');
-	# The functions up to 0038 have tests of what they do; a later one has them when it has a subject.
-	my %old = map { /^function (\w+)/ ? ($1 => 1) : () } map { structure($_) } 1 .. 38;
+
+	# The functions up to 0038 have tests of what they do; a later one has them when it has a
+	# subject.
+	my %old     = map  { /^function (\w+)/ ? ($1 => 1) : () } map { structure($_) } 1 .. 38;
 	my @without = grep { $owners{$_} eq '' } sort keys %owners;
-	is(join(' ', grep { $old{$_} } @without),
+	is( join(' ', grep { $old{$_} } @without),
 		'', 'every function up to 0038 belongs to a subject, so that a test file calls it');
 	diag("no test calls $_: give it a subject in Procrastinate::Test::Watch")
 	  foreach grep { !$old{$_} } @without;
@@ -63,7 +65,8 @@ foreach my $schema (@schemas)
 	foreach my $revision (1 .. $HEAD)
 	{
 		upgrade($node, $database, $revision, $schema);
-		is_at($node, $database, $schema, $revision,
+		is_at(
+			$node, $database, $schema, $revision,
 			"schema $schema at " . revision_name($revision) . ' after one step more');
 	}
 }
@@ -78,10 +81,12 @@ foreach my $revision (1 .. $HEAD)
 	foreach my $schema (@schemas)
 	{
 		upgrade($node, $fresh, $revision, $schema);
-		is_at($node, $fresh, $schema, $revision,
+		is_at(
+			$node, $fresh, $schema, $revision,
 			"schema $schema at " . revision_name($revision) . ' by one call from nothing');
 	}
-	is_at($node, $fresh, 'public', $revision,
+	is_at(
+		$node, $fresh, 'public', $revision,
 		"schema public is still at " . revision_name($revision) . ' when another schema follows');
 	$node->safe_psql('postgres', "DROP DATABASE $fresh");
 }

@@ -25,8 +25,8 @@ foreach my $start (0 .. $HEAD - 1)
 {
 	subtest 'rows of revision ' . revision_name($start) => sub { upgraded_from($start) };
 }
-subtest 'a table that the migration drops may be gone already' => \&tables_gone;
-subtest 'jobs that are aborting become doing, silently'        => \&aborting_jobs;
+subtest 'a table that the migration drops may be gone already'         => \&tables_gone;
+subtest 'jobs that are aborting become doing, silently'                => \&aborting_jobs;
 subtest 'a column that is added gets no default that was not promised' => \&queue_undefined;
 done_testing();
 
@@ -36,14 +36,14 @@ done_testing();
 
 sub upgraded_from
 {
-	my ($start)  = @_;
-	my $schema   = "from $start";
-	my $next     = $start + 1;
-	my @stops    = ($next);
-	push @stops, 28 if $next < 28;
+	my ($start) = @_;
+	my $schema  = "from $start";
+	my $next    = $start + 1;
+	my @stops   = ($next);
+	push @stops, 28    if $next < 28;
 	push @stops, $HEAD if $next < $HEAD;
 
-	upgrade($node, $database, $start, $schema) if $start > 0;
+	upgrade($node, $database, $start, $schema)                    if $start > 0;
 	$node->safe_psql($database, 'CREATE SCHEMA ' . name($schema)) if $start == 0;
 	my $session = new_session($node, $database, $schema);
 	fill($session, $start) if $start > 0;
@@ -60,23 +60,29 @@ sub upgraded_from
 		next if $start == 0;
 		is(lost_or_changed($session, $stop), '', "all rows are as they should be $at");
 		my %now = sequences($session);
-		is_deeply({ map { $_ => $now{$_} } grep { exists $now{$_} } keys %sequences },
+		is_deeply(
+			{ map { $_ => $now{$_} } grep { exists $now{$_} } keys %sequences },
 			{ map { $_ => $sequences{$_} } grep { exists $now{$_} } keys %sequences },
 			"sequences go on where they were $at");
 	}
-	is($session->query('SELECT count(*) FROM procrastinate_jobs'),
+	is( $session->query('SELECT count(*) FROM procrastinate_jobs'),
 		'0', 'nothing comes from nothing')
 	  if $start == 0;
 	if ($start > 0)
 	{
-		cmp_ok($session->query('SELECT count(*) FROM procrastinate_jobs'),
+		cmp_ok(
+			$session->query('SELECT count(*) FROM procrastinate_jobs'),
 			'==', $JOBS + 2, 'the jobs are all there');
-		like($session->query(q{INSERT INTO procrastinate_jobs (queue_name, task_name)}
+		like(
+			$session->query(
+				q{INSERT INTO procrastinate_jobs (queue_name, task_name)}
 				  . q{ VALUES ('q', 't') RETURNING id}),
-			qr/^\d+$/, 'a new job gets an id that is free');
+			qr/^\d+$/,
+			'a new job gets an id that is free');
 	}
 	$session->close;
-	$node->safe_psql($database,
+	$node->safe_psql(
+		$database,
 		'SET client_min_messages = warning; DROP SCHEMA IF EXISTS kept CASCADE; DROP SCHEMA '
 		  . name($schema)
 		  . ' CASCADE');
@@ -94,7 +100,7 @@ sub fill
 		id         => 'g',
 		queue_name => q{CASE g % 5 WHEN 0 THEN repeat('x', 128) ELSE 'queue ' || g % 5 END},
 		task_name  => q{CASE g % 7 WHEN 0 THEN '' ELSE 'module.task_' || g % 7 END},
-		lock => qq{CASE WHEN $busy AND g % 3 > 0 THEN 'lock ' || g}
+		lock       => qq{CASE WHEN $busy AND g % 3 > 0 THEN 'lock ' || g}
 		  . q{ WHEN g % 3 = 1 THEN 'lock ' || g % 40 WHEN g % 30 = 2 THEN '' END},
 		args => q{jsonb_build_object('n', g, 'text', E'caf\u00e9 "\\\\" ' || g, 'deep',}
 		  . q{ '{"a": [1, null, {"b": 1.50}], "big": 123456789012345678901234567890.5}'::jsonb)},
@@ -102,44 +108,50 @@ sub fill
 		scheduled_at => q{CASE g % 6 WHEN 0 THEN '2020-01-01'::timestamptz}
 		  . q{ + g * interval '1.000001 s' WHEN 1 THEN '2999-12-31' WHEN 2 THEN 'infinity' END},
 		attempts => 'g % 4',);
-	$job{lock} = "coalesce($job{lock}, 'own lock ' || g)" if $at < 8;
+	$job{lock}       = "coalesce($job{lock}, 'own lock ' || g)" if $at < 8;
 	$job{started_at} = q{CASE WHEN g % 2 = 0 THEN '2021-01-01'::timestamptz}
 	  . q{ + g * interval '1 s' END}
 	  if $at < 3;
 	$job{queueing_lock} = q{CASE WHEN g % 2 = 0 THEN 'queueing lock ' || g WHEN status <> 'todo'}
 	  . q{ THEN 'queueing lock' END}
 	  if $at >= 7;
-	$job{priority}        = '(g % 7 - 3) * 1000000' if $at >= 25;
+	$job{priority}        = '(g % 7 - 3) * 1000000'                                    if $at >= 25;
 	$job{abort_requested} = q{status <> 'todo' AND (g % 3 = 0 OR status = 'aborting')} if $at >= 30;
-	$job{worker_id} = q{CASE WHEN status <> 'todo' AND g % 4 > 0 THEN 1 + g % 20 END}
+	$job{worker_id}       = q{CASE WHEN status <> 'todo' AND g % 4 > 0 THEN 1 + g % 20 END}
+
 	  if $at >= 32;
 	my $columns = join ', ', sort keys %job;
 	my $values  = join ', ', map { $job{$_} } sort keys %job;
 
 	$session->query("SET session_replication_role = replica");
-	$session->query('INSERT INTO procrastinate_workers (id, last_heartbeat)'
+	$session->query(
+		'INSERT INTO procrastinate_workers (id, last_heartbeat)'
 		  . q{ OVERRIDING SYSTEM VALUE SELECT g, '2024-01-01'::timestamptz + g * interval '1 h'}
 		  . ' FROM generate_series(1, 20) AS g')
 	  if $at >= 32;
-	$session->query("INSERT INTO procrastinate_jobs ($columns) SELECT $values FROM"
+	$session->query(
+		"INSERT INTO procrastinate_jobs ($columns) SELECT $values FROM"
 		  . " (SELECT g, (ARRAY[$statuses])[1 + g % @{[ scalar @statuses ]}] AS status FROM"
 		  . " (SELECT generate_series(1, $JOBS) UNION VALUES (2147483647), (3000000000)) AS n (g)"
 		  . ') AS j');
 
 	# Two events a job of every type, some without a type or a time. Before 0024 they cannot point
 	# to the job whose id is no integer.
-	my $far = $at < 24 ? 'WHERE id <= 2147483647' : '';
+	my $far  = $at < 24 ? 'WHERE id <= 2147483647' : '';
 	my $null = 'NULL::procrastinate_job_event_type';
-	$session->query('INSERT INTO procrastinate_events (job_id, type, at)'
+	$session->query(
+		'INSERT INTO procrastinate_events (job_id, type, at)'
 		  . " SELECT id, (enum_range($null) || $null)"
 		  . "[1 + (id + n) % (1 + cardinality(enum_range($null)))],"
 		  . q{ CASE WHEN id % 50 > 0 THEN '2022-02-02'::timestamptz + id * interval '0.1 s' END}
 		  . " FROM procrastinate_jobs, generate_series(1, 2) AS n $far");
 	fill_periodic($session, $at) if $at >= 10;
-	$session->query('INSERT INTO procrastinate_job_locks'
+	$session->query(
+		'INSERT INTO procrastinate_job_locks'
 		  . q{ SELECT 'lock ' || g FROM generate_series(1, 9) AS g})
 	  if $at < 8;
-	$session->query('INSERT INTO procrastinate_version (name, version)'
+	$session->query(
+		'INSERT INTO procrastinate_version (name, version)'
 		  . q{ VALUES ('procrastinate', '0.5')})
 	  if $at < 4;
 	$session->query("SELECT setval('procrastinate_jobs_id_seq', 3000000000)");
@@ -154,12 +166,13 @@ sub fill_periodic
 		task_name       => q{'periodic ' || g % 9},
 		defer_timestamp => 'CASE WHEN g % 100 > 0 THEN 1600000000 + g * 60::bigint END',
 		job_id          => 'CASE WHEN g % 4 > 0 THEN g END');
-	$record{queue_name}  = q{'queue ' || g % 3}                         if $at >= 12 and $at < 21;
+	$record{queue_name}  = q{'queue ' || g % 3} if $at >= 12 and $at < 21;
 	$record{queue_name}  = q{CASE WHEN g % 2 = 0 THEN 'queue ' || g % 3 END} if $at =~ /^2[12]$/;
 	$record{periodic_id} = q{CASE WHEN g % 2 = 0 THEN 'id ' || g % 3 ELSE '' END} if $at >= 21;
 	my $columns = join ', ', sort keys %record;
 	my $values  = join ', ', map { $record{$_} } sort keys %record;
-	$session->query("INSERT INTO procrastinate_periodic_defers ($columns)"
+	$session->query(
+		"INSERT INTO procrastinate_periodic_defers ($columns)"
 		  . " SELECT $values FROM generate_series(1, 600) AS g");
 	return;
 }
@@ -182,7 +195,7 @@ sub projections
 		[ 23, 'periodic_defers', q{r - 'queue_name'} ],
 		[ 25, 'jobs',            q{r || '{"priority": 0}'} ],
 		[ 30, 'jobs', q{r || jsonb_build_object('abort_requested', r ->> 'status' = 'aborting')} ],
-		[ 31, 'jobs', q{CASE WHEN r ->> 'status' = 'aborting'}
+		[   31, 'jobs', q{CASE WHEN r ->> 'status' = 'aborting'}
 			  . q{ THEN r || '{"status": "doing", "abort_requested": true}' ELSE r END} ],
 		[ 32, 'jobs', q{r || '{"worker_id": null}'} ]);
 
@@ -255,7 +268,8 @@ sub sequences
 {
 	my ($session) = @_;
 	return map { split /\|/, $_, 2 } split /\n/,
-	  $session->query('SELECT sequencename, last_value FROM pg_sequences'
+	  $session->query(
+		'SELECT sequencename, last_value FROM pg_sequences'
 		  . ' WHERE schemaname = current_schema()'
 		  . q{ AND sequencename !~ '^procrastinate_schema_history'});
 }
@@ -273,7 +287,8 @@ sub with_schema
 	my $session = new_session($node, $database, $schema);
 	$code->($session, $schema);
 	$session->close;
-	$node->safe_psql($database,
+	$node->safe_psql(
+		$database,
 		'SET client_min_messages = warning; DROP SCHEMA ' . name($schema) . ' CASCADE');
 	return;
 }
@@ -284,14 +299,18 @@ sub tables_gone
 	{
 		my ($revision, $table) = @$case;
 		my $next = revision_name($revision + 1);
-		foreach my $call ("SELECT public.procrastinate_upgrade('$next', %s)", "CALL public.procrastinate_migrate('$next', %s)")
+		foreach my $call ("SELECT public.procrastinate_upgrade('$next', %s)",
+			"CALL public.procrastinate_migrate('$next', %s)")
 		{
-			with_schema($revision, sub {
-				my ($session, $schema) = @_;
-				$session->query("DROP TABLE $table");
-				is($session->refusal(sprintf $call, lit(name($schema))), 'no error', "$call succeeds where $table is gone");
-				is_at($node, $database, $schema, $revision + 1, "the schema is at $next then");
-			});
+			with_schema(
+				$revision,
+				sub {
+					my ($session, $schema) = @_;
+					$session->query("DROP TABLE $table");
+					is($session->refusal(sprintf $call, lit(name($schema))), 'no error',
+						"$call succeeds where $table is gone");
+					is_at($node, $database, $schema, $revision + 1, "the schema is at $next then");
+				});
 		}
 	}
 	return;
@@ -314,53 +333,71 @@ sub aborting_jobs_of
 {
 	my ($start, $stop, $way, $session, $schema) = @_;
 	my $what = "$way from " . revision_name($start) . " to $stop";
-	insert_jobs($session, $start,
+	insert_jobs(
+		$session, $start,
 		(map { { id => $_, status => 'doing', lock => "lock $_" } } 1 .. 40),
-		(map { { id => $_, status => 'todo', lock => "lock $_" } } 41 .. 60));
-	$session->query('SELECT procrastinate_cancel_job(g, true, false)'
+		(map { { id => $_, status => 'todo',  lock => "lock $_" } } 41 .. 60));
+	$session->query(
+		'SELECT procrastinate_cancel_job(g, true, false)'
 		  . ' FROM generate_series(1, 20) AS g');
 	my $events   = 'SELECT count(*), max(id) FROM procrastinate_events';
 	my $expected = $session->query($events);
-	my $jobs = q{SELECT md5(string_agg(concat_ws('/', id, lock, task_name, queue_name,}
+	my $jobs     = q{SELECT md5(string_agg(concat_ws('/', id, lock, task_name, queue_name,}
 	  . q{ args, attempts, scheduled_at, priority, queueing_lock), ' ' ORDER BY id)),}
 	  . ' count(*) FROM procrastinate_jobs';
 	my $before = $session->query($jobs);
 	my $ear    = new_session($node, $database, $schema);
 	$ear->query("LISTEN $_")
+
 	  foreach qw(procrastinate_any_queue procrastinate_any_queue_v1),
 	  map { name("$_#default") } qw(procrastinate_queue procrastinate_queue_v1);
-	$node->safe_psql($database, 'SET client_min_messages = warning; '
-		  . call_of($way, lit($stop), 'schema => ' . lit(name($schema)), $way =~ /^CALL/ ? 'force => true' : ()));
+	$node->safe_psql(
+		$database, 'SET client_min_messages = warning; '
+		  . call_of(
+			$way, lit($stop), 'schema => ' . lit(name($schema)),
+			$way =~ /^CALL/ ? 'force => true' : ()));
+
 	# Those that wake workers once the barrier is gone are for no job.
-	same_lines([ grep { !/ procrastinate_migrate$|"job_inserted", "job_id": 0}$/ } $ear->notifications ],
+	same_lines(
+		[ grep { !/ procrastinate_migrate$|"job_inserted", "job_id": 0}$/ } $ear->notifications ],
 		[], "$what: no notification is sent");
 	$ear->close;
 	is($session->query($events), $expected, "$what: no event is written");
 	is($session->query($jobs),   $before,   "$what: nothing else changes in the jobs");
-	is($session->query('SELECT status, abort_requested, count(*), min(id), max(id)'
+	is( $session->query(
+			'SELECT status, abort_requested, count(*), min(id), max(id)'
 			  . ' FROM procrastinate_jobs GROUP BY 1, 2 ORDER BY 1, 2'),
 		"todo|f|20|41|60\ndoing|f|20|21|40\ndoing|t|20|1|20",
 		"$what: the jobs that were aborting are doing, with the abort requested");
 	$session->query(q{SELECT procrastinate_finish_job_v1(1, 'aborted', false)});
-	is($session->query('SELECT status, abort_requested FROM procrastinate_jobs'
+	is( $session->query(
+			'SELECT status, abort_requested FROM procrastinate_jobs'
 			  . ' WHERE id = 1'),
-		'aborted|f', "$what: the worker that runs such a job can end it");
+		'aborted|f',
+		"$what: the worker that runs such a job can end it");
 	return;
 }
 
 # 0012: records from before belong to queue 'undefined', new ones must name theirs.
 sub queue_undefined
 {
-	with_schema(11, sub {
-		my ($session, $schema) = @_;
-		$session->query(q{SELECT procrastinate_defer_periodic_job('q', 'task', 100)});
-		upgrade($node, $database, 12, $schema);
-		is($session->query('SELECT task_name, queue_name, defer_timestamp'
-				  . ' FROM procrastinate_periodic_defers'),
-			'task|undefined|100', 'a periodic record of 0011 has queue undefined at 0012');
-		like($session->refusal('INSERT INTO procrastinate_periodic_defers (task_name)'
-				  . q{ VALUES ('t')}),
-			qr/^23502: /, 'a periodic record of 0012 must name its queue');
-	});
+	with_schema(
+		11,
+		sub {
+			my ($session, $schema) = @_;
+			$session->query(q{SELECT procrastinate_defer_periodic_job('q', 'task', 100)});
+			upgrade($node, $database, 12, $schema);
+			is( $session->query(
+					'SELECT task_name, queue_name, defer_timestamp'
+					  . ' FROM procrastinate_periodic_defers'),
+				'task|undefined|100',
+				'a periodic record of 0011 has queue undefined at 0012');
+			like(
+				$session->refusal(
+					'INSERT INTO procrastinate_periodic_defers (task_name)'
+					  . q{ VALUES ('t')}),
+				qr/^23502: /,
+				'a periodic record of 0012 must name its queue');
+		});
 	return;
 }

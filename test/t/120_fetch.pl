@@ -13,9 +13,10 @@ use Procrastinate::Test;
 
 # First and last revision, name, and the call with the queues (SQL) and the worker (SQL).
 my @fetches = (
-	[ 1,  30, 'procrastinate_fetch_job',    sub { "procrastinate_fetch_job($_[0])" } ],
-	[ 30, 32, 'procrastinate_fetch_job_v1', sub { "procrastinate_fetch_job_v1($_[0])" } ],
-	[ 32, undef, 'procrastinate_fetch_job_v2', sub { "procrastinate_fetch_job_v2($_[0], $_[1])" } ],);
+	[ 1,  30,    'procrastinate_fetch_job',    sub { "procrastinate_fetch_job($_[0])" } ],
+	[ 30, 32,    'procrastinate_fetch_job_v1', sub { "procrastinate_fetch_job_v1($_[0])" } ],
+	[ 32, undef, 'procrastinate_fetch_job_v2', sub { "procrastinate_fetch_job_v2($_[0], $_[1])" } ],
+);
 
 # How a revision's function decides, as one word.
 sub lock_rule
@@ -48,9 +49,10 @@ sub visit
 		queues($session, $revision, $function, $fetch);
 		schedules($session, $revision, $function, $fetch);
 		states($session, $revision, $function, $fetch);
-		locks_in_table($session, $revision, $function, $fetch) if $rule eq 'lock table';
+		locks_in_table($session, $revision, $function, $fetch)       if $rule eq 'lock table';
 		locks_of_jobs($session, $revision, $function, $fetch, $rule) if $rule ne 'lock table';
 		locks_and_priority($session, $revision, $function, $fetch, $rule)
+
 		  if has_priority($revision);
 		many_held_up($session, $revision, $function, $fetch, $rule) if $rule ne 'lock table';
 		many_jobs($session, $revision, $function, $fetch, $rule, $_) foreach 90, 400;
@@ -72,19 +74,21 @@ sub comes
 {
 	my ($session, $revision, $fetch, $expected, $name, @jobs) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	scenario($session, sub {
-		insert_jobs($session, $revision, @jobs);
-		is(drained($session, $fetch), $expected, $name);
-	});
+	scenario(
+		$session,
+		sub {
+			insert_jobs($session, $revision, @jobs);
+			is(drained($session, $fetch), $expected, $name);
+		});
 	return;
 }
 
 sub nothing_to_fetch
 {
 	my ($session, $revision, $function, $fetch) = @_;
-	is($session->query('SELECT count(*), bool_and(j IS NULL) FROM ' . $fetch->() . ' AS j'),
+	is( $session->query('SELECT count(*), bool_and(j IS NULL) FROM ' . $fetch->() . ' AS j'),
 		'1|t', "$function returns one row of NULLs where no job is");
-	is($session->query('SELECT id, status, task_name, args FROM ' . $fetch->()),
+	is( $session->query('SELECT id, status, task_name, args FROM ' . $fetch->()),
 		'NULL|NULL|NULL|NULL', "$function returns NULL in the columns that a worker reads");
 	return;
 }
@@ -92,39 +96,51 @@ sub nothing_to_fetch
 sub returned_row
 {
 	my ($session, $revision, $function, $fetch) = @_;
-	scenario($session, sub {
-		insert_jobs($session, $revision,
-			{ id => 11, queue_name => 'mail', task_name => 'send', args => '{"to": [1, null]}',
-				attempts => 3, scheduled_at => '2020-02-02 02:02:02+00', lock => 'address' },
-			{ id => 12, lock => 'other' });
-		$session->query("UPDATE procrastinate_jobs SET queueing_lock = 'q' WHERE id = 11")
-		  if $revision >= 7;
-		$session->query('UPDATE procrastinate_jobs SET priority = 7 WHERE id = 11')
-		  if $revision >= 25;
-		$session->remember;
-		my $returned = $session->query('SELECT to_jsonb(j) FROM ' . $fetch->() . ' AS j');
-		my $expected = $revision == 1 ? qr/^started_at=20\S+ status=doing$/ : qr/^status=doing$/;
-		my %changes  = $session->changes;
-		like($changes{11}, $expected, "$function marks the job as doing and changes nothing else");
-		is($changes{12}, '', "$function leaves the other job alone");
-		is($session->query('SELECT ' . lit($returned) . '::jsonb = to_jsonb(j)'
-				  . ' FROM procrastinate_jobs j WHERE id = 11'),
-			't', "$function returns the full row as it is after the fetch");
-		is($session->query('SELECT started_at = now() FROM procrastinate_jobs WHERE id = 11'),
-			't', "$function sets started_at to now")
-		  if $revision == 1;
-	});
+	scenario(
+		$session,
+		sub {
+			insert_jobs(
+				$session, $revision,
+				{   id       => 11, queue_name => 'mail', task_name => 'send',
+					args     => '{"to": [1, null]}',
+					attempts => 3, scheduled_at => '2020-02-02 02:02:02+00', lock => 'address' },
+				{ id => 12, lock => 'other' });
+			$session->query("UPDATE procrastinate_jobs SET queueing_lock = 'q' WHERE id = 11")
+			  if $revision >= 7;
+			$session->query('UPDATE procrastinate_jobs SET priority = 7 WHERE id = 11')
+			  if $revision >= 25;
+			$session->remember;
+			my $returned = $session->query('SELECT to_jsonb(j) FROM ' . $fetch->() . ' AS j');
+			my $expected =
+			  $revision == 1 ? qr/^started_at=20\S+ status=doing$/ : qr/^status=doing$/;
+			my %changes = $session->changes;
+			like($changes{11}, $expected,
+				"$function marks the job as doing and changes nothing else");
+			is($changes{12}, '', "$function leaves the other job alone");
+			is( $session->query(
+						'SELECT '
+					  . lit($returned)
+					  . '::jsonb = to_jsonb(j)'
+					  . ' FROM procrastinate_jobs j WHERE id = 11'),
+				't',
+				"$function returns the full row as it is after the fetch");
+			is( $session->query('SELECT started_at = now() FROM procrastinate_jobs WHERE id = 11'),
+				't', "$function sets started_at to now")
+			  if $revision == 1;
+		});
 	return;
 }
 
 sub order
 {
 	my ($session, $revision, $function, $fetch) = @_;
-	comes($session, $revision, $fetch->(), '3 5 8 9', "$function goes by id, not by schedule",
+	comes(
+		$session, $revision, $fetch->(), '3 5 8 9', "$function goes by id, not by schedule",
 		{ id => 5, scheduled_at => '2010-01-01' }, { id => 9 }, { id => 3 },
 		{ id => 8, scheduled_at => '2000-01-01' });
 	return if not has_priority($revision);
-	comes($session, $revision, $fetch->(), '4 2 6 1 3 5',
+	comes(
+		$session, $revision, $fetch->(), '4 2 6 1 3 5',
 		"$function goes by priority, highest first, then by id",
 		{ id => 1, priority => 0 }, { id => 2, priority => 5 }, { id => 3, priority => -1 },
 		{ id => 4, priority => 2147483647 }, { id => 5, priority => -2147483648 },
@@ -135,7 +151,7 @@ sub order
 sub queues
 {
 	my ($session, $revision, $function, $fetch) = @_;
-	my @jobs = map { { id => $_, queue_name => (qw(a b c b a))[ $_ - 1 ] } } 1 .. 5;
+	my @jobs  = map { { id => $_, queue_name => (qw(a b c b a))[ $_ - 1 ] } } 1 .. 5;
 	my @cases = (
 		[ 'NULL',                       '1 2 3 4 5', 'any queue for NULL' ],
 		[ q{ARRAY['b']},                '2 4',       'the one queue that is asked for' ],
@@ -147,7 +163,8 @@ sub queues
 	foreach my $case (@cases)
 	{
 		my ($argument, $expected, $name) = @$case;
-		comes($session, $revision, $fetch->($argument),
+		comes(
+			$session,  $revision,                 $fetch->($argument),
 			$expected, "$function fetches $name", @jobs);
 	}
 	return;
@@ -156,10 +173,11 @@ sub queues
 sub schedules
 {
 	my ($session, $revision, $function, $fetch) = @_;
-	comes($session, $revision, $fetch->(), '2 4 5 6', "$function leaves jobs for later alone",
+	comes(
+		$session, $revision, $fetch->(), '2 4 5 6', "$function leaves jobs for later alone",
 		{ id => 1, scheduled_at => '2999-01-01' }, { id => 2, scheduled_at => '2001-01-01' },
-		{ id => 3, scheduled_at => 'infinity' }, { id => 4 },
-		{ id => 5, scheduled_at => 'now' }, { id => 6, scheduled_at => '-infinity' });
+		{ id => 3, scheduled_at => 'infinity' },   { id => 4 },
+		{ id => 5, scheduled_at => 'now' },        { id => 6, scheduled_at => '-infinity' });
 	return;
 }
 
@@ -167,7 +185,8 @@ sub states
 {
 	my ($session, $revision, $function, $fetch) = @_;
 	my $id = 0;
-	comes($session, $revision, $fetch->(), '1', "$function fetches jobs that are todo, no others",
+	comes(
+		$session, $revision, $fetch->(), '1', "$function fetches jobs that are todo, no others",
 		map { { id => ++$id, status => $_ } } statuses($revision));
 	return;
 }
@@ -177,17 +196,23 @@ sub locks_in_table
 {
 	my ($session, $revision, $function, $fetch) = @_;
 	my $held = q{SELECT string_agg(object, ' ' ORDER BY object) FROM procrastinate_job_locks};
-	scenario($session, sub {
-		insert_jobs($session, $revision, { id => 1, lock => 'x' }, { id => 2, lock => 'x' },
-			{ id => 3, lock => 'y' }, { id => 4, lock => 'z' }, { id => 5, lock => 'z' });
-		$session->query(q{INSERT INTO procrastinate_job_locks VALUES ('z')});
-		is(drained($session, $fetch->()), '1 3', "$function passes over jobs whose lock is held");
-		is($session->query($held),
-			'x y z', "$function holds the locks of the jobs that it fetched");
-		$session->query(q{DELETE FROM procrastinate_job_locks WHERE object = 'x'});
-		is(drained($session, $fetch->()), '2', "$function fetches the next job of a lock set free");
-	});
-	comes($session, $revision, $fetch->(), '2',
+	scenario(
+		$session,
+		sub {
+			insert_jobs(
+				$session, $revision, { id => 1, lock => 'x' }, { id => 2, lock => 'x' },
+				{ id => 3, lock => 'y' }, { id => 4, lock => 'z' }, { id => 5, lock => 'z' });
+			$session->query(q{INSERT INTO procrastinate_job_locks VALUES ('z')});
+			is(drained($session, $fetch->()), '1 3',
+				"$function passes over jobs whose lock is held");
+			is( $session->query($held),
+				'x y z', "$function holds the locks of the jobs that it fetched");
+			$session->query(q{DELETE FROM procrastinate_job_locks WHERE object = 'x'});
+			is(drained($session, $fetch->()), '2',
+				"$function fetches the next job of a lock set free");
+		});
+	comes(
+		$session, $revision, $fetch->(), '2',
 		"$function goes by the table of locks, not by the state of other jobs",
 		{ id => 1, lock => 'x', status => 'doing' }, { id => 2, lock => 'x' });
 	return;
@@ -200,17 +225,19 @@ sub locks_of_jobs
 	my $next = sub {
 		my ($expected, $name, $first, $second) = @_;
 		local $Test::Builder::Level = $Test::Builder::Level + 1;
-		comes($session, $revision, $fetch->(q{'{default}'}), $expected, "$function $name",
+		comes(
+			$session, $revision, $fetch->(q{'{default}'}), $expected, "$function $name",
 			{ id => 1, lock => 'x', %$first }, { id => 2, lock => 'x', %{ $second // {} } });
 	};
-	$next->('1', 'does not fetch a second job of a lock', {});
-	$next->('', 'waits for an earlier job that is doing', { status => 'doing' });
-	$next->('', 'waits for an earlier job that is for later', { scheduled_at => '2999-01-01' });
-	$next->('', 'waits for an earlier job of another queue', { queue_name => 'other' });
-	$next->('1 2', 'lets jobs of different locks run side by side', {}, { lock => 'y' });
-	$next->('1 2', 'tells locks apart by case', {}, { lock => 'X' });
+	$next->('1',   'does not fetch a second job of a lock',      {});
+	$next->('',    'waits for an earlier job that is doing',     { status       => 'doing' });
+	$next->('',    'waits for an earlier job that is for later', { scheduled_at => '2999-01-01' });
+	$next->('',    'waits for an earlier job of another queue',  { queue_name   => 'other' });
+	$next->('1 2', 'lets jobs of different locks run side by side', {},       { lock => 'y' });
+	$next->('1 2', 'tells locks apart by case',                     {},       { lock => 'X' });
 	$next->('1 2', 'knows no lock where the lock is NULL', { lock => undef }, { lock => undef });
-	$next->('2', 'is not held up by a running job without lock',
+	$next->(
+		'2', 'is not held up by a running job without lock',
 		{ lock => undef, status => 'doing' }, { lock => undef });
 	$next->('1', 'takes the empty string for a lock', { lock => '' }, { lock => '' });
 	foreach my $status (grep { !/^(todo|doing|aborting)$/ } statuses($revision))
@@ -219,8 +246,8 @@ sub locks_of_jobs
 	}
 	if ($revision >= 27)
 	{
-		my $expected = $rule eq 'id, also aborting' ? '' : '2';
-		my $what     = $expected eq '' ? 'waits for' : 'is not held up by';
+		my $expected = $rule eq 'id, also aborting' ? ''          : '2';
+		my $what     = $expected eq ''              ? 'waits for' : 'is not held up by';
 		$next->($expected, "$what an earlier job that is aborting", { status => 'aborting' });
 		$next->('1', 'is not held up by a later job that is aborting', {}, { status => 'aborting' })
 		  if $revision < 36;
@@ -233,31 +260,36 @@ sub locks_and_priority
 {
 	my ($session, $revision, $function, $fetch, $rule) = @_;
 	my @jobs = (
-		{ id => 1, lock => 'x', priority => 1 },
-		{ id => 2, lock => 'x', priority => 9 },
-		{ id => 3, lock => 'y', priority => 5 },
-		{ id => 4, lock => 'y', priority => 5 },
+		{ id => 1, lock => 'x',   priority => 1 },
+		{ id => 2, lock => 'x',   priority => 9 },
+		{ id => 3, lock => 'y',   priority => 5 },
+		{ id => 4, lock => 'y',   priority => 5 },
 		{ id => 5, lock => undef, priority => 2 },
 		{ id => 6, lock => undef, priority => 3 });
 	if ($rule eq 'priority, then id')
 	{
-		comes($session, $revision, $fetch->(), '2 3 6 5',
+		comes(
+			$session, $revision, $fetch->(), '2 3 6 5',
 			"$function prefers the higher priority also among the jobs of a lock", @jobs);
-		comes($session, $revision, $fetch->(), '',
+		comes(
+			$session, $revision, $fetch->(), '',
 			"$function waits for a job of the lock that is doing, whichever came first",
 			{ id => 1, lock => 'x', priority => 5 }, { id => 2, lock => 'x', status => 'doing' });
-		comes($session, $revision, $fetch->(), '',
+		comes(
+			$session, $revision, $fetch->(), '',
 			"$function waits for a job of higher priority that is for later",
 			{ id => 1, lock => 'x' },
 			{ id => 2, lock => 'x', priority => 1, scheduled_at => '2999-01-01' });
-		comes($session, $revision, $fetch->(), '2',
+		comes(
+			$session, $revision, $fetch->(), '2',
 			"$function is not held up by an earlier job of lower priority that is for later",
 			{ id => 1, lock => 'x', scheduled_at => '2999-01-01' },
-			{ id => 2, lock => 'x', priority => 1 });
+			{ id => 2, lock => 'x', priority     => 1 });
 	}
 	else
 	{
-		comes($session, $revision, $fetch->(), '3 6 5 1',
+		comes(
+			$session, $revision, $fetch->(), '3 6 5 1',
 			"$function keeps to the order of ids among the jobs of a lock", @jobs);
 	}
 	return;
@@ -266,18 +298,23 @@ sub locks_and_priority
 sub workers
 {
 	my ($session, $revision, $function, $fetch) = @_;
-	scenario($session, sub {
-		insert_jobs($session, $revision, { id => 1 }, { id => 2 }, { id => 3 });
-		my $worker = $session->query('SELECT worker_id FROM procrastinate_register_worker_v1()');
-		is($session->query('SELECT id, worker_id FROM ' . $fetch->(undef, $worker)),
-			"1|$worker", "$function stores the worker");
-		is($session->query('SELECT id, worker_id FROM ' . $fetch->()),
-			'2|NULL', "$function takes NULL for a worker");
-		is($session->query('SELECT id, worker_id FROM procrastinate_jobs ORDER BY id'),
-			"1|$worker\n2|NULL\n3|NULL", "$function stores the worker in the job that it fetched");
-		like($session->refusal('SELECT id FROM ' . $fetch->(undef, '999999')),
-			qr/^23503: /, "$function refuses a worker that is not registered");
-	});
+	scenario(
+		$session,
+		sub {
+			insert_jobs($session, $revision, { id => 1 }, { id => 2 }, { id => 3 });
+			my $worker =
+			  $session->query('SELECT worker_id FROM procrastinate_register_worker_v1()');
+			is( $session->query('SELECT id, worker_id FROM ' . $fetch->(undef, $worker)),
+				"1|$worker", "$function stores the worker");
+			is( $session->query('SELECT id, worker_id FROM ' . $fetch->()),
+				'2|NULL', "$function takes NULL for a worker");
+			is( $session->query('SELECT id, worker_id FROM procrastinate_jobs ORDER BY id'),
+				"1|$worker\n2|NULL\n3|NULL",
+				"$function stores the worker in the job that it fetched");
+			like(
+				$session->refusal('SELECT id FROM ' . $fetch->(undef, '999999')),
+				qr/^23503: /, "$function refuses a worker that is not registered");
+		});
 	return;
 }
 
@@ -289,22 +326,28 @@ sub many_held_up
 	my $later = { scheduled_at => '2999-01-01' };
 	foreach my $number (4, 5, 6, 49, 50, 51, 120)
 	{
-		comes($session, $revision, $fetch->(), '2001 2002 2003',
+		comes(
+			$session, $revision, $fetch->(), '2001 2002 2003',
 			"$function passes over $number jobs that are held up",
 			pairs($revision, $number, $later),
 			{ id => 2001, lock => 'free' }, { id => 2002 }, { id => 2003, lock => 'free too' },
 			{ id => 2004, lock => 'lock 2' }, { id => 2005, lock => 'free' });
-		comes($session, $revision, $fetch->(), '', "$function finds none but $number held up",
+		comes(
+			$session, $revision, $fetch->(), '', "$function finds none but $number held up",
 			pairs($revision, $number, $later));
 	}
-	comes($session, $revision, $fetch->(), '2001', "$function passes over many of running locks",
+	comes(
+		$session, $revision, $fetch->(), '2001', "$function passes over many of running locks",
 		pairs($revision, 60, { status => 'doing' }), { id => 2001, lock => 'free' });
-	comes($session, $revision, $fetch->(q{'{a}'}), '2002 2004',
+	comes(
+		$session, $revision, $fetch->(q{'{a}'}), '2002 2004',
 		"$function passes over many of its queue, held up by another's",
 		pairs($revision, 60, { %$later, queue_name => 'b' }, { queue_name => 'a' }),
 		{ id => 2001, lock => 'c', queue_name => 'b' }, { id => 2002, queue_name => 'a' },
-		{ id => 2003, lock => 'c', queue_name => 'a' }, { id => 2004, lock => 'd', queue_name => 'a' });
-	comes($session, $revision, $fetch->(), '2001', "$function passes over many of one lock",
+		{ id => 2003, lock => 'c', queue_name => 'a' },
+		{ id => 2004, lock => 'd', queue_name => 'a' });
+	comes(
+		$session, $revision, $fetch->(), '2001', "$function passes over many of one lock",
 		(map { { id => $_, lock => 'x', %$later } } 1 .. 60),
 		(map { { id => 1000 + $_, lock => 'x' } } 1 .. 60), { id => 2001, lock => 'y' });
 	many_held_up_and_priority($session, $revision, $function, $fetch, $rule)
@@ -316,18 +359,21 @@ sub many_held_up_and_priority
 {
 	my ($session, $revision, $function, $fetch, $rule) = @_;
 	my @many = pairs($revision, 60, { scheduled_at => '2999-01-01' });
-	comes($session, $revision, $fetch->(), '2003 2004 2002 2001',
+	comes(
+		$session, $revision, $fetch->(), '2003 2004 2002 2001',
 		"$function goes by priority beyond many that are held up", @many,
-		{ id => 2001, lock => 'a', priority => -1 }, { id => 2002, lock => 'b' },
+		{ id => 2001, lock     => 'a', priority => -1 }, { id => 2002, lock => 'b' },
 		{ id => 2003, priority => 2 }, { id => 2004, lock => 'c', priority => 2 },
-		{ id => 2005, lock => 'c', priority => 2 });
-	comes($session, $revision, $fetch->(),
+		{ id => 2005, lock     => 'c', priority => 2 });
+	comes(
+		$session, $revision, $fetch->(),
 		$rule eq 'priority, then id' ? '2001 2002' : '2001',
 		"$function goes beyond many by its rule, that of $rule", @many,
 		{ id => 2000, lock => 'a', scheduled_at => '2999-01-01' },
-		{ id => 2001, lock => 'b', priority => 1 }, { id => 2002, lock => 'a', priority => 1 });
+		{ id => 2001, lock => 'b', priority     => 1 }, { id => 2002, lock => 'a', priority => 1 });
 	return if $revision < 27;
-	comes($session, $revision, $fetch->(),
+	comes(
+		$session, $revision, $fetch->(),
 		$rule eq 'id, also aborting' ? '2002' : '2001 2002',
 		"$function goes beyond many by its rule for jobs that are aborting", @many,
 		{ id => 2000, lock => 'a', status => 'aborting' }, { id => 2001, lock => 'a' },
@@ -356,40 +402,45 @@ sub many_jobs
 	my ($session, $revision, $function, $fetch, $rule, $number) = @_;
 	my @jobs   = random_jobs($revision, $number);
 	my %locked = $rule eq 'lock table' ? ('lock 2' => 1) : ();
-	scenario($session, sub {
-		insert_jobs($session, $revision, @jobs);
-		$session->query(q{INSERT INTO procrastinate_job_locks VALUES ('lock 2')})
-		  if $rule eq 'lock table';
-		my (@got, @expected);
-		foreach my $round (1 .. 12)
-		{
-			my $queues = ('NULL', q{'{a}'}, q{'{b,c}'})[ $round % 3 ];
-			push @got, "round $round: " . drained($session, $fetch->($queues));
-			my @come;
-			while (my $job = next_job(\@jobs, $queues, $rule, $revision, \%locked))
+	scenario(
+		$session,
+		sub {
+			insert_jobs($session, $revision, @jobs);
+			$session->query(q{INSERT INTO procrastinate_job_locks VALUES ('lock 2')})
+			  if $rule eq 'lock table';
+			my (@got, @expected);
+			foreach my $round (1 .. 12)
 			{
-				push @come, $job->{id};
-				$job->{status} = 'doing';
-				$locked{ $job->{lock} } = 1 if $rule eq 'lock table';
-			}
-			push @expected, "round $round: @come";
+				my $queues = ('NULL', q{'{a}'}, q{'{b,c}'})[ $round % 3 ];
+				push @got, "round $round: " . drained($session, $fetch->($queues));
+				my @come;
+				while (my $job = next_job(\@jobs, $queues, $rule, $revision, \%locked))
+				{
+					push @come, $job->{id};
+					$job->{status} = 'doing';
+					$locked{ $job->{lock} } = 1 if $rule eq 'lock table';
+				}
+				push @expected, "round $round: @come";
 
-			# Half of the running jobs end, so that others follow.
-			my @ended = grep { ($_->{id} + $round) % 2 }
-			  grep { $_->{status} =~ /^(doing|aborting)$/ } @jobs;
-			$_->{status} = 'failed' foreach @ended;
-			my $ids = join ', ', 0, map { $_->{id} } @ended;
-			$session->query("UPDATE procrastinate_jobs SET status = 'failed' WHERE id IN ($ids)");
-			next if $rule ne 'lock table';
-			delete @locked{ map { $_->{lock} } @ended };
-			$session->query('DELETE FROM procrastinate_job_locks l USING procrastinate_jobs j'
-				  . " WHERE l.object = j.lock AND j.id IN ($ids)");
-		}
-		same_lines(\@got, \@expected,
-			"$function hands out a mixed lot of $number jobs by the rule of $rule");
-		my $left = grep { $_->{status} eq 'todo' } @jobs;
-		cmp_ok($left, '<', @jobs / 2, 'most of the jobs of that lot were runnable');
-	});
+				# Half of the running jobs end, so that others follow.
+				my @ended = grep { ($_->{id} + $round) % 2 }
+				  grep { $_->{status} =~ /^(doing|aborting)$/ } @jobs;
+				$_->{status} = 'failed' foreach @ended;
+				my $ids = join ', ', 0, map { $_->{id} } @ended;
+				$session->query(
+					"UPDATE procrastinate_jobs SET status = 'failed' WHERE id IN ($ids)");
+				next if $rule ne 'lock table';
+				delete @locked{ map { $_->{lock} } @ended };
+				$session->query(
+					'DELETE FROM procrastinate_job_locks l USING procrastinate_jobs j'
+					  . " WHERE l.object = j.lock AND j.id IN ($ids)");
+			}
+			same_lines(
+				\@got, \@expected,
+				"$function hands out a mixed lot of $number jobs by the rule of $rule");
+			my $left = grep { $_->{status} eq 'todo' } @jobs;
+			cmp_ok($left, '<', @jobs / 2, 'most of the jobs of that lot were runnable');
+		});
 	return;
 }
 
@@ -407,14 +458,15 @@ sub random_jobs
 	my (@jobs, %begun);
 	foreach my $id (1 .. $number)
 	{
-		my %job = (id => $id, queue_name => (qw(a b c))[ $random->(3) ]);
+		my %job  = (id => $id, queue_name => (qw(a b c))[ $random->(3) ]);
 		my $lock = $random->($number / 7);
-		$job{lock}   = $lock < $number / 11 ? "lock $lock" : undef;
+		$job{lock} = $lock < $number / 11 ? "lock $lock" : undef;
 		$job{lock} //= "own lock of $id" if $revision < 8;
-		$job{status} = $statuses[ $random->(scalar @statuses) ];
+		$job{status}       = $statuses[ $random->(scalar @statuses) ];
 		$job{priority}     = $random->(5) - 2 if $revision >= 25;
 		$job{scheduled_at} = '2999-01-01'     if $random->(15) == 0;
 		$job{scheduled_at} = '2001-01-01'     if $random->(15) == 0;
+
 		if (defined $job{lock} and $job{status} =~ /^(todo|doing|aborting)$/)
 		{
 			$job{status} = 'todo' if $begun{ $job{lock} }++;
@@ -434,7 +486,7 @@ sub next_job
 	foreach my $job (@candidates)
 	{
 		next if $queues ne 'NULL' and $queues !~ /\b$job->{queue_name}\b/;
-		next if ($job->{scheduled_at} // '') =~ /^2999/;
+		next if ($job->{scheduled_at} // '')  =~ /^2999/;
 		next if defined $job->{lock} and held_up($job, $jobs, $rule, $locked);
 		return $job;
 	}
@@ -450,8 +502,10 @@ sub held_up
 	{
 		return scalar grep {
 			$_->{status} eq 'doing'
-			  or ($_->{status} eq 'todo'
-				and ($_->{priority} > $job->{priority}
+			  or (
+				$_->{status} eq 'todo'
+				and (
+					$_->{priority} > $job->{priority}
 					or ($_->{priority} == $job->{priority} and $_->{id} < $job->{id})))
 		} @others;
 	}

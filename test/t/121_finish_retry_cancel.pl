@@ -20,26 +20,26 @@ my $SHOWN = '2030-03-03T03:03:03+00:00';
 # First and last revision, name, the arguments in words, and the rule: a function that is given the
 # job and the arguments and says what is returned and what changes.
 my @finishes = (
-	[ 1,  22, 'procrastinate_finish_job',    'int status time',      \&finish_unchecked ],
-	[ 14, 22, 'procrastinate_finish_job',    'int status',           \&finish_unchecked ],
-	[ 16, 16, 'procrastinate_finish_job',    'int status bool',      \&finish_unchecked ],
-	[ 17, 18, 'procrastinate_finish_job',    'int status bool',      \&finish_checked ],
-	[ 19, 30, 'procrastinate_finish_job',    'int status time bool', \&finish_checked ],
-	[ 23, 23, 'procrastinate_finish_job',    'int status bool',      \&finish_checked ],
-	[ 24, 26, 'procrastinate_finish_job',    'bigint status bool',   \&finish_checked ],
-	[ 27, 30, 'procrastinate_finish_job',    'bigint status bool',   \&finish_aborting ],
+	[ 1,  22,    'procrastinate_finish_job',    'int status time',      \&finish_unchecked ],
+	[ 14, 22,    'procrastinate_finish_job',    'int status',           \&finish_unchecked ],
+	[ 16, 16,    'procrastinate_finish_job',    'int status bool',      \&finish_unchecked ],
+	[ 17, 18,    'procrastinate_finish_job',    'int status bool',      \&finish_checked ],
+	[ 19, 30,    'procrastinate_finish_job',    'int status time bool', \&finish_checked ],
+	[ 23, 23,    'procrastinate_finish_job',    'int status bool',      \&finish_checked ],
+	[ 24, 26,    'procrastinate_finish_job',    'bigint status bool',   \&finish_checked ],
+	[ 27, 30,    'procrastinate_finish_job',    'bigint status bool',   \&finish_aborting ],
 	[ 30, undef, 'procrastinate_finish_job_v1', 'bigint status bool',   \&finish_v1 ],);
 
 my @retries = (
-	[ 14, 17, 'procrastinate_retry_job',    'int time',    \&retry_unchecked ],
-	[ 18, 23, 'procrastinate_retry_job',    'int time',    \&retry_checked ],
-	[ 24, 30, 'procrastinate_retry_job',    'bigint time', \&retry_checked ],
-	[ 28, 30, 'procrastinate_retry_job',    'bigint time priority queue lock', \&retry_checked ],
+	[ 14, 17,    'procrastinate_retry_job', 'int time',                        \&retry_unchecked ],
+	[ 18, 23,    'procrastinate_retry_job', 'int time',                        \&retry_checked ],
+	[ 24, 30,    'procrastinate_retry_job', 'bigint time',                     \&retry_checked ],
+	[ 28, 30,    'procrastinate_retry_job', 'bigint time priority queue lock', \&retry_checked ],
 	[ 30, undef, 'procrastinate_retry_job_v1', 'bigint time priority queue lock', \&retry_v1 ],
 	[ 37, undef, 'procrastinate_retry_job_v2', 'bigint time priority queue lock', \&retry_v2 ],);
 
 my @cancels = (
-	[ 27, 30, 'procrastinate_cancel_job',    'bigint bool bool', \&cancel_old ],
+	[ 27, 30,    'procrastinate_cancel_job',    'bigint bool bool', \&cancel_old ],
 	[ 30, undef, 'procrastinate_cancel_job_v1', 'bigint bool bool', \&cancel_v1 ],);
 
 # ------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ sub refuse { return ("P0001: $_[0]", {}) }
 sub finish_unchecked
 {
 	my ($job, $id, $end, $time, $delete) = @_;
-	return ('', {}) if not $job;
+	return ('', {})     if not $job;
 	return ('', 'gone') if $delete;
 	return ('', { status => $end, attempts => 3, defined $time ? (scheduled_at => $SHOWN) : () });
 }
@@ -70,22 +70,25 @@ sub finish
 sub finish_checked
 {
 	my ($job, $id, $end, $time, $delete) = @_;
-	return finish('succeeded|failed', 'todo|doing', '"succeeded" or "failed"',
+	return finish(
+		'succeeded|failed',  'todo|doing', '"succeeded" or "failed"',
 		'"doing" or "todo"', $job, $id, $end, $delete);
 }
 
 sub finish_aborting
 {
 	my ($job, $id, $end, $time, $delete) = @_;
-	return finish('succeeded|failed|aborted', 'todo|doing|aborting',
+	return finish(
+		'succeeded|failed|aborted',           'todo|doing|aborting',
 		'"succeeded", "failed" or "aborted"', '"doing", "todo" or "aborting"',
-		$job, $id, $end, $delete);
+		$job,                                 $id, $end, $delete);
 }
 
 sub finish_v1
 {
 	my ($job, $id, $end, $time, $delete) = @_;
-	my ($outcome, $changes) = finish('succeeded|failed|aborted', 'todo|doing',
+	my ($outcome, $changes) = finish(
+		'succeeded|failed|aborted', 'todo|doing',
 		'"succeeded", "failed" or "aborted"', '"doing" or "todo"', $job, $id, $end, $delete);
 	$changes->{abort_requested} = 'false' if ref $changes and %$changes and $job->{abort_requested};
 	return ($outcome, $changes);
@@ -141,10 +144,10 @@ sub retry_v2
 sub cancel_old
 {
 	my ($job, $id, $abort, $delete, $revision) = @_;
-	return ('NULL', {}) if not $job;
-	return ($id, 'gone') if $delete and $job->{status} eq 'todo';
-	return ($id, { status => 'cancelled' }) if $job->{status} eq 'todo';
-	return ('NULL', {}) if not $abort or $job->{status} ne 'doing';
+	return ('NULL', {})                        if not $job;
+	return ($id,    'gone')                    if $delete and $job->{status} eq 'todo';
+	return ($id,    { status => 'cancelled' }) if $job->{status} eq 'todo';
+	return ('NULL', {})                        if not $abort or $job->{status} ne 'doing';
 	my %noticed = $revision == 30 && !$job->{abort_requested} ? (abort_requested => 'true') : ();
 	return ($id, { status => 'aborting', %noticed });
 }
@@ -152,11 +155,11 @@ sub cancel_old
 sub cancel_v1
 {
 	my ($job, $id, $abort, $delete) = @_;
-	return ('NULL', {}) if not $job;
-	return ($id, 'gone') if $delete and $job->{status} eq 'todo';
+	return ('NULL', {})     if not $job;
+	return ($id,    'gone') if $delete and $job->{status} eq 'todo';
 	my %flag = $abort && !$job->{abort_requested} ? (abort_requested => 'true') : ();
-	return ($id, { status => 'cancelled', %flag }) if $job->{status} eq 'todo';
-	return ($id, \%flag) if $abort and $job->{status} eq 'doing';
+	return ($id,    { status => 'cancelled', %flag }) if $job->{status} eq 'todo';
+	return ($id,    \%flag)                           if $abort and $job->{status} eq 'doing';
 	return ('NULL', {});
 }
 
@@ -175,7 +178,7 @@ sub visit
 	every_case($session, $revision, $_, finish_arguments($revision, $_))
 	  foreach forms($revision, @finishes);
 	every_case($session, $revision, $_, retry_arguments($_)) foreach forms($revision, @retries);
-	every_case($session, $revision, $_, cancel_arguments()) foreach forms($revision, @cancels);
+	every_case($session, $revision, $_, cancel_arguments())  foreach forms($revision, @cancels);
 	errors_by_sqlstate($session, $revision);
 	locks_set_free($session, $revision) if $revision < 8;
 	null_arguments($session, $revision);
@@ -187,8 +190,8 @@ sub visit
 sub finish_arguments
 {
 	my ($revision, $form) = @_;
-	my @times   = $form->[3] =~ /time/ ? (undef, $LATER)   : (undef);
-	my @deletes = $form->[3] =~ /bool/ ? (undef, 0, 1)     : (undef);
+	my @times   = $form->[3] =~ /time/ ? (undef, $LATER) : (undef);
+	my @deletes = $form->[3] =~ /bool/ ? (undef, 0, 1) : (undef);
 	my @lists;
 	foreach my $end (statuses($revision))
 	{
@@ -199,7 +202,8 @@ sub finish_arguments
 				my @sql = (lit($end) . '::procrastinate_job_status');
 				push @sql, lit($time) . '::timestamptz' if $form->[3] =~ /time/;
 				push @sql, truth($delete)               if $form->[3] =~ /bool/;
-				push @lists, [ "end $end" . (@sql > 1 ? " @sql[1 .. $#sql]" : ''),
+				push @lists, [
+					"end $end" . (@sql > 1 ? " @sql[1 .. $#sql]" : ''),
 					\@sql, [ $end, $time, $delete ] ];
 			}
 		}
@@ -211,8 +215,9 @@ sub retry_arguments
 {
 	my ($form) = @_;
 	my @more = ([]);
-	@more = ([ undef, undef, undef ], [ -4, undef, undef ], [ undef, 'slow', undef ],
-		[ undef, undef, 'new lock' ], [ 0, '', '' ])
+	@more = (
+		[ undef, undef, undef ],      [ -4, undef, undef ], [ undef, 'slow', undef ],
+		[ undef, undef, 'new lock' ], [ 0,  '',    '' ])
 	  if $form->[3] =~ /priority/;
 	my @lists;
 	foreach my $time (undef, $LATER)
@@ -261,27 +266,30 @@ sub every_case
 		foreach my $list (@lists)
 		{
 			my ($what, $sql, $values) = @$list;
-			my $id = $kind ? @jobs + 1 : $NEVER;
+			my $id          = $kind ? @jobs + 1 : $NEVER;
 			my @rule_values = @$values;
 			push @rule_values, $revision if $function =~ /cancel/;
 			my ($outcome, $changes) = $rule->($kind, $id, @rule_values);
 			push @names, ($kind ? $kind->{words} : 'no job') . ", $what";
-			push @calls, [ scalar @names,
+			push @calls, [
+				scalar @names,
 				'SELECT ' . call_of($function, "${id}::$type", @$sql) ];
 			push @expected, expectation($names[-1], $outcome, $changes, $kind);
-			push @jobs, job_of($revision, $id, $kind) if $kind;
+			push @jobs,     job_of($revision, $id, $kind) if $kind;
 		}
 	}
-	scenario($session, sub {
-		insert_jobs($session, $revision, @jobs);
-		$session->remember;
-		my %outcome = map { @$_ } $session->outcomes(@calls);
-		my %changes = $session->changes;
-		my @got     = map {
-			"$names[ $_ - 1 ]: outcome $outcome{$_}, changes " . ($changes{$_} // '')
-		} 1 .. @names;
-		same_lines(\@got, \@expected, "$function ($words) on jobs in every state");
-	});
+	scenario(
+		$session,
+		sub {
+			insert_jobs($session, $revision, @jobs);
+			$session->remember;
+			my %outcome = map { @$_ } $session->outcomes(@calls);
+			my %changes = $session->changes;
+			my @got     = map {
+				"$names[ $_ - 1 ]: outcome $outcome{$_}, changes " . ($changes{$_} // '')
+			} 1 .. @names;
+			same_lines(\@got, \@expected, "$function ($words) on jobs in every state");
+		});
 	return;
 }
 
@@ -290,7 +298,7 @@ sub every_case
 sub kinds_of_jobs
 {
 	my ($revision) = @_;
-	my @kinds = map { { status => $_, words => $_ } } statuses($revision);
+	my @kinds      = map { { status => $_, words => $_ } } statuses($revision);
 	push @kinds, map { { status => $_, abort_requested => 1, words => "$_ to be aborted" } }
 	  grep { $_ ne 'todo' } statuses($revision)
 	  if $revision >= 30;
@@ -300,11 +308,12 @@ sub kinds_of_jobs
 sub job_of
 {
 	my ($revision, $id, $kind) = @_;
-	my %job = (id => $id, status => $kind->{status}, attempts => 2, queue_name => 'mail',
+	my %job = (
+		id           => $id, status        => $kind->{status}, attempts => 2, queue_name => 'mail',
 		scheduled_at => '2020-02-02', args => '{"a": 1}');
-	$job{queueing_lock}   = "queueing lock $id"        if $revision >= 7;
-	$job{lock}            = "lock $id"                 if $id % 2;
-	$job{priority}        = 5                          if $revision >= 25;
+	$job{queueing_lock}   = "queueing lock $id"           if $revision >= 7;
+	$job{lock}            = "lock $id"                    if $id % 2;
+	$job{priority}        = 5                             if $revision >= 25;
 	$job{abort_requested} = $kind->{abort_requested} // 0 if $revision >= 30;
 	return \%job;
 }
@@ -332,21 +341,25 @@ sub errors_by_sqlstate
 {
 	my ($session, $revision) = @_;
 	my @cases = (
-		[ 17, 23, q{SELECT procrastinate_finish_job(7, 'todo', false)}, 'End status should be'
+		[   17, 23, q{SELECT procrastinate_finish_job(7, 'todo', false)}, 'End status should be'
 			  . ' either "succeeded" or "failed" (job id: 7)', [ 19 .. 22 ] ],
-		[ 27, 30, q{SELECT procrastinate_finish_job(8, 'todo', true)}, 'End status should be'
+		[   27, 30, q{SELECT procrastinate_finish_job(8, 'todo', true)}, 'End status should be'
 			  . ' either "succeeded", "failed" or "aborted" (job id: 8)' ],
-		[ 27, 30, q{SELECT procrastinate_finish_job(8, 'aborted', true)}, 'Job was not found or'
+		[   27, 30, q{SELECT procrastinate_finish_job(8, 'aborted', true)}, 'Job was not found or'
 			  . ' not in "doing", "todo" or "aborting" status (job id: 8)' ],
-		[ 30, undef, q{SELECT procrastinate_finish_job_v1(9, 'cancelled', false)}, 'End status should'
+		[   30, undef, q{SELECT procrastinate_finish_job_v1(9, 'cancelled', false)},
+			'End status should'
 			  . ' be either "succeeded", "failed" or "aborted" (job id: 9)' ],
-		[ 30, undef, q{SELECT procrastinate_finish_job_v1(9, 'failed', false)}, 'Job was not found or'
+		[   30, undef, q{SELECT procrastinate_finish_job_v1(9, 'failed', false)},
+			'Job was not found or'
 			  . ' not in "doing" or "todo" status (job id: 9)' ],
-		[ 18, 30, 'SELECT procrastinate_retry_job(10, now())', 'Job was not found or not in'
+		[   18, 30, 'SELECT procrastinate_retry_job(10, now())', 'Job was not found or not in'
 			  . ' "doing" status (job id: 10)' ],
-		[ 30, undef, 'SELECT procrastinate_retry_job_v1(11, now(), NULL, NULL, NULL)', 'Job was not'
+		[   30, undef, 'SELECT procrastinate_retry_job_v1(11, now(), NULL, NULL, NULL)',
+			'Job was not'
 			  . ' found or not in "doing" status (job id: 11)' ],
-		[ 37, undef, 'SELECT procrastinate_retry_job_v2(12, now(), NULL, NULL, NULL)', 'Job was not'
+		[   37, undef, 'SELECT procrastinate_retry_job_v2(12, now(), NULL, NULL, NULL)',
+			'Job was not'
 			  . ' found or has an invalid status to retry (job id: 12)' ]);
 	foreach my $case (forms($revision, @cases))
 	{
@@ -363,13 +376,17 @@ sub locks_set_free
 	my ($session, $revision) = @_;
 	foreach my $end (q{'succeeded', NULL}, q{'failed', NULL}, q{'todo', '2001-01-01'})
 	{
-		scenario($session, sub {
-			insert_jobs($session, $revision, { id => 1, lock => 'x' }, { id => 2, lock => 'y' });
-			$session->query('SELECT id FROM procrastinate_fetch_job(NULL)') foreach 1, 2;
-			$session->query("SELECT procrastinate_finish_job(1, $end)");
-			is($session->query('SELECT object FROM procrastinate_job_locks'),
-				'y', "procrastinate_finish_job(1, $end) frees the lock of its job and no other");
-		});
+		scenario(
+			$session,
+			sub {
+				insert_jobs($session, $revision, { id => 1, lock => 'x' },
+					{ id => 2, lock => 'y' });
+				$session->query('SELECT id FROM procrastinate_fetch_job(NULL)') foreach 1, 2;
+				$session->query("SELECT procrastinate_finish_job(1, $end)");
+				is( $session->query('SELECT object FROM procrastinate_job_locks'),
+					'y', "procrastinate_finish_job(1, $end) frees the lock of its job and no other"
+				);
+			});
 	}
 	return;
 }
@@ -378,34 +395,38 @@ sub locks_set_free
 sub null_arguments
 {
 	my ($session, $revision) = @_;
-	scenario($session, sub {
-		insert_jobs($session, $revision, { id => 1, status => 'doing' });
-		$session->remember;
-		my (@calls, @expected);
-		my $add = sub { push @calls, [ scalar @calls, $_[0] ]; push @expected, "$_[0]: $_[1]" };
-		foreach my $form (forms($revision, @finishes))
-		{
-			my (undef, undef, $function, $words, $rule) = @$form;
-			my @id   = 'NULL::' . ($words =~ /^bigint/ ? 'bigint' : 'integer');
-			my @rest = (("NULL::timestamptz") x ($words =~ /time/), ('false') x ($words =~ /bool/));
-			my ($outcome) = $rule->(undef, '<NULL>', 'failed', undef, 0);
-			$add->('SELECT ' . call_of($function, @id, q{'failed'}, @rest), $outcome);
-			(my $one = $id[0]) =~ s/NULL/1/;
-			$add->('SELECT ' . call_of($function, $one, 'NULL', @rest), 'an error');
-		}
-		foreach my $form (forms($revision, @retries), forms($revision, @cancels))
-		{
-			my (undef, undef, $function, $words, $rule) = @$form;
-			my @arguments = map { 'NULL::' . $_ } split / /, $words;
-			s/time/timestamptz/, s/(queue|lock)/varchar/, s/priority/integer/ foreach @arguments;
-			my ($outcome) = $rule->(undef, '<NULL>');
-			$add->('SELECT ' . call_of($function, @arguments), $outcome);
-		}
-		my @got = map { "$calls[ $_->[0] ][1]: $_->[1]" } $session->outcomes(@calls);
-		s/: \w{5}: (?!Job was).*/: an error/ foreach @got;
-		same_lines(\@got, \@expected, 'NULL for the job or the end status is handled');
-		my %changes = $session->changes;
-		is($changes{1}, '', 'the running job is untouched by calls with NULL');
-	}) if forms($revision, @finishes, @retries, @cancels);
+	scenario(
+		$session,
+		sub {
+			insert_jobs($session, $revision, { id => 1, status => 'doing' });
+			$session->remember;
+			my (@calls, @expected);
+			my $add = sub { push @calls, [ scalar @calls, $_[0] ]; push @expected, "$_[0]: $_[1]" };
+			foreach my $form (forms($revision, @finishes))
+			{
+				my (undef, undef, $function, $words, $rule) = @$form;
+				my @id = 'NULL::' . ($words =~ /^bigint/ ? 'bigint' : 'integer');
+				my @rest =
+				  (("NULL::timestamptz") x ($words =~ /time/), ('false') x ($words =~ /bool/));
+				my ($outcome) = $rule->(undef, '<NULL>', 'failed', undef, 0);
+				$add->('SELECT ' . call_of($function, @id, q{'failed'}, @rest), $outcome);
+				(my $one = $id[0]) =~ s/NULL/1/;
+				$add->('SELECT ' . call_of($function, $one, 'NULL', @rest), 'an error');
+			}
+			foreach my $form (forms($revision, @retries), forms($revision, @cancels))
+			{
+				my (undef, undef, $function, $words, $rule) = @$form;
+				my @arguments = map { 'NULL::' . $_ } split / /, $words;
+				s/time/timestamptz/, s/(queue|lock)/varchar/, s/priority/integer/
+				  foreach @arguments;
+				my ($outcome) = $rule->(undef, '<NULL>');
+				$add->('SELECT ' . call_of($function, @arguments), $outcome);
+			}
+			my @got = map { "$calls[ $_->[0] ][1]: $_->[1]" } $session->outcomes(@calls);
+			s/: \w{5}: (?!Job was).*/: an error/ foreach @got;
+			same_lines(\@got, \@expected, 'NULL for the job or the end status is handled');
+			my %changes = $session->changes;
+			is($changes{1}, '', 'the running job is untouched by calls with NULL');
+		}) if forms($revision, @finishes, @retries, @cancels);
 	return;
 }

@@ -17,11 +17,12 @@ my $NEW = q{(procrastinate_defer_jobs_v1(ARRAY[(%s)::procrastinate_job_to_defer_
 # First and last revision, name for the tests, the call, whether it takes a priority. The call's
 # arguments are those of the newest form.
 my @defers = (
-	[ 9,  9,  'procrastinate_defer_job with json',     \&without_priority,                  0 ],
-	[ 10, 30, 'procrastinate_defer_job',               \&without_priority,                  0 ],
-	[ 25, 30, 'procrastinate_defer_job with priority', with('procrastinate_defer_job'),     1 ],
-	[ 30, 34, 'procrastinate_defer_job_v1',            with('procrastinate_defer_job_v1'),  1 ],
-	[ 34, undef, 'procrastinate_defer_jobs_v1', sub { sprintf $NEW, join ', ', arguments(@_) }, 1 ],);
+	[ 9,  9,     'procrastinate_defer_job with json',     \&without_priority,                   0 ],
+	[ 10, 30,    'procrastinate_defer_job',               \&without_priority,                   0 ],
+	[ 25, 30,    'procrastinate_defer_job with priority', with('procrastinate_defer_job'),      1 ],
+	[ 30, 34,    'procrastinate_defer_job_v1',            with('procrastinate_defer_job_v1'),   1 ],
+	[ 34, undef, 'procrastinate_defer_jobs_v1', sub { sprintf $NEW, join ', ', arguments(@_) }, 1 ],
+);
 
 my $node = start_server();
 walk_revisions($node, \&visit);
@@ -87,25 +88,28 @@ sub rows
 {
 	my ($session, $revision, $name, $call, $takes_priority) = @_;
 	my %all = (
-		queue => q{it's}, task => 'module.task "x"', priority => -3, lock => 'l',
-		queueing_lock => 'q', args => '{"a": [1, {"b": null}], "c": "\u00e9"}',
-		scheduled_at => '2031-01-01 00:00:00+00');
+		queue         => q{it's}, task => 'module.task "x"', priority => -3, lock => 'l',
+		queueing_lock => 'q',     args => '{"a": [1, {"b": null}], "c": "\u00e9"}',
+		scheduled_at  => '2031-01-01 00:00:00+00');
 	my $columns = 'queue_name, task_name, lock, queueing_lock, args, scheduled_at, status';
 	$columns .= ', attempts';
 	$columns .= ', priority' if $revision >= 25;
-	scenario($session, sub {
-		my @ids = map { $session->query("SELECT $_") } $call->(%all), $call->();
-		my $priority = $revision < 25 ? '' : $takes_priority ? '|-3' : '|0';
-		is($session->query("SELECT $columns FROM procrastinate_jobs WHERE id = $ids[0]"),
-			qq(it's|module.task "x"|l|q|{"a": [1, {"b": null}], "c": "\xc3\xa9"})
-			  . "|2031-01-01 00:00:00+00|todo|0$priority",
-			"$name writes what it is given and returns the job's id");
-		$priority = $revision < 25 ? '' : '|0';
-		is($session->query("SELECT $columns FROM procrastinate_jobs WHERE id = $ids[1]"),
-			"default|task|NULL|NULL|{}|NULL|todo|0$priority",
-			"$name takes NULL for locks and schedule");
-		is($session->query('SELECT count(*) FROM procrastinate_jobs'), '2', "$name writes one job");
-	});
+	scenario(
+		$session,
+		sub {
+			my @ids      = map { $session->query("SELECT $_") } $call->(%all), $call->();
+			my $priority = $revision < 25 ? '' : $takes_priority ? '|-3' : '|0';
+			is( $session->query("SELECT $columns FROM procrastinate_jobs WHERE id = $ids[0]"),
+				qq(it's|module.task "x"|l|q|{"a": [1, {"b": null}], "c": "\xc3\xa9"})
+				  . "|2031-01-01 00:00:00+00|todo|0$priority",
+				"$name writes what it is given and returns the job's id");
+			$priority = $revision < 25 ? '' : '|0';
+			is( $session->query("SELECT $columns FROM procrastinate_jobs WHERE id = $ids[1]"),
+				"default|task|NULL|NULL|{}|NULL|todo|0$priority",
+				"$name takes NULL for locks and schedule");
+			is($session->query('SELECT count(*) FROM procrastinate_jobs'), '2',
+				"$name writes one job");
+		});
 	return;
 }
 
@@ -115,16 +119,18 @@ sub queueing_lock
 	my ($session, $revision, $name, $statement) = @_;
 	my $index = 'procrastinate_jobs_queueing_lock_idx' . ($revision >= 31 ? '_v1' : '');
 	my $sql   = $statement->(queueing_lock => 'only one');
-	scenario($session, sub {
-		my $id = $session->query($sql);
-		$session->query('SAVEPOINT before');
-		is($session->refusal($sql),
-			qq(23505: duplicate key value violates unique constraint "$index"),
-			"$name is refused a second waiting job of one queueing lock");
-		$session->query('ROLLBACK TO before');
-		$session->query("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = $id");
-		like($session->query($sql), qr/^\d+$/, "$name may queue the next while the first runs");
-	});
+	scenario(
+		$session,
+		sub {
+			my $id = $session->query($sql);
+			$session->query('SAVEPOINT before');
+			is( $session->refusal($sql),
+				qq(23505: duplicate key value violates unique constraint "$index"),
+				"$name is refused a second waiting job of one queueing lock");
+			$session->query('ROLLBACK TO before');
+			$session->query("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = $id");
+			like($session->query($sql), qr/^\d+$/, "$name may queue the next while the first runs");
+		});
 	return;
 }
 
@@ -134,31 +140,36 @@ sub several_at_once
 	my $jobs = sub {
 		return 'ARRAY[' . join(', ', map { "($_)::procrastinate_job_to_defer_v1" } @_) . ']';
 	};
-	scenario($session, sub {
-		my @jobs = map { join ', ', arguments(task => "t$_", priority => $_ % 5) } reverse 1 .. 60;
-		my $ids = $session->query('SELECT procrastinate_defer_jobs_v1(' . $jobs->(@jobs) . ')');
-		is($session->query('SELECT string_agg(task_name, \' \' ORDER BY ordinality)'
-				  . " FROM unnest('$ids'::bigint[]) WITH ORDINALITY AS u (id, ordinality)"
-				  . ' JOIN procrastinate_jobs USING (id)'),
-			join(' ', map { "t$_" } reverse 1 .. 60),
-			'procrastinate_defer_jobs_v1 returns the ids in the order of the array');
-		is($session->query(q{SELECT string_agg(task_name, ' ' ORDER BY id)}
-				  . ' FROM procrastinate_jobs'),
-			join(' ', map { "t$_" } reverse 1 .. 60),
-			'procrastinate_defer_jobs_v1 queues the jobs in the order of the array');
-		is($session->query(q{SELECT procrastinate_defer_jobs_v1('{}') IS NULL}),
-			't', 'procrastinate_defer_jobs_v1 returns NULL for an empty array');
-		is($session->query('SELECT count(*) FROM procrastinate_jobs'),
-			'60', 'procrastinate_defer_jobs_v1 writes one job an element');
-		my @twice = map { join ', ', arguments(queueing_lock => $_) } qw(a b a);
-		$session->query('SAVEPOINT before');
-		is($session->refusal('SELECT procrastinate_defer_jobs_v1(' . $jobs->(@twice) . ')'),
-			'23505: duplicate key value violates unique constraint'
-			  . ' "procrastinate_jobs_queueing_lock_idx_v1"',
-			'procrastinate_defer_jobs_v1 is refused a queueing lock twice');
-		$session->query('ROLLBACK TO before');
-		is($session->query('SELECT count(*) FROM procrastinate_jobs'),
-			'60', 'procrastinate_defer_jobs_v1 writes all jobs or none');
-	});
+	scenario(
+		$session,
+		sub {
+			my @jobs =
+			  map { join ', ', arguments(task => "t$_", priority => $_ % 5) } reverse 1 .. 60;
+			my $ids = $session->query('SELECT procrastinate_defer_jobs_v1(' . $jobs->(@jobs) . ')');
+			is( $session->query(
+					'SELECT string_agg(task_name, \' \' ORDER BY ordinality)'
+					  . " FROM unnest('$ids'::bigint[]) WITH ORDINALITY AS u (id, ordinality)"
+					  . ' JOIN procrastinate_jobs USING (id)'),
+				join(' ', map { "t$_" } reverse 1 .. 60),
+				'procrastinate_defer_jobs_v1 returns the ids in the order of the array');
+			is( $session->query(
+					q{SELECT string_agg(task_name, ' ' ORDER BY id)}
+					  . ' FROM procrastinate_jobs'),
+				join(' ', map { "t$_" } reverse 1 .. 60),
+				'procrastinate_defer_jobs_v1 queues the jobs in the order of the array');
+			is( $session->query(q{SELECT procrastinate_defer_jobs_v1('{}') IS NULL}),
+				't', 'procrastinate_defer_jobs_v1 returns NULL for an empty array');
+			is( $session->query('SELECT count(*) FROM procrastinate_jobs'),
+				'60', 'procrastinate_defer_jobs_v1 writes one job an element');
+			my @twice = map { join ', ', arguments(queueing_lock => $_) } qw(a b a);
+			$session->query('SAVEPOINT before');
+			is( $session->refusal('SELECT procrastinate_defer_jobs_v1(' . $jobs->(@twice) . ')'),
+				'23505: duplicate key value violates unique constraint'
+				  . ' "procrastinate_jobs_queueing_lock_idx_v1"',
+				'procrastinate_defer_jobs_v1 is refused a queueing lock twice');
+			$session->query('ROLLBACK TO before');
+			is( $session->query('SELECT count(*) FROM procrastinate_jobs'),
+				'60', 'procrastinate_defer_jobs_v1 writes all jobs or none');
+		});
 	return;
 }

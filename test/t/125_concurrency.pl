@@ -15,8 +15,8 @@ use Test::More;
 use Procrastinate::Test;
 
 my @fetches = (
-	[ 1,  30, 'procrastinate_fetch_job(NULL)' ],
-	[ 30, 32, 'procrastinate_fetch_job_v1(NULL)' ],
+	[ 1,  30,    'procrastinate_fetch_job(NULL)' ],
+	[ 30, 32,    'procrastinate_fetch_job_v1(NULL)' ],
 	[ 32, undef, 'procrastinate_fetch_job_v2(NULL, NULL)' ],);
 
 my @periodics = (
@@ -25,7 +25,8 @@ my @periodics = (
 	[ 21, 30, q{procrastinate_defer_periodic_job('q', NULL, NULL, 'clean', 'p', %d, '{}')} ],
 	[ 26, 30, q{procrastinate_defer_periodic_job('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],
 	[ 30, 34, q{procrastinate_defer_periodic_job_v1('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],
-	[ 34, undef, q{procrastinate_defer_periodic_job_v2('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],
+	[   34, undef,
+		q{procrastinate_defer_periodic_job_v2('q', NULL, NULL, 'clean', 0, 'p', %d, '{}')} ],
 );
 
 # The revisions at which a body changes; those between repeat the one before.
@@ -36,7 +37,7 @@ my $node = start_server(conf => 'deadlock_timeout = 100ms');
 my %others;
 walk_revisions($node, \&visit);
 $_->close foreach map { @$_ } values %others;
-is($node->safe_psql('postgres', 'SELECT sum(deadlocks) FROM pg_stat_database'),
+is( $node->safe_psql('postgres', 'SELECT sum(deadlocks) FROM pg_stat_database'),
 	'0', 'no two sessions ever locked each other out');
 done_testing();
 
@@ -49,7 +50,7 @@ sub visit
 		my $fetch = $form->[2];
 		different_jobs($session, $revision, $fetch, @$sessions);
 		one_lock($session, $revision, $fetch, @$sessions);
-		beyond_the_first($session, $revision, $fetch, @$sessions) if $revision >= 8;
+		beyond_the_first($session, $revision, $fetch, @$sessions)     if $revision >= 8;
 		many_workers($session, $revision, $fetch, $schema, $database) if $load{$revision};
 	}
 	foreach my $form (forms($revision, @periodics))
@@ -97,18 +98,20 @@ sub different_jobs
 	insert_jobs($session, $revision, map { { id => $_ } } 1 .. 4);
 	$_->query('BEGIN') foreach @sessions;
 	my $next = "SELECT id FROM $fetch";
-	at_once($sessions[0], $next, '1', 'the first of three fetches the first job');
-	at_once($sessions[1], $next, '2', 'the second does not wait, it takes the next');
-	at_once($sessions[2], $next, '3', 'and so does the third');
-	at_once($sessions[0], $next, '4', 'the first takes what is left');
+	at_once($sessions[0], $next, '1',    'the first of three fetches the first job');
+	at_once($sessions[1], $next, '2',    'the second does not wait, it takes the next');
+	at_once($sessions[2], $next, '3',    'and so does the third');
+	at_once($sessions[0], $next, '4',    'the first takes what is left');
 	at_once($sessions[1], $next, 'NULL', 'nothing is left, and nobody waits for it');
 	$sessions[0]->query('ROLLBACK');
 	$sessions[1]->query('COMMIT');
 	at_once($sessions[2], $next, '1', 'what is rolled back is fetched by another');
 	$sessions[2]->query('COMMIT');
-	is($session->query(q{SELECT string_agg(id || ' ' || status, ', ' ORDER BY id)}
+	is( $session->query(
+			q{SELECT string_agg(id || ' ' || status, ', ' ORDER BY id)}
 			  . ' FROM procrastinate_jobs'),
-		'1 doing, 2 doing, 3 doing, 4 todo', 'the jobs that were fetched are marked once');
+		'1 doing, 2 doing, 3 doing, 4 todo',
+		'the jobs that were fetched are marked once');
 	empty($session, $revision);
 
 	# A job in somebody else's hands is passed over.
@@ -137,15 +140,17 @@ sub one_lock
 	}
 	else
 	{
-		at_once($sessions[1], "SELECT id FROM $fetch",
-			'NULL', 'the second session gets no job of that lock, and does not wait');
+		at_once(
+			$sessions[1], "SELECT id FROM $fetch",
+			'NULL',       'the second session gets no job of that lock, and does not wait');
 		$sessions[0]->query('COMMIT');
 	}
 	at_once($sessions[1], "SELECT id FROM $fetch", 'NULL', 'nor when the first is committed');
 	$sessions[0]->query("BEGIN; $end 1");
 	$sessions[0]->query('DELETE FROM procrastinate_job_locks') if $revision < 8;
-	at_once($sessions[1], "SELECT id FROM $fetch",
-		'NULL', 'nor while the end of the first job is not committed');
+	at_once(
+		$sessions[1], "SELECT id FROM $fetch",
+		'NULL',       'nor while the end of the first job is not committed');
 	$sessions[0]->query('COMMIT');
 	at_once($sessions[1], "SELECT id FROM $fetch", '2', 'the second job follows the first');
 	empty($session, $revision);
@@ -176,7 +181,8 @@ sub beyond_the_first
 		{ id => $_, lock => "lock $_", scheduled_at => '2999-01-01' },
 		  { id => 1000 + $_, lock => "lock $_" }
 	} 1 .. 60;
-	insert_jobs($session, $revision, @held_up, { id => 2001, lock => 'x' },
+	insert_jobs(
+		$session, $revision, @held_up, { id => 2001, lock => 'x' },
 		{ id => 2002, lock => 'x' }, { id => 2003, lock => 'y' }, { id => 2004 },
 		{ id => 2005, lock => 'z' });
 	$sessions[0]->query('BEGIN');
@@ -201,14 +207,16 @@ sub beyond_the_first
 sub many_workers
 {
 	my ($session, $revision, $fetch, $schema, $database) = @_;
-	my $finish = $revision < 16 ? q{procrastinate_finish_job(:job, 'succeeded', NULL)}
+	my $finish = $revision < 16
+	  ? q{procrastinate_finish_job(:job, 'succeeded', NULL)}
 	  : $revision < 23 ? q{procrastinate_finish_job(:job, 'succeeded', NULL::timestamptz)}
 	  : $revision < 30 ? q{procrastinate_finish_job(:job, 'succeeded', false)}
-	  : q{procrastinate_finish_job_v1(:job, 'succeeded', false)};
-	my $priority = $revision >= 36 ? ', priority' : '';
-	my $value    = $revision >= 36 ? ', g % 3'    : '';
+	  :                  q{procrastinate_finish_job_v1(:job, 'succeeded', false)};
+	my $priority = $revision >= 36 ? ', priority'   : '';
+	my $value    = $revision >= 36 ? ', g % 3'      : '';
 	my $null     = $revision < 8   ? q{'own ' || g} : 'NULL';
-	$session->query("INSERT INTO procrastinate_jobs (queue_name, task_name, lock$priority)"
+	$session->query(
+		"INSERT INTO procrastinate_jobs (queue_name, task_name, lock$priority)"
 		  . " SELECT 'q', 't', CASE WHEN g % 4 > 0 THEN 'lock ' || g % 4 ELSE $null END$value"
 		  . ' FROM generate_series(1, 160) AS g');
 	my $script = PostgreSQL::Test::Utils::tempdir() . '/work.sql';
@@ -221,18 +229,25 @@ SELECT $finish;
 SQL
 	my ($out, $err);
 	my $done = IPC::Run::run(
-		[ $node->installed_command('pgbench'), qw(-n -c 4 -j 2 -t 150 -f), $script,
+		[   $node->installed_command('pgbench'), qw(-n -c 4 -j 2 -t 150 -f), $script,
 			$node->connstr($database) ],
-		'>', \$out, '2>', \$err);
+		'>',
+		\$out,
+		'2>',
+		\$err);
 	ok($done && $err !~ /ERROR|aborted/, "four workers at $fetch end without an error")
 	  or diag($err);
 	one_after_the_other($session, $fetch, $finish);
-	is($session->query('SELECT count(*), min(attempts), max(attempts) FROM procrastinate_jobs'
+	is( $session->query(
+			'SELECT count(*), min(attempts), max(attempts) FROM procrastinate_jobs'
 			  . q{ WHERE status = 'succeeded'}),
-		'160|1|1', 'every job ran once');
-	is($session->query(q{SELECT count(*) FROM (SELECT job_id FROM procrastinate_events}
+		'160|1|1',
+		'every job ran once');
+	is( $session->query(
+			q{SELECT count(*) FROM (SELECT job_id FROM procrastinate_events}
 			  . q{ WHERE type = 'started' GROUP BY job_id HAVING count(*) = 1) AS s}),
-		'160', 'every job was started once');
+		'160',
+		'every job was started once');
 	is($session->query(<<'SQL'), '0', 'no two jobs of one lock ran at the same time');
 SELECT count(*)
   FROM (SELECT e.type, e.job_id, lag(e.type) OVER w AS last_type, lag(e.job_id) OVER w AS last_job
@@ -287,11 +302,13 @@ sub one_tick
 		my ($second, $error) = $sessions[1]->wait;
 		is($error, '', "the second has no error after the first's $end");
 		if ($end eq 'COMMIT') { is($second, 'NULL', 'and defers nothing') }
-		else { isnt($second, 'NULL', 'and defers the tick itself') }
+		else                  { isnt($second, 'NULL', 'and defers the tick itself') }
 		is($session->query('SELECT count(*) FROM procrastinate_jobs'), '1', 'one job was deferred');
-		is($session->query('SELECT count(*), count(job_id), min(defer_timestamp)'
+		is( $session->query(
+				'SELECT count(*), count(job_id), min(defer_timestamp)'
 				  . ' FROM procrastinate_periodic_defers'),
-			'1|1|100', 'one tick was recorded, with its job');
+			'1|1|100',
+			'one tick was recorded, with its job');
 		empty($session, $HEAD);
 	}
 	return;
@@ -307,11 +324,13 @@ sub order_of_locks
 	$record{queue_name}  = 'q' if $revision < 23 and not $record{periodic_id};
 	my $columns = join ', ', sort keys %record;
 	my $values  = join ', ', map { lit($record{$_}) } sort keys %record;
-	$session->query("INSERT INTO procrastinate_periodic_defers (id, defer_timestamp, $columns)"
+	$session->query(
+		"INSERT INTO procrastinate_periodic_defers (id, defer_timestamp, $columns)"
 		  . " SELECT 1000 + g, 50 - g, $values FROM unnest(ARRAY[5, 3, 4, 1, 2]) AS g");
 	foreach my $held (1 .. 5)
 	{
-		$sessions[0]->query('BEGIN; SELECT 1 FROM procrastinate_periodic_defers'
+		$sessions[0]->query(
+			'BEGIN; SELECT 1 FROM procrastinate_periodic_defers'
 			  . " WHERE id = 1000 + $held FOR UPDATE");
 
 		# Without these ways to join, a deletion takes the records as they lie.
@@ -323,14 +342,14 @@ sub order_of_locks
 			q{SELECT string_agg((id - 1000)::text, ' ' ORDER BY id) FROM (SELECT id}
 			  . ' FROM procrastinate_periodic_defers WHERE id BETWEEN 1001 AND 1005'
 			  . ' FOR UPDATE SKIP LOCKED) AS f');
-		is($free, $held == 5 ? 'NULL' : join(' ', $held + 1 .. 5),
+		is( $free, $held == 5 ? 'NULL' : join(' ', $held + 1 .. 5),
 			'and has locked those of smaller ids, none of greater');
 		$sessions[0]->query('COMMIT');
 		my ($id, $error) = $sessions[1]->wait;
 		is($error, '', 'then it goes on');
 		$sessions[1]->query($held < 5 ? 'ROLLBACK' : 'COMMIT');
 	}
-	is($session->query('SELECT min(defer_timestamp), count(*) FROM procrastinate_periodic_defers'),
+	is( $session->query('SELECT min(defer_timestamp), count(*) FROM procrastinate_periodic_defers'),
 		'105|1', 'and all older records are gone');
 	empty($session, $revision);
 	return;
@@ -351,7 +370,7 @@ sub abort_before_retry
 		$sessions[0]->query('COMMIT');
 		my (undef, $error) = $sessions[1]->wait;
 		is($error, '', "$retry has no error");
-		is($session->query('SELECT status, abort_requested, attempts FROM procrastinate_jobs'),
+		is( $session->query('SELECT status, abort_requested, attempts FROM procrastinate_jobs'),
 			'failed|t|0', 'and the job fails instead of running again');
 		empty($session, $revision);
 	}

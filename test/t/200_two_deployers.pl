@@ -18,7 +18,7 @@ my $crowd      = 16;
 my $lock_class = $LOCK_KEY{installation};
 my $gate       = 77;
 
-my $node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
+my $node     = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
 use_database($node, $database);
 my $things_in = <<'SQL';
@@ -64,7 +64,8 @@ sub migrate_call
 sub history
 {
 	my ($schema) = @_;
-	return $node->safe_psql($database,
+	return $node->safe_psql(
+		$database,
 		"SELECT string_agg(from_revision || '>' || to_revision, ' ' ORDER BY id)"
 		  . " FROM $schema.procrastinate_schema_history WHERE event !~ '^step '");
 }
@@ -92,16 +93,19 @@ sub all_at_once
 	my @running;
 	foreach my $call (@calls)
 	{
-		my %one = (in => '', out => '', err => '');
-		my @psql = ($node->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1',
-			'-v', 'VERBOSITY=verbose', '-d', $node->connstr($database),
-			'-c', "SELECT pg_advisory_lock_shared($gate)", '-c', $call);
-		$one{run} = IPC::Run::start(\@psql, '<', \$one{in}, '>', \$one{out}, '2>', \$one{err},
+		my %one  = (in => '', out => '', err => '');
+		my @psql = (
+			$node->installed_command('psql'), '-XAtq',             '-v', 'ON_ERROR_STOP=1',
+			'-v',                             'VERBOSITY=verbose', '-d', $node->connstr($database),
+			'-c',                             "SELECT pg_advisory_lock_shared($gate)", '-c', $call);
+		$one{run} = IPC::Run::start(
+			\@psql, '<', \$one{in}, '>', \$one{out}, '2>', \$one{err},
 			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 		push @running, \%one;
 	}
 	my $waiting = @calls;
-	wait_until("SELECT count(*) = $waiting FROM pg_locks"
+	wait_until(
+		"SELECT count(*) = $waiting FROM pg_locks"
 		  . " WHERE locktype = 'advisory' AND objid = $gate AND NOT granted",
 		'everybody is at the gate');
 	$keeper->close;
@@ -139,7 +143,7 @@ sub crowds
 		is(history($schema), $recorded, "$label: the history has each revision once");
 		my $idle = grep { /is at $HEAD_NAME \(head\) already: nothing to do/ } @notes;
 		is($idle, $crowd - 1, "$label: all but one find nothing to do") if $how eq 'upgrade';
-		ok((grep { /waiting for another session that holds the lock of schema/ } @notes) > 0,
+		ok( (grep { /waiting for another session that holds the lock of schema/ } @notes) > 0,
 			"$label: some are told that they wait");
 	}
 
@@ -150,16 +154,17 @@ sub crowds
 	my @errors = errors_in(@notes);
 	my $honest = qr/^PM007:\ one\ transaction\ cannot\ upgrade\ from\ 00\d\d\ to\ $HEAD_NAME$
 	  |^PM012:\ migration\ 00\d\d\ is\ under\ way\ in\ schema\ "mixed"$/x;
-	is(join("\n", grep { $_ !~ $honest } @errors),
+	is( join("\n", grep { $_ !~ $honest } @errors),
 		'', 'sessions that upgrade and that migrate: no error but that of one transaction');
-	is(join("\n", errors_in(@notes[ map { 2 * $_ + 1 } 0 .. $crowd / 2 - 1 ])),
+	is( join("\n", errors_in(@notes[ map { 2 * $_ + 1 } 0 .. $crowd / 2 - 1 ])),
 		'', 'sessions that upgrade and that migrate: no one that migrates fails');
 	is_at($node, $database, $schema, $HEAD, 'upgrade and migrate at once: the schema is at head');
-	my $history = history($schema);
+	my $history   = history($schema);
 	my @revisions = $history =~ />(\d+)/g;
-	is(scalar(grep { $revisions[$_] le $revisions[ $_ - 1 ] } 1 .. $#revisions),
+	is( scalar(grep { $revisions[$_] le $revisions[ $_ - 1 ] } 1 .. $#revisions),
 		0, 'upgrade and migrate at once: the history has no revision twice');
-	like($history, qr/^base>(?:.*>)?$HEAD_NAME$/,
+	like(
+		$history, qr/^base>(?:.*>)?$HEAD_NAME$/,
 		'upgrade and migrate at once: the history ends at head');
 	return;
 }
@@ -170,25 +175,25 @@ sub crowds
 
 sub schemas_side_by_side
 {
-	my @held = map { new_schema("held_$_", 0) } 0 .. 1;
-	my @free = map { new_schema("free_$_", $_ * 26) } 0 .. 1;
+	my @held   = map { new_schema("held_$_", 0) } 0 .. 1;
+	my @free   = map { new_schema("free_$_", $_ * 26) } 0 .. 1;
 	my $holder = session();
 	$holder->query('BEGIN');
 	$holder->query(upgrade_call($_)) foreach @held;
 
 	my $other = session();
 	$other->query(q{SET lock_timeout = '10s'});
-	is($other->refusal(upgrade_call($free[0])),
+	is( $other->refusal(upgrade_call($free[0])),
 		'no error', 'a schema is upgraded from base while the upgrade of another is open');
-	is($other->refusal(migrate_call($free[1])),
+	is( $other->refusal(migrate_call($free[1])),
 		'no error', 'a schema is migrated from 0026 while the upgrade of another is open');
 	is_at($node, $database, $_, $HEAD, "schema $_ is at head") foreach @free;
 	$holder->query('COMMIT');
 	is_at($node, $database, $_, $HEAD, "schema $_ is at head") foreach @held;
 	$_->close foreach $holder, $other;
 
-	my @many = map { new_schema("many_$_", 0) } 1 .. 4;
-	my @notes = all_at_once(map { upgrade_call($_), migrate_call($_) } @many);
+	my @many    = map { new_schema("many_$_", 0) } 1 .. 4;
+	my @notes   = all_at_once(map { upgrade_call($_), migrate_call($_) } @many);
 	my @strange = grep { $_ !~ /^PM007/ } errors_in(@notes);
 	is("@strange", '', 'four schemas are upgraded at once by two sessions each');
 	is_at($node, $database, $_, $HEAD, "schema $_ is at head") foreach @many;
@@ -197,31 +202,33 @@ sub schemas_side_by_side
 
 sub locks_of_users
 {
-	my $schema = new_schema('users', 0);
-	my $oid = $node->safe_psql($database, "SELECT '$schema'::regnamespace::oid");
-	my $user = session();
-	my $both = $lock_class * 2**32 + $oid;
-	my $turned = $oid * 2**32 + $lock_class;
-	my @one_key = ($oid, $lock_class, $both, $turned, 0, 1, -1,
+	my $schema  = new_schema('users', 0);
+	my $oid     = $node->safe_psql($database, "SELECT '$schema'::regnamespace::oid");
+	my $user    = session();
+	my $both    = $lock_class * 2**32 + $oid;
+	my $turned  = $oid * 2**32 + $lock_class;
+	my @one_key = (
+		$oid, $lock_class, $both, $turned, 0, 1, -1,
 		'9223372036854775807', '-9223372036854775808');
-	my @two_keys = ("0, $oid", "$oid, $oid", "$oid, $lock_class", "$lock_class, 0",
+	my @two_keys = (
+		"0, $oid", "$oid, $oid", "$oid, $lock_class", "$lock_class, 0",
 		"$lock_class, $oid + 1", "$lock_class, -1", "$lock_class + 1, $oid", '0, 0', '1, 1');
 	$user->query("SELECT pg_advisory_lock($_)") foreach @one_key, @two_keys;
 	$user->query('BEGIN');
-	$user->query("SELECT pg_advisory_xact_lock($_ + 2)") foreach 1 .. 20;
+	$user->query("SELECT pg_advisory_xact_lock($_ + 2)")                            foreach 1 .. 20;
 	$user->query("SELECT pg_advisory_xact_lock_shared($lock_class, $oid + 1 + $_)") foreach 1 .. 20;
 
 	my $deployer = session();
 	$deployer->query(q{SET lock_timeout = '10s'});
-	is($deployer->refusal(upgrade_call($schema, '0026')),
+	is( $deployer->refusal(upgrade_call($schema, '0026')),
 		'no error', q{users' advisory locks are not in the way of an upgrade});
-	is($deployer->refusal(migrate_call($schema)),
+	is( $deployer->refusal(migrate_call($schema)),
 		'no error', q{users' advisory locks are not in the way of a migration});
 
 	$deployer->query('BEGIN');
 	$deployer->query(upgrade_call($schema));
 	my $held = "FROM pg_locks WHERE locktype = 'advisory' AND pid = $deployer->{pid}";
-	is($deployer->query("SELECT classid, objid, objsubid, mode, granted $held"),
+	is( $deployer->query("SELECT classid, objid, objsubid, mode, granted $held"),
 		"$lock_class|$oid|2|ExclusiveLock|t",
 		q{the lock is the advisory one that the schema's OID names, and there is no other});
 	$deployer->query('ROLLBACK');
@@ -252,7 +259,7 @@ sub waiting
 	{
 		foreach my $call (\&upgrade_call, \&migrate_call)
 		{
-			my $how = $call == \&upgrade_call ? 'upgrades' : 'migrates';
+			my $how    = $call == \&upgrade_call ? 'upgrades' : 'migrates';
 			my $schema = new_schema(lc "${end}_$how", 0);
 			my ($first, $second) = two_sessions($schema, $call->($schema));
 			$first->query($end);
@@ -260,7 +267,8 @@ sub waiting
 			my $label = "the second session $how after a $end of the first";
 			is($error, '', "$label: it has no error");
 			is_at($node, $database, $schema, $HEAD, "$label: the schema is at head");
-			my $expected = $end eq 'ROLLBACK' && $how eq 'migrates' ? steps(0, $HEAD) : "base>$HEAD_NAME";
+			my $expected =
+			  $end eq 'ROLLBACK' && $how eq 'migrates' ? steps(0, $HEAD) : "base>$HEAD_NAME";
 			is(history($schema), $expected, "$label: the work was done once");
 			$_->close foreach $first, $second;
 		}
@@ -288,13 +296,13 @@ sub death
 	($first, $second) = two_sessions($schema, upgrade_call($schema));
 	my $log = -s $node->logfile;
 	kill 'KILL', $first->{pid};
-	ok($node->wait_for_log(qr/database system is ready to accept connections/, $log),
+	ok( $node->wait_for_log(qr/database system is ready to accept connections/, $log),
 		'the server recovers when the first is killed');
-	is($node->safe_psql($database, sprintf $things_in, lit($schema)),
+	is( $node->safe_psql($database, sprintf $things_in, lit($schema)),
 		'0', 'the schema is empty after the first was killed');
-	is($node->safe_psql($database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+	is( $node->safe_psql($database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
 		'0', 'no lock is left after the first was killed');
-	is($node->safe_psql($database, upgrade_call($schema)),
+	is( $node->safe_psql($database, upgrade_call($schema)),
 		$HEAD_NAME, 'a new session upgrades after the first was killed');
 	is_at($node, $database, $schema, $HEAD, 'the schema is at head after the first was killed');
 	undef $_ foreach $first, $second;
@@ -304,15 +312,15 @@ sub death
 sub timeouts
 {
 	my @cases = (
-		[ 'lock_timeout', '55P03: canceling statement due to lock timeout' ],
+		[ 'lock_timeout',      '55P03: canceling statement due to lock timeout' ],
 		[ 'statement_timeout', '57014: canceling statement due to statement timeout' ],
-		[ 'cancel', '57014: canceling statement due to user request' ],);
+		[ 'cancel',            '57014: canceling statement due to user request' ],);
 	foreach my $case (@cases)
 	{
 		my ($what, $expected) = @$case;
 		foreach my $call (\&upgrade_call, \&migrate_call)
 		{
-			my $how = $call == \&upgrade_call ? 'upgrade' : 'migrate';
+			my $how    = $call == \&upgrade_call ? 'upgrade' : 'migrate';
 			my $schema = new_schema("${what}_$how", 0);
 			my ($first, $second) = (session(), session());
 			$first->query('BEGIN');
@@ -326,11 +334,13 @@ sub timeouts
 			}
 			my (undef, $error) = $second->wait;
 			is($error, $expected, "$what ends a waiting $how with the error of the server");
-			is($second->query("SELECT count(*) FROM pg_locks WHERE pid = $second->{pid}"
+			is( $second->query(
+					"SELECT count(*) FROM pg_locks WHERE pid = $second->{pid}"
 					  . " AND (locktype = 'advisory' OR relation >= 16384)"),
-				'0', "$what of a waiting $how leaves no lock");
+				'0',
+				"$what of a waiting $how leaves no lock");
 			$first->query('ROLLBACK');
-			is($first->query(sprintf $things_in, lit($schema)),
+			is( $first->query(sprintf $things_in, lit($schema)),
 				'0', "$what of a waiting $how leaves nothing");
 			$second->query("RESET $what") if $what ne 'cancel';
 			is($second->refusal($call->($schema)), 'no error', "$how succeeds after $what");
@@ -348,13 +358,13 @@ sub isolation_levels
 {
 	foreach my $level ('repeatable read', 'serializable')
 	{
-		my $tag = $level =~ s/ /_/r;
-		my $fresh = new_schema("fresh_$tag", 0);
-		my $old   = new_schema("old_$tag", 28);
-		my $late  = new_schema("late_$tag", 0);
+		my $tag    = $level =~ s/ /_/r;
+		my $fresh  = new_schema("fresh_$tag", 0);
+		my $old    = new_schema("old_$tag",   28);
+		my $late   = new_schema("late_$tag",  0);
 		my $first  = session();
 		my $second = session();
-		my $begin = "BEGIN ISOLATION LEVEL $level";
+		my $begin  = "BEGIN ISOLATION LEVEL $level";
 
 		$second->query($begin);
 		is($second->query(upgrade_call($fresh)), $HEAD_NAME, "$level may install");
@@ -363,10 +373,12 @@ sub isolation_levels
 		is_at($node, $database, $fresh, $HEAD, "$level has installed head");
 
 		$second->query($begin);
-		like($second->refusal(upgrade_call($old)),
+		like(
+			$second->refusal(upgrade_call($old)),
 			qr/^25001: a migration cannot run at isolation level/, "$level may not change rows");
 		$second->query("ROLLBACK; SET default_transaction_isolation = '$level'");
-		like($second->refusal(migrate_call($old)),
+		like(
+			$second->refusal(migrate_call($old)),
 			qr/^25001: /, "$level as a default may not change rows either");
 		is_at($node, $database, $old, 28, "$level has changed nothing");
 		$second->query('RESET default_transaction_isolation');

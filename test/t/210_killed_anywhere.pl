@@ -137,7 +137,7 @@ sub upgrade_call
 
 sub cancelled_in_steps
 {
-	my $schema = new_schema('in_steps', 0);
+	my $schema  = new_schema('in_steps', 0);
 	my $session = session();
 	my ($at, $strikes, $done) = (1, 0, 0);
 	my ($before, $rows) = (versions_of($session, $schema), undef);
@@ -155,16 +155,18 @@ sub cancelled_in_steps
 		if ($now == $done)
 		{
 			# Nothing of the step, not even a row changed and changed back.
-			$strange{"after $done steps, strike $at"}++ if versions_of($session, $schema) ne $before;
+			$strange{"after $done steps, strike $at"}++
+			  if versions_of($session, $schema) ne $before;
 			$at++;
 			next;
 		}
+
 		# Struck in a later step: those before it are done.
 		is_as_recorded($node, $database, $schema, "cancelled after $now steps");
 		($at, $done) = (1, $now);
 		add_rows($schema) if !defined $rows;
 		$rows //= rows_of($session, $schema);
-		is(rows_of($session, $schema),
+		is( rows_of($session, $schema),
 			$rows, "no row is lost after $now steps");
 		$before = versions_of($session, $schema);
 	}
@@ -172,9 +174,11 @@ sub cancelled_in_steps
 	cmp_ok($strikes, '>', 300, 'every command was cancelled, before and after it ran');
 	is_at($node, $database, $schema, $HEAD, 'in spite of all cancels the schema gets to head');
 	is(rows_of($session, $schema), $rows, 'in spite of all cancels no row is lost');
-	is($session->query("SELECT count(*) || ' ' || count(DISTINCT to_revision)"
+	is( $session->query(
+			"SELECT count(*) || ' ' || count(DISTINCT to_revision)"
 			  . " FROM $schema.procrastinate_schema_history WHERE event !~ '^step '"),
-		"$HEAD $HEAD", 'in spite of all cancels the history has each revision once');
+		"$HEAD $HEAD",
+		'in spite of all cancels the history has each revision once');
 	$session->close;
 	return;
 }
@@ -193,17 +197,19 @@ SQL
 sub cancelled_in_one_transaction
 {
 	# A start that the tables have rows at, and base; the whole chain, and head at once.
-	my @cases = ([ 0, $before_head, 7 ], [ 0, $HEAD_NAME, 1 ], [ 27, $HEAD_NAME, 2 ], [ 1, '0026', 3 ]);
+	my @cases =
+	  ([ 0, $before_head, 7 ], [ 0, $HEAD_NAME, 1 ], [ 27, $HEAD_NAME, 2 ], [ 1, '0026', 3 ]);
 	foreach my $case (@cases)
 	{
 		my ($from, $target, $stride) = @$case;
-		my $label = 'cancelled in one transaction from ' . revision_name($from) . " to $target";
-		my $schema = new_schema("at_once_${from}_$target", $from);
+		my $label   = 'cancelled in one transaction from ' . revision_name($from) . " to $target";
+		my $schema  = new_schema("at_once_${from}_$target", $from);
 		my $session = session();
-		my $before = versions_of($session, $schema);
-		my $rows = $from ? rows_of($session, $schema) : undef;
+		my $before  = versions_of($session, $schema);
+		my $rows    = $from ? rows_of($session, $schema) : undef;
 		my ($at, $strikes) = (1, 0);
 		my %strange;
+
 		for (;;)
 		{
 			$session->query(strike($at, 'cancel'));
@@ -211,7 +217,7 @@ sub cancelled_in_one_transaction
 			$session->query('RESET crash.at');
 			last if $error eq 'no error';
 			$strikes++;
-			$strange{$error}++ if $error ne '57014: canceling statement due to user request';
+			$strange{$error}++       if $error ne '57014: canceling statement due to user request';
 			$strange{"strike $at"}++ if versions_of($session, $schema) ne $before;
 			$at += $stride;
 		}
@@ -235,7 +241,8 @@ sub struck
 	my ($at, $how, $call) = @_;
 	my ($out, $err);
 	my $log = -s $node->logfile;
-	$node->psql($database, strike($at, $how) . ";\n$call", stderr => \$err, stdout => \$out,
+	$node->psql(
+		$database, strike($at, $how) . ";\n$call", stderr => \$err, stdout => \$out,
 		on_error_stop => 1);
 	$node->wait_for_log(qr/database system is ready to accept connections/, $log)
 	  if $how eq 'kill';
@@ -247,12 +254,12 @@ sub journey
 {
 	my ($how, $schema, $call, $complaint, @spread) = @_;
 	my $session = session();
-	my $rows = rows_of($session, $schema);
+	my $rows    = rows_of($session, $schema);
 	$session->close;
 	foreach my $at (@spread)
 	{
 		$session = session();
-		my $from = done($session, $schema);
+		my $from   = done($session, $schema);
 		my $before = versions_of($session, $schema);
 		$session->close;
 
@@ -277,11 +284,13 @@ sub journey
 sub terminated
 {
 	my $complaint = qr/terminating connection due to administrator command/;
-	my $steps = new_schema('terminated_steps', 1);
-	journey('terminate', $steps, migrate_call($steps), $complaint,
+	my $steps     = new_schema('terminated_steps', 1);
+	journey(
+		'terminate', $steps, migrate_call($steps), $complaint,
 		map { int(1 + $_**1.9) % 60 + 1 } 1 .. 16);
 	my $whole = new_schema('terminated_whole', 28);
-	journey('terminate', $whole, upgrade_call($whole, 'head'), $complaint,
+	journey(
+		'terminate', $whole, upgrade_call($whole, 'head'), $complaint,
 		map { 1 + 15 * $_ } 0 .. 8);
 	return;
 }
@@ -289,24 +298,29 @@ sub terminated
 sub killed
 {
 	my $complaint = qr/server closed the connection unexpectedly/;
-	my $steps = new_schema('killed_steps', 1);
+	my $steps     = new_schema('killed_steps', 1);
 	journey('kill', $steps, migrate_call($steps), $complaint, 1, 4, 13, 22, 31, 6, 27, 40, 9, 50);
 	my $whole = new_schema('killed_whole', 28);
 	journey('kill', $whole, upgrade_call($whole, 'head'), $complaint, 2, 37, 80, 140);
 
 	# From nothing: nothing is left, not even a history.
 	my $empty = new_schema('killed_empty', 0);
-	foreach my $case ([ $before_head, 1 ], [ $before_head, 90 ], [ $before_head, 250 ], [ 'head', 60 ])
+	foreach
+	  my $case ([ $before_head, 1 ], [ $before_head, 90 ], [ $before_head, 250 ], [ 'head', 60 ])
 	{
 		my ($target, $at) = @$case;
-		like(struck($at, 'kill', upgrade_call($empty, $target)),
+		like(
+			struck($at, 'kill', upgrade_call($empty, $target)),
 			$complaint, "kill at command $at on the way from base to $target");
-		is($node->safe_psql($database,
+		is( $node->safe_psql(
+				$database,
 				"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
 				  . " AND refobjid = '$empty'::regnamespace"),
-			'0', "kill at command $at on the way from base to $target leaves nothing at all");
+			'0',
+			"kill at command $at on the way from base to $target leaves nothing at all");
 	}
-	like($node->safe_psql($database, strike(0, 'kill') . ";\n" . upgrade_call($empty, 'head')),
+	like(
+		$node->safe_psql($database, strike(0, 'kill') . ";\n" . upgrade_call($empty, 'head')),
 		qr/^$HEAD_NAME$/m, 'kill: a last attempt from base succeeds');
 	is_at($node, $database, $empty, $HEAD, 'kill: the schema gets from base to head');
 	return;

@@ -17,18 +17,18 @@ use Test::More;
 
 use Procrastinate::Test;
 
-my $gate = 77;
-my $node = start_server(conf => 'max_locks_per_transaction = 256');
+my $gate     = 77;
+my $node     = start_server(conf => 'max_locks_per_transaction = 256');
 my $database = new_database($node);
-my @chain = chain();
+my @chain    = chain();
 my %schema_before;
 
 set_up();
 my $keeper = new_session($node, $database);
 stop_steps();
-interrupt('cancel', 'SELECT procrastinate_upgrade(%s, %s)');
+interrupt('cancel',            'SELECT procrastinate_upgrade(%s, %s)');
 interrupt('statement_timeout', 'SELECT procrastinate_upgrade(%s, %s)');
-interrupt('lock_timeout', 'SELECT procrastinate_upgrade(%s, %s)');
+interrupt('lock_timeout',      'SELECT procrastinate_upgrade(%s, %s)');
 go_on();
 done_testing();
 
@@ -49,7 +49,7 @@ sub set_up
 		my $schema = schema_of($revision);
 		$node->safe_psql($database, "CREATE SCHEMA $schema");
 		upgrade($node, $database, $revision - 1, $schema) if $revision > 1;
-		$node->safe_psql($database, <<"SQL") if $revision > 1;
+		$node->safe_psql($database, <<"SQL")              if $revision > 1;
 SET search_path = $schema;
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock)
 SELECT 'queue', 'task', 'lock ' || n FROM generate_series(1, 20) AS n
@@ -72,7 +72,8 @@ SQL
 # The versions of all schemas: revision of the step => what watch.row_versions() says.
 sub versions
 {
-	my %versions = map { split /\|/ } split /\n/, $node->safe_psql($database,
+	my %versions = map { split /\|/ } split /\n/, $node->safe_psql(
+		$database,
 		'SELECT right(nspname, 4)::int, watch.row_versions(oid) FROM pg_namespace'
 		  . q{ WHERE nspname ~ '^step_'});
 	return %versions;
@@ -80,10 +81,12 @@ sub versions
 
 sub stop_steps
 {
-	my $tables = $keeper->query(q{SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c}
+	my $tables = $keeper->query(
+		q{SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c}
 		  . q{ JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname ~ '^step_'}
 		  . q{ AND relkind = 'r' AND relname <> 'procrastinate_schema_history'});
-	$keeper->query("BEGIN; LOCK TABLE $tables IN ROW EXCLUSIVE MODE;"
+	$keeper->query(
+		"BEGIN; LOCK TABLE $tables IN ROW EXCLUSIVE MODE;"
 		  . " SELECT pg_advisory_xact_lock($gate)");
 	return;
 }
@@ -96,15 +99,17 @@ sub stop_steps
 sub start_step
 {
 	my ($revision, $settings, $call) = @_;
-	my %one = (in => '', out => '', err => '', revision => $revision);
+	my %one  = (in => '', out => '', err => '', revision => $revision);
 	my $left = q{SELECT 'locks left', count(*) FROM pg_locks WHERE pid = pg_backend_pid()}
 	  . q{ AND (locktype NOT IN ('virtualxid', 'relation') OR relation >= 16384)};
 	my $step = sprintf $call, lit(revision_name($revision)), lit(schema_of($revision));
-	my @psql = ($node->installed_command('psql'), '-XAtq',
+	my @psql = (
+		$node->installed_command('psql'), '-XAtq',
 		'-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=always',
 		'-d', $node->connstr($database) . " application_name=interrupted",
 		'-c', "SET client_min_messages = warning; $settings", '-c', $step, '-c', $left);
-	$one{run} = IPC::Run::start(\@psql, '<', \$one{in}, '>', \$one{out}, '2>', \$one{err},
+	$one{run} = IPC::Run::start(
+		\@psql, '<', \$one{in}, '>', \$one{out}, '2>', \$one{err},
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return \%one;
 }
@@ -113,14 +118,15 @@ sub interrupt
 {
 	my ($how, $call) = @_;
 	my %expected = (
-		cancel => '57014: canceling statement due to user request',
+		cancel            => '57014: canceling statement due to user request',
 		statement_timeout => '57014: canceling statement due to statement timeout',
-		lock_timeout => '55P03: canceling statement due to lock timeout');
+		lock_timeout      => '55P03: canceling statement due to lock timeout');
+
 	# Long enough to get to where a step waits, on a machine that is busy; all wait side by side.
 	my %settings = (
-		cancel => '',
+		cancel            => '',
 		statement_timeout => q{SET statement_timeout = '5s'},
-		lock_timeout => q{SET lock_timeout = '100ms'});
+		lock_timeout      => q{SET lock_timeout = '100ms'});
 	my ($word) = $call =~ /(upgrade)/;
 	my @running = map { start_step($_, $settings{$how}, $call) } 1 .. $HEAD;
 	if ($how eq 'cancel')
@@ -137,11 +143,11 @@ sub interrupt
 	foreach my $one (@running)
 	{
 		my $revision = $one->{revision};
-		my $label = "$how of $word to " . revision_name($revision);
-		my ($error) = $one->{err} =~ /ERROR:  (.*)/;
+		my $label    = "$how of $word to " . revision_name($revision);
+		my ($error)  = $one->{err} =~ /ERROR:  (.*)/;
 		is($error, $expected{$how}, "$label: the error is the server's own");
 		names_the_line($one->{err}, $revision, $label);
-		is($one->{out}, "locks left|0\n", "$label: no lock is left");
+		is($one->{out},     "locks left|0\n",          "$label: no lock is left");
 		is($now{$revision}, $schema_before{$revision}, "$label: the schema is untouched");
 	}
 	return;
@@ -163,11 +169,13 @@ sub names_the_line
 	my $file = $chain[ $revision - 1 ]{file};
 	my $name = revision_name($revision);
 	return pass("$label: the context names the lock before the migration")
-	  if $err =~ /^(?:CONTEXT:  )?lock of procrastinate_jobs\nbefore migration $name \(\Q$file\E\)$/m;
+	  if $err =~
+	  /^(?:CONTEXT:  )?lock of procrastinate_jobs\nbefore migration $name \(\Q$file\E\)$/m;
 	my ($line) = $err =~ /^(?:CONTEXT:  )?migration $name \(\Q$file\E\), line (\d+)$/m;
 	ok(defined $line, "$label: the context names the migration") or diag($err);
 	my @lines = split /\n/, text_of($revision);
-	like($lines[ ($line // 0) - 1 ], qr/^(?:ALTER|CREATE|DROP|LOCK|UPDATE) /,
+	like(
+		$lines[ ($line // 0) - 1 ], qr/^(?:ALTER|CREATE|DROP|LOCK|UPDATE) /,
 		"$label: a statement begins at the line that the context names");
 	return;
 }
@@ -183,13 +191,14 @@ sub go_on
 	$node->safe_psql($database, 'DROP EVENT TRIGGER stand_still');
 	foreach my $revision (2 .. $HEAD)
 	{
-		my $schema = schema_of($revision);
-		my $name = revision_name($revision);
+		my $schema    = schema_of($revision);
+		my $name      = revision_name($revision);
 		my ($comment) = text_of($revision) =~ /\A((?:--.*\n)+)/;
 		$comment =~ s/\n-- / /g;
 		my $free = $comment =~ /no table lock|no lock on any table/i;
 		my ($out, $err);
-		$node->psql($database, "SET client_min_messages = warning; SET lock_timeout = '100ms';"
+		$node->psql(
+			$database, "SET client_min_messages = warning; SET lock_timeout = '100ms';"
 			  . " SELECT procrastinate_upgrade('$name', '$schema')",
 			stdout => \$out, stderr => \$err);
 		if ($free)
@@ -206,7 +215,8 @@ sub go_on
 	foreach my $revision (1 .. $HEAD)
 	{
 		upgrade($node, $database, $revision, schema_of($revision));
-		is_at($node, $database, schema_of($revision), $revision,
+		is_at(
+			$node, $database, schema_of($revision), $revision,
 			revision_name($revision) . ' is reached by the next attempt');
 	}
 	return;

@@ -1,6 +1,6 @@
-# What stops a migration, for reasons that users have. It is found before the first change; and where
-# that look is turned off, migrations fail in the middle: everything is as it was, the error is the
-# server's own, and its context names the migration, the file and the line.
+# What stops a migration, for reasons that users have. It is found before the first change; and
+# where that look is turned off, migrations fail in the middle: everything is as it was, the error
+# is the server's own, and its context names the migration, the file and the line.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Failure;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
 look_for_failures($node, $database);
 
@@ -22,96 +22,107 @@ look_for_failures($node, $database);
 # to clear it away, and what is said of it before.
 my $run_twice = q{UPDATE procrastinate_jobs SET lock = 'same', status = }
   . q{(CASE id WHEN 1 THEN 'doing' ELSE '%s' END)::procrastinate_job_status WHERE id < 3};
-my $end_one = q{UPDATE procrastinate_jobs SET status = 'failed' WHERE id = 1};
+my $end_one   = q{UPDATE procrastinate_jobs SET status = 'failed' WHERE id = 1};
 my $defer_job = 'function procrastinate_defer_job_v1(character varying,character varying,integer,'
   . 'text,text,jsonb,timestamp with time zone)';
 my @obstacles = (
-	[ 3, 'a view shows a column that goes',
+	[   3, 'a view shows a column that goes',
 		'CREATE VIEW v AS SELECT started_at FROM procrastinate_jobs',
 		'2BP01: cannot drop column started_at of table procrastinate_jobs'
 		  . ' because other objects depend on it',
 		'view v depends on column started_at of table procrastinate_jobs',
 		'DROP VIEW v',
 		'View SCHEMA.v uses column procrastinate_jobs.started_at, which 0003 drops.' ],
-	[ 4, 'a view shows a table that goes',
+	[   4, 'a view shows a table that goes',
 		'CREATE VIEW v AS SELECT * FROM procrastinate_version',
 		'2BP01: cannot drop table procrastinate_version because other objects depend on it',
 		'view v depends on table procrastinate_version',
 		'DROP VIEW v',
 		'View SCHEMA.v uses table procrastinate_version, which 0004 drops.' ],
-	[ 8, 'two jobs of one lock run',
+	[   8, 'two jobs of one lock run',
 		sprintf($run_twice, 'doing'),
 		'23505: could not create unique index "procrastinate_jobs_lock_idx"',
 		'Key (lock)=(same) is duplicated.',
 		$end_one,
-		'Unique index procrastinate_jobs_lock_idx of 0008 meets duplicates (1), for example (lock) = (same).' ],
-	[ 21, 'one tick was deferred in two queues',
+		'Unique index procrastinate_jobs_lock_idx of 0008 meets duplicates (1), for example (lock)'
+		  . ' = (same).'
+	],
+	[   21, 'one tick was deferred in two queues',
 		'INSERT INTO procrastinate_periodic_defers (task_name, queue_name, defer_timestamp)'
 		  . q{ VALUES ('t', 'a', 7), ('t', 'b', 7)},
 		'23505: could not create unique index "procrastinate_periodic_defers_unique"',
 		'Key (task_name, periodic_id, defer_timestamp)=(t, , 7) is duplicated.',
 		q{DELETE FROM procrastinate_periodic_defers WHERE queue_name = 'b'},
-		'Unique index procrastinate_periodic_defers_unique of 0021 meets duplicates (1), for example (task_name, periodic_id, defer_timestamp) = (t,"",7).' ],
-	[ 23, 'a view shows a column that goes',
+		'Unique index procrastinate_periodic_defers_unique of 0021 meets duplicates (1), for'
+		  . ' example (task_name, periodic_id, defer_timestamp) = (t,"",7).'
+	],
+	[   23, 'a view shows a column that goes',
 		'CREATE VIEW v AS SELECT queue_name FROM procrastinate_periodic_defers',
 		'2BP01: cannot drop column queue_name of table procrastinate_periodic_defers'
 		  . ' because other objects depend on it',
 		'view v depends on column queue_name of table procrastinate_periodic_defers',
 		'DROP VIEW v',
 		'View SCHEMA.v uses column procrastinate_periodic_defers.queue_name, which 0023 drops.' ],
-	[ 24, 'a view shows a column whose type changes',
+	[   24, 'a view shows a column whose type changes',
 		'CREATE VIEW v AS SELECT job_id FROM procrastinate_events',
 		'0A000: cannot alter type of a column used by a view or rule',
 		'rule _RETURN on view v depends on column "job_id"',
 		'DROP VIEW v',
 		'View SCHEMA.v uses column procrastinate_events.job_id, which 0024 changes.' ],
-	[ 29, 'an index is missing that goes',
+	[   29, 'an index is missing that goes',
 		'DROP INDEX procrastinate_jobs_id_lock_idx',
 		'42704: index "procrastinate_jobs_id_lock_idx" does not exist',
 		undef,
 		'CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)',
 		'Index procrastinate_jobs_id_lock_idx is missing.' ],
-	[ 31, 'an index is missing that gets another name',
+	[   31, 'an index is missing that gets another name',
 		'DROP INDEX procrastinate_jobs_priority_idx',
 		'42P01: relation "procrastinate_jobs_priority_idx" does not exist',
 		undef,
-		q{CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id) WHERE status = 'todo'},
+		q{CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)}
+		  . q{ WHERE status = 'todo'},
 		'Index procrastinate_jobs_priority_idx is missing.' ],
-	[ 31, 'a waiting job is wished to be aborted',
+	[   31, 'a waiting job is wished to be aborted',
 		'UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5',
 		'23514: check constraint "check_not_todo_abort_requested" of relation'
 		  . ' "procrastinate_jobs" is violated by some row',
 		undef,
 		'UPDATE procrastinate_jobs SET abort_requested = false',
 		'Constraint check_not_todo_abort_requested of 0031 refuses rows (1), for example id 5.' ],
-	[ 31, 'two jobs of one lock run, one aborting',
+	[   31, 'two jobs of one lock run, one aborting',
 		sprintf($run_twice, 'aborting'),
 		'23505: duplicate key value violates unique constraint "procrastinate_jobs_lock_idx_v1"',
 		'Key (lock)=(same) already exists.',
 		$end_one,
-		'Unique index procrastinate_jobs_lock_idx_v1 of 0031 meets duplicates (1), for example (lock) = (same).' ],
-	[ 31, q{a user's trigger calls a function that goes},
+		'Unique index procrastinate_jobs_lock_idx_v1 of 0031 meets duplicates (1), for example'
+		  . ' (lock) = (same).'
+	],
+	[   31, q{a user's trigger calls a function that goes},
 		'CREATE TABLE mine (queue_name text, task_name text); CREATE TRIGGER t'
 		  . ' AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION procrastinate_notify_queue()',
 		'2BP01: cannot drop function procrastinate_notify_queue()'
 		  . ' because other objects depend on it',
 		'trigger t on table mine depends on function procrastinate_notify_queue()',
 		'DROP TABLE mine',
-		'Trigger t on table SCHEMA.mine uses function procrastinate_notify_queue(), which 0031 drops.' ],
-	[ 33, 'a function is missing that goes',
+		'Trigger t on table SCHEMA.mine uses function procrastinate_notify_queue(), which 0031'
+		  . ' drops.'
+	],
+	[   33, 'a function is missing that goes',
 		'DROP FUNCTION procrastinate_fetch_job_v1',
 		'42883: function procrastinate_fetch_job_v1(character varying[]) does not exist',
 		undef,
 		'CREATE FUNCTION procrastinate_fetch_job_v1(varchar[]) RETURNS int'
 		  . q{ LANGUAGE sql AS 'SELECT 1'},
 		'Function procrastinate_fetch_job_v1(character varying[]) is missing.' ],
-	[ 35, 'a view calls a function that goes',
+	[   35, 'a view calls a function that goes',
 		'CREATE VIEW v AS SELECT'
 		  . q{ procrastinate_defer_job_v1('q', 't', 0, NULL, NULL, '{}', NULL)},
 		"2BP01: cannot drop $defer_job because other objects depend on it",
 		"view v depends on $defer_job",
 		'DROP VIEW v',
-		'View SCHEMA.v uses function procrastinate_defer_job_v1(character varying, character varying, integer, text, text, jsonb, timestamp with time zone), which 0035 drops.' ],);
+		'View SCHEMA.v uses function procrastinate_defer_job_v1(character varying, character'
+		  . ' varying, integer, text, text, jsonb, timestamp with time zone), which 0035 drops.'
+	],);
 
 obstacle(@$_) foreach @obstacles;
 
@@ -128,32 +139,35 @@ sub obstacle
 {
 	my ($revision, $what, $cause, $error, $detail, $remedy, $seen) = @_;
 	my ($sqlstate) = $error =~ /^(\w{5}): /;
-	my $target = revision_name($revision);
-	my $label = "$target, $what";
-	my $schema = new_schema($revision - 1);
+	my $target     = revision_name($revision);
+	my $label      = "$target, $what";
+	my $schema     = new_schema($revision - 1);
 	$node->safe_psql($database, "SET search_path = $schema; $cause");
 	my $before = dump_of($schema);
 
 	$seen =~ s/SCHEMA/$schema/;
-	foreach my $call ("SELECT procrastinate_upgrade('$target');", "CALL procrastinate_migrate('$target');")
+	foreach my $call ("SELECT procrastinate_upgrade('$target');",
+		"CALL procrastinate_migrate('$target');")
 	{
 		my $refusal = failure($schema, $call);
-		is("$refusal->{sqlstate}: $refusal->{detail}", "PM009: $seen", "$label, $call it is seen before");
+		is("$refusal->{sqlstate}: $refusal->{detail}", "PM009: $seen",
+			"$label, $call it is seen before");
 	}
 	is(dump_of($schema), $before, "$label, seen before: everything is as it was");
 
 	my $upgrade = "SET procrastinate_migrate.verify = off; SELECT procrastinate_upgrade('$target')";
-	my %ways = (
-		upgrade => "$upgrade;",
+	my %ways    = (
+		upgrade                    => "$upgrade;",
 		'upgrade in a transaction' => "BEGIN; CREATE TABLE mine_too (a int);\n$upgrade;\nCOMMIT;");
 	foreach my $way (sort keys %ways)
 	{
 		my $failure = failure($schema, $ways{$way});
-		is("$failure->{sqlstate}: $failure->{message}",
+		is( "$failure->{sqlstate}: $failure->{message}",
 			$error, "$label, $way: the error is the server's own");
-		$failure->{detail} =~ s/\.$// if defined $detail and $detail !~ /\.$/;    # some versions end it so
+		$failure->{detail} =~ s/\.$//
+		  if defined $detail and $detail !~ /\.$/;    # some versions end it so
 		is($failure->{detail}, $detail, "$label, $way: so is its detail");
-		is($failure->{hint}, 'Use DROP ... CASCADE to drop the dependent objects too.',
+		is( $failure->{hint}, 'Use DROP ... CASCADE to drop the dependent objects too.',
 			"$label, $way: so is its hint") if $sqlstate eq '2BP01';
 		names_the_line($failure, $revision, "$label, $way");
 	}
@@ -176,15 +190,18 @@ SELECT count(*) FROM procrastinate_jobs;
 DROP TABLE caught;
 COMMIT;
 SQL
-	is($caught->{text}, '', "$label: a PL/pgSQL block catches the error");
-	is($caught->{out}, "0\n1\n20", "$label: after it the lock is free, and the session goes on");
-	is(dump_of($schema), $before, "$label: after all of that everything is as it was");
+	is($caught->{text},  '',         "$label: a PL/pgSQL block catches the error");
+	is($caught->{out},   "0\n1\n20", "$label: after it the lock is free, and the session goes on");
+	is(dump_of($schema), $before,    "$label: after all of that everything is as it was");
 
 	# By steps: what was done before the one that fails stays, and the next call goes on from there.
 	my $migrate = "SET procrastinate_migrate.verify = off; CALL procrastinate_migrate('$target');";
 	my $failure = failure($schema, $migrate);
-	is($failure->{sqlstate}, $revision == 24 ? 'PM009' : $sqlstate, "$label, migrate: so it is by steps");
-	like($failure->{context}, qr/^(?:migration $target \(.*\)(?:, step \d+ \(.*\))?(?:, line \d+)?|step $target\.\d+)$/m,
+	is($failure->{sqlstate}, $revision == 24 ? 'PM009' : $sqlstate,
+		"$label, migrate: so it is by steps");
+	like(
+		$failure->{context},
+		qr/^(?:migration $target \(.*\)(?:, step \d+ \(.*\))?(?:, line \d+)?|step $target\.\d+)$/m,
 		"$label, migrate: the context names the step") if $revision != 24;
 	is_as_recorded($node, $database, $schema, "$label, migrate: the schema is as recorded")
 	  if $what !~ /missing|user's/;
@@ -213,7 +230,8 @@ SQL
 		my $failure =
 		  failure($schema, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('$target');");
 		my $label = "an event trigger refuses on the way from $from to $target";
-		is_deeply([ @$failure{qw(sqlstate message detail hint)} ],
+		is_deeply(
+			[ @$failure{qw(sqlstate message detail hint)} ],
 			[ 'UE001', 'not on my watch', 'The detail.', 'The hint.' ],
 			"$label: SQLSTATE, message, detail and hint come through");
 		names_the_line($failure, $from ? int $target : 1, $label);
@@ -232,11 +250,14 @@ SQL
 	my $empty = new_schema(0);
 	$failure = failure($empty, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('head');");
 	is($failure->{sqlstate}, 'UE001', 'head at once fails');
-	like($failure->{context}, qr/^schema of $HEAD_NAME \(head\) \(head\.sql\), line \d+$/m,
+	like(
+		$failure->{context}, qr/^schema of $HEAD_NAME \(head\) \(head\.sql\), line \d+$/m,
 		'head at once: the context names the file and the line');
-	is($node->safe_psql($database, "SELECT count(*) FROM pg_class"
+	is( $node->safe_psql(
+			$database, "SELECT count(*) FROM pg_class"
 			  . " WHERE relnamespace = '$empty'::regnamespace"),
-		'0', 'head at once: nothing is left');
+		'0',
+		'head at once: nothing is left');
 	$node->safe_psql($database, 'DROP EVENT TRIGGER refuse');
 	return;
 }
@@ -253,7 +274,8 @@ sub other_contexts
 	my $failure =
 	  failure($schema, "SET lock_timeout = 1; SELECT procrastinate_upgrade('0030');");
 	is($failure->{sqlstate}, '55P03', 'several steps wait for the jobs');
-	like($failure->{context}, qr/^lock of procrastinate_jobs\nbefore migration 0029 \(.*\)$/m,
+	like(
+		$failure->{context}, qr/^lock of procrastinate_jobs\nbefore migration 0029 \(.*\)$/m,
 		'and say so in the context');
 	$worker->query('ROLLBACK');
 	$worker->close;
@@ -281,7 +303,7 @@ SQL
 
 sub memory
 {
-	my $schema = new_schema(30);
+	my $schema  = new_schema(30);
 	my $session = new_session($node, $database, $schema);
 	$session->query('SET procrastinate_migrate.verify = off');
 	$session->query('UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5');
@@ -300,17 +322,18 @@ END $$
 SQL
 	my %ways = (
 		'caught in a block' => sub { $session->query(sprintf $caught, 10) },
-		'at top level' => sub {
-			is($session->refusal(q{SELECT public.procrastinate_upgrade('0031')}) =~ s/:.*//r,
+		'at top level'      => sub {
+			is( $session->refusal(q{SELECT public.procrastinate_upgrade('0031')}) =~ s/:.*//r,
 				'23514', 'the migration fails')
 			  foreach 1 .. 2;
 		},
 		'of a procedure' => sub {
-			like($session->refusal(q{CALL public.procrastinate_migrate('0031')}),
+			like(
+				$session->refusal(q{CALL public.procrastinate_migrate('0031')}),
 				qr/^23514/, 'the procedure fails') foreach 1 .. 2;
 		});
 	my %rounds = ('caught in a block' => 10, 'at top level' => 15, 'of a procedure' => 15);
-	my $used = 'SELECT sum(total_bytes) FROM pg_backend_memory_contexts';
+	my $used   = 'SELECT sum(total_bytes) FROM pg_backend_memory_contexts';
 	foreach my $way (sort keys %ways)
 	{
 		$ways{$way}->() foreach 1 .. $rounds{$way};
@@ -321,8 +344,10 @@ SQL
 		cmp_ok($last - $first, '<', 100_000, "errors $way do not make the session grow");
 	}
 	is($session->query('SELECT count(*) FROM procrastinate_jobs'), '20', 'the session goes on');
-	is(is_as_recorded($node, $database, $schema, 'after all those errors the schema is as recorded'),
-		30, 'at 0030');
+	is( is_as_recorded(
+			$node, $database, $schema, 'after all those errors the schema is as recorded'),
+		30,
+		'at 0030');
 	$session->close;
 	return;
 }

@@ -1,5 +1,5 @@
-# What is refused before the first change, or would pass over rows unseen: names that are taken, rights
-# that are missing, rows that a policy hides or that a trigger keeps as they are.
+# What is refused before the first change, or would pass over rows unseen: names that are taken,
+# rights that are missing, rows that a policy hides or that a trigger keeps as they are.
 
 use strict;
 use warnings;
@@ -13,9 +13,9 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Failure;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
-my $cases = 0;
+my $cases    = 0;
 look_for_failures($node, $database);
 $node->safe_psql($database, 'CREATE ROLE landlord IN ROLE pg_read_all_stats');
 
@@ -25,11 +25,12 @@ taken(@$_)
 	[ 10, 'sequence procrastinate_periodic_defers_id_seq', 'CREATE SEQUENCE %s.%s' ],
 	[ 32, 'table procrastinate_workers',                   'CREATE TABLE %s.%s (a int)' ],
 	[ 32, 'table procrastinate_workers_pkey',              'CREATE TABLE %s.%s (a int)' ],
-	[ 7, 'column procrastinate_jobs.queueing_lock', 'ALTER TABLE %s.procrastinate_jobs ADD %s int' ],
+	[   7, 'column procrastinate_jobs.queueing_lock', 'ALTER TABLE %s.procrastinate_jobs ADD %s int'
+	],
 	[ 32, 'column procrastinate_jobs.worker_id', 'ALTER TABLE %s.procrastinate_jobs ADD %s int' ],
-	[ 31, 'constraint procrastinate_jobs.check_not_todo_abort_requested',
+	[   31, 'constraint procrastinate_jobs.check_not_todo_abort_requested',
 		'ALTER TABLE %s.procrastinate_jobs ADD CONSTRAINT %s CHECK (true)' ],
-	[ 31, 'trigger procrastinate_trigger_delete_jobs_v1',
+	[   31, 'trigger procrastinate_trigger_delete_jobs_v1',
 		'CREATE TRIGGER %2$s BEFORE DELETE ON %1$s.procrastinate_jobs'
 		  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()' ]);
 hidden_rows();
@@ -46,23 +47,25 @@ sub taken
 {
 	my ($revision, $what, $made) = @_;
 	my ($kind, $object) = split / /, $what;
-	my ($table, $part)  = $object =~ /^(.*)\.(.*)$/;
+	my ($table, $part) = $object =~ /^(.*)\.(.*)$/;
 	my $target = revision_name($revision);
 	my $schema = new_schema($revision - 1);
 	$node->safe_psql($database, sprintf $made, $schema, $part // $object);
 	my $before = dump_of($schema);
-	foreach my $call ("SELECT procrastinate_upgrade('$target');",
+	foreach my $call (
+		"SELECT procrastinate_upgrade('$target');",
 		"CALL procrastinate_migrate('$target');")
 	{
-		my $label = "$target, a user has a $what, $call";
+		my $label   = "$target, a user has a $what, $call";
 		my $failure = failure($schema, $call);
-		is($failure->{sqlstate}, 'PM009', "$label: refused");
-		is($failure->{detail}, "There is $what.", "$label: the detail names it");
-		is($failure->{context}, undef, "$label: no migration has begun");
-		is(dump_of($schema), $before, "$label: everything is as it was");
+		is($failure->{sqlstate}, 'PM009',           "$label: refused");
+		is($failure->{detail},   "There is $what.", "$label: the detail names it");
+		is($failure->{context},  undef,             "$label: no migration has begun");
+		is(dump_of($schema),     $before,           "$label: everything is as it was");
 	}
 	my $dropped =
-	    $part              ? "ALTER TABLE $table DROP $kind $part"
+	  $part
+	  ? "ALTER TABLE $table DROP $kind $part"
 	  : $kind eq 'trigger' ? "DROP TRIGGER $object ON procrastinate_jobs"
 	  :                      "DROP $what";
 	my $fixed = failure($schema, "$dropped; SELECT procrastinate_upgrade('$target');");
@@ -78,11 +81,11 @@ sub taken
 sub hidden_rows
 {
 	foreach my $case (
-		[ 'a policy hides them', 'ALTER TABLE procrastinate_jobs ENABLE ROW LEVEL SECURITY,'
+		[   'a policy hides them', 'ALTER TABLE procrastinate_jobs ENABLE ROW LEVEL SECURITY,'
 			  . ' FORCE ROW LEVEL SECURITY', '42501', 30 ],
-		[ 'a trigger keeps them', 'CREATE TRIGGER a BEFORE UPDATE ON procrastinate_jobs'
+		[   'a trigger keeps them', 'CREATE TRIGGER a BEFORE UPDATE ON procrastinate_jobs'
 			  . ' FOR EACH ROW EXECUTE FUNCTION keep()', '55000', 31 ],
-		[ 'a rule keeps them', 'CREATE RULE a AS ON UPDATE TO procrastinate_jobs'
+		[   'a rule keeps them', 'CREATE RULE a AS ON UPDATE TO procrastinate_jobs'
 			  . ' DO INSTEAD NOTHING', '55000', 31 ])
 	{
 		my ($what, $cause, $sqlstate, $revision) = @$case;
@@ -99,15 +102,19 @@ SQL
 		foreach my $call (q{SELECT procrastinate_upgrade('head');}, 'CALL procrastinate_migrate();')
 		{
 			my $failure = failure($schema, $call, 'landlord');
-			is($failure->{sqlstate}, $what =~ /rule/ ? 'PM009' : $sqlstate, "aborting jobs, $what: $call fails")
+			is($failure->{sqlstate}, $what =~ /rule/ ? 'PM009' : $sqlstate,
+				"aborting jobs, $what: $call fails")
 			  or diag $failure->{text};
-			$failure = failure($schema, "SET procrastinate_migrate.verify = off; $call", 'landlord');
+			$failure =
+			  failure($schema, "SET procrastinate_migrate.verify = off; $call", 'landlord');
 			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails on its way")
 			  or diag $failure->{text};
 			names_the_line($failure, $revision, "aborting jobs, $what: $call") if $call !~ /^CALL/;
-			is($failure->{message}, 'could not change all rows of table "procrastinate_jobs"', "aborting jobs, $what: $call tells it")
+			is($failure->{message}, 'could not change all rows of table "procrastinate_jobs"',
+				"aborting jobs, $what: $call tells it")
 			  if $call =~ /^CALL/ && $what !~ /policy/;
-			like($failure->{context}, qr/, step \d+ \(update the aborting jobs\)$/m,
+			like(
+				$failure->{context}, qr/, step \d+ \(update the aborting jobs\)$/m,
 				"aborting jobs, $what: $call tells the step")
 			  if $call =~ /^CALL/ && $what =~ /policy/;
 		}
@@ -128,36 +135,40 @@ sub rights
 		foreach my $from (0, 28)
 		{
 			my $schema = 'rights_' . ++$cases;
-			$node->safe_psql($database, "CREATE SCHEMA $schema AUTHORIZATION landlord;"
+			$node->safe_psql(
+				$database, "CREATE SCHEMA $schema AUTHORIZATION landlord;"
 				  . " GRANT USAGE ON SCHEMA $schema TO tenant");
 			failure($schema, "SELECT procrastinate_upgrade('0028');", 'landlord') if $from;
 			my $before = dump_of($schema);
-			my $label = ($from ? 'after 0028' : 'at base') . ", $call";
+			my $label  = ($from ? 'after 0028' : 'at base') . ", $call";
 
 			my $failure = failure($schema, $call, 'tenant');
 			is($failure->{sqlstate}, '42501', "$label: a role that may not create is refused");
-			is($failure->{message},
+			is( $failure->{message},
 				qq(role "tenant" may not change the installation in schema "$schema"),
 				"$label: the error names role and schema");
-			like($failure->{detail}, qr/^CREATE on schema $schema is missing\.$/m,
+			like(
+				$failure->{detail}, qr/^CREATE on schema $schema is missing\.$/m,
 				"$label: the detail names the right that is missing");
-			is($failure->{context}, undef, "$label: no migration has begun");
-			is(dump_of($schema), $before, "$label: everything is as it was");
+			is($failure->{context}, undef,   "$label: no migration has begun");
+			is(dump_of($schema),    $before, "$label: everything is as it was");
 
 			if ($from)
 			{
-				$node->safe_psql($database, "GRANT CREATE ON SCHEMA $schema TO tenant;"
+				$node->safe_psql(
+					$database, "GRANT CREATE ON SCHEMA $schema TO tenant;"
 					  . " GRANT ALL ON ALL TABLES IN SCHEMA $schema TO tenant");
-				$before = dump_of($schema);
+				$before  = dump_of($schema);
 				$failure = failure($schema, $call, 'tenant');
 				is($failure->{sqlstate}, '42501', "$label: a role that owns nothing is refused");
-				like($failure->{detail}, qr/belongs to role landlord\.$/m,
+				like(
+					$failure->{detail}, qr/belongs to role landlord\.$/m,
 					"$label: the detail names what belongs to whom");
-				is($failure->{context}, undef, "$label: no migration has begun");
-				is(dump_of($schema), $before, "$label: everything is as it was");
+				is($failure->{context}, undef,   "$label: no migration has begun");
+				is(dump_of($schema),    $before, "$label: everything is as it was");
 			}
 			my $become = $from ? 'SET ROLE landlord; ' : '';
-			my $who = $from ? 'member' : 'landlord';
+			my $who    = $from ? 'member'              : 'landlord';
 			is(failure($schema, $become . $call, $who)->{text}, '', "$label: role $who may");
 			is_at($node, $database, $schema, 37, "$label: role $who gets there");
 		}
@@ -184,8 +195,8 @@ sub locations
 		my $path = repository() . "/src/$folder{$call}/" . ($file // '');
 		ok(-f $path, "$call: the location names a file in src/$folder{$call}")
 		  or diag($failure->{text});
-		my @lines = -f $path ? split(/\n/, slurp($path)) : ();
-		my $end = ($line // 1) - 1;
+		my @lines  = -f $path ? split(/\n/, slurp($path)) : ();
+		my $end    = ($line // 1) - 1;
 		my $thrown = join "\n", @lines[ ($end > 20 ? $end - 20 : 0) .. $end ];
 		like($thrown, qr/throw (?:common::)?Refusal\b/, "$call: the line is that of a throw");
 		my $name = ($function // 'none') =~ s/<.*//r;

@@ -12,9 +12,9 @@ use Test::More;
 
 use Procrastinate::Test;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
-my $refusal = '25001: procrastinate_migrate() cannot run inside a transaction block';
+my $refusal  = '25001: procrastinate_migrate() cannot run inside a transaction block';
 
 commits();
 stays_done();
@@ -23,7 +23,7 @@ non_atomic();
 targets();
 session_as_before();
 strange_settings();
-is(join('', grep { /WARNING: / } split /^/m, slurp($node->logfile)),
+is( join('', grep { /WARNING: / } split /^/m, slurp($node->logfile)),
 	'', 'the server has found nothing to warn of');
 done_testing();
 
@@ -53,29 +53,33 @@ sub events
 sub commits
 {
 	my $session = installation('watched', 1);
-	my $reader = new_session($node, $database, 'watched');
+	my $reader  = new_session($node, $database, 'watched');
 	my $watcher = new_session($node, $database, 'watched');
-	$reader->query('INSERT INTO procrastinate_jobs (queue_name, task_name, lock, scheduled_at)'
+	$reader->query(
+		'INSERT INTO procrastinate_jobs (queue_name, task_name, lock, scheduled_at)'
 		  . q{ VALUES ('q', 't', 'l', now()), ('q', 't', 'm', now())});
 
 	$session->query(q{CALL procrastinate_migrate('0023')});
-	# A cursor that is open keeps 0024 from changing the table that it reads. It is asked for again and
-	# again, with pauses in between.
+
+	# A cursor that is open keeps 0024 from changing the table that it reads. It is asked for again
+	# and again, with pauses in between.
 	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_events; FETCH c');
 	$session->send('CALL procrastinate_migrate()');
-	$node->poll_query_until($database,
-		"SELECT wait_event = 'Extension' AND (SELECT max(to_revision) = '0023' FROM watched.procrastinate_schema_history)"
+	$node->poll_query_until(
+		$database,
+		"SELECT wait_event = 'Extension' AND (SELECT max(to_revision) = '0023' FROM"
+		  . " watched.procrastinate_schema_history)"
 		  . " FROM pg_stat_activity WHERE pid = $session->{pid}")
 	  or die 'nobody waits';
-	is($watcher->query(events('watched')),
+	is( $watcher->query(events('watched')),
 		'23|23|0023', 'others see each revision once it is done, by a transaction of its own');
-	is($watcher->query("SELECT revision FROM public.procrastinate_current('watched')"),
+	is( $watcher->query("SELECT revision FROM public.procrastinate_current('watched')"),
 		'0023', 'others see the revision before the one that waits');
 
 	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
 	my (undef, $error) = $session->wait;
 	is($error, '57014: canceling statement due to user request', 'the waiting step is cancelled');
-	is($watcher->query(events('watched')), '23|23|0023', 'what was done stays done');
+	is($watcher->query(events('watched')), '23|23|0023',         'what was done stays done');
 	$reader->query('COMMIT');
 	is_at($node, $database, 'watched', 23, 'the schema is that of the revision before');
 
@@ -83,9 +87,11 @@ sub commits
 	is($watcher->query(events('watched')), "$HEAD|$HEAD|$HEAD_NAME", 'the next call does the rest');
 	is_at($node, $database, 'watched', $HEAD, 'the next call ends at head');
 	is($watcher->query('SELECT count(*) FROM procrastinate_jobs'), '2', 'no job is lost');
-	is($session->query(q{SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()}
+	is( $session->query(
+			q{SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()}
 			  . q{ AND locktype = 'advisory'}),
-		'0', 'no lock outlives the call');
+		'0',
+		'no lock outlives the call');
 	$_->close foreach $session, $reader, $watcher;
 	return;
 }
@@ -94,12 +100,13 @@ sub stays_done
 {
 	my $session = installation('in_the_way', 0);
 	$session->query(q{CALL procrastinate_migrate('0001')});
-	$session->query(q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)}
+	$session->query(
+		q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)}
 		  . q{ SELECT 'q', 't', 'l', 'doing' FROM generate_series(1, 2)});
 	$session->query('SET procrastinate_migrate.verify = off');
-	is($session->refusal('CALL procrastinate_migrate()'),
+	is( $session->refusal('CALL procrastinate_migrate()'),
 		'23505: could not create unique index "procrastinate_jobs_lock_idx"', '0008 fails');
-	is(is_as_recorded($node, $database, 'in_the_way', 'what was done before stays'),
+	is( is_as_recorded($node, $database, 'in_the_way', 'what was done before stays'),
 		7, 'the 7 revisions before stay');
 	is($session->query(events('in_the_way')), '7|7|0007', 'the history has them');
 	$session->query('DELETE FROM procrastinate_jobs WHERE id = 2');
@@ -130,12 +137,12 @@ CREATE TABLE fires (a int);
 CREATE TRIGGER fires AFTER INSERT ON fires FOR EACH ROW EXECUTE FUNCTION by_trigger();
 SET search_path = refused, public
 SQL
-	my $do = 'DO $$ BEGIN CALL procrastinate_migrate(); END $$';
+	my $do    = 'DO $$ BEGIN CALL procrastinate_migrate(); END $$';
 	my @cases = (
-		[ 'in a transaction block', 'BEGIN; CALL procrastinate_migrate()' ],
-		[ 'after a savepoint', 'BEGIN; SAVEPOINT s; CALL procrastinate_migrate()' ],
-		[ 'in a function', 'SELECT by_function()' ],
-		[ 'in a trigger', 'INSERT INTO fires VALUES (1)' ],
+		[ 'in a transaction block',        'BEGIN; CALL procrastinate_migrate()' ],
+		[ 'after a savepoint',             'BEGIN; SAVEPOINT s; CALL procrastinate_migrate()' ],
+		[ 'in a function',                 'SELECT by_function()' ],
+		[ 'in a trigger',                  'INSERT INTO fires VALUES (1)' ],
 		[ 'in a procedure with a setting', 'CALL with_a_setting()' ],
 		[ 'in a procedure with security definer', 'CALL as_its_owner()' ],
 		[ 'in a DO block of a transaction block', "BEGIN; $do" ],);
@@ -146,7 +153,8 @@ SQL
 	}
 
 	# Several statements in one message are one transaction (psql: parted by \;).
-	foreach my $several ('SELECT 1 \; CALL procrastinate_migrate()',
+	foreach my $several (
+		'SELECT 1 \; CALL procrastinate_migrate()',
 		'CALL procrastinate_migrate() \; SELECT 1')
 	{
 		is($session->refusal($several), $refusal, "it refuses as one of many: $several");
@@ -155,17 +163,19 @@ SQL
 	# What cannot be told beforehand ends in the server's own error, and nothing is changed.
 	my $caught = 'DO $$ BEGIN CALL procrastinate_migrate(); EXCEPTION WHEN division_by_zero THEN'
 	  . ' NULL; END $$';
-	like($session->refusal($caught), qr/^(?:25001|2D000): /,
+	like(
+		$session->refusal($caught), qr/^(?:25001|2D000): /,
 		'in a block that catches errors it cannot commit');
 	is_at($node, $database, 'refused', 5, 'nothing is changed by what was refused');
 	is($session->query(events('refused')), '5|1|0005', 'nor is the history');
 
 	my ($out, $err);
-	$node->psql($database, "BEGIN; CALL procrastinate_migrate('head', 'refused');",
+	$node->psql(
+		$database,       "BEGIN; CALL procrastinate_migrate('head', 'refused');",
 		stdout => \$out, stderr => \$err);
-	like($err, qr/^DETAIL:  It commits after each step\.$/m, 'the detail says why');
+	like($err, qr/^DETAIL:  It commits after each step\.$/m,    'the detail says why');
 	like($err, qr/^HINT:  .*SELECT procrastinate_upgrade\(\)/m, 'the hint names what does work');
-	is($session->refusal('SET default_transaction_read_only = on; CALL procrastinate_migrate()'),
+	is( $session->refusal('SET default_transaction_read_only = on; CALL procrastinate_migrate()'),
 		'25006: cannot execute procrastinate_migrate() in a read-only transaction',
 		'in a read-only transaction it refuses');
 	$session->close;
@@ -193,7 +203,8 @@ BEGIN
 	CALL procrastinate_migrate();
 END $$
 SQL
-	is($session->query(events('by_do')), "$HEAD|$HEAD|$HEAD_NAME", 'a DO block may call it, again and again');
+	is($session->query(events('by_do')), "$HEAD|$HEAD|$HEAD_NAME",
+		'a DO block may call it, again and again');
 	is_at($node, $database, 'by_do', $HEAD, 'a DO block brings the schema to head');
 	$session->close;
 
@@ -208,10 +219,11 @@ BEGIN
 	CALL procrastinate_migrate('nowhere');
 END $$;
 SQL
-	like($session->refusal('CALL deploy()'),
+	like(
+		$session->refusal('CALL deploy()'),
 		qr/^PM001: /, q{a user's procedure calls it and fails});
 	is_at($node, $database, 'by_procedure', 20, 'what it did before the failure stays');
-	is($session->query('SELECT * FROM steps'), '1',
+	is( $session->query('SELECT * FROM steps'), '1',
 		q{with what the user's procedure did before the last commit});
 	$session->close;
 	return;
@@ -224,20 +236,25 @@ SQL
 sub targets
 {
 	my $session = installation('targets', 10);
-	my @walk = ([ '+2', 12 ], [ '0012', 12 ], [ '0020-2', 18 ], [ 'current+1', 19 ],
-		[ '0029', 29 ], [ 'pre', 30 ], [ '3.0.0', 31 ], [ 'head', $HEAD ], [ 'head', $HEAD ]);
+	my @walk    = (
+		[ '+2',   12 ], [ '0012', 12 ], [ '0020-2', 18 ], [ 'current+1', 19 ],
+		[ '0029', 29 ], [ 'pre',  30 ], [ '3.0.0',  31 ], [ 'head', $HEAD ], [ 'head', $HEAD ]);
 	foreach my $step (@walk)
 	{
 		my ($target, $revision) = @$step;
 		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error', "to $target");
 		is_at($node, $database, 'targets', $revision, "to $target: it goes there and no further");
 	}
-	is($session->query('SELECT count(*), count(DISTINCT to_revision)'
+	is( $session->query(
+			'SELECT count(*), count(DISTINCT to_revision)'
 			  . q{ FROM targets.procrastinate_schema_history WHERE event !~ '^step '}),
-		"$HEAD|$HEAD", 'what is done already is not done again');
-	like($session->refusal(q{CALL procrastinate_migrate('0003')}), qr/^PM004: /,
+		"$HEAD|$HEAD",
+		'what is done already is not done again');
+	like(
+		$session->refusal(q{CALL procrastinate_migrate('0003')}), qr/^PM004: /,
 		'it does not go back');
-	like($session->refusal('CALL procrastinate_migrate(NULL)'), qr/^22004: /,
+	like(
+		$session->refusal('CALL procrastinate_migrate(NULL)'), qr/^22004: /,
 		'it wants a target');
 	is_at($node, $database, 'targets', $HEAD, 'the schema is still at head');
 	$session->close;
@@ -259,19 +276,22 @@ SQL
 sub session_as_before
 {
 	my $session = installation('settings', 0);
-	$session->query('SET search_path = public, "no such schema", settings;'
+	$session->query(
+		'SET search_path = public, "no such schema", settings;'
 		  . ' SET check_function_bodies = off; SET transform_null_equals = on;'
-		  . q{ SET work_mem = '5MB'; SET lock_timeout = '1min'; SET procrastinate_migrate.verify = off});
+		  . q{ SET work_mem = '5MB'; SET lock_timeout = '1min'; SET procrastinate_migrate.verify =}
+		    . q{ off}
+	);
 	my $before = $session->query($all_settings);
-	my @calls = (
-		[ 'after a call', 'no error', q{CALL procrastinate_migrate('0020', 'settings')} ],
-		[ 'after an upgrade', 'no error', q{SELECT procrastinate_upgrade('0023', 'settings')} ],
+	my @calls  = (
+		[ 'after a call',     'no error',     q{CALL procrastinate_migrate('0020', 'settings')} ],
+		[ 'after an upgrade', 'no error',     q{SELECT procrastinate_upgrade('0023', 'settings')} ],
 		[ 'after a call that fails', 'PM009', q{CALL procrastinate_migrate('0024', 'settings')} ],
-		[ 'after an upgrade that fails', '0A000',
+		[   'after an upgrade that fails', '0A000',
 			q{SELECT procrastinate_upgrade('0024', 'settings')} ],
-		[ 'after a call with nothing to do', 'no error',
+		[   'after a call with nothing to do', 'no error',
 			q{CALL procrastinate_migrate('0023', 'settings')} ],
-		[ 'after a call that is refused', 'PM004',
+		[   'after a call that is refused', 'PM004',
 			q{CALL procrastinate_migrate('0001', 'settings')} ],);
 	foreach my $case (@calls)
 	{
@@ -286,13 +306,14 @@ sub session_as_before
 	# Settings of the transaction only, around an upgrade.
 	$session->query('DROP VIEW settings.v; BEGIN; SET LOCAL search_path = settings, public');
 	$session->query(q{SELECT procrastinate_upgrade('0026')});
-	is($session->query('SHOW search_path'),
+	is( $session->query('SHOW search_path'),
 		'settings, public', 'an upgrade leaves the transaction its search_path');
 	$session->query('SAVEPOINT s');
-	like($session->refusal(q{SELECT procrastinate_upgrade('head')}), qr/^PM007/,
+	like(
+		$session->refusal(q{SELECT procrastinate_upgrade('head')}), qr/^PM007/,
 		'an upgrade in the same transaction is refused');
 	$session->query('ROLLBACK TO s');
-	is($session->query('SHOW search_path'),
+	is( $session->query('SHOW search_path'),
 		'settings, public', 'an upgrade that is refused leaves the transaction its search_path');
 	$session->query('COMMIT');
 	is($session->query($all_settings), $before, 'after the transaction the settings are as before');
@@ -303,7 +324,7 @@ sub session_as_before
 
 sub strange_settings
 {
-	my $session = installation('strange', 0);
+	my $session  = installation('strange', 0);
 	my @settings = accepted_settings(
 		$node,
 		'standard_conforming_strings = off',
@@ -319,9 +340,9 @@ sub strange_settings
 		'plpgsql.variable_conflict = use_variable',
 		'client_encoding = latin1');
 	$session->query(join ';', map { "SET $_" } @settings);
-	is($session->refusal(q{CALL procrastinate_migrate('0030', 'strange')}),
+	is( $session->refusal(q{CALL procrastinate_migrate('0030', 'strange')}),
 		'no error', 'strange settings do not keep it from migrating');
-	is($session->refusal(q{SELECT procrastinate_upgrade('head', 'strange')}),
+	is( $session->refusal(q{SELECT procrastinate_upgrade('head', 'strange')}),
 		'no error', 'strange settings do not keep an upgrade from it either');
 	is($session->query('SHOW transform_null_equals'), 'on', 'strange settings stay');
 	is_at($node, $database, 'strange', $HEAD, 'the schema is what it is without them');

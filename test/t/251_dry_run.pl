@@ -1,5 +1,5 @@
-# procrastinate_upgrade(dry_run => true): does all of it, tells what it locked and how long it took, and
-# leaves nothing behind.
+# procrastinate_upgrade(dry_run => true): does all of it, tells what it locked and how long it took,
+# and leaves nothing behind.
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -31,7 +31,8 @@ sub tells
 	my ($status, $out, $err) =
 	  $node->psql($database, "SELECT procrastinate_upgrade('0024', 'tells', dry_run => true)");
 	is($out, '0024', 'it returns the revision that it had reached');
-	like($err, qr/NOTICE:  Running upgrade 0022 -> 0023.*NOTICE:  Running upgrade 0023 -> 0024/s, 'it runs the migrations');
+	like($err, qr/NOTICE:  Running upgrade 0022 -> 0023.*NOTICE:  Running upgrade 0023 -> 0024/s,
+		'it runs the migrations');
 	like(
 		$err,
 		qr/NOTICE:\ \ all\ of\ it\ took\ [0-9.]+\ ms\ and\ has\ been\ undone\n
@@ -40,15 +41,21 @@ sub tells
 			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_events\n/x,
 		'and tells how long they took, and what they locked');
 	upgrade($node, $database, 7, 'drops');
-	(undef, undef, $err) = $node->psql($database, "SELECT procrastinate_upgrade('0010', 'drops', dry_run => true)");
-	like($err, qr/^ACCESS EXCLUSIVE on procrastinate_job_locks$/m, 'a table that it drops is one of them');
+	(undef, undef, $err) =
+	  $node->psql($database, "SELECT procrastinate_upgrade('0010', 'drops', dry_run => true)");
+	like($err, qr/^ACCESS EXCLUSIVE on procrastinate_job_locks$/m,
+		'a table that it drops is one of them');
 	unlike($err, qr/procrastinate_periodic_defers/, 'one that it creates is not');
-	(undef, undef, $err) = $node->psql($database, "BEGIN; CREATE TABLE own (); LOCK TABLE drops.procrastinate_jobs;\n"
+	(undef, undef, $err) = $node->psql(
+		$database, "BEGIN; CREATE TABLE own (); LOCK TABLE drops.procrastinate_jobs;\n"
 		  . "SELECT procrastinate_upgrade('0008', 'drops', dry_run => true)");
-	unlike($err, qr/ on own$|on procrastinate_jobs$/m, 'nor one that the transaction has locked before');
+	unlike($err, qr/ on own$|on procrastinate_jobs$/m,
+		'nor one that the transaction has locked before');
 
-	(undef, $out, $err) = $node->psql($database, "SELECT procrastinate_upgrade('0022', 'tells', dry_run => true)");
-	is("$out: $err", qq{0022: psql:<stdin>:1: NOTICE:  schema "tells" is at 0022 already: nothing to do},
+	(undef, $out, $err) =
+	  $node->psql($database, "SELECT procrastinate_upgrade('0022', 'tells', dry_run => true)");
+	is( "$out: $err",
+		qq{0022: psql:<stdin>:1: NOTICE:  schema "tells" is at 0022 already: nothing to do},
 		'nothing to do is told as ever');
 	return;
 }
@@ -59,20 +66,28 @@ sub leaves_nothing
 	upgrade($node, $database, 30, 'left');
 	my $session = session('left');
 	$session->query('LISTEN procrastinate_schema');
-	$session->query(q{INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('q', 't', 'doing')});
+	$session->query(
+		q{INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('q', 't', 'doing')}
+	);
 	my $seen = q{SELECT (SELECT array_agg(l ORDER BY id) FROM procrastinate_log() AS l)::text}
 	  . q{ || (SELECT array_agg(j ORDER BY id) FROM procrastinate_jobs AS j)::text}
-	  . q{ || (SELECT array_agg(oid || relname || relfilenode ORDER BY oid) FROM pg_class WHERE relnamespace = 'left'::regnamespace)::text}
+	  . q{ || (SELECT array_agg(oid || relname || relfilenode ORDER BY oid) FROM pg_class WHERE}
+	    . q{ relnamespace = 'left'::regnamespace)::text}
 	  . q{ || current_setting('search_path')};
 	my $before = $session->query($seen);
-	is($session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)}), $HEAD_NAME, 'it gets to head');
+	is($session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)}), $HEAD_NAME,
+		'it gets to head');
 	is_at($node, $database, 'left', 30, 'and the schema is as before');
 	is($session->query($seen), $before, 'its history, rows, files and the session, too');
 	$session->query('BEGIN');
 	$session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)});
-	is($session->query(q{SELECT string_agg(DISTINCT mode, ' ') FROM pg_locks WHERE pid = pg_backend_pid()}
-			  . q{ AND (locktype = 'advisory' OR relation IN (SELECT oid FROM pg_class WHERE relnamespace = 'left'::regnamespace))}),
-		'NULL', 'in a transaction that goes on nothing stays locked');
+	is( $session->query(
+			q{SELECT string_agg(DISTINCT mode, ' ') FROM pg_locks WHERE pid = pg_backend_pid()}
+			  . q{ AND (locktype = 'advisory' OR relation IN (SELECT oid FROM pg_class WHERE}
+			    . q{ relnamespace = 'left'::regnamespace))}
+		),
+		'NULL',
+		'in a transaction that goes on nothing stays locked');
 	$session->query('COMMIT');
 	is_deeply([ $session->notifications ], [], 'nobody is notified');
 	$session->close;
@@ -82,11 +97,15 @@ sub leaves_nothing
 sub from_base
 {
 	$node->safe_psql($database, 'CREATE SCHEMA empty');
-	my (undef, $out, $err) = $node->psql($database, q{SELECT procrastinate_upgrade('head', 'empty', dry_run => true)});
+	my (undef, $out, $err) =
+	  $node->psql($database, q{SELECT procrastinate_upgrade('head', 'empty', dry_run => true)});
 	is($out, $HEAD_NAME, 'from base it gets to head');
-	like($err, qr/^DETAIL:  No table that is there was locked\.$/m, 'and has locked nothing that was there');
-	is($node->safe_psql($database, q{SELECT count(*) FROM pg_depend WHERE refobjid = 'empty'::regnamespace}),
-		'0', 'the schema is empty again');
+	like($err, qr/^DETAIL:  No table that is there was locked\.$/m,
+		'and has locked nothing that was there');
+	is( $node->safe_psql(
+			$database, q{SELECT count(*) FROM pg_depend WHERE refobjid = 'empty'::regnamespace}),
+		'0',
+		'the schema is empty again');
 	return;
 }
 
@@ -95,27 +114,40 @@ sub in_a_transaction
 {
 	upgrade($node, $database, 34, 'mixed');
 	my $session = session('mixed');
-	$session->query('BEGIN; CREATE TABLE own (); SELECT procrastinate_upgrade(dry_run => true); CREATE TABLE second ()');
-	is($session->query(q{SELECT procrastinate_upgrade('0035')}), '0035', 'an upgrade after a dry run does it');
+	$session->query(
+		'BEGIN; CREATE TABLE own (); SELECT procrastinate_upgrade(dry_run => true); CREATE TABLE'
+		  . ' second ()'
+	);
+	is($session->query(q{SELECT procrastinate_upgrade('0035')}), '0035',
+		'an upgrade after a dry run does it');
 	$session->query('COMMIT');
-	is($session->query(q{SELECT to_regclass('own') IS NOT NULL AND to_regclass('second') IS NOT NULL}),
-		't', 'and work around it is kept');
+	is( $session->query(
+			q{SELECT to_regclass('own') IS NOT NULL AND to_regclass('second') IS NOT NULL}),
+		't',
+		'and work around it is kept');
 	$session->query('DROP TABLE own, second');
 	is_at($node, $database, 'mixed', 35, 'the schema is what the upgrade made of it');
 	$session->close;
 	return;
 }
 
-# What the server remembers of a transaction at SERIALIZABLE that has ended, while another goes on, is no lock.
+# What the server remembers of a transaction at SERIALIZABLE that has ended, while another goes on,
+# is no lock.
 sub after_serializable
 {
 	upgrade($node, $database, 34, 'remembered');
 	my ($session, $other) = map { session('remembered') } 1 .. 2;
 	$other->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM procrastinate_events');
-	$session->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM procrastinate_jobs; COMMIT');
-	is($session->query(q{SELECT count(*) > 0 FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'SIReadLock'}), 't',
+	$session->query(
+		'BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM procrastinate_jobs; COMMIT');
+	is( $session->query(
+			q{SELECT count(*) > 0 FROM pg_locks WHERE pid = pg_backend_pid() AND mode =}
+			  . q{ 'SIReadLock'}
+		),
+		't',
 		'the server remembers what a transaction has read');
-	is($session->query('SELECT procrastinate_upgrade(dry_run => true)'), $HEAD_NAME, 'which is nothing to a dry run');
+	is($session->query('SELECT procrastinate_upgrade(dry_run => true)'), $HEAD_NAME,
+		'which is nothing to a dry run');
 	$_->close foreach $session, $other;
 	return;
 }
@@ -124,9 +156,9 @@ sub fails_as_it_would
 {
 	upgrade($node, $database, 30, 'failing');
 	my $session = session('failing');
-	is($session->refusal(q{SELECT procrastinate_upgrade('head', dry_run => NULL)}),
+	is( $session->refusal(q{SELECT procrastinate_upgrade('head', dry_run => NULL)}),
 		'22004: dry_run must not be null', 'null is neither yes nor no');
-	is($session->refusal(q{SELECT procrastinate_upgrade('0029', dry_run => true)}) =~ s/:.*//sr,
+	is( $session->refusal(q{SELECT procrastinate_upgrade('0029', dry_run => true)}) =~ s/:.*//sr,
 		'PM004', 'what an upgrade refuses is refused');
 	$session->query(<<'SQL');
 CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
@@ -140,7 +172,8 @@ EXCEPTION WHEN OTHERS THEN
     RETURN sqlerrm;
 END $$;
 SQL
-	is($session->query(q{SELECT pg_temp.caught('head')}), 'not today', 'what fails in the midst fails, and can be caught');
+	is($session->query(q{SELECT pg_temp.caught('head')}), 'not today',
+		'what fails in the midst fails, and can be caught');
 	$session->query('DROP EVENT TRIGGER refuse; DROP FUNCTION refuse()');
 	is_at($node, $database, 'failing', 30, 'with nothing changed');
 	$session->query(<<'SQL');
@@ -149,8 +182,12 @@ CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAI
 CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON procrastinate_jobs DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION public.refuse();
 SQL
-	is($session->query(q{SELECT pg_temp.caught('0031')}), 'not at the end', 'what would fail at the end of the transaction fails');
-	$session->query('DROP TRIGGER refuse ON procrastinate_jobs; DROP FUNCTION public.refuse(); DELETE FROM procrastinate_jobs');
+	is($session->query(q{SELECT pg_temp.caught('0031')}), 'not at the end',
+		'what would fail at the end of the transaction fails');
+	$session->query(
+		'DROP TRIGGER refuse ON procrastinate_jobs; DROP FUNCTION public.refuse(); DELETE FROM'
+		  . ' procrastinate_jobs'
+	);
 	is($session->query(q{SELECT pg_temp.caught('head')}), $HEAD_NAME, 'the same session goes on');
 	$session->close;
 	return;

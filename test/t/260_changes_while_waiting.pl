@@ -33,7 +33,8 @@ sub new_schema
 	$node->safe_psql($database, "CREATE SCHEMA $schema");
 	return $schema if !$revision;
 	upgrade($node, $database, $revision, $schema);
-	$node->safe_psql($database, "SET search_path = $schema;"
+	$node->safe_psql(
+		$database, "SET search_path = $schema;"
 		  . ' INSERT INTO procrastinate_jobs (queue_name, task_name, lock)'
 		  . q{ SELECT 'queue', 'task', 'lock ' || n FROM generate_series(1, 9) AS n});
 	return $schema;
@@ -94,22 +95,29 @@ END $$;
 REVOKE ALL ON FUNCTION public.run FROM PUBLIC;
 SQL
 
-# Mallory's code is the trigger's function, or is called by its condition, or checks a value that the condition makes.
-my $calling    = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s EXECUTE FUNCTION public.spring()';
+# Mallory's code is the trigger's function, or is called by its condition, or checks a value that
+# the condition makes.
+my $calling = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s EXECUTE FUNCTION public.spring()';
 my %conditions = (
-	'its condition' => q{public.spring('condition')},
-	'a domain' => q{'domain'::public.checked = 'domain'},
+	'its condition'        => q{public.spring('condition')},
+	'a domain'             => q{'domain'::public.checked = 'domain'},
 	'an array of a domain' => q{('{array}' || left(NEW::text, 0))::public.checked[] IS NOT NULL},
-	'a row with a domain' => q{('(row)' || left(NEW::text, 0))::public.holder IS NOT NULL},
-	'a query in a text' => q{query_to_xml('SELECT public.spring(''query'')', true, false, '') IS NOT NULL},
-	'a value that is read' => q{domain_in(('read' || left(NEW::text, 0))::cstring, 'public.checked'::regtype, -1) IS NOT NULL},
+	'a row with a domain'  => q{('(row)' || left(NEW::text, 0))::public.holder IS NOT NULL},
+	'a query in a text'    =>
+	  q{query_to_xml('SELECT public.spring(''query'')', true, false, '') IS NOT NULL},
+	'a value that is read' =>
+	  q{domain_in(('read' || left(NEW::text, 0))::cstring, 'public.checked'::regtype, -1) IS NOT}
+	    . q{ NULL},
 	'a key of partitions' => q{satisfies_hash_partition('public.folded'::regclass, 2, 0, 1)},
-	'a function of the caller\'s' => q{public.run('SELECT public.spring(''run'')')},
-	'an element of an array' => q{(ARRAY[]::public.holder[])[1] IS NOT NULL},
+	'a function of the caller\'s'      => q{public.run('SELECT public.spring(''run'')')},
+	'an element of an array'           => q{(ARRAY[]::public.holder[])[1] IS NOT NULL},
 	'an operator on a query in a text' =>
-	  q{(tsquery 'a' OPERATOR(public.<~>) 'SELECT tsquery ''a'', tsquery ''b'' WHERE public.spring(''operator'')') IS NOT NULL},
-	'a row that is made of a constant' => q{jsonb_populate_record(NULL::public.holder, '{"checked": "constant"}') IS NOT NULL});
-$conditions{'a type that JSON is read into'} = q{JSON_VALUE(to_jsonb(NEW), '$.status' RETURNING public.checked) IS NOT NULL}
+	  q{(tsquery 'a' OPERATOR(public.<~>) 'SELECT tsquery ''a'', tsquery ''b'' WHERE}
+	    . q{ public.spring(''operator'')') IS NOT NULL},
+	'a row that is made of a constant' =>
+	  q{jsonb_populate_record(NULL::public.holder, '{"checked": "constant"}') IS NOT NULL});
+$conditions{'a type that JSON is read into'} =
+  q{JSON_VALUE(to_jsonb(NEW), '$.status' RETURNING public.checked) IS NOT NULL}
   if $node->safe_psql($database, 'SHOW server_version_num') >= 170000;
 $conditions{'a value that is tried'} = q{pg_input_is_valid('tried', 'public.checked')}
   if $node->safe_psql($database, 'SHOW server_version_num') >= 160000;
@@ -121,36 +129,41 @@ sub condition
 	  . " WHEN ($conditions{$what}) EXECUTE FUNCTION suppress_redundant_updates_trigger()";
 }
 
-# Plants a trigger while the call waits for a worker, whose transaction holds the jobs; the trigger is
-# there once the worker is done, before or behind the call in the queue for the table.
+# Plants a trigger while the call waits for a worker, whose transaction holds the jobs; the trigger
+# is there once the worker is done, before or behind the call in the queue for the table.
 foreach my $case (
-	[ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')} ],
-	[ 29, 'procrastinate_jobs', q{CALL procrastinate_migrate('head', '%s')} ],
-	[ 29, 'procrastinate_jobs', '0029:0030' ],
-	[ 30, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('head', '%s')} ],
+	[ 29, 'procrastinate_jobs',           q{SELECT procrastinate_upgrade('0030', '%s')} ],
+	[ 29, 'procrastinate_jobs',           q{CALL procrastinate_migrate('head', '%s')} ],
+	[ 29, 'procrastinate_jobs',           '0029:0030' ],
+	[ 30, 'procrastinate_jobs',           q{SELECT procrastinate_upgrade('head', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{SELECT procrastinate_upgrade('0024', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{SELECT procrastinate_stamp('0023', schema => '%s')} ],
 	[ 23, 'procrastinate_schema_history', '0023:0024' ],
 	[ 0,  'procrastinate_schema_history', q{SELECT procrastinate_upgrade('head', '%s')} ],
 	[ 0,  'procrastinate_schema_history', 'base:head' ],
-	(map { [ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')}, $_ ] } sort keys %conditions),
+	(   map { [ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')}, $_ ] }
+		sort keys %conditions),
 	[ 29, 'procrastinate_jobs', '0029:0030', 'its condition' ],
 	[ 29, 'procrastinate_jobs', '0029:0030', 'a row with a domain' ],
-	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')}, 'its condition' ],
+	[   23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')},
+		'its condition' ],
 	[ 23, 'procrastinate_schema_history', '0023:0024', 'its condition' ])
 {
 	my ($revision, $table, $call, $by) = @$case;
 	my $trigger = $by ? condition($by) : $calling;
-	my $label = "$call, a trigger on $table" . ($by ? " by $by" : '');
+	my $label   = "$call, a trigger on $table" . ($by ? " by $by" : '');
 	foreach my $planted_before (1, 0)
 	{
 		my $schema = new_schema($revision);
 		$node->safe_psql($database, "SELECT procrastinate_stamp('base', schema => '$schema')")
 		  if !$revision;
-		$node->safe_psql($database, "SET search_path = $schema; SET session_replication_role = replica;"
-			  . q{ UPDATE procrastinate_jobs SET status = 'aborting' WHERE id < 4}) if $revision == 29;
-		$node->safe_psql($database,
+		$node->safe_psql(
+			$database, "SET search_path = $schema; SET session_replication_role = replica;"
+			  . q{ UPDATE procrastinate_jobs SET status = 'aborting' WHERE id < 4}
+		) if $revision == 29;
+		$node->safe_psql(
+			$database,
 			"GRANT ALL ON SCHEMA $schema TO mallory; GRANT TRIGGER ON $schema.$table TO mallory");
 		my ($worker, $mallory, $deployer) = map { new_session($node, $database) } 1 .. 3;
 		$worker->query("BEGIN; LOCK TABLE $schema.$table IN ROW EXCLUSIVE MODE");
@@ -161,19 +174,24 @@ foreach my $case (
 		foreach my $turn ($planted_before ? reverse @turns : @turns)
 		{
 			$turn->[0]->send($turn->[1]);
+
 			# procrastinate_migrate() waits a moment at a time.
-			await($turn->[0] == $deployer && $call =~ /^CALL/
-				? "SELECT wait_event IN ('Extension', 'relation') FROM pg_stat_activity WHERE pid = $deployer->{pid}"
+			await(
+					 $turn->[0] == $deployer
+				  && $call =~ /^CALL/
+				? "SELECT wait_event IN ('Extension', 'relation') FROM pg_stat_activity WHERE pid ="
+				  . " $deployer->{pid}"
 				: $turn->[0]->waits_for_lock);
 		}
 		$worker->query('COMMIT');
-		my (undef, $error) = $deployer->wait;
+		my (undef, $error)   = $deployer->wait;
 		my (undef, $planted) = $mallory->wait;
 		my $when = $planted_before ? 'before it' : 'behind it';
 		if ($call =~ /^CALL/)
 		{
 			# Who is first once the worker is done is not for us to say.
-			like($error, $planted_before ? qr/^(?:PM010|42501): / : qr/^(?:PM010|42501): |^$/,
+			like(
+				$error, $planted_before ? qr/^(?:PM010|42501): / : qr/^(?:PM010|42501): |^$/,
 				"$label, $when: refused" . ($planted_before ? '' : ' or done'));
 			$node->safe_psql($database, "DROP TRIGGER trap ON $schema.$table");
 			is_as_recorded($node, $database, $schema, "$label, $when: the catalog is as recorded");
@@ -181,7 +199,7 @@ foreach my $case (
 		elsif ($planted_before)
 		{
 			like($error, qr/^(?:PM010|42501): /, "$label, $when: refused");
-			is(revision_of($schema), $revision ? revision_name($revision) : '',
+			is( revision_of($schema), $revision ? revision_name($revision) : '',
 				"$label, $when: nothing is done");
 			$node->safe_psql($database, "DROP TRIGGER trap ON $schema.$table");
 			is_at($node, $database, $schema, $revision, "$label, $when: the catalog is as it was");
@@ -191,10 +209,11 @@ foreach my $case (
 			is($error, '', "$label, $when: done");
 		}
 		is($planted, '', "$label, $when: the trigger was planted");
-		is($node->safe_psql($database, 'SELECT is_called FROM public.sprung'),
+		is( $node->safe_psql($database, 'SELECT is_called FROM public.sprung'),
 			'f', "$label, $when: no code of mallory's has run")
 		  or diag($node->safe_psql($database, 'SELECT DISTINCT * FROM public.traps'));
-		$node->safe_psql($database, q{TRUNCATE public.traps; SELECT setval('public.sprung', 1, false)});
+		$node->safe_psql($database,
+			q{TRUNCATE public.traps; SELECT setval('public.sprung', 1, false)});
 		$_->close foreach $worker, $mallory, $deployer;
 	}
 }
@@ -202,13 +221,16 @@ foreach my $case (
 # A statement goes to the tables that inherit from ours, too.
 {
 	my $schema = new_schema(30);
-	$node->safe_psql($database, "SET search_path = $schema; CREATE TABLE kid () INHERITS (procrastinate_jobs);"
-		  . q{ SET session_replication_role = replica; INSERT INTO kid (queue_name, task_name, status) VALUES ('queue', 'task', 'aborting');}
+	$node->safe_psql(
+		$database, "SET search_path = $schema; CREATE TABLE kid () INHERITS (procrastinate_jobs);"
+		  . q{ SET session_replication_role = replica; INSERT INTO kid (queue_name, task_name,}
+		    . q{ status) VALUES ('queue', 'task', 'aborting');}
 		  . " GRANT ALL ON SCHEMA $schema TO mallory; GRANT TRIGGER ON kid TO mallory");
 	my ($worker, $mallory, $deployer) = map { new_session($node, $database) } 1 .. 3;
 	$worker->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs IN ROW EXCLUSIVE MODE");
 	$mallory->query('SET ROLE mallory');
-	foreach my $turn ([ $mallory, sprintf $calling, "$schema.kid" ], [ $deployer, "SELECT procrastinate_upgrade('0031', '$schema')" ])
+	foreach my $turn ([ $mallory, sprintf $calling, "$schema.kid" ],
+		[ $deployer, "SELECT procrastinate_upgrade('0031', '$schema')" ])
 	{
 		$turn->[0]->send($turn->[1]);
 		await($turn->[0]->waits_for_lock);
@@ -224,18 +246,29 @@ foreach my $case (
 
 # A function that is missing may be somebody's when it is made again.
 {
-	my $schema = new_schema($HEAD);
+	my $schema   = new_schema($HEAD);
 	my $function = "$schema.procrastinate_notify_queue_job_inserted_v1";
-	$node->safe_psql($database, "GRANT ALL ON SCHEMA $schema TO mallory; SET client_min_messages = warning; DROP FUNCTION $function CASCADE");
+	$node->safe_psql($database,
+		"GRANT ALL ON SCHEMA $schema TO mallory; SET client_min_messages = warning; DROP FUNCTION"
+		  . " $function CASCADE"
+	);
 	my ($worker, $deployer) = map { new_session($node, $database) } 1 .. 2;
 	$worker->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs IN ROW EXCLUSIVE MODE");
 	$deployer->send("SELECT count(*) FROM procrastinate_repair('$schema', dry_run => false)");
 	await($deployer->waits_for_lock);
-	$node->safe_psql($database, "SET ROLE mallory; CREATE FUNCTION $function() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'");
+	$node->safe_psql($database,
+		"SET ROLE mallory; CREATE FUNCTION $function() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN"
+		  . " RETURN NULL; END'"
+	);
 	$worker->query('COMMIT');
-	like(($deployer->wait)[1], qr/^PM010: /, 'a repair does not hang a trigger on another role\'s function');
-	is($node->safe_psql($database, "SELECT count(*) FROM pg_trigger WHERE tgfoid = '$function'::regproc"), '0', 'there is none');
-	$node->safe_psql($database, "DROP FUNCTION $function; SELECT procrastinate_repair('$schema', dry_run => false)");
+	like(($deployer->wait)[1], qr/^PM010: /,
+		'a repair does not hang a trigger on another role\'s function');
+	is( $node->safe_psql(
+			$database, "SELECT count(*) FROM pg_trigger WHERE tgfoid = '$function'::regproc"),
+		'0',
+		'there is none');
+	$node->safe_psql($database,
+		"DROP FUNCTION $function; SELECT procrastinate_repair('$schema', dry_run => false)");
 	is_at($node, $database, $schema, $HEAD, 'once it is gone the repair is made');
 	$_->close foreach $worker, $deployer;
 }
@@ -254,10 +287,11 @@ foreach my $call (
 	$first->query("BEGIN; SELECT procrastinate_upgrade('0021', '$schema')");
 	$second->send($change);
 	await($second->waits_for_lock);
-	$first->query("ALTER SCHEMA $schema RENAME TO ${schema}_renamed; CREATE SCHEMA $schema;"
+	$first->query(
+		"ALTER SCHEMA $schema RENAME TO ${schema}_renamed; CREATE SCHEMA $schema;"
 		  . " SELECT procrastinate_upgrade('0020', '$schema'); COMMIT");
 	my (undef, $error) = $second->wait;
-	is($error, "3F000: schema \"$schema\" has been dropped or renamed by another session",
+	is( $error, "3F000: schema \"$schema\" has been dropped or renamed by another session",
 		"$call: a schema that was renamed meanwhile is refused");
 	is(revision_of($schema), '0020', "$call: the one that has its name now is left alone");
 	is_at($node, $database, $schema, 20, "$call: so is its catalog");
@@ -278,7 +312,7 @@ $reader->query('COMMIT');
 my (undef, $error) = $deployer->wait;
 is($error, '', 'a schema keeps its name to the end of a step');
 (undef, $error) = $renamer->wait;
-is($error, '', 'and gets its new one then');
+is($error,                           '',     'and gets its new one then');
 is(revision_of("${schema}_renamed"), '0024', 'the step is done');
 is_at($node, $database, "${schema}_renamed", 24, 'in the schema that was meant');
 $_->close foreach $reader, $deployer, $renamer;
@@ -300,14 +334,23 @@ foreach my $call (q{SELECT procrastinate_upgrade('head', '%s')}, '0029:head')
 	await($deployer->waits_for_lock);
 	$renamer->send("ALTER SCHEMA $schema RENAME TO ${schema}_renamed");
 	await($renamer->waits_for_lock);
-	# Where the server locks a schema to rename it, a script, which can hold the row only, may wait for that in turn.
+
+	# Where the server locks a schema to rename it, a script, which can hold the row only, may wait
+	# for that in turn.
 	my $may_lose = $is_script
-	  && $node->safe_psql($database, "SELECT count(*) FROM pg_locks WHERE pid = $renamer->{pid} AND classid = 'pg_namespace'::regclass AND objid = $oid") ne '0';
+	  && $node->safe_psql($database,
+		"SELECT count(*) FROM pg_locks WHERE pid = $renamer->{pid} AND classid ="
+		  . " 'pg_namespace'::regclass AND objid = $oid"
+	  ) ne '0';
 	$holder->query('COMMIT');
 	(undef, $error) = $deployer->wait;
-	like($error, $may_lose ? qr/^(?:|40P01: .*)$/ : qr/^$/, "$call: a schema keeps its name while it is looked ahead at");
+	like($error, $may_lose ? qr/^(?:|40P01: .*)$/ : qr/^$/,
+		"$call: a schema keeps its name while it is looked ahead at");
 	$renamer->wait;
-	is_at($node, $database, $node->safe_psql($database, "SELECT nspname FROM pg_namespace WHERE oid = $oid"), $error ? 29 : $HEAD,
+	is_at(
+		$node, $database,
+		$node->safe_psql($database, "SELECT nspname FROM pg_namespace WHERE oid = $oid"),
+		$error ? 29 : $HEAD,
 		'and the change is made in it');
 	$_->close foreach $holder, $deployer, $renamer;
 }
@@ -328,16 +371,21 @@ $holder->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs");
 $deployer->query('SET ROLE deployer');
 $deployer->send(script($schema, '0029:head'));
 await($deployer->waits_for_lock);
-$renamer->query("SET ROLE mallory; ALTER SCHEMA $schema RENAME TO ${schema}_renamed;"
-	  . " CREATE SCHEMA $schema; CREATE TABLE $schema.procrastinate_jobs (id int); CREATE TABLE $schema.procrastinate_schema_history (id int);"
-	  . " GRANT ALL ON SCHEMA $schema TO deployer; GRANT ALL ON ALL TABLES IN SCHEMA $schema TO deployer");
+$renamer->query(
+	"SET ROLE mallory; ALTER SCHEMA $schema RENAME TO ${schema}_renamed;"
+	  . " CREATE SCHEMA $schema; CREATE TABLE $schema.procrastinate_jobs (id int); CREATE TABLE"
+	    . " $schema.procrastinate_schema_history (id int);"
+	  . " GRANT ALL ON SCHEMA $schema TO deployer; GRANT ALL ON ALL TABLES IN SCHEMA $schema TO"
+	    . " deployer"
+);
 $holder->query('COMMIT');
 (undef, $error) = $deployer->wait;
-is($error, "3F000: schema \"$schema\" has been dropped or renamed by another session", 'a script goes on in no other schema');
+is($error, "3F000: schema \"$schema\" has been dropped or renamed by another session",
+	'a script goes on in no other schema');
 is_at($node, $database, "${schema}_renamed", 29, 'and not in its own');
 $_->close foreach $holder, $deployer, $renamer;
 
-# ---- A schema is seen as it was before a change, or as it is after ---------------------------------
+# ---- A schema is seen as it was before a change, or as it is after ------------------------------
 
 $schema = new_schema(30);
 my $watcher;
@@ -363,7 +411,8 @@ foreach my $target ('0001', 'head')
 	$schema = new_schema(0);
 	my $session = new_session($node, $database);
 	$session->query(q{SET default_transaction_isolation = 'repeatable read'});
-	like($session->refusal("CALL procrastinate_migrate('$target', '$schema')"),
+	like(
+		$session->refusal("CALL procrastinate_migrate('$target', '$schema')"),
 		qr/^25001: /, "repeatable read: the procedure refuses from base to $target");
 	is(revision_of($schema), '', 'before anything is done');
 	$session->close;
@@ -373,7 +422,8 @@ $node->safe_psql($database, "SELECT procrastinate_stamp('base', schema => '$sche
 my $session = new_session($node, $database);
 $session->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
 $node->safe_psql($database, "SELECT procrastinate_stamp('base', schema => '$schema')");
-like($session->refusal("SELECT procrastinate_upgrade('head', '$schema')"),
+like(
+	$session->refusal("SELECT procrastinate_upgrade('head', '$schema')"),
 	qr/^25001: /, 'repeatable read: nor does an upgrade where a history has begun');
 $session->close;
 
@@ -381,18 +431,20 @@ $session->close;
 
 foreach my $steps ([ 26, 27, 29 ], [ 26, 28, $HEAD ], [ 27, 29 ], [ 27, $HEAD ], [ 29, $HEAD ])
 {
-	$schema = new_schema(0);
+	$schema  = new_schema(0);
 	$session = new_session($node, $database);
 	$session->query('BEGIN');
 	my $errors = '';
 	foreach my $step (@$steps)
 	{
 		last if $errors !~ /^(?:no error)?$/;
-		$errors = $session->refusal("SAVEPOINT s; SELECT procrastinate_upgrade('"
+		$errors = $session->refusal(
+			"SAVEPOINT s; SELECT procrastinate_upgrade('"
 			  . revision_name($step)
 			  . "', '$schema')");
 	}
-	like($errors, qr/^(?:no error|PM007: .*)$/,
+	like(
+		$errors, qr/^(?:no error|PM007: .*)$/,
 		"one transaction over @$steps: it goes, or is refused before anything is touched");
 	$session->query($errors eq 'no error' ? 'COMMIT' : 'ROLLBACK TO s; COMMIT');
 	my $reached = revision_of($schema);
@@ -401,9 +453,11 @@ foreach my $steps ([ 26, 27, 29 ], [ 26, 28, $HEAD ], [ 27, 29 ], [ 27, $HEAD ],
 }
 $schema  = new_schema(26);
 $session = new_session($node, $database);
-$session->query("BEGIN; SELECT procrastinate_upgrade('0027', '$schema');"
+$session->query(
+	"BEGIN; SELECT procrastinate_upgrade('0027', '$schema');"
 	  . " GRANT USAGE ON TYPE $schema.procrastinate_job_status TO public");
-like($session->refusal("SELECT procrastinate_upgrade('0029', '$schema')"),
+like(
+	$session->refusal("SELECT procrastinate_upgrade('0029', '$schema')"),
 	qr/^PM007: /, 'a type that is older than the transaction, and was changed in it');
 $session->close;
 

@@ -1,5 +1,5 @@
-# A procedure lets go of everything between two of its transactions: what a hostile owner of the schema puts in the place
-# of a table then is not read.
+# A procedure lets go of everything between two of its transactions: what a hostile owner of the
+# schema puts in the place of a table then is not read.
 
 use strict;
 use warnings;
@@ -45,7 +45,8 @@ sub is_refused
 {
 	my ($caller, $mallory) = @_;
 	like(($caller->wait)[1], qr/^(?:42501|PM009|PM010): /, 'the call refuses it');
-	is($node->safe_psql($database, 'SELECT is_called FROM public.traps'), 'f', 'and runs none of its code');
+	is($node->safe_psql($database, 'SELECT is_called FROM public.traps'), 'f',
+		'and runs none of its code');
 	$_->close foreach $caller, $mallory;
 	return;
 }
@@ -55,7 +56,9 @@ sub batches
 	my ($caller, $mallory) = sessions('batched', 23, 15_000);
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '100kB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_for($node, $database, q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0}, 'batches are under way');
+	wait_for($node, $database,
+		q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0},
+		'batches are under way');
 	$mallory->query(<<'SQL');
 BEGIN;
 DROP TABLE procrastinate_events CASCADE;
@@ -71,9 +74,15 @@ SQL
 sub a_door
 {
 	my ($caller, $mallory) = sessions('doored', 24, 10);
-	$mallory->query(qq{SELECT pg_advisory_lock_shared($LOCK_KEY{fetch_barrier}, 'doored'::regnamespace::oid::integer)});
+	$mallory->query(
+		qq{SELECT pg_advisory_lock_shared($LOCK_KEY{fetch_barrier},}
+		  . qq{ 'doored'::regnamespace::oid::integer)}
+	);
 	$caller->send(q{CALL procrastinate_migrate('0025')});
-	wait_for($node, $database, qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = $LOCK_KEY{fetch_barrier}}, 'the barrier is waited for');
+	wait_for($node, $database,
+		qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid}
+		  . qq{ = $LOCK_KEY{fetch_barrier}},
+		'the barrier is waited for');
 	$mallory->query(<<'SQL');
 BEGIN;
 DROP TABLE procrastinate_jobs CASCADE;

@@ -53,7 +53,8 @@ sub scripted
 	$node->safe_psql($database,  'CREATE SCHEMA IF NOT EXISTS ' . name($schema));
 	foreach my $range (@ranges)
 	{
-		my $script = $node->safe_psql($maker,
+		my $script = $node->safe_psql(
+			$maker,
 			'SELECT procrastinate_sql(' . lit($range) . ', ' . lit(name($schema)) . ')');
 		$node->safe_psql($database, $script);
 	}
@@ -81,15 +82,22 @@ foreach my $schema ('public', $ODD_SCHEMA)
 	is( scalar(grep { /^CREATE FUNCTION / } @$expected),
 		scalar(grep { /^function / } structure($HEAD)),
 		'with all functions of head');
-	same_lines(dump_of($once, $schema),
+	same_lines(
+		dump_of($once, $schema),
 		$expected, "head at once is the chain step by step, in $schema");
-	same_lines(dump_of($one,      $schema), $expected, 'the chain in one call to the revision before head is, too');
+	same_lines(dump_of($one, $schema), $expected,
+		'the chain in one call to the revision before head is, too');
 	same_lines(dump_of($two,      $schema), $expected, 'the chain in one call from 0028 is, too');
 	same_lines(dump_of($migrated, $schema), $expected, 'procrastinate_migrate makes the same');
-	same_lines(dump_of(scripted($chain, $schema, 'base:head'), $schema),
+	same_lines(
+		dump_of(scripted($chain, $schema, 'base:head'), $schema),
 		$expected, 'the script base:head makes the same');
-	same_lines(dump_of(scripted($chain, $schema, 'base:0026', "0026:$before_head", "$before_head:head"), $schema),
-		$expected, 'scripts of the chain make the same');
+	same_lines(
+		dump_of(
+			scripted($chain, $schema, 'base:0026', "0026:$before_head", "$before_head:head"),
+			$schema),
+		$expected,
+		'scripts of the chain make the same');
 	is_at($node, $once, $schema, $HEAD, 'and it is the head of the facts');
 }
 

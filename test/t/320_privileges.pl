@@ -28,7 +28,7 @@ SQL
 
 # ---- The extension itself -----------------------------------------------------------------------
 
-is(query(q{SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate\_%' AND prosecdef}),
+is( query(q{SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate\_%' AND prosecdef}),
 	'0', 'no function is SECURITY DEFINER');
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE landlord LOGIN;
@@ -53,15 +53,16 @@ is( $node->safe_psql(
 allowed(
 	'creator', q{SELECT procrastinate_upgrade('0028', 'jobs')},
 	'0028',    'a role that may create in a schema installs there');
-allowed('creator', q{SELECT procrastinate_upgrade('head', 'jobs')}, $HEAD_NAME, 'and upgrades there');
+allowed('creator', q{SELECT procrastinate_upgrade('head', 'jobs')}, $HEAD_NAME,
+	'and upgrades there');
 is( query(
-			q{SELECT string_agg(DISTINCT pg_get_userbyid(owner), ',') FROM (}
+		q{SELECT string_agg(DISTINCT pg_get_userbyid(owner), ',') FROM (}
 		  . q{SELECT relowner FROM pg_class WHERE relnamespace = 'jobs'::regnamespace UNION ALL}
 		  . q{ SELECT proowner FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace UNION ALL}
 		  . q{ SELECT typowner FROM pg_type WHERE typnamespace = 'jobs'::regnamespace) o (owner)}),
 	'creator',
 	'and owns all that was made');
-is(query(q{SELECT DISTINCT applied_by FROM procrastinate_log('jobs')}),
+is( query(q{SELECT DISTINCT applied_by FROM procrastinate_log('jobs')}),
 	'creator', 'the log says so');
 query(q{REVOKE CREATE ON SCHEMA jobs FROM creator});
 refused(
@@ -111,7 +112,8 @@ $error = refused(
 	'a member of the owning role makes nothing that would not be the owner\'s');
 ($hint) = $error =~ /^HINT:  (.*)$/m;
 is($hint, 'SET ROLE owners;', 'and is told to become the owner');
-allowed('member', ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'shared')},
+allowed(
+	'member', ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'shared')},
 	'0031', 'which works when pasted');
 allowed(
 	'owners', q{SELECT procrastinate_upgrade('0032', 'shared')},
@@ -130,8 +132,8 @@ allowed(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
 	'0033',   'which is all that it takes');
 allowed(
-	'member', q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
-	$HEAD_NAME,   'a member installs in the name of the owning role');
+	'member',   q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
+	$HEAD_NAME, 'a member installs in the name of the owning role');
 my $before = query(q{SELECT count(*) FROM procrastinate_log('installed')});
 query(q{GRANT CREATE, USAGE ON SCHEMA installed TO creator});
 $error = refused(
@@ -173,8 +175,10 @@ my %reads = (
 	q{SELECT count(*) FROM installed.procrastinate_schema_history}       => $before,
 	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',);
 allowed('onlooker', $_, $reads{$_}, "a role that may only look may: $_") foreach sort keys %reads;
-refused('mallory', $_, qr/ERROR:  42501: permission denied for schema installed/, "without USAGE on the schema that is refused: $_")
-  foreach q{CALL procrastinate_wait('head', '0', 'installed')}, q{SELECT * FROM procrastinate_plan('head', 'installed')};
+refused('mallory', $_, qr/ERROR:  42501: permission denied for schema installed/,
+	"without USAGE on the schema that is refused: $_")
+  foreach q{CALL procrastinate_wait('head', '0', 'installed')},
+  q{SELECT * FROM procrastinate_plan('head', 'installed')};
 refused(
 	'mallory',
 	q{SELECT * FROM procrastinate_current('installed')},
@@ -184,11 +188,11 @@ refused(
 	'mallory', $_,
 	qr/ERROR:  42501: permission denied for schema installed/,
 	"and $_"
-) foreach map { "SELECT * FROM procrastinate_$_" } q{detect('installed')},
+  ) foreach map { "SELECT * FROM procrastinate_$_" } q{detect('installed')},
   q{check(schema => 'installed')}, q{repair('installed')}, q{plan('head', 'installed')};
 allowed(
 	'onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
-	$HEAD_NAME,     'an upgrade that has nothing to do is nobody\'s danger');
+	$HEAD_NAME, 'an upgrade that has nothing to do is nobody\'s danger');
 is(query(q{SELECT count(*) FROM procrastinate_log('installed')}), $before, 'and is not logged');
 
 # ---- A superuser and another role's installation ------------------------------------------------
@@ -206,7 +210,8 @@ $error = refused(
 	'a superuser is refused on what is another role\'s');
 ($hint) = $error =~ /^HINT:  .*(SET ROLE .*;)$/m;
 is($hint, q{SET ROLE "O'Dd ""role""";}, 'with a hint to become that role');
-allowed($super, ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'theirs')},
+allowed(
+	$super, ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'theirs')},
 	'0031', 'that works when pasted');
 
 foreach my $call (
@@ -220,7 +225,7 @@ foreach my $call (
 
 query('ALTER ROLE member LOGIN CONNECTION LIMIT 2; ALTER ROLE landlord CONNECTION LIMIT 2');
 built_as('landlord', 'landlord');
-built_as('member', 'owners');
+built_as('member',   'owners');
 
 $node->stop;
 done_testing();
@@ -239,21 +244,38 @@ sub built_as
 	$caller->query("SET ROLE $owner; SELECT procrastinate_upgrade('0019')");
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 	$caller->send('CALL procrastinate_migrate()');
-	wait_for($node, $database, "SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE current_locker_pid = $reader->{pid}",
+	wait_for(
+		$node, $database,
+		"SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE current_locker_pid ="
+		  . " $reader->{pid}",
 		'the build waits');
-	is(query(q{SELECT string_agg(usename, ' ') FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}),
-		$login, "the worker that builds an index is $login, too");
+	is( query(
+			q{SELECT string_agg(usename, ' ') FROM pg_stat_activity WHERE backend_type =}
+			  . q{ 'procrastinate_migrate'}
+		),
+		$login,
+		"the worker that builds an index is $login, too");
 	my $under_way = "$schema|0020|1|concurrent";
-	my $worker = query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'});
-	allowed('onlooker', 'SELECT schema, revision, step, kind FROM procrastinate_under_way()', $under_way, 'who may only look sees it');
-	allowed('onlooker', 'SELECT schema, revision, step, kind, pid, waiting_for FROM procrastinate_progress', "$under_way|$worker|{$reader->{pid}}",
+	my $worker =
+	  query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'});
+	allowed('onlooker', 'SELECT schema, revision, step, kind FROM procrastinate_under_way()',
+		$under_way, 'who may only look sees it');
+	allowed(
+		'onlooker',
+		'SELECT schema, revision, step, kind, pid, waiting_for FROM procrastinate_progress',
+		"$under_way|$worker|{$reader->{pid}}",
 		'and what it waits for');
-	allowed('mallory', "SELECT count(*) FROM $_", '0', "who may not does not: $_") foreach 'procrastinate_under_way()', 'procrastinate_progress';
+	allowed('mallory', "SELECT count(*) FROM $_", '0', "who may not does not: $_")
+	  foreach 'procrastinate_under_way()', 'procrastinate_progress';
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', "$login upgrades by steps");
 	is_at($node, $database, $schema, $HEAD, 'to head');
-	is(query("SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ' ') FROM pg_class WHERE relnamespace = '$schema'::regnamespace"),
-		$owner, "all of which is ${owner}'s");
+	is( query(
+			"SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ' ') FROM pg_class WHERE"
+			  . " relnamespace = '$schema'::regnamespace"
+		),
+		$owner,
+		"all of which is ${owner}'s");
 	$_->close foreach $reader, $caller;
 	return;
 }

@@ -22,7 +22,8 @@ query('CREATE ROLE creator IN ROLE pg_read_all_stats; CREATE ROLE mallory');
 # ---- Traps: code of mallory's that must never run as somebody else ------------------------------
 
 query(q{CREATE TABLE public.traps (ran_as text, trap text); GRANT ALL ON public.traps TO PUBLIC});
-query(q{CREATE SEQUENCE public.sprung; GRANT ALL ON public.sprung TO PUBLIC}); # tells of it though the row is rolled back
+query(q{CREATE SEQUENCE public.sprung; GRANT ALL ON public.sprung TO PUBLIC})
+  ;    # tells of it though the row is rolled back
 query(q{GRANT CREATE, USAGE ON SCHEMA public TO mallory});
 as_role('mallory', <<'SQL');
 CREATE FUNCTION public.spring(trap text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
@@ -89,7 +90,8 @@ foreach my $kind (sort keys %trap)
 		as_role($caller, q{SELECT * FROM procrastinate_current('place')});
 		as_role($caller, q{SELECT * FROM procrastinate_history(schema => 'place')});
 		as_role($caller, q{SELECT * FROM procrastinate_log('place')});
-		refused($caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /,
+		refused(
+			$caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /,
 			"$caller is refused: the script");
 	}
 	is(query('SELECT is_called FROM public.sprung'), 'f', 'and no code of mallory\'s has run')
@@ -129,16 +131,20 @@ foreach my $caller ($super, 'creator')
 		q{SELECT procrastinate_upgrade('0026', 'place')},
 		q{SELECT procrastinate_stamp('0010', schema => 'place')},
 		q{CALL procrastinate_migrate('0026', 'place')});
-	allowed($caller, q{SELECT revision FROM procrastinate_current('place')},
-		'0010', "$caller may read");
-	allowed($caller, q{SELECT count(*) FROM procrastinate_log('place')},
-		'10', "$caller may read the log");
+	allowed(
+		$caller, q{SELECT revision FROM procrastinate_current('place')},
+		'0010',  "$caller may read");
+	allowed(
+		$caller, q{SELECT count(*) FROM procrastinate_log('place')},
+		'10',    "$caller may read the log");
 }
-is(query('SELECT is_called FROM public.sprung'), 'f', 'no trigger, default or check of mallory\'s has run');
+is(query('SELECT is_called FROM public.sprung'), 'f',
+	'no trigger, default or check of mallory\'s has run');
 
 # Code of mallory's in an installation that trusts mallory with its tables and its schema.
 query('CREATE SCHEMA trusting; GRANT ALL ON SCHEMA trusting TO creator, mallory');
-as_role('creator', q{SELECT procrastinate_upgrade('0030', 'trusting');}
+as_role(
+	'creator', q{SELECT procrastinate_upgrade('0030', 'trusting');}
 	  . q{ GRANT ALL ON ALL TABLES IN SCHEMA trusting TO mallory});
 my @code = (
 	[   'trigger ccc on table trusting.procrastinate_jobs',
@@ -164,7 +170,8 @@ foreach my $code (@code)
 		q{SELECT procrastinate_upgrade('0031', 'trusting')})
 	{
 		$error = refused('creator', $call, qr/ERROR:  42501: /, "creator is refused: $call");
-		like($error, qr/\Q$what\E calls function public\.spring\(\) of role mallory\./,
+		like(
+			$error, qr/\Q$what\E calls function public\.spring\(\) of role mallory\./,
 			'and told the cause');
 		like($error, qr/drop them, or give them to role creator/, 'and the way out');
 	}
@@ -183,46 +190,71 @@ CREATE TRIGGER eee BEFORE INSERT ON trusting.procrastinate_schema_history
 	FOR EACH ROW EXECUTE FUNCTION public.spring();
 SQL
 as_role('creator', 'ALTER TABLE trusting.procrastinate_schema_history DISABLE TRIGGER eee');
-allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
-	'0030', 'a disabled trigger is not in the way');
+allowed(
+	'creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
+	'0030',    'a disabled trigger is not in the way');
 query('DROP TRIGGER eee ON trusting.procrastinate_schema_history');
 foreach my $harmless ('mood', 'mood[]')
 {
-	my ($out, $err) = as_role('creator', 'SET search_path = trusting, public;'
-		  . " CREATE INDEX moody ON procrastinate_schema_history (id) WHERE (CAST(NULL AS $harmless)) IS NULL");
+	my ($out, $err) = as_role(
+		'creator', 'SET search_path = trusting, public;'
+		  . " CREATE INDEX moody ON procrastinate_schema_history (id) WHERE (CAST(NULL AS"
+		    . " $harmless)) IS NULL"
+	);
 	is($err, '', "creator makes an index of $harmless");
-	allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')}, '0030', "an enum of another role does nothing: $harmless");
+	allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')}, '0030',
+		"an enum of another role does nothing: $harmless");
 	query('DROP INDEX trusting.moody');
 }
 query('GRANT TRIGGER ON trusting.procrastinate_schema_history TO mallory');
-foreach my $harmless ('random() < 2', q{NEW.event LIKE 'i%' AND length(NEW.event) > 1}, q{NEW.applied_at < now() OR NEW.id::text = '1'},
-	q{to_jsonb(NEW) ? 'id'}, 'pg_trigger_depth() = 0', q{current_setting('server_version') <> ''}, 'NEW.id IN (1, 2, 3)')
+foreach my $harmless (
+	'random() < 2', q{NEW.event LIKE 'i%' AND length(NEW.event) > 1},
+	q{NEW.applied_at < now() OR NEW.id::text = '1'},
+	q{to_jsonb(NEW) ? 'id'}, 'pg_trigger_depth() = 0', q{current_setting('server_version') <> ''},
+	'NEW.id IN (1, 2, 3)')
 {
-	my ($out, $err) = as_role('mallory', 'CREATE TRIGGER filtered BEFORE UPDATE ON trusting.procrastinate_schema_history'
+	my ($out, $err) = as_role(
+		'mallory', 'CREATE TRIGGER filtered BEFORE UPDATE ON trusting.procrastinate_schema_history'
 		  . " FOR EACH ROW WHEN ($harmless) EXECUTE FUNCTION suppress_redundant_updates_trigger()");
 	is($err, '', "a trigger's condition: $harmless");
-	allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')}, '0030', "is not in the way: $harmless");
+	allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')}, '0030',
+		"is not in the way: $harmless");
 	query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history');
 }
-query(q{CREATE FUNCTION public.run(query text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN EXECUTE query; RETURN true; END$$});
-as_role('mallory', 'CREATE TRIGGER filtered BEFORE INSERT ON trusting.procrastinate_schema_history FOR EACH ROW'
-	  . q{ WHEN (public.run('SELECT public.spring(''run'')')) EXECUTE FUNCTION suppress_redundant_updates_trigger()});
-like(refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')}, qr/ERROR:  42501: /, 'a condition that runs what it is told'),
+query(
+	q{CREATE FUNCTION public.run(query text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN EXECUTE}
+	  . q{ query; RETURN true; END$$}
+);
+as_role(
+	'mallory',
+	'CREATE TRIGGER filtered BEFORE INSERT ON trusting.procrastinate_schema_history FOR EACH ROW'
+	  . q{ WHEN (public.run('SELECT public.spring(''run'')')) EXECUTE FUNCTION}
+	    . q{ suppress_redundant_updates_trigger()}
+);
+like(
+	refused(
+		'creator', q{SELECT procrastinate_upgrade('0031', 'trusting')}, qr/ERROR:  42501: /,
+		'a condition that runs what it is told'),
 	qr/^DETAIL:  trigger filtered on table .* calls function .*run\(text\), which may run other code\.\nHINT:  Look at the trigger first; then drop it, or move/m,
 	'is named, with the way out');
 query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history; DROP FUNCTION public.run');
 foreach my $way (
 	[   'statistics object trusting.s calls function number(text) of role mallory',
-		'CREATE STATISTICS trusting.s ON (public.number(event)), (lower(event)) FROM trusting.procrastinate_schema_history',
+		'CREATE STATISTICS trusting.s ON (public.number(event)), (lower(event)) FROM'
+		  . ' trusting.procrastinate_schema_history',
 		'SELECT 1', 'DROP STATISTICS trusting.s' ],
 	[   'table grandkid belongs to role mallory',
-		'CREATE TABLE trusting.kid () INHERITS (trusting.procrastinate_jobs); CREATE TABLE trusting.grandkid () INHERITS (trusting.kid)',
+		'CREATE TABLE trusting.kid () INHERITS (trusting.procrastinate_jobs); CREATE TABLE'
+		  . ' trusting.grandkid () INHERITS (trusting.kid)',
 		'ALTER TABLE trusting.grandkid OWNER TO mallory', 'DROP TABLE trusting.kid CASCADE' ],
 	[   'uses type number[] of role mallory',
-		q{CREATE INDEX i ON trusting.procrastinate_schema_history (id) WHERE CAST(NULL AS public.number[]) IS NULL},
-		q{ALTER DOMAIN public.number ADD CHECK (public.spring('array')) NOT VALID}, 'DROP INDEX trusting.i; ALTER DOMAIN public.number DROP CONSTRAINT number_check' ],
+		q{CREATE INDEX i ON trusting.procrastinate_schema_history (id) WHERE CAST(NULL AS}
+		  . q{ public.number[]) IS NULL},
+		q{ALTER DOMAIN public.number ADD CHECK (public.spring('array')) NOT VALID},
+		'DROP INDEX trusting.i; ALTER DOMAIN public.number DROP CONSTRAINT number_check' ],
 	[   'uses type numbers of role mallory',
-		q{CREATE INDEX i ON trusting.procrastinate_schema_history ((CAST(ROW(id) AS public.numbers) IS NULL))},
+		q{CREATE INDEX i ON trusting.procrastinate_schema_history ((CAST(ROW(id) AS public.numbers)}
+		  . q{ IS NULL))},
 		'SELECT 1', 'DROP INDEX trusting.i' ],
 	[   'table kid belongs to role mallory',
 		'CREATE TABLE trusting.kid () INHERITS (trusting.procrastinate_jobs)',
@@ -232,7 +264,8 @@ foreach my $way (
 		q{ALTER DOMAIN public.number ADD CHECK (public.spring('domain')) NOT VALID},
 		'ALTER TABLE trusting.procrastinate_schema_history DROP extra' ],
 	[   'calls operator trusting.===(bigint,bigint) of role mallory',
-		'CREATE OPERATOR trusting.=== (FUNCTION = public.same, LEFTARG = bigint, RIGHTARG = bigint);'
+		'CREATE OPERATOR trusting.=== (FUNCTION = public.same, LEFTARG = bigint, RIGHTARG ='
+		  . ' bigint);'
 		  . ' ALTER TABLE trusting.procrastinate_schema_history'
 		  . ' ADD CONSTRAINT c CHECK (id OPERATOR(trusting.===) id) NOT VALID',
 		'SELECT 1', 'DROP OPERATOR trusting.=== (bigint, bigint) CASCADE' ])
@@ -241,7 +274,8 @@ foreach my $way (
 	my ($out, $err) = as_role('creator', $make);
 	is($err, '', "creator relies on mallory: $finding");
 	query($then);
-	$error = refused('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
+	$error = refused(
+		'creator',           q{SELECT procrastinate_upgrade('0031', 'trusting')},
 		qr/ERROR:  42501: /, "refused: $finding");
 	$error =~ s/public\.number/number/g;
 	like($error, qr/\Q$finding\E/, 'and told the cause');
@@ -250,15 +284,16 @@ foreach my $way (
 is(query('SELECT is_called FROM public.sprung'), 'f', 'no code of mallory\'s has run on these ways')
   or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
 
-# An operator for our type, which would be preferred to the server's own in the schema's search_path:
-# migrations do not use it, on any way and at any revision.
+# An operator for our type, which would be preferred to the server's own in the schema's
+# search_path: migrations do not use it, on any way and at any revision.
 query('CREATE SCHEMA shadowed; GRANT ALL ON SCHEMA shadowed TO creator, mallory');
 my $shadow = q{CREATE FUNCTION shadowed.same(shadowed.procrastinate_job_status,}
   . q{ shadowed.procrastinate_job_status) RETURNS boolean LANGUAGE sql IMMUTABLE AS}
   . q{ $$SELECT public.spring('operator')$$; CREATE OPERATOR shadowed.= (FUNCTION = shadowed.same,}
   . q{ LEFTARG = shadowed.procrastinate_job_status, RIGHTARG = shadowed.procrastinate_job_status)};
 my $uncover = q{DROP FUNCTION shadowed.same CASCADE};
-as_role('creator', q{SELECT procrastinate_upgrade('0001', 'shadowed');}
+as_role(
+	'creator', q{SELECT procrastinate_upgrade('0001', 'shadowed');}
 	  . q{ INSERT INTO shadowed.procrastinate_jobs (queue_name, task_name, lock)}
 	  . q{ SELECT 'queue', 'task', n FROM generate_series(1, 9) n});
 {
@@ -266,33 +301,40 @@ as_role('creator', q{SELECT procrastinate_upgrade('0001', 'shadowed');}
 	is($err, '', 'mallory makes an operator on the type of the status');
 }
 allowed('creator', q{SELECT procrastinate_upgrade('0027', 'shadowed')}, '0027', 'it is not used');
-query(q{SET session_replication_role = replica;}
+query(
+	q{SET session_replication_role = replica;}
 	  . q{ UPDATE shadowed.procrastinate_jobs SET status = 'aborting' WHERE id < 4});
 allowed('creator', q{CALL procrastinate_migrate('head', 'shadowed')}, '', 'nor by the procedure');
 query($uncover);
 is_at($node, $database, 'shadowed', $HEAD, 'nor does anything that is stored call it');
-is(query(q{SELECT count(*) FROM shadowed.procrastinate_jobs WHERE abort_requested}),
+is( query(q{SELECT count(*) FROM shadowed.procrastinate_jobs WHERE abort_requested}),
 	'3', 'and the rows were compared by the server\'s own');
 
 # One that is stored all the same, since the owner built an index by hand.
 as_role('mallory', $shadow);
-as_role('creator', q{SET search_path = shadowed; CREATE INDEX mine ON procrastinate_jobs (id)}
+as_role(
+	'creator', q{SET search_path = shadowed; CREATE INDEX mine ON procrastinate_jobs (id)}
 	  . q{ WHERE status = 'failed'});
-query(q{TRUNCATE traps; SELECT setval('public.sprung', 1, false)});    # it ran while the index was built
-$error = refused('creator', q{SELECT procrastinate_stamp('head', schema => 'shadowed')},
+query(q{TRUNCATE traps; SELECT setval('public.sprung', 1, false)})
+  ;    # it ran while the index was built
+$error = refused(
+	'creator',           q{SELECT procrastinate_stamp('head', schema => 'shadowed')},
 	qr/ERROR:  42501: /, 'an index that calls it is refused');
-like($error,
+like(
+	$error,
 	qr/index shadowed\.mine calls operator shadowed\.=\(.*\) of role mallory\./,
 	'and named');
 is(query('SELECT is_called FROM public.sprung'), 'f', 'no code of mallory\'s has run')
   or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
-allowed('creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
-	'0031', 'without it creator upgrades');
+allowed(
+	'creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
+	'0031',    'without it creator upgrades');
 
 # One object of mallory's among those of another owner: a function of a name that will be needed.
 query('CREATE SCHEMA mixed; GRANT ALL ON SCHEMA mixed TO creator, mallory');
 allowed('creator', q{SELECT procrastinate_upgrade('0008', 'mixed')}, '0008', 'creator installs');
-as_role('mallory',
+as_role(
+	'mallory',
 	q{CREATE FUNCTION mixed.procrastinate_defer_job(varchar, varchar, text, text,}
 	  . q{ jsonb, timestamptz) RETURNS bigint LANGUAGE sql AS 'SELECT 1'});
 refused(

@@ -105,7 +105,8 @@ CREATE TYPE evil.procrastinate_job_event_type AS ENUM ('fake');
 CREATE TABLE evil.procrastinate_events (fake int);
 CREATE TABLE evil.procrastinate_workers (fake int);
 SQL
-cmp_ok(query(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'evil'::regnamespace}),
+cmp_ok(
+	query(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'evil'::regnamespace}),
 	'>', 40, 'there are fakes of many functions');
 my ($status, $out, $err) =
   $node->psql($database, q{SET search_path = evil, pg_catalog; SELECT clock_timestamp()});
@@ -139,8 +140,8 @@ foreach my $path (@paths)
 		[ q{revision FROM tools.procrastinate_show('3.1.0')}, '0033' ],
 		[ q{* FROM tools.procrastinate_detect('place')},      "$HEAD_NAME|t|0|0|0" ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_check(schema => 'place')}, '0' ],
-		[ q{tools.procrastinate_stamp('0020', false, 'place')}, '0020' ],
-		[ q{tools.procrastinate_adopt('place')}, qr/^$HEAD_NAME/ ],
+		[ q{tools.procrastinate_stamp('0020', false, 'place')},                     '0020' ],
+		[ q{tools.procrastinate_adopt('place')},                                  qr/^$HEAD_NAME/ ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_repair('place', false)}, '0' ])
 	{
 		($status, $out, $err) = $node->psql($database, "$before SELECT $call->[0]");
@@ -154,9 +155,14 @@ foreach my $path (@paths)
 	  $node->psql($database, "$before CALL tools.procrastinate_migrate('head', 'place')");
 	is($err, '', "the procedure with search_path $path");
 	is_at($node, $database, 'place', $HEAD, 'makes the same');
-	query(q{DROP SCHEMA place CASCADE; CREATE SCHEMA place; SELECT tools.procrastinate_upgrade('0023', 'place');}
-		  . q{ SET search_path = place; INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('queue', 'task')});
-	($status, $out, $err) = $node->psql($database, "$before CALL tools.procrastinate_migrate('0024', 'place')");
+	query(
+		q{DROP SCHEMA place CASCADE; CREATE SCHEMA place; SELECT}
+		  . q{ tools.procrastinate_upgrade('0023', 'place');}
+		  . q{ SET search_path = place; INSERT INTO procrastinate_jobs (queue_name, task_name)}
+		    . q{ VALUES ('queue', 'task')}
+	);
+	($status, $out, $err) =
+	  $node->psql($database, "$before CALL tools.procrastinate_migrate('0024', 'place')");
 	is($err, '', "its batches with search_path $path");
 	is_at($node, $database, 'place', 24, 'make the same');
 }
@@ -165,7 +171,8 @@ is( query(
 	),
 	'6',
 	'nothing went into the hostile schema');
-($status, $out, $err) = $node->psql($database,
+($status, $out, $err) = $node->psql(
+	$database,
 	"$quiet SET search_path = evil, pg_catalog; SELECT tools.procrastinate_upgrade('0003')");
 like($err, qr/schema "evil" holds Procrastinate's objects/, 'nor does it pass for an installation');
 
@@ -199,16 +206,18 @@ END $$;
 SQL
 foreach my $schema ('place', 'other')
 {
-	$node->safe_psql($_,
-			"$quiet DROP SCHEMA IF EXISTS $schema CASCADE; CREATE SCHEMA $schema;"
+	$node->safe_psql(
+		$_,
+		"$quiet DROP SCHEMA IF EXISTS $schema CASCADE; CREATE SCHEMA $schema;"
 		  . fakes($schema)
 		  . ($better =~ s/SCHEMA/$schema/gr))
 	  foreach $database, $plain;
 }
 foreach my $target ('0001', '0028', 'head')
 {
-	($status, $out, $err) = $node->psql($database,
-			"$quiet SELECT tools.procrastinate_upgrade('$target', 'place');"
+	($status, $out, $err) = $node->psql(
+		$database,
+		"$quiet SELECT tools.procrastinate_upgrade('$target', 'place');"
 		  . " SELECT tools.procrastinate_stamp('$target', schema => 'place')");
 	is($err, '', "fakes in the schema itself are not used on the way to $target");
 }
@@ -230,12 +239,12 @@ foreach my $range ('base:0028', '0028:head', '0001:head')
 	unlike($err, qr/sprang/, "nor by the script $range");
 }
 
-# ---- Fakes in the schema in which the extension is created -------------------------------------------
+# ---- Fakes in the schema in which the extension is created --------------------------------------
 
 # Operators of all kinds that the server has not got itself, and would find a way around.
 my $born = 'born';
 $node->safe_psql('postgres', "CREATE DATABASE $born");
-$node->safe_psql($born, <<'SQL');
+$node->safe_psql($born,      <<'SQL');
 CREATE SCHEMA shared;
 DO $$
 DECLARE
@@ -261,8 +270,13 @@ CREATE FUNCTION shared.concat(name, text, text) RETURNS text LANGUAGE sql AS 'SE
 CREATE AGGREGATE shared.array_agg(int4) (SFUNC = array_append, STYPE = int4[]);
 CREATE EXTENSION procrastinate_migrate SCHEMA shared;
 SQL
-cmp_ok($node->safe_psql($born, q{SELECT count(*) FROM pg_operator WHERE oprnamespace = 'shared'::regnamespace}), '>', 1000, 'there are many fakes');
-is($node->safe_psql($born, <<'SQL'), 'function shared.procrastinate_under_way()', 'of which the view takes none');
+cmp_ok(
+	$node->safe_psql(
+		$born, q{SELECT count(*) FROM pg_operator WHERE oprnamespace = 'shared'::regnamespace}),
+	'>', 1000,
+	'there are many fakes');
+is( $node->safe_psql($born,
+		<<'SQL'), 'function shared.procrastinate_under_way()', 'of which the view takes none');
 SELECT string_agg(pg_describe_object(refclassid, refobjid, 0), E'\n')
   FROM pg_depend
  WHERE classid = 'pg_rewrite'::regclass AND refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass)
@@ -277,6 +291,7 @@ SET session_replication_role = replica;
 INSERT INTO shared.procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'a', 'a', 'todo'), ('q', 'b', 'b', 'doing'), ('q', 'c', 'c', 'failed');
 INSERT INTO shared.procrastinate_events (job_id, type, at) SELECT id, 'deferred', now() FROM shared.procrastinate_jobs;
 SQL
+
 # Those that triggers of the schema would find.
 $node->safe_psql($born, <<'SQL');
 DO $$
@@ -296,12 +311,16 @@ like($err, qr/sprang the trap of oid and int4/, 'the fakes lie in wait');
 foreach my $statement (
 	q{BEGIN; SELECT shared.procrastinate_upgrade('0028', 'shared'); ROLLBACK},
 	q{CALL shared.procrastinate_migrate('0030', 'shared')},
-	q{SET session_replication_role = replica; UPDATE shared.procrastinate_jobs SET status = 'aborting', abort_requested = true WHERE id = 2},
+	q{SET session_replication_role = replica; UPDATE shared.procrastinate_jobs SET status =}
+	  . q{ 'aborting', abort_requested = true WHERE id = 2},
 	q{CALL shared.procrastinate_migrate('head', 'shared')},
-	map { "SELECT * FROM shared.procrastinate_$_" } q{current('shared')}, q{log('shared')}, q{check(schema => 'shared')},
-	q{detect('shared')}, q{repair('shared')}, q{plan('head', 'shared')}, q{history(schema => 'shared')}, 'progress')
+	map { "SELECT * FROM shared.procrastinate_$_" } q{current('shared')}, q{log('shared')},
+	q{check(schema => 'shared')},
+	q{detect('shared')},            q{repair('shared')}, q{plan('head', 'shared')},
+	q{history(schema => 'shared')}, 'progress')
 {
-	($status, $out, $err) = $node->psql($born, "SET client_min_messages = error; SET search_path = pg_catalog; $statement");
+	($status, $out, $err) = $node->psql($born,
+		"SET client_min_messages = error; SET search_path = pg_catalog; $statement");
 	is($err, '', "none is taken by $statement");
 }
 
@@ -346,8 +365,9 @@ $node->safe_psql($database, "CREATE TABLESPACE slow LOCATION '$folder'");
 query('DROP SCHEMA place, other CASCADE; CREATE SCHEMA place');
 foreach my $setting (accepted_settings($node, @settings))
 {
-	($status, $out, $err) = $node->psql($database,
-			"$quiet SET $setting; SELECT"
+	($status, $out, $err) = $node->psql(
+		$database,
+		"$quiet SET $setting; SELECT"
 		  . q{ tools.procrastinate_upgrade('0028', 'place');}
 		  . q{ CALL tools.procrastinate_migrate('0037', 'place');}
 		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
@@ -356,7 +376,8 @@ foreach my $setting (accepted_settings($node, @settings))
 	my $different = differences($node, $database, 'place', $HEAD);
 	is($different, '', 'and the same is made');
 	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
-	($status, $out, $err) = $node->psql($database,
+	($status, $out, $err) = $node->psql(
+		$database,
 		"$quiet SET $setting; SELECT tools.procrastinate_upgrade('head', 'place')");
 	is("$out$err" . differences($node, $database, 'place', $HEAD), $HEAD_NAME, 'at once as well');
 	my $after = (
@@ -369,7 +390,8 @@ foreach my $setting (accepted_settings($node, @settings))
 	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
 }
 my @changed =
-  accepted_settings($node, 'standard_conforming_strings = off', 'transform_null_equals = on',
+  accepted_settings(
+	$node, 'standard_conforming_strings = off', 'transform_null_equals = on',
 	'check_function_bodies = off', 'row_security = on');
 my $shown = join ', ', map { "current_setting('$_')" } 'search_path', map { /^(\w+)/ } @changed;
 is( query(

@@ -1,5 +1,6 @@
-# 250,000 random and hostile strings as target, range, release and schema: each is refused with an SQLSTATE
-# that is meant, or is what the grammar says it is; the server survives, and nothing is changed.
+# 250,000 random and hostile strings as target, range, release and schema: each is refused with an
+# SQLSTATE that is meant, or is what the grammar says it is; the server survives, and nothing is
+# changed.
 
 use strict;
 use warnings;
@@ -121,15 +122,18 @@ END \$try\$;
 SELECT pg_temp.try();
 SQL
 	my %found = map { /^(\w+)\|(\d+)$/ } split /\n/,
-	  $node->safe_psql($database,
+	  $node->safe_psql(
+		$database,
 		'SELECT sqlstate, count FROM strings.outcomes WHERE what = ' . lit($what));
 	my %expected = map { $_ => 1 } @expected;
-	is_deeply([ grep { !$expected{$_} } sort keys %found ],
+	is_deeply(
+		[ grep { !$expected{$_} } sort keys %found ],
 		[], "$each strings as $what: every outcome is a known one")
 	  or diag(
 		$node->safe_psql(
 			$database, 'SELECT sqlstate, count, sample FROM strings.outcomes ORDER BY 1'));
-	note("$what, in ", time - $started, ' s: ', join ', ',
+	note(
+		"$what, in ", time - $started, ' s: ', join ', ',
 		map { "$_ $found{$_}" } sort keys %found);
 	return $found{right};
 }
@@ -191,7 +195,7 @@ try('anything and the OID of a schema or of none',
 	qw(right 3F000 0A000 PM001 PM002 PM003 PM004 PM007));
 
 is(state_of(), $before, 'nothing was changed by any of them');
-is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'),
+is( $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'),
 	$started, 'and no process had to be restarted');
 is_at($node, $database, 'public', 30, 'the schema is where it was');
 

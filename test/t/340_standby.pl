@@ -56,18 +56,23 @@ my %reads = (
 	q{SELECT procrastinate_sql('current:head') ~ 'COMMIT;\s*$'} => 't',
 	q{SELECT count(*), max(to_revision) FROM procrastinate_log() WHERE from_revision <> 'base'} =>
 	  '29|0030',
-	'SELECT * FROM procrastinate_detect()'         => '0030|t|0|0|0',
-	'SELECT count(*) FROM procrastinate_check()'   => '0',
+	'SELECT * FROM procrastinate_detect()'                   => '0030|t|0|0|0',
+	'SELECT count(*) FROM procrastinate_check()'             => '0',
 	q{SELECT count(*) > 20 FROM procrastinate_check('head')} => 't',
-	'SELECT count(*) FROM procrastinate_repair()'  => '0',
-	'SELECT min(revision), max(revision), count(DISTINCT revision) FROM procrastinate_plan()' => "0031|$HEAD_NAME|" . ($HEAD - 30),
+	'SELECT count(*) FROM procrastinate_repair()'            => '0',
+	'SELECT min(revision), max(revision), count(DISTINCT revision) FROM procrastinate_plan()' =>
+	  "0031|$HEAD_NAME|" . ($HEAD - 30),
 	q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan('0024', 'amid')} =>
 	  '0024.6 0024.7 0024.8 0024.9',
 	q{SELECT * FROM procrastinate_plan('0029')} =>
 	  'PM004: Destination 0029 is not a valid upgrade target from current head(s)',
-	'SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, done, total FROM procrastinate_under_way()' =>
+	'SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, done, total FROM'
+	  . ' procrastinate_under_way()'
+	  =>
 	  'amid|0024|6|9|brief|add the foreign key|t||',
-	'SELECT schema, revision, step, steps, kind, title, pid, since IS NOT NULL, phase, done, "left", waiting_for FROM procrastinate_progress' =>
+	'SELECT schema, revision, step, steps, kind, title, pid, since IS NOT NULL, phase, done,'
+	  . ' "left", waiting_for FROM procrastinate_progress'
+	  =>
 	  'amid|0024|6|9|brief|add the foreign key||t||||',
 	q{SELECT count(*) FROM procrastinate_current('pg_catalog')} =>
 	  '0A000: schema "pg_catalog" cannot hold an installation of Procrastinate',
@@ -111,31 +116,31 @@ foreach my $place (@places)
 is( outcome($standby, 'BEGIN; CALL procrastinate_migrate(); COMMIT'),
 	'25001: procrastinate_migrate() cannot run inside a transaction block',
 	'a procedure that commits is refused in a transaction first of all');
-is(outcome($primary, 'SELECT revision FROM procrastinate_current()'),
+is( outcome($primary, 'SELECT revision FROM procrastinate_current()'),
 	'0030', 'and nothing was changed');
 
 # What the primary does, the standby sees: also a session that has looked before.
 my $session = $standby->background_psql($database);
-is($session->query_safe('SELECT revision FROM procrastinate_current()'),
+is( $session->query_safe('SELECT revision FROM procrastinate_current()'),
 	'0030', 'a session on the standby');
 upgrade($primary, $database, 'head');
 catch_up();
-is($session->query_safe('SELECT revision, is_head FROM procrastinate_current()'),
+is( $session->query_safe('SELECT revision, is_head FROM procrastinate_current()'),
 	"$HEAD_NAME|t", 'sees that the primary went to head');
-is($session->query_safe('SELECT count(*) FROM procrastinate_pending()'),
+is( $session->query_safe('SELECT count(*) FROM procrastinate_pending()'),
 	'0', 'and that nothing is pending');
 is_at($standby, $database, 'public', $HEAD, 'the catalog on the standby is that of head');
 $primary->safe_psql($database, 'CREATE SCHEMA other');
 upgrade($primary, $database, '0003', 'other');
 catch_up();
-is($session->query_safe(q{SELECT revision FROM procrastinate_current('other')}),
+is( $session->query_safe(q{SELECT revision FROM procrastinate_current('other')}),
 	'0003', 'a second installation is seen there, too');
 $session->quit;
 
 # A standby that takes over goes on from there.
 $primary->stop;
 $standby->promote;
-is(outcome($standby, q{SELECT procrastinate_upgrade('0005', 'other')}),
+is( outcome($standby, q{SELECT procrastinate_upgrade('0005', 'other')}),
 	'0005', 'once promoted, a standby changes what it has');
 is_at($standby, $database, 'other', 5, 'and the catalog says so');
 

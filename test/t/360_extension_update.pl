@@ -17,7 +17,7 @@ my $node = start_server(new => [ install_path => installation_of_its_own() ]);
 my $name = 'procrastinate_migrate';
 
 # An invented version is added to its folder.
-my $folder = $node->config_data('--sharedir') . '/extension';
+my $folder    = $node->config_data('--sharedir') . '/extension';
 my ($version) = slurp("$folder/$name.control") =~ /^default_version = '(.*)'$/m;
 my $invented  = '1.0.99';
 my $script    = "$folder/$name--$version--$invented.sql";
@@ -66,7 +66,8 @@ sub dump_and_restore
 	my ($from) = @_;
 	my $to = database_with();
 	my ($dump, $err) = ('', '');
-	IPC::Run::run([ $node->installed_command('pg_dump'), '-d', $node->connstr($from) ],
+	IPC::Run::run(
+		[ $node->installed_command('pg_dump'), '-d', $node->connstr($from) ],
 		'>', \$dump, '2>', \$err)
 	  or die $err;
 	IPC::Run::run(
@@ -97,15 +98,16 @@ sub three_ways
 
 # ---- The invented version -----------------------------------------------------------------------
 
-my $old = database_with("CREATE EXTENSION $name",
+my $old = database_with(
+	"CREATE EXTENSION $name",
 	"SET client_min_messages = error; SELECT procrastinate_upgrade('0026')");
-is($node->safe_psql($old, "SELECT extversion FROM pg_extension WHERE extname = '$name'"),
+is( $node->safe_psql($old, "SELECT extversion FROM pg_extension WHERE extname = '$name'"),
 	$version, 'users have the default version');
 my $restored = dump_and_restore($old);
 
 # A session that has the library and looks on.
 my $session = new_session($node, $old);
-is($session->query('SELECT revision FROM procrastinate_current()'),
+is( $session->query('SELECT revision FROM procrastinate_current()'),
 	'0026', 'a session uses the library');
 
 foreach my $database (three_ways($version, $invented))
@@ -120,9 +122,9 @@ foreach my $database (three_ways($version, $invented))
 foreach my $database ($old, $restored)
 {
 	$node->safe_psql($database, "ALTER EXTENSION $name UPDATE TO '$invented'");
-	is($node->safe_psql($database, 'SELECT procrastinate_invented()'),
+	is( $node->safe_psql($database, 'SELECT procrastinate_invented()'),
 		'invented', 'an installation\'s database is updated');
-	is($node->safe_psql($database, 'SELECT revision, is_head FROM procrastinate_current()'),
+	is( $node->safe_psql($database, 'SELECT revision, is_head FROM procrastinate_current()'),
 		'0026|f', 'and its installation is where it was');
 }
 $node->safe_psql($old, q{INSERT INTO procrastinate_invented_settings VALUES ('a', 'b')});
@@ -154,7 +156,8 @@ is( $session->query('SELECT revision FROM procrastinate_current()')
 	  . $session->query(q{SELECT procrastinate_sql('current:head') <> ''}),
 	"0026$HEAD" . ($HEAD - 26) . '26t',
 	'which may still read');
-like($session->refusal('SELECT procrastinate_downgrade(NULL)'),
+like(
+	$session->refusal('SELECT procrastinate_downgrade(NULL)'),
 	qr/^0A000: /, 'and is told that there is no downgrade');
 is_at($node, $old, 'public', 26, 'nothing was changed');
 my ($status, $out, $err) = $node->psql($old, 'SELECT procrastinate_upgrade()');
@@ -165,8 +168,9 @@ like(
 
 # The functions are there and the extension is not: only by hand.
 my $orphan = database_with();
-$node->safe_psql($orphan,
-		q{CREATE FUNCTION procrastinate_upgrade(text, regnamespace, boolean) RETURNS text LANGUAGE c}
+$node->safe_psql(
+	$orphan,
+	q{CREATE FUNCTION procrastinate_upgrade(text, regnamespace, boolean) RETURNS text LANGUAGE c}
 	  . q{ AS '$libdir/procrastinate_migrate'});
 ($status, $out, $err) = $node->psql($orphan, q{SELECT procrastinate_upgrade('head', NULL, false)});
 like(

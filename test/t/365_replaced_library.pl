@@ -1,5 +1,5 @@
-# A session has the library as it was when the session loaded it; the worker that builds an index for it loads what is
-# there by then, and does nothing that it does not understand.
+# A session has the library as it was when the session loaded it; the worker that builds an index
+# for it loads what is there by then, and does nothing that it does not understand.
 
 use strict;
 use warnings;
@@ -26,8 +26,10 @@ $session->query('SELECT * FROM procrastinate_current()');
 my $log = -s $node->logfile;
 rename $library, "$library.old" or die "cannot rename $library: $!";
 system_or_bail('cp', $node->config_data('--pkglibdir') . '/dict_snowball.so', $library);
-is($session->refusal($call), '57000: the background worker that built an index was ended', 'a worker of another library refuses');
-ok($node->log_contains(qr/could not find function "procrastinate_build_index_v\d+"/, $log), "and the server's log says why");
+is($session->refusal($call), '57000: the background worker that built an index was ended',
+	'a worker of another library refuses');
+ok($node->log_contains(qr/could not find function "procrastinate_build_index_v\d+"/, $log),
+	"and the server's log says why");
 
 rename "$library.old", $library or die "cannot rename $library.old: $!";
 is_as_recorded($node, $database, 'queue', 'nothing is half done');

@@ -37,7 +37,8 @@ sub run_program
 sub revision
 {
 	my ($schema) = @_;
-	return $node->safe_psql($database,
+	return $node->safe_psql(
+		$database,
 		'SELECT revision FROM procrastinate_current(' . lit($schema) . ')');
 }
 
@@ -88,7 +89,8 @@ is( $told->[0],
 is($told->[-1], 'NOTICE:  0031 took N ms', 'and its time when it is done');
 $node->safe_psql($database, 'CREATE SCHEMA chain');
 $told = told(q{SELECT procrastinate_upgrade('0037', 'chain')});
-is_deeply([ grep { $_ !~ /^NOTICE:  (?:Running upgrade .*|\d{4} took N ms)$/ } @$told ],
+is_deeply(
+	[ grep { $_ !~ /^NOTICE:  (?:Running upgrade .*|\d{4} took N ms)$/ } @$told ],
 	[], 'a run of the whole chain tells its steps and nothing else');
 is(scalar(@$told), 74, 'two notices for each of 37');
 
@@ -119,17 +121,19 @@ SQL
 		$node->installed_command('pgbench'),
 		'-n', '-t', '1', '-M', $mode, '-f', $script, $node->connstr($database));
 	my ($status, $out, $err) = run_program(@pgbench);
-	is($status,           0,      "pgbench -M $mode runs it all") or diag($err);
+	is($status,           0,          "pgbench -M $mode runs it all") or diag($err);
 	is(revision($schema), $HEAD_NAME, 'and the schema is at head');
 	is_at($node, $database, $schema, $HEAD, 'with the catalog of head');
 	my $calm = written(
 		"SELECT procrastinate_upgrade('head', '$schema');\nSELECT * FROM procrastinate_history();\n"
 	);
-	($status, $out, $err) = run_program($node->installed_command('pgbench'),
+	($status, $out, $err) = run_program(
+		$node->installed_command('pgbench'),
 		'-n', '-t', '50', '-c', '2', '-M', $mode, '-f', $calm, $node->connstr($database));
 	is($status, 0, 'again and again, by two clients');
 	my $refused = written("SELECT procrastinate_upgrade('nowhere');\n");
-	($status, $out, $err) = run_program($node->installed_command('pgbench'),
+	($status, $out, $err) = run_program(
+		$node->installed_command('pgbench'),
 		'-n', '-t', '1', '-M', $mode, '-f', $refused, $node->connstr($database));
 	like($err, qr/Can't locate revision identified by 'nowhere'/, 'an error comes out as it is');
 }
@@ -165,7 +169,7 @@ my ($status, $out, $err) = run_program(
 	  . q{ SELECT procrastinate_upgrade('+2', 'strings');}
 	  . q{ SELECT revision FROM procrastinate_current('strings')}
 );
-is("$status$out$err", "00010\n0012\n0012\n",
+is( "$status$out$err", "00010\n0012\n0012\n",
 	'several statements of one string are one transaction');
 $node->safe_psql($database, 'DROP SCHEMA strings CASCADE; CREATE SCHEMA strings');
 ($status, $out, $err) = run_program(
@@ -199,7 +203,8 @@ is($status, 0, 'and alone in its string it is not');
 
 # Values that a driver prepares once and reuses, also after the schema changed under them.
 $node->safe_psql($database, 'CREATE SCHEMA prepared');
-is( $node->safe_psql($database,
+is( $node->safe_psql(
+		$database,
 		<<'SQL'), "0001\n0002|f\n0003\n0003|f\n$HEAD_NAME|t", 'prepared statements are reused');
 SET client_min_messages = error;
 PREPARE up(text) AS SELECT procrastinate_upgrade($1, 'prepared');
@@ -226,7 +231,8 @@ is( $node->safe_psql(
 
 SKIP:
 {
-	my ($found, $driver) = run_program('python3', '-c',
+	my ($found, $driver) = run_program(
+		'python3', '-c',
 		"import importlib.util as u\n"
 		  . "print(next(m for m in ('psycopg', 'psycopg2') if u.find_spec(m)))"
 	);
@@ -251,7 +257,7 @@ except driver.Error as error:
 PYTHON
 	($status, $out, $err) = run_program('python3', $program, $node->connstr($database));
 	is($out,               "0026\n$HEAD\nPM001\n", "$driver gets what psql gets") or diag($err);
-	is(revision('python'), $HEAD_NAME,              'and its schema is at head');
+	is(revision('python'), $HEAD_NAME,             'and its schema is at head');
 }
 
 # ---- Encodings of the server --------------------------------------------------------------------
@@ -259,20 +265,26 @@ PYTHON
 foreach my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
 {
 	my $coded = lc "coded_$encoding";
-	$node->safe_psql('postgres',
+	$node->safe_psql(
+		'postgres',
 		"CREATE DATABASE $coded TEMPLATE template0 ENCODING '$encoding' LOCALE 'C'");
 	$node->safe_psql($coded, 'CREATE EXTENSION procrastinate_migrate');
-	is($node->safe_psql($coded, q{SET client_min_messages = warning; CREATE SCHEMA s;}
-			  . q{ SELECT procrastinate_upgrade('0026', 's'); CALL procrastinate_migrate('head', 's');}
+	is( $node->safe_psql(
+			$coded, q{SET client_min_messages = warning; CREATE SCHEMA s;}
+			  . q{ SELECT procrastinate_upgrade('0026', 's'); CALL procrastinate_migrate('head',}
+			    . q{ 's');}
 			  . q{ SELECT procrastinate_upgrade('head')}),
-		"0026\n$HEAD_NAME", "a database in $encoding gets to head");
+		"0026\n$HEAD_NAME",
+		"a database in $encoding gets to head");
 	is_at($node, $coded, $_, $HEAD, "and has the catalog of head in $_") foreach 's', 'public';
-	is($node->safe_psql($coded, "SELECT * FROM procrastinate_detect('$_')"),
+	is( $node->safe_psql($coded, "SELECT * FROM procrastinate_detect('$_')"),
 		"$HEAD_NAME|t|0|0|0", "and is known to be there in $_") foreach 's', 'public';
-	my ($status, undef, $err) = $node->psql($coded,
+	my ($status, undef, $err) = $node->psql(
+		$coded,
 		q{SET client_encoding = 'UTF8'; SELECT procrastinate_upgrade(repeat('}
 		  . ($encoding eq 'EUC_JP' ? "\xe6\x97\xa5" : "\xc3\xa9") . q{', 100))});
-	like($err, qr/ERROR:  Can't locate revision identified by '/,
+	like(
+		$err, qr/ERROR:  Can't locate revision identified by '/,
 		"and refuses a name of other letters, over-long, in words");
 }
 

@@ -1,7 +1,7 @@
 # What a schema is, told from its catalog: each revision is found exactly and alone, and no single
 # difference slips through: it is named by procrastinate_check(), keeps procrastinate_detect() from
-# being exact, keeps procrastinate_stamp() and procrastinate_adopt() from recording the revision, and
-# what procrastinate_repair() promises it mends.
+# being exact, keeps procrastinate_stamp() and procrastinate_adopt() from recording the revision,
+# and what procrastinate_repair() promises it mends.
 
 use strict;
 use warnings;
@@ -93,20 +93,22 @@ sub changes_to
 	my $on   = "ALTER TABLE $schema.$table";
 
 	return (
-		[ "DROP TABLE $here CASCADE",                    'missing' ],
-		[ "$on RENAME TO elsewhere",                     'missing' ],
-		[ "$on ADD COLUMN own text",                     'extra', "column $key.own" ],
-		[ "$on ADD CONSTRAINT own CHECK (true)",         'extra', "constraint $key.own" ],
-		[ "CREATE INDEX own ON $here ((1))",             'extra', 'index own' ],
+		[ "DROP TABLE $here CASCADE",                              'missing' ],
+		[ "$on RENAME TO elsewhere",                               'missing' ],
+		[ "$on ADD COLUMN own text",                               'extra', "column $key.own" ],
+		[ "$on ADD CONSTRAINT own CHECK (true)",                   'extra', "constraint $key.own" ],
+		[ "CREATE INDEX own ON $here ((1))",                       'extra', 'index own' ],
 		[ "CREATE RULE own AS ON DELETE TO $here DO ALSO NOTHING", 'extra', "rule $key.own" ],
-		[ "CREATE TRIGGER own BEFORE INSERT ON $here FOR EACH ROW EXECUTE FUNCTION strange.strike()",
+		[   "CREATE TRIGGER own BEFORE INSERT ON $here FOR EACH ROW EXECUTE FUNCTION"
+		  . " strange.strike()",
 			'extra', "trigger $key.own" ],
-		[ "$on ENABLE ROW LEVEL SECURITY",               'altered' ],) if $kind eq 'table';
+		[ "$on ENABLE ROW LEVEL SECURITY", 'altered' ],) if $kind eq 'table';
 	if ($kind eq 'column')
 	{
-		my ($type) = $definition =~ /^\S+ (.*?)(?: not null| default .*| generated .*)*$/;
+		my ($type)       = $definition =~ /^\S+ (.*?)(?: not null| default .*| generated .*)*$/;
 		my $is_generated = $definition =~ / generated /;
-		my @changes = ([ "$on DROP COLUMN $part CASCADE", 'missing' ],
+		my @changes      = (
+			[ "$on DROP COLUMN $part CASCADE",        'missing' ],
 			[ "$on RENAME COLUMN $part TO elsewhere", 'missing' ]);
 		push @changes, [ "$on ALTER COLUMN $part DROP NOT NULL", 'altered' ]
 		  if $definition =~ / not null/ and $part !~ /^(?:id|object)$/;
@@ -117,6 +119,7 @@ sub changes_to
 		push @changes, [ "$on ALTER COLUMN $part SET DEFAULT '7'", 'altered' ]
 		  if $type =~ /^(?:text|bigint|integer)/ and not $is_generated;
 		push @changes, [ "$on ALTER COLUMN $part TYPE text COLLATE \"POSIX\"", 'altered' ]
+
 		  if $type =~ /character varying/;
 		push @changes, [ "$on ALTER COLUMN $part DROP IDENTITY", 'altered' ] if $is_generated;
 		return @changes;
@@ -131,6 +134,7 @@ sub changes_to
 		$rest =~ s/\bprocrastinate_/$schema.procrastinate_/g;
 		push @changes,
 		  [ "$on DROP CONSTRAINT $part, ADD CONSTRAINT $part $rest NOT VALID", 'unvalidated' ],
+
 		  if $definition =~ /CHECK|FOREIGN/;
 		push @changes, [ "$on DISABLE TRIGGER ALL", 'disabled' ] if $definition =~ /FOREIGN/;
 		return @changes;
@@ -140,26 +144,27 @@ sub changes_to
 		my ($of) = $definition =~ / ON (\w+)/;
 		my $invalid =
 		  "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '$here'::regclass";
-		return [ $invalid, 'invalid' ] if grep { /\.\Q$key\E / } map { $_->{definition} } @{ $fact->{constraints} };
+		return [ $invalid, 'invalid' ]
+		  if grep { /\.\Q$key\E / } map { $_->{definition} } @{ $fact->{constraints} };
 		return (
-			[ "DROP INDEX $here", 'missing' ],
-			[ "ALTER INDEX $here RENAME TO elsewhere", 'missing' ],
-			[ $invalid, 'invalid' ],
+			[ "DROP INDEX $here",                                         'missing' ],
+			[ "ALTER INDEX $here RENAME TO elsewhere",                    'missing' ],
+			[ $invalid,                                                   'invalid' ],
 			[ "DROP INDEX $here; CREATE INDEX $key ON $schema.$of ((1))", 'altered' ]);
 	}
 	if ($kind eq 'enum')
 	{
 		my ($label) = $definition =~ /\((\w+)/;
 		return (
-			[ "DROP TYPE $here CASCADE",                        'missing' ],
-			[ "ALTER TYPE $here ADD VALUE 'own'",               'altered' ],
+			[ "DROP TYPE $here CASCADE",                          'missing' ],
+			[ "ALTER TYPE $here ADD VALUE 'own'",                 'altered' ],
 			[ "ALTER TYPE $here ADD VALUE 'own' BEFORE '$label'", 'altered' ],
-			[ "ALTER TYPE $here RENAME VALUE '$label' TO 'own'", 'altered' ]);
+			[ "ALTER TYPE $here RENAME VALUE '$label' TO 'own'",  'altered' ]);
 	}
 	if ($kind eq 'composite')
 	{
 		return (
-			[ "DROP TYPE $here CASCADE", 'missing' ],
+			[ "DROP TYPE $here CASCADE",                         'missing' ],
 			[ "ALTER TYPE $here ADD ATTRIBUTE own text CASCADE", 'altered' ]);
 	}
 	if ($kind eq 'sequence')
@@ -168,35 +173,36 @@ sub changes_to
 		return [ "ALTER SEQUENCE $here RENAME TO elsewhere", 'missing' ]
 		  if $owner eq 'procrastinate_workers';
 		return (
-			[ "DROP SEQUENCE $here CASCADE",    'missing' ],
+			[ "DROP SEQUENCE $here CASCADE",        'missing' ],
 			[ "ALTER SEQUENCE $here OWNED BY NONE", 'altered' ],
-			[ "ALTER SEQUENCE $here AS integer", 'altered' ]);
+			[ "ALTER SEQUENCE $here AS integer",    'altered' ]);
 	}
 	if ($kind eq 'function')
 	{
 		my ($types) = $key =~ /(\(.*\))/;
 		$types =~ s/\bprocrastinate_/$schema.procrastinate_/g;
-		my ($name) = $key =~ /^(\w+)/;
-		my $function = "$schema.$name$types";
+		my ($name)     = $key =~ /^(\w+)/;
+		my $function   = "$schema.$name$types";
 		my $is_trigger = $definition =~ /returns trigger/;
 		return (
-			[ "DROP FUNCTION $function CASCADE", 'missing' ],
-			[ "ALTER FUNCTION $function RENAME TO elsewhere", 'missing' ],
-			[ "ALTER FUNCTION $function SECURITY DEFINER", 'altered' ],
+			[ "DROP FUNCTION $function CASCADE",                    'missing' ],
+			[ "ALTER FUNCTION $function RENAME TO elsewhere",       'missing' ],
+			[ "ALTER FUNCTION $function SECURITY DEFINER",          'altered' ],
 			[ "ALTER FUNCTION $function SET search_path = $schema", 'altered' ],
-			[ "UPDATE pg_proc SET prosrc = prosrc || ' ' WHERE oid = '$function'::regprocedure", 'altered' ],
-			[ "CREATE FUNCTION $schema.$name(own inet) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+			[   "UPDATE pg_proc SET prosrc = prosrc || ' ' WHERE oid = '$function'::regprocedure",
+				'altered' ],
+			[   "CREATE FUNCTION $schema.$name(own inet) RETURNS int LANGUAGE sql AS 'SELECT 1'",
 				'extra', "function $name(inet)" ]);
 	}
 	if ($kind eq 'trigger')
 	{
 		(my $elsewhere = $definition) =~ s/FUNCTION \w+\(\)/FUNCTION strange.strike()/;
-		$elsewhere =~ s/ ON (\w+)/ ON $schema.$1/;
-		$elsewhere =~ s/::procrastinate/::$schema.procrastinate/g;
+		$elsewhere                    =~ s/ ON (\w+)/ ON $schema.$1/;
+		$elsewhere                    =~ s/::procrastinate/::$schema.procrastinate/g;
 		return (
 			[ "DROP TRIGGER $part ON $schema.$table", 'missing' ],
-			[ "$on DISABLE TRIGGER $part", 'disabled' ],
-			[ "$on ENABLE REPLICA TRIGGER $part", 'disabled' ],
+			[ "$on DISABLE TRIGGER $part",            'disabled' ],
+			[ "$on ENABLE REPLICA TRIGGER $part",     'disabled' ],
 			[ "CREATE OR REPLACE TRIGGER $elsewhere", 'altered' ]);
 	}
 	die "no changes to a $kind";
@@ -215,22 +221,24 @@ sub additions
 		next if $there{"$kind $key"} or $added{"$kind $key"};
 		my $needed = $fact->{definition} =~ /(procrastinate_job_to_defer_v1)\[/ ? $1 : undef;
 		next if defined $needed and not $there{"composite $needed"};
-		my ($arguments) = $key =~ /\((.*)\)/;
-		my ($name)      = $key =~ /^(\w+)/;
+		my ($arguments) = $key                =~ /\((.*)\)/;
+		my ($name)      = $key                =~ /^(\w+)/;
 		my ($of)        = $fact->{definition} =~ / ON (\w+)/;
 		$arguments =~ s/\bprocrastinate_/$schema.procrastinate_/g if defined $arguments;
 		my $has_table = $there{"table $table"} // $there{ 'table ' . ($of // '') };
 		my $change =
-		    $kind eq 'table'     ? "CREATE TABLE $schema.$key (id int)"
+		  $kind eq 'table'
+		  ? "CREATE TABLE $schema.$key (id int)"
 		  : $kind eq 'composite' ? "CREATE TYPE $schema.$key AS (id int)"
 		  : $kind eq 'function'
 		  ? "CREATE FUNCTION $schema.$name($arguments) RETURNS int LANGUAGE sql AS 'SELECT 1'"
-		  : !$has_table            ? undef
-		  : $kind eq 'column'    ? "ALTER TABLE $schema.$table ADD COLUMN $part text"
-		  : $kind eq 'index'     ? "CREATE INDEX $key ON $schema.$of ((1))"
+		  : !$has_table           ? undef
+		  : $kind eq 'column'     ? "ALTER TABLE $schema.$table ADD COLUMN $part text"
+		  : $kind eq 'index'      ? "CREATE INDEX $key ON $schema.$of ((1))"
 		  : $kind eq 'constraint' ? "ALTER TABLE $schema.$table ADD CONSTRAINT $part CHECK (true)"
 		  : $kind eq 'trigger'
-		  ? "CREATE TRIGGER $part BEFORE DELETE ON $schema.$table FOR EACH ROW EXECUTE FUNCTION strange.strike()"
+		  ? "CREATE TRIGGER $part BEFORE DELETE ON $schema.$table FOR EACH ROW EXECUTE FUNCTION"
+		    . " strange.strike()"
 		  : undef;
 		$added{"$kind $key"} = $change;
 	}
@@ -245,20 +253,21 @@ foreach my $revision (1 .. $HEAD)
 
 	# The other schema of the same database is a few revisions behind.
 	upgrade($node, $database, $revision - 3, $other) if $revision > 3;
-	is($node->safe_psql($database, "SELECT * FROM procrastinate_detect('$schema')"),
+	is( $node->safe_psql($database, "SELECT * FROM procrastinate_detect('$schema')"),
 		"$at|t|0|0|0", "$at is found exactly, and alone");
-	is( $node->safe_psql($database,
+	is( $node->safe_psql(
+			$database,
 			"SELECT revision, exact FROM procrastinate_detect(${\lit(name($other))})"),
 		revision_name($revision - 3) . '|t',
 		'and the other schema three revisions before') if $revision > 3;
-	is($node->safe_psql($database, "SELECT * FROM procrastinate_check('$at', '$schema')"),
+	is( $node->safe_psql($database, "SELECT * FROM procrastinate_check('$at', '$schema')"),
 		'', "$at is not blamed");
 
-	my @facts = facts_at($revision);
+	my @facts       = facts_at($revision);
 	my @constraints = grep { $_->{kind} eq 'constraint' } @facts;
 	my %expected;
 	my $script = '';
-	my $try = sub {
+	my $try    = sub {
 		my ($whole, $sql, $problem, $object) = @_;
 		$number++;
 		$expected{$number} = { change => $sql, named => "$object $problem" };
@@ -273,7 +282,8 @@ foreach my $revision (1 .. $HEAD)
 			my ($sql, $problem, $object) = @$change;
 
 			# Each row's changes go all the way once: at the last revision that it holds at.
-			$try->($fact->{last} eq $at ? 'true' : 'false',
+			$try->(
+				$fact->{last} eq $at ? 'true' : 'false',
 				$sql, $problem, $object // "$fact->{kind} " . key_of($fact));
 		}
 	}
@@ -285,14 +295,15 @@ foreach my $revision (1 .. $HEAD)
 		my $case = delete $expected{$id};
 		push @unnamed, "$case->{change}: $named $left"
 		  unless grep { $_ eq $case->{named} } split /;/, $named;
-		push @exact,    $case->{change} if $is_exact ne 'f';
-		push @recorded, "$case->{change}: $refused" unless $refused eq '' or $refused eq 'PM009 PM009';
+		push @exact, $case->{change} if $is_exact ne 'f';
+		push @recorded, "$case->{change}: $refused"
+		  unless $refused eq '' or $refused eq 'PM009 PM009';
 		push @unmended, "$case->{change}: $left" if $left ne '';
 	}
 	is(join("\n", map { $_->{change} } values %expected), '', "$at: every change was tried");
-	is(join("\n", @unnamed),  '', "$at: check names every difference");
-	is(join("\n", @exact),    '', "$at: detect is exact with none");
-	is(join("\n", @recorded), '', "$at: stamp and adopt refuse each");
+	is(join("\n", @unnamed),                              '', "$at: check names every difference");
+	is(join("\n", @exact),                                '', "$at: detect is exact with none");
+	is(join("\n", @recorded),                             '', "$at: stamp and adopt refuse each");
 	is(join("\n", @unmended), '', "$at: what repair promises, it mends");
 }
 cmp_ok($number, '>', 5000, 'differences were tried');

@@ -1,5 +1,5 @@
-# procrastinate_migrate() by its steps ends where procrastinate_upgrade() ends in one transaction: with the
-# same catalog, but for the order of columns, and the same rows to the byte.
+# procrastinate_migrate() by its steps ends where procrastinate_upgrade() ends in one transaction:
+# with the same catalog, but for the order of columns, and the same rows to the byte.
 
 use strict;
 use warnings;
@@ -29,17 +29,18 @@ SQL
 sub add_rows
 {
 	my ($schema, $revision) = @_;
-	my @statuses = (qw(todo succeeded failed doing), ('cancelled') x ($revision >= 27),
+	my @statuses = (
+		qw(todo succeeded failed doing), ('cancelled') x ($revision >= 27),
 		('aborting') x ($revision >= 27 && $revision < 31), ('aborted') x ($revision >= 27));
 	my $statuses = join ', ', map { "'$_'" } @statuses;
-	my $kinds = @statuses;
-	my %newer = (
-		queueing_lock   => [ 7, "CASE WHEN n % 6 = 0 THEN 'queueing lock $revision ' || n END" ],
+	my $kinds    = @statuses;
+	my %newer    = (
+		queueing_lock   => [ 7,  "CASE WHEN n % 6 = 0 THEN 'queueing lock $revision ' || n END" ],
 		priority        => [ 25, 'n % 7 - 3' ],
 		abort_requested => [ 30, "n % $kinds > 0 AND n % 3 = 0" ],
 		worker_id       => [ 32, "CASE WHEN n % $kinds = 3 THEN n % 3 + 1 END" ]);
 	my @newer = grep { $newer{$_}[0] <= $revision } sort keys %newer;
-	my $sql = "SET search_path = $schema;\n";
+	my $sql   = "SET search_path = $schema;\n";
 	$sql .= <<"SQL" if $revision >= 32;
 INSERT INTO procrastinate_workers (last_heartbeat) SELECT timestamptz '2020-01-01 UTC' FROM generate_series(1, 3);
 SQL
@@ -68,10 +69,15 @@ SQL
 sub same
 {
 	my ($online, $at_once, $revision, $label) = @_;
-	is_at($node, $database, $online, $revision, "$label: online, the catalog is that of the revision");
-	is($node->safe_psql($database,
-			"SELECT count(*) FROM procrastinate_check('" . revision_name($revision) . "', '$online')"),
-		'0', "$label: online, the bodies of the functions are, too");
+	is_at($node, $database, $online, $revision,
+		"$label: online, the catalog is that of the revision");
+	is( $node->safe_psql(
+			$database,
+			"SELECT count(*) FROM procrastinate_check('"
+			  . revision_name($revision)
+			  . "', '$online')"),
+		'0',
+		"$label: online, the bodies of the functions are, too");
 	my @rows = map {
 		my $query = $rows_of;
 		$query =~ s/= %s/= '$_'/;
@@ -94,27 +100,32 @@ sub same
 		}
 		my $target = revision_name($revision);
 		upgrade($node, $database, $revision, $at_once);
-		$node->safe_psql($database,
+		$node->safe_psql(
+			$database,
 			"SET client_min_messages = warning; CALL procrastinate_migrate('$target', '$online')");
 		same($online, $at_once, $revision, $target);
 	}
 }
 
 # In one call over many: what one revision builds ahead, another uses.
-foreach my $path ([ 2, $HEAD ], [ 6, 30 ], [ 8, 12 ], [ 12, 29 ], [ 26, $HEAD ], [ 27, 28 ], [ 23, 24 ], [ 30, $HEAD ], [ 32, $HEAD ])
+foreach
+  my $path ([ 2, $HEAD ], [ 6, 30 ], [ 8, 12 ], [ 12, 29 ], [ 26, $HEAD ], [ 27, 28 ], [ 23, 24 ],
+	[ 30, $HEAD ], [ 32, $HEAD ])
 {
-	my ($from, $to) = @$path;
+	my ($from,   $to)      = @$path;
 	my ($online, $at_once) = map { "${_}_${from}_$to" } 'online', 'at_once';
-	my ($start, $end) = (revision_name($from), revision_name($to));
+	my ($start,  $end)     = (revision_name($from), revision_name($to));
 	foreach my $schema ($online, $at_once)
 	{
 		upgrade($node, $database, $from, $schema);
 		add_rows($schema, $from);
 	}
-	$node->safe_psql($database, "SET client_min_messages = warning; SELECT procrastinate_upgrade('0028', '$at_once')")
+	$node->safe_psql($database,
+		"SET client_min_messages = warning; SELECT procrastinate_upgrade('0028', '$at_once')")
 	  if $from < 27 && $to > 28;
 	upgrade($node, $database, $to, $at_once);
-	$node->safe_psql($database, "SET client_min_messages = warning; CALL procrastinate_migrate('$end', '$online')");
+	$node->safe_psql($database,
+		"SET client_min_messages = warning; CALL procrastinate_migrate('$end', '$online')");
 	same($online, $at_once, $to, "$start to $end");
 }
 

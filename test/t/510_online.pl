@@ -13,7 +13,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server(conf => "max_prepared_transactions = 4\n");
+my $node     = start_server(conf => "max_prepared_transactions = 4\n");
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -31,7 +31,8 @@ done_testing();
 sub last_event
 {
 	my ($schema) = @_;
-	return $node->safe_psql($database,
+	return $node->safe_psql(
+		$database,
 		"SELECT event FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1");
 }
 
@@ -44,43 +45,64 @@ sub gives_up
 	my $schema = filled_schema('gives_up', 14);
 	my ($holder, $caller, $worker, $reader) = map { session($schema) } 1 .. 4;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
-	$holder->query(q{SET application_name = 'a report'; BEGIN; SELECT count(*) FROM procrastinate_jobs});
+	$holder->query(
+		q{SET application_name = 'a report'; BEGIN; SELECT count(*) FROM procrastinate_jobs});
 	my $call = "CALL procrastinate_migrate('0015', lock_timeout => '20 ms', retry_for => '300 ms')";
 
 	# Readers are in nobody's way here, a writer is.
 	$holder->query('LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
-	my (undef, undef, $err) = $node->psql($database, "SET search_path = $schema, public; "
+	my (undef, undef, $err) = $node->psql(
+		$database, "SET search_path = $schema, public; "
 		  . q{CALL procrastinate_migrate('0015', lock_timeout => '10 ms', retry_for => '3 s')});
-	like($err, qr/ERROR:  migration 0015 \(.*\), step 1 \(the whole migration\) could not get its locks/,
+	like(
+		$err,
+		qr/ERROR:  migration 0015 \(.*\), step 1 \(the whole migration\) could not get its locks/,
 		'it gives up');
-	my ($tries, $seconds) = $err =~ /^DETAIL:  It was tried (\d+) times in (\d+) s, and no try has left anything behind\.$/m;
-	cmp_ok($seconds // 0, '>=', 3, 'after as long as it may try');
-	cmp_ok($tries // 0, '>', 1, 'more than once');
-	cmp_ok($tries // 99, '<', 20, 'in pauses that grow');
-	like($err, qr/^Session $holder->{pid} of role \S+ \(a report\), client backend, idle in transaction for \d\d:\d\d:\d\d: .*RowExclusiveLock on procrastinate_jobs.*; LOCK TABLE/m,
+	my ($tries, $seconds) = $err =~
+	  /^DETAIL:  It was tried (\d+) times in (\d+) s, and no try has left anything behind\.$/m;
+	cmp_ok($seconds // 0,  '>=', 3,  'after as long as it may try');
+	cmp_ok($tries   // 0,  '>',  1,  'more than once');
+	cmp_ok($tries   // 99, '<',  20, 'in pauses that grow');
+	like(
+		$err,
+		qr/^Session $holder->{pid} of role \S+ \(a report\), client backend, idle in transaction for \d\d:\d\d:\d\d: .*RowExclusiveLock on procrastinate_jobs.*; LOCK TABLE/m,
 		'and who is in the way');
-	unlike($err, qr/^Session $reader->{pid} /m, 'but nobody who is not, and has been there for longer');
+	unlike($err, qr/^Session $reader->{pid} /m,
+		'but nobody who is not, and has been there for longer');
 	$reader->query('COMMIT');
-	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', lock_timeout => '10 ms', retry_for => '1 hour'\);/m,
+	like(
+		$err,
+		qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', lock_timeout => '10 ms', retry_for => '1 hour'\);/m,
 		'and what to do');
 	is_at($node, $database, $schema, 14, 'nothing of the step is left');
 	is($caller->refusal($call) =~ s/:.*//r, '55P03', 'by the SQLSTATE of locks');
-	is($worker->query('INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES (\'q\', \'t\') RETURNING task_name'),
-		't', 'a worker goes on');
+	is( $worker->query(
+			'INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES (\'q\', \'t\') RETURNING'
+			  . ' task_name'
+		),
+		't',
+		'a worker goes on');
 	$holder->query('COMMIT');
 
 	# A prepared transaction has no session.
-	$holder->query("BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'left behind'");
+	$holder->query(
+		"BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'left"
+		  . " behind'"
+	);
 	(undef, undef, $err) = $node->psql($database, "SET search_path = $schema, public; $call");
-	like($err, qr/^Prepared transaction 'left behind' of role \S+ for .*on procrastinate_jobs/m, 'a prepared transaction is named');
+	like($err, qr/^Prepared transaction 'left behind' of role \S+ for .*on procrastinate_jobs/m,
+		'a prepared transaction is named');
 	$holder->query("ROLLBACK PREPARED 'left behind'");
 
 	$caller->query($call);
 	is_at($node, $database, $schema, 15, 'once nobody is in the way, it ends');
 
-	my @nonsense = ([ q{lock_timeout => '0'}, '22023' ], [ q{lock_timeout => '2 hours'}, '22023' ],
-		[ q{retry_for => '-1 s'}, '22023' ], [ 'retry_for => NULL', '22004' ], [ 'concurrently => NULL', '22004' ]);
-	is($caller->refusal("CALL procrastinate_migrate($_->[0])") =~ s/:.*//r, $_->[1], "$_->[0] is refused")
+	my @nonsense = (
+		[ q{lock_timeout => '0'}, '22023' ], [ q{lock_timeout => '2 hours'}, '22023' ],
+		[ q{retry_for => '-1 s'}, '22023' ], [ 'retry_for => NULL',          '22004' ],
+		[ 'concurrently => NULL', '22004' ]);
+	is($caller->refusal("CALL procrastinate_migrate($_->[0])") =~ s/:.*//r, $_->[1],
+		"$_->[0] is refused")
 	  foreach @nonsense;
 	$_->close foreach $holder, $caller, $worker, $reader;
 	return;
@@ -91,13 +113,16 @@ sub a_wait_that_is_no_try
 {
 	my $schema = filled_schema('patient', 14);
 	my ($holder, $other, $caller) = map { session($schema) } 1 .. 3;
-	my $lock = qq{($LOCK_KEY{installation}, 'patient'::regnamespace::oid::integer)};
+	my $lock   = qq{($LOCK_KEY{installation}, 'patient'::regnamespace::oid::integer)};
 	my $pauses = $caller->pauses;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '4 s')});
 	wait_for($node, $database, $pauses, 'a step has failed');
 	$other->query("SELECT pg_advisory_lock$lock");
-	wait_for($node, $database, "SELECT clock_timestamp() > waitstart + interval '4 s' FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted",
+	wait_for(
+		$node, $database,
+		"SELECT clock_timestamp() > waitstart + interval '4 s' FROM pg_locks WHERE pid ="
+		  . " $caller->{pid} AND NOT granted",
 		'the call has waited for longer than it may try');
 	$other->query("SELECT pg_advisory_unlock$lock");
 	wait_for($node, $database, $pauses, 'the step has failed again');
@@ -114,9 +139,11 @@ sub advice_for_an_odd_name
 	my $holder = session($schema);
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	my $call = q{CALL procrastinate_migrate('0015', schema => } . lit(name($schema));
-	my (undef, undef, $err) = $node->psql($database, "$call, lock_timeout => '20 ms', retry_for => '0')");
+	my (undef, undef, $err) =
+	  $node->psql($database, "$call, lock_timeout => '20 ms', retry_for => '0')");
 	my ($advice) = $err =~ /^HINT:  .*(CALL .*;)$/m;
-	is($advice, "$call, lock_timeout => '20 ms', retry_for => '1 hour');", 'the hint has an odd name as SQL writes it');
+	is($advice, "$call, lock_timeout => '20 ms', retry_for => '1 hour');",
+		'the hint has an odd name as SQL writes it');
 	$holder->query('COMMIT');
 	$node->safe_psql($database, $advice);
 	is_at($node, $database, $schema, 15, 'and runs when pasted');
@@ -124,22 +151,24 @@ sub advice_for_an_odd_name
 	return;
 }
 
-# A cancel that comes while a lock has been waited for long enough is no timeout. The process stands still
-# while both come, so that it finds them at once.
+# A cancel that comes while a lock has been waited for long enough is no timeout. The process stands
+# still while both come, so that it finds them at once.
 sub cancelled_as_time_is_up
 {
 	my $schema = filled_schema('two_signals', 14);
 	my ($holder, $caller) = map { session($schema) } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send("CALL procrastinate_migrate('0015', lock_timeout => '2 s')");
-	my $waits = "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND waitstart IS NOT NULL";
+	my $waits =
+	  "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND waitstart IS NOT NULL";
 	wait_until("SELECT count(*) = 1 $waits", 'the call waits for the jobs');
 	kill 'STOP', $caller->{pid};
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	wait_until("SELECT clock_timestamp() - waitstart > '3 s' $waits", 'its time is up');
 	kill 'CONT', $caller->{pid};
 	my (undef, $error) = $caller->wait;
-	is($error, '57014: canceling statement due to user request', 'a cancel as the time is up is a cancel');
+	is($error, '57014: canceling statement due to user request',
+		'a cancel as the time is up is a cancel');
 
 	# statement_timeout as well.
 	$caller->query("SET statement_timeout = '2500ms'");
@@ -160,56 +189,85 @@ sub cancelled_as_time_is_up
 
 sub interrupted_build
 {
-	my $worker_of = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'};
+	my $worker_of =
+	  q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'};
 	foreach my $how (qw(cancel terminate worker))
 	{
 		my $schema = filled_schema("cut_$how", 19);
 		my ($reader, $caller, $other) = map { session($schema) } 1 .. 3;
 
 		# A build waits for those who saw the table before.
-		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+		$reader->query(
+			'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
 		$caller->query('SET client_min_messages = notice');
 		$caller->send("CALL procrastinate_migrate('0020')");
-		wait_until("SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ 'waiting' AND current_locker_pid = $reader->{pid}",
+		wait_until(
+			"SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ 'waiting' AND"
+			  . " current_locker_pid = $reader->{pid}",
 			'the build waits for the reader');
-		like($caller->notice(qr/for session/), qr/^step 0020\.1: waiting for [a-z ]+, for session $reader->{pid} of role \w+ since \d{4}-\S+ \d\d:\d\d:\d\d\+00$/,
+		like(
+			$caller->notice(qr/for session/),
+			qr/^step 0020\.1: waiting for [a-z ]+, for session $reader->{pid} of role \w+ since \d{4}-\S+ \d\d:\d\d:\d\d\+00$/,
 			"$how: the caller is told whom");
-		is($other->query('SELECT count(*) FROM pg_locks WHERE pid = ' . $caller->{pid} . " AND locktype = 'advisory' AND objsubid = 2 AND classid = $LOCK_KEY{installation}"),
-			'0', "$how: the call holds no lock of the schema while it waits");
+		is( $other->query(
+					'SELECT count(*) FROM pg_locks WHERE pid = '
+				  . $caller->{pid}
+				  . " AND locktype = 'advisory' AND objsubid = 2 AND classid ="
+				    . " $LOCK_KEY{installation}"
+			),
+			'0',
+			"$how: the call holds no lock of the schema while it waits");
 
 		my ($planned) = split /\n/, $other->query(q{SELECT lock FROM procrastinate_plan('0020')});
-		is(join(', ', held_locks($other, $schema, $node->safe_psql($database, $worker_of))), $planned, "$how: the worker has the lock of the plan");
+		is(join(', ', held_locks($other, $schema, $node->safe_psql($database, $worker_of))),
+			$planned, "$how: the worker has the lock of the plan");
 
 		# Another caller finds somebody at it.
 		$other->query("SET statement_timeout = '500ms'");
-		is($other->refusal("CALL procrastinate_migrate('0020')"),
-			'57014: canceling statement due to statement timeout', "$how: another call waits for the build");
+		is( $other->refusal("CALL procrastinate_migrate('0020')"),
+			'57014: canceling statement due to statement timeout',
+			"$how: another call waits for the build");
 		$other->query('RESET statement_timeout');
-		is($node->safe_psql($database, "SELECT count(*) FROM ($worker_of) AS w"), '1', "$how: and begins none of its own");
+		is($node->safe_psql($database, "SELECT count(*) FROM ($worker_of) AS w"), '1',
+			"$how: and begins none of its own");
 
-		$node->safe_psql($database,
-			$how eq 'cancel' ? "SELECT pg_cancel_backend($caller->{pid})"
+		$node->safe_psql(
+			$database,
+			$how eq 'cancel'
+			? "SELECT pg_cancel_backend($caller->{pid})"
 			: $how eq 'terminate' ? "SELECT pg_terminate_backend($caller->{pid})"
-			: "SELECT pg_terminate_backend(pid) FROM ($worker_of) AS w");
+			:                       "SELECT pg_terminate_backend(pid) FROM ($worker_of) AS w");
 		if ($how ne 'terminate')
 		{
 			my (undef, $error) = $caller->wait;
-			is($error, $how eq 'cancel' ? '57014: canceling statement due to user request'
-				: '57000: the background worker that built an index was ended', "$how: the call fails");
+			is( $error, $how eq 'cancel'
+				? '57014: canceling statement due to user request'
+				: '57000: the background worker that built an index was ended',
+				"$how: the call fails");
 		}
 		wait_until("SELECT count(*) = 0 FROM ($worker_of) AS w", 'the worker has gone');
-		is($node->safe_psql($database,
-				"SELECT indisvalid FROM pg_index WHERE indexrelid = '$schema.procrastinate_jobs_id_lock_idx_0020'::regclass"),
-			'f', "$how: an invalid index is left");
+		is( $node->safe_psql(
+				$database,
+				"SELECT indisvalid FROM pg_index WHERE indexrelid ="
+				  . " '$schema.procrastinate_jobs_id_lock_idx_0020'::regclass"
+			),
+			'f',
+			"$how: an invalid index is left");
 		is(last_event($schema), 'step 0020.0', "$how: the history says so");
-		is(is_as_recorded($node, $database, $schema, "$how: the schema is at 0019 and on its way"), 19, "$how: at 0019");
+		is(is_as_recorded($node, $database, $schema, "$how: the schema is at 0019 and on its way"),
+			19, "$how: at 0019");
 
 		$reader->query('COMMIT');
 		$other->query("CALL procrastinate_migrate('0020')");
 		is_at($node, $database, $schema, 20, "$how: whoever calls it next ends it");
-		is($other->query(q{SELECT last.duration + '400 ms' > last.applied_at - first.applied_at FROM procrastinate_log() AS first,}
-				  . q{ procrastinate_log() AS last WHERE first.event = 'step 0020.0' AND (last.event, last.to_revision) = ('upgrade', '0020')}),
-			't', "$how: the migration took from its first step to its last");
+		is( $other->query(
+				q{SELECT last.duration + '400 ms' > last.applied_at - first.applied_at FROM}
+				  . q{ procrastinate_log() AS first,}
+				  . q{ procrastinate_log() AS last WHERE first.event = 'step 0020.0' AND}
+				    . q{ (last.event, last.to_revision) = ('upgrade', '0020')}
+			),
+			't',
+			"$how: the migration took from its first step to its last");
 		$reader->close;
 		$other->close;
 		$caller->close if $how ne 'terminate';
@@ -226,58 +284,98 @@ sub refused_while_under_way
 	my $schema = filled_schema('under_way', 23);
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	my $script = $caller->query("SELECT procrastinate_sql('0023:0024')");
-	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');    # in the way of the foreign key
+	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE')
+	  ;    # in the way of the foreign key
 	$caller->send("CALL procrastinate_migrate('0024')");
-	is(cancelled_after($node, $database, $caller, $schema, '0024.5'),
+	is( cancelled_after($node, $database, $caller, $schema, '0024.5'),
 		'57014: canceling statement due to user request', '0024 is cancelled between two steps');
 	$reader->query('COMMIT');
 
-	is($caller->query('SELECT revision, source FROM procrastinate_current()'),
-		'0023|upgrade; 0024 is under way, step 5 of 9 is done', 'procrastinate_current() tells of it');
-	my @refused = (q{SELECT procrastinate_upgrade('0024')}, q{SELECT procrastinate_upgrade('0023')},
-		q{SELECT procrastinate_upgrade('0024', dry_run => true)}, q{SELECT procrastinate_stamp('0024', verify => false)},
+	is( $caller->query('SELECT revision, source FROM procrastinate_current()'),
+		'0023|upgrade; 0024 is under way, step 5 of 9 is done',
+		'procrastinate_current() tells of it');
+	my @refused = (
+		q{SELECT procrastinate_upgrade('0024')}, q{SELECT procrastinate_upgrade('0023')},
+		q{SELECT procrastinate_upgrade('0024', dry_run => true)},
+		q{SELECT procrastinate_stamp('0024', verify => false)},
 		'SELECT procrastinate_adopt()', 'SELECT procrastinate_repair(dry_run => false)');
-	my $index = $caller->query(q{SELECT pg_get_indexdef('procrastinate_jobs_queue_name_idx'::regclass)});
+	my $index =
+	  $caller->query(q{SELECT pg_get_indexdef('procrastinate_jobs_queue_name_idx'::regclass)});
 	$caller->query('DROP INDEX procrastinate_jobs_queue_name_idx');
-	is($caller->query(q{SELECT count(*) FROM procrastinate_repair() WHERE object = 'procrastinate_jobs_queue_name_idx'}), '1', 'something is to be repaired');
-	is($caller->refusal($_), 'PM012: migration 0024 is under way in schema "under_way"', "refused: $_")
+	is( $caller->query(
+			q{SELECT count(*) FROM procrastinate_repair() WHERE object =}
+			  . q{ 'procrastinate_jobs_queue_name_idx'}
+		),
+		'1',
+		'something is to be repaired');
+	is($caller->refusal($_), 'PM012: migration 0024 is under way in schema "under_way"',
+		"refused: $_")
 	  foreach @refused;
 	$caller->query($index);
-	is($caller->query(q{SELECT since = applied_at FROM procrastinate_progress, procrastinate_log() WHERE event = 'step 0024.5'}),
-		't', 'procrastinate_progress tells when the step before ended');
-	$caller->query('BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)'
-		  . q{ SELECT max(id) + 1, 'step 0024.10, 7 of 9 by magic', '0023', '0023', '0', '9.9.9' FROM procrastinate_schema_history});
-	is($caller->query('SET LOCAL client_min_messages = error; SELECT revision, source FROM procrastinate_current()'),
-		'0023|upgrade; step 0024.10, 7 of 9 by magic is under way', 'procrastinate_current() tells of a step that a newer version has made');
-	is($caller->query(q{SELECT string_agg(revision, ' ') FROM procrastinate_pending('0025')}), '0024 0025', 'procrastinate_pending() of what is ahead');
-	is($caller->query('SELECT count(*) FROM procrastinate_progress'), '0', 'and nobody knows what comes next');
+	is( $caller->query(
+			q{SELECT since = applied_at FROM procrastinate_progress, procrastinate_log() WHERE}
+			  . q{ event = 'step 0024.5'}
+		),
+		't',
+		'procrastinate_progress tells when the step before ended');
+	$caller->query(
+		'BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision,'
+		  . ' duration, version)'
+		  . q{ SELECT max(id) + 1, 'step 0024.10, 7 of 9 by magic', '0023', '0023', '0', '9.9.9'}
+		    . q{ FROM procrastinate_schema_history}
+	);
+	is( $caller->query(
+			'SET LOCAL client_min_messages = error; SELECT revision, source FROM'
+			  . ' procrastinate_current()'
+		),
+		'0023|upgrade; step 0024.10, 7 of 9 by magic is under way',
+		'procrastinate_current() tells of a step that a newer version has made');
+	is($caller->query(q{SELECT string_agg(revision, ' ') FROM procrastinate_pending('0025')}),
+		'0024 0025', 'procrastinate_pending() of what is ahead');
+	is($caller->query('SELECT count(*) FROM procrastinate_progress'), '0',
+		'and nobody knows what comes next');
 	$caller->query('SAVEPOINT s');
 	foreach my $call (@refused[ 0, 3 .. 5 ])
 	{
-		is($caller->refusal($call) =~ s/:.*//sr, 'PM006', "a step that a newer version has made: $call");
+		is($caller->refusal($call) =~ s/:.*//sr, 'PM006',
+			"a step that a newer version has made: $call");
 		$caller->query('ROLLBACK TO s');
 	}
 	foreach my $step ('step ', 'step 0024.9', 'step 9999.1')
 	{
-		$caller->query('UPDATE procrastinate_schema_history SET event = ' . lit($step) . ' WHERE id = (SELECT max(id) FROM procrastinate_schema_history)');
+		$caller->query('UPDATE procrastinate_schema_history SET event = '
+			  . lit($step)
+			  . ' WHERE id = (SELECT max(id) FROM procrastinate_schema_history)');
 		$caller->query('SAVEPOINT t');
-		is($caller->refusal(q{SELECT procrastinate_upgrade('0024')}) =~ s/:.*//sr, 'PM006', "nor is this one known: '$step'");
+		is($caller->refusal(q{SELECT procrastinate_upgrade('0024')}) =~ s/:.*//sr, 'PM006',
+			"nor is this one known: '$step'");
 		$caller->query('ROLLBACK TO t');
 	}
 	$caller->query('ROLLBACK');
 	my (undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
-	like($err, qr/ERROR:  a migration is under way in schema "under_way"/, 'the offline script refuses');
-	(undef, undef, $err) = $node->psql($database, "SELECT procrastinate_upgrade('head', '$schema')");
-	like($err, qr/^HINT:  To finish it: CALL procrastinate_migrate\('0024', schema => 'under_way'\);$/m, 'with what ends it');
+	like($err, qr/ERROR:  a migration is under way in schema "under_way"/,
+		'the offline script refuses');
+	(undef, undef, $err) =
+	  $node->psql($database, "SELECT procrastinate_upgrade('head', '$schema')");
+	like($err,
+		qr/^HINT:  To finish it: CALL procrastinate_migrate\('0024', schema => 'under_way'\);$/m,
+		'with what ends it');
 
 	# Jobs come and go meanwhile.
 	$caller->query(q{SELECT procrastinate_defer_job('q', 't', NULL, NULL, '{}'::jsonb, now())});
-	is($caller->query('SELECT count(*) FROM procrastinate_events WHERE job_id_bigint IS DISTINCT FROM job_id'),
-		'0', 'new events have the new column filled');
+	is( $caller->query(
+			'SELECT count(*) FROM procrastinate_events WHERE job_id_bigint IS DISTINCT FROM job_id'
+		),
+		'0',
+		'new events have the new column filled');
 	$caller->query(q{CALL procrastinate_migrate('0024')});
 	is_at($node, $database, $schema, 24, 'and it ends');
-	is($caller->query(q{SELECT string_agg(event, ' ' ORDER BY id) FROM procrastinate_log() WHERE event ~ 'step'}),
-		join(' ', map { "step 0024.$_" } 1 .. 8), 'no step was done twice');
+	is( $caller->query(
+			q{SELECT string_agg(event, ' ' ORDER BY id) FROM procrastinate_log() WHERE event ~}
+			  . q{ 'step'}
+		),
+		join(' ', map { "step 0024.$_" } 1 .. 8),
+		'no step was done twice');
 	$_->close foreach $reader, $caller;
 	return;
 }
@@ -286,16 +384,22 @@ sub refused_while_under_way
 # Two calls at once
 # ------------------------------------------------------------------------------------------------
 
-# A build waits for those who write to its table, and for whoever has an older snapshot, wherever he works.
+# A build waits for those who write to its table, and for whoever has an older snapshot, wherever he
+# works.
 sub two_schemas
 {
 	my @schemas = map { filled_schema($_, 19) } qw(near far);
 	my ($near_client, $far_client, @callers) = map { session($_) } @schemas, @schemas;
-	my $work = q{BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 't')};
+	my $work =
+	  q{BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO procrastinate_jobs (queue_name,}
+	    . q{ task_name) VALUES ('q', 't')};
 	my $builds = sub {
 		my (@waiting_for) = @_;
-		wait_until("SELECT string_agg(current_locker_pid::text, ' ' ORDER BY relnamespace::regnamespace::text DESC) = '@waiting_for'"
-			  . ' FROM pg_stat_progress_create_index JOIN pg_class c ON c.oid = relid', 'both builds wait');
+		wait_until(
+			"SELECT string_agg(current_locker_pid::text, ' ' ORDER BY"
+			  . " relnamespace::regnamespace::text DESC) = '@waiting_for'"
+			  . ' FROM pg_stat_progress_create_index JOIN pg_class c ON c.oid = relid',
+			'both builds wait');
 	};
 	$_->query($work) foreach $near_client, $far_client;
 	$_->send(q{CALL procrastinate_migrate('0032')}) foreach @callers;
@@ -306,12 +410,18 @@ sub two_schemas
 	$far_client->query('COMMIT');
 	$builds->(($near_client->{pid}) x 2);
 	$near_client->query('COMMIT');
-	is(($_->wait)[1], '', 'beside another call, and clients of both, a call comes to its end') foreach @callers;
+	is(($_->wait)[1], '', 'beside another call, and clients of both, a call comes to its end')
+	  foreach @callers;
+
 	foreach my $schema (@schemas)
 	{
 		is_at($node, $database, $schema, 32, "$schema is at 0032");
-		is($node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('current', '$schema')"), '0', 'with its functions');
-		is($node->safe_psql($database, "SELECT count(*) FROM $schema.procrastinate_jobs"), $schema eq 'near' ? 102 : 101, 'and all its jobs');
+		is( $node->safe_psql(
+				$database, "SELECT count(*) FROM procrastinate_check('current', '$schema')"),
+			'0',
+			'with its functions');
+		is($node->safe_psql($database, "SELECT count(*) FROM $schema.procrastinate_jobs"),
+			$schema eq 'near' ? 102 : 101, 'and all its jobs');
 	}
 	$_->close foreach $near_client, $far_client, @callers;
 	return;
@@ -323,11 +433,13 @@ sub two_schemas
 
 sub no_worker
 {
-	my $poor = start_server(conf => "max_worker_processes = 0\n");
+	my $poor  = start_server(conf => "max_worker_processes = 0\n");
 	my $there = new_database($poor);
 	upgrade($poor, $there, 19);
-	my (undef, undef, $err) = $poor->psql($there, "\\set VERBOSITY verbose\nCALL procrastinate_migrate('0020')");
-	like($err, qr/ERROR:  53400: there is no background worker to build an index with/, 'without a worker it refuses');
+	my (undef, undef, $err) =
+	  $poor->psql($there, "\\set VERBOSITY verbose\nCALL procrastinate_migrate('0020')");
+	like($err, qr/ERROR:  53400: there is no background worker to build an index with/,
+		'without a worker it refuses');
 	like($err, qr/^HINT:  .*concurrently => false\);/m, 'and says what does without');
 	$poor->safe_psql($there, "CALL procrastinate_migrate('0020', concurrently => false)");
 	is_at($poor, $there, 'public', 20, 'which does');
@@ -344,26 +456,38 @@ sub no_worker
 
 sub workers_notice_nothing
 {
-	foreach my $path ([ 1, 6, '0.8' ], [ 6, 22, '0.8' ], [ 22, 30, '0.23' ], [ 30, 32, '3.0' ], [ 32, 34, '3.2', '3.0' ], [ 34, $HEAD, '3.2' ])
+	foreach my $path ([ 1, 6, '0.8' ], [ 6, 22, '0.8' ], [ 22, 30, '0.23' ], [ 30, 32, '3.0' ],
+		[ 32, 34, '3.2', '3.0' ], [ 34, $HEAD, '3.2' ])
 	{
 		my ($from, $to, @releases) = @$path;
 		my ($start, $end) = (revision_name($from), revision_name($to));
 		my $there = new_database($node);
 		upgrade($node, $there, $from);
 		my $load = start_load($node, $there, [ release_scripts(@releases) ], qw(-c 4 -R 400));
-		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events') or die 'no client works';
+		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events')
+		  or die 'no client works';
 		$node->safe_psql($there, "CALL procrastinate_migrate('$end')");
 		my $jobs = $node->safe_psql($there, 'SELECT max(id) FROM procrastinate_jobs');
-		$node->poll_query_until($there, "SELECT max(id) > $jobs + 20 FROM procrastinate_jobs") or die 'no client works any more';
-		is(stop_load($load), '', "$start to $end: no client sees an error");
+		$node->poll_query_until($there, "SELECT max(id) > $jobs + 20 FROM procrastinate_jobs")
+		  or die 'no client works any more';
+		is(stop_load($load),         '',  "$start to $end: no client sees an error");
 		is(deadlocks($node, $there), '0', "$start to $end: nor is there a deadlock");
 		is_at($node, $there, 'public', $to, "$start to $end: the catalog is that of $end");
+
 		# Before 0006 the event of deferring is not written.
 		my $jobs_with_event = $from < 6 ? q{status <> 'todo'} : 'true';
-		is($node->safe_psql($there, qq{SELECT count(*) FROM procrastinate_jobs j WHERE $jobs_with_event AND NOT EXISTS
-			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id)}), '0', "$start to $end: every job has its event");
-		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_jobs j WHERE status = 'succeeded' AND NOT EXISTS
-			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'succeeded')}), '0', "$start to $end: and so has every success");
+		is( $node->safe_psql(
+				$there,
+				qq{SELECT count(*) FROM procrastinate_jobs j WHERE $jobs_with_event AND NOT EXISTS
+			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id)}),
+			'0',
+			"$start to $end: every job has its event");
+		is( $node->safe_psql(
+				$there,
+				q{SELECT count(*) FROM procrastinate_jobs j WHERE status = 'succeeded' AND NOT EXISTS
+			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'succeeded')}),
+			'0',
+			"$start to $end: and so has every success");
 	}
 	return;
 }

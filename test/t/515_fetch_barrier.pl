@@ -1,5 +1,5 @@
-# The barrier in front of the fetches: while columns of the jobs change, who comes gets no job, at once; who is inside is
-# let out before; and nothing of it is left, whoever holds it up.
+# The barrier in front of the fetches: while columns of the jobs change, who comes gets no job, at
+# once; who is inside is let out before; and nothing of it is left, whoever holds it up.
 
 use strict;
 use warnings;
@@ -15,8 +15,8 @@ use Procrastinate::Test::Database;
 
 my $barrier      = $LOCK_KEY{fetch_barrier};
 my $installation = $LOCK_KEY{installation};
-my $node = start_server();
-my $database = new_database($node);
+my $node         = start_server();
+my $database     = new_database($node);
 use_database($node, $database);
 
 barrier();
@@ -33,8 +33,11 @@ done_testing();
 sub bodies
 {
 	my ($schema) = @_;
-	return $node->safe_psql($database,
-		"SELECT string_agg(proname || md5(prosrc), ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = '$schema'::regnamespace");
+	return $node->safe_psql(
+		$database,
+		"SELECT string_agg(proname || md5(prosrc), ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace"
+		  . " = '$schema'::regnamespace"
+	);
 }
 
 sub oid
@@ -53,18 +56,24 @@ sub barrier
 	# The step that adds the column finds a reader in the way.
 	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_jobs; FETCH c');
 	$caller->send("CALL procrastinate_migrate('0025')");
-	is(cancelled_after($node, $database, $caller, $schema, '0025.1'),
-		'57014: canceling statement due to user request', 'the call is cancelled before the column comes');
+	is( cancelled_after($node, $database, $caller, $schema, '0025.1'),
+		'57014: canceling statement due to user request',
+		'the call is cancelled before the column comes');
 	isnt(bodies($schema), $before, 'install the fetch barrier');
-	is($caller->query('SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'),
-		'0', 'the barrier is open: the call holds no lock any more');
-	like($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,
+	is( $caller->query(
+			'SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'
+		),
+		'0',
+		'the barrier is open: the call holds no lock any more');
+	like(
+		$worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,
 		'a fetch gets a job while the barrier is open');
 
 	$caller->query("SELECT pg_advisory_lock($barrier, $oid)");
-	is($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
+	is( $worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
 		'a fetch gets no job, and does not wait, while the barrier is closed');
-	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't', 'nor in a select list');
+	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't',
+		'nor in a select list');
 	$reader->query('COMMIT');
 	$caller->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
 	$worker->query(q{SET statement_timeout = '10 s'});
@@ -76,15 +85,17 @@ sub barrier
 
 	# Who is inside keeps it from being closed.
 	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
-	is($caller->query("SELECT pg_try_advisory_lock($barrier, $oid)"), 'f', 'a fetch holds the barrier open to its end');
+	is($caller->query("SELECT pg_try_advisory_lock($barrier, $oid)"), 'f',
+		'a fetch holds the barrier open to its end');
 	$worker->query('COMMIT');
 
 	$worker->query('LISTEN procrastinate_any_queue; LISTEN "procrastinate_queue#queue 1"');
 	$caller->query("CALL procrastinate_migrate('0025')");
-	is(join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
-		'procrastinate_any_queue, procrastinate_queue#queue 1', 'workers are woken once the barrier is gone');
+	is( join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
+		'procrastinate_any_queue, procrastinate_queue#queue 1',
+		'workers are woken once the barrier is gone');
 	is_at($node, $database, $schema, 25, 'the next call ends at 0025');
-	is($node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
+	is( $node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
 		'0', 'the functions are those of 0025: nothing of the barrier is left');
 	$_->close foreach $reader, $caller, $worker;
 
@@ -96,9 +107,12 @@ RETURNS $schema.procrastinate_jobs LANGUAGE plpgsql AS '-- our own
 #variable_conflict error
 BEGIN RETURN NULL; END;'
 SQL
-	my (undef, undef, $err) = $node->psql($database,
+	my (undef, undef, $err) = $node->psql(
+		$database,
 		"SET procrastinate_migrate.verify = warn; CALL procrastinate_migrate('0025', '$schema')");
-	like($err, qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
+	like(
+		$err,
+		qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
 		'a function that cannot be kept is told of');
 	is_at($node, $database, $schema, 25, 'and the column comes');
 
@@ -111,15 +125,19 @@ DO \$\$ BEGIN EXECUTE (
 	  FROM generate_series(1, 1000) AS n);
 END \$\$
 SQL
-	(undef, undef, $err) = $node->psql($database,
-		"SET client_min_messages = warning; SET procrastinate_migrate.verify = off; CALL procrastinate_migrate('0025', '$schema')");
+	(undef, undef, $err) = $node->psql(
+		$database,
+		"SET client_min_messages = warning; SET procrastinate_migrate.verify = off; CALL"
+		  . " procrastinate_migrate('0025', '$schema')"
+	);
 	is($err, '', 'a long body is kept, too');
 	is_at($node, $database, $schema, 25, 'as the column comes');
 	return;
 }
 
-# After the step that changes the columns, the barrier stays closed for a transaction that has no snapshot
-# at the moment: it may have planned a fetch before. A transaction that waits for the schema is no fetch.
+# After the step that changes the columns, the barrier stays closed for a transaction that has no
+# snapshot at the moment: it may have planned a fetch before. A transaction that waits for the
+# schema is no fetch.
 sub barrier_and_idle_transactions
 {
 	my $idle    = session('public');
@@ -144,19 +162,23 @@ SQL
 		sub {
 			my $schema = "idle_$_[0]";
 			my $is_seen;
-			$migrate->($schema, sub {
-				my ($caller) = @_;
-				$is_seen = $watcher->query(closed_after_the_step($schema, $caller->{pid}));
-			});
+			$migrate->(
+				$schema,
+				sub {
+					my ($caller) = @_;
+					$is_seen = $watcher->query(closed_after_the_step($schema, $caller->{pid}));
+				});
 			return $is_seen eq 't';
 		},
 		'the barrier stays closed for a transaction that is idle');
 	$idle->query('COMMIT');
 
-	# If it were waited for, the log would show the half second that is the longest wait for a fetch.
+	# If it were waited for, the log would show the half second that is the longest wait for a
+	# fetch.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle_1')});
 	wait_until($idle->pauses, 'procrastinate_wait() waits');
-	eventually(sub { $migrate->("gated_$_[0]") < 0.45 },
+	eventually(
+		sub { $migrate->("gated_$_[0]") < 0.45 },
 		'but not for one that waits for the schema');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");
 	$idle->wait;
@@ -164,8 +186,8 @@ SQL
 	return;
 }
 
-# SQL that is true as soon as the session pauses with the barrier closed after step 0025.2, and false if
-# it has come to its end without having been seen so.
+# SQL that is true as soon as the session pauses with the barrier closed after step 0025.2, and
+# false if it has come to its end without having been seen so.
 sub closed_after_the_step
 {
 	my ($schema, $pid) = @_;
@@ -191,8 +213,8 @@ SELECT pg_temp.is_closed()
 SQL
 }
 
-# There is never a moment without a fetch that has come in: the barrier waits for them longer each time, and those who
-# come meanwhile get no job.
+# There is never a moment without a fetch that has come in: the barrier waits for them longer each
+# time, and those who come meanwhile get no job.
 sub fetches_that_overlap
 {
 	my $there = new_database($node);
@@ -200,40 +222,59 @@ sub fetches_that_overlap
 	my $script = PostgreSQL::Test::Utils::tempdir() . '/slow_fetch.sql';
 	append_to_file($script, "SELECT procrastinate_fetch_job(NULL), pg_sleep(0.7);\n");
 	my $load = start_load($node, $there, [$script], qw(-c 5));
-	wait_for($node, $there, q{SELECT count(*) > 3 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'they are at work');
-	my (undef, undef, $error) = $node->psql($there, q{CALL procrastinate_migrate('0025', retry_for => '20 s')});
+	wait_for($node, $there,
+		q{SELECT count(*) > 3 FROM pg_stat_activity WHERE wait_event = 'PgSleep'},
+		'they are at work');
+	my (undef, undef, $error) =
+	  $node->psql($there, q{CALL procrastinate_migrate('0025', retry_for => '20 s')});
 	unlike($error, qr/ERROR/, 'the barrier is closed though fetches follow one another');
 	is(stop_load($load), '', 'and none of them fails');
 	is_at($node, $there, 'public', 25, 'the column has come');
 	return;
 }
 
-# At 0008 a fetch of the old kind is at work, which no look at the jobs tells of: one of the new kind would take its lock, too.
+# At 0008 a fetch of the old kind is at work, which no look at the jobs tells of: one of the new
+# kind would take its lock, too.
 sub fetches_of_two_kinds
 {
 	my $schema = filled_schema('two_kinds', 7);
 	my ($holder, $caller, $old, $new) = map { session($schema) } 1 .. 4;
 	my $oid = oid($schema);
-	$holder->query(q{UPDATE procrastinate_jobs SET status = 'succeeded'; INSERT INTO procrastinate_jobs (queue_name, task_name, lock)}
+	$holder->query(
+		q{UPDATE procrastinate_jobs SET status = 'succeeded'; INSERT INTO procrastinate_jobs}
+		  . q{ (queue_name, task_name, lock)}
 		  . q{ VALUES ('first', 'task', 'a lock'), ('second', 'task', 'a lock')});
 
 	# The builds wait for whoever has begun before, so the fetch begins after them.
 	$holder->query("SELECT pg_advisory_lock_shared($barrier, $oid)");
-	is($caller->refusal(q{CALL procrastinate_migrate('0008', lock_timeout => '50 ms', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the barrier is installed');
+	is( $caller->refusal(
+			q{CALL procrastinate_migrate('0008', lock_timeout => '50 ms', retry_for => '0')}) =~
+		  s/:.*//sr,
+		'55P03',
+		'the barrier is installed');
 	$holder->query('SELECT pg_advisory_unlock_all()');
 	$old->query('BEGIN');
-	is($old->query(q{SELECT queue_name FROM procrastinate_fetch_job('{second}')}), 'second', 'an old fetch has the lock');
+	is($old->query(q{SELECT queue_name FROM procrastinate_fetch_job('{second}')}), 'second',
+		'an old fetch has the lock');
 	$caller->send(q{CALL procrastinate_migrate('0008', lock_timeout => '10 s')});
-	wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted)"
-		  . " OR EXISTS (SELECT FROM procrastinate_log('$schema') WHERE event = 'step 0008.4')", 'the call waits for it, or does not');
+	wait_until(
+		"SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted)"
+		  . " OR EXISTS (SELECT FROM procrastinate_log('$schema') WHERE event = 'step 0008.4')",
+		'the call waits for it, or does not');
 	$new->send(q{SELECT (procrastinate_fetch_job('{first}')).id IS NULL});
-	wait_until("SELECT query ~ 'fetch_job' AND (state = 'idle' OR wait_event_type = 'Lock') FROM pg_stat_activity WHERE pid = $new->{pid}",
+	wait_until(
+		"SELECT query ~ 'fetch_job' AND (state = 'idle' OR wait_event_type = 'Lock') FROM"
+		  . " pg_stat_activity WHERE pid = $new->{pid}",
 		'another fetch comes to the lock');
 	$old->query('COMMIT');
 	is(join(', ', $new->wait), 't, ', 'who comes meanwhile gets no job, and no error');
-	is(($caller->wait)[1], '', 'the call comes to its end');
-	$old->query('SELECT procrastinate_finish_job(max(id)::integer, \'succeeded\', NULL) FROM procrastinate_jobs');
-	is($new->query('SELECT queue_name FROM procrastinate_fetch_job(NULL)'), 'first', 'whose turn comes once the lock is free');
+	is(($caller->wait)[1],     '',    'the call comes to its end');
+	$old->query(
+		'SELECT procrastinate_finish_job(max(id)::integer, \'succeeded\', NULL) FROM'
+		  . ' procrastinate_jobs'
+	);
+	is($new->query('SELECT queue_name FROM procrastinate_fetch_job(NULL)'), 'first',
+		'whose turn comes once the lock is free');
 	is_at($node, $database, $schema, 8, 'at 0008');
 	$_->close foreach $holder, $caller, $old, $new;
 	return;
@@ -251,15 +292,24 @@ sub closed_as_time_is_up
 
 	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
 	$caller->send("CALL procrastinate_migrate('0025', lock_timeout => '2 s', retry_for => '0')");
-	my $waits = "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = $barrier AND waitstart IS NOT NULL";
+	my $waits =
+	  "FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid = $barrier AND"
+	    . " waitstart IS NOT NULL";
 	wait_until("SELECT count(*) = 1 $waits", 'the call waits for the barrier');
 	kill 'STOP', $caller->{pid};
 	wait_until("SELECT clock_timestamp() - waitstart > '3 s' $waits", 'its time is up');
 	$worker->query('COMMIT');
-	wait_until("SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND granted AND classid = $barrier", 'it has the barrier all the same');
+	wait_until(
+		"SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND granted AND classid ="
+		  . " $barrier",
+		'it has the barrier all the same');
 	kill 'CONT', $caller->{pid};
 	like(($caller->wait)[1], qr/^(?:|55P03: .*)$/, 'the call gives up, or goes on');
-	is($caller->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()}), '0', 'and holds no barrier');
+	is( $caller->query(
+			q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()}
+		),
+		'0',
+		'and holds no barrier');
 	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'which is open');
 	$_->close foreach $worker, $caller, $reader;
 	return;
@@ -278,13 +328,22 @@ sub a_lock_of_a_stranger
 		new_session($node, $database);
 	};
 	$stranger->query("SELECT pg_advisory_lock($barrier, @{[ oid($schema) ]})");
+
 	# Nor who could change another table of that name.
-	$stranger->query("CREATE TEMP TABLE procrastinate_jobs (); SELECT pg_advisory_lock($barrier, pg_my_temp_schema()::int)");
-	is($caller->refusal(q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')}) =~ s/:.*//sr, '55P03',
+	$stranger->query(
+		"CREATE TEMP TABLE procrastinate_jobs (); SELECT pg_advisory_lock($barrier,"
+		  . " pg_my_temp_schema()::int)"
+	);
+	is( $caller->refusal(
+			q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')})
+		  =~ s/:.*//sr,
+		'55P03',
 		'the call cannot close the barrier');
-	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'but fetches get jobs');
+	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
+		'but fetches get jobs');
 	$stranger->query('SELECT pg_advisory_unlock_all()');
-	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once the stranger has gone it goes on');
+	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error',
+		'once the stranger has gone it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $stranger, $caller, $worker;
 	return;
@@ -298,6 +357,7 @@ sub a_stranger_before_the_installation
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send("CALL procrastinate_migrate('0025')");
 	cancelled_after($node, $database, $caller, $schema, '0025.1');
+
 	# The call waits before it closes the barrier, and he behind it.
 	my $lock = "($installation, @{[ oid($schema) ]})";
 	$reader->query("COMMIT; SELECT pg_advisory_lock$lock");
@@ -308,8 +368,11 @@ sub a_stranger_before_the_installation
 	$reader->query("SELECT pg_advisory_unlock$lock");
 	is(($stranger->wait)[1], '', 'a stranger has the lock of the installation between two steps');
 	wait_until($caller->waits_for_lock, 'the call waits for him');
-	wait_until("SELECT count(*) = 0 FROM pg_locks WHERE pid = $caller->{pid} AND classid = $barrier", 'with the barrier open');
-	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL', 'and fetches get jobs');
+	wait_until(
+		"SELECT count(*) = 0 FROM pg_locks WHERE pid = $caller->{pid} AND classid = $barrier",
+		'with the barrier open');
+	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
+		'and fetches get jobs');
 	$stranger->query('SELECT pg_advisory_unlock_all()');
 	is(($caller->wait)[1], '', 'once he has gone it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -324,8 +387,13 @@ sub workers_turned_away
 	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
 	$worker->query('LISTEN procrastinate_any_queue');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
-	is($caller->refusal(q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')}) =~ s/:.*//sr, '55P03', 'the call gives up');
-	like(join(',', $worker->notifications), qr/procrastinate_any_queue/, 'whoever came to the barrier meanwhile is woken');
+	is( $caller->refusal(
+			q{CALL procrastinate_migrate('0025', lock_timeout => '50 ms', retry_for => '200 ms')})
+		  =~ s/:.*//sr,
+		'55P03',
+		'the call gives up');
+	like(join(',', $worker->notifications), qr/procrastinate_any_queue/,
+		'whoever came to the barrier meanwhile is woken');
 	$reader->query('COMMIT');
 	$_->close foreach $reader, $caller, $worker;
 	return;
@@ -334,8 +402,10 @@ sub workers_turned_away
 # By the channels of those releases that work on the revision, and as they expect it.
 sub workers_woken
 {
-	my @old = map { "$_ procrastinate_migrate" } 'procrastinate_any_queue', 'procrastinate_queue#queue 1';
-	my @new = map { qq($_ {"type": "job_inserted", "job_id": 0}) } 'procrastinate_any_queue_v1', 'procrastinate_queue_v1#queue 1';
+	my @old = map { "$_ procrastinate_migrate" } 'procrastinate_any_queue',
+	  'procrastinate_queue#queue 1';
+	my @new = map { qq($_ {"type": "job_inserted", "job_id": 0}) } 'procrastinate_any_queue_v1',
+	  'procrastinate_queue_v1#queue 1';
 	foreach my $case ([ 25, @old ], [ 30, @old, @new ], [ 32, @new ])
 	{
 		my ($revision, @expected) = @$case;
@@ -343,7 +413,8 @@ sub workers_woken
 		my ($caller, $worker) = map { session($schema) } 1 .. 2;
 		$worker->query('LISTEN ' . name(s/ (?:procrastinate_migrate|\{.*)//r)) foreach @old, @new;
 		$caller->query("CALL procrastinate_migrate('" . revision_name($revision) . "')");
-		same_lines([ sort $worker->notifications ], [ sort @expected ], revision_name($revision) . ' wakes workers');
+		same_lines([ sort $worker->notifications ], [ sort @expected ],
+			revision_name($revision) . ' wakes workers');
 		$_->close foreach $caller, $worker;
 	}
 	return;

@@ -1,5 +1,6 @@
-# What procrastinate_migrate() says before and while it is at work: the plan with the locks that are really
-# taken, the steps under way, a gate that waits for the schema, and what whoever listens is told of changes.
+# What procrastinate_migrate() says before and while it is at work: the plan with the locks that are
+# really taken, the steps under way, a gate that waits for the schema, and what whoever listens is
+# told of changes.
 
 use strict;
 use warnings;
@@ -14,7 +15,7 @@ use Time::HiRes qw(time usleep);
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -31,7 +32,8 @@ done_testing();
 # The plan
 # ------------------------------------------------------------------------------------------------
 
-# A migration that is one step takes the locks that the plan names, on tables that were there before.
+# A migration that is one step takes the locks that the plan names, on tables that were there
+# before.
 sub locks
 {
 	my ($session, $watcher) = map { session('planned') } 1 .. 2;
@@ -40,7 +42,8 @@ sub locks
 	foreach my $revision (2 .. $HEAD)
 	{
 		my $target = revision_name($revision);
-		my $plan = $session->query("SELECT kind || ': ' || coalesce(lock, '') FROM procrastinate_plan('$target')");
+		my $plan   = $session->query(
+			"SELECT kind || ': ' || coalesce(lock, '') FROM procrastinate_plan('$target')");
 		if ($plan !~ /\n/)
 		{
 			$session->query("BEGIN; SELECT procrastinate_upgrade('$target')");
@@ -61,25 +64,50 @@ sub plan_of_all
 {
 	my $session = session('whole');
 	$session->query('CREATE SCHEMA whole');
-	is($session->query('SELECT count(*), min(revision), max(revision), count(DISTINCT kind) FROM procrastinate_plan()'),
-		"$HEAD|0001|$HEAD_NAME|1", 'from base each migration is a step');
+	is( $session->query(
+			'SELECT count(*), min(revision), max(revision), count(DISTINCT kind) FROM'
+			  . ' procrastinate_plan()'
+		),
+		"$HEAD|0001|$HEAD_NAME|1",
+		'from base each migration is a step');
 	upgrade($node, $database, 1, 'whole');
 	$session->query('CREATE TEMP TABLE small AS SELECT * FROM procrastinate_plan()');
 	insert_many($session, 900);    # a batch
-	is($session->query(<<'SQL'), ($HEAD - 1) . '|t|t', 'each step has an estimate, and that of one which goes through a table grows with it');
+	is( $session->query(
+			<<'SQL'), ($HEAD - 1) . '|t|t', 'each step has an estimate, and that of one which goes through a table grows with it');
 SELECT count(DISTINCT revision), bool_and(big.estimate > '0'), bool_and(big.estimate > small.estimate) FILTER (WHERE big.scans AND big.relation_size > 0)
   FROM small JOIN procrastinate_plan() AS big USING (revision, step)
 SQL
-	is($session->query(q{SELECT count(*) FROM procrastinate_plan() WHERE ltrim(replace(extract(epoch FROM estimate)::text, '.', ''), '0') ~ '[1-9].+[1-9]'}),
-		'0', 'which does not pretend to be known to more than two digits');
-	my $planned = $session->query(q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan()});
-	is($session->query(q{SELECT bool_and(relation_size > 0) FROM procrastinate_plan('0007') WHERE relation = 'procrastinate_jobs'}),
-		't', 'the sizes of the tables that are there are told');
-	is($session->query(q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM procrastinate_plan() WHERE scans}),
-		'batched concurrent validated', 'what goes through a table is told');
-	is($session->query(q{SELECT string_agg(revision, ' ') FROM procrastinate_plan() WHERE rewrites}), '0024', 'what rewrites rows, too');
-	is($session->query(q{SELECT count(*) FROM procrastinate_plan('0028') WHERE statement ~ 'id_lock_idx_0029' AND revision = '0027'}),
-		'0', 'what would be built ahead of a later revision is not planned without it');
+	is( $session->query(
+			q{SELECT count(*) FROM procrastinate_plan() WHERE ltrim(replace(extract(epoch FROM}
+			  . q{ estimate)::text, '.', ''), '0') ~ '[1-9].+[1-9]'}
+		),
+		'0',
+		'which does not pretend to be known to more than two digits');
+	my $planned =
+	  $session->query(q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan()});
+	is( $session->query(
+			q{SELECT bool_and(relation_size > 0) FROM procrastinate_plan('0007') WHERE relation =}
+			  . q{ 'procrastinate_jobs'}
+		),
+		't',
+		'the sizes of the tables that are there are told');
+	is( $session->query(
+			q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM procrastinate_plan() WHERE}
+			  . q{ scans}
+		),
+		'batched concurrent validated',
+		'what goes through a table is told');
+	is( $session->query(
+			q{SELECT string_agg(revision, ' ') FROM procrastinate_plan() WHERE rewrites}),
+		'0024',
+		'what rewrites rows, too');
+	is( $session->query(
+			q{SELECT count(*) FROM procrastinate_plan('0028') WHERE statement ~ 'id_lock_idx_0029'}
+			  . q{ AND revision = '0027'}
+		),
+		'0',
+		'what would be built ahead of a later revision is not planned without it');
 
 	$session->query('CALL procrastinate_migrate()');
 	my $done = $session->query(<<'SQL');
@@ -90,7 +118,8 @@ SELECT string_agg(step, ' ' ORDER BY id)
           FROM procrastinate_log() l WHERE event = 'upgrade' AND to_revision > '0001') AS steps
 SQL
 	is($done, $planned, 'the steps that were planned are those that were done');
-	is($session->query('SELECT count(*) FROM procrastinate_plan()'), '0', 'at head nothing is planned');
+	is($session->query('SELECT count(*) FROM procrastinate_plan()'), '0',
+		'at head nothing is planned');
 	$session->close;
 	return;
 }
@@ -105,20 +134,27 @@ sub progress
 	upgrade($node, $database, 19, 'slow');
 	my ($reader, $caller, $watcher) = map { session('slow') } 1 .. 3;
 	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0', 'nothing is under way');
-	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+	$reader->query(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0020')});
-	$node->poll_query_until($database, 'SELECT count(*) = 1 FROM procrastinate_progress WHERE waiting_for IS NOT NULL')
+	$node->poll_query_until($database,
+		'SELECT count(*) = 1 FROM procrastinate_progress WHERE waiting_for IS NOT NULL')
 	  or die 'no build waits';
-	is($watcher->query(q{SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, phase ~ '^waiting', waiting_for}
+	is( $watcher->query(
+			q{SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, phase ~}
+			  . q{ '^waiting', waiting_for}
 			  . ' FROM procrastinate_progress'),
 		"slow|0020|1|2|concurrent|build the index for the look-up of locks|t|t|{$reader->{pid}}",
 		'a build and whom it waits for are seen by others');
-	is($watcher->query('SELECT backend_type FROM procrastinate_progress JOIN pg_stat_activity USING (pid)'),
-		'procrastinate_migrate', 'with the worker that is at it');
+	is( $watcher->query(
+			'SELECT backend_type FROM procrastinate_progress JOIN pg_stat_activity USING (pid)'),
+		'procrastinate_migrate',
+		'with the worker that is at it');
 	$reader->query('COMMIT');
 	my (undef, $error) = $caller->wait;
 	is($error, '', 'it goes on once the reader has gone');
-	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0', 'nothing is under way any more');
+	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0',
+		'nothing is under way any more');
 	$_->close foreach $reader, $caller, $watcher;
 	return;
 }
@@ -132,17 +168,26 @@ sub progress_of_the_first_step
 	my ($reader, $caller, $watcher) = map { session($schema) } 1 .. 3;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_events');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	$node->poll_query_until($database, "SELECT waiting_for IS NOT NULL AND pid = $caller->{pid} FROM procrastinate_progress")
+	$node->poll_query_until($database,
+		"SELECT waiting_for IS NOT NULL AND pid = $caller->{pid} FROM procrastinate_progress")
 	  or die 'it does not wait';
-	$node->poll_query_until($database, "SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid = $reader->{pid}")
+	$node->poll_query_until($database,
+		"SELECT clock_timestamp() > xact_start + interval '1.5 s' FROM pg_stat_activity WHERE pid ="
+		  . " $reader->{pid}"
+	  )
 	  or die 'time stands still';
 	my %seen;
-	$seen{ $watcher->query('SELECT revision, step, title, since, pid, waiting_for FROM procrastinate_progress') }++ foreach 1 .. 50;
-	is(join("\n", keys %seen), "0024|1|add a column and the trigger that fills it|NULL|$caller->{pid}|{$reader->{pid}}",
+	$seen{
+		$watcher->query(
+			'SELECT revision, step, title, since, pid, waiting_for FROM procrastinate_progress') }++
+	  foreach 1 .. 50;
+	is( join("\n", keys %seen),
+		"0024|1|add a column and the trigger that fills it|NULL|$caller->{pid}|{$reader->{pid}}",
 		'who waits before the first step is seen, and for whom, in pauses, too');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
-	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0', 'nothing is under way any more');
+	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0',
+		'nothing is under way any more');
 	$_->close foreach $reader, $caller, $watcher;
 	return;
 }
@@ -160,15 +205,26 @@ sub progress_of_two
 		$caller{$schema}->send(q{CALL procrastinate_migrate('0025')});
 	}
 	my $watcher = session('one');
-	$node->poll_query_until($database, q{SELECT count(*) = 2 FROM procrastinate_progress WHERE step = 2}) or die 'they do not wait';
+	$node->poll_query_until($database,
+		q{SELECT count(*) = 2 FROM procrastinate_progress WHERE step = 2})
+	  or die 'they do not wait';
 	my %seen;
-	$seen{ $watcher->query(q{SELECT string_agg(schema || ' ' || coalesce(pid::text, 'nobody'), ', ' ORDER BY pid) FROM procrastinate_progress}) }++
+	$seen{
+		$watcher->query(
+			q{SELECT string_agg(schema || ' ' || coalesce(pid::text, 'nobody'), ', ' ORDER BY pid)}
+			  . q{ FROM procrastinate_progress}
+		) }++
 	  foreach 1 .. 50;
-	is(join('; ', keys %seen), join(', ', map { "$_ $caller{$_}{pid}" } sort { $caller{$a}{pid} <=> $caller{$b}{pid} } keys %caller),
+	is( join('; ', keys %seen),
+		join(
+			', ',
+			map    { "$_ $caller{$_}{pid}" }
+			  sort { $caller{$a}{pid} <=> $caller{$b}{pid} } keys %caller),
 		'each call is seen at its own schema, in its pauses, too');
 	$_->query('COMMIT') foreach values %holder;
 	is(($_->wait)[1], '', 'and comes to its end') foreach values %caller;
-	is($watcher->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), '0', 'without a lock left');
+	is($watcher->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), '0',
+		'without a lock left');
 	$_->close foreach $watcher, values %holder, values %caller;
 	return;
 }
@@ -193,7 +249,7 @@ sub seconds_until_it_looks
 		}
 		return $found;
 	};
-	my $last = $change->($other->query($now));    # it has just looked
+	my $last  = $change->($other->query($now));    # it has just looked
 	my $began = time;
 	$other->query($statement);
 	$change->($last);
@@ -205,36 +261,52 @@ sub gate
 	$node->safe_psql($database, 'CREATE SCHEMA gate');
 	upgrade($node, $database, 26, 'gate');
 	my ($waiter, $deployer, $listener) = map { session('gate') } 1 .. 3;
-	is($waiter->refusal(q{CALL procrastinate_wait('0026')}), 'no error', 'where it is already, nobody waits');
-	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}), 'PM014: schema "gate" is not at 0028 in time', 'a wait ends in time');
-	is($waiter->refusal(q{CALL procrastinate_wait('2.6.0@pre', '1 min')}), 'no error', 'nor where a release finds its part');
-	is($waiter->refusal(q{CALL procrastinate_wait('nowhere')}) =~ s/:.*//r, 'PM001', 'what is no target is refused');
-	is($waiter->refusal(q{BEGIN; CALL procrastinate_wait()}) =~ s/:.*//r, '25001', 'and so is a transaction block');
+	is($waiter->refusal(q{CALL procrastinate_wait('0026')}), 'no error',
+		'where it is already, nobody waits');
+	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}),
+		'PM014: schema "gate" is not at 0028 in time', 'a wait ends in time');
+	is($waiter->refusal(q{CALL procrastinate_wait('2.6.0@pre', '1 min')}), 'no error',
+		'nor where a release finds its part');
+	is($waiter->refusal(q{CALL procrastinate_wait('nowhere')}) =~ s/:.*//r, 'PM001',
+		'what is no target is refused');
+	is($waiter->refusal(q{BEGIN; CALL procrastinate_wait()}) =~ s/:.*//r, '25001',
+		'and so is a transaction block');
 	$waiter->query('ROLLBACK');
 	$deployer->query('BEGIN; LOCK TABLE procrastinate_schema_history');
-	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}), 'PM014: schema "gate" is not at 0028 in time', 'as long as its history is locked, too');
-	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_wait('0028', '10 ms', 'gate')});
+	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}),
+		'PM014: schema "gate" is not at 0028 in time', 'as long as its history is locked, too');
+	my (undef, undef, $err) =
+	  $node->psql($database, q{CALL procrastinate_wait('0028', '10 ms', 'gate')});
 	my ($query) = $err =~ /^HINT:  Find out who that is: (.+)$/m;
-	is($node->safe_psql($database, $query), "$deployer->{pid}|AccessExclusiveLock", 'and the hint finds who has it');
+	is($node->safe_psql($database, $query), "$deployer->{pid}|AccessExclusiveLock",
+		'and the hint finds who has it');
 	$deployer->query('COMMIT');
 	$deployer->query('CREATE SCHEMA gone');
 	$waiter->send(q{CALL procrastinate_wait('0028', schema => 'gone')});
 	wait_for($node, $database, $waiter->pauses, 'somebody waits');
 	$deployer->query('DROP SCHEMA gone');
-	is(($waiter->wait)[1], '3F000: schema "gone" has been dropped or renamed by another session', 'for a schema that is gone nobody waits');
+	is(($waiter->wait)[1], '3F000: schema "gone" has been dropped or renamed by another session',
+		'for a schema that is gone nobody waits');
 	$deployer->query('CREATE SCHEMA before');
 	$waiter->send(q{CALL procrastinate_wait('0001', schema => 'before')});
 	wait_for($node, $database, $waiter->pauses, 'somebody waits');
-	$deployer->query(q{ALTER SCHEMA before RENAME TO afterwards; SELECT procrastinate_upgrade('0001', 'afterwards')});
+	$deployer->query(
+		q{ALTER SCHEMA before RENAME TO afterwards; SELECT procrastinate_upgrade('0001',}
+		  . q{ 'afterwards')}
+	);
 	is(($waiter->wait)[1], '', 'under a new name it is the same');
 	$waiter->send(q{CALL procrastinate_wait('0002', '5 s', 'afterwards')});
 	wait_for($node, $database, $waiter->pauses, 'somebody waits');
 	$deployer->query('ALTER SCHEMA afterwards RENAME TO later');
 	is(($waiter->wait)[1], 'PM014: schema "later" is not at 0002 in time', 'and is called by that');
-	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'no channel is listened to afterwards');
+	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0',
+		'no channel is listened to afterwards');
 
 	$waiter->send(q{CALL procrastinate_wait('0028', '3 min', 'gate')});
-	$node->poll_query_until($database, "SELECT wait_event = 'Extension' AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid = $waiter->{pid}")
+	$node->poll_query_until($database,
+		"SELECT wait_event = 'Extension' AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid ="
+		  . " $waiter->{pid}"
+	  )
 	  or die 'nobody waits';
 	my ($by_itself) =
 	  sort { $a <=> $b } map { seconds_until_it_looks($waiter, $deployer, 'SELECT 1') } 1 .. 3;
@@ -246,12 +318,14 @@ sub gate
 		'a notification wakes it in less than half of the time after which it looks by itself');
 
 	$listener->query('LISTEN procrastinate_schema');
+
 	# A build of an index would wait for a snapshot of his.
 	$deployer->query('CALL procrastinate_migrate()');
 	my (undef, $error) = $waiter->wait;
 	is($error, '', 'who waits goes on once the schema is there');
 	$listener->query('SELECT 1');
-	is(join(', ', $listener->notifications), join(', ', map { 'procrastinate_schema ' . revision_name($_) } 27 .. $HEAD),
+	is( join(', ', $listener->notifications),
+		join(', ', map { 'procrastinate_schema ' . revision_name($_) } 27 .. $HEAD),
 		'each change is notified with its revision');
 	$_->close foreach $waiter, $deployer, $listener;
 	return;
@@ -267,19 +341,22 @@ sub revisions_are_told
 	my ($session, $listener) = map { session('told') } 1 .. 2;
 	$session->query('CREATE SCHEMA told');
 	$listener->query('LISTEN procrastinate_schema');
-	my $heard = sub { return join ' ', map { s/^procrastinate_schema //r } $listener->notifications };
+	my $heard = sub {
+		return join ' ', map { s/^procrastinate_schema //r } $listener->notifications;
+	};
 	my @changes = (
-		[ q{SELECT procrastinate_upgrade('0003')}, '0001 0002 0003' ],
-		[ q{SELECT procrastinate_upgrade('0005')}, '0004 0005' ],
-		[ q{SELECT procrastinate_upgrade('0005')}, '' ],
+		[ q{SELECT procrastinate_upgrade('0003')},                  '0001 0002 0003' ],
+		[ q{SELECT procrastinate_upgrade('0005')},                  '0004 0005' ],
+		[ q{SELECT procrastinate_upgrade('0005')},                  '' ],
 		[ q{SELECT procrastinate_upgrade('0007', dry_run => true)}, '' ],
 		[ q{BEGIN; SELECT procrastinate_upgrade('0007'); ROLLBACK}, '' ],
-		[ q{SELECT procrastinate_stamp('0006', verify => false)}, '0006' ],
-		[ q{SELECT procrastinate_stamp('0004', verify => false)}, '0004' ],
-		[ q{SELECT procrastinate_adopt()}, '0005' ],
-		[ q{SELECT procrastinate_adopt()}, '' ],
+		[ q{SELECT procrastinate_stamp('0006', verify => false)},   '0006' ],
+		[ q{SELECT procrastinate_stamp('0004', verify => false)},   '0004' ],
+		[ q{SELECT procrastinate_adopt()},                          '0005' ],
+		[ q{SELECT procrastinate_adopt()},                          '' ],
 		[ q{DROP TABLE procrastinate_schema_history; SELECT procrastinate_adopt()}, '0005' ],
-		[ q{DROP SCHEMA told CASCADE; CREATE SCHEMA told; SELECT procrastinate_upgrade()}, revision_name($HEAD) ]);
+		[   q{DROP SCHEMA told CASCADE; CREATE SCHEMA told; SELECT procrastinate_upgrade()},
+			revision_name($HEAD) ]);
 	foreach my $change (@changes)
 	{
 		my ($sql, $expected) = @$change;

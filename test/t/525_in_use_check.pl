@@ -1,5 +1,6 @@
-# Before a post migration drops what old code calls, procrastinate_migrate() looks for old code: by what sessions
-# have called last, by how long they have listened, by heartbeats, by the server's counts of calls.
+# Before a post migration drops what old code calls, procrastinate_migrate() looks for old code: by
+# what sessions have called last, by how long they have listened, by heartbeats, by the server's
+# counts of calls.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -37,7 +38,9 @@ sub end
 {
 	my ($session) = @_;
 	$session->close;
-	wait_for($node, $database, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $session->{pid}", 'the session has gone');
+	wait_for($node, $database,
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $session->{pid}",
+		'the session has gone');
 	return;
 }
 
@@ -45,36 +48,54 @@ sub end
 sub complaint
 {
 	my ($schema, $arguments) = @_;
-	my (undef, undef, $err) = $node->psql($database, "SET client_min_messages = warning; CALL procrastinate_migrate($arguments, schema => '$schema')");
+	my (undef, undef, $err) =
+	  $node->psql($database,
+		"SET client_min_messages = warning; CALL procrastinate_migrate($arguments, schema =>"
+		  . " '$schema')"
+	  );
 	return $err;
 }
 
 sub last_queries
 {
 	my $schema = schema_at('asked', 29);
-	my $old = session($schema);
+	my $old    = session($schema);
 	$old->query(q{SET application_name = 'an old worker'});
 	$old->query('SELECT id FROM procrastinate_fetch_job(NULL)');
 	my $err = complaint($schema, q{'head'});
-	like($err, qr/ERROR:  migration 0031 drops functions of schema "asked" that seem to be in use/, 'it stops before a post migration');
-	like($err, qr/^DETAIL:  Session $old->{pid} of role \S+ \(an old worker\), idle for \d\d:\d\d:\d\d, calls procrastinate_fetch_job\.$/m,
+	like($err, qr/ERROR:  migration 0031 drops functions of schema "asked" that seem to be in use/,
+		'it stops before a post migration');
+	like(
+		$err,
+		qr/^DETAIL:  Session $old->{pid} of role \S+ \(an old worker\), idle for \d\d:\d\d:\d\d, calls procrastinate_fetch_job\.$/m,
 		'and names who still calls what goes');
-	like($err, qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'asked', force => true\);$/m, 'and the way through');
+	like($err,
+		qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'asked', force => true\);$/m,
+		'and the way through');
 	is_at($node, $database, $schema, 30, 'the pre migration has been applied');
-	my ($advice) = complaint($schema, q{'0031', retry_for => '1000000 years'}) =~ /^HINT:  .*: (CALL .*)$/m;
-	is($advice, q{CALL procrastinate_migrate('0031', schema => 'asked', retry_for => '100000 years', force => true);},
+	my ($advice) =
+	  complaint($schema, q{'0031', retry_for => '1000000 years'}) =~ /^HINT:  .*: (CALL .*)$/m;
+	is( $advice,
+		q{CALL procrastinate_migrate('0031', schema => 'asked', retry_for => '100000 years', force}
+		  . q{ => true);},
 		'for as long as any server can be told');
-	is($node->safe_psql($database, q{SELECT interval '100000 years' > interval '99999 years'}), 't', 'as this one can');
+	is($node->safe_psql($database, q{SELECT interval '100000 years' > interval '99999 years'}),
+		't', 'as this one can');
 
 	my $session = session($schema);
-	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'pre')}) =~ s/:.*//r, '22023', 'through what is none');
-	is($session->refusal('CALL procrastinate_migrate(force => NULL)') =~ s/:.*//r, '22004', 'force must be true or false');
-	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'post')}), 'no error', 'through post it goes on');
+	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'pre')}) =~ s/:.*//r,
+		'22023', 'through what is none');
+	is($session->refusal('CALL procrastinate_migrate(force => NULL)') =~ s/:.*//r, '22004',
+		'force must be true or false');
+	is($session->refusal(q{CALL procrastinate_migrate('0031', through => 'post')}), 'no error',
+		'through post it goes on');
 	is_at($node, $database, $schema, 31, 'to 0031');
 	$old->query('SELECT id FROM procrastinate_fetch_job_v1(NULL)');
-	is($session->refusal(q{CALL procrastinate_migrate('0033')}) =~ s/:.*//r, 'PM013', 'the next post migration is guarded, too');
+	is($session->refusal(q{CALL procrastinate_migrate('0033')}) =~ s/:.*//r, 'PM013',
+		'the next post migration is guarded, too');
 	end($old);
-	is($session->refusal(q{CALL procrastinate_migrate('0033')}), 'no error', 'once the old worker has gone it goes on');
+	is($session->refusal(q{CALL procrastinate_migrate('0033')}), 'no error',
+		'once the old worker has gone it goes on');
 	is_at($node, $database, $schema, 33, 'to 0033');
 	$session->close;
 	return;
@@ -84,12 +105,13 @@ sub last_queries
 sub listeners
 {
 	my $schema = schema_at('listened', 33);
-	my $old = session($schema);
+	my $old    = session($schema);
 	$old->query('LISTEN "procrastinate_queue_v1#default"');
 	is(complaint($schema, q{'3.2.2@pre'}), '', 'the pre migration does not mind old workers');
 	my $new = session($schema);
 	$new->query('LISTEN procrastinate_any_queue_v1');
-	like(complaint($schema, q{'0035'}),
+	like(
+		complaint($schema, q{'0035'}),
 		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_in_use_check.pl\), has listened for jobs since before the pre migration\.\nHINT: /m,
 		'the post one, in another call, does, and leaves out who came after');
 	end($old);
@@ -106,7 +128,8 @@ sub listeners_of_before
 	my ($old, $new) = map { session($schema) } 1 .. 2;
 	$old->query('LISTEN procrastinate_any_queue');
 	$new->query('LISTEN procrastinate_any_queue_v1');
-	like(complaint($schema, q{'0031'}),
+	like(
+		complaint($schema, q{'0031'}),
 		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_in_use_check.pl\), listens for jobs on a channel of older releases\.\nHINT: /m,
 		'a listener on an old channel is old, one on a new channel is not');
 	end($old);
@@ -119,19 +142,33 @@ sub listeners_of_before
 # A role that may not see what others run is told so.
 sub hidden_sessions
 {
-	$node->safe_psql($database, 'CREATE ROLE "Owner" LOGIN; CREATE ROLE worker LOGIN; CREATE SCHEMA owned AUTHORIZATION "Owner"');
-	my ($owner, $worker) = map { local $ENV{PGUSER} = $_; user_session($node, $database, 'owned') } 'Owner', 'worker';
+	$node->safe_psql($database,
+		'CREATE ROLE "Owner" LOGIN; CREATE ROLE worker LOGIN; CREATE SCHEMA owned AUTHORIZATION'
+		  . ' "Owner"'
+	);
+	my ($owner, $worker) =
+	  map { local $ENV{PGUSER} = $_; user_session($node, $database, 'owned') } 'Owner', 'worker';
 	$owner->query(q{SELECT procrastinate_upgrade('0030')});
-	$owner->query('GRANT USAGE ON SCHEMA owned TO worker; GRANT ALL ON ALL TABLES IN SCHEMA owned TO worker');
+	$owner->query(
+		'GRANT USAGE ON SCHEMA owned TO worker; GRANT ALL ON ALL TABLES IN SCHEMA owned TO worker');
 	$worker->query('SELECT id FROM procrastinate_fetch_job(NULL)');
 	my $said = sub {
 		local $ENV{PGUSER} = 'Owner';
-		return ($node->psql($database, q{SET client_min_messages = warning; CALL procrastinate_migrate('0031', schema => 'owned')}))[2];
+		return (
+			$node->psql(
+				$database,
+				q{SET client_min_messages = warning; CALL procrastinate_migrate('0031', schema =>}
+				  . q{ 'owned')}
+			))[2];
 	};
 	$node->safe_psql($database, 'GRANT pg_read_all_stats TO "Owner"');
-	like($said->(), qr/^DETAIL:  Session $worker->{pid} of role worker .*, calls procrastinate_fetch_job\.$/m, 'who may see sessions of others is told of them');
+	like($said->(),
+		qr/^DETAIL:  Session $worker->{pid} of role worker .*, calls procrastinate_fetch_job\.$/m,
+		'who may see sessions of others is told of them');
 	$node->safe_psql($database, 'REVOKE pg_read_all_stats FROM "Owner"');
-	like($said->(), qr/WARNING:  whether functions that migration 0031 drops are in use cannot be seen
+	like(
+		$said->(),
+		qr/WARNING:  whether functions that migration 0031 drops are in use cannot be seen
 DETAIL:  Role "Owner" may not see what 1 session of other roles in this database runs\.
 HINT:  .*: GRANT pg_read_all_stats TO "Owner";$/m, 'who may not, that there are some');
 	is_at($node, $database, 'owned', 31, 'and the call goes on, to 0031');
@@ -142,16 +179,24 @@ HINT:  .*: GRANT pg_read_all_stats TO "Owner";$/m, 'who may not, that there are 
 # In a call that leaves no room for a deployment between pre and post.
 sub heartbeats
 {
-	my $schema = schema_at('beating', 33);
+	my $schema  = schema_at('beating', 33);
 	my $session = session($schema);
-	my ($stalled, $alive) = map { $session->query('SELECT procrastinate_register_worker_v1()') } 1 .. 2;
-	$session->query("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 min' WHERE id = $stalled");
+	my ($stalled, $alive) =
+	  map { $session->query('SELECT procrastinate_register_worker_v1()') } 1 .. 2;
+	$session->query(
+		"UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 min' WHERE id ="
+		  . " $stalled"
+	);
 	my $err = complaint($schema, q{'head'});
-	like($err, qr/ERROR:  migration 0035 drops functions of schema "beating"/, 'it stops where an older worker is alive');
-	like($err, qr/^DETAIL:  Worker $alive, whose last heartbeat came \d+ s ago, is older than this call's pre migrations\.\nHINT: /m,
+	like($err, qr/ERROR:  migration 0035 drops functions of schema "beating"/,
+		'it stops where an older worker is alive');
+	like(
+		$err,
+		qr/^DETAIL:  Worker $alive, whose last heartbeat came \d+ s ago, is older than this call's pre migrations\.\nHINT: /m,
 		'and names that one alone');
 	is_at($node, $database, $schema, 34, 'the pre migration has been applied');
-	is(complaint($schema, q{'head'}), '', 'a call that begins after the pre migration takes workers for new ones');
+	is(complaint($schema, q{'head'}), '',
+		'a call that begins after the pre migration takes workers for new ones');
 	is_at($node, $database, $schema, $HEAD, 'to head');
 	$session->close;
 	return;
@@ -171,12 +216,20 @@ SQL
 		local $ENV{PGOPTIONS} = "-c search_path=$schema";
 		start_load($node, $database, [$script], qw(-c 1));
 	};
-	wait_for($node, $database, "SELECT sum(calls) > 3 FROM pg_stat_user_functions WHERE schemaname = '$schema' AND funcname = 'procrastinate_defer_job_v1'",
+	wait_for(
+		$node, $database,
+		"SELECT sum(calls) > 3 FROM pg_stat_user_functions WHERE schemaname = '$schema' AND"
+		  . " funcname = 'procrastinate_defer_job_v1'",
 		'calls are counted');
-	like(complaint($schema, q{'0035'}), qr/^DETAIL:  Function procrastinate_defer_job_v1 has been called \d+ times since this call began\.$/m,
-		'calls of what goes are seen where the server counts them, though the post migration is the first');
+	like(
+		complaint($schema, q{'0035'}),
+		qr/^DETAIL:  Function procrastinate_defer_job_v1 has been called \d+ times since this call began\.$/m,
+		'calls of what goes are seen where the server counts them, though the post migration is the'
+		  . ' first'
+	);
 	is(stop_load($load), '', 'until then nobody fails');
-	wait_for($node, $database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE query ~ '^DO '}, 'the last calls are counted');
+	wait_for($node, $database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE query ~ '^DO '},
+		'the last calls are counted');
 	is(complaint($schema, q{'0035'}), '', 'once nobody calls it any more the call goes on');
 	is_at($node, $database, $schema, 35, 'to 0035');
 	return;
@@ -198,7 +251,8 @@ CREATE FUNCTION $schema.strange() RETURNS bigint LANGUAGE plpgsql AS \$\$ BEGIN 
 CREATE VIEW $schema.procrastinate_workers AS SELECT $schema.strange() AS id, now() AS last_heartbeat;
 SQL
 	$reader->query('COMMIT');
-	is(($caller->wait)[1] =~ s/:.*//sr, '42P07', 'a view in the place of the workers\' table is in the way, and is not read');
+	is(($caller->wait)[1] =~ s/:.*//sr, '42P07',
+		'a view in the place of the workers\' table is in the way, and is not read');
 	$_->close foreach $reader, $caller;
 	return;
 }

@@ -1,5 +1,6 @@
-# What users and other roles do while procrastinate_migrate() is on its way, or between two calls of it: nothing
-# of theirs is lost without a word, nothing of it runs as the caller, and no job is left behind.
+# What users and other roles do while procrastinate_migrate() is on its way, or between two calls of
+# it: nothing of theirs is lost without a word, nothing of it runs as the caller, and no job is left
+# behind.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -59,14 +60,20 @@ SQL
 	$holder->query('SELECT pg_advisory_lock(17)');
 	$session->send(q{CALL procrastinate_migrate('0020', lock_timeout => '1 min')});
 	until_blocked($session);
-	$mallory->send('CREATE TRIGGER trap BEFORE INSERT ON hostile.procrastinate_schema_history FOR EACH ROW EXECUTE FUNCTION hostile.trap()');
+	$mallory->send(
+		'CREATE TRIGGER trap BEFORE INSERT ON hostile.procrastinate_schema_history FOR EACH ROW'
+		  . ' EXECUTE FUNCTION hostile.trap()'
+	);
 	until_blocked($mallory);
 	$holder->query('SELECT pg_advisory_unlock(17)');
 	is(($mallory->wait)[1], '', 'a stranger has made a trigger between two steps');
 	like(($session->wait)[1], qr/^(?:42501|PM010): /, 'the call does not go on');
-	is($session->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', 'and the trigger has not run');
-	$session->query('DROP EVENT TRIGGER hold_up; DROP TRIGGER trap ON procrastinate_schema_history');
-	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error', 'without it the call does');
+	is($session->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f',
+		'and the trigger has not run');
+	$session->query(
+		'DROP EVENT TRIGGER hold_up; DROP TRIGGER trap ON procrastinate_schema_history');
+	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error',
+		'without it the call does');
 	$_->close foreach $session, $holder, $mallory;
 	return;
 }
@@ -75,16 +82,19 @@ SQL
 sub a_job_that_is_being_aborted
 {
 	my $session = queue('aborting', 30, 3);
-	my $worker = session('aborting');
+	my $worker  = session('aborting');
 	$worker->query(q{SELECT procrastinate_fetch_job_v1(NULL)});
 	my $id = $worker->query(q{SELECT id FROM procrastinate_jobs WHERE status = 'doing'});
-	$worker->query("BEGIN; SELECT procrastinate_cancel_job($id, true, false); SELECT 'something else'");
+	$worker->query(
+		"BEGIN; SELECT procrastinate_cancel_job($id, true, false); SELECT 'something else'");
 	$session->send(q{CALL procrastinate_migrate('0031', force => true)});
 	wait_for_build($node, $database);
 	$worker->query('COMMIT');
 	is(($session->wait)[1], '', '0031 waits for who may have aborted a job by an older function');
-	is($session->query("SELECT status, abort_requested FROM procrastinate_jobs WHERE id = $id"), 'doing|t', 'and finds the job');
-	is($worker->refusal("SELECT procrastinate_finish_job_v1($id, 'aborted', false)"), 'no error', 'which can be finished');
+	is($session->query("SELECT status, abort_requested FROM procrastinate_jobs WHERE id = $id"),
+		'doing|t', 'and finds the job');
+	is($worker->refusal("SELECT procrastinate_finish_job_v1($id, 'aborted', false)"), 'no error',
+		'which can be finished');
 	is_at($node, $database, 'aborting', 31, 'the schema is at 0031');
 	$_->close foreach $session, $worker;
 	return;
@@ -97,14 +107,23 @@ sub a_job_that_comes_late
 	my ($locker, $caller) = map { session('late') } 1 .. 2;
 	$session->query(q{UPDATE procrastinate_jobs SET status = 'doing' WHERE id IN (5, 2000)});
 	$session->query(q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE id = 2000});
-	$locker->query('BEGIN; SELECT count(*) FROM (SELECT FROM procrastinate_jobs WHERE id = 2000 FOR UPDATE) AS locked');
+	$locker->query(
+		'BEGIN; SELECT count(*) FROM (SELECT FROM procrastinate_jobs WHERE id = 2000 FOR UPDATE) AS'
+		  . ' locked'
+	);
 	$caller->send(q{CALL procrastinate_migrate('0031', force => true)});
-	wait_until(q{SELECT event ~ '^step 0031.2, ' FROM procrastinate_log('late') ORDER BY id DESC LIMIT 1}, 'a batch is done');
+	wait_until(
+		q{SELECT event ~ '^step 0031.2, ' FROM procrastinate_log('late') ORDER BY id DESC LIMIT 1},
+		'a batch is done');
 	$session->query(q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE id = 5});
 	$locker->query('COMMIT');
 	is(($caller->wait)[1], '', 'the call gets to its end');
-	is($session->query('SELECT id, status, abort_requested FROM procrastinate_jobs WHERE abort_requested ORDER BY id'),
-		"5|doing|t\n2000|doing|t", 'and a job that came late is not left behind');
+	is( $session->query(
+			'SELECT id, status, abort_requested FROM procrastinate_jobs WHERE abort_requested ORDER'
+			  . ' BY id'
+		),
+		"5|doing|t\n2000|doing|t",
+		'and a job that came late is not left behind');
 	is_at($node, $database, 'late', 31, 'at 0031');
 	$_->close foreach $session, $locker, $caller;
 	return;
@@ -114,30 +133,54 @@ sub a_job_that_comes_late
 sub events_that_change
 {
 	my $session = queue('changing', 23, 3000);
-	$session->query('ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER; INSERT INTO procrastinate_jobs (queue_name, task_name)'
+	$session->query(
+		'ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER; INSERT INTO procrastinate_jobs'
+		  . ' (queue_name, task_name)'
 		  . q{ VALUES ('queue', 'task'); ALTER TABLE procrastinate_jobs ENABLE TRIGGER USER});
 	my $caller = session('changing');
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_until($caller->pauses
-		  . q{ AND EXISTS (SELECT FROM procrastinate_log('changing') WHERE event ~ '^step 0024.1')}, 'it pauses after a batch');
-	my $filled = 'SELECT count(job_id_bigint) > 0 AND count(job_id_bigint) < 3000 FROM procrastinate_events';
+	wait_until(
+		$caller->pauses
+		  . q{ AND EXISTS (SELECT FROM procrastinate_log('changing') WHERE event ~ '^step 0024.1')},
+		'it pauses after a batch');
+	my $filled =
+	  'SELECT count(job_id_bigint) > 0 AND count(job_id_bigint) < 3000 FROM procrastinate_events';
 	is($session->query($filled), 't', 'max_wal_rate makes a batch wait for the next');
-	is($session->query(q{SELECT kind, done > 0, "left" > 0, done + "left", pid FROM procrastinate_progress WHERE schema = 'changing'::regnamespace}),
-		"batched|t|t|3000|$caller->{pid}", 'procrastinate_progress tells what is done and what is left');
-	is($session->refusal('UPDATE procrastinate_events SET at = now() WHERE id IN (1, 3000)'), 'no error', 'an event can be changed meanwhile');
-	$session->query('BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)'
-		  . q{ SELECT max(id) + 1, 'step 0024.1, 2999 of 3000', '0023', '0023', '0', max(version) FROM procrastinate_schema_history});
-	is($session->query(q{SELECT p.done, p.since = l.applied_at FROM procrastinate_progress AS p, procrastinate_log() AS l WHERE l.event = 'step 0024.1'}),
-		'2999|t', 'since when does not change while it goes on');
+	is( $session->query(
+			q{SELECT kind, done > 0, "left" > 0, done + "left", pid FROM procrastinate_progress}
+			  . q{ WHERE schema = 'changing'::regnamespace}
+		),
+		"batched|t|t|3000|$caller->{pid}",
+		'procrastinate_progress tells what is done and what is left');
+	is($session->refusal('UPDATE procrastinate_events SET at = now() WHERE id IN (1, 3000)'),
+		'no error', 'an event can be changed meanwhile');
+	$session->query(
+		'BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision,'
+		  . ' duration, version)'
+		  . q{ SELECT max(id) + 1, 'step 0024.1, 2999 of 3000', '0023', '0023', '0', max(version)}
+		    . q{ FROM procrastinate_schema_history}
+	);
+	is( $session->query(
+			q{SELECT p.done, p.since = l.applied_at FROM procrastinate_progress AS p,}
+			  . q{ procrastinate_log() AS l WHERE l.event = 'step 0024.1'}
+		),
+		'2999|t',
+		'since when does not change while it goes on');
 	$session->query('ROLLBACK');
-	$session->query(q{SET session_replication_role = replica; INSERT INTO procrastinate_events (job_id, type) VALUES (3001, 'deferred')});
+	$session->query(
+		q{SET session_replication_role = replica; INSERT INTO procrastinate_events (job_id, type)}
+		  . q{ VALUES (3001, 'deferred')}
+	);
 	$session->query('RESET session_replication_role');
 	is($session->query($filled), 't', 'and the batches still wait');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
-	is(($caller->wait)[1], '57014: canceling statement due to user request', 'what waits can be cancelled');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'the next call gets to its end');
-	is($session->query('SELECT count(*) FROM procrastinate_events WHERE job_id = id'), '3001', 'with all events as they were, and one that came by replication');
+	is(($caller->wait)[1], '57014: canceling statement due to user request',
+		'what waits can be cancelled');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
+		'the next call gets to its end');
+	is($session->query('SELECT count(*) FROM procrastinate_events WHERE job_id = id'), '3001',
+		'with all events as they were, and one that came by replication');
 	is_at($node, $database, 'changing', 24, 'at 0024');
 	$_->close foreach $session, $caller;
 	return;
@@ -146,29 +189,49 @@ sub events_that_change
 # As who ran out of small ids has begun with the negative ones.
 sub ids_below_zero
 {
-	foreach my $case ([ 23, 'events', 'job_id_bigint IS NULL' ], [ 29, 'jobs', q{status = 'aborting' AND NOT abort_requested} ], [ 30, 'jobs', q{status = 'aborting'} ])
+	foreach my $case ([ 23, 'events', 'job_id_bigint IS NULL' ],
+		[ 29, 'jobs', q{status = 'aborting' AND NOT abort_requested} ],
+		[ 30, 'jobs', q{status = 'aborting'} ])
 	{
 		my ($before, $table, $left) = @{$case};
 		my ($schema, $target) = ("below_$before", sprintf '%04d', $before + 1);
 		my $session = queue($schema, $before, 0);
-		$session->query('INSERT INTO procrastinate_jobs (id, queue_name, task_name)'
+		$session->query(
+			'INSERT INTO procrastinate_jobs (id, queue_name, task_name)'
 			  . q{ SELECT id, 'queue', 'task' FROM generate_series(-1700, 1700) AS id});
 		$session->query(q{UPDATE procrastinate_events SET id = job_id});
-		$session->query(q{UPDATE procrastinate_jobs SET status = 'doing'; UPDATE procrastinate_jobs SET status = 'aborting'}) if $before > 23;
+		$session->query(
+			q{UPDATE procrastinate_jobs SET status = 'doing'; UPDATE procrastinate_jobs SET status}
+			  . q{ = 'aborting'}
+		) if $before > 23;
 		my $caller = session($schema);
 		$caller->query(q{SET procrastinate_migrate.max_wal_rate = '1kB'});
 		$caller->send("CALL procrastinate_migrate('$target')");
-		wait_until("SELECT count(*) = 1 FROM procrastinate_log('$schema') WHERE event ~ '^step ${target}[.][0-9], -[0-9]+ of 1700\$'", 'a batch is done');
+		wait_until(
+			"SELECT count(*) = 1 FROM procrastinate_log('$schema') WHERE event ~ '^step"
+			  . " ${target}[.][0-9], -[0-9]+ of 1700\$'",
+			'a batch is done');
 		$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
-		is(($caller->wait)[1], '57014: canceling statement due to user request', "$target: a call is cancelled amid rows with ids below 0");
+		is(($caller->wait)[1], '57014: canceling statement due to user request',
+			"$target: a call is cancelled amid rows with ids below 0");
 		my $count = $session->query("SELECT count(*) FROM procrastinate_$table WHERE $left");
 		cmp_ok($count, '>', 1700, 'more than half of them are left');
 		cmp_ok($count, '<', 3401, 'but not all');
-		is($session->query(q{SELECT done BETWEEN -1700 AND -1, done + "left" FROM procrastinate_progress WHERE schema = current_schema()::regnamespace}),
-			't|1700', 'who looks on sees how far it came');
-		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error', 'the next one goes on');
-		is($session->query('SELECT count(*), count(*) FILTER (WHERE job_id = id) FROM procrastinate_events'), '3401|3401', 'to the last event') if $before == 23;
-		is($session->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'), '3401', 'to the last job') if $before > 23;
+		is( $session->query(
+				q{SELECT done BETWEEN -1700 AND -1, done + "left" FROM procrastinate_progress WHERE}
+				  . q{ schema = current_schema()::regnamespace}
+			),
+			't|1700',
+			'who looks on sees how far it came');
+		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error',
+			'the next one goes on');
+		is( $session->query(
+				'SELECT count(*), count(*) FILTER (WHERE job_id = id) FROM procrastinate_events'),
+			'3401|3401',
+			'to the last event') if $before == 23;
+		is($session->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'),
+			'3401', 'to the last job')
+		  if $before > 23;
 		is_at($node, $database, $schema, $before + 1, 'and ends');
 		$_->close foreach $session, $caller;
 	}
@@ -179,24 +242,35 @@ sub ids_below_zero
 sub a_dump_between_two_steps
 {
 	my $session = queue('dumped', 31, 1);
-	my $reader = session('dumped');
+	my $reader  = session('dumped');
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
-	is($session->refusal(q{CALL procrastinate_migrate('0032', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the barrier is installed and the call given up');
+	is($session->refusal(q{CALL procrastinate_migrate('0032', retry_for => '0')}) =~ s/:.*//sr,
+		'55P03', 'the barrier is installed and the call given up');
 	$reader->query('COMMIT');
-	my $bodies = q{SELECT count(*) FILTER (WHERE prosrc ~ 'try_advisory_xact_lock_shared'), count(*) FROM pg_proc}
+	my $bodies =
+	  q{SELECT count(*) FILTER (WHERE prosrc ~ 'try_advisory_xact_lock_shared'), count(*) FROM}
+	    . q{ pg_proc}
 	  . q{ WHERE pronamespace = 'dumped'::regnamespace AND proname ~ '^procrastinate_fetch_job'};
 	is($session->query($bodies), '1|1', 'the fetch function looks for it');
 	$_->close foreach $session, $reader;
 	my $file = "$PostgreSQL::Test::Utils::tmp_check/dumped.sql";
-	$node->command_ok([ 'pg_dump', '-d', $node->connstr($database), '-n', 'dumped', '-f', $file ], 'the schema is dumped');
+	$node->command_ok([ 'pg_dump', '-d', $node->connstr($database), '-n', 'dumped', '-f', $file ],
+		'the schema is dumped');
 	my $other = new_database($node);
-	$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($other), '-f', $file ], 'and restored');
+	$node->command_ok(
+		[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($other), '-f', $file ],
+		'and restored');
 	$reader = user_session($node, $other, 'dumped');
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
-	my (undef, undef, $error) = $node->psql($other, q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')});
-	like($error, qr/ERROR:  .* could not get its locks/, 'a call there is given up at the barrier, too');
-	is($node->safe_psql($other, q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'dumped'::regnamespace}
-			  . q{ AND prosrc ~ ('barrier CONSTANT integer := ' || pronamespace::int || ';')}), '1', 'which is the one of the schema there');
+	my (undef, undef, $error) =
+	  $node->psql($other, q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')});
+	like($error, qr/ERROR:  .* could not get its locks/,
+		'a call there is given up at the barrier, too');
+	is( $node->safe_psql(
+			$other, q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'dumped'::regnamespace}
+			  . q{ AND prosrc ~ ('barrier CONSTANT integer := ' || pronamespace::int || ';')}),
+		'1',
+		'which is the one of the schema there');
 	$reader->query('COMMIT');
 	$reader->close;
 	$node->safe_psql($other, q{CALL procrastinate_migrate('0032', 'dumped')});
@@ -210,24 +284,44 @@ sub a_trigger_on_the_jobs
 {
 	my $session = queue('straggling', 30, 1);
 	my ($reader, $owner, $mallory) = map { session('straggling') } 1 .. 3;
-	$node->safe_psql($database, 'CREATE ROLE trudy; GRANT USAGE, CREATE ON SCHEMA straggling TO trudy; GRANT UPDATE, TRIGGER ON straggling.procrastinate_jobs TO trudy');
+	$node->safe_psql($database,
+		'CREATE ROLE trudy; GRANT USAGE, CREATE ON SCHEMA straggling TO trudy; GRANT UPDATE,'
+		  . ' TRIGGER ON straggling.procrastinate_jobs TO trudy'
+	);
 	$mallory->query('SET SESSION AUTHORIZATION trudy');
-	$mallory->query('CREATE FUNCTION straggling.trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE trudy SUPERUSER; RETURN NULL; END $$');
+	$mallory->query(
+		'CREATE FUNCTION straggling.trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE'
+		  . ' trudy SUPERUSER; RETURN NULL; END $$'
+	);
+
 	# A cancelled call has come as far as the batches; the next one begins behind them.
-	$reader->query(q{UPDATE procrastinate_jobs SET status = 'aborting'; BEGIN; SELECT id FROM procrastinate_jobs FOR UPDATE});
-	is($owner->refusal(q{CALL procrastinate_migrate('0031', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'a call comes to the batches');
+	$reader->query(
+		q{UPDATE procrastinate_jobs SET status = 'aborting'; BEGIN; SELECT id FROM}
+		  . q{ procrastinate_jobs FOR UPDATE}
+	);
+	is($owner->refusal(q{CALL procrastinate_migrate('0031', retry_for => '0')}) =~ s/:.*//sr,
+		'55P03', 'a call comes to the batches');
 	$reader->query('COMMIT');
-	$owner->query(q{INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
-		SELECT max(id) + 1, 'step 0031.3', '0030', '0030', '0', max(version) FROM procrastinate_schema_history});
+	$owner->query(
+		q{INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
+		SELECT max(id) + 1, 'step 0031.3', '0030', '0030', '0', max(version)
+		  FROM procrastinate_schema_history}
+	);
 	$mallory->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE');
 	$session->send(q{CALL procrastinate_migrate('0031', lock_timeout => '1 min')});
 	until_blocked($session);
-	$mallory->query('CREATE TRIGGER trap BEFORE UPDATE ON straggling.procrastinate_jobs FOR EACH STATEMENT EXECUTE FUNCTION straggling.trap()');
+	$mallory->query(
+		'CREATE TRIGGER trap BEFORE UPDATE ON straggling.procrastinate_jobs FOR EACH STATEMENT'
+		  . ' EXECUTE FUNCTION straggling.trap()'
+	);
 	$mallory->query('COMMIT');
-	like(($session->wait)[1], qr/^(?:42501|PM010): /, 'a trigger that a stranger has made since the call began stops it');
-	is($owner->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'trudy'}), 'f', 'and has not run');
+	like(($session->wait)[1], qr/^(?:42501|PM010): /,
+		'a trigger that a stranger has made since the call began stops it');
+	is($owner->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'trudy'}), 'f',
+		'and has not run');
 	$owner->query('DROP TRIGGER trap ON procrastinate_jobs; DROP FUNCTION trap()');
-	is($owner->refusal(q{CALL procrastinate_migrate('0031')}), 'no error', 'without it the call goes on');
+	is($owner->refusal(q{CALL procrastinate_migrate('0031')}), 'no error',
+		'without it the call goes on');
 	is_at($node, $database, 'straggling', 31, 'to 0031');
 	$_->close foreach $session, $reader, $owner, $mallory;
 	return;
@@ -236,20 +330,33 @@ sub a_trigger_on_the_jobs
 # The owner's name is one that has to be quoted.
 sub a_fetch_function_of_another_role
 {
-	$node->safe_psql($database, 'CREATE ROLE "Big.Owner"; CREATE ROLE eve; CREATE SCHEMA shared AUTHORIZATION "Big.Owner";'
+	$node->safe_psql(
+		$database,
+		'CREATE ROLE "Big.Owner"; CREATE ROLE eve; CREATE SCHEMA shared AUTHORIZATION "Big.Owner";'
 		  . ' GRANT USAGE, CREATE ON SCHEMA shared TO eve');
 	my ($session, $reader) = map { session('shared') } 1 .. 2;
 	$session->query(q{SET ROLE "Big.Owner"; SELECT procrastinate_upgrade('0024')});
-	$node->safe_psql($database, 'SET ROLE eve; CREATE FUNCTION shared.procrastinate_fetch_job_mine()'
+	$node->safe_psql(
+		$database, 'SET ROLE eve; CREATE FUNCTION shared.procrastinate_fetch_job_mine()'
 		  . q{ RETURNS shared.procrastinate_jobs LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END;'});
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
-	is($session->refusal(q{CALL procrastinate_migrate('0025', retry_for => '0')}) =~ s/:.*//sr, '55P03', 'the barrier is installed');
-	is($session->query(q{SELECT string_agg(proname || ': ' || (prosrc ~ 'try_advisory'), ', ' ORDER BY proname) FROM pg_proc}
-			  . q{ WHERE pronamespace = 'shared'::regnamespace AND proname ~ '^procrastinate_fetch_job'}),
-		'procrastinate_fetch_job: true, procrastinate_fetch_job_mine: false', 'in the functions of the owner, and in no other');
+	is($session->refusal(q{CALL procrastinate_migrate('0025', retry_for => '0')}) =~ s/:.*//sr,
+		'55P03', 'the barrier is installed');
+	is( $session->query(
+			q{SELECT string_agg(proname || ': ' || (prosrc ~ 'try_advisory'), ', ' ORDER BY}
+			  . q{ proname) FROM pg_proc}
+			  . q{ WHERE pronamespace = 'shared'::regnamespace AND proname ~}
+			    . q{ '^procrastinate_fetch_job'}
+		),
+		'procrastinate_fetch_job: true, procrastinate_fetch_job_mine: false',
+		'in the functions of the owner, and in no other');
 	$reader->query('COMMIT');
-	is($session->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'a function of another role ends no call');
-	is($session->query(q{SELECT prosrc FROM pg_proc WHERE proname = 'procrastinate_fetch_job_mine'}), 'BEGIN RETURN NULL; END;', 'and is not touched');
+	is($session->refusal(q{CALL procrastinate_migrate('0025')}), 'no error',
+		'a function of another role ends no call');
+	is( $session->query(
+			q{SELECT prosrc FROM pg_proc WHERE proname = 'procrastinate_fetch_job_mine'}),
+		'BEGIN RETURN NULL; END;',
+		'and is not touched');
 	$_->close foreach $session, $reader;
 	return;
 }
@@ -257,8 +364,11 @@ sub a_fetch_function_of_another_role
 sub settings_of_the_role
 {
 	my $session = queue('settings', 19, 1);
-	my $me = $session->query('SELECT current_user');
-	$session->query(qq{ALTER ROLE "$me" SET default_transaction_read_only = on; ALTER ROLE "$me" SET statement_timeout = '1 ms'});
+	my $me      = $session->query('SELECT current_user');
+	$session->query(
+		qq{ALTER ROLE "$me" SET default_transaction_read_only = on; ALTER ROLE "$me" SET}
+		  . qq{ statement_timeout = '1 ms'}
+	);
 	my $error = $session->refusal(q{CALL procrastinate_migrate('0020')});
 	$session->query(qq{ALTER ROLE "$me" RESET ALL});
 	is($error, 'no error', 'the worker of a build does not have limits that the caller has not');
@@ -283,11 +393,16 @@ SQL
 	foreach my $case ([ '0021', '10 s', '400ms|10s' ], [ '0024', '100 ms', '50ms|100ms' ])
 	{
 		my ($target, $lock_timeout, $seen) = @$case;
-		$session->query("TRUNCATE public.seen; CALL procrastinate_migrate('$target', lock_timeout => '$lock_timeout')");
-		is($session->query('SELECT DISTINCT deadlock_timeout, lock_timeout FROM public.seen'), $seen,
+		$session->query(
+			"TRUNCATE public.seen; CALL procrastinate_migrate('$target', lock_timeout =>"
+			  . " '$lock_timeout')"
+		);
+		is( $session->query('SELECT DISTINCT deadlock_timeout, lock_timeout FROM public.seen'),
+			$seen,
 			"at a lock_timeout of $lock_timeout a deadlock is found no later than by others");
 	}
-	is($session->query('SHOW deadlock_timeout'), '800ms', 'and the setting is as before afterwards');
+	is($session->query('SHOW deadlock_timeout'), '800ms',
+		'and the setting is as before afterwards');
 	$session->query('DROP EVENT TRIGGER note; DROP FUNCTION public.note(); DROP TABLE public.seen');
 	$session->close;
 	return;
@@ -297,7 +412,8 @@ sub a_table_like_the_history
 {
 	my $session = queue('watched', 19, 1);
 	$session->query('CREATE SCHEMA eve; CREATE TABLE eve.procrastinate_schema_history (x int)');
-	is($session->refusal('SELECT * FROM procrastinate_progress'), 'no error', 'a table of the history\'s name does not end the view');
+	is($session->refusal('SELECT * FROM procrastinate_progress'), 'no error',
+		'a table of the history\'s name does not end the view');
 	$session->query('DROP SCHEMA eve CASCADE');
 	$session->close;
 	return;
@@ -309,9 +425,12 @@ sub a_wait_that_is_cancelled
 	$session->send(q{CALL procrastinate_wait('head')});
 	wait_until($session->pauses, 'it waits');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
-	is(($session->wait)[1], '57014: canceling statement due to user request', 'a wait can be cancelled');
-	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'and the session does not listen any more');
-	is($session->refusal(q{CALL procrastinate_wait('head', '1 s')}) =~ s/:.*//sr, 'PM014', 'nor after one that was in vain');
+	is(($session->wait)[1], '57014: canceling statement due to user request',
+		'a wait can be cancelled');
+	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0',
+		'and the session does not listen any more');
+	is($session->refusal(q{CALL procrastinate_wait('head', '1 s')}) =~ s/:.*//sr, 'PM014',
+		'nor after one that was in vain');
 	is($session->query('SELECT count(*) FROM pg_listening_channels()'), '0', 'it does not listen');
 	my $other = session('waited');
 	$session->send(q{CALL procrastinate_wait('head')});

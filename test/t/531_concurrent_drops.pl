@@ -1,4 +1,5 @@
-# A schema or a history that goes while a call waits for a lock or pauses: that is said, or what is there by now is read.
+# A schema or a history that goes while a call waits for a lock or pauses: that is said, or what is
+# there by now is read.
 
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -20,21 +21,24 @@ a_schema_that_is_dropped();
 a_history_that_is_replaced();
 done_testing();
 
-# While its history's lock is waited for: the table is gone, and nobody has put another in its place.
+# While its history's lock is waited for: the table is gone, and nobody has put another in its
+# place.
 sub a_schema_that_is_dropped
 {
 	my $owner = queue('dropped', 24, 10);
 	my %calls = (
-		q{SELECT procrastinate_current('dropped')} => session('dropped'),
+		q{SELECT procrastinate_current('dropped')}           => session('dropped'),
 		q{SELECT procrastinate_upgrade(schema => 'dropped')} => session('dropped'),
-		q{CALL procrastinate_migrate(schema => 'dropped')} => session('dropped'));
+		q{CALL procrastinate_migrate(schema => 'dropped')}   => session('dropped'));
 	$owner->query('SET client_min_messages = error; BEGIN; DROP SCHEMA dropped CASCADE');
 	$calls{$_}->send($_) foreach keys %calls;
 	until_blocked($_) foreach values %calls;
 	$owner->query('COMMIT');
 	foreach my $call (sort keys %calls)
 	{
-		is(($calls{$call}->wait)[1], '3F000: schema "dropped" has been dropped or renamed by another session', "said: $call");
+		is(($calls{$call}->wait)[1],
+			'3F000: schema "dropped" has been dropped or renamed by another session',
+			"said: $call");
 		$calls{$call}->close;
 	}
 	$owner->close;
@@ -48,7 +52,9 @@ sub a_schema_that_is_dropped
 		$caller->send("CALL procrastinate_migrate(schema => '$name', lock_timeout => '1 ms')");
 		wait_for($node, $database, $caller->pauses, 'it pauses');
 		$owner->query('COMMIT');
-		is(($caller->wait)[1], qq{3F000: schema "$name" has been dropped or renamed by another session}, 'said in a pause, too');
+		is(($caller->wait)[1],
+			qq{3F000: schema "$name" has been dropped or renamed by another session},
+			'said in a pause, too');
 		$_->close foreach $owner, $caller;
 	}
 	return;
@@ -59,12 +65,13 @@ sub a_history_that_is_replaced
 {
 	my %calls = (
 		q{SELECT revision FROM procrastinate_current()} => '0023',
-		q{SELECT count(*) FROM procrastinate_log()} => '22',
-		q{SELECT procrastinate_upgrade('0023')} => '0023');
-	my %ends = (dropped => 'DROP TABLE procrastinate_schema_history', renamed => 'ALTER TABLE procrastinate_schema_history RENAME TO before');
+		q{SELECT count(*) FROM procrastinate_log()}     => '22',
+		q{SELECT procrastinate_upgrade('0023')}         => '0023');
+	my %ends = (dropped => 'DROP TABLE procrastinate_schema_history',
+		renamed => 'ALTER TABLE procrastinate_schema_history RENAME TO before');
 	foreach my $end (sort keys %ends)
 	{
-		my $owner = queue("history_$end", 23, 1);
+		my $owner    = queue("history_$end", 23, 1);
 		my %sessions = map { $_ => session("history_$end") } keys %calls;
 		$owner->query(<<"SQL");
 BEGIN;

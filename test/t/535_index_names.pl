@@ -1,5 +1,6 @@
-# What stands in the place of an index that procrastinate_migrate() builds: one that was built ahead, one that was not
-# built to its end, one of another table, one that somebody else is building.
+# What stands in the place of an index that procrastinate_migrate() builds: one that was built
+# ahead, one that was not built to its end, one of another table, one that somebody else is
+# building.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server();
+my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -37,27 +38,36 @@ done_testing();
 sub an_index_built_ahead
 {
 	my $session = queue('ahead', 7, 3);
-	my $index = q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NOT NULL};
-	$session->query(q{CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$
+	my $index   = q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NOT NULL};
+	$session->query(
+		q{CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'ahead'::regnamespace AND proname = 'procrastinate_defer_periodic_job') THEN
 		RAISE 'no further';
 	END IF;
 END $$;
 CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop()});
-	is($session->refusal('CALL procrastinate_migrate()'), 'P0001: no further', 'a call to head ends after 0008');
+	is($session->refusal('CALL procrastinate_migrate()'), 'P0001: no further',
+		'a call to head ends after 0008');
 	$session->query('DROP EVENT TRIGGER stop; DROP FUNCTION stop()');
 	is($session->query($index), 't', 'and has built an index of 0020 ahead');
-	is($session->query(q{SELECT problem || ', ' || severity FROM procrastinate_check() WHERE object ~ 'idx_0020'}), 'extra, info', 'which harms nobody');
+	is( $session->query(
+			q{SELECT problem || ', ' || severity FROM procrastinate_check() WHERE object ~}
+			  . q{ 'idx_0020'}
+		),
+		'extra, info',
+		'which harms nobody');
 	my $script = $session->query(q{SELECT procrastinate_sql('current:0020')});
 	$session->query('BEGIN');
-	is($session->refusal(q{SELECT procrastinate_upgrade('0020')}), 'no error', 'procrastinate_upgrade() goes on');
+	is($session->refusal(q{SELECT procrastinate_upgrade('0020')}), 'no error',
+		'procrastinate_upgrade() goes on');
 	is($session->query($index), 'f', 'and leaves none of it');
 	$session->query('ROLLBACK');
 	$node->safe_psql($database, $script);
 	is($session->query($index), 'f', 'nor does the offline script');
 	is_at($node, $database, 'ahead', 20, 'at 0020');
-	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'procrastinate_migrate() goes on from there');
+	is($session->refusal('CALL procrastinate_migrate()'), 'no error',
+		'procrastinate_migrate() goes on from there');
 	is_at($node, $database, 'ahead', $HEAD, 'to head');
 	$session->close;
 	return;
@@ -67,12 +77,16 @@ CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop()});
 sub a_name_that_is_taken
 {
 	my $session = queue('taken', 23, 1);
-	$session->query('CREATE INDEX procrastinate_events_job_id_bigint ON procrastinate_jobs (task_name)');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}),
-		'PM009: relation "procrastinate_events_job_id_bigint" is in the way of migration 0024', 'an index of the name is not taken for ours');
-	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade', 'and nothing has been done');
+	$session->query(
+		'CREATE INDEX procrastinate_events_job_id_bigint ON procrastinate_jobs (task_name)');
+	is( $session->refusal(q{CALL procrastinate_migrate('0024')}),
+		'PM009: relation "procrastinate_events_job_id_bigint" is in the way of migration 0024',
+		'an index of the name is not taken for ours');
+	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade',
+		'and nothing has been done');
 	$session->query('ALTER INDEX procrastinate_events_job_id_bigint RENAME TO own');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'renamed it is in nobody\'s way');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
+		'renamed it is in nobody\'s way');
 	is($session->query(q{SELECT to_regclass('own') IS NOT NULL}), 't', 'and stays');
 	$session->close;
 	return;
@@ -85,14 +99,16 @@ sub what_is_left_of_one_built_ahead
 	foreach my $revision (sort { $a <=> $b } keys %builds_ahead)
 	{
 		my ($schema, $later) = ("ahead_$revision", $builds_ahead{$revision});
-		my $target = sprintf '%04d', $revision;
+		my $target  = sprintf '%04d', $revision;
 		my $session = queue($schema, $revision - 1, 3);
 		my ($reader, $second, $caller) = map { user_session($node, $database, $schema) } 1 .. 3;
 		my $snapshot = 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class';
 		$reader->query($snapshot);
 		$caller->send("CALL procrastinate_migrate('$later')");
 		my $state = "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-		  . " WHERE c.relnamespace = '$schema'::regnamespace AND c.relname = 'procrastinate_jobs_id_lock_idx_$later'";
+		  . " WHERE c.relnamespace = '$schema'::regnamespace AND c.relname ="
+		    . " 'procrastinate_jobs_id_lock_idx_$later'";
+
 		if ($revision == 8)    # the first index is its own
 		{
 			wait_for_build($node, $database);
@@ -103,9 +119,13 @@ sub what_is_left_of_one_built_ahead
 		$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 		$caller->wait;
 		$_->query('ROLLBACK') foreach $reader, $second;
-		wait_for($node, $database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker has gone');
+		wait_for($node, $database,
+			q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type =}
+			  . q{ 'procrastinate_migrate'},
+			'the worker has gone');
 		is($session->query($state), 'f', "$target: what is left of an index for $later is invalid");
-		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error', 'a call that does not need it');
+		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error',
+			'a call that does not need it');
 		is($session->query($state), '', 'drops it');
 		is_at($node, $database, $schema, $revision, "and ends at $target");
 		$_->close foreach $session, $reader, $second, $caller;
@@ -118,15 +138,18 @@ sub an_index_of_the_name
 {
 	my $session = queue('named', 19, 3);
 	cancelled_in_build($node, $database, 'named', '0020');
-	$session->query('DROP INDEX procrastinate_jobs_id_lock_idx_0020; CREATE TABLE own (id int);'
+	$session->query(
+		'DROP INDEX procrastinate_jobs_id_lock_idx_0020; CREATE TABLE own (id int);'
 		  . ' CREATE INDEX procrastinate_jobs_id_lock_idx_0020 ON own (id)');
-	is($session->refusal(q{CALL procrastinate_migrate('0020')}),
-		'PM009: relation "procrastinate_jobs_id_lock_idx_0020" is in the way of migration 0020', 'an index of another table is not taken for ours');
+	is( $session->refusal(q{CALL procrastinate_migrate('0020')}),
+		'PM009: relation "procrastinate_jobs_id_lock_idx_0020" is in the way of migration 0020',
+		'an index of another table is not taken for ours');
 	$session->query('DROP TABLE own');
 
 	# What is left of a build is dropped first where writers may wait, too.
 	cancelled_in_build($node, $database, 'named', '0020');
-	is($session->refusal(q{CALL procrastinate_migrate('0020', concurrently => false)}), 'no error', 'without the name it goes on, with writers waiting');
+	is($session->refusal(q{CALL procrastinate_migrate('0020', concurrently => false)}), 'no error',
+		'without the name it goes on, with writers waiting');
 	is_at($node, $database, 'named', 20, 'to 0020');
 	$session->close;
 	return;
@@ -141,11 +164,20 @@ sub a_build_by_hand
 	$session->query('DROP INDEX procrastinate_jobs_id_lock_idx_0020');
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 	$builder->send($by_hand);
-	wait_for($node, $database, "SELECT phase ~ 'old snapshots' FROM pg_stat_progress_create_index WHERE pid = $builder->{pid}", 'the build waits');
-	my (undef, undef, $error) = $node->psql($database,
-		q{CALL procrastinate_migrate('0020', 'by_hand', lock_timeout => '20 ms', retry_for => '300 ms')});
-	like($error, qr/ERROR:  migration 0020 .* could not get its locks/, 'a call waits for whoever builds it, and gives up');
-	like($error, qr/^Session $builder->{pid} .*: ShareUpdateExclusiveLock on procrastinate_jobs; CREATE INDEX/m, 'and names who builds it');
+	wait_for($node, $database,
+		"SELECT phase ~ 'old snapshots' FROM pg_stat_progress_create_index WHERE pid ="
+		  . " $builder->{pid}",
+		'the build waits');
+	my (undef, undef, $error) = $node->psql(
+		$database,
+		q{CALL procrastinate_migrate('0020', 'by_hand', lock_timeout => '20 ms', retry_for => '300}
+		  . q{ ms')}
+	);
+	like($error, qr/ERROR:  migration 0020 .* could not get its locks/,
+		'a call waits for whoever builds it, and gives up');
+	like($error,
+		qr/^Session $builder->{pid} .*: ShareUpdateExclusiveLock on procrastinate_jobs; CREATE INDEX/m,
+		'and names who builds it');
 	$session->send(q{CALL procrastinate_migrate('0020')});
 	wait_for($node, $database, $session->pauses, 'another one has tried');
 	$reader->query('COMMIT');
@@ -163,7 +195,8 @@ sub a_build_by_hand_that_commits
 	my ($gate, $builder) = map { session('committing') } 1 .. 2;
 	cancelled_in_build($node, $database, 'committing', '0020');
 	$session->query('DROP INDEX procrastinate_jobs_id_lock_idx_0020');
-	$gate->query(q{CREATE FUNCTION public.wait() RETURNS event_trigger LANGUAGE plpgsql AS $$
+	$gate->query(
+		q{CREATE FUNCTION public.wait() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF tg_tag = 'CREATE INDEX' THEN
 		PERFORM pg_advisory_xact_lock(20);
@@ -173,8 +206,13 @@ CREATE EVENT TRIGGER wait ON ddl_command_end EXECUTE FUNCTION public.wait();
 SELECT pg_advisory_lock(20)});
 	$builder->send($by_hand);
 	wait_until($builder->waits_for_lock, 'the build is about to commit');
-	is($node->safe_psql($database, "SELECT count(*) FROM pg_locks WHERE pid = $builder->{pid} AND relation = 'committing.procrastinate_jobs'::regclass"),
-		'0', 'and its table is free');
+	is( $node->safe_psql(
+			$database,
+			"SELECT count(*) FROM pg_locks WHERE pid = $builder->{pid} AND relation ="
+			  . " 'committing.procrastinate_jobs'::regclass"
+		),
+		'0',
+		'and its table is free');
 	$session->send(q{CALL procrastinate_migrate('0020', lock_timeout => '1 min')});
 	wait_until($session->waits_for_lock, 'a call waits for it');
 	$gate->query('SELECT pg_advisory_unlock(20)');
@@ -186,7 +224,8 @@ SELECT pg_advisory_lock(20)});
 	return;
 }
 
-# Both wait for the table, and whoever has it first waits for the other's snapshot: one of them is ended.
+# Both wait for the table, and whoever has it first waits for the other's snapshot: one of them is
+# ended.
 sub a_build_by_hand_that_came_first
 {
 	my $session = queue('overtaken', 19, 3);
@@ -204,7 +243,8 @@ sub a_build_by_hand_that_came_first
 	return;
 }
 
-# It waits for the table with a snapshot, which the worker then waits for: one of the two has to give way.
+# It waits for the table with a snapshot, which the worker then waits for: one of the two has to
+# give way.
 sub a_build_by_hand_that_came_second
 {
 	my $session = queue('crossed', 19, 3);
@@ -217,7 +257,8 @@ sub a_build_by_hand_that_came_second
 	wait_until($builder->waits_for_lock, 'the build by hand waits');
 	my $log = -s $node->logfile;
 	$writer->query('COMMIT');
-	is(($session->wait)[1], '', 'the call that waits for who waits for its worker comes to its end');
+	is(($session->wait)[1], '',
+		'the call that waits for who waits for its worker comes to its end');
 	is(($builder->wait)[1], '', 'and so does the build by hand');
 	ok($node->log_contains('deadlock detected', $log), 'one of them has tried again');
 	$session->query('DROP INDEX own');
@@ -253,15 +294,20 @@ sub a_build_that_is_lost_again
 	wait_until($second->waits_for_lock, 'and another session behind it');
 	$first->query("SELECT pg_advisory_unlock$lock");
 	$second->wait;
-	is($first->query(q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NULL}), 't', 'what is left of it is dropped');
+	is($first->query(q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NULL}), 't',
+		'what is left of it is dropped');
 	$lose->(sub { $second->query("SELECT pg_advisory_unlock$lock") });
 	my $log = -s $node->logfile;
 	$writer->query('COMMIT');
 	is(($analyzer->wait)[1], '', 'the next one, too');
-	like(($session->wait)[1], qr/^55P03: migration 0020 .* could not get its locks/, 'and the call gives up in the end');
-	ok($node->log_contains(qr/DETAIL:  It was tried \d+ times in \d+ s, and an invalid index is there, which the next call drops if nobody is building it\.\n\s*deadlock detected\n\s*Process/, $log),
+	like(($session->wait)[1], qr/^55P03: migration 0020 .* could not get its locks/,
+		'and the call gives up in the end');
+	ok( $node->log_contains(
+			qr/DETAIL:  It was tried \d+ times in \d+ s, and an invalid index is there, which the next call drops if nobody is building it\.\n\s*deadlock detected\n\s*Process/,
+			$log),
 		'and says of what, and what is left');
-	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error', 'the next call goes on');
+	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error',
+		'the next call goes on');
 	is_at($node, $database, 'lost', 20, 'to 0020');
 	$_->close foreach $session, $writer, $analyzer, $first, $second;
 	return;

@@ -1,5 +1,6 @@
-# procrastinate_migrate() beside what goes on in a server: replicas that lag, a reader on one, a failover; clients
-# at SERIALIZABLE; an autovacuum of the table at hand; limits of the session that calls it.
+# procrastinate_migrate() beside what goes on in a server: replicas that lag, a reader on one, a
+# failover; clients at SERIALIZABLE; an autovacuum of the table at hand; limits of the session that
+# calls it.
 
 use strict;
 use warnings;
@@ -18,7 +19,11 @@ use Procrastinate::Test::Database;
 my $node = start_server(
 	name => 'primary',
 	init => [ allows_streaming => 1 ],
-	conf => "max_connections = 30\nautovacuum_naptime = 1s\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\nmax_standby_streaming_delay = -1\nwal_sender_timeout = 0");
+	conf =>
+	  "max_connections = 30\nautovacuum_naptime = 1s\nhot_standby_feedback ="
+	    . " on\nwal_receiver_status_interval = 1s\nmax_standby_streaming_delay ="
+	      . " -1\nwal_sender_timeout = 0"
+);
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -45,8 +50,16 @@ sub on_replica
 {
 	my ($sql) = @_;
 	my ($in, $out, $err) = ('', '', '');
-	my $run = IPC::Run::start([ $standby->installed_command('psql'), qw(-XAtq -d), $standby->connstr($database), '-c', $sql ],
-		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	my $run = IPC::Run::start(
+		[   $standby->installed_command('psql'), qw(-XAtq -d), $standby->connstr($database), '-c',
+			$sql ],
+		'<',
+		\$in,
+		'>',
+		\$out,
+		'2>',
+		\$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return { run => $run, err => \$err };
 }
 
@@ -60,22 +73,32 @@ sub catch_up
 sub a_replica_that_lags
 {
 	my $session = queue('lagging', 23, 3000);
-	my $caller = session('lagging');
+	my $caller  = session('lagging');
 	catch_up();
 	my $gate = on_replica(q{CALL procrastinate_wait('0024', schema => 'lagging')});
-	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^CALL procrastinate_wait' AND wait_event = 'Extension'},
+	wait_until(
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^CALL procrastinate_wait' AND}
+		  . q{ wait_event = 'Extension'},
 		'the gate waits', $standby);
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 	$caller->query('SET procrastinate_migrate.max_replication_lag = 0');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_until($caller->pauses
-		  . q{ AND EXISTS (SELECT FROM lagging.procrastinate_events WHERE job_id_bigint IS NOT NULL)}, 'it pauses after a batch');
+	wait_until(
+		$caller->pauses
+		  . q{ AND EXISTS (SELECT FROM lagging.procrastinate_events WHERE job_id_bigint IS NOT}
+		    . q{ NULL)},
+		'it pauses after a batch');
 	my $filled = $session->query('SELECT count(job_id_bigint) FROM procrastinate_events');
 	cmp_ok($filled, '<', 3000, 'a replica that does not apply holds the batches up');
 	my $unlimited = queue('unlimited', 23, 3000);
-	$unlimited->query('SET procrastinate_migrate.max_wal_rate = 0; SET procrastinate_migrate.max_replication_lag = -1');
-	is($unlimited->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'unless they are told not to mind');
-	is($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), $filled, 'as the others still do');
+	$unlimited->query(
+		'SET procrastinate_migrate.max_wal_rate = 0; SET procrastinate_migrate.max_replication_lag'
+		  . ' = -1'
+	);
+	is($unlimited->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
+		'unless they are told not to mind');
+	is($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), $filled,
+		'as the others still do');
 	$unlimited->close;
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 	is(($caller->wait)[1], '', 'once it does they go on');
@@ -86,16 +109,20 @@ sub a_replica_that_lags
 	return;
 }
 
-# A replica that came back, and does not get on: a client of the protocol, which says once what it has applied, and takes
-# no more than its socket does.
+# A replica that came back, and does not get on: a client of the protocol, which says once what it
+# has applied, and takes no more than its socket does.
 sub a_replica_that_catches_up
 {
 	my $session = queue('catching_up', 23, 3000);
-	my $from = $node->lsn('flush');
-	$session->query(q{SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000)) FROM generate_series(1, 16)});
+	my $from    = $node->lsn('flush');
+	$session->query(
+		q{SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000)) FROM}
+		  . q{ generate_series(1, 16)}
+	);
 	my ($in, $out, $err) = ('', '', '');
 	my $replica = IPC::Run::start(
-		[ '/usr/bin/python3', '-c', <<"PYTHON", $node->connstr('postgres') . ' application_name=behind', $from ], '<', \$in, '>', \$out, '2>', \$err,
+		[   '/usr/bin/python3', '-c',
+			<<"PYTHON", $node->connstr('postgres') . ' application_name=behind', $from ], '<', \$in, '>', \$out, '2>', \$err,
 import sys
 from psycopg2.extras import PhysicalReplicationConnection
 cursor = PhysicalReplicationConnection(sys.argv[1]).cursor()
@@ -105,22 +132,33 @@ cursor.send_feedback(*[(high << 32) + low] * 3, force=True)
 sys.stdin.read()
 PYTHON
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-	wait_until(q{SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'behind' AND state = 'catchup' AND replay_lsn IS NOT NULL},
+	wait_until(
+		q{SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'behind' AND state}
+		  . q{ = 'catchup' AND replay_lsn IS NOT NULL},
 		'the replica catches up');
 	my $caller = session('catching_up');
-	$caller->query(q{SET client_min_messages = notice; SET procrastinate_migrate.max_replication_lag = '8MB'});
+	$caller->query(
+		q{SET client_min_messages = notice; SET procrastinate_migrate.max_replication_lag = '8MB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	my $sender = $session->query(q{SELECT pid FROM pg_stat_replication WHERE application_name = 'behind'});
-	is($caller->notice(qr/replica/), qq{step 0024.2: waiting for the replica of walsender $sender, which is behind by more than procrastinate_migrate.max_replication_lag},
+	my $sender =
+	  $session->query(q{SELECT pid FROM pg_stat_replication WHERE application_name = 'behind'});
+	is( $caller->notice(qr/replica/),
+		qq{step 0024.2: waiting for the replica of walsender $sender, which is behind by more than}
+		  . qq{ procrastinate_migrate.max_replication_lag},
 		'the caller is told what the batches wait for');
 	my %seen;
-	$seen{ $session->query(q{SELECT revision, step, pid, waiting_for FROM procrastinate_progress WHERE schema = 'catching_up'::regnamespace}) }++
+	$seen{
+		$session->query(
+			q{SELECT revision, step, pid, waiting_for FROM procrastinate_progress WHERE schema =}
+			  . q{ 'catching_up'::regnamespace}
+		) }++
 	  foreach 1 .. 20;
 	is(join('; ', keys %seen), "0024|2|$caller->{pid}|{$sender}", 'and so is who looks on');
-	cmp_ok($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), '<', 3000, 'a replica that catches up holds them up');
+	cmp_ok($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), '<', 3000,
+		'a replica that catches up holds them up');
 	$in = '';
 	$replica->finish;
-	is($err, '', 'then it is gone');
+	is($err,               '', 'then it is gone');
 	is(($caller->wait)[1], '', 'and they go on');
 	is_at($node, $database, 'catching_up', 24, 'to 0024');
 	$_->close foreach $session, $caller;
@@ -132,15 +170,24 @@ sub a_reader_of_a_replica
 {
 	my $session = queue('fed_back', 6, 100);
 	catch_up();
-	my $reader = on_replica('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class; SELECT pg_sleep(600)');
-	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 'it has a snapshot', $standby);
+	my $reader = on_replica(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class; SELECT pg_sleep(600)'
+	);
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'},
+		'it has a snapshot', $standby);
 	$session->query("SELECT pg_current_xact_id()") foreach 1 .. 20;
 	my $now = $session->query('SELECT clock_timestamp()');
-	wait_until("SELECT reply_time > '$now' AND age(backend_xmin) >= 20 FROM pg_stat_replication", 'the replica feeds back');
-	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'a reader on a replica holds nothing up');
+	wait_until("SELECT reply_time > '$now' AND age(backend_xmin) >= 20 FROM pg_stat_replication",
+		'the replica feeds back');
+	is($session->refusal('CALL procrastinate_migrate()'), 'no error',
+		'a reader on a replica holds nothing up');
 	is_at($node, $database, 'fed_back', $HEAD, 'on the way to head');
-	cmp_ok($node->safe_psql('postgres', 'SELECT age(backend_xmin) FROM pg_stat_replication'), '>=', 20 + $HEAD - 6, 'which was there all the time');
-	$standby->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.600' AND pid <> pg_backend_pid()});
+	cmp_ok($node->safe_psql('postgres', 'SELECT age(backend_xmin) FROM pg_stat_replication'), '>=',
+		20 + $HEAD - 6, 'which was there all the time');
+	$standby->safe_psql('postgres',
+		q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.600' AND}
+		  . q{ pid <> pg_backend_pid()}
+	);
 	$reader->{run}->finish;
 	catch_up();
 	is_at($standby, $database, 'fed_back', $HEAD, 'where the replica gets, too');
@@ -159,10 +206,13 @@ UPDATE procrastinate_events SET at = now();
 SQL
 	$node->append_conf('postgresql.conf', 'autovacuum = on');
 	$node->reload;
-	my $vacuum = q{SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'vacuumed.procrastinate_events'::regclass};
+	my $vacuum =
+	  q{SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid =}
+	    . q{ 'vacuumed.procrastinate_events'::regclass};
 	wait_until(qq{SELECT ($vacuum) = 1}, 'an autovacuum is at the events');
 	my $log = -s $node->logfile;
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'an autovacuum in the way does not stop it');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
+		'an autovacuum in the way does not stop it');
 	ok($node->log_contains('canceling autovacuum task', $log), 'but is stopped');
 	$node->append_conf('postgresql.conf', 'autovacuum = off');
 	$node->reload;
@@ -174,23 +224,27 @@ SQL
 sub statement_timeout
 {
 	my $session = queue('timed', 23, 10);
-	my $reader = session('timed');
+	my $reader  = session('timed');
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 	$session->query(q{SET statement_timeout = '2s'});
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), '57014: canceling statement due to statement timeout',
+	is( $session->refusal(q{CALL procrastinate_migrate('0024')}),
+		'57014: canceling statement due to statement timeout',
 		'statement_timeout is for the whole call');
-	wait_until(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker has gone');
+	wait_until(
+		q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'},
+		'the worker has gone');
 	is_as_recorded($node, $database, 'timed', 'and what was done stays done');
 	$reader->query('COMMIT');
 	$session->query('RESET statement_timeout');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'the next call goes on');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
+		'the next call goes on');
 	is_at($node, $database, 'timed', 24, 'to 0024');
 	$_->close foreach $session, $reader;
 	return;
 }
 
-# Clients whose transactions fail where what they have read is changed, and are tried again. The caller's own do not:
-# it would not see what it has to.
+# Clients whose transactions fail where what they have read is changed, and are tried again. The
+# caller's own do not: it would not see what it has to.
 sub serializable
 {
 	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ], [ 30, 32, '3.0' ])
@@ -198,15 +252,23 @@ sub serializable
 		my ($from, $to, $release) = @$path;
 		my $there = new_database($node);
 		upgrade($node, $there, $from);
-		$node->safe_psql($there, "ALTER DATABASE $there SET default_transaction_isolation = serializable");
-		my $load = start_load($node, $there, [ release_scripts($release) ], qw(-c 4 -R 300 --max-tries=0));
-		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events') or die 'no client works';
+		$node->safe_psql($there,
+			"ALTER DATABASE $there SET default_transaction_isolation = serializable");
+		my $load =
+		  start_load($node, $there, [ release_scripts($release) ], qw(-c 4 -R 300 --max-tries=0));
+		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events')
+		  or die 'no client works';
 		my $call = 'CALL procrastinate_migrate(' . lit(revision_name($to)) . ')';
 		my (undef, undef, $refused) = $node->psql($there, $call);
-		like($refused, qr/ERROR:  a migration cannot run at isolation level repeatable read or serializable/, "$release: the caller is told so");
-		my ($status, undef, $said) = $node->psql($there, "SET default_transaction_isolation = 'read committed';\n$call");
-		is($status, 0, "$release: the call gets to its end beside clients at SERIALIZABLE") or diag($said);
-		is(stop_load($load), '', "$release: no client sees an error but those that are tried again");
+		like($refused,
+			qr/ERROR:  a migration cannot run at isolation level repeatable read or serializable/,
+			"$release: the caller is told so");
+		my ($status, undef, $said) =
+		  $node->psql($there, "SET default_transaction_isolation = 'read committed';\n$call");
+		is($status, 0, "$release: the call gets to its end beside clients at SERIALIZABLE")
+		  or diag($said);
+		is(stop_load($load), '',
+			"$release: no client sees an error but those that are tried again");
 		is(deadlocks($node, $there), '0', "$release: of which none is a deadlock");
 		is_at($node, $there, 'public', $to, "$release: the catalog is as it should be");
 	}
@@ -218,14 +280,20 @@ sub a_serializable_worker
 {
 	my $there = new_database($node);
 	new_queue($node, $there, 'serial', 19, 10)->close;
-	$node->safe_psql($there, "ALTER DATABASE $there SET default_transaction_isolation = serializable");
+	$node->safe_psql($there,
+		"ALTER DATABASE $there SET default_transaction_isolation = serializable");
 	my ($reader, $caller) = map { user_session($node, $there, 'serial') } 1 .. 2;
 	$reader->query('BEGIN; SELECT count(*) FROM pg_class');
 	$caller->query(q{SET default_transaction_isolation = 'read committed'});
 	$caller->send(q{CALL procrastinate_migrate('0020')});
 	wait_for_build($node, $there);
-	is($node->safe_psql($there, q{SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type = 'procrastinate_migrate' AND mode = 'SIReadLock'}),
-		'0', 'what it reads is in no serializable transaction');
+	is( $node->safe_psql(
+			$there,
+			q{SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type =}
+			  . q{ 'procrastinate_migrate' AND mode = 'SIReadLock'}
+		),
+		'0',
+		'what it reads is in no serializable transaction');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'the call comes to its end');
 	is_at($node, $there, 'serial', 20, 'at 0020');
@@ -243,42 +311,57 @@ sub workers_beside_one_who_waits
 	$caller->send(q{CALL procrastinate_migrate('0025')});
 	wait_for_step($node, $there, 'public', '0025.1');
 	my $load = start_load($node, $there, [ release_scripts('0.23') ], qw(-c 3 -R 200));
-	wait_for($node, $there, q{SELECT count(*) > 500 FROM procrastinate_events WHERE type = 'succeeded'}, 'workers have done a lot');
-	is($node->safe_psql($there, "SELECT state FROM pg_stat_activity WHERE pid = $caller->{pid}"), 'active', 'while a call waits for a reader, workers work');
+	wait_for($node, $there,
+		q{SELECT count(*) > 500 FROM procrastinate_events WHERE type = 'succeeded'},
+		'workers have done a lot');
+	is($node->safe_psql($there, "SELECT state FROM pg_stat_activity WHERE pid = $caller->{pid}"),
+		'active', 'while a call waits for a reader, workers work');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'once the reader has gone it comes to its end');
-	is(stop_load($load), '', 'and no client has seen an error');
+	is(stop_load($load),   '', 'and no client has seen an error');
 	is_at($node, $there, 'public', 25, 'at 0025');
 	$_->close foreach $reader, $caller;
 	return;
 }
 
-# All workers defer a tick at once, and one of them has deferred it: beside a unique index that is being built, too.
+# All workers defer a tick at once, and one of them has deferred it: beside a unique index that is
+# being built, too.
 sub ticks_of_one_moment
 {
-	# At 0012 the old function goes, and with it whoever calls it; who is in it then leaves out the new column.
-	my $gone = qr/function procrastinate_defer_periodic_job\(.*\) does not exist|null value in column "queue_name"|Run was aborted/;
+	# At 0012 the old function goes, and with it whoever calls it; who is in it then leaves out the
+	# new column.
+	my $gone =
+	  qr/function procrastinate_defer_periodic_job\(.*\) does not exist|null value in column "queue_name"|Run was aborted/;
 	foreach my $path ([ 11, q{'q', 'task'}, $gone ], [ 20, q{'q', NULL, NULL, 'task'}, qr/(?!)/ ])
 	{
 		my ($from, $arguments, $expected) = @$path;
 		my $there = new_database($node);
 		upgrade($node, $there, $from);
 		my $script = PostgreSQL::Test::Utils::tempdir() . "/tick_$from.sql";
-		append_to_file($script, "SELECT procrastinate_defer_periodic_job($arguments, (extract(epoch FROM clock_timestamp()) * 500)::bigint);\n");
+		append_to_file($script,
+			"SELECT procrastinate_defer_periodic_job($arguments, (extract(epoch FROM"
+			  . " clock_timestamp()) * 500)::bigint);\n"
+		);
+
 		# The last part of a build waits for whoever has an older snapshot.
 		my $reader = new_session($node, $there);
 		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
-		my $load = start_load($node, $there, [$script], qw(-c 4));
+		my $load   = start_load($node, $there, [$script], qw(-c 4));
 		my $caller = new_session($node, $there);
 		$caller->send("CALL procrastinate_migrate('" . revision_name($from + 1) . "')");
-		wait_for($node, $there, q{SELECT phase ~ 'old snapshots' FROM pg_stat_progress_create_index}, 'the build comes to its last part');
+		wait_for($node, $there,
+			q{SELECT phase ~ 'old snapshots' FROM pg_stat_progress_create_index},
+			'the build comes to its last part');
 		my $ticks = $node->safe_psql($there, 'SELECT count(*) FROM procrastinate_jobs');
-		wait_for($node, $there, "SELECT count(*) > $ticks + 500 FROM procrastinate_jobs", 'ticks are deferred');
+		wait_for($node, $there, "SELECT count(*) > $ticks + 500 FROM procrastinate_jobs",
+			'ticks are deferred');
 		$reader->query('COMMIT');
 		is(($caller->wait)[1], '', "$from: the call comes to its end");
-		is(join('', grep { !/$expected/ } split /^/, stop_load($load)), '', 'and nobody who defers a tick is told an error');
+		is(join('', grep { !/$expected/ } split /^/, stop_load($load)), '',
+			'and nobody who defers a tick is told an error');
 		is_at($node, $there, 'public', $from + 1, 'the catalog is as it should be');
-		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_check('current')}), '0', 'the functions, too');
+		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_check('current')}), '0',
+			'the functions, too');
 		$_->close foreach $reader, $caller;
 	}
 	return;
@@ -289,11 +372,14 @@ sub batches_are_told
 {
 	queue('told', 23, 15_000)->close;
 	my $began = time;
-	my ($status, undef, $told) = $node->psql($database,
-		q{SET procrastinate_migrate.max_wal_rate = '500kB'; CALL procrastinate_migrate('0024', schema => 'told')});
+	my ($status, undef, $told) = $node->psql(
+		$database,
+		q{SET procrastinate_migrate.max_wal_rate = '500kB'; CALL procrastinate_migrate('0024',}
+		  . q{ schema => 'told')}
+	);
 	is($status, 0, 'a call gets to its end');
 	my $lines = () = $told =~ /NOTICE:  step 0024\.2: \d+%, \d+ rows changed$/mg;
-	cmp_ok($lines, '>', 0, 'and tells how far its batches are');
+	cmp_ok($lines, '>',  0,                 'and tells how far its batches are');
 	cmp_ok($lines, '<=', time - $began + 1, 'but no more than once a second');
 	return;
 }
@@ -308,21 +394,27 @@ sub a_lost_connection
 	$caller->send(q{CALL procrastinate_migrate('0024')});
 	wait_for_build($node, $database);
 	$caller->{run}->kill_kill;
-	wait_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $caller->{pid} OR backend_type = 'procrastinate_migrate'",
+	wait_until(
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $caller->{pid} OR backend_type ="
+		  . " 'procrastinate_migrate'",
 		'the server notices when it has something to tell, and ends the worker, too');
 	is_as_recorded($node, $database, 'lost', 'what was done stays done');
 	$reader->query('COMMIT');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error', 'the next call goes on');
+	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
+		'the next call goes on');
 	is_at($node, $database, 'lost', 24, 'to 0024');
 	$_->close foreach $session, $reader;
 	return;
 }
 
-# In the midst of a migration the primary goes, and whoever calls it next calls it on what was the replica.
+# In the midst of a migration the primary goes, and whoever calls it next calls it on what was the
+# replica.
 sub failover
 {
 	my $session = queue('failing_over', 23, 3000);
-	my $rows = 'SELECT count(*) || md5(string_agg(concat_ws(\'/\', id, job_id, type, at), \' \' ORDER BY id)) FROM procrastinate_events';
+	my $rows =
+	  'SELECT count(*) || md5(string_agg(concat_ws(\'/\', id, job_id, type, at), \' \' ORDER BY'
+	    . ' id)) FROM procrastinate_events';
 	my $before = $session->query($rows);
 	my $reader = session('failing_over');
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
@@ -332,8 +424,10 @@ sub failover
 	$node->stop('immediate');
 	eval { $_->close } foreach $session, $reader;
 	$standby->promote;
-	is($standby->safe_psql($database, q{SELECT source FROM procrastinate_current('failing_over')}) =~ s/.*; //r,
-		'0024 is under way, step 4 of 9 is done', 'after a failover the migration is under way on the new primary');
+	is( $standby->safe_psql($database, q{SELECT source FROM procrastinate_current('failing_over')})
+		  =~ s/.*; //r,
+		'0024 is under way, step 4 of 9 is done',
+		'after a failover the migration is under way on the new primary');
 	is_as_recorded($standby, $database, 'failing_over', 'where the schema is as recorded');
 	my $other = user_session($standby, $database, 'failing_over');
 	is($other->refusal('CALL procrastinate_migrate()'), 'no error', 'the next call goes on there');

@@ -1,4 +1,5 @@
-# Whom a step waits for is named to the caller, and to who looks on; and nobody can make him wait who looks.
+# Whom a step waits for is named to the caller, and to who looks on; and nobody can make him wait
+# who looks.
 
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node = start_server(conf => 'max_prepared_transactions = 2');
+my $node     = start_server(conf => 'max_prepared_transactions = 2');
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -46,27 +47,41 @@ sub call
 	return $caller;
 }
 
-sub progress { return $node->safe_psql($database, 'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress') }
+sub progress
+{
+	return $node->safe_psql($database,
+		'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress');
+}
 
 # All that is seen of it in looks, some of them in a call's pauses, once a try has failed.
 sub seen
 {
 	my ($columns, $onlooker) = @_;
-	wait_for($node, $database, qq{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND classid = $LOCK_KEY{blocker}}, 'a try has failed');
+	wait_for($node, $database,
+		qq{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND classid =}
+		  . qq{ $LOCK_KEY{blocker}},
+		'a try has failed');
 	local $ENV{PGUSER} = $onlooker if $onlooker;
 	my %seen;
-	$seen{ $node->safe_psql($database, "SELECT $columns FROM procrastinate_progress") }++ foreach 1 .. 20;
+	$seen{ $node->safe_psql($database, "SELECT $columns FROM procrastinate_progress") }++
+	  foreach 1 .. 20;
 	return join('; ', sort keys %seen);
 }
 
 sub a_build_and_a_prepared_transaction
 {
 	my $session = session(filled_schema('prepared', 19, 10));
-	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of a client'});
+	$session->query(
+		q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of a}
+		  . q{ client'}
+	);
 	my $caller = call('prepared', '0020');
-	like($caller->notice(qr/, for /), qr/^step 0020\.1: waiting for writers before build, for prepared transaction 'of a client' of role \S+ since \S/,
+	like(
+		$caller->notice(qr/, for /),
+		qr/^step 0020\.1: waiting for writers before build, for prepared transaction 'of a client' of role \S+ since \S/,
 		'a build tells of the prepared transaction that it waits for');
-	is(progress(), 'prepared|1|t|waiting for writers before build|{0}', 'and is seen to wait for one');
+	is(progress(), 'prepared|1|t|waiting for writers before build|{0}',
+		'and is seen to wait for one');
 	$session->query(q{COMMIT PREPARED 'of a client'});
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, 'prepared', 20, 'to 0020');
@@ -77,13 +92,19 @@ sub a_build_and_a_prepared_transaction
 # Between one try and the next there is nobody who could be asked.
 sub a_step_and_a_prepared_transaction
 {
-	my $schema = filled_schema('prepared_too', 24, 10);
+	my $schema  = filled_schema('prepared_too', 24, 10);
 	my $session = session($schema);
-	$session->query(q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of another'});
+	$session->query(
+		q{BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'of}
+		  . q{ another'}
+	);
 	my $caller = call($schema, '0025');
 	wait_for_step($node, $database, $schema, '0025.1');
-	is(seen('step, waiting_for'), '2|{0}', 'a step is seen to wait for a prepared transaction, in pauses, too');
-	like($caller->notice(qr/asked/), qr/^step 0025\.2: waiting for locks, asked \d+ times, for a prepared transaction$/, 'and tells so');
+	is(seen('step, waiting_for'), '2|{0}',
+		'a step is seen to wait for a prepared transaction, in pauses, too');
+	like($caller->notice(qr/asked/),
+		qr/^step 0025\.2: waiting for locks, asked \d+ times, for a prepared transaction$/,
+		'and tells so');
 	$session->query(q{COMMIT PREPARED 'of another'});
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -105,7 +126,8 @@ SELECT pg_advisory_lock_shared($LOCK_KEY{running}, oid::integer),
 SQL
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0020', concurrently => false)});
-	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$writer->{pid}}", 'a build without a worker is seen to wait for a writer, in pauses, too');
+	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$writer->{pid}}",
+		'a build without a worker is seen to wait for a writer, in pauses, too');
 	$writer->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
@@ -134,9 +156,12 @@ SQL
 	is(seen('step, waiting_for'), "2|{$reader->{pid}}", 'a step is seen to wait for a reader');
 	wait_for($node, $database, $caller->pauses, 'it pauses');
 	$reader->query('ROLLBACK');
-	is($gate->query('SELECT waiting_for FROM procrastinate_progress'), 'NULL', 'not once he has gone, in a pause');
+	is($gate->query('SELECT waiting_for FROM procrastinate_progress'), 'NULL',
+		'not once he has gone, in a pause');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_periodic_defers');
-	wait_for($node, $database, "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $caller->{pid}", 'the step is at its statement');
+	wait_for($node, $database,
+		"SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $caller->{pid}",
+		'the step is at its statement');
 	is(progress(), "$schema|2|t||", 'nor once it has its locks, whatever he does then');
 	$reader->query('COMMIT');
 	$gate->query('SELECT pg_advisory_unlock(545)');
@@ -153,7 +178,9 @@ sub a_build_and_the_lock_of_its_table
 	my $session = session(filled_schema('vacuumed', 19, 10));
 	$session->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE UPDATE EXCLUSIVE MODE');
 	my $caller = call('vacuumed', '0020');
-	like($caller->notice(qr/, for /), qr/^step 0020\.1: waiting for the lock of its table, for session $session->{pid} of role \S+ since \S/,
+	like(
+		$caller->notice(qr/, for /),
+		qr/^step 0020\.1: waiting for the lock of its table, for session $session->{pid} of role \S+ since \S/,
 		'a build tells of the session that it waits for');
 	is(progress(), "vacuumed|1|t||{$session->{pid}}", 'and is seen to wait for it');
 	$session->query('COMMIT');
@@ -171,7 +198,8 @@ sub what_is_left_of_a_build
 	my ($reader, $caller) = map { session($schema) } 1 .. 2;
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0020')});
-	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$reader->{pid}}", 'what is left of a build is seen to wait for a reader, in pauses, too');
+	is(seen('step, pid, waiting_for'), "1|$caller->{pid}|{$reader->{pid}}",
+		'what is left of a build is seen to wait for a reader, in pauses, too');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
@@ -183,10 +211,12 @@ sub what_is_left_of_a_build
 sub the_lock_of_builds
 {
 	my $holder = session(filled_schema('held', 19, 10));
-	my $lock = qq{($LOCK_KEY{index_build}, 'held'::regnamespace::oid::integer)};
+	my $lock   = qq{($LOCK_KEY{index_build}, 'held'::regnamespace::oid::integer)};
 	$holder->query("SELECT pg_advisory_lock$lock");
 	my $caller = call('held', '0020');
-	like($caller->notice(qr/builds/), qr/^step 0020\.1: waiting for session $holder->{pid} of role \S+, which has the lock of builds here$/,
+	like(
+		$caller->notice(qr/builds/),
+		qr/^step 0020\.1: waiting for session $holder->{pid} of role \S+, which has the lock of builds here$/,
 		'a build tells of the session that has the lock of builds');
 	is(progress(), "held|1|t||{$holder->{pid}}", 'and is seen to wait for it');
 	$holder->query("SELECT pg_advisory_unlock$lock");
@@ -196,13 +226,15 @@ sub the_lock_of_builds
 	return;
 }
 
-# A build looks at the table again for what its index has not got, here at the end a job whose lock somebody else has
-# put into the index and not committed.
+# A build looks at the table again for what its index has not got, here at the end a job whose lock
+# somebody else has put into the index and not committed.
 sub a_build_amid_its_table
 {
 	my $schema = filled_schema('amid', 7, 3000);
 	my ($before, $first, $second) = map { session($schema) } 1 .. 3;
-	my $insert = q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'task', 'the same', 'doing')};
+	my $insert =
+	  q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'task',}
+	    . q{ 'the same', 'doing')};
 	$before->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	my $caller = call($schema, '0008');
 	wait_for_phase('waiting for writers before build');
@@ -218,10 +250,14 @@ SELECT max((ctid::text::point)[0]::integer) FILTER (WHERE lock = 'the same'), pg
 SQL
 	cmp_ok($done, '>', 10, 'it is far in the table');
 	my $percent = int(100 * $done / $blocks);
-	like($caller->notice(qr/validation: scanning table.*, for /), qr/^step 0008\.1: index validation: scanning table, $percent%, for session $second->{pid} of role \S+ since \S/,
+	like(
+		$caller->notice(qr/validation: scanning table.*, for /),
+		qr/^step 0008\.1: index validation: scanning table, $percent%, for session $second->{pid} of role \S+ since \S/,
 		'a build tells how far it is, and whom it waits for');
-	is($node->safe_psql($database, 'SELECT phase, done, "left", waiting_for FROM procrastinate_progress'),
-		join('|', 'index validation: scanning table', $done, $blocks - $done, "{$second->{pid}}"), 'and it is seen');
+	is( $node->safe_psql(
+			$database, 'SELECT phase, done, "left", waiting_for FROM procrastinate_progress'),
+		join('|', 'index validation: scanning table', $done, $blocks - $done, "{$second->{pid}}"),
+		'and it is seen');
 	$second->query('ROLLBACK');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 8, 'to 0008');
@@ -232,22 +268,28 @@ SQL
 sub wait_for_phase
 {
 	my ($phase) = @_;
-	return wait_for($node, $database,
-		"SELECT count(*) = 1 FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid) WHERE phase = '$phase' AND wait_event_type = 'Lock'",
+	return wait_for(
+		$node, $database,
+		"SELECT count(*) = 1 FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid)"
+		  . " WHERE phase = '$phase' AND wait_event_type = 'Lock'",
 		"a build is at: $phase");
 }
 
 # As the owner of a queue calls, and looks on, who may not see what sessions of others do.
 sub a_step_and_a_reader_of_another_role
 {
-	$node->safe_psql($database, 'CREATE ROLE keeper LOGIN; CREATE SCHEMA keeper AUTHORIZATION keeper');
-	$node->safe_psql($database, q{SET client_min_messages = error; SET ROLE keeper; SELECT procrastinate_upgrade('0024', 'keeper');
+	$node->safe_psql($database,
+		'CREATE ROLE keeper LOGIN; CREATE SCHEMA keeper AUTHORIZATION keeper');
+	$node->safe_psql(
+		$database,
+		q{SET client_min_messages = error; SET ROLE keeper; SELECT procrastinate_upgrade('0024', 'keeper');
 GRANT USAGE ON SCHEMA keeper TO stranger; GRANT SELECT ON keeper.procrastinate_jobs TO stranger});
 	my $reader = do { local $ENV{PGUSER} = 'stranger'; session('keeper') };
-	my $caller = do { local $ENV{PGUSER} = 'keeper'; session('keeper') };
+	my $caller = do { local $ENV{PGUSER} = 'keeper';   session('keeper') };
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0025')});
-	is(seen('step, waiting_for', 'keeper'), "2|{$reader->{pid}}", 'a step is seen to wait for a session of another role, in pauses, too');
+	is(seen('step, waiting_for', 'keeper'), "2|{$reader->{pid}}",
+		'a step is seen to wait for a session of another role, in pauses, too');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, 'keeper', 25, 'to 0025');
@@ -265,11 +307,15 @@ sub a_batch_and_a_row
 	wait_for($node, $database, 'SELECT done > 0 FROM procrastinate_progress', 'a batch is done');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	$caller->wait;
-	$bystander->query('BEGIN; SELECT count(*) FROM procrastinate_events; LOCK TABLE procrastinate_periodic_defers IN ROW EXCLUSIVE MODE');
+	$bystander->query(
+		'BEGIN; SELECT count(*) FROM procrastinate_events; LOCK TABLE procrastinate_periodic_defers'
+		  . ' IN ROW EXCLUSIVE MODE'
+	);
 	$writer->query('BEGIN; SELECT FROM procrastinate_events WHERE id = 3000 FOR UPDATE');
 	$caller->query('RESET procrastinate_migrate.max_wal_rate');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	is(seen('step, waiting_for'), "2|{$writer->{pid}}", 'a batch is seen to wait for who has a row, in pauses, too');
+	is(seen('step, waiting_for'), "2|{$writer->{pid}}",
+		'a batch is seen to wait for who has a row, in pauses, too');
 	$_->query('COMMIT') foreach $bystander, $writer;
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 24, 'to 0024');
@@ -284,14 +330,22 @@ sub a_build_of_somebody_else
 	my ($writer, $builder, $caller) = map { session($schema) } 1 .. 3;
 	$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	$builder->send('CREATE INDEX CONCURRENTLY own ON procrastinate_jobs (task_name)');
-	wait_for($node, $database, q{SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ '^waiting'}, 'somebody builds');
+	wait_for($node, $database,
+		q{SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ '^waiting'},
+		'somebody builds');
 	my $grantor = session($schema);
 	$grantor->query("BEGIN; GRANT USAGE ON SCHEMA $schema TO PUBLIC");
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '10kB'});
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_for($node, $database, q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0}, 'batches are under way');
-	is($node->safe_psql($database, 'SELECT pid, phase, done <= 15000, waiting_for FROM procrastinate_progress'), "$caller->{pid}||t|",
-		'the build of somebody else is not taken for theirs, and nobody is waited for between batches');
+	wait_for($node, $database,
+		q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0},
+		'batches are under way');
+	is( $node->safe_psql(
+			$database, 'SELECT pid, phase, done <= 15000, waiting_for FROM procrastinate_progress'),
+		"$caller->{pid}||t|",
+		'the build of somebody else is not taken for theirs, and nobody is waited for between'
+		  . ' batches'
+	);
 	$grantor->query('ROLLBACK');
 	$grantor->close;
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
@@ -308,7 +362,10 @@ sub a_table_of_another_tool
 {
 	my $schema = filled_schema('kept', 24, 10);
 	my ($reader, $holder, $caller) = map { session($schema) } 1 .. 3;
-	$holder->query(q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('0024')});
+	$holder->query(
+		q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version}
+		  . q{ VALUES ('0024')}
+	);
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->query(q{SET procrastinate_migrate.alembic_version = 'kept.alembic_version'});
 	$caller->send(q{CALL procrastinate_migrate('0025')});
@@ -316,20 +373,26 @@ sub a_table_of_another_tool
 	$holder->query('BEGIN; LOCK TABLE alembic_version IN ROW EXCLUSIVE MODE');
 	$reader->query('COMMIT');
 	wait_for_step($node, $database, $schema, '0025.2');
-	wait_for($node, $database, "SELECT waiting_for = '{$holder->{pid}}' FROM procrastinate_progress", 'it is seen to wait for the table');
+	wait_for($node, $database,
+		"SELECT waiting_for = '{$holder->{pid}}' FROM procrastinate_progress",
+		'it is seen to wait for the table');
 	is(seen('step, waiting_for'), "3|{$holder->{pid}}", 'in pauses, too');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	is(($caller->wait)[1] =~ s/:.*//r, '57014', 'it has no end');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
-	my (undef, undef, $error) = $node->psql($database, qq{
+	my (undef, undef, $error) = $node->psql(
+		$database, qq{
 SET procrastinate_migrate.alembic_version = 'kept.alembic_version';
 CALL procrastinate_migrate('0025', retry_for => '0', schema => '$schema')});
 	$reader->query('COMMIT');
-	like($error, qr/ERROR: .*, step 3 \(.*\) could not get its locks$/m, 'the last step needs the table');
+	like($error, qr/ERROR: .*, step 3 \(.*\) could not get its locks$/m,
+		'the last step needs the table');
 	unlike($error, qr/^Session $reader->{pid}/m, 'who only reads is not named');
-	like($error, qr/^Session $holder->{pid} of role .*: RowExclusiveLock on alembic_version;/m, 'and the next call names who has it');
+	like($error, qr/^Session $holder->{pid} of role .*: RowExclusiveLock on alembic_version;/m,
+		'and the next call names who has it');
 	$holder->query('COMMIT');
-	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error', 'once it is free the call goes on');
+	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error',
+		'once it is free the call goes on');
 	$holder->query('DROP TABLE alembic_version');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $reader, $holder, $caller;
@@ -342,7 +405,8 @@ sub a_history_that_is_locked
 	my $schema = filled_schema('locked', 24, 1);
 	my $holder = session($schema);
 	$holder->query('BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS EXCLUSIVE MODE');
-	my ($status) = $node->psql($database, q{SET statement_timeout = '10 s'; SELECT count(*) FROM procrastinate_progress});
+	my ($status) = $node->psql($database,
+		q{SET statement_timeout = '10 s'; SELECT count(*) FROM procrastinate_progress});
 	is($status, 0, 'who looks what is under way does not wait for it');
 	$holder->query('COMMIT');
 	$holder->close;
@@ -355,14 +419,23 @@ sub a_look_at_jobs_that_are_locked
 	my $schema = filled_schema('looked_at', 24, 10);
 	my $holder = session($schema);
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
-	my (undef, undef, $error) = $node->psql($database, q{CALL procrastinate_migrate('+1', schema => 'looked_at', retry_for => '0')});
-	like($error, qr/ERROR:  the look at where the schema stands could not get its locks$/m, 'a call that may not look at the jobs is given up');
-	like($error, qr/^Session $holder->{pid} of role .*: AccessExclusiveLock on procrastinate_jobs; LOCK TABLE/m, 'and names who has them');
+	my (undef, undef, $error) = $node->psql($database,
+		q{CALL procrastinate_migrate('+1', schema => 'looked_at', retry_for => '0')});
+	like($error, qr/ERROR:  the look at where the schema stands could not get its locks$/m,
+		'a call that may not look at the jobs is given up');
+	like($error,
+		qr/^Session $holder->{pid} of role .*: AccessExclusiveLock on procrastinate_jobs; LOCK TABLE/m,
+		'and names who has them');
 	unlike($error, qr/^Whoever/m, 'and nobody else');
-	like($error, qr/^HINT:  .*: CALL procrastinate_migrate\('\+1', schema => 'looked_at', retry_for => '1 hour'\);$/m, 'and what to do');
+	like($error,
+		qr/^HINT:  .*: CALL procrastinate_migrate\('\+1', schema => 'looked_at', retry_for => '1 hour'\);$/m,
+		'and what to do');
 	my $caller = call('looked_at', '0025');
-	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r, 'where the schema stands: waiting for locks, asked n times, for session ' . $holder->{pid}, 'a call tells that it waits to look');
-	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}", 'and is seen to wait');
+	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r,
+		'where the schema stands: waiting for locks, asked n times, for session ' . $holder->{pid},
+		'a call tells that it waits to look');
+	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}",
+		'and is seen to wait');
 	$holder->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -373,17 +446,25 @@ sub a_look_at_jobs_that_are_locked
 # The name of the schema is looked at, too, and held.
 sub a_look_at_a_schema_that_is_renamed
 {
-	my $schema = filled_schema('renamed', 24, 10);
+	my $schema  = filled_schema('renamed', 24, 10);
 	my $renamer = session($schema);
 	$renamer->query('BEGIN; ALTER SCHEMA renamed RENAME TO another');
-	my (undef, undef, $error) = $node->psql($database,
-		q{CALL procrastinate_migrate('+1', schema => 'renamed', retry_for => '0', concurrently => false, force => true, lock_timeout => '20 ms')});
-	like($error, qr/ERROR:  the look at where the schema stands could not get its locks/, 'a call that may not hold the name of the schema is given up');
-	like($error, qr/^Session $renamer->{pid} of role .*: (?:\w+ on the schema, )?\w+ on the schema; ALTER SCHEMA renamed RENAME TO another/m, 'and names who changes it');
-	like($error, qr/retry_for => '1 hour', concurrently => false, force => true\);$/m, 'and what to do, as it was called');
+	my (undef, undef, $error) = $node->psql(
+		$database,
+		q{CALL procrastinate_migrate('+1', schema => 'renamed', retry_for => '0', concurrently =>}
+		  . q{ false, force => true, lock_timeout => '20 ms')}
+	);
+	like($error, qr/ERROR:  the look at where the schema stands could not get its locks/,
+		'a call that may not hold the name of the schema is given up');
+	like($error,
+		qr/^Session $renamer->{pid} of role .*: (?:\w+ on the schema, )?\w+ on the schema; ALTER SCHEMA renamed RENAME TO another/m,
+		'and names who changes it');
+	like($error, qr/retry_for => '1 hour', concurrently => false, force => true\);$/m,
+		'and what to do, as it was called');
 	my $caller = call('renamed', '0025');
 	$caller->notice(qr/waiting/);
-	is(seen('pid, waiting_for'), "$caller->{pid}|{$renamer->{pid}}", 'a call that was not given up is seen to wait for him, in pauses, too');
+	is(seen('pid, waiting_for'), "$caller->{pid}|{$renamer->{pid}}",
+		'a call that was not given up is seen to wait for him, in pauses, too');
 	$renamer->query('ROLLBACK');
 	is(($caller->wait)[1], '', 'once it is free the call goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -398,10 +479,12 @@ sub a_look_at_workers_that_are_locked
 	my ($holder, $caller) = map { session($schema) } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_workers IN ACCESS EXCLUSIVE MODE');
 	$caller->query(q{SET procrastinate_migrate.verify = 'off'});
-	is($caller->refusal(q{CALL procrastinate_migrate('0034', retry_for => '500 ms')}),
-		'55P03: the look at where the schema stands could not get its locks', 'a call that may not look at the workers is given up in the end');
+	is( $caller->refusal(q{CALL procrastinate_migrate('0034', retry_for => '500 ms')}),
+		'55P03: the look at where the schema stands could not get its locks',
+		'a call that may not look at the workers is given up in the end');
 	$holder->query('COMMIT');
-	is($caller->refusal(q{CALL procrastinate_migrate('0034')}), 'no error', 'once they are free the call goes on');
+	is($caller->refusal(q{CALL procrastinate_migrate('0034')}), 'no error',
+		'once they are free the call goes on');
 	is_at($node, $database, $schema, 34, 'to 0034');
 	$_->close foreach $holder, $caller;
 	return;
@@ -411,11 +494,16 @@ sub a_look_at_a_table_of_another_tool
 {
 	my $schema = filled_schema('kept_too', 24, 10);
 	my ($holder, $caller) = map { session($schema) } 1 .. 2;
-	$holder->query(q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('0024')});
+	$holder->query(
+		q{CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version}
+		  . q{ VALUES ('0024')}
+	);
 	$holder->query('BEGIN; UPDATE alembic_version SET version_num = version_num');
 	$caller->query(q{SET procrastinate_migrate.alembic_version = 'kept_too.alembic_version'});
 	my $call = q{CALL procrastinate_migrate('0025', retry_for => '0')};
-	is($caller->refusal($call), '55P03: the look at where the schema stands could not get its locks', 'a call that may not look at the table of another tool is given up');
+	is($caller->refusal($call),
+		'55P03: the look at where the schema stands could not get its locks',
+		'a call that may not look at the table of another tool is given up');
 	$holder->query('COMMIT');
 	is($caller->refusal($call), 'no error', 'once it is free the call goes on');
 	$holder->query('DROP TABLE alembic_version');
@@ -429,18 +517,28 @@ sub a_table_that_inherits
 {
 	my $schema = filled_schema('inherited', 24, 10);
 	my ($reader, $other) = map { session($schema) } 1 .. 2;
-	$reader->query('CREATE TABLE kid () INHERITS (procrastinate_jobs); CREATE TABLE grandkid () INHERITS (kid)');
+	$reader->query(
+		'CREATE TABLE kid () INHERITS (procrastinate_jobs); CREATE TABLE grandkid () INHERITS (kid)'
+	);
 	$reader->query('BEGIN; SELECT count(*) FROM grandkid');
 	$other->query('BEGIN; SELECT count(*) FROM procrastinate_periodic_defers');
-	my (undef, undef, $error) = $node->psql($database, q{CALL procrastinate_migrate('0025', schema => 'inherited', retry_for => '0')});
-	like($error, qr/^(?:DETAIL:  )?Session $reader->{pid} of role .*: AccessShareLock on grandkid; /m, 'whoever reads a table that inherits is named');
+	my (undef, undef, $error) = $node->psql($database,
+		q{CALL procrastinate_migrate('0025', schema => 'inherited', retry_for => '0')});
+	like($error,
+		qr/^(?:DETAIL:  )?Session $reader->{pid} of role .*: AccessShareLock on grandkid; /m,
+		'whoever reads a table that inherits is named');
 	unlike($error, qr/ $other->{pid} /, 'and nobody else');
 	my $caller = call('inherited', '0025');
 	is(seen('step, waiting_for'), "2|{$reader->{pid}}", 'and seen, in pauses, too');
 	$_->query('COMMIT') foreach $reader, $other;
 	is(($caller->wait)[1], '', 'it goes on');
 	$caller->close;
-	is($reader->query(q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'grandkid'::regclass AND attname = 'priority'}), '1', 'then it is changed, too');
+	is( $reader->query(
+			q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'grandkid'::regclass AND attname =}
+			  . q{ 'priority'}
+		),
+		'1',
+		'then it is changed, too');
 	$_->close foreach $reader, $other;
 	return;
 }

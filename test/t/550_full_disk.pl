@@ -1,6 +1,7 @@
-# procrastinate_migrate() on a full disk: the kernel refuses the server's processes what goes beyond a limit on the
-# size of files. First no table and no index can grow; then the WAL cannot, for which a server ends itself. Each time
-# what was done stays done, no row is missing, and once there is room the next call goes on.
+# procrastinate_migrate() on a full disk: the kernel refuses the server's processes what goes beyond
+# a limit on the size of files. First no table and no index can grow; then the WAL cannot, for which
+# a server ends itself. Each time what was done stays done, no row is missing, and once there is
+# room the next call goes on.
 
 use strict;
 use warnings;
@@ -27,26 +28,33 @@ sub start_queue
 	my ($segment, $revision, $jobs) = @_;
 	$node = start_server(
 		init => [ extra => [ '--encoding=UTF8', '--locale=C', "--wal-segsize=$segment" ] ],
-		conf => "work_mem = 256MB\nmin_wal_size = @{[ 2 * $segment ]}MB\nrestart_after_crash = off");
+		conf => "work_mem = 256MB\nmin_wal_size = @{[ 2 * $segment ]}MB\nrestart_after_crash = off"
+	);
 	$database = new_database($node);
 	upgrade($node, $database, $revision);
 	my $session = new_session($node, $database);
 	insert_many($session, $jobs);
-	$session->query(q{INSERT INTO procrastinate_events (job_id, type, at) SELECT id, 'started', now() FROM procrastinate_jobs});
+	$session->query(
+		q{INSERT INTO procrastinate_events (job_id, type, at) SELECT id, 'started', now() FROM}
+		  . q{ procrastinate_jobs}
+	);
 	$before = $session->query($ALL_ROWS);
 	$session->close;
 	return;
 }
 
-# No process of the server, nor any that it starts, writes beyond so many bytes of a file, or 'unlimited' ones.
+# No process of the server, nor any that it starts, writes beyond so many bytes of a file, or
+# 'unlimited' ones.
 sub limit_files
 {
-	my ($limit) = @_;
+	my ($limit)      = @_;
 	my ($postmaster) = slurp(postmaster_file()) =~ /^(\d+)/;
-	my $others = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type <> 'client backend'});
+	my $others       = $node->safe_psql('postgres',
+		q{SELECT pid FROM pg_stat_activity WHERE backend_type <> 'client backend'});
 	foreach my $pid ($postmaster, split /\n/, $others)
 	{
-		system('prlimit', '--pid', $pid, "--fsize=$limit:") == 0 || !-d "/proc/$pid" or die "no limit for process $pid";
+		system('prlimit', '--pid', $pid, "--fsize=$limit:") == 0 || !-d "/proc/$pid"
+		  or die "no limit for process $pid";
 	}
 	return;
 }
@@ -58,9 +66,16 @@ sub complaint_of_call
 {
 	my ($target) = @_;
 	my ($in, $out, $err) = ('', '', '');
-	IPC::Run::run([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
+	IPC::Run::run(
+		[   $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
 			'-c', "CALL procrastinate_migrate('$target')" ],
-		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		'<',
+		\$in,
+		'>',
+		\$out,
+		'2>',
+		\$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return join '', grep { !/^NOTICE:/ } split /^/, $err;
 }
 
@@ -70,6 +85,7 @@ sub is_whole
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($node->safe_psql($database, $ALL_ROWS), $before, "$label: no row is lost or changed");
 	is_as_recorded($node, $database, 'public', $label);
+
 	# Of what was written in vain, as autovacuum does.
 	$node->safe_psql($database, 'VACUUM procrastinate_events');
 	return;
@@ -81,11 +97,18 @@ sub is_there
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	limit_files('unlimited');
 	is_at($node, $database, 'public', $revision, 'with more room the schema gets there');
-	is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_check(\'current\')'), '0', 'and nothing is to be found fault with');
-	is($node->safe_psql($database, q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step .*\.[0-9]+$'}),
-		'0', 'no step was done twice');
+	is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_check(\'current\')'), '0',
+		'and nothing is to be found fault with');
+	is( $node->safe_psql(
+			$database,
+			q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step}
+			  . q{ .*\.[0-9]+$'}
+		),
+		'0',
+		'no step was done twice');
 	my $session = new_session($node, $database);
-	is(day($session, $revision), $revision < 27 ? 'succeeded todo' : 'succeeded todo cancelled', 'workers can work');
+	is(day($session, $revision), $revision < 27 ? 'succeeded todo' : 'succeeded todo cancelled',
+		'workers can work');
 	$session->close;
 	return;
 }
@@ -100,13 +123,16 @@ sub no_room_for_tables
 		limit_files($limit);
 		my $complaint = complaint_of_call('head');
 		last if $complaint eq '';
-		$failed{builds}++ if $complaint =~ /^CONTEXT:  migration 00(?:07|08) .*, step \d \((?:unique )?index/m;
+		$failed{builds}++
+		  if $complaint =~ /^CONTEXT:  migration 00(?:07|08) .*, step \d \((?:unique )?index/m;
 		$failed{batches}++ if $complaint =~ /, step 2 \(fill the column\)/;
-		like($complaint, qr/^ERROR:  .*(?:File too large|wrote only \d+ of 8192 bytes).*\nHINT:  Check free disk space\.$/m,
+		like(
+			$complaint,
+			qr/^ERROR:  .*(?:File too large|wrote only \d+ of 8192 bytes).*\nHINT:  Check free disk space\.$/m,
 			"$limit bytes are too few");
 		is_whole("$limit bytes");
 	}
-	cmp_ok($failed{builds}, '>', 0, 'there was no room for an index');
+	cmp_ok($failed{builds},  '>', 0, 'there was no room for an index');
 	cmp_ok($failed{batches}, '>', 0, 'there was none for rows');
 	is_there($HEAD);
 	$node->stop;
@@ -118,20 +144,28 @@ sub no_room_for_wal
 {
 	my $jobs = 30_000;
 	start_queue(8, 23, $jobs);
+
 	# Where the column is there yet.
-	my $filled_rows = q{SELECT count(*) FROM procrastinate_events AS e WHERE to_jsonb(e) ->> 'job_id_bigint' IS NOT NULL};
+	my $filled_rows =
+	  q{SELECT count(*) FROM procrastinate_events AS e WHERE to_jsonb(e) ->> 'job_id_bigint' IS NOT}
+	    . q{ NULL};
 	my ($ends, $in_the_midst) = (0, 0);
 	while ($ends < 20)
 	{
 		$node->safe_psql($database, 'SELECT pg_switch_wal()');
 		limit_files(7_500_000);
-		my $log = -s $node->logfile;
+		my $log       = -s $node->logfile;
 		my $complaint = complaint_of_call('0024');
 		last if $complaint eq '';
 		$ends++;
-		like($complaint, qr/connection to server was lost/, "end $ends: the server has gone") or last;
-		like(slurp_file($node->logfile, $log), qr/PANIC:  could not write to (?:log )?file .*: File too large$/m, 'for want of room for WAL');
-		$node->wait_for_log(qr/database system is shut down|shutting down because "?restart_after_crash"? is off/, $log);
+		like($complaint, qr/connection to server was lost/, "end $ends: the server has gone")
+		  or last;
+		like(slurp_file($node->logfile, $log),
+			qr/PANIC:  could not write to (?:log )?file .*: File too large$/m,
+			'for want of room for WAL');
+		$node->wait_for_log(
+			qr/database system is shut down|shutting down because "?restart_after_crash"? is off/,
+			$log);
 		usleep(10_000) while -e postmaster_file();
 		$node->_update_pid(0);
 		$node->start;

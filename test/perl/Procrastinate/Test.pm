@@ -1,9 +1,10 @@
 # What the TAP tests share: a server with fast settings, databases that have the extension, schemas
 # put at a revision and held against its facts. The modules below it, which it exports as well, are
-# the facts, jobs as clients make them, clients at work, SQL's quoting, and what shows that something has happened.
+# the facts, jobs as clients make them, clients at work, SQL's quoting, and what shows that
+# something has happened.
 #
-# A revision is a plain number in Perl (1 .. $HEAD, 0 is base) and four digits in SQL: revision_name(7)
-# is '0007'. PostgreSQL::Test is PostgreSQL's own, of any version from 15 on.
+# A revision is a plain number in Perl (1 .. $HEAD, 0 is base) and four digits in SQL:
+# revision_name(7) is '0007'. PostgreSQL::Test is PostgreSQL's own, of any version from 15 on.
 
 package Procrastinate::Test;
 
@@ -12,7 +13,7 @@ use warnings;
 
 use Exporter 'import';
 use File::Basename qw(dirname);
-use File::Path qw(make_path);
+use File::Path     qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -44,13 +45,15 @@ my $databases = 0;
 # Servers, databases, schemas
 # ------------------------------------------------------------------------------------------------
 
-# start_server(name => ..., conf => "more lines of postgresql.conf", init => [ more of init() ], new => [ more of new() ])
-# A started server that forgets everything in a crash and counts the calls of functions.
+# start_server(name => ..., conf => 'more lines of postgresql.conf', init => [ arguments of init() ],
+#              new => [ arguments of new() ])
+# Starts a server without fsync that counts the calls of functions.
 sub start_server
 {
 	my (%options) = @_;
 	$servers++;
-	my $node = PostgreSQL::Test::Cluster->new($options{name} // "server_$servers", @{ $options{new} // [] });
+	my $node =
+	  PostgreSQL::Test::Cluster->new($options{name} // "server_$servers", @{ $options{new} // [] });
 	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], @{ $options{init} // [] });
 	$node->append_conf('postgresql.conf', <<"CONF");
 fsync = off
@@ -67,13 +70,15 @@ CONF
 	return $node;
 }
 
-# A copy of the server's installation, for tests that change it, for start_server(new => [ install_path => ... ]): the
-# folder that its bin/ is in. A server finds its other folders from where its programs are.
+# A copy of the server's installation, for tests that change it, for start_server(new => [
+# install_path => ... ]): the folder that its bin/ is in. A server finds its other folders from
+# where its programs are.
 sub installation_of_its_own
 {
 	my $copy = PostgreSQL::Test::Utils::tempdir('installation');
 	my $programs;
-	foreach my $folder (map { (run_command([ 'pg_config', "--$_" ]))[0] } qw(sharedir pkglibdir bindir))
+	foreach
+	  my $folder (map { (run_command([ 'pg_config', "--$_" ]))[0] } qw(sharedir pkglibdir bindir))
 	{
 		$programs = $copy . dirname($folder);
 		make_path($programs);
@@ -114,7 +119,8 @@ sub upgrade
 	$schema //= 'public';
 	$target = revision_name($target) if $target =~ /^[0-9]+$/;
 	my $quoted = name($schema);
-	$node->safe_psql($database,
+	$node->safe_psql(
+		$database,
 		"SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS $quoted; "
 		  . 'SELECT procrastinate_upgrade('
 		  . lit($target) . ', '
@@ -131,24 +137,28 @@ sub differences
 		$database,
 		slurp(repository() . '/test/catalog.sql'),
 		extra_params => [ '-v', "schema=$schema" ]);
-	my %live  = map { $_ => 1 } split /\n/, $live;
-	my %facts = map { $_ => 1 } structure($revision);
+	my %live    = map { $_ => 1 } split /\n/, $live;
+	my %facts   = map { $_ => 1 } structure($revision);
 	my @missing = map { "< $_\n" } sort grep { !$live{$_} } keys %facts;
 	my @extra   = map { "> $_\n" } sort grep { !$facts{$_} } keys %live;
 	return join '', @missing, @extra;
 }
 
-# How a schema differs from what its history says: from the revision, or, where procrastinate_migrate()
-# has left a migration under way, from what may stand between two. Returns that and the revision.
+# How a schema differs from what its history says: from the revision, or, where
+# procrastinate_migrate() has left a migration under way, from what may stand between two. Returns
+# that and the revision.
 sub differences_from_record
 {
 	my ($node, $database, $schema) = @_;
 	my $quoted = lit(name($schema));
-	my ($revision, $event) = split /\|/, $node->safe_psql($database,
-		"SELECT coalesce(max(to_revision), 'base'), max(event) FROM (SELECT * FROM procrastinate_log($quoted)"
+	my ($revision, $event) = split /\|/, $node->safe_psql(
+		$database,
+		"SELECT coalesce(max(to_revision), 'base'), max(event) FROM (SELECT * FROM"
+		  . " procrastinate_log($quoted)"
 		  . ' ORDER BY id DESC LIMIT 1) AS last');
 	$revision = $revision eq 'base' ? 0 : int $revision;
 	my $differences = differences($node, $database, $schema, $revision);
+
 	# An index that a later migration would else build while fetches are slow for want of it.
 	$differences =~ s/^> index procrastinate_jobs_id_lock_idx_00(?:20|29) .*\n//mg;
 	if ($event =~ /^step /)
@@ -156,7 +166,7 @@ sub differences_from_record
 		my %next = map { $_ => 1 } structure($revision + 1);
 		$differences = join '', grep {
 			my ($side, $thing) = /^([<>]) (.*)$/;
-			$side eq '<' ? $next{$thing} : !$next{$thing =~ s/ (?:INVALID|NOT VALID)$//r}
+			$side eq '<' ? $next{$thing} : !$next{ $thing =~ s/ (?:INVALID|NOT VALID)$//r }
 			  && $thing !~ /_bigint|_unique_new |default 'undefined'/
 		} split /^/m, $differences;
 	}
@@ -205,7 +215,8 @@ sub new_queue
 	my ($node, $database, $schema, $revision, $jobs) = @_;
 	upgrade($node, $database, $revision, $schema);
 	my $session = user_session($node, $database, $schema);
-	$session->query('INSERT INTO procrastinate_jobs (queue_name, task_name)'
+	$session->query(
+		'INSERT INTO procrastinate_jobs (queue_name, task_name)'
 		  . " SELECT 'queue ' || n % 3, 'task' FROM generate_series(1, $jobs) AS n");
 	return $session;
 }
@@ -238,8 +249,11 @@ sub cancelled_in_build
 	wait_for_build($node, $database);
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is(($caller->wait)[1], '57014: canceling statement due to user request', "$schema: a call to $target is cancelled");
-	wait_for($node, $database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}, 'the worker has gone');
+	is(($caller->wait)[1], '57014: canceling statement due to user request',
+		"$schema: a call to $target is cancelled");
+	wait_for($node, $database,
+		q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'},
+		'the worker has gone');
 	$reader->query('ROLLBACK');
 	$_->close foreach $reader, $caller;
 	return;

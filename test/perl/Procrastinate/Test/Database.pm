@@ -33,27 +33,29 @@ sub session
 	  : new_session($node, $database);
 }
 
-# queue($schema, $revision, $jobs): creates the schema at the revision with this many waiting jobs, one
-# event each. Returns a session() there.
+# queue($schema, $revision, $jobs): creates the schema at the revision with this many waiting jobs,
+# one event each. Returns a session() there.
 sub queue { return new_queue($node, $database, @_) }
 
-# filled_schema($schema, $revision, $jobs): the same with 100 jobs by default. Returns the schema's name.
+# filled_schema($schema, $revision, $jobs): the same with 100 jobs by default. Returns the schema's
+# name.
 sub filled_schema
 {
 	my ($schema, $revision, $jobs) = @_;
 	return closed_queue($node, $database, $schema, $revision, $jobs // 100);
 }
 
-# Waits until the query's value is true; dies after the test's timeout with what it waited for. Runs the
-# query on another server if that is given.
+# Waits until the query's value is true; dies after the test's timeout with what it waited for. Runs
+# the query on another server if that is given.
 sub wait_until
 {
 	my ($query, $what, $on) = @_;
 	return wait_for($on // $node, $database, $query, $what);
 }
 
-# Asserts that one of 20 attempts succeeds, for what a busy machine may miss in a single attempt. The
-# code gets the number of the attempt; it must not be able to succeed where the property does not hold.
+# Asserts that one of 20 attempts succeeds, for what a busy machine may miss in a single attempt.
+# The code gets the number of the attempt; it must not be able to succeed where the property does
+# not hold.
 sub eventually
 {
 	my ($code, $name) = @_;

@@ -9,10 +9,12 @@ use warnings;
 use Exporter 'import';
 use FindBin;
 
-our @EXPORT = qw(%LOCK_KEY $HEAD $HEAD_NAME $NEWEST_RELEASE chain data_file facts facts_at last_revision_of
+our @EXPORT =
+  qw(%LOCK_KEY $HEAD $HEAD_NAME $NEWEST_RELEASE chain data_file facts facts_at last_revision_of
   release_revision repository revision_name slurp statuses structure);
 
-# The last revision as a number and as SQL names it, and the newest release. Set at the end of this file.
+# The last revision as a number and as SQL names it, and the newest release. Set at the end of this
+# file.
 our ($HEAD, $HEAD_NAME, $NEWEST_RELEASE);
 
 # The first keys of the advisory locks, by the names that src/server/advisory_lock.hpp gives them:
@@ -104,7 +106,7 @@ sub revision_name
 sub last_revision_of
 {
 	my ($function) = @_;
-	my ($last) = sort { $b cmp $a } map { $_->{last} }
+	my ($last)     = sort { $b cmp $a } map { $_->{last} }
 	  grep { $_->{kind} eq 'function' and $_->{definition} =~ /^\Q$function\E\(/ } facts();
 	die "no revision has a function $function" if not defined $last;
 	return int $last;
@@ -114,7 +116,7 @@ sub last_revision_of
 sub release_revision
 {
 	my ($release) = @_;
-	my ($row) = grep { $_->{release} eq $release } rows_of('releases.tsv');
+	my ($row)     = grep { $_->{release} eq $release } rows_of('releases.tsv');
 	die "no release $release" if not defined $row;
 	return int $row->{head};
 }
@@ -131,7 +133,7 @@ sub statuses
 $HEAD           = chain();
 $HEAD_NAME      = revision_name($HEAD);
 $NEWEST_RELEASE = (rows_of('releases.tsv'))[-1]{release};
-%LOCK_KEY       = slurp(repository() . '/src/server/advisory_lock.hpp') =~ /(\w+)\s*=\s*(0x[0-9A-F]+)/g;
-$_ = hex foreach values %LOCK_KEY;
+%LOCK_KEY = slurp(repository() . '/src/server/advisory_lock.hpp') =~ /(\w+)\s*=\s*(0x[0-9A-F]+)/g;
+$_        = hex foreach values %LOCK_KEY;
 
 1;

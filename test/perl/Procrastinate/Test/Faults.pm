@@ -1,5 +1,5 @@
-# Ends procrastinate_migrate() at every point at which the library, as built for these tests, can stand
-# still: before each step, in it and after it, and where a step has places of its own.
+# Ends procrastinate_migrate() at every point at which the library, as built for these tests, can
+# stand still: before each step, in it and after it, and where a step has places of its own.
 
 package Procrastinate::Test::Faults;
 
@@ -20,14 +20,16 @@ our @EXPORT = qw(walk_all);
 # How the process at the point is ended, and what the caller then says.
 my %ways = (
 	terminate => {
-		strike    => sub { my ($watcher, $pid) = @_; $watcher->query("SELECT pg_terminate_backend($pid)") },
+		strike =>
+		  sub { my ($watcher, $pid) = @_; $watcher->query("SELECT pg_terminate_backend($pid)") },
 		complaint => qr/FATAL:  terminating connection due to administrator command/,
 		of_worker => qr/ERROR:  the background worker that built an index was ended/,
 	},
 	kill => {
 		strike    => sub { kill 'KILL', $_[1] },
 		complaint => qr/server closed the connection unexpectedly/,
-		of_worker => qr/terminating connection because of crash|server closed the connection unexpectedly/,
+		of_worker =>
+		  qr/terminating connection because of crash|server closed the connection unexpectedly/,
 	});
 
 my ($node, $database, $how, $target, $concurrently, $watcher);
@@ -38,15 +40,17 @@ sub walk_all
 {
 	($how) = @_;
 	$node = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
-	my $points = walk(1, $HEAD);
+	my $points   = walk(1, $HEAD);
 	my $barriers = () =
 	  map { slurp($_) =~ /^-- step \w+, barrier:/mg }
 	  glob repository() . '/src/migrations/online/*.sql';
 	cmp_ok($barriers, '>=', 6, 'the steps up to 0038 close the fetch barrier six times');
-	is(join(' ', map { $points->{$_} // 0 } qw(closed held)),
+	is( join(' ', map { $points->{$_} // 0 } qw(closed held)),
 		"$barriers $barriers", 'each barrier was closed when the call was ended');
-	my @builds = map { walk(@$_)->{'worker builds'} // 0 } [ 19, 20 ], [ 28, 29 ], [ 28, 29, 'false' ];
-	is("@builds", '1 2 0', 'what is built ahead on a longer way is built by 0020 and 0029, or by no worker');
+	my @builds = map { walk(@$_)->{'worker builds'} // 0 }[ 19, 20 ], [ 28, 29 ],
+	  [ 28, 29, 'false' ];
+	is("@builds", '1 2 0',
+		'what is built ahead on a longer way is built by 0020 and 0029, or by no worker');
 	return;
 }
 
@@ -54,7 +58,7 @@ sub walk_all
 sub walk
 {
 	my ($from, $to, $whether_concurrently) = @_;
-	$target = revision_name($to);
+	$target       = revision_name($to);
 	$concurrently = $whether_concurrently // 'true';
 	my $path = revision_name($from) . ":$target";
 	$database = new_database($node);
@@ -63,14 +67,19 @@ sub walk
 	insert_many($watcher, 6000);
 	my $before = $watcher->query($ALL_ROWS);
 	my (%points, $aborting);
+
 	while (my ($step, $kind, $barrier, $built, $lock) = next_step())
 	{
 		if ($step eq '0030.1')
 		{
 			# For the batches to come.
-			$watcher->query(q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE status = 'doing' AND id % 3 = 0});
+			$watcher->query(
+				q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE status = 'doing' AND id %}
+				  . q{ 3 = 0}
+			);
 			$before = $watcher->query($ALL_ROWS);
-			$aborting = $watcher->query(q{SELECT count(*) FROM procrastinate_jobs WHERE status = 'aborting'});
+			$aborting =
+			  $watcher->query(q{SELECT count(*) FROM procrastinate_jobs WHERE status = 'aborting'});
 		}
 		foreach my $point (points_of($step, $kind, $barrier, $built))
 		{
@@ -85,19 +94,29 @@ sub walk
 	if (defined $aborting)
 	{
 		cmp_ok($aborting, '>', 100, "$path: jobs were being aborted");
-		is($watcher->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'), $aborting, 'and still are');
+		is($watcher->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'),
+			$aborting, 'and still are');
 	}
-	is($watcher->query('SELECT count(*) FROM procrastinate_check()'), '0', "$path: nothing is to be found fault with");
-	is($watcher->query(q{SELECT count(*) || ' ' || count(DISTINCT to_revision) FROM procrastinate_log() WHERE event !~ '^step '}),
-		"$to $to", "$path: the history has each revision once");
-	is($watcher->query(q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step .*\.[0-9]+$'}),
-		'0', "$path: and each step once");
+	is($watcher->query('SELECT count(*) FROM procrastinate_check()'), '0',
+		"$path: nothing is to be found fault with");
+	is( $watcher->query(
+			q{SELECT count(*) || ' ' || count(DISTINCT to_revision) FROM procrastinate_log() WHERE}
+			  . q{ event !~ '^step '}
+		),
+		"$to $to",
+		"$path: the history has each revision once");
+	is( $watcher->query(
+			q{SELECT count(*) - count(DISTINCT event) FROM procrastinate_log() WHERE event ~ '^step}
+			  . q{ .*\.[0-9]+$'}
+		),
+		'0',
+		"$path: and each step once");
 	$watcher->close;
 	return \%points;
 }
 
-# Name, kind, whether it closes the barrier (what hangs that and takes it away again stands around it), whether its
-# index has been built ahead, and its locks.
+# Name, kind, whether it closes the barrier (what hangs that and takes it away again stands around
+# it), whether its index has been built ahead, and its locks.
 sub next_step
 {
 	my $step = $watcher->query(<<"SQL");
@@ -117,10 +136,11 @@ sub points_of
 	my ($step, $kind, $barrier, $built) = @_;
 	return (
 		'before',
-		('closed') x ($barrier eq 'true'),
-		('amid') x ($kind eq 'batched'),
+		('closed') x  ($barrier eq 'true'),
+		('amid') x    ($kind eq 'batched'),
 		('set out') x ($kind eq 'concurrent' && $step =~ /\.1$/),
-		('worker begins', 'worker builds', 'worker ends') x ($kind eq 'concurrent' && $built ne 'true' && $concurrently eq 'true'),
+		('worker begins', 'worker builds', 'worker ends') x
+		  ($kind eq 'concurrent' && $built ne 'true' && $concurrently eq 'true'),
 		'in',
 		$barrier eq 'true' ? 'held' : 'after');    # with either it is done
 }
@@ -130,12 +150,13 @@ sub strike
 {
 	my ($step, $point, $kind, $lock) = @_;
 	my $is_worker = $point =~ /^worker/;
-	my $name = $is_worker ? $point : "$point $step";
-	my $there = "application_name = '$name'";
+	my $name      = $is_worker ? $point : "$point $step";
+	my $there     = "application_name = '$name'";
 	my $reader;
 	if ($point eq 'worker builds')
 	{
-		# The server has no points of ours: a build stands still where it waits for who has an older snapshot.
+		# The server has no points of ours: a build stands still where it waits for who has an older
+		# snapshot.
 		$reader = user_session($node, $database, $schema);
 		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 		$there = q{backend_type = 'procrastinate_migrate' AND wait_event = 'virtualxid'};
@@ -143,11 +164,20 @@ sub strike
 	my $recorded = $watcher->query('SELECT count(*) FROM procrastinate_log()');
 
 	# A worker has the settings of its database.
-	$node->safe_psql($database, "ALTER DATABASE $database SET procrastinate_migrate.fault_point = '$name'");
+	$node->safe_psql($database,
+		"ALTER DATABASE $database SET procrastinate_migrate.fault_point = '$name'");
 	my ($out, $err) = ('', '');
-	my $caller = IPC::Run::start([ $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
-			'-c', "CALL procrastinate_migrate('$target', '$schema', force => true, concurrently => $concurrently)" ],
-		'>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	my $caller = IPC::Run::start(
+		[   $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
+			'-c',
+			"CALL procrastinate_migrate('$target', '$schema', force => true, concurrently =>"
+			  . " $concurrently)"
+		],
+		'>',
+		\$out,
+		'2>',
+		\$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	my $pid;
 	until ($pid = $watcher->query("SELECT pid FROM pg_stat_activity WHERE $there"))
 	{
@@ -167,8 +197,11 @@ sub strike
 	my $log = -s $node->logfile;
 	$ways{$how}{strike}->($watcher, $pid);
 	$caller->finish;
-	like($err, $ways{$how}{ $is_worker ? 'of_worker' : 'complaint' }, "$step, $point: the call is ended");
-	like(slurp_file($node->logfile, $log), qr/"\Q$name\E" goes on, and is ended later/, "$step: the barrier opens before")
+	like($err, $ways{$how}{ $is_worker ? 'of_worker' : 'complaint' },
+		"$step, $point: the call is ended");
+	like(slurp_file($node->logfile, $log), qr/"\Q$name\E" goes on, and is ended later/,
+		"$step: the barrier opens before")
+
 	  if $point eq 'held' && $how eq 'terminate';
 	if ($how eq 'kill')
 	{
@@ -179,25 +212,32 @@ sub strike
 	eval { $reader->close } if $reader;    # likewise
 	$node->safe_psql($database, "ALTER DATABASE $database RESET procrastinate_migrate.fault_point");
 	usleep(2000)
-	  while $watcher->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid OR backend_type = 'procrastinate_migrate'");
+	  while $watcher->query(
+		"SELECT count(*) FROM pg_stat_activity WHERE pid = $pid OR backend_type ="
+		  . " 'procrastinate_migrate'"
+	  );
 
 	my ($left) = next_step();
 	$point =~ /^(?:held|after)$/
 	  ? isnt($left // 'none', $step, "$step, $point: it is done")
 	  : is($left, $step, "$step, $point: it is the next to be done");
-	cmp_ok($watcher->query('SELECT count(*) FROM procrastinate_log()'), '>=', $recorded, "$step, $point: the history does not go back");
-	my $current = is_as_recorded($node, $database, $schema, "$step, $point: the schema is as recorded");
-	is(day($watcher, $current),
-		$current < 27 ? 'succeeded todo' : 'succeeded todo cancelled', "$step, $point: a worker's day goes well");
+	cmp_ok($watcher->query('SELECT count(*) FROM procrastinate_log()'), '>=', $recorded,
+		"$step, $point: the history does not go back");
+	my $current =
+	  is_as_recorded($node, $database, $schema, "$step, $point: the schema is as recorded");
+	is( day($watcher, $current),
+		$current < 27 ? 'succeeded todo' : 'succeeded todo cancelled',
+		"$step, $point: a worker's day goes well");
 	return;
 }
 
-# The plan promises the strongest lock on each table that others know of. What it does not name is read at most, which is in
-# nobody's way but theirs who ask for ACCESS EXCLUSIVE.
+# The plan promises the strongest lock on each table that others know of. What it does not name is
+# read at most, which is in nobody's way but theirs who ask for ACCESS EXCLUSIVE.
 sub locks_as_planned
 {
 	my ($step, $pid, $lock) = @_;
-	return is(join(', ', sort(held_locks($watcher, $schema, $pid))), join(', ', sort split /, /, $lock), "$step takes the locks of its plan");
+	return is(join(', ', sort(held_locks($watcher, $schema, $pid))),
+		join(', ', sort split /, /, $lock), "$step takes the locks of its plan");
 }
 
 1;

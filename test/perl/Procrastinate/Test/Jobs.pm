@@ -22,8 +22,8 @@ SQL
 
 my $locks = 0;
 
-# Of a list of [ first, last, what, ... ], the entries that hold at the revision. An entry whose last
-# revision is undef holds as long as the schema has the function that `what` names or calls.
+# Of a list of [ first, last, what, ... ], the entries that hold at the revision. An entry whose
+# last revision is undef holds as long as the schema has the function that `what` names or calls.
 sub forms
 {
 	my ($revision, @all) = @_;
@@ -45,7 +45,7 @@ sub insert_jobs
 		$row{lock} //= "own lock of $row{id}" if $revision < 8;
 		my @columns = sort keys %row;
 		$sql .=
-			'INSERT INTO procrastinate_jobs ('
+		  'INSERT INTO procrastinate_jobs ('
 		  . join(', ', map { name($_) } @columns)
 		  . ') VALUES ('
 		  . join(', ', map { lit($row{$_}) } @columns) . ");\n";
@@ -81,13 +81,15 @@ sub defer
 	if ($revision < 9)
 	{
 		my ($column, $more) = $revision < 7 ? ('', '') : (', queueing_lock', ", $queueing_lock");
-		return $session->query('INSERT INTO procrastinate_jobs'
+		return $session->query(
+			'INSERT INTO procrastinate_jobs'
 			  . " (queue_name, task_name, lock, args, scheduled_at$column)"
 			  . " VALUES ($queue, $task, $lock, $args, $scheduled_at$more) RETURNING id");
 	}
 	my @six = ($lock, $queueing_lock, $args, $scheduled_at);
 	my $call =
-	    $revision < 25 ? call_of('procrastinate_defer_job',    $queue, $task, @six)
+	  $revision < 25
+	  ? call_of('procrastinate_defer_job', $queue, $task, @six)
 	  : $revision < 30 ? call_of('procrastinate_defer_job',    $queue, $task, $priority, @six)
 	  : $revision < 34 ? call_of('procrastinate_defer_job_v1', $queue, $task, $priority, @six)
 	  : '(procrastinate_defer_jobs_v1(ARRAY['
@@ -96,25 +98,29 @@ sub defer
 	return $session->query("SELECT $call");
 }
 
-# A worker's day, by the newest calls that clients of the revision have: jobs are deferred, one is fetched
-# and finished, one fetched and retried, one cancelled, and a tick is deferred. Nothing of it stays. Returns
-# what became of the jobs.
+# A worker's day, by the newest calls that clients of the revision have: jobs are deferred, one is
+# fetched and finished, one fetched and retried, one cancelled, and a tick is deferred. Nothing of
+# it stays. Returns what became of the jobs.
 sub day
 {
 	my ($session, $revision) = @_;
 	my $fetch =
-	    $revision < 30 ? q{procrastinate_fetch_job('{day}')}
+	  $revision < 30
+	  ? q{procrastinate_fetch_job('{day}')}
 	  : $revision < 32 ? q{procrastinate_fetch_job_v1('{day}')}
 	  :                  q{procrastinate_fetch_job_v2('{day}', NULL)};
 	my @finish =
-	    $revision < 19 ? ('procrastinate_finish_job', q{'succeeded'}, 'NULL::timestamptz')
+	  $revision < 19
+	  ? ('procrastinate_finish_job', q{'succeeded'}, 'NULL::timestamptz')
 	  : $revision < 30 ? ('procrastinate_finish_job', q{'succeeded'}, 'now()', 'false')
 	  :                  ('procrastinate_finish_job_v1', q{'succeeded'}, 'false');
 	my @retry =
-	    $revision < 14 ? ('procrastinate_finish_job', q{'todo'}, 'now()')
+	  $revision < 14
+	  ? ('procrastinate_finish_job', q{'todo'}, 'now()')
 	  : $revision < 30 ? ('procrastinate_retry_job', 'now()')
 	  :                  ('procrastinate_retry_job_v1', 'now()', ('NULL') x 3);
-	my @tick = (q{'ticks'}, (q{'a lock'}, 'NULL') x ($revision >= 12), q{'tick'}, (0) x ($revision >= 26),
+	my @tick = (
+		q{'ticks'}, (q{'a lock'}, 'NULL') x ($revision >= 12), q{'tick'}, (0) x ($revision >= 26),
 		(q{'id'}) x ($revision >= 21), 100, (q{'{}'}) x ($revision >= 21));
 
 	$session->query('BEGIN');
@@ -128,12 +134,19 @@ sub day
 	if ($revision >= 27)
 	{
 		my $id = defer($session, $revision, queue => 'day');
-		$session->query('SELECT ' . call_of('procrastinate_cancel_job' . ($revision < 30 ? '' : '_v1'),
+		$session->query(
+			'SELECT ' . call_of(
+				'procrastinate_cancel_job' . ($revision < 30 ? '' : '_v1'),
 				$id, 'false', 'false'));
 	}
-	$session->query('SELECT ' . call_of('procrastinate_defer_periodic_job'
+	$session->query(
+		'SELECT ' . call_of(
+			'procrastinate_defer_periodic_job'
 			  . ($revision < 30 ? '' : $revision < 34 ? '_v1' : '_v2'), @tick)) if $revision >= 10;
-	my $jobs = $session->query(q{SELECT string_agg(status::text, ' ' ORDER BY id) FROM procrastinate_jobs WHERE queue_name = 'day'});
+	my $jobs = $session->query(
+		q{SELECT string_agg(status::text, ' ' ORDER BY id) FROM procrastinate_jobs WHERE queue_name}
+		  . q{ = 'day'}
+	);
 	$session->query('ROLLBACK');
 	return $jobs;
 }

@@ -13,7 +13,8 @@ use Procrastinate::Test::Facts;
 
 our @EXPORT = qw(deadlocks release_scripts start_load stop_load);
 
-# The scripts of a release's clients, which defer, and fetch, finish and retry. Those who defer may be of another one.
+# The scripts of a release's clients, which defer, and fetch, finish and retry. Those who defer may
+# be of another one.
 sub release_scripts
 {
 	my ($release, $deferring) = @_;
@@ -27,9 +28,16 @@ sub start_load
 	my ($node, $database, $scripts, @options) = @_;
 	my %load = (in => '', out => '', err => '');
 	$load{run} = IPC::Run::start(
-		[ $node->installed_command('pgbench'), '-n', '-T', 600, '-D', 'locks=12', @options, (map { ('-f', $_) } @$scripts),
+		[   $node->installed_command('pgbench'), '-n', '-T', 600, '-D', 'locks=12', @options,
+			(map { ('-f', $_) } @$scripts),
 			$node->connstr($database) ],
-		'<', \$load{in}, '>', \$load{out}, '2>', \$load{err}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		'<',
+		\$load{in},
+		'>',
+		\$load{out},
+		'2>',
+		\$load{err},
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return \%load;
 }
 
@@ -42,13 +50,18 @@ sub stop_load
 	return join '', grep { /ERROR|FATAL|aborted/ } split /^/, $load->{err};
 }
 
-# How many there were in the database; sessions tell of theirs as they end. Who is told of one may have tried again.
+# How many there were in the database; sessions tell of theirs as they end. Who is told of one may
+# have tried again.
 sub deadlocks
 {
 	my ($node, $database) = @_;
-	$node->poll_query_until($database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pgbench'})
+	$node->poll_query_until($database,
+		q{SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND}
+		  . q{ application_name = 'pgbench'}
+	  )
 	  or die 'clients stay';
-	return $node->safe_psql($database, 'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()');
+	return $node->safe_psql($database,
+		'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()');
 }
 
 1;

@@ -11,7 +11,8 @@ use Test::More;
 
 use Procrastinate::Test::Facts;
 
-our @EXPORT = qw(all_called called_before create_row_versions held_locks same_lines wait_for wait_for_build wait_for_step);
+our @EXPORT =
+  qw(all_called called_before create_row_versions held_locks same_lines wait_for wait_for_build wait_for_step);
 
 # Which test file looks at which functions: each function of structure.tsv belongs to one subject.
 our %SUBJECT = (
@@ -63,19 +64,25 @@ sub wait_for
 sub wait_for_build
 {
 	my ($node, $database) = @_;
-	return wait_for($node, $database,
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate' AND wait_event_type = 'Lock'}, 'a build waits');
+	return wait_for(
+		$node, $database,
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}
+		  . q{ AND wait_event_type = 'Lock'},
+		'a build waits');
 }
 
 # Until a step is the last in the log.
 sub wait_for_step
 {
 	my ($node, $database, $schema, $step) = @_;
-	return wait_for($node, $database, "SELECT event = 'step $step' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1", "step $step is done");
+	return wait_for($node, $database,
+		"SELECT event = 'step $step' FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1",
+		"step $step is done");
 }
 
-# The strongest lock that a process has on each table of the schema, in the words of procrastinate_plan() and sorted by the
-# tables' names. Left out are the history, tables that others do not see yet, and ACCESS SHARE: those who read.
+# The strongest lock that a process has on each table of the schema, in the words of
+# procrastinate_plan() and sorted by the tables' names. Left out are the history, tables that others
+# do not see yet, and ACCESS SHARE: those who read.
 sub held_locks
 {
 	my ($session, $schema, $pid) = @_;
