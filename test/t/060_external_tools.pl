@@ -21,7 +21,7 @@ my $folder = PostgreSQL::Test::Utils::tempdir();
 sub line_of
 {
 	my ($subject, $n) = @_;
-	my ($text) = $readme =~ /^- \*\*\Q$subject\E\*\*: (.*?)(?=^- |^\n)/ms
+	my ($text) = $readme =~ /^- \*\*\Q$subject\E\*\*:\s+(.*?)(?=^- |^\n)/ms
 	  or die "the README has no line on: $subject";
 	my @code = $text =~ /`([^`]+)`/g;
 	return $code[ $n // 0 ] // die "the README shows no code on: $subject";
