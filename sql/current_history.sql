@@ -9,9 +9,10 @@ CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
 CREATE SCHEMA current_history;
 SET search_path = current_history, public;
 
--- ---- at base: nothing is applied, everything is pending -------------------------------------------
+-- ---- at base: nothing is applied, everything is pending -----------------------------------------
 SELECT * FROM procrastinate_current();
-SELECT count(*) = :heads AS all_of_them, count(*) FILTER (WHERE is_applied), count(*) FILTER (WHERE is_current),
+SELECT count(*) = :heads AS all_of_them, count(*) FILTER (WHERE is_applied),
+       count(*) FILTER (WHERE is_current),
        count(applied_at), count(applied_by), count(duration)
   FROM procrastinate_history();
 SELECT count(*) = :heads AS all_of_them, min(revision), max(revision) = :'head' AS up_to_head
@@ -21,15 +22,17 @@ SELECT count(*), bool_and(h = m) AS last_of_history
 
 -- the whole chain, newest first, with the releases that expect each revision
 -- (up to 0037: the releases that expect the last may become more)
-SELECT revision, down_revision, file, title, phase, releases, is_head FROM procrastinate_history(':0037');
-SELECT down_revision, file, title, phase, releases ~ '^3\.4\.0 - ' AS releases FROM procrastinate_history('0038:0038');
+SELECT revision, down_revision, file, title, phase, releases, is_head
+  FROM procrastinate_history(':0037');
+SELECT down_revision, file, title, phase, releases ~ '^3\.4\.0 - ' AS releases
+  FROM procrastinate_history('0038:0038');
 SELECT string_agg(revision, ' ') FROM procrastinate_history() WHERE is_head AND revision <> :'head';
 SELECT bool_and(is_head) FROM procrastinate_history('head:head');
 -- newest first, oldest first, without an ORDER BY
 SELECT string_agg(revision, ' ') FROM procrastinate_history('0007:0011');
 SELECT string_agg(revision, ' ') FROM procrastinate_pending('0005');
 
--- ---- on the way -----------------------------------------------------------------------------------
+-- ---- on the way ---------------------------------------------------------------------------------
 SELECT procrastinate_upgrade('0030');
 SELECT revision, is_head, file, title, applied_at <= clock_timestamp() AS applied,
        applied_by = current_user AS by_me, source
@@ -37,7 +40,8 @@ SELECT revision, is_head, file, title, applied_at <= clock_timestamp() AS applie
 SELECT revision, is_head, is_current, is_applied, applied_at IS NOT NULL AS has_time,
        applied_by = current_user AS by_me, duration >= interval '0' AS took
   FROM procrastinate_history('-3:0032');
-SELECT revision, down_revision, phase, is_head, is_current, is_applied, applied_at, applied_by, duration
+SELECT revision, down_revision, phase, is_head, is_current, is_applied, applied_at, applied_by,
+       duration
   FROM procrastinate_pending('0037');
 SELECT count(*) = :heads - 30 AS all_after_0030 FROM procrastinate_pending();
 SELECT revision FROM procrastinate_pending('3.1.0@pre');
@@ -50,9 +54,10 @@ SELECT revision = :'head' AS at_head, is_head, is_current, is_applied FROM procr
 SELECT revision, is_head, is_current, is_applied, applied_at IS NOT NULL AS has_time
   FROM procrastinate_show('current');
 
--- ---- at head, step by step and at once ------------------------------------------------------------
+-- ---- at head, step by step and at once ----------------------------------------------------------
 SELECT procrastinate_upgrade() = :'head' AS at_head;
-SELECT c.revision = :'head' AS at_head, is_head, c.file = h.file AS file, c.title = h.title AS title, c.source
+SELECT c.revision = :'head' AS at_head, is_head, c.file = h.file AS file,
+       c.title = h.title AS title, c.source
   FROM procrastinate_current() c JOIN procrastinate_history('head:head') h USING (is_head);
 SELECT count(*) FROM procrastinate_pending();
 SELECT count(*) = :heads AS rows, count(*) FILTER (WHERE is_applied) = :heads AS applied,
@@ -62,56 +67,67 @@ SELECT count(*) = :heads AS rows, count(*) FILTER (WHERE is_applied) = :heads AS
 
 CREATE SCHEMA current_history_at_once;
 SELECT procrastinate_upgrade(schema => 'current_history_at_once') = :'head' AS at_head;
-SELECT revision = :'head' AS at_head, is_head, source FROM procrastinate_current('current_history_at_once');
+SELECT revision = :'head' AS at_head, is_head, source
+  FROM procrastinate_current('current_history_at_once');
 -- one event brought them all: the time it took is no migration's own
 SELECT count(*) = :heads AS rows, count(*) FILTER (WHERE is_applied) = :heads AS applied,
        count(DISTINCT applied_at), count(duration)
   FROM procrastinate_history(schema => 'current_history_at_once');
-SELECT pg_temp.named(revision) AS revision, is_current, is_applied, applied_by = current_user AS by_me
+SELECT pg_temp.named(revision) AS revision, is_current, is_applied,
+       applied_by = current_user AS by_me
   FROM procrastinate_history('head-1:', 'current_history_at_once');
 
--- ---- which installation: the arguments, by position and by name -----------------------------------
+-- ---- which installation: the arguments, by position and by name ---------------------------------
 SELECT count(*) FROM procrastinate_pending('head', 'current_history_at_once');
 SELECT count(*) FROM procrastinate_pending(schema => 'current_history_at_once', target => '0001');
 SELECT count(*) FROM procrastinate_history('base:0004', NULL);
 
--- ---- stepwise, with a commit after each -----------------------------------------------------------
+-- ---- stepwise, with a commit after each ---------------------------------------------------------
 CREATE SCHEMA current_history_migrate;
 CALL procrastinate_migrate('0004', 'current_history_migrate');
 CALL procrastinate_migrate(schema => 'current_history_migrate');
 CALL procrastinate_migrate(schema => 'current_history_migrate');
-SELECT revision = :'head' AS at_head, is_head, source FROM procrastinate_current('current_history_migrate');
-SELECT count(*) = :heads AS rows, count(DISTINCT applied_at) = :heads AS times, count(duration) = :heads AS durations
+SELECT revision = :'head' AS at_head, is_head, source
+  FROM procrastinate_current('current_history_migrate');
+SELECT count(*) = :heads AS rows, count(DISTINCT applied_at) = :heads AS times,
+       count(duration) = :heads AS durations
   FROM procrastinate_history(schema => 'current_history_migrate');
 SELECT event, count(*) = :heads AS rows, min(from_revision), max(from_revision), min(to_revision),
        max(to_revision) = :'head' AS to_head
   FROM procrastinate_log('current_history_migrate') WHERE event !~ '^step ' GROUP BY event;
-SELECT event, to_revision FROM procrastinate_log('current_history_migrate') WHERE event ~ '^step 0024' ORDER BY id;
+SELECT event, to_revision FROM procrastinate_log('current_history_migrate')
+  WHERE event ~ '^step 0024' ORDER BY id;
 
--- ---- in a query that would be planned for parallel workers ----------------------------------------
+-- ---- in a query that would be planned for parallel workers --------------------------------------
 DO $$
 BEGIN
     PERFORM set_config(CASE WHEN current_setting('server_version_num')::int >= 160000
-                            THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END, 'on', false);
+                            THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END, 'on',
+                            false);
 END
 $$;
-SELECT revision = :'head' AS at_head, (SELECT count(*) FROM procrastinate_history()) = :heads AS history,
+SELECT revision = :'head' AS at_head, (SELECT count(*)
+  FROM procrastinate_history()) = :heads AS history,
        (SELECT count(*) FROM procrastinate_log()) = :heads AS log,
-       (SELECT count(*) FROM procrastinate_pending()), (SELECT revision FROM procrastinate_heads()) = :'head' AS heads,
-       (SELECT title FROM procrastinate_show('0002')), length(procrastinate_migration_sql('0002')) > 0 AS sql,
+       (SELECT count(*) FROM procrastinate_pending()),
+       (SELECT revision FROM procrastinate_heads()) = :'head' AS heads,
+       (SELECT title FROM procrastinate_show('0002')),
+       length(procrastinate_migration_sql('0002')) > 0 AS sql,
        procrastinate_sql('0004:head') LIKE '-- %' AS script
   FROM procrastinate_current();
 DO $$
 BEGIN
     PERFORM set_config(CASE WHEN current_setting('server_version_num')::int >= 160000
-                            THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END, 'off', false);
+                            THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END, 'off',
+                            false);
 END
 $$;
 
 -- the columns and their types
 SELECT p.proname, a.name, format_type(t.type, NULL) AS type
   FROM pg_proc p,
-       unnest(p.proargnames, p.proallargtypes, p.proargmodes) WITH ORDINALITY AS a (name, type, mode, n),
+       unnest(p.proargnames, p.proallargtypes, p.proargmodes) WITH
+       ORDINALITY AS a (name, type, mode, n),
        LATERAL (SELECT a.type) AS t (type)
  WHERE p.proname IN ('procrastinate_current', 'procrastinate_history') AND a.mode = 'o'
  ORDER BY p.proname COLLATE "C", a.n;

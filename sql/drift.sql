@@ -10,7 +10,7 @@ CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
 CREATE SCHEMA drift;
 SET search_path = drift, public;
 
--- ---- nothing is there ------------------------------------------------------------------------------
+-- ---- nothing is there ---------------------------------------------------------------------------
 SELECT * FROM procrastinate_detect();
 SELECT * FROM procrastinate_check();
 SELECT * FROM procrastinate_check('base');
@@ -18,7 +18,7 @@ SELECT * FROM procrastinate_repair();
 SELECT procrastinate_adopt();
 \echo :LAST_ERROR_SQLSTATE
 
--- ---- a schema without a history --------------------------------------------------------------------
+-- ---- a schema without a history -----------------------------------------------------------------
 SET client_min_messages = warning;
 SELECT procrastinate_upgrade('0026');
 DROP TABLE procrastinate_schema_history;
@@ -37,7 +37,7 @@ SELECT procrastinate_stamp('0020', verify => false);
 SELECT procrastinate_adopt();
 SELECT id, event, from_revision, to_revision FROM procrastinate_log();
 
--- ---- differences, and what mends them --------------------------------------------------------------
+-- ---- differences, and what mends them -----------------------------------------------------------
 DROP INDEX procrastinate_jobs_lock_idx;
 ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs;
 ALTER TABLE procrastinate_jobs ALTER COLUMN priority DROP DEFAULT, ADD COLUMN note text;
@@ -71,7 +71,7 @@ SELECT kind, object, problem, severity FROM procrastinate_check();
 DROP VIEW waiting;
 SELECT * FROM procrastinate_check();
 
--- ---- a repair that fails leaves everything as it was -------------------------------------------------
+-- ---- a repair that fails leaves everything as it was --------------------------------------------
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
 SELECT 'q', 't', 'the lock', 'todo' FROM generate_series(1, 2);
 DROP INDEX procrastinate_jobs_lock_idx;
@@ -83,14 +83,15 @@ SELECT kind, object, problem FROM procrastinate_check();
 DELETE FROM procrastinate_jobs;
 SELECT count(*) FROM procrastinate_repair(dry_run => false);
 
--- ---- an INVALID index, a constraint NOT VALID, an owner, another schema's function -------------------
+-- ---- an INVALID index, a constraint NOT VALID, an owner, another schema's function --------------
 SET client_min_messages = warning;
 SELECT procrastinate_upgrade('0028');
 SELECT procrastinate_upgrade() = :'head' AS at_head;
 CREATE SCHEMA drift_two;
 SELECT procrastinate_upgrade(schema => 'drift_two') = :'head' AS at_head;
 CREATE ROLE regress_drift;
-UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'procrastinate_jobs_priority_idx_v1'::regclass;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid =
+    'procrastinate_jobs_priority_idx_v1'::regclass;
 ALTER TABLE procrastinate_jobs DROP CONSTRAINT procrastinate_jobs_worker_id_fkey;
 ALTER TABLE procrastinate_jobs ADD CONSTRAINT procrastinate_jobs_worker_id_fkey
   FOREIGN KEY (worker_id) REFERENCES procrastinate_workers (id) ON DELETE SET NULL NOT VALID;
@@ -113,7 +114,7 @@ SELECT kind, object, problem, expected, actual FROM procrastinate_check();
 SELECT revision = :'head' AS at_head, exact, missing, extra, altered
   FROM procrastinate_detect('drift_two');
 
--- ---- what a repair does not touch: the user's own, and what may have been meant ---------------------
+-- ---- what a repair does not touch: the user's own, and what may have been meant -----------------
 SELECT procrastinate_upgrade(schema => 'drift_two') = :'head' AS at_head;
 SET search_path = drift_two, public;
 CREATE TABLE own (id int);
@@ -138,7 +139,8 @@ SELECT kind, object, problem, severity, repair FROM procrastinate_check();
 SELECT kind, object, repair FROM procrastinate_repair(dry_run => false);
 SELECT kind, object, problem, severity, repair FROM procrastinate_check();
 SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgname = 'own';
-SELECT indrelid::regclass FROM pg_index WHERE indexrelid = 'procrastinate_jobs_queue_name_idx_v1'::regclass;
+SELECT indrelid::regclass FROM pg_index WHERE indexrelid =
+       'procrastinate_jobs_queue_name_idx_v1'::regclass;
 SET search_path = drift, public;
 SET client_min_messages = error;
 DROP SCHEMA drift_two CASCADE;
@@ -146,7 +148,7 @@ SET client_min_messages = warning;
 CREATE SCHEMA drift_two;
 SELECT procrastinate_upgrade(schema => 'drift_two') = :'head' AS at_head;
 
--- ---- whatever the caller's settings are -------------------------------------------------------------
+-- ---- whatever the caller's settings are ---------------------------------------------------------
 -- PostgreSQL 19 knows standard strings only.
 SELECT current_setting('server_version_num')::integer < 190000 AS has_escapes \gset
 SET quote_all_identifiers = on;
@@ -175,7 +177,7 @@ SELECT revision = :'head' AS at_head, exact, missing, extra, altered
 RESET ALL;
 SET client_min_messages = warning;
 
--- ---- relations of another kind in the place of tables ----------------------------------------------
+-- ---- relations of another kind in the place of tables -------------------------------------------
 CREATE SCHEMA drift_view;
 CREATE VIEW drift_view.procrastinate_jobs AS SELECT * FROM drift_two.procrastinate_jobs;
 SELECT kind, object, problem, expected, actual, severity

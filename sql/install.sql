@@ -32,7 +32,8 @@ SELECT proname || '(' || pg_get_function_arguments(oid) || ')' AS function,
 -- volatility: those that read are stable, those that write are volatile
 SELECT proname,
        CASE prokind WHEN 'f' THEN 'function' WHEN 'p' THEN 'procedure' END AS kind,
-       CASE provolatile WHEN 's' THEN 'stable' WHEN 'v' THEN 'volatile' WHEN 'i' THEN 'immutable' END
+       CASE provolatile WHEN 's' THEN 'stable' WHEN 'v' THEN 'volatile' WHEN 'i' THEN 'immutable'
+       END
            AS volatility,
        CASE proparallel WHEN 'u' THEN 'unsafe' WHEN 'r' THEN 'restricted' WHEN 's' THEN 'safe' END
            AS parallel,
@@ -47,7 +48,8 @@ SELECT proname
   FROM ours
  WHERE coalesce(obj_description(oid, 'pg_proc'), '') !~ '^([a-z]|SQL ).*[^.]$';
 
--- the last argument is always the schema (but of procrastinate_repair, _migrate and _upgrade), and it may be left out
+-- the last argument is always the schema (but of procrastinate_repair, _migrate and _upgrade), and
+-- it may be left out
 SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
@@ -60,12 +62,15 @@ SELECT proname
 SELECT proname
   FROM ours
  WHERE proname NOT IN (
-       'procrastinate_current', 'procrastinate_history', 'procrastinate_heads', 'procrastinate_pending',
-       'procrastinate_show', 'procrastinate_migration_sql', 'procrastinate_sql', 'procrastinate_log',
+       'procrastinate_current', 'procrastinate_history', 'procrastinate_heads',
+       'procrastinate_pending',
+       'procrastinate_show', 'procrastinate_migration_sql', 'procrastinate_sql',
+       'procrastinate_log',
        'procrastinate_upgrade', 'procrastinate_migrate', 'procrastinate_stamp',
        'procrastinate_downgrade', 'procrastinate_releases', 'procrastinate_supports',
        'procrastinate_route', 'procrastinate_detect', 'procrastinate_check', 'procrastinate_adopt',
-       'procrastinate_repair', 'procrastinate_plan', 'procrastinate_under_way', 'procrastinate_wait');
+       'procrastinate_repair', 'procrastinate_plan', 'procrastinate_under_way',
+       'procrastinate_wait');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

@@ -40,7 +40,8 @@ SELECT bool_and(id > before), bool_and(applied_at >= since)
 -- the install of head at once is one row
 CREATE SCHEMA log_at_once;
 SELECT procrastinate_upgrade(schema => 'log_at_once') = :'head' AS at_head;
-SELECT id, event, from_revision, to_revision = :'head' AS to_head FROM procrastinate_log('log_at_once');
+SELECT id, event, from_revision, to_revision = :'head' AS to_head
+  FROM procrastinate_log('log_at_once');
 
 -- applied_by is the role that it ran as
 CREATE ROLE regress_procrastinate_log;
@@ -62,9 +63,11 @@ SELECT conname, pg_get_constraintdef(oid)
  WHERE conrelid = 'procrastinate_schema_history'::regclass AND contype <> 'n';
 SELECT obj_description('procrastinate_schema_history'::regclass, 'pg_class');
 SELECT has_table_privilege('public', 'procrastinate_schema_history', 'SELECT') AS public_reads,
-       has_table_privilege('public', 'procrastinate_schema_history', 'INSERT, UPDATE, DELETE') AS writes;
+       has_table_privilege('public', 'procrastinate_schema_history',
+       'INSERT, UPDATE, DELETE') AS writes;
 -- it is the installation's, not the extension's
-SELECT count(*) FROM pg_depend WHERE objid = 'procrastinate_schema_history'::regclass AND deptype = 'e';
+SELECT count(*) FROM pg_depend WHERE objid = 'procrastinate_schema_history'::regclass
+       AND deptype = 'e';
 -- a row more by hand counts: the last row tells
 SELECT revision, source FROM procrastinate_current();
 DROP SCHEMA log, log_at_once, log_role CASCADE;

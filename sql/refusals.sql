@@ -111,7 +111,8 @@ CALL procrastinate_migrate();
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
 DO $$BEGIN CALL procrastinate_migrate('0027'); RAISE WARNING 'a DO block may commit'; END$$;
-CREATE FUNCTION calls() RETURNS void LANGUAGE plpgsql AS $$BEGIN CALL procrastinate_migrate(); END$$;
+CREATE FUNCTION calls() RETURNS void LANGUAGE plpgsql
+    AS $$BEGIN CALL procrastinate_migrate(); END$$;
 SELECT calls();
 \echo :LAST_ERROR_SQLSTATE
 DROP FUNCTION calls();
@@ -193,7 +194,8 @@ CREATE SEQUENCE refusals_taken.procrastinate_events_id_seq;
 CREATE FUNCTION refusals_taken.procrastinate_fetch_job(text[]) RETURNS int LANGUAGE sql RETURN 1;
 SELECT procrastinate_upgrade(schema => 'refusals_taken');
 \echo :LAST_ERROR_SQLSTATE
-CREATE TABLE refusals_taken.procrastinate_periodic_defers (id bigint, defer_timestamp bigint, queue_name text);
+CREATE TABLE refusals_taken.procrastinate_periodic_defers (id bigint, defer_timestamp bigint,
+    queue_name text);
 SELECT procrastinate_upgrade('0001', schema => 'refusals_taken');
 \echo :LAST_ERROR_SQLSTATE
 -- a name that the server would quietly replace by another one
@@ -236,7 +238,8 @@ DROP SCHEMA "$user";
 \echo ======== PM006: a history that this version does not know
 CREATE SCHEMA refusals_newer;
 SELECT procrastinate_upgrade(schema => 'refusals_newer') = :'head' AS at_head;
-INSERT INTO refusals_newer.procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
+INSERT INTO refusals_newer.procrastinate_schema_history (id, event, from_revision, to_revision,
+    duration, version)
 VALUES (1000, 'upgrade', :'head', '9999', interval '1 s', '1.1.0');
 SELECT pg_temp.refusal($$SELECT procrastinate_upgrade(schema => 'refusals_newer')$$);
 \set VERBOSITY terse
@@ -245,11 +248,13 @@ CALL procrastinate_migrate(schema => 'refusals_newer');
 \echo :LAST_ERROR_SQLSTATE
 SELECT pg_temp.refusal($$SELECT procrastinate_stamp('head', schema => 'refusals_newer')$$);
 SELECT * FROM procrastinate_pending(schema => 'refusals_newer');
-SELECT pg_temp.refusal($$SELECT * FROM procrastinate_pending('nowhere', schema => 'refusals_newer')$$);
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_pending('nowhere',
+       schema => 'refusals_newer')$$);
 -- reads still work, and say so
 SELECT revision, is_head, file, title, source FROM procrastinate_current('refusals_newer');
 SELECT revision, is_current, is_applied FROM procrastinate_history('0035:0036', 'refusals_newer');
-SELECT event, pg_temp.named(from_revision) AS from_revision, pg_temp.named(to_revision) AS to_revision, version
+SELECT event, pg_temp.named(from_revision) AS from_revision,
+       pg_temp.named(to_revision) AS to_revision, version
   FROM procrastinate_log('refusals_newer');
 
 \echo ======== PM010: something else in place of the history
@@ -303,5 +308,6 @@ SELECT n.nspname, count(*)
  WHERE n.nspname LIKE 'refusals\__%' AND n.nspname <> 'refusals_newer'
  GROUP BY 1 ORDER BY 1;
 
-DROP SCHEMA refusals, refusals_hollow, refusals_found, refusals_taken, refusals_named, refusals_viewed, refusals_newer,
+DROP SCHEMA refusals, refusals_hollow, refusals_found, refusals_taken, refusals_named,
+    refusals_viewed, refusals_newer,
     refusals_foreign CASCADE;

@@ -1,5 +1,5 @@
--- procrastinate_releases(), procrastinate_supports(), procrastinate_route(): which code works on which
--- schema, and how to get from one release to another without downtime.
+-- procrastinate_releases(), procrastinate_supports(), procrastinate_route(): which code works on
+-- which schema, and how to get from one release to another without downtime.
 \pset format unaligned
 \pset null NULL
 \set SHOW_CONTEXT never
@@ -12,7 +12,8 @@ CREATE SCHEMA releases;
 SET search_path = releases, public;
 
 -- newest first, each with the revision that it expects and those that it works on
-SELECT count(*) >= 95 AS at_least_95, count(*) = count(DISTINCT release) AS each_once, min(revision), max(revision) = :'head' AS up_to_head,
+SELECT count(*) >= 95 AS at_least_95, count(*) = count(DISTINCT release) AS each_once,
+       min(revision), max(revision) = :'head' AS up_to_head,
        bool_and(works_from <= revision) AS from_there,
        bool_and(revision <= works_to) AS up_to
   FROM procrastinate_releases();
@@ -45,7 +46,8 @@ CREATE SCHEMA releases_2_15;
 SELECT procrastinate_upgrade('0028', 'releases_2_15');
 -- The last revision that a release works on may rise with each new revision, from 0038 on.
 CREATE FUNCTION pg_temp.reason(text) RETURNS text LANGUAGE sql AS $$
-    SELECT regexp_replace($1, '(works on \d{4} to) (003[89]|00[4-9]\d)', '\1 0038 or later', 'g') $$;
+    SELECT regexp_replace($1, '(works on \d{4} to) (003[89]|00[4-9]\d)', '\1 0038 or later',
+    'g') $$;
 SELECT step, action, target, revision, pg_temp.reason(reason) AS reason
   FROM procrastinate_route('2.15.1', '3.9.0', 'releases_2_15');
 -- from where this schema is, 0037
@@ -67,7 +69,8 @@ SELECT step, action, target, revision FROM procrastinate_route('0.12.0', '0.15.0
 -- a history that a newer version has written is told, and nothing guessed
 CREATE SCHEMA releases_newer;
 SELECT procrastinate_stamp('0038', verify => false, schema => 'releases_newer');
-INSERT INTO releases_newer.procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
+INSERT INTO releases_newer.procrastinate_schema_history (id, event, from_revision, to_revision,
+    duration, version)
 VALUES (2, 'upgrade', '0038', '9999', '0', '9.9.9');
 SET client_min_messages = notice;
 SELECT supported, revision, works_from, works_to >= '0038' AS works_on_0038, advice

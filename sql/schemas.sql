@@ -10,18 +10,23 @@ CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
 CREATE TABLE public.names (n int PRIMARY KEY, name text);
 INSERT INTO public.names VALUES
     (1, 'plain_schema'), (2, 'odd "name"'), (3, $$Robert'); DROP$$), (4, 'größe 象'),
-    (5, repeat('n', 63)), (6, repeat('é', 31) || 'x'), (7, E'new\nline'), (8, '$check$'), (9, '$$ dollars $1'),
-    (10, E'back\\slash'), (11, ':var :''var'' :"var"'), (12, E'\\! echo'), (13, 'select'), (14, 'UPPER'), (15, ' '),
+    (5, repeat('n', 63)), (6, repeat('é', 31) || 'x'), (7, E'new\nline'), (8, '$check$'),
+    (9, '$$ dollars $1'),
+    (10, E'back\\slash'), (11, ':var :''var'' :"var"'), (12, E'\\! echo'), (13, 'select'),
+    (14, 'UPPER'), (15, ' '),
     (16, '.'), (17, 'a.b'), (18, '%s %I %'), (19, '1'), (20, '"'), (21, ''''), (22, E'tab\there'),
     (23, '"$user"'), (24, '/* comment'), (25, '-- comment');
 SELECT n, octet_length(name) FROM public.names WHERE n IN (5, 6);
 SELECT format('CREATE SCHEMA %I', name) FROM public.names ORDER BY n \gexec
 
 -- every other one comes to 0028 by the steps of procrastinate_migrate()
-SELECT n, procrastinate_upgrade('0002', quote_ident(name)::regnamespace) FROM public.names WHERE n % 2 = 1 ORDER BY n;
-SELECT format('CALL procrastinate_migrate(''0028'', %L)', quote_ident(name)) FROM public.names WHERE n % 2 = 1 ORDER BY n \gexec
+SELECT n, procrastinate_upgrade('0002', quote_ident(name)::regnamespace) FROM public.names
+  WHERE n % 2 = 1 ORDER BY n;
+SELECT format('CALL procrastinate_migrate(''0028'', %L)', quote_ident(name)) FROM public.names
+  WHERE n % 2 = 1 ORDER BY n \gexec
 
--- The outcome of the whole tour in a schema: installed in steps and at once, read by every function.
+-- The outcome of the whole tour in a schema: installed in steps and at once, read by every
+-- function.
 CREATE FUNCTION public.tour(name text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     place CONSTANT regnamespace := quote_ident(name)::regnamespace;
@@ -33,9 +38,11 @@ BEGIN
     END IF;
     result := result || ' ' || procrastinate_upgrade('0028', place);
     result := result || ' ' || (SELECT revision FROM procrastinate_current(place));
-    result := result || ' ' || (SELECT count(*) FROM procrastinate_history(schema => place) WHERE is_applied);
+    result := result || ' ' || (SELECT count(*) FROM procrastinate_history(schema => place)
+      WHERE is_applied);
     result := result || ' ' || (SELECT count(*) FROM procrastinate_pending('0038', place));
-    result := result || ' ' || (SELECT count(*) FROM procrastinate_log(place) WHERE event !~ '^step ');
+    result := result || ' ' || (SELECT count(*) FROM procrastinate_log(place)
+      WHERE event !~ '^step ');
     result := result || ' ' || (length(procrastinate_sql('current:', place)) > 1000)::text;
     RETURN result;
 EXCEPTION WHEN OTHERS THEN
@@ -49,12 +56,16 @@ SELECT array_agg(n ORDER BY n), relations, functions, types
                (SELECT count(*) FROM pg_type WHERE typnamespace = s.oid AND typtype = 'e') AS types
           FROM public.names JOIN pg_namespace s ON nspname = name) AS c
  GROUP BY relations, functions, types;
-SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'procrastinate%' AND relkind <> 'v';
--- 0029 and on, by the steps of procrastinate_migrate() for the others, and in a transaction of its own
-SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names WHERE n % 2 = 0 ORDER BY n \gexec
+SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
+       AND relname LIKE 'procrastinate%' AND relkind <> 'v';
+-- 0029 and on, by the steps of procrastinate_migrate() for the others, and in a transaction of its
+-- own
+SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names
+  WHERE n % 2 = 0 ORDER BY n \gexec
 SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) = :'head' AS at_head
   FROM public.names ORDER BY n;
-SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names ORDER BY n \gexec
+SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names
+  ORDER BY n \gexec
 
 -- in search_path, without an argument
 SELECT format('SET search_path = %I, public', name) FROM public.names WHERE n = 3 \gexec
@@ -78,7 +89,7 @@ SELECT procrastinate_stamp('0001', schema => $$"tell'); DROP"$$);
 SET client_min_messages = warning;
 DROP SCHEMA "tell'); DROP" CASCADE;
 
--- ---- which one is meant ---------------------------------------------------------------------------
+-- ---- which one is meant -------------------------------------------------------------------------
 CREATE SCHEMA first_here;
 CREATE SCHEMA second_here;
 CREATE SCHEMA third_here;
@@ -107,7 +118,7 @@ SELECT revision FROM procrastinate_current();
 DROP TABLE pg_temp.procrastinate_jobs, pg_temp.procrastinate_schema_history;
 RESET search_path;
 
--- ---- renaming a schema takes its history along ----------------------------------------------------
+-- ---- renaming a schema takes its history along --------------------------------------------------
 ALTER SCHEMA second_here RENAME TO "renamed; now";
 SELECT revision FROM procrastinate_current('"renamed; now"');
 SELECT procrastinate_upgrade('0012', '"renamed; now"');

@@ -9,15 +9,18 @@ CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
 CREATE SCHEMA show_sql;
 SET search_path = show_sql, public;
 
-SELECT revision, down_revision, file, title, phase, releases, is_head, is_current, is_applied, applied_at,
+SELECT revision, down_revision, file, title, phase, releases, is_head, is_current, is_applied,
+       applied_at,
        applied_by, duration, left(sql, 2) AS begins, length(sha256) AS digits
   FROM procrastinate_show('0031');
 -- every name gives the same
 SELECT name,
        (SELECT revision FROM procrastinate_show(name)),
        procrastinate_migration_sql(name) = (SELECT sql FROM procrastinate_show('0032')) AS same
-  FROM unnest(ARRAY['0032', '32', '03.01.00_01_pre_add_heartbeat.sql', '03.01.00_01_pre_add_heartbeat',
-                    '03.01.00_01', 'procrastinate_0031', '3.1.0@pre', 'v3.1.0@pre', '0038-6', '0030+2'])
+  FROM unnest(ARRAY['0032', '32', '03.01.00_01_pre_add_heartbeat.sql',
+  '03.01.00_01_pre_add_heartbeat',
+                    '03.01.00_01', 'procrastinate_0031', '3.1.0@pre', 'v3.1.0@pre', '0038-6',
+                    '0030+2'])
        AS name;
 
 -- all of them: a text, the same by both functions, and the checksum is that of the text
@@ -32,9 +35,11 @@ SELECT count(*) = :heads AS rows, count(DISTINCT s.sql) = :heads AS texts,
 -- and the columns are those of the history
 SELECT count(*)
   FROM procrastinate_history() h, procrastinate_show(h.revision) s
- WHERE (h.revision, h.down_revision, h.file, h.title, h.phase, h.releases, h.is_head, h.is_current, h.is_applied)
+ WHERE (h.revision, h.down_revision, h.file, h.title, h.phase, h.releases, h.is_head, h.is_current,
+ h.is_applied)
     IS DISTINCT FROM
-       (s.revision, s.down_revision, s.file, s.title, s.phase, s.releases, s.is_head, s.is_current, s.is_applied);
+       (s.revision, s.down_revision, s.file, s.title, s.phase, s.releases, s.is_head, s.is_current,
+       s.is_applied);
 
 -- none of them holds a statement that cannot run in a function or that ends the transaction
 SELECT s.revision

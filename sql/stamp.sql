@@ -7,7 +7,7 @@ CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
 CREATE SCHEMA stamp;
 SET search_path = stamp, public;
 
--- ---- forwards: the schema is there, the history is not (adoption by hand) --------------------------
+-- ---- forwards: the schema is there, the history is not (adoption by hand) -----------------------
 SELECT procrastinate_upgrade('0026');
 DROP TABLE procrastinate_schema_history;
 SELECT * FROM procrastinate_current();
@@ -20,7 +20,7 @@ SELECT procrastinate_upgrade('0037');
 SELECT revision, is_applied, applied_by = current_user AS by_me, duration IS NOT NULL AS took
   FROM procrastinate_history('0025:0029');
 
--- ---- back, and forwards again: no object is touched ------------------------------------------------
+-- ---- back, and forwards again: no object is touched ---------------------------------------------
 SELECT count(*) AS before FROM pg_class WHERE relnamespace = 'stamp'::regnamespace \gset
 SELECT procrastinate_stamp('0035', verify => false);
 SELECT revision, source FROM procrastinate_current();
@@ -32,7 +32,7 @@ SELECT count(*) = :before AS untouched FROM pg_class WHERE relnamespace = 'stamp
 SELECT procrastinate_stamp('current');
 SELECT event, from_revision, to_revision FROM procrastinate_log() ORDER BY id DESC LIMIT 4;
 
--- ---- base -----------------------------------------------------------------------------------------
+-- ---- base ---------------------------------------------------------------------------------------
 SELECT procrastinate_stamp('base');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_stamp('base', verify => false);
@@ -52,7 +52,7 @@ SELECT * FROM procrastinate_current('stamp_empty');
 SELECT procrastinate_upgrade('0002', schema => 'stamp_empty');
 SELECT id, event, from_revision, to_revision FROM procrastinate_log('stamp_empty');
 
--- ---- verify: accepts what is so, refuses what is not ----------------------------------------------
+-- ---- verify: accepts what is so, refuses what is not --------------------------------------------
 CREATE SCHEMA stamp_verify;
 SELECT procrastinate_upgrade('0009', schema => 'stamp_verify');
 SELECT procrastinate_stamp('0009', true, 'stamp_verify');

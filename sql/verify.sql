@@ -12,7 +12,7 @@ SET procrastinate_migrate.verfy = 'off';
 SELECT procrastinate_upgrade('0028');
 SELECT procrastinate_upgrade('0030');
 
--- ---- everything at once, and nothing is changed ---------------------------------------------------
+-- ---- everything at once, and nothing is changed -------------------------------------------------
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
 SELECT 'q', 't', 'lock ' || i, 'doing' FROM generate_series(1, 2) i;
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
@@ -24,7 +24,8 @@ ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs
 CREATE VIEW by_status AS SELECT status, count(*) FROM procrastinate_jobs GROUP BY status;
 CREATE VIEW deferring AS SELECT procrastinate_fetch_job(NULL::varchar[]) AS job;
 CREATE TABLE mine (id int);
-CREATE TRIGGER notify AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION procrastinate_notify_queue();
+CREATE TRIGGER notify AFTER INSERT ON mine FOR EACH ROW
+    EXECUTE FUNCTION procrastinate_notify_queue();
 CREATE TABLE procrastinate_workers (id int);
 ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_fkey;
 SELECT procrastinate_upgrade('0037');
@@ -39,14 +40,14 @@ SELECT procrastinate_upgrade('0037');
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE procrastinate_workers;
 
--- ---- as a warning: and then it fails, or does not --------------------------------------------------
+-- ---- as a warning: and then it fails, or does not -----------------------------------------------
 SET procrastinate_migrate.verify = warn;
 \set SHOW_CONTEXT never
 SELECT procrastinate_upgrade('0037');
 \echo :LAST_ERROR_SQLSTATE
 SELECT revision FROM procrastinate_current();
 
--- ---- mended, one after the other -------------------------------------------------------------------
+-- ---- mended, one after the other ----------------------------------------------------------------
 RESET procrastinate_migrate.verify;
 SELECT kind, object, problem FROM procrastinate_repair(dry_run => false);
 SELECT procrastinate_upgrade('0037');
@@ -59,7 +60,7 @@ DROP TABLE mine;
 SELECT procrastinate_upgrade('0037');
 SELECT kind, object, problem, severity FROM procrastinate_check();
 
--- ---- dependents of every kind ------------------------------------------------------------------------
+-- ---- dependents of every kind -------------------------------------------------------------------
 CREATE SCHEMA verify_users;
 SET search_path = verify_users, public;
 SELECT procrastinate_upgrade('0023');
@@ -70,7 +71,8 @@ CREATE TRIGGER own_notify AFTER UPDATE ON procrastinate_jobs FOR EACH ROW
   EXECUTE FUNCTION procrastinate_notify_queue();
 ALTER TABLE procrastinate_events ADD COLUMN next_id int GENERATED ALWAYS AS (job_id + 1) STORED;
 CREATE TABLE own_rows (event procrastinate_events);
-CREATE TABLE own_default (id bigint DEFAULT procrastinate_defer_job('q', 't', NULL, NULL, '{}'::jsonb, NULL));
+CREATE TABLE own_default (id bigint DEFAULT procrastinate_defer_job('q', 't', NULL, NULL,
+    '{}'::jsonb, NULL));
 CREATE POLICY own_policy ON procrastinate_events USING (job_id > 0);
 -- the server makes this one anew
 CREATE TABLE own_key (job_id int);
@@ -98,7 +100,8 @@ SET client_min_messages = warning;
 -- a column that changes first, and goes later
 CREATE SCHEMA verify_later;
 SELECT procrastinate_upgrade('0020', 'verify_later');
-CREATE VIEW verify_later.queues AS SELECT queue_name FROM verify_later.procrastinate_periodic_defers;
+CREATE VIEW verify_later.queues AS SELECT queue_name
+  FROM verify_later.procrastinate_periodic_defers;
 CALL procrastinate_migrate('0037', 'verify_later');
 CALL procrastinate_migrate('0022', 'verify_later');
 SELECT revision FROM procrastinate_current('verify_later');
@@ -113,7 +116,7 @@ SELECT procrastinate_upgrade('0038');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_adopt();
 
--- ---- what does not break is a warning ------------------------------------------------------------
+-- ---- what does not break is a warning -----------------------------------------------------------
 CREATE SCHEMA verify_two;
 SELECT procrastinate_upgrade('0028', 'verify_two');
 SELECT procrastinate_upgrade('0036', 'verify_two');

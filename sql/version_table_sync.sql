@@ -1,4 +1,5 @@
--- Tables of other tools: alembic_version and django_migrations as witnesses, and Alembic kept in step.
+-- Tables of other tools: alembic_version and django_migrations as witnesses, and Alembic kept in
+-- step.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -9,7 +10,7 @@ CREATE ROLE regress_stranger;
 CREATE SCHEMA version_table_sync;
 SET search_path = version_table_sync, public;
 
--- ---- from nothing on, in Alembic's own ids ---------------------------------------------------------
+-- ---- from nothing on, in Alembic's own ids ------------------------------------------------------
 CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
 INSERT INTO alembic_version VALUES ('ae1027a6acf'), ('0005');
 SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
@@ -64,7 +65,7 @@ SELECT * FROM alembic_version ORDER BY 1;
 SELECT procrastinate_stamp('0005', verify => false);
 DELETE FROM alembic_version;
 
--- ---- settings that are none ------------------------------------------------------------------------
+-- ---- settings that are none ---------------------------------------------------------------------
 SET procrastinate_migrate.alembic_version = 'alembic_version';
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
@@ -105,7 +106,7 @@ SELECT revision FROM procrastinate_current();
 RESET procrastinate_migrate.alembic_version;
 SELECT procrastinate_upgrade('0006');
 
--- ---- witnesses ---------------------------------------------------------------------------------------
+-- ---- witnesses ----------------------------------------------------------------------------------
 -- views, other columns and other types say nothing, and run nothing
 DROP TABLE procrastinate_schema_history;
 CREATE TABLE django_migrations (id int, app text, name text);
@@ -120,7 +121,8 @@ INSERT INTO version_table_sync_other.alembic_version VALUES ('procrastinate_0037
 DROP TABLE procrastinate_schema_history;
 SELECT procrastinate_adopt();
 CREATE TABLE django_migrations (id int, app varchar(255), name varchar(255));
-INSERT INTO django_migrations VALUES (1, 'procrastinate', '0001_initial'), (2, 'procrastinate', E'0026_any.\\nHINT:  run it'),
+INSERT INTO django_migrations VALUES (1, 'procrastinate', '0001_initial'),
+    (2, 'procrastinate', E'0026_any.\\nHINT:  run it'),
   (3, 'auth', '0012_any');
 CREATE TABLE alembic_version (version_num varchar(32));
 INSERT INTO alembic_version VALUES ('0012'), ('b0b'), ('procrastinate_0005');

@@ -1,6 +1,6 @@
 \set ECHO none
--- The revision at the end of the chain, for the tests in sql/: their output must not show its number,
--- so that a new revision changes no expected file. A test includes this file by:
+-- The revision at the end of the chain, for the tests in sql/: their output must not show its
+-- number, so that a new revision changes no expected file. A test includes this file by:
 --
 --     \getenv abs_srcdir PG_ABS_SRCDIR
 --     \set head_sql :abs_srcdir '/test/sql/head.sql'
@@ -8,9 +8,10 @@
 --
 -- Variables: head and before_head are names of revisions (four digits), heads is the number of
 -- revisions, newest_release the last release.
--- pg_temp.named(text) replaces these names in a text by the words head, before_head and newest_release.
--- pg_temp.refusal(statement) runs a statement, which must fail, and returns SQLSTATE, message, DETAIL
--- and HINT, with these names replaced. It cannot run procedures that commit.
+-- pg_temp.named(text) replaces these names in a text by the words head, before_head and
+-- newest_release. pg_temp.refusal(statement) runs a statement, which must fail, and returns
+-- SQLSTATE, message, DETAIL and HINT, with these names replaced. It cannot run procedures that
+-- commit.
 SELECT revision AS head, down_revision AS before_head, revision::integer AS heads
   FROM procrastinate_heads() \gset
 SELECT release AS newest_release, replace(release, '.', '\.') AS newest_release_pattern
