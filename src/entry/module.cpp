@@ -1,4 +1,4 @@
-// The library as the server sees it.
+// Module magic and _PG_init.
 #include "server/postgres.hpp"
 #include "upgrade/settings.hpp"
 
@@ -9,5 +9,5 @@ __attribute__((visibility("default"))) const Pg_magic_struct *PG_MAGIC_FUNCTION_
 PG_MODULE_MAGIC;
 
 __attribute__((visibility("default"))) void _PG_init(void);
-void _PG_init(void) { procrastinate::upgrade::define_options(); }
+void _PG_init(void) { procrastinate::upgrade::define_settings(); }
 }

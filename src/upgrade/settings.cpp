@@ -8,77 +8,99 @@ namespace procrastinate::upgrade
 namespace
 {
 
-// The server writes them.
-int level = static_cast<int>(VerifyLevel::error);
-char *alembic = nullptr;
-int alembic_ids = 0;
-char *django = nullptr;
-char *names_of_django = nullptr;
+// The server writes to these.
+int verify = static_cast<int>(VerifyLevel::error);
+char *alembic_version = nullptr;
+int ids_in_alembic = static_cast<int>(chain::AlembicIds::zero_based);
+char *django_migrations = nullptr;
+char *names_in_django = nullptr;
 int wal_rate = 64 * 1024;
-int lag = 128 * 1024;
+int replication_lag = 128 * 1024;
 
-constexpr config_enum_entry levels[] = {{"off", static_cast<int>(VerifyLevel::off), false},
-                                        {"warn", static_cast<int>(VerifyLevel::warn), false},
-                                        {"error", static_cast<int>(VerifyLevel::error), false},
-                                        {nullptr, 0, false}};
+constexpr config_enum_entry verify_levels[] = {
+    {"off", static_cast<int>(VerifyLevel::off), false},
+    {"warn", static_cast<int>(VerifyLevel::warn), false},
+    {"error", static_cast<int>(VerifyLevel::error), false},
+    {nullptr, 0, false}};
 
 constexpr config_enum_entry kinds_of_ids[] = {
-    {"zero_based", 0, false}, {"plain", 1, false}, {nullptr, 0, false}};
+    {"zero_based", static_cast<int>(chain::AlembicIds::zero_based), false},
+    {"plain", static_cast<int>(chain::AlembicIds::plain), false},
+    {nullptr, 0, false}};
+
+std::string_view text_of(const char *value) { return value == nullptr ? "" : value; }
+
+void define_text(const char *name, const char *summary, const char *description, char **value)
+{
+    DefineCustomStringVariable(name, summary, description, value, "", PGC_USERSET, 0, nullptr,
+                               nullptr, nullptr);
+}
+
+void define_enum(const char *name, const char *summary, const char *description, int *value,
+                 const config_enum_entry *values)
+{
+    DefineCustomEnumVariable(name, summary, description, value, *value, values, PGC_USERSET, 0,
+                             nullptr, nullptr, nullptr);
+}
+
+void define_kilobytes(const char *name, const char *summary, const char *description, int *value,
+                      int least)
+{
+    DefineCustomIntVariable(name, summary, description, value, *value, least, INT_MAX, PGC_USERSET,
+                            GUC_UNIT_KB, nullptr, nullptr, nullptr);
+}
 
 } // namespace
 
-VerifyLevel verify_level() { return static_cast<VerifyLevel>(level); }
+VerifyLevel verify_level() { return static_cast<VerifyLevel>(verify); }
 
-std::string_view alembic_table() { return alembic == nullptr ? "" : alembic; }
+std::string_view alembic_table() { return text_of(alembic_version); }
 
-bool are_alembic_ids_plain() { return alembic_ids == 1; }
+chain::AlembicIds alembic_ids() { return static_cast<chain::AlembicIds>(ids_in_alembic); }
 
-std::string_view django_table() { return django == nullptr ? "" : django; }
+std::string_view django_table() { return text_of(django_migrations); }
+
+std::string_view django_names() { return text_of(names_in_django); }
 
 int max_wal_rate() { return wal_rate; }
 
-int max_replication_lag() { return lag; }
+int max_replication_lag() { return replication_lag; }
 
-std::string_view django_names() { return names_of_django == nullptr ? "" : names_of_django; }
-
-void define_options()
+void define_settings()
 {
-    DefineCustomEnumVariable(
-        "procrastinate_migrate.verify",
-        "What becomes of differences from the recorded revision, and of what the migrations to "
-        "come would fail at.",
-        "They are looked for before the first change: \"error\" refuses what would break and warns "
-        "of the rest, \"warn\" only warns, \"off\" does not look.",
-        &level, level, levels, PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable(
-        "procrastinate_migrate.alembic_version",
-        "Table of Alembic's, with its schema, that each change keeps in step.",
-        "Its row of this chain is changed in the same transaction, rows of other branches are not.",
-        &alembic, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomEnumVariable(
-        "procrastinate_migrate.alembic_ids", "Ids of this chain in that table.",
-        "\"zero_based\" are procrastinate_0000 to procrastinate_0037, "
-        "\"plain\" are 0001 to 0038.",
-        &alembic_ids, 0, kinds_of_ids, PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable(
+    define_enum("procrastinate_migrate.verify",
+                "What happens with differences that are found before an upgrade.",
+                "\"error\" refuses to upgrade if a migration would fail, and warns of other "
+                "differences; \"warn\" only warns; \"off\" does not check.",
+                &verify, verify_levels);
+    define_text("procrastinate_migrate.alembic_version",
+                "Alembic's version table, with its schema, that each change also updates.",
+                "The row of this chain is updated in the same transaction; rows of other branches "
+                "are not.",
+                &alembic_version);
+    define_enum("procrastinate_migrate.alembic_ids", "Ids of this chain in Alembic's table.",
+                "\"plain\" are the revisions, as 0001; \"zero_based\" are procrastinate_0000 for "
+                "revision 0001 and so on.",
+                &ids_in_alembic, kinds_of_ids);
+    define_text(
         "procrastinate_migrate.django_migrations",
-        "Table of Django's, with its schema, that each change keeps in step.",
-        "Rows of the app \"procrastinate\" are added in the same transaction, rows of other apps "
-        "are not touched.",
-        &django, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable(
-        "procrastinate_migrate.django_names",
-        "Names of Django's migrations of the app \"procrastinate\".",
-        "What \"manage.py showmigrations procrastinate\" prints, or the names parted by blanks.",
-        &names_of_django, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable(
-        "procrastinate_migrate.max_wal_rate", "WAL a second that batches of rows may write.",
-        "procrastinate_migrate() pauses between them so long; 0 is no limit.", &wal_rate, wal_rate,
-        0, INT_MAX, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("procrastinate_migrate.max_replication_lag",
-                            "WAL that a replica may have to apply before the next batch waits.",
-                            "-1 is no limit.", &lag, lag, -1, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
-                            nullptr, nullptr, nullptr);
+        "Django's migrations table, with its schema, that each change also updates.",
+        "Rows of the app \"procrastinate\" are added in the same transaction; rows of other "
+        "apps are not touched.",
+        &django_migrations);
+    define_text("procrastinate_migrate.django_names",
+                "Names of Django's migrations of the app \"procrastinate\".",
+                "The output of \"manage.py showmigrations procrastinate\", or the names separated "
+                "by blanks.",
+                &names_in_django);
+    define_kilobytes("procrastinate_migrate.max_wal_rate",
+                     "WAL per second that batches of row updates may write.",
+                     "procrastinate_migrate() pauses between batches to stay below it; 0 is no "
+                     "limit.",
+                     &wal_rate, 0);
+    define_kilobytes("procrastinate_migrate.max_replication_lag",
+                     "WAL that a replica may have to apply before the next batch waits.",
+                     "-1 is no limit.", &replication_lag, -1);
     server::define_fault_points();
     MarkGUCPrefixReserved("procrastinate_migrate");
 }

@@ -1,42 +1,42 @@
-// The settings procrastinate_migrate.*
+// Settings of the extension: the configuration parameters procrastinate_migrate.*
 #pragma once
 
+#include "chain/external_ids.hpp"
 #include "server/postgres.hpp"
 
 namespace procrastinate::upgrade
 {
 
-// procrastinate_migrate.verify: what becomes of differences that are found before a change.
+// procrastinate_migrate.verify: what happens with differences that are found before an upgrade.
 enum class VerifyLevel
 {
-    off,  // nothing is looked for but names that are taken
-    warn, // all that is found is a warning
-    error // what would break is an error, the rest a warning
+    off,  // only names that are taken are looked for
+    warn, // every finding is a WARNING
+    error // a finding that a migration would fail at is an error, any other a WARNING
 };
 
 VerifyLevel verify_level();
 
-// procrastinate_migrate.alembic_version: the table, with its schema, in which Alembic's revision is
-// kept in step; empty: none is.
+// procrastinate_migrate.alembic_version: Alembic's version table, with its schema; empty: none.
 std::string_view alembic_table();
 
-// procrastinate_migrate.alembic_ids: 0001 to 0038, not procrastinate_0000 to procrastinate_0037.
-bool are_alembic_ids_plain();
+// procrastinate_migrate.alembic_ids: the ids of this chain in that table.
+chain::AlembicIds alembic_ids();
 
-// procrastinate_migrate.django_migrations: the table, with its schema, in which Django's are.
+// procrastinate_migrate.django_migrations: Django's migrations table, with its schema; empty: none.
 std::string_view django_table();
 
-// procrastinate_migrate.django_names: the names that Django's migrations of the app "procrastinate" have.
+// procrastinate_migrate.django_names: names of Django's migrations of the app "procrastinate".
 std::string_view django_names();
 
-// procrastinate_migrate.max_wal_rate: kilobytes a second that batches may write; 0: as they come.
+// procrastinate_migrate.max_wal_rate: kilobytes of WAL per second that batches may write; 0: no limit.
 int max_wal_rate();
 
-// procrastinate_migrate.max_replication_lag: kilobytes that a replica may be behind before the next batch
-// waits; negative: as many as there are.
+// procrastinate_migrate.max_replication_lag: kilobytes of WAL that a replica may have to apply before
+// the next batch waits; negative: no limit.
 int max_replication_lag();
 
-// For _PG_init. May ereport.
-void define_options();
+// Defines all of them, for _PG_init. May ereport.
+void define_settings();
 
 } // namespace procrastinate::upgrade

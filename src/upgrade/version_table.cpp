@@ -2,6 +2,7 @@
 
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
+#include "common/template.hpp"
 #include "server/messages.hpp"
 #include "server/schema_name_lock.hpp"
 
@@ -14,18 +15,18 @@ namespace
 namespace spi = server::spi;
 using common::Refusal;
 
-constexpr std::size_t most_rows = 10'000;
+constexpr std::size_t most_rows = 10'000; // any role may have filled the table
 
 struct Opened
 {
     Oid oid;
     Oid schema;
     const char *name;
-    bool is_safe; // nothing that writing would run
+    bool is_safe; // no trigger, rule or policy would run on a write
 };
 
-// Before a lock is taken: nobody is kept from a table that the caller may not write, or by its owner.
-// Inside call().
+// Runs before the lock is taken, so that a caller cannot lock a table that it may not write, and its
+// owner cannot make the caller wait. Inside call().
 void check_table(const RangeVar *name, Oid table, Oid, void *)
 {
     if (!OidIsValid(table))
@@ -43,11 +44,11 @@ void check_table(const RangeVar *name, Oid table, Oid, void *)
         pg_class_aclcheck(table, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                         errmsg("permission denied for table %s", name->relname),
-                        errdetail("To keep it in step takes SELECT, INSERT, UPDATE and DELETE.")));
+                        errdetail("You need SELECT, INSERT, UPDATE and DELETE on the table.")));
     if (!is_trusted)
         ereport(ERROR, (errcode(MAKE_SQLSTATE('P', 'M', '0', '1', '0')),
-                        errmsg("table %s is not kept in step", name->relname),
-                        errdetail("It is no table, or another role's.")));
+                        errmsg("cannot sync table %s", name->relname),
+                        errdetail("It is not a table, or it belongs to another role.")));
 }
 
 Opened open(const std::string &value)
@@ -83,9 +84,9 @@ VersionTable open_version_table(std::string_view setting, std::string_view value
                       "SET " + option + " = 'public." + std::string(setting) + "';"};
     if (!table.is_safe)
         throw Refusal{common::sqlstate::untrusted_object,
-                      std::string("table ") + table.name + " is not kept in step",
+                      std::string("cannot sync table ") + table.name,
                       "It has triggers, rules or row-level security.", "RESET " + option + ";"};
-    // Written by its name.
+    // Statements use the name.
     (void)server::lock_schema_name(table.schema);
     const Oid again = server::call([&text] {
         return RangeVarGetRelid(
@@ -96,7 +97,7 @@ VersionTable open_version_table(std::string_view setting, std::string_view value
         throw Refusal{common::sqlstate::untrusted_object,
                       std::string("table ") + table.name + " has been moved by another session",
                       {},
-                      "Call it again with the table that is meant."};
+                      "Set " + option + " to the table that is meant."};
     return {table.oid, table.name};
 }
 
@@ -105,25 +106,23 @@ server::RawTable VersionTable::read(std::span<const server::RawColumn> columns,
 {
     const server::RawTable rows = server::scan_raw_table(oid, columns, most_rows);
     if (!rows.is_plain)
-        throw Refusal{common::sqlstate::untrusted_object,
-                      std::string("table ") + name + " is not kept in step",
-                      "It has not " + std::string(whose) + " columns.",
-                      "Name another table, or none."};
+        throw Refusal{common::sqlstate::untrusted_object, "cannot sync table " + name,
+                      "It does not have " + std::string(whose) + " columns.",
+                      "Set the setting to another table, or reset it."};
     return rows;
 }
 
-void VersionTable::write(std::string_view statement,
+void VersionTable::write(std::string_view sql_template,
                          std::span<const spi::Parameter> parameters) const
 {
-    std::string text(statement);
-    text.replace(text.find("TABLE"), 5, name);
-    server::with_context(std::string("in step with table ") + name,
-                         [&] { spi::execute(text.c_str(), parameters); });
+    const std::string statement = common::substitute(sql_template, {{"table", name}});
+    server::with_context("sync of table " + name,
+                         [&] { spi::execute(statement.c_str(), parameters); });
 }
 
 void VersionTable::warn_not_synced(const std::string &why, const std::string &hint) const
 {
-    server::warning(std::string("table ") + name + " is out of step and was left so", why, hint);
+    server::warning("table " + name + " was not synced", why, hint);
 }
 
 } // namespace procrastinate::upgrade

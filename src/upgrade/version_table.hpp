@@ -1,4 +1,5 @@
-// A table of another tool, named in a setting, that changes are to be written into as well.
+// A version table of another tool (Alembic's or Django's), named in a setting and updated by each
+// change.
 #pragma once
 
 #include "server/raw_table_scan.hpp"
@@ -13,22 +14,24 @@ namespace procrastinate::upgrade
 struct VersionTable
 {
     Oid oid;
-    const char *name; // qualified and quoted; lives as long as the SPI connection
+    std::string name; // qualified and quoted
 
-    // Throws Refusal PM010 where it has not these columns, which are `whose`.
+    // Reads the rows. Throws Refusal PM010 if the table lacks one of the columns; `whose` names the
+    // tool in the message: "Alembic's".
     server::RawTable read(std::span<const server::RawColumn> columns, std::string_view whose) const;
 
-    // Runs a statement in which TABLE stands for its name.
-    void write(std::string_view statement,
+    // Runs a template of src/sql whose only placeholder is {{table}}.
+    void write(std::string_view sql_template,
                std::span<const server::spi::Parameter> parameters) const;
 
-    // Tells that it was left as it is.
+    // WARNING that the table has not been changed.
     void warn_not_synced(const std::string &why, const std::string &hint) const;
 };
 
-// Locks it, so that it keeps its name and gets no trigger to the end of the transaction. Throws Refusal
-// 22023 where `value` of that setting names no table, 42501 and PM010 where to write it could run code
-// of another role; those are told before a lock is waited for. Inside an SPI connection.
+// Finds the table that `value` of `setting` names, and locks it (SHARE ROW EXCLUSIVE, and its
+// schema's name): it keeps its name and gets no trigger until the transaction ends. Throws Refusal
+// 22023 if the value names no table; 42501 if the caller may not write it, and PM010 if writing it
+// could run code of another role, both before waiting for a lock. Inside an SPI connection.
 VersionTable open_version_table(std::string_view setting, std::string_view value);
 
 } // namespace procrastinate::upgrade

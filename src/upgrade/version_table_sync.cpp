@@ -2,6 +2,11 @@
 
 #include "chain/external_ids.hpp"
 #include "common/refusal.hpp"
+#include "sql/alembic_delete.hpp"
+#include "sql/alembic_insert.hpp"
+#include "sql/alembic_update.hpp"
+#include "sql/django_delete.hpp"
+#include "sql/django_insert.hpp"
 #include "upgrade/settings.hpp"
 #include "upgrade/version_table.hpp"
 
@@ -12,7 +17,6 @@ namespace
 {
 
 namespace spi = server::spi;
-using chain::AlembicIds;
 using chain::DjangoNames;
 using chain::Revision;
 using common::Refusal;
@@ -23,16 +27,11 @@ constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARC
 
 VersionTable open_alembic() { return open_version_table("alembic_version", alembic_table()); }
 
-AlembicIds ids_in_use()
-{
-    return are_alembic_ids_plain() ? AlembicIds::plain : AlembicIds::zero_based;
-}
-
 struct AlembicRows
 {
-    bool has_from; // the revision that is left
-    bool has_to;   // the one that is reached
-    bool has_any;  // of this chain, by ids of this kind
+    bool has_from; // a row of the revision before
+    bool has_to;   // a row of the revision after
+    bool has_any;  // a row of any revision of this chain
 };
 
 AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
@@ -43,7 +42,7 @@ AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
     {
         const std::string_view id = plain.row(i).text(0);
         const std::optional<Revision> revision = chain::revision_of_alembic(id);
-        if (!revision || id != chain::alembic_id(*revision, ids_in_use()))
+        if (!revision || id != chain::alembic_id(*revision, alembic_ids()))
             continue;
         rows.has_any = true;
         rows.has_from = rows.has_from || *revision == from;
@@ -56,21 +55,18 @@ void sync_alembic(Revision from, Revision to)
 {
     const VersionTable table = open_alembic();
     const AlembicRows rows = alembic_rows(table, from, to);
-    const std::string left = chain::alembic_id(from, ids_in_use());
-    const std::string reached = chain::alembic_id(to, ids_in_use());
+    const std::string left = chain::alembic_id(from, alembic_ids());
+    const std::string reached = chain::alembic_id(to, alembic_ids());
     const std::array both{spi::text_parameter(left), spi::text_parameter(reached)};
     if (rows.has_from && (to == chain::base || rows.has_to))
-        table.write("DELETE FROM ONLY TABLE WHERE version_num OPERATOR(pg_catalog.=) $1",
-                    std::span(both).first(1));
+        table.write(sql::alembic_delete, std::span(both).first(1));
     else if (rows.has_from)
-        table.write("UPDATE ONLY TABLE SET version_num = $2"
-                    " WHERE version_num OPERATOR(pg_catalog.=) $1",
-                    both);
+        table.write(sql::alembic_update, both);
     else if (from == chain::base && !rows.has_any)
-        table.write("INSERT INTO TABLE (version_num) VALUES ($1)", std::span(both).last(1));
+        table.write(sql::alembic_insert, std::span(both).last(1));
     else if (!rows.has_to && (to != chain::base || rows.has_any))
-        table.warn_not_synced("It has no row " +
-                                  (left.empty() ? "to go on from" : "'" + left + "'") + ".",
+        table.warn_not_synced(left.empty() ? "It has a row of another revision."
+                                           : "It has no row '" + left + "'.",
                               "alembic stamp " + (reached.empty() ? "base" : reached));
 }
 
@@ -87,16 +83,16 @@ DjangoNames require_names(Revision target)
     DjangoNames names(django_names());
     if (names.count() >= chain::django_count(target).with_sql)
         return names;
-    throw Refusal{common::sqlstate::invalid_parameter,
-                  "procrastinate_migrate.django_names ends before " +
-                      std::string(chain::name(target)),
-                  "To keep Django's table in step takes the names of its migrations of the app "
-                  "\"procrastinate\" from 0001 to " +
-                      chain::django_prefix(target) + ", each number once.",
-                  "Set it to what this prints: manage.py showmigrations procrastinate"};
+    throw Refusal{
+        common::sqlstate::invalid_parameter,
+        "procrastinate_migrate.django_names ends before " + std::string(chain::name(target)),
+        "To sync Django's table, the setting must have the names of the migrations of the "
+        "app \"procrastinate\" from 0001 to " +
+            chain::django_prefix(target) + ", each number once.",
+        "Set it to what this prints: manage.py showmigrations procrastinate"};
 }
 
-// Which of the names have a row.
+// For each name, whether it has a row.
 std::vector<bool> django_rows(const VersionTable &table, const DjangoNames &names)
 {
     const server::RawTable plain = table.read(django_columns, "Django's");
@@ -108,13 +104,19 @@ std::vector<bool> django_rows(const VersionTable &table, const DjangoNames &name
     return applied;
 }
 
-// The names that are applied, or are not, from one number to another.
-std::string select(const DjangoNames &names, const std::vector<bool> &applied, bool are_applied,
+enum class Applied
+{
+    yes,
+    no
+};
+
+// The names from one number to another that have a row, or have none, separated by blanks.
+std::string select(const DjangoNames &names, const std::vector<bool> &rows, Applied applied,
                    int first, int last)
 {
     std::string selected;
     for (int number = first; number <= std::min(last, names.count()); ++number)
-        if (applied[static_cast<std::size_t>(number - 1)] == are_applied)
+        if (rows[static_cast<std::size_t>(number - 1)] == (applied == Applied::yes))
             selected += (selected.empty() ? "" : " ") + std::string(names.name(number));
     return selected;
 }
@@ -123,38 +125,30 @@ void sync_django(Revision from, Revision to)
 {
     const DjangoNames names = require_names(std::max(from, to));
     const VersionTable table = open_django();
-    const std::vector<bool> applied = django_rows(table, names);
+    const std::vector<bool> rows = django_rows(table, names);
     const auto missing_at = [&](Revision revision) {
-        return select(names, applied, false, 1, chain::django_count(revision).with_sql);
+        return select(names, rows, Applied::no, 1, chain::django_count(revision).with_sql);
     };
     const auto beyond = [&](Revision revision) {
-        return select(names, applied, true, chain::django_count(revision).all + 1,
+        return select(names, rows, Applied::yes, chain::django_count(revision).all + 1,
                       chain::django_count(chain::head()).all);
     };
     const bool is_there = missing_at(to).empty() && beyond(to).empty();
     if (!missing_at(from).empty() || !beyond(from).empty())
     {
         if (!is_there)
-            table.warn_not_synced(
-                "It has not the rows of " +
-                    (from == chain::base ? "base" : std::string(chain::name(from))) +
-                    ", and no others, for the app \"procrastinate\".",
-                "manage.py migrate --fake procrastinate " +
-                    (to == chain::base ? "zero" : chain::django_prefix(to)));
+            table.warn_not_synced("Its rows of the app \"procrastinate\" are not those of " +
+                                      std::string(chain::name(from)) + ".",
+                                  "manage.py migrate --fake procrastinate " +
+                                      (to == chain::base ? "zero" : chain::django_prefix(to)));
         return;
     }
-    const std::string added = select(names, applied, false, 1, chain::django_count(to).all);
+    const std::string added = select(names, rows, Applied::no, 1, chain::django_count(to).all);
     const std::string taken = beyond(to);
     if (!added.empty())
-        table.write("INSERT INTO TABLE (app, name, applied)"
-                    " SELECT 'procrastinate', one.name, pg_catalog.now()"
-                    " FROM pg_catalog.string_to_table($1, ' ') WITH ORDINALITY AS one(name, place)"
-                    " ORDER BY one.place",
-                    std::array{spi::text_parameter(added)});
+        table.write(sql::django_insert, std::array{spi::text_parameter(added)});
     if (!taken.empty())
-        table.write("DELETE FROM ONLY TABLE WHERE app OPERATOR(pg_catalog.=) 'procrastinate'"
-                    " AND name OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1, ' '))",
-                    std::array{spi::text_parameter(taken)});
+        table.write(sql::django_delete, std::array{spi::text_parameter(taken)});
 }
 
 } // namespace

@@ -1,5 +1,5 @@
-// Tables of Alembic and Django kept in step with a change, in the same transaction and in those tools'
-// own ids.
+// Sync of Alembic's and Django's version tables with a change, in the same transaction and in those
+// tools' own ids.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -7,14 +7,15 @@
 namespace procrastinate::upgrade
 {
 
-// Of the tables that the settings procrastinate_migrate.alembic_version and .django_migrations name,
-// before anything is done: throws Refusal 22023 where they or the names of Django's migrations up to
-// `target` are none, 42501 or PM010 where to write could run code of another role. Locks the tables.
+// Checks the tables that the settings procrastinate_migrate.alembic_version and .django_migrations
+// name, before the change's first write. Locks them (open_version_table). Throws Refusal 22023 if a
+// setting names no table, or if procrastinate_migrate.django_names lacks a name up to `target`;
+// 42501 and PM010 as open_version_table() does. Inside an SPI connection.
 void require_syncable(chain::Revision target);
 
-// Alembic: the row of `from` becomes one of `to`. Django: the rows between the two are added or taken.
-// No other row is touched, and nothing but a warning is done where the table is not at `from`. Inside an
-// SPI connection.
+// Alembic: changes the row of `from` to one of `to`. Django: adds or deletes the rows between the
+// two. Changes no other row. If the table is not at `from`, it is left as it is, with a WARNING.
+// Inside an SPI connection.
 void sync_version_tables(chain::Revision from, chain::Revision to);
 
 } // namespace procrastinate::upgrade
