@@ -1,5 +1,5 @@
-// The functions that change something in one transaction: procrastinate_upgrade, _stamp, _adopt, _repair,
-// _downgrade.
+// Functions that change an installation in one transaction: procrastinate_upgrade, _stamp, _adopt,
+// _repair, _downgrade.
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 #include "upgrade/upgrade.hpp"
@@ -43,7 +43,7 @@ ENTRY_POINT(procrastinate_adopt)
     return server::text_result(chain::name(upgrade::adopt(catalog::locate(arguments.oid(0)))));
 }
 
-// (schema regnamespace, dry_run boolean) → kind, object, problem, repair; in the order of the work
+// (schema regnamespace, dry_run boolean) → kind, object, problem, repair; in the order in which the repairs run
 ENTRY_POINT(procrastinate_repair)
 {
     const server::Arguments arguments(fcinfo);

@@ -1,4 +1,4 @@
-// The functions that tell what a schema is by its catalog: procrastinate_detect, _check.
+// Functions that compare a schema's catalog with the revisions: procrastinate_detect, _check.
 #include "catalog/repair_statements.hpp"
 #include "catalog/structure.hpp"
 #include "chain/target.hpp"
@@ -19,7 +19,7 @@ using procrastinate::entry::reading;
 
 std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
 
-// Stands in for the revision that no history tells.
+// The nearest revision, for a schema without a history.
 std::optional<chain::Revision> nearest(const catalog::Installation &installation,
                                        std::span<const catalog::CatalogObject> structure)
 {
@@ -65,7 +65,7 @@ ENTRY_POINT(procrastinate_check)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         server::ContextResource memory;
-        const upgrade::State state = upgrade::read_state(installation);
+        const upgrade::InstallationState state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         const auto structure = catalog::structure(installation, memory);
         chain::CurrentRevision current = state.current;

@@ -1,7 +1,6 @@
 #include "entry/migration_rows.hpp"
 
 #include "server/messages.hpp"
-#include "upgrade/history_sql.hpp"
 
 namespace procrastinate::entry
 {
@@ -9,7 +8,7 @@ namespace procrastinate::entry
 namespace
 {
 
-// Of the releases that expect a revision the first and the last: "3.4.0 - 3.9.0".
+// The first and the last release that expect a revision: "3.4.0 - 3.9.0".
 std::string releases_of(chain::Revision revision)
 {
     std::string_view first;
@@ -27,10 +26,9 @@ std::string releases_of(chain::Revision revision)
 
 Record::Record(const catalog::Installation &installation)
 {
-    server::ContextResource memory;
-    const upgrade::History history = upgrade::read_history(installation, memory);
+    const upgrade::History history = upgrade::read_history(installation);
     state_ = upgrade::state_of(installation, history);
-    replay(server::span_of(history.events));
+    replay(history.events);
 }
 
 void Record::replay(std::span<const upgrade::Event> events)
@@ -46,7 +44,7 @@ void Record::replay(std::span<const upgrade::Event> events)
         {
             auto &applied = applied_by_[static_cast<std::size_t>(revision)];
             applied = event;
-            if (*to != *from + 1) // it took that long for all of them
+            if (*to != *from + 1) // the duration is that of several migrations
                 applied->duration = std::nullopt;
         }
         for (chain::Revision revision = *to + 1; revision <= *from; ++revision)
@@ -60,12 +58,12 @@ server::Row Record::row(const chain::Migration &migration) const
     const auto index = static_cast<std::size_t>(migration.number);
     const upgrade::Event *const event =
         index < applied_by_.size() && applied_by_[index] ? &*applied_by_[index] : nullptr;
-    // Nobody knows which are applied where there are tables without a history.
+    // Unknown if there are tables without a history.
     const std::optional<bool> is_applied =
         current ? std::optional(migration.number <= *current) : std::nullopt;
     const std::optional<bool> is_current =
         current ? std::optional(migration.number == *current) : std::nullopt;
-    const bool tells = is_applied.value_or(false) && event != nullptr;
+    const bool is_recorded = is_applied.value_or(false) && event != nullptr;
 
     server::Row row;
     row.text(migration.revision)
@@ -78,13 +76,18 @@ server::Row Record::row(const chain::Migration &migration) const
         .boolean(migration.number == chain::head())
         .boolean(is_current)
         .boolean(is_applied)
-        .datum(tells ? std::optional(event->applied_at) : std::nullopt)
-        .text(tells ? std::optional(event->applied_by) : std::nullopt)
-        .datum(tells ? event->duration : std::nullopt);
+        .datum(is_recorded ? std::optional(TimestampTzGetDatum(event->applied_at)) : std::nullopt)
+        .text(is_recorded ? std::optional(event->applied_by) : std::nullopt)
+        .datum(is_recorded ? duration_of(*event) : std::nullopt);
     return row;
 }
 
-std::string under_way(const upgrade::State &state)
+std::optional<Datum> duration_of(const upgrade::Event &event)
+{
+    return event.duration ? std::optional(IntervalPGetDatum(&*event.duration)) : std::nullopt;
+}
+
+std::string under_way(const upgrade::InstallationState &state)
 {
     if (state.unknown_step)
         return "; step " + chain::excerpt(*state.unknown_step) + " is under way";
@@ -98,16 +101,13 @@ std::string under_way(const upgrade::State &state)
                        : text + "step " + std::to_string(number) + " of " + count + " is done";
 }
 
-void warn_of_unknown(const upgrade::State &state, const catalog::Installation &installation)
+void warn_of_unknown(const upgrade::InstallationState &state,
+                     const catalog::Installation &installation)
 {
     if (!state.is_unknown_history())
         return;
-    server::warning(
-        "schema \"" + std::string(installation.name) + "\" " + state.whereabouts() +
-            ", which version " + std::string(upgrade::library_version) +
-            " of procrastinate_migrate does not know",
-        "A newer version has been at work here.",
-        "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;");
+    const common::Refusal refusal = upgrade::unknown_history(state, installation);
+    server::warning(refusal.message, refusal.detail, refusal.hint);
 }
 
 } // namespace procrastinate::entry

@@ -1,5 +1,5 @@
-// The functions that only look: procrastinate_current, _history, _pending, _heads, _show,
-// _migration_sql, _sql, _log.
+// Functions that read the history and the chain: procrastinate_current, _history, _pending, _heads,
+// _show, _migration_sql, _sql, _log.
 #include "chain/range.hpp"
 #include "common/refusal.hpp"
 #include "entry/migration_rows.hpp"
@@ -19,7 +19,7 @@ namespace server = procrastinate::server;
 using procrastinate::entry::reading;
 using procrastinate::entry::Record;
 
-// Runs `body(record)` there.
+// Runs `body(record)` with the installation's record.
 template <typename Body>
 Datum with_record(const std::optional<catalog::Installation> &installation, Body body)
 {
@@ -29,7 +29,7 @@ Datum with_record(const std::optional<catalog::Installation> &installation, Body
     });
 }
 
-// As above, and says so where the history ends at a revision that this version does not know.
+// As above, with a WARNING if the history ends at a revision that this version does not know.
 template <typename Body>
 Datum with_record_or_warning(const std::optional<catalog::Installation> &installation, Body body)
 {
@@ -40,7 +40,7 @@ Datum with_record_or_warning(const std::optional<catalog::Installation> &install
     });
 }
 
-// What search_path shows, if that is an installation that can be read; else a warning says why not.
+// The record of the installation that search_path finds. If it cannot be read, a WARNING says why.
 std::optional<Record> readable_record(const std::optional<catalog::Installation> &installation)
 {
     if (!installation)
@@ -56,7 +56,7 @@ std::optional<Record> readable_record(const std::optional<catalog::Installation>
     }
 }
 
-// Runs `body(record)` with that, or with no installation's: the chain itself is known without.
+// Runs `body(record)` with that record, or without an installation's: the chain is known anyway.
 template <typename Body> Datum with_any_record(Body body)
 {
     const std::optional<catalog::Installation> installation = catalog::locate_if_any(std::nullopt);
@@ -64,7 +64,7 @@ template <typename Body> Datum with_any_record(Body body)
                    [&] { return body(readable_record(installation).value_or(Record())); });
 }
 
-// The migration that a name means, in the installation that search_path shows, if any.
+// The migration that a name means. Relative names count from the current revision.
 const chain::Migration &named_migration(std::string_view name, const Record &record)
 {
     const chain::Revision revision = chain::resolve_target(name, record.state().current);
@@ -95,7 +95,7 @@ ENTRY_POINT(procrastinate_current)
     server::RowSet rows(fcinfo);
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     return reading(installation, [&] {
-        const upgrade::State state = upgrade::read_state(installation);
+        const upgrade::InstallationState state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         if (state.current.revision == chain::base)
             return server::RowSet::result();
@@ -112,7 +112,7 @@ ENTRY_POINT(procrastinate_current)
         else
             row.text_or_null(state.recorded).boolean(false).text(std::nullopt).text(std::nullopt);
         if (state.last)
-            row.datum(state.last->applied_at)
+            row.datum(TimestampTzGetDatum(state.last->applied_at))
                 .text(state.last->applied_by)
                 .text(std::string(state.last->name) + procrastinate::entry::under_way(state));
         else
@@ -147,7 +147,7 @@ ENTRY_POINT(procrastinate_pending)
     return with_record_or_warning(installation, [&](const Record &record) {
         const chain::Revision target = chain::resolve_target(target_name, record.state().current);
         if (record.state().is_unknown_history() && !record.state().current.revision)
-            return server::RowSet::result(); // it has all that is known here
+            return server::RowSet::result(); // it is past every revision known here
         const chain::Revision current = record.state().unknown_step
                                             ? *record.state().current.revision
                                             : upgrade::require_known(record.state(), installation);
@@ -199,14 +199,12 @@ ENTRY_POINT(procrastinate_sql)
     const server::Arguments arguments(fcinfo);
     const std::string_view range_name = arguments.required_text(0, "range");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
-    server::ContextResource memory;
     chain::Range range{};
     with_record(installation, [&](const Record &record) {
         range = chain::resolve_range(range_name, record.state().current);
         return Datum(0);
     });
-    return server::text_result(
-        std::string_view(upgrade::offline_script(installation, range, memory)));
+    return server::text_result(procrastinate::script::offline_script(installation, range));
 }
 
 // (schema regnamespace) → id, applied_at, applied_by, event, from_revision, to_revision, duration, version
@@ -216,17 +214,16 @@ ENTRY_POINT(procrastinate_log)
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        server::ContextResource memory;
-        const upgrade::History history = upgrade::read_history(installation, memory);
+        const upgrade::History history = upgrade::read_history(installation);
         for (const upgrade::Event &event : history.events)
             rows.add(server::Row()
-                         .datum(event.id)
-                         .datum(event.applied_at)
+                         .datum(Int64GetDatum(event.id))
+                         .datum(TimestampTzGetDatum(event.applied_at))
                          .text(event.applied_by)
                          .text(event.name)
                          .text(event.from)
                          .text(event.to)
-                         .datum(event.duration)
+                         .datum(procrastinate::entry::duration_of(event))
                          .text(event.version));
         return server::RowSet::result();
     });

@@ -1,4 +1,4 @@
-// Where the functions that only look do so.
+// Frame of functions that only read.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -8,7 +8,8 @@
 namespace procrastinate::entry
 {
 
-// Runs `body` where the schema can be read: an SPI connection and a search_path of the server's own.
+// Runs `body` inside an SPI connection and under a search_path of the server's own. Throws Refusal
+// 42501 if the caller has no USAGE on the installation's schema.
 template <typename Body>
 Datum reading(const std::optional<catalog::Installation> &installation, Body body)
 {

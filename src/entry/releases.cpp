@@ -1,4 +1,4 @@
-// The functions that tell which code works on which schema: procrastinate_releases, _supports, _route.
+// Functions about releases and the revisions they work on: procrastinate_releases, _supports, _route.
 #include "chain/route.hpp"
 #include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
@@ -37,7 +37,7 @@ ENTRY_POINT(procrastinate_supports)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const upgrade::State state = upgrade::read_state(installation);
+        const upgrade::InstallationState state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         if (state.is_unknown_history())
         {
@@ -72,12 +72,11 @@ ENTRY_POINT(procrastinate_route)
     const catalog::Installation installation = catalog::locate(arguments.oid(2));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const upgrade::State state = upgrade::read_state(installation);
+        const upgrade::InstallationState state = upgrade::read_state(installation);
         procrastinate::entry::warn_of_unknown(state, installation);
         if (state.is_unknown_history())
             return server::RowSet::result();
-        // Where nothing is installed, a route is planned for elsewhere: from where the release expects
-        // its schema.
+        // Without an installation here, the route starts at the revision that the release expects.
         const chain::Revision revision = upgrade::require_known(state, installation);
         int number = 0;
         for (const chain::RouteStep &step :

@@ -110,12 +110,11 @@ std::vector<std::string> old_workers(const Installation &installation, std::int6
 // Of the release's pre migration, which comes before the post one.
 spi::Parameter applied_at(const Installation &installation, Revision pre)
 {
-    server::ContextResource memory;
-    const upgrade::History history = upgrade::read_history(installation, memory);
+    const upgrade::History history = upgrade::read_history(installation);
     spi::Parameter parameter{TIMESTAMPTZOID, 0, true};
     for (const upgrade::Event &event : history.events)
         if (event.name == upgrade::event::upgrade && event.to == chain::name(pre))
-            parameter = {TIMESTAMPTZOID, event.applied_at, false};
+            parameter = {TIMESTAMPTZOID, TimestampTzGetDatum(event.applied_at), false};
     return parameter;
 }
 

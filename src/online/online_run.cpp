@@ -19,8 +19,8 @@
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/notices.hpp"
 #include "upgrade/script_execution.hpp"
-#include "upgrade/upgrade_path.hpp"
 
 #include <vector>
 
@@ -63,7 +63,7 @@ class OnlineRun
             {
                 // Another session may have been faster with the rest, or with more.
                 if (!precheck_.goal())
-                    upgrade::tell_nothing_to_do(installation_, path.current);
+                    upgrade::notice_nothing_to_do(installation_, path.current);
                 return false;
             }
             const Step step = precheck_.next_step(path);

@@ -2,9 +2,7 @@
 
 #include "common/refusal.hpp"
 #include "online/column_replacement.hpp"
-#include "upgrade/locks.hpp"
-#include "upgrade/privileges.hpp"
-#include "upgrade/requirements.hpp"
+#include "upgrade/readiness.hpp"
 
 #include <string>
 #include <vector>
@@ -15,27 +13,21 @@ namespace procrastinate::online
 using chain::Revision;
 using upgrade::UpgradePath;
 
-void Precheck::enter() const
-{
-    upgrade::require_changeable("procrastinate_migrate()");
-    upgrade::require_sight(installation_);
-    upgrade::lock(installation_);
-}
+void Precheck::enter() const { change_.enter(); }
 
 UpgradePath Precheck::look()
 {
-    const UpgradePath path = upgrade::plan_upgrade_path(installation_, target_, goal_);
+    const UpgradePath path = change_.plan(target_, goal_);
     if (path.reached_target())
         return path;
-    upgrade::lock_schema_name(installation_);
-    upgrade::require_current_rows(true);
     // Once for all revisions, and again where another session has been at work in between, or
     // another call before the migration under way.
     const bool is_unknown = path.current != expected_ && !path.under_way;
+    change_.prepare(upgrade::Isolation::read_committed, is_unknown || !goal_
+                                                            ? upgrade::Privileges::required
+                                                            : upgrade::Privileges::checked_before);
     if (is_unknown)
-        upgrade::require_fit(installation_, path.current, path.target, path.has_history);
-    else if (!goal_)
-        upgrade::require_privileges(installation_);
+        upgrade::require_ready(installation_, path.current, path.target, path.has_history);
     if ((is_unknown || !goal_) && path.current != chain::base)
         require_replaceable(installation_, path);
     if (!goal_)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "chain/step.hpp"
-#include "upgrade/upgrade_path.hpp"
+#include "upgrade/change.hpp"
 
 #include <string_view>
 
@@ -13,7 +13,8 @@ class Precheck
 {
   public:
     Precheck(const catalog::Installation &installation, std::string_view target)
-        : installation_(installation), target_(target)
+        : installation_(installation), target_(target),
+          change_(installation, "procrastinate_migrate()", upgrade::UnderWay::continued)
     {
     }
 
@@ -42,6 +43,7 @@ class Precheck
   private:
     const catalog::Installation &installation_;
     std::string_view target_;
+    upgrade::Change change_;
     std::optional<chain::Revision> goal_;
     std::optional<chain::Revision>
         expected_; // where this call has left the schema, or found it match

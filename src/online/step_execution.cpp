@@ -5,7 +5,9 @@
 #include "online/lock_timeout_scope.hpp"
 #include "server/setting_scope.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/history.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/notices.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/version_table_sync.hpp"
 

@@ -2,7 +2,8 @@
 
 #include "server/messages.hpp"
 #include "server/pause.hpp"
-#include "upgrade/upgrade_path.hpp"
+#include "upgrade/change.hpp"
+#include "upgrade/notices.hpp"
 
 namespace procrastinate::online
 {
@@ -30,7 +31,7 @@ void StepLog::begin(const Step &step, std::optional<TimestampTz> began)
     {
         began_ = began.value_or(server::now());
         revision_ = step.revision;
-        upgrade::tell_begin(chain::migration(step.revision));
+        upgrade::notice_begin(chain::migration(step.revision));
     }
     if (step_ == step.name())
         return;
@@ -45,16 +46,17 @@ void StepLog::begin(const Step &step, std::optional<TimestampTz> began)
 
 void StepLog::append(const chain::StepName &name)
 {
-    upgrade::append(installation_, std::string(upgrade::event::step) + chain::step_name(name),
-                    name.revision - 1, name.revision - 1, step_began_);
+    upgrade::record_change(installation_,
+                           std::string(upgrade::event::step) + chain::step_name(name),
+                           name.revision - 1, name.revision - 1, step_began_);
 }
 
 void StepLog::record(const Step &step)
 {
     server::with_context("history of " + label_of(step), [&] {
         if (step.number == step.count)
-            upgrade::append(installation_, upgrade::event::upgrade, step.revision - 1,
-                            step.revision, began_);
+            upgrade::record_change(installation_, upgrade::event::upgrade, step.revision - 1,
+                                   step.revision, began_);
         else
             append({step.revision, step.number});
     });
@@ -73,7 +75,7 @@ void StepLog::record_position(const Step &step, std::int64_t done, std::int64_t 
 void StepLog::end(const Step &step) const
 {
     if (step.number == step.count)
-        upgrade::tell_end(chain::migration(step.revision), began_);
+        upgrade::notice_end(chain::migration(step.revision), began_);
 }
 
 } // namespace procrastinate::online

@@ -5,7 +5,7 @@
 #include "online/session_markers.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
-#include "upgrade/history.hpp"
+#include "upgrade/installation_state.hpp"
 
 namespace procrastinate::online
 {
@@ -50,7 +50,7 @@ std::vector<Candidate> schemas_with_history()
 }
 
 // The step that a call begins with, once it has looked at the tables.
-std::optional<UnderWay> about_to_set_out(Oid schema, const upgrade::State &state)
+std::optional<UnderWay> about_to_set_out(Oid schema, const upgrade::InstallationState &state)
 {
     const std::optional<chain::Revision> current = state.current.revision;
     if (!current || *current == chain::head() || state.is_unknown_history())
@@ -63,15 +63,14 @@ std::optional<UnderWay> about_to_set_out(Oid schema, const upgrade::State &state
 std::optional<UnderWay> under_way(const Candidate &candidate)
 {
     const Oid schema = candidate.schema;
-    server::ContextResource memory;
     const catalog::Installation installation = catalog::locate(schema);
     // As while it is dropped, or another one stands in its place.
     if (!server::try_lock_table(candidate.history) ||
         server::call([=] { return get_relname_relid(catalog::history_table, schema); }) !=
             candidate.history)
         return std::nullopt;
-    const upgrade::History history = upgrade::read_history(installation, memory, most_rows);
-    const upgrade::State state = upgrade::state_of(installation, history);
+    const upgrade::History history = upgrade::read_history(installation, most_rows);
+    const upgrade::InstallationState state = upgrade::state_of(installation, history);
     if (!state.under_way)
         return candidate.is_at_work ? about_to_set_out(schema, state) : std::nullopt;
     const auto steps = chain::steps(state.under_way->revision);

@@ -7,8 +7,8 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
-#include "upgrade/history.hpp"
-#include "upgrade/upgrade_path.hpp"
+#include "upgrade/installation_state.hpp"
+#include "upgrade/notices.hpp"
 
 namespace procrastinate::online
 {
@@ -95,10 +95,10 @@ class Listening
 
 // Throws the server's 55P03 where the history is locked for so many milliseconds, and Refusal 3F000 where the
 // schema is gone; under a new name it is the same.
-upgrade::State look(const Installation &installation, Listening &listening,
-                    std::optional<double> left)
+upgrade::InstallationState look(const Installation &installation, Listening &listening,
+                                std::optional<double> left)
 {
-    upgrade::State state;
+    upgrade::InstallationState state;
     listening.run([&] {
         const int level = server::open_settings();
         // Rounded up: when it is over, so is the time to wait.
@@ -108,13 +108,12 @@ upgrade::State look(const Installation &installation, Listening &listening,
         catalog::require_there(installation);
         state =
             server::with_search_path(nullptr, [&] { return upgrade::read_state(installation); });
-        state.last.reset(); // its texts go with the connection
         server::close_settings(level);
     });
     return state;
 }
 
-std::string where_it_is(const upgrade::State &state)
+std::string where_it_is(const upgrade::InstallationState &state)
 {
     if (!state.current.revision)
         return "But " + std::string(state.current.why_unknown) + ".";
@@ -173,11 +172,11 @@ void wait(const Installation &installation, std::string_view target,
                          query_for_locks);
         }
     };
-    upgrade::State state = look_in_time();
+    upgrade::InstallationState state = look_in_time();
     const chain::Revision goal = chain::resolve_target(target, state.current);
     if (state.current.revision && *state.current.revision >= goal)
         return;
-    in_words = upgrade::in_words(goal);
+    in_words = upgrade::display_name(goal);
     listening.begin();
     for (;;)
     {

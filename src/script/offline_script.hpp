@@ -1,15 +1,17 @@
-// The offline script: what an upgrade does, as text for psql on a server without this extension.
+// Offline script: an upgrade as text for psql, for a server without this extension.
 #pragma once
 
 #include "catalog/installation.hpp"
 #include "chain/range.hpp"
-#include "server/memory.hpp"
 
-namespace procrastinate::upgrade
+#include <string>
+
+namespace procrastinate::script
 {
 
-// From range.start, where the schema must be, to range.end. In one transaction where that can be.
-server::pmr::string offline_script(const catalog::Installation &installation, chain::Range range,
-                                   server::pmr::memory_resource &memory);
+// The script that upgrades the installation's schema from range.start to range.end. It has one
+// transaction, or as many as new enum labels need. Each checks that the schema is at the revision
+// that it starts from. Reads nothing from the database.
+std::string offline_script(const catalog::Installation &installation, chain::Range range);
 
-} // namespace procrastinate::upgrade
+} // namespace procrastinate::script

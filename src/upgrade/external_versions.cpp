@@ -3,6 +3,7 @@
 #include "chain/external_ids.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
+#include "sql/external_version_tables.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -12,23 +13,14 @@ namespace
 
 namespace spi = server::spi;
 
-// A look by name is a look by index. Those of the installation's own schema come first.
-constexpr const char *query = R"(
-select c.oid, n.oid = $1 as is_own, c.oid::regclass::text, c.relname = 'alembic_version'
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where c.relname in ('alembic_version', 'django_migrations') and c.relkind = 'r'
-   and c.relpersistence <> 't'
-   and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
- order by 2 desc, 3)";
-
 constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 constexpr std::array<server::RawColumn, 2> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}}};
 
-constexpr std::size_t most_rows = 10'000; // of what anybody may have written
+constexpr std::size_t most_rows = 10'000; // any role may have filled the table
 
-// Several heads are several rows; others than of this chain are another branch's. A plain number may
-// be anybody's: it counts beside the jobs only.
+// Alembic has a row for each branch; rows of other chains are skipped. A plain number such as 0003
+// may belong to another chain too: it counts only in the installation's own schema.
 void read_alembic(Oid table, const std::string &name, bool is_own,
                   std::vector<ExternalVersion> &versions)
 {
@@ -79,7 +71,7 @@ std::vector<ExternalVersion> read_external_versions(const catalog::Installation 
     };
     std::vector<Table> tables;
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rows = spi::read_latest(query, parameters);
+    const spi::Rows rows = spi::read_latest(sql::external_version_tables, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         tables.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)), rows.boolean(row, 2),
                           std::string(rows.text(row, 3).value_or("")), rows.boolean(row, 4)});

@@ -1,5 +1,5 @@
-// What other tools have written down about an installation: tables alembic_version and
-// django_migrations. ExternalVersions, no more: the catalog knows better.
+// Revisions that other tools have recorded in their own tables: Alembic in alembic_version, Django
+// in django_migrations. For messages only: the catalog decides which revision a schema is at.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -14,7 +14,7 @@ namespace procrastinate::upgrade
 struct ExternalVersion
 {
     std::string table; // qualified
-    std::string says;  // in the tool's own words
+    std::string id;    // as the tool has written it
     chain::Revision revision;
     enum
     {
@@ -23,13 +23,13 @@ struct ExternalVersion
         django
     } tool;
 
-    // The command that has the tool write down another revision.
+    // The shell command by which the tool records another revision.
     std::string correction(chain::Revision to) const;
 };
 
-// Of the installation's own schema; where that has none, of all schemas that the caller may use.
-// Tables that are locked, or that the caller may not read, have nothing to say. Inside an SPI
-// connection and under a search_path of the server's own.
+// The records in tables of the installation's schema; if there are none, those of all schemas that
+// the caller may use. Skips tables that are locked or that the caller may not read. Takes ACCESS
+// SHARE on the others. Inside an SPI connection and under a search_path of the server's own.
 std::vector<ExternalVersion> read_external_versions(const catalog::Installation &installation);
 
 } // namespace procrastinate::upgrade

@@ -1,4 +1,4 @@
-// What a transaction keeps others from: its locks on tables.
+// Table locks of the current transaction, for the report of a dry run.
 #pragma once
 
 #include "server/postgres.hpp"
@@ -11,16 +11,16 @@ namespace procrastinate::upgrade
 
 struct HeldLock
 {
-    Oid table;
-    int level; // LOCKMODE, the strongest
+    Oid relation;
+    int mode; // LOCKMODE, 1 to 8: the strongest that is held
 };
 
-// Those of this transaction, strongest first; of more than tables. Inside an SPI connection and under a
-// search_path of the server's own.
+// The relations that this transaction has locked, strongest mode first. Inside an SPI connection and
+// under a search_path of the server's own.
 std::vector<HeldLock> held_locks();
 
-// "ACCESS EXCLUSIVE on procrastinate_jobs"; nothing where it is no table of users that is there. The name
-// is qualified where the table is in another schema than that one.
-std::string in_words(const HeldLock &lock, Oid schema);
+// "ACCESS EXCLUSIVE on procrastinate_jobs"; empty if the relation is no table, no longer exists, or
+// is in pg_catalog. The name is qualified if the table is in another schema than `schema`.
+std::string display_text(const HeldLock &lock, Oid schema);
 
 } // namespace procrastinate::upgrade

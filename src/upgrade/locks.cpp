@@ -12,16 +12,25 @@ namespace procrastinate::upgrade
 namespace
 {
 
-bool acquire(Oid schema, bool wait)
+enum class Wait
+{
+    yes,
+    no
+};
+
+// Returns whether this transaction has the installation's advisory lock now.
+bool acquire(Oid schema, Wait wait)
 {
     return server::call([=] {
         const LOCKTAG tag = server::advisory_lock_tag(server::LockKey::installation, schema);
-        return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+        const bool does_not_wait = wait == Wait::no;
+        return LockAcquire(&tag, ExclusiveLock, false, does_not_wait) != LOCKACQUIRE_NOT_AVAIL;
     });
 }
 
-// Whether what has its row in this cache is another role's, and no superuser's.
-bool is_anothers(SysCacheIdentifier cache, AttrNumber owner_column, Oid oid)
+// Returns whether the object with this row in the cache belongs to another role, which is no
+// superuser. Inside call().
+bool has_foreign_owner(SysCacheIdentifier cache, AttrNumber owner_column, Oid oid)
 {
     HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
     if (!HeapTupleIsValid(tuple))
@@ -32,8 +41,9 @@ bool is_anothers(SysCacheIdentifier cache, AttrNumber owner_column, Oid oid)
     return owner != GetUserId() && !superuser_arg(owner);
 }
 
-// Unless a condition is made of columns, constants and operators alone, as those of our triggers are, the operators
-// all the server's own and no type another role's. Anything else is left to foreign_objects_sql().
+// A walker over a trigger's condition. Returns false if it consists of columns, constants and the
+// server's own operators, as those of Procrastinate's triggers do, and no type belongs to another
+// role. The query foreign_objects.sql decides about everything else.
 bool is_doubtful(Node *node, void *context)
 {
     if (node == nullptr)
@@ -53,7 +63,7 @@ bool is_doubtful(Node *node, void *context)
     case T_NullTest:
     case T_RelabelType:
     case T_Var:
-        if (is_anothers(TYPEOID, Anum_pg_type_typowner, exprType(node)))
+        if (has_foreign_owner(TYPEOID, Anum_pg_type_typowner, exprType(node)))
             return true;
         break;
     default:
@@ -68,13 +78,14 @@ bool may_be_foreign(const Trigger &trigger)
     const bool is_replica = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
     if (trigger.tgenabled == TRIGGER_DISABLED ||
         (trigger.tgenabled == TRIGGER_FIRES_ON_REPLICA && !is_replica))
-        return false; // to enable it takes the table's owner
-    return is_anothers(PROCOID, Anum_pg_proc_proowner, trigger.tgfoid) ||
+        return false; // only the table's owner can enable it
+    return has_foreign_owner(PROCOID, Anum_pg_proc_proowner, trigger.tgfoid) ||
            (trigger.tgqual != nullptr &&
             is_doubtful(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
 }
 
-// As the server's own look-up does: what has the name once the lock is there. Inside call().
+// Locks the table that has the name once the lock is held, as the server's own look-up by name does.
+// Returns InvalidOid if there is none. Inside call().
 Oid lock_by_name(Oid schema, const char *table, LOCKMODE mode)
 {
     Oid oid = get_relname_relid(table, schema);
@@ -91,18 +102,19 @@ Oid lock_by_name(Oid schema, const char *table, LOCKMODE mode)
     return oid;
 }
 
+// What becomes of a table that does not exist.
 enum class Absent
 {
     allowed,
     refused
 };
 
-// Whether a locked table may run code of another role's: it is his, in the place of ours, or a trigger is. Inside
-// call().
+// Returns whether statements on a locked table may run code of another role: the table belongs to
+// another role, or a trigger's function or condition may. Inside call().
 bool may_run_foreign_code(Oid table)
 {
     Relation const relation = relation_open(table, NoLock);
-    // To look at their functions may build the table's own anew, as where too many changes came meanwhile.
+    // A copy: the look-ups of the functions may rebuild the relation's own descriptor.
     TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
     bool found = relation->rd_rel->relowner != GetUserId();
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
@@ -112,7 +124,8 @@ bool may_run_foreign_code(Oid table)
     return found;
 }
 
-// Whether the table, or one that inherits from it, may run such code. A statement changes them all.
+// Locks the table and those that inherit from it: a statement changes them all. Returns whether it
+// may run code of another role on any of them.
 bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Absent::allowed)
 {
     return server::call([=] {
@@ -151,15 +164,15 @@ std::vector<std::string> conflicting_modes(std::string_view mode)
     return modes;
 }
 
-void lock(const catalog::Installation &installation)
+void lock_installation(const catalog::Installation &installation)
 {
-    if (!acquire(installation.schema, false))
+    if (!acquire(installation.schema, Wait::no))
     {
-        server::notice("waiting for another session that holds the lock of schema \"" +
-                       std::string(installation.name) + "\"");
-        (void)acquire(installation.schema, true);
+        server::notice("waiting for another session that holds the lock of " +
+                       catalog::in_schema(installation));
+        (void)acquire(installation.schema, Wait::yes);
     }
-    // Unlike a lock on a table, this one does not tell what others have committed meanwhile.
+    // Waiting for an advisory lock does not process invalidations, as waiting for a table's does.
     catalog::require_same_name(installation);
 }
 

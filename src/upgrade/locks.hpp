@@ -1,5 +1,5 @@
-// What a change holds to the end of its transaction: a lock on the installation, for two deployers at
-// once, and locks on its tables, for everybody else.
+// Locks that a change holds until its transaction ends: the installation's advisory lock against
+// other changes, the schema's name against ALTER SCHEMA, and table locks against clients.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -11,37 +11,41 @@
 namespace procrastinate::upgrade
 {
 
-// Waits for whoever holds it, honouring cancel, statement_timeout and lock_timeout. Throws Refusal
-// 3F000 where the schema was renamed meanwhile.
-void lock(const catalog::Installation &installation);
+// Takes the installation's advisory lock, exclusive. Waits for the session that holds it, with a
+// NOTICE, as long as lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema was
+// renamed or dropped meanwhile.
+void lock_installation(const catalog::Installation &installation);
 
-// It is locked by its OID and worked on by its name: once there is something to do, nobody can rename
-// or drop the schema any more. Throws as above.
+// Locks the schema against being renamed or dropped: statements use its name, the advisory lock uses
+// its OID. Throws Refusal 3F000 as above.
 void lock_schema_name(const catalog::Installation &installation);
 
+// Tables that a change writes.
 enum class Tables
 {
-    history,         // a row will be appended
-    history_and_jobs // and jobs will be changed
+    history,         // SHARE ROW EXCLUSIVE on the history
+    history_and_jobs // and ACCESS EXCLUSIVE on the jobs table
 };
 
-// What the steps from `current` to `target` need locked before the first of them.
+// What the migrations after `current`, up to `target`, need locked before the first of them.
 Tables tables_of(chain::Revision current, chain::Revision target);
 
-// Locks tables that are there already, with those that inherit from them, so that nobody can add a trigger or
-// put another table in their place, and refuses what another role has put there by now (42501, PM010). The
-// jobs get the strongest lock at once: a step that wants more of a lock than an earlier one holds would
-// deadlock with a worker that waits in between.
+// Locks those of the tables that exist, and the tables that inherit from them. From then on no
+// session can add a trigger or put another table in their place. Then refuses objects and code of
+// other roles on them (42501, PM010). The jobs table gets its strongest lock at once: a later
+// statement that needs a stronger lock than an earlier one holds would deadlock with a worker that
+// waits for the table in between.
 void lock_tables(const catalog::Installation &installation, Tables tables);
 
-// For jobs that are only read, which no trigger sees, and for the schema's name: between two transactions of a
-// procedure. Refuses as above.
-void lock_to_read_jobs(const catalog::Installation &installation);
-
-// The same for a step: these, in their order, and the history. Throws the server's error where one is gone.
+// Locks the tables of a step in the modes and the order that it names, then the history. Refuses as
+// above. Throws the server's error 42P01 if a table that the step needs has been dropped.
 void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks);
 
-// The modes of a table's lock that keep one of that mode ("SHARE") waiting, as pg_locks names them.
+// Takes ACCESS SHARE on the jobs table and locks the schema's name, to read jobs between two
+// transactions of a procedure. Refuses as above.
+void lock_to_read_jobs(const catalog::Installation &installation);
+
+// The lock modes that conflict with `mode` ("SHARE"), as pg_locks names them ("RowExclusiveLock").
 std::vector<std::string> conflicting_modes(std::string_view mode);
 
 } // namespace procrastinate::upgrade

@@ -1,8 +1,10 @@
 #include "upgrade/privileges.hpp"
 
 #include "catalog/named_objects.hpp"
+#include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "server/spi.hpp"
+#include "sql/privileges.hpp"
 #include "upgrade/foreign_objects.hpp"
 
 namespace procrastinate::upgrade
@@ -15,13 +17,7 @@ namespace spi = server::spi;
 using common::Findings;
 using common::Refusal;
 
-std::string identifier(std::string_view name)
-{
-    const std::string terminated(name);
-    return server::call([&terminated] { return quote_identifier(terminated.c_str()); });
-}
-
-// What is another role's, and the way out; empty where all is the caller's.
+// What belongs to other roles, and the way out; empty if nothing does.
 struct ForeignObjects
 {
     std::string detail;
@@ -39,50 +35,38 @@ ForeignObjects find_foreign_objects(const catalog::Installation &installation)
     return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
 }
 
-std::string callers_name()
+std::string role_name()
 {
     return server::call([] { return GetUserNameFromId(GetUserId(), false); });
 }
 
-std::string the_installation(const catalog::Installation &installation)
+std::string quoted_role_name()
 {
-    return "the installation in schema \"" + std::string(installation.name) + "\"";
+    return server::call([] { return quote_identifier(GetUserNameFromId(GetUserId(), false)); });
+}
+
+std::string may_not_change(const char *kind_of_role, const catalog::Installation &installation)
+{
+    return std::string(kind_of_role) + " \"" + role_name() +
+           "\" may not change the installation in " + catalog::in_schema(installation);
 }
 
 [[noreturn]] void refuse_superuser(const catalog::Installation &installation,
                                    const ForeignObjects &foreign)
 {
-    throw Refusal{
-        common::sqlstate::untrusted_object,
-        "superuser \"" + callers_name() + "\" will not change " + the_installation(installation) +
-            " with objects of another role",
-        foreign.detail +
-            "\nWhat others have put there would run with a superuser's rights, and new objects "
-            "would not be the owner's.",
-        foreign.hint};
+    throw Refusal{common::sqlstate::untrusted_object,
+                  may_not_change("superuser", installation) + ", which has objects of another role",
+                  foreign.detail + "\nCode of other roles would run with a superuser's rights, and "
+                                   "new objects would belong to the superuser.",
+                  foreign.hint};
 }
 
 } // namespace
 
-Findings findings_of(std::span<const catalog::Difference> differences)
-{
-    Findings findings;
-    for (const catalog::Difference &one : differences)
-        if (one.is_of_revision)
-            findings.add(common::capitalized(catalog::in_words(one)));
-    return findings;
-}
-
 void require_privileges(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rights =
-        spi::read_latest("SELECT has_schema_privilege($1, 'CREATE'), "
-                         "has_schema_privilege($1, 'USAGE'), "
-                         "coalesce((SELECT has_language_privilege(oid, 'USAGE') "
-                         "FROM pg_language WHERE lanname = 'plpgsql'), false)",
-                         parameters);
-    const std::string role = callers_name();
+    const spi::Rows rights = spi::read_latest(sql::privileges, parameters);
     Findings missing;
     std::string hint;
     for (const auto &[column, privilege] : {std::pair(1, "CREATE"), std::pair(2, "USAGE")})
@@ -91,20 +75,19 @@ void require_privileges(const catalog::Installation &installation)
             missing.add(std::string(privilege) + " on schema " + installation.quoted +
                         " is missing");
             hint = std::string("GRANT CREATE, USAGE ON SCHEMA ") + installation.quoted + " TO " +
-                   identifier(role) + ";";
+                   quoted_role_name() + ";";
         }
     if (!rights.boolean(0, 3))
     {
         missing.add("USAGE on language plpgsql is missing");
         hint += (hint.empty() ? "" : "\n") +
-                ("GRANT USAGE ON LANGUAGE plpgsql TO " + identifier(role)) + ";";
+                ("GRANT USAGE ON LANGUAGE plpgsql TO " + quoted_role_name()) + ";";
     }
     if (!missing.any())
         return require_no_foreign_objects(installation);
 
     const ForeignObjects foreign = find_foreign_objects(installation);
-    throw Refusal{common::sqlstate::insufficient_privilege,
-                  "role \"" + role + "\" may not change " + the_installation(installation),
+    throw Refusal{common::sqlstate::insufficient_privilege, may_not_change("role", installation),
                   missing.text() + (foreign.detail.empty() ? "" : "\n") + foreign.detail,
                   foreign.detail.empty() ? hint : foreign.hint};
 }
@@ -116,9 +99,7 @@ void require_no_foreign_objects(const catalog::Installation &installation)
         return;
     if (server::call([] { return superuser(); }))
         refuse_superuser(installation, foreign);
-    throw Refusal{common::sqlstate::insufficient_privilege,
-                  "role \"" + callers_name() + "\" may not change " +
-                      the_installation(installation),
+    throw Refusal{common::sqlstate::insufficient_privilege, may_not_change("role", installation),
                   foreign.detail, foreign.hint};
 }
 

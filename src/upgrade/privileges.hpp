@@ -1,23 +1,21 @@
-// Who may change an installation: the one role that owns it.
+// Privileges and ownership that a change needs. An installation belongs to one role; that role
+// changes it.
 #pragma once
 
-#include "catalog/drift.hpp"
 #include "catalog/installation.hpp"
-#include "common/findings.hpp"
 
 namespace procrastinate::upgrade
 {
 
-// Throws Refusal 42501 with all that is missing: CREATE and USAGE on the schema, the language of the
-// functions, objects and code of another role. What a member of the owning role makes would not be the
-// owner's, who could then neither use nor change it. A superuser gets PM010: triggers, defaults and
-// policies of the owner would run with his rights.
+// Throws Refusal 42501 with everything that is missing: CREATE and USAGE on the schema, USAGE on the
+// language plpgsql, and objects or code of other roles. A member of the owning role is refused too,
+// as objects that the member creates would not belong to the owner, who could neither use nor change
+// them. A superuser gets PM010: triggers, defaults and policies of the owner would run with the
+// superuser's rights. Inside an SPI connection and under a search_path of the server's own.
 void require_privileges(const catalog::Installation &installation);
 
-// Only that nothing is another role's: again, once locks keep new triggers off the tables.
+// The part about objects and code of other roles. To be called again once the tables are locked:
+// from then on nobody can add a trigger to them.
 void require_no_foreign_objects(const catalog::Installation &installation);
-
-// What differs from a revision.
-common::Findings findings_of(std::span<const catalog::Difference> differences);
 
 } // namespace procrastinate::upgrade

@@ -1,12 +1,13 @@
+// Repair of an installation: the statements that remove differences from its revision, in an order
+// in which they can run.
 #include "catalog/repair_statements.hpp"
 
 #include "catalog/structure.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
-#include "upgrade/history.hpp"
+#include "upgrade/change.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/privileges.hpp"
-#include "upgrade/requirements.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/upgrade.hpp"
 
@@ -21,7 +22,8 @@ using catalog::Difference;
 using catalog::Installation;
 using chain::Revision;
 
-// What others need comes first: a trigger calls a function, a foreign key points to a primary key.
+// Objects that others need come first: a trigger calls a function, a foreign key references a
+// primary key.
 int rank_of(const Difference &difference)
 {
     constexpr std::array<std::string_view, 6> order{"function",   "column", "sequence",
@@ -33,7 +35,7 @@ int rank_of(const Difference &difference)
     return 2 * static_cast<int>(place - order.begin()) + (is_foreign_key ? 1 : 0);
 }
 
-// Owners are not changed on the way: who is to own the installation is a decision.
+// Changes of an owner are left out: which role shall own the installation is the user's decision.
 std::vector<Repair> repair_statements(std::span<const Difference> differences, Revision revision,
                                       const Installation &installation)
 {
@@ -49,8 +51,8 @@ std::vector<Repair> repair_statements(std::span<const Difference> differences, R
     return repairs;
 }
 
-// That of the history; without one the nearest.
-Revision revision_of(const Installation &installation, const State &state,
+// The recorded revision; without a history the nearest.
+Revision revision_of(const Installation &installation, const InstallationState &state,
                      std::span<const catalog::CatalogObject> structure)
 {
     if (state.current.revision || state.is_unknown_history())
@@ -59,20 +61,36 @@ Revision revision_of(const Installation &installation, const State &state,
     return matches.empty() ? chain::base : matches.front().revision;
 }
 
-void mend(const Installation &installation, const State &state, Revision revision,
-          std::span<const Repair> repairs)
+struct RepairPlan
+{
+    Revision revision;
+    std::vector<Repair> repairs;
+};
+
+RepairPlan plan_repair(const Installation &installation, const InstallationState &state)
+{
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    const Revision revision = revision_of(installation, state, server::span_of(structure));
+    return {revision,
+            repair_statements(catalog::Comparison(server::span_of(structure)).with(revision),
+                              revision, installation)};
+}
+
+void run_repairs(const Installation &installation, const InstallationState &state,
+                 const RepairPlan &plan)
 {
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
     lock_tables(installation, Tables::history_and_jobs);
     set_script_settings();
-    for (const Repair &repair : repairs)
+    for (const Repair &repair : plan.repairs)
         server::with_context("repair of " + std::string(repair.difference.kind) + " " +
                                  repair.difference.object,
                              [&] { spi::execute(repair.statement.c_str()); });
-    // To replace a function that somebody has made meanwhile leaves it his.
+    // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
     require_no_foreign_objects(installation);
     if (state.has_history)
-        append(installation, event::repair, revision, revision, started);
+        record_change(installation, event::repair, plan.revision, plan.revision, started);
 }
 
 } // namespace
@@ -81,29 +99,20 @@ std::vector<Repair> repair(const Installation &installation, Run run)
 {
     return spi::connected([&] {
         return server::with_search_path(nullptr, [&] {
-            if (run == Run::yes)
+            if (run == Run::no)
             {
-                require_changeable("procrastinate_repair()");
-                require_sight(installation);
-                lock(installation);
-                lock_schema_name(installation);
-            }
-            else
                 catalog::require_usage(installation);
-            server::ContextResource memory;
-            const State state = read_state(installation);
-            const auto structure = catalog::structure(installation, memory);
-            const Revision revision = revision_of(installation, state, server::span_of(structure));
-            std::vector<Repair> repairs =
-                repair_statements(catalog::Comparison(server::span_of(structure)).with(revision),
-                                  revision, installation);
-            if (run == Run::no || repairs.empty())
-                return repairs;
-            require_finished(state, installation);
-            require_current_rows(true);
-            require_privileges(installation);
-            mend(installation, state, revision, repairs);
-            return repairs;
+                return plan_repair(installation, read_state(installation)).repairs;
+            }
+            const Change change(installation, "procrastinate_repair()");
+            change.enter();
+            const InstallationState state = change.read_state();
+            RepairPlan plan = plan_repair(installation, state);
+            if (plan.repairs.empty())
+                return plan.repairs;
+            change.prepare(Isolation::read_committed);
+            run_repairs(installation, state, plan);
+            return plan.repairs;
         });
     });
 }

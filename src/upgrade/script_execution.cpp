@@ -18,7 +18,7 @@ struct Statement
     bool is_of_enum;
 };
 
-// The server's own parser finds the ends of statements; a `;` may stand in a body.
+// The server's own parser finds the ends of statements: a `;` may be part of a function body.
 server::pmr::vector<Statement> split(std::string_view script, const char *terminated,
                                      server::pmr::memory_resource &memory)
 {
@@ -41,7 +41,8 @@ server::pmr::vector<Statement> split(std::string_view script, const char *termin
     return statements;
 }
 
-// Exact to the line where the server says where in the statement it failed.
+// The line of the error, if the server reports a position in the statement; else the statement's
+// first line.
 int failing_line(std::string_view script, const Statement &statement, const ErrorData &error)
 {
     std::size_t position = statement.offset;
@@ -108,7 +109,7 @@ void set_script_settings()
     server::set("row_security", "off");
     server::set("standard_conforming_strings", "on");
     server::set("transform_null_equals", "off");
-    // The bodies are known to be right; a session would keep what it compiles to check them.
+    // The bodies are tested, and the session would keep the compiled functions in memory.
     server::set("check_function_bodies", "off");
 }
 

@@ -1,5 +1,5 @@
-// Where a statement of a script really begins: servers before 18 count the blanks and comments in
-// front of it as part of it. Plain C++ without a server.
+// Positions in SQL text: the first byte of a statement behind blanks and comments, which servers
+// before 18 count as part of the statement, and line numbers. Plain C++ without a server.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 namespace procrastinate::upgrade
 {
 
-// How many bytes of blanks and comments `text` begins with.
+// The number of bytes of blanks and comments that `text` begins with.
 std::size_t leading_blank(std::string_view text);
 
-// The line, counted from 1, on which the byte at `position` stands.
+// The line, counted from 1, of the byte at `position`.
 int line_at(std::string_view text, std::size_t position);
 
 } // namespace procrastinate::upgrade

@@ -1,13 +1,12 @@
+// Recording a revision without running a migration: stamp and adopt; and the refusal to downgrade.
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
-#include "upgrade/adoption.hpp"
-#include "upgrade/history.hpp"
+#include "upgrade/catalog_match.hpp"
+#include "upgrade/change.hpp"
 #include "upgrade/locks.hpp"
-#include "upgrade/privileges.hpp"
-#include "upgrade/requirements.hpp"
 #include "upgrade/upgrade.hpp"
 #include "upgrade/version_table_sync.hpp"
 
@@ -22,76 +21,80 @@ using catalog::Installation;
 using chain::Revision;
 using common::Refusal;
 
-// Appends what `decide(state)` says, unless that is nothing.
-template <typename Decide>
-void record(const Installation &installation, const char *command, std::string_view event,
-            Decide decide)
+// A stamp writes no rows but the history's; without a history there are none to miss.
+Isolation isolation_for(const InstallationState &state)
 {
-    spi::connected([&] {
-        server::with_search_path(nullptr, [&] {
-            require_changeable(command);
-            require_sight(installation);
-            lock(installation);
-            lock_schema_name(installation);
-            const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-            const State state = read_state(installation);
-            if (state.is_unknown_history())
-                (void)require_known(state, installation);
-            require_finished(state, installation);
-            require_current_rows(state.has_history);
-            const std::optional<Revision> revision = decide(state);
-            if (!revision)
-                return;
-            require_syncable(*revision);
-            lock_tables(installation, Tables::history);
-            if (!state.has_history)
-                create_history(installation);
-            // Tables without a history: what came before is nobody's knowledge, and counts from base.
-            append(installation, event, state.current.revision.value_or(chain::base), *revision,
-                   started);
-        });
-    });
+    return state.has_history ? Isolation::read_committed : Isolation::any;
+}
+
+void record_revision(const Installation &installation, const InstallationState &state,
+                     std::string_view event, Revision revision, TimestampTz started)
+{
+    require_syncable(revision);
+    lock_tables(installation, Tables::history);
+    if (!state.has_history)
+        create_history(installation);
+    // Tables without a history have no known revision: the first row counts from base.
+    record_change(installation, event, state.current.revision.value_or(chain::base), revision,
+                  started);
+}
+
+TimestampTz now()
+{
+    return server::call([] { return GetCurrentTimestamp(); });
+}
+
+// Runs `body` inside an SPI connection and under a search_path of the server's own.
+template <typename Body> Revision connected(Body body)
+{
+    return spi::connected([&] { return server::with_search_path(nullptr, body); });
 }
 
 } // namespace
 
 Revision stamp(const Installation &installation, std::string_view target, Verify verify)
 {
-    Revision revision = chain::base;
-    record(installation, "procrastinate_stamp()", event::stamp, [&](const State &state) {
-        revision = chain::resolve_target(target, state.current);
-        require_privileges(installation);
+    return connected([&] {
+        const Change change(installation, "procrastinate_stamp()");
+        change.enter();
+        const TimestampTz started = now();
+        const InstallationState state = change.read_state();
+        const Revision revision = chain::resolve_target(target, state.current);
+        change.prepare(isolation_for(state));
         if (verify == Verify::yes)
-            require_same(installation, revision);
-        return std::optional(revision);
+            require_match(installation, revision);
+        record_revision(installation, state, event::stamp, revision, started);
+        return revision;
     });
-    return revision;
 }
 
 Revision adopt(const Installation &installation)
 {
-    Revision revision = chain::base;
-    record(installation, "procrastinate_adopt()", event::adopt, [&](const State &state) {
-        require_privileges(installation);
-        revision = require_exact(installation);
+    return connected([&] {
+        const Change change(installation, "procrastinate_adopt()");
+        change.enter();
+        const TimestampTz started = now();
+        const InstallationState state = change.read_state();
+        change.prepare(isolation_for(state));
+        const Revision revision = require_exact_match(installation);
         warn_of_external_versions(installation, revision);
-        const bool is_known = state.last && state.current.revision == revision;
-        server::notice("schema \"" + std::string(installation.name) + "\" is at " +
+        const bool is_recorded = state.last && state.current.revision == revision;
+        server::notice(catalog::in_schema(installation) + " matches " +
                        std::string(chain::name(revision)) +
-                       (is_known ? ", as its history says: nothing to do" : ", by what it holds"));
-        return is_known ? std::nullopt : std::optional(revision);
+                       (is_recorded ? ", as its history says: nothing to do" : ""));
+        if (!is_recorded)
+            record_revision(installation, state, event::adopt, revision, started);
+        return revision;
     });
-    return revision;
 }
 
 void downgrade()
 {
     throw Refusal{common::sqlstate::feature_not_supported, "downgrade is not supported",
-                  "Procrastinate has no migrations that go back, and none could bring back what "
-                  "has been dropped.",
-                  "Restore a backup, or deploy the release before: procrastinate_history() lists "
-                  "which release expects "
-                  "which revision."};
+                  "Procrastinate has no downgrade migrations, and none could restore data that has "
+                  "been dropped.",
+                  "Restore a backup, or deploy an earlier release: procrastinate_history() lists "
+                  "which release expects which revision."};
 }
 
 } // namespace procrastinate::upgrade

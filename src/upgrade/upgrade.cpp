@@ -1,3 +1,5 @@
+// Upgrade in one transaction: the migrations from the current revision to the target, or the schema
+// of head directly; and the dry run of it.
 #include "upgrade/upgrade.hpp"
 
 #include "chain/step.hpp"
@@ -6,11 +8,12 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/change.hpp"
 #include "upgrade/held_locks.hpp"
 #include "upgrade/locks.hpp"
-#include "upgrade/requirements.hpp"
+#include "upgrade/notices.hpp"
+#include "upgrade/readiness.hpp"
 #include "upgrade/script_execution.hpp"
-#include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -68,31 +71,31 @@ void run_migration(const Installation &installation, const chain::Migration &mig
                    EnumTypes enum_types)
 {
     const Revision from = migration.number - 1;
-    tell_begin(migration);
+    notice_begin(migration);
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
     run_script(migration.sql, label_of(migration), enum_types);
     server::with_context("history of " + label_of(migration), [&] {
-        append(installation, event::upgrade, from, migration.number, started);
+        record_change(installation, event::upgrade, from, migration.number, started);
     });
-    tell_end(migration, started);
+    notice_end(migration, started);
 }
 
 void install_head(const Installation &installation)
 {
     const Revision head = chain::head();
-    server::notice("Installing " + in_words(head) + " at once, in place of " +
+    server::notice("Installing " + display_name(head) + " directly, instead of " +
                    std::to_string(head) + " migrations");
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
     // The schema is not on the search_path: no operator or function in it can be picked.
     server::with_search_path(nullptr, [&] {
         run_script(chain::head_script(installation.quoted),
-                   "schema of " + in_words(head) + " (head.sql)");
+                   "schema of " + display_name(head) + " (head.sql)");
     });
-    append(installation, event::install, chain::base, head, started);
+    record_change(installation, event::install, chain::base, head, started);
     server::notice(std::string(chain::name(head)) + " took " + time_since(started));
 }
 
-// What a procrastinate_migrate() that did not come so far has made for this migration's steps.
+// Indexes that an interrupted procrastinate_migrate() has built ahead of this migration.
 void drop_built_ahead(const Installation &installation, Revision revision)
 {
     for (const std::string &index : chain::built_ahead(revision))
@@ -114,45 +117,72 @@ void run_chain(const Installation &installation, Revision current, Revision targ
     }
 }
 
-void lock_tables_for(const Installation &installation, Revision current, Revision target)
+void lock_tables_for(const Installation &installation, const UpgradePath &path)
 {
-    server::with_context("before " + label_of(chain::migration(current + 1)),
-                         [&] { lock_tables(installation, tables_of(current, target)); });
+    server::with_context("before " + label_of(chain::migration(path.current + 1)),
+                         [&] { lock_tables(installation, tables_of(path.current, path.target)); });
+}
+
+// Everything before the first write: checks and locks. Nothing but the path if it is at its end.
+UpgradePath prepare(const Installation &installation, std::string_view target)
+{
+    const Change change(installation, "procrastinate_upgrade()");
+    change.enter();
+    const UpgradePath path = change.plan(target);
+    if (path.reached_target())
+        return path;
+    require_one_transaction(installation, path.current, path.target);
+    const bool is_new = !path.has_history && path.current == chain::base;
+    change.prepare(is_new ? Isolation::any : Isolation::read_committed);
+    require_ready(installation, path.current, path.target, path.has_history);
+    lock_tables_for(installation, path);
+    return path;
+}
+
+void run_migrations(const Installation &installation, const UpgradePath &path)
+{
+    set_script_settings();
+    if (!path.has_history)
+        create_history(installation);
+    if (path.current == chain::base && path.target == chain::head())
+        install_head(installation);
+    else
+        run_chain(installation, path.current, path.target);
 }
 
 // Inside an SPI connection.
 UpgradePath run(const Installation &installation, std::string_view target)
 {
-    const UpgradePath path = server::with_search_path(nullptr, [&] {
-        require_changeable("procrastinate_upgrade()");
-        require_sight(installation);
-        lock(installation);
-        const UpgradePath planned = plan_upgrade_path(installation, target);
-        require_finished(read_state(installation), installation);
-        if (planned.reached_target())
-            return planned;
-        lock_schema_name(installation);
-        require_one_transaction(installation, planned.current, planned.target);
-        require_current_rows(planned.has_history || planned.current != chain::base);
-        require_fit(installation, planned.current, planned.target, planned.has_history);
-        lock_tables_for(installation, planned.current, planned.target);
-        return planned;
-    });
+    const UpgradePath path =
+        server::with_search_path(nullptr, [&] { return prepare(installation, target); });
     if (path.reached_target())
-    {
-        tell_nothing_to_do(installation, path.target);
-        return path;
-    }
-    server::with_search_path(installation.quoted, [&] {
-        set_script_settings();
-        if (!path.has_history)
-            create_history(installation);
-        if (path.current == chain::base && path.target == chain::head())
-            install_head(installation);
-        else
-            run_chain(installation, path.current, path.target);
-    });
+        notice_nothing_to_do(installation, path.target);
+    else
+        server::with_search_path(installation.quoted, [&] { run_migrations(installation, path); });
     return path;
+}
+
+std::vector<HeldLock> locks_now()
+{
+    return server::with_search_path(nullptr, [] { return held_locks(); });
+}
+
+// The tables whose locks are stronger now than before, a line each.
+std::string new_locks(const std::vector<HeldLock> &now, const std::vector<HeldLock> &before,
+                      Oid schema)
+{
+    std::string text;
+    for (const HeldLock &lock : now)
+    {
+        const bool was_held =
+            std::any_of(before.begin(), before.end(), [&lock](const HeldLock &held) {
+                return held.relation == lock.relation && held.mode >= lock.mode;
+            });
+        const std::string line = was_held ? std::string() : display_text(lock, schema);
+        if (!line.empty())
+            text += "\n" + line;
+    }
+    return text;
 }
 
 } // namespace
@@ -166,30 +196,23 @@ Revision rehearse(const Installation &installation, std::string_view target)
 {
     return spi::connected([&] {
         const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-        const std::vector<HeldLock> before =
-            server::with_search_path(nullptr, [] { return held_locks(); });
+        const std::vector<HeldLock> before = locks_now();
         std::vector<HeldLock> locks;
         const UpgradePath path = server::undone([&] {
             const UpgradePath done = run(installation, target);
-            server::with_search_path(nullptr, [&] { locks = held_locks(); });
-            // What users have put off to the end of the transaction may fail there, under their search_path.
+            locks = locks_now();
+            // Constraints and triggers that users have deferred may fail at the end of the
+            // transaction, under the users' search_path.
             spi::execute("SET CONSTRAINTS ALL IMMEDIATE");
             return done;
         });
-        std::erase_if(locks, [&before](const HeldLock &lock) {
-            return std::any_of(before.begin(), before.end(), [&lock](const HeldLock &held) {
-                return held.table == lock.table && held.level >= lock.level;
-            });
-        });
         if (path.reached_target())
             return path.target;
-        std::string held;
-        for (const HeldLock &lock : locks)
-            if (const std::string words = in_words(lock, installation.schema); !words.empty())
-                held += "\n" + words;
-        server::notice("all of it took " + time_since(started) + " and has been undone",
-                       held.empty() ? "No table that is there was locked."
-                                    : "Locks that it would hold to its end:" + held);
+        const std::string held = new_locks(locks, before, installation.schema);
+        server::notice("the upgrade took " + time_since(started) + " and has been rolled back",
+                       held.empty()
+                           ? "It locked no table that existed before."
+                           : "Locks that it would hold until the transaction ends:" + held);
         return path.target;
     });
 }

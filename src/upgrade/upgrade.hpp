@@ -1,5 +1,5 @@
-// The changes that users ask for. Each takes the installation's lock, looks where the installation
-// stands, refuses before anything is touched, and keeps the history.
+// Changes to an installation in the caller's transaction: upgrade, stamp, adopt, repair, and the
+// refusal to downgrade. upgrade/change.hpp says which checks and locks come first.
 #pragma once
 
 #include "catalog/drift.hpp"
@@ -9,29 +9,33 @@
 namespace procrastinate::upgrade
 {
 
-// Alembic's `upgrade`: to the target in the caller's transaction, all or nothing. From base to head
-// the schema is made at once. Returns the revision reached.
+// Upgrades to the target, as Alembic's `upgrade`. From base to head it creates the schema of head
+// directly. Returns the revision reached. Throws Refusal PM001 to PM010, PM012, 25001, 42501, 22023,
+// 3F000, and the errors of the migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if more
+// than one migration is run or rows are changed, and the locks of the migrations.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 
-// Does the same, tells how long it took and what it locked, and undoes it. Returns the revision that
-// it had reached.
+// Upgrades as above, reports the time taken and the locks held, and rolls the upgrade back. Returns
+// the revision that it had reached.
 chain::Revision rehearse(const catalog::Installation &installation, std::string_view target);
 
+// Whether a stamp requires that the schema matches the revision.
 enum class Verify
 {
     yes,
     no
 };
 
-// Alembic's `stamp`: records a revision without running anything. Returns it.
+// Records a revision without running a migration, as Alembic's `stamp`. Returns it. Throws Refusal
+// PM009 if the schema does not match the revision and Verify::yes is given.
 chain::Revision stamp(const catalog::Installation &installation, std::string_view target,
                       Verify verify);
 
-// Records the revision that the catalog shows, and refuses (PM009) where it shows none exactly.
-// Returns it.
+// Records the revision that the catalog matches, unless it is recorded already. Returns it. Throws
+// Refusal PM009 if the catalog matches none exactly.
 chain::Revision adopt(const catalog::Installation &installation);
 
-// A difference between an installation and its revision, and the statement that mends it.
+// A difference between an installation and its revision, and the statement that removes it.
 struct Repair
 {
     catalog::Difference difference;
@@ -44,11 +48,11 @@ enum class Run
     no
 };
 
-// What can be mended, in the order in which it is; with Run::yes it has been. The revision is that
-// of the history, without one the nearest.
+// The differences from the recorded revision (without a history, from the nearest) that a statement
+// can remove, in the order in which the statements run; with Run::yes they have been run.
 std::vector<Repair> repair(const catalog::Installation &installation, Run run);
 
-// Alembic's `downgrade`: always refused.
+// Alembic's `downgrade`. Always throws Refusal 0A000.
 [[noreturn]] void downgrade();
 
 } // namespace procrastinate::upgrade

@@ -1,7 +1,7 @@
-// Where an installation stands and where a call shall take it; and how a call tells of that.
+// Way of an installation from its current revision to the target of a call.
 #pragma once
 
-#include "upgrade/history.hpp"
+#include "upgrade/installation_state.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -11,28 +11,17 @@ struct UpgradePath
     chain::Revision current;
     chain::Revision target;
     bool has_history;
-    std::optional<chain::StepName> under_way; // the last step done of the next migration
-    std::optional<TimestampTz> began;         // that migration
+    std::optional<chain::StepName> under_way; // last recorded step of the migration after `current`
+    std::optional<TimestampTz> began;         // begin of that migration
 
     bool reached_target() const { return current >= target; }
 };
 
-// With the lock held. `goal` is the target where it has been resolved before. Throws Refusal PM001 to
-// PM006 and PM009 where the target cannot be reached from there.
+// Reads the current revision and resolves the target. `goal` is the target if it has been resolved
+// before; it may lie behind the current revision then. Throws Refusal PM001 to PM006 and PM009 if
+// the installation cannot be upgraded to the target. Inside an SPI connection and under a
+// search_path of the server's own.
 UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
                               std::optional<chain::Revision> goal = {});
-
-// "0038 (head)"
-std::string in_words(chain::Revision revision);
-
-// "migration 0031 (03.00.00_50_post_cancel_notification.sql)"
-std::string label_of(const chain::Migration &migration);
-
-// The time that something took until now, with its unit.
-std::string time_since(TimestampTz started);
-
-void tell_nothing_to_do(const catalog::Installation &installation, chain::Revision revision);
-void tell_begin(const chain::Migration &migration);
-void tell_end(const chain::Migration &migration, TimestampTz started);
 
 } // namespace procrastinate::upgrade

@@ -1,10 +1,10 @@
-#include "upgrade/adoption.hpp"
+#include "upgrade/catalog_match.hpp"
 
 #include "catalog/structure.hpp"
+#include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "upgrade/external_versions.hpp"
-#include "upgrade/privileges.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -19,48 +19,56 @@ using common::Findings;
 using common::Refusal;
 namespace sqlstate = common::sqlstate;
 
+Findings differences(std::span<const catalog::CatalogObject> structure, Revision revision)
+{
+    Findings findings;
+    for (const catalog::Difference &one : catalog::Comparison(structure).with(revision))
+        if (one.is_of_revision)
+            findings.add(common::capitalized(catalog::in_words(one)));
+    return findings;
+}
+
 [[noreturn]] void refuse_empty(const Installation &installation)
 {
     throw Refusal{sqlstate::catalog_contradicts,
-                  in_schema(installation) + " holds nothing of Procrastinate's",
+                  in_schema(installation) + " holds none of Procrastinate's objects",
                   "There is no table, type or function of any revision to adopt.",
                   "To install it: SELECT procrastinate_upgrade('head', " +
                       std::string(installation.quoted_text) + ");"};
 }
 
-std::string in_words(const ExternalVersion &version)
+std::string finding_of(const ExternalVersion &version)
 {
     const std::string_view revision = chain::name(version.revision);
-    return "Table " + version.table + " says " + version.says +
-           (version.says == revision ? "" : ", which is " + std::string(revision));
+    return "Table " + version.table + " says " + version.id +
+           (version.id == revision ? "" : ", which is " + std::string(revision));
 }
 
 [[noreturn]] void refuse_inexact(const Installation &installation,
                                  std::span<const catalog::CatalogObject> structure,
-                                 std::span<const catalog::RevisionMatch> matches)
+                                 const catalog::RevisionMatch &nearest)
 {
-    const catalog::RevisionMatch &nearest = matches.front();
     const std::string revision(chain::name(nearest.revision));
     const std::string schema(installation.quoted_text);
-    Findings testimony;
+    Findings external_versions;
     for (const ExternalVersion &version : read_external_versions(installation))
-        testimony.add(in_words(version));
-    const Findings findings = findings_of(catalog::Comparison(structure).with(nearest.revision));
+        external_versions.add(finding_of(version));
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " matches no revision exactly",
                   "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
                       (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
-                      findings.text() + (testimony.any() ? "\n" : "") + testimony.text(),
-                  "To see what can be mended: SELECT * FROM procrastinate_repair(" + schema +
-                      ");\nTo mend it: SELECT * FROM procrastinate_repair(" + schema +
-                      ", dry_run => false);\nTo record the revision all the same: SELECT "
+                      differences(structure, nearest.revision).text() +
+                      (external_versions.any() ? "\n" : "") + external_versions.text(),
+                  "To see what can be repaired: SELECT * FROM procrastinate_repair(" + schema +
+                      ");\nTo repair it: SELECT * FROM procrastinate_repair(" + schema +
+                      ", dry_run => false);\nTo record the revision without repair: SELECT "
                       "procrastinate_stamp('" +
                       revision + "', verify => false, schema => " + schema + ");"};
 }
 
 } // namespace
 
-Revision require_exact(const Installation &installation)
+Revision require_exact_match(const Installation &installation)
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
@@ -69,25 +77,41 @@ Revision require_exact(const Installation &installation)
     if (matches.empty())
         refuse_empty(installation);
     if (!matches.front().is_exact())
-        refuse_inexact(installation, objects, matches);
+        refuse_inexact(installation, objects, matches.front());
     return matches.front().revision;
+}
+
+void require_match(const Installation &installation, Revision revision)
+{
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    const Findings findings = differences(server::span_of(structure), revision);
+    if (!findings.any())
+        return;
+    const std::string wanted(chain::name(revision));
+    const std::string schema = ", schema => " + std::string(installation.quoted_text) + ");";
+    throw Refusal{sqlstate::catalog_contradicts, in_schema(installation) + " is not at " + wanted,
+                  findings.text(),
+                  "To see all differences: SELECT * FROM procrastinate_check('" + wanted + "'" +
+                      schema + "\nTo record it without this check: SELECT procrastinate_stamp('" +
+                      wanted + "', verify => false" + schema};
 }
 
 void warn_of_external_versions(const Installation &installation, Revision revision)
 {
     Findings contradictions;
-    std::string hint = "The catalog is right. To set the other right:";
+    std::string hint = "To correct the other tool's record:";
     for (const ExternalVersion &version : read_external_versions(installation))
         if (version.revision != revision)
         {
-            contradictions.add(in_words(version));
+            contradictions.add(finding_of(version));
             const std::string correction = "\n" + version.correction(revision);
             if (hint.find(correction) == std::string::npos)
                 hint += correction;
         }
     if (contradictions.any())
         server::warning(in_schema(installation) + " is at " + std::string(chain::name(revision)) +
-                            ", and another tool has written down something else",
+                            ", but another tool has recorded another revision",
                         contradictions.text(), hint);
 }
 

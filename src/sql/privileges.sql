@@ -1,0 +1,11 @@
+-- Privileges of the caller that a change needs.
+--
+-- $1 OID of the installation's schema
+--
+-- Returns whether the caller has CREATE on the schema, USAGE on the schema, and USAGE on the
+-- language plpgsql (false if the language does not exist).
+
+SELECT has_schema_privilege($1, 'CREATE'),
+       has_schema_privilege($1, 'USAGE'),
+       coalesce((SELECT has_language_privilege(oid, 'USAGE')
+                   FROM pg_language WHERE lanname = 'plpgsql'), false)

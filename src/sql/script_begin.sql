@@ -1,0 +1,134 @@
+-- Begins a transaction of an offline script: settings, then a check that the schema is at the
+-- revision that the transaction starts from, then locks. A template; psql runs the result.
+--
+-- {{schema}}           name of the schema, as a literal
+-- {{start}}            revision that this transaction starts from
+-- {{goal}}             revision that the whole script ends at
+-- {{lock_key}}         first key of the installation's advisory lock; the second is the schema's OID
+-- {{lock_jobs}}        on if the transaction needs the jobs table locked, else off
+-- {{keeps_history}}    on if the transaction appends to the history, else off
+-- {{names}}            names of all objects that Procrastinate has had, separated by blanks
+-- {{foreign_objects}}  the query foreign_objects.sql over schema_oid and names
+-- {{record_start}}     append_history.sql for format(): schema, table, revision
+-- {{create_history}}   create_history.sql for format(): schema, table
+--
+-- What differs between scripts reaches the DO block in settings, so that no name has to be quoted
+-- inside the block; psql substitutes no variable there. The block looks for foreign objects again
+-- once the tables are locked, because a trigger can be added until then.
+
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL transform_null_equals = off;
+SET LOCAL check_function_bodies = on;
+SET LOCAL row_security = off;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL procrastinate_script.schema = {{schema}};
+SET LOCAL procrastinate_script.start = '{{start}}';
+SET LOCAL procrastinate_script.goal = '{{goal}}';
+SET LOCAL procrastinate_script.lock = '{{lock_key}}';
+SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
+SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
+SET LOCAL procrastinate_script.names = '{{names}}';
+DO $check$
+DECLARE
+    wanted CONSTANT text := current_setting('procrastinate_script.start');
+    goal CONSTANT text := current_setting('procrastinate_script.goal');
+    schema_name CONSTANT text := current_setting('procrastinate_script.schema');
+    schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
+    names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
+    history CONSTANT text := 'procrastinate_schema_history';
+    has_history boolean;
+    recorded text;
+    latest text;
+    present text[];
+    untrusted record;
+BEGIN
+    IF schema_oid IS NULL THEN
+        RAISE EXCEPTION 'schema "%" does not exist', schema_name
+            USING ERRCODE = '3F000', HINT = format('CREATE SCHEMA %I;', schema_name);
+    END IF;
+    -- procrastinate_migrate takes the same lock.
+    PERFORM pg_advisory_xact_lock(current_setting('procrastinate_script.lock')::int,
+        (schema_oid::bigint
+         - CASE WHEN schema_oid::bigint > 2147483647 THEN 4294967296 ELSE 0 END)::int);
+    -- Keep the schema's name until the end. Only a superuser can.
+    IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        PERFORM FROM pg_namespace n WHERE n.oid = schema_oid FOR KEY SHARE;
+    END IF;
+
+    FOR pass IN 1 .. 2 LOOP
+        IF NOT EXISTS (SELECT FROM pg_namespace n
+                        WHERE n.oid = schema_oid AND n.nspname = schema_name) THEN
+            RAISE EXCEPTION 'schema "%" has been dropped or renamed by another session', schema_name
+                USING ERRCODE = '3F000';
+        END IF;
+        SELECT s.detail, s.hint
+          INTO untrusted
+          FROM (
+{{foreign_objects}}          ) s;
+        IF untrusted.detail IS NOT NULL THEN
+            RAISE EXCEPTION 'role "%" may not change the installation in schema "%"',
+                current_user, schema_name
+                USING ERRCODE = '42501', DETAIL = untrusted.detail, HINT = untrusted.hint;
+        END IF;
+        EXIT WHEN pass = 2;
+
+        present := ARRAY(SELECT o.name
+            FROM (SELECT c.relname AS name, c.relnamespace AS schema, c.relkind <> 'r' AS rank
+                    FROM pg_class c
+                  UNION ALL
+                  SELECT t.typname, t.typnamespace, true FROM pg_type t WHERE t.typrelid = 0) o
+           WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
+        has_history := EXISTS (SELECT FROM pg_class c
+                                WHERE c.relnamespace = schema_oid AND c.relname = history);
+        IF has_history THEN
+            EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I ORDER BY id DESC LIMIT 1',
+                           schema_name, history)
+               INTO recorded, latest;
+        END IF;
+        IF latest LIKE 'step %' THEN
+            RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
+                USING ERRCODE = 'PM012', DETAIL = format('Its last recorded event is "%s".', latest),
+                    HINT = 'Finish it with procrastinate_migrate() of the extension.';
+        END IF;
+        IF cardinality(present) > 0
+           AND (recorded IS NULL OR (recorded = 'base' AND wanted = 'base')) THEN
+            RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them',
+                schema_name
+                USING ERRCODE = 'PM005',
+                    DETAIL = format('There is %s.', array_to_string(present[1:5], ', ')
+                        || CASE WHEN cardinality(present) > 5
+                                THEN format(' and %s more', cardinality(present) - 5) ELSE '' END),
+                    HINT = CASE wanted WHEN 'base' THEN
+                        'If they are Procrastinate''s, make a script that starts at their revision. '
+                        'If not, rename or drop them.'
+                    ELSE format(E'If they are those of %s, record it, then run this script again:\n%s',
+                        wanted, format($stamp${{record_start}}$stamp$, schema_name, history, wanted)) END;
+        END IF;
+        recorded := coalesce(recorded, 'base');
+        IF recorded <> wanted THEN
+            RAISE EXCEPTION 'schema "%" is at %, but this script starts at %',
+                schema_name, recorded, wanted
+                USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
+                    'SELECT procrastinate_sql(%L, schema => %L);',
+                    recorded || ':' || goal, quote_ident(schema_name));
+        END IF;
+        IF wanted <> 'base' AND cardinality(present) = 0 THEN
+            RAISE EXCEPTION 'schema "%" holds none of Procrastinate''s tables, but its history says %',
+                schema_name, recorded USING ERRCODE = 'PM009';
+        END IF;
+
+        IF wanted <> 'base' AND current_setting('procrastinate_script.lock_jobs')::boolean THEN
+            EXECUTE format('LOCK TABLE %I.procrastinate_jobs IN ACCESS EXCLUSIVE MODE', schema_name);
+        END IF;
+        IF has_history THEN
+            EXECUTE format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name, history);
+        END IF;
+    END LOOP;
+
+    -- This fails if another session has created the table since.
+    IF NOT has_history AND current_setting('procrastinate_script.keeps_history')::boolean THEN
+        EXECUTE format($create${{create_history}}$create$, schema_name, history);
+    END IF;
+END
+$check$;

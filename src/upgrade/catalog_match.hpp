@@ -1,0 +1,22 @@
+// Revision that the catalog shows, for stamp and adopt: required to be exact, or to be the one that
+// is recorded; and other tools' records that contradict it.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+
+namespace procrastinate::upgrade
+{
+
+// The revision that the schema matches without a difference. Throws Refusal PM009 with the nearest
+// revision and the differences from it if there is none. Inside an SPI connection and under a
+// search_path of the server's own, as all of these.
+chain::Revision require_exact_match(const catalog::Installation &installation);
+
+// Throws Refusal PM009 with the differences if the schema does not match the revision.
+void require_match(const catalog::Installation &installation, chain::Revision revision);
+
+// WARNING if Alembic or Django has recorded another revision, with the commands that correct that.
+void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision);
+
+} // namespace procrastinate::upgrade

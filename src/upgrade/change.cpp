@@ -1,0 +1,103 @@
+#include "upgrade/change.hpp"
+
+#include "catalog/extension.hpp"
+#include "common/refusal.hpp"
+#include "upgrade/library_version.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/privileges.hpp"
+#include "upgrade/version_table_sync.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+using common::Refusal;
+namespace sqlstate = common::sqlstate;
+
+void require_writable(const char *command)
+{
+    server::call([command] { PreventCommandIfReadOnly(command); });
+}
+
+void require_same_version()
+{
+    const std::string installed = catalog::installed_version();
+    if (installed == library_version)
+        return;
+    throw Refusal{sqlstate::version_mismatch,
+                  "library procrastinate_migrate is version " + std::string(library_version) +
+                      ", but the extension in this database is " +
+                      (installed.empty() ? "not installed" : "version " + installed),
+                  "A change needs both to have the same version.",
+                  "If the extension was updated just now, start a new session; else run "
+                  "ALTER EXTENSION procrastinate_migrate UPDATE;"};
+}
+
+void require_read_committed()
+{
+    if (!IsolationUsesXactSnapshot())
+        return;
+    throw Refusal{
+        sqlstate::active_transaction,
+        "a migration cannot run at isolation level repeatable read or serializable",
+        "It would not see jobs that other sessions have written since the transaction began, and "
+        "would leave them unchanged.",
+        "SET default_transaction_isolation TO 'read committed';\nOr, for one transaction: "
+        "BEGIN ISOLATION LEVEL READ COMMITTED;"};
+}
+
+} // namespace
+
+void Change::enter() const
+{
+    require_writable(command_);
+    require_same_version();
+    // All that is missing is reported at once, not USAGE alone.
+    if (!catalog::may_use(installation_))
+        require_privileges(installation_);
+    lock_installation(installation_);
+}
+
+InstallationState Change::read_state() const
+{
+    InstallationState state = upgrade::read_state(installation_);
+    if (state.is_unknown_history())
+        throw unknown_history(state, installation_);
+    if (under_way_ == UnderWay::refused)
+        require_finished(state.under_way, installation_);
+    return state;
+}
+
+UpgradePath Change::plan(std::string_view target, std::optional<chain::Revision> goal) const
+{
+    const UpgradePath path = plan_upgrade_path(installation_, target, goal);
+    if (under_way_ == UnderWay::refused)
+        require_finished(path.under_way, installation_);
+    return path;
+}
+
+void Change::prepare(Isolation isolation, Privileges privileges) const
+{
+    if (isolation == Isolation::read_committed)
+        require_read_committed();
+    lock_schema_name(installation_);
+    if (privileges == Privileges::required)
+        require_privileges(installation_);
+}
+
+void record_change(const catalog::Installation &installation, std::string_view event,
+                   chain::Revision from, chain::Revision to, TimestampTz started)
+{
+    append_history(installation, event, from, to, started);
+    if (from != to)
+    {
+        sync_version_tables(from, to);
+        const std::string revision(chain::name(to));
+        server::call([&revision] { Async_Notify("procrastinate_schema", revision.c_str()); });
+    }
+    catalog::require_same_name(installation);
+}
+
+} // namespace procrastinate::upgrade

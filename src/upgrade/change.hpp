@@ -1,0 +1,85 @@
+// Every change to an installation: the checks and locks before its first write, in one fixed order,
+// and the record of it afterwards. Upgrade, stamp, adopt, repair and the online run use it.
+//
+//   enter()          1  the transaction may write                     25006 (the server's)
+//                    2  library and extension have the same version   PM008
+//                    3  the caller has USAGE on the schema            42501, PM010
+//                    4  advisory lock of the installation             55P03, 57014 (the server's), 3F000
+//   read_state()     5  the history is known                          PM006
+//   or plan()           and leads to the target                       PM001 to PM006, PM009
+//                    6  no migration is under way                     PM012
+//   prepare()        7  isolation level                               25001
+//                    8  lock of the schema's name                     3F000
+//                    9  privileges and owners                         42501, PM010
+//
+// A call that finds nothing to do ends after read_state() or plan(). After prepare() the caller
+// checks what its own change needs, locks tables (upgrade/locks.hpp), writes, and ends with
+// record_change(). Locks are held until the transaction ends.
+//
+// Everything here runs inside an SPI connection and under a search_path of the server's own.
+#pragma once
+
+#include "upgrade/installation_state.hpp"
+#include "upgrade/upgrade_path.hpp"
+
+namespace procrastinate::upgrade
+{
+
+// A migration that procrastinate_migrate() has begun and not ended.
+enum class UnderWay
+{
+    refused,  // PM012
+    continued // by the online run
+};
+
+// Isolation levels at which the change is correct.
+enum class Isolation
+{
+    any,           // it reads no rows of other sessions
+    read_committed // repeatable read and serializable would miss rows that were written meanwhile
+};
+
+enum class Privileges
+{
+    required,
+    checked_before // in an earlier transaction of the same call
+};
+
+class Change
+{
+  public:
+    // `command` is named in the server's error for a read-only transaction: "procrastinate_stamp()".
+    Change(const catalog::Installation &installation, const char *command,
+           UnderWay under_way = UnderWay::refused)
+        : installation_(installation), command_(command), under_way_(under_way)
+    {
+    }
+
+    // Stages 1 to 4. Waits for the lock as long as lock_timeout and statement_timeout allow, and
+    // says so in a NOTICE.
+    void enter() const;
+
+    // Stages 5 and 6, for a change that may find tables without a history.
+    InstallationState read_state() const;
+
+    // Stages 5 and 6, for a change that leads to a target. `goal` is the target if it has been
+    // resolved before, in an earlier transaction of the same call.
+    UpgradePath plan(std::string_view target, std::optional<chain::Revision> goal = {}) const;
+
+    // Stages 7 to 9. The last call before the change's first write.
+    void prepare(Isolation isolation, Privileges privileges = Privileges::required) const;
+
+  private:
+    const catalog::Installation &installation_;
+    const char *command_;
+    UnderWay under_way_;
+};
+
+// Records that an event which began at `started` has led from one revision to another: a row in the
+// history, the row of Alembic and the rows of Django if the settings name their tables, and, if the
+// revision has changed, NOTIFY procrastinate_schema with the new one. Throws Refusal 3F000 if the
+// schema was renamed meanwhile: statements may then have changed another schema.
+void record_change(const catalog::Installation &installation, std::string_view event,
+                   chain::Revision from, chain::Revision to, TimestampTz started);
+
+} // namespace procrastinate::upgrade

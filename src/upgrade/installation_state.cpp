@@ -1,0 +1,146 @@
+#include "upgrade/installation_state.hpp"
+
+#include "upgrade/library_version.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+using catalog::in_schema;
+using common::Refusal;
+namespace sqlstate = common::sqlstate;
+
+constexpr int longest_duration_in_days = 36'500;
+
+bool is_step(const Event &one) { return one.name.starts_with(event::step); }
+
+bool is_position(const Event &one) { return one.name.find(", ") != std::string::npos; }
+
+// A duration that makes no sense counts as none: any role that owns the table can write one.
+TimestampTz began(const Event &one)
+{
+    if (!one.duration || TIMESTAMP_NOT_FINITE(one.applied_at))
+        return one.applied_at;
+    const Interval &duration = *one.duration;
+    if (duration.month != 0 || duration.day < 0 || duration.day > longest_duration_in_days ||
+        duration.time < 0 || duration.time > USECS_PER_DAY)
+        return one.applied_at;
+    return one.applied_at - duration.time - duration.day * USECS_PER_DAY;
+}
+
+// Of a history that ends with steps: they belong to the migration after the current revision.
+void read_steps(const History &history, InstallationState &state)
+{
+    const std::string name = history.events.back().name.substr(event::step.size());
+    chain::StepName step{};
+    if (!chain::parse_step_name(name, step) || step.revision - 1 != state.current.revision ||
+        static_cast<std::size_t>(step.number) >= chain::steps(step.revision).size())
+    {
+        state.unknown_step = name;
+        return;
+    }
+    state.under_way = step;
+    bool is_in_step = true;
+    for (auto one = history.events.rbegin(); one != history.events.rend() && is_step(*one); ++one)
+    {
+        if (is_in_step)
+            state.since = one->applied_at;
+        is_in_step = is_in_step && is_position(*one);
+        state.began = began(*one);
+    }
+}
+
+} // namespace
+
+InstallationState state_of(const catalog::Installation &installation, const History &history)
+{
+    InstallationState state;
+    state.has_history = history.exists;
+    if (!history.events.empty())
+    {
+        const Event &latest = history.events.back();
+        const auto ended =
+            std::find_if_not(history.events.rbegin(), history.events.rend(), is_step);
+        state.last = ended == history.events.rend() ? latest : *ended;
+        state.recorded = state.last->to;
+        state.current = {recorded_revision(state.last->to),
+                         "the history ends at a revision that this version does not know",
+                         sqlstate::unknown_history};
+        if (is_step(latest))
+            read_steps(history, state);
+    }
+    else if (catalog::has_relation(installation, "procrastinate_jobs"))
+        state.current = {std::nullopt, "the schema holds Procrastinate's tables but no history",
+                         sqlstate::no_history};
+    else
+        state.current = {chain::base, {}, {}};
+    return state;
+}
+
+InstallationState read_state(const catalog::Installation &installation)
+{
+    return state_of(installation, read_history(installation));
+}
+
+Refusal unknown_history(const InstallationState &state, const catalog::Installation &installation)
+{
+    const std::string place = state.unknown_step
+                                  ? "step \"" + chain::excerpt(*state.unknown_step) + "\""
+                                  : "revision \"" + chain::excerpt(state.recorded) + "\"";
+    return {sqlstate::unknown_history,
+            in_schema(installation) + " is at " + place + ", which version " +
+                std::string(library_version) + " of procrastinate_migrate does not know",
+            "A newer version of procrastinate_migrate has changed this schema.",
+            "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;"};
+}
+
+chain::Revision require_known(const InstallationState &state,
+                              const catalog::Installation &installation)
+{
+    if (state.is_unknown_history())
+        throw unknown_history(state, installation);
+    if (state.current.revision)
+        return *state.current.revision;
+    throw Refusal{sqlstate::no_history,
+                  in_schema(installation) + " holds Procrastinate's tables but no history",
+                  "Nothing records which migrations have been applied, so none can be run.",
+                  "To record the revision that the schema matches: SELECT procrastinate_adopt(" +
+                      std::string(installation.quoted_text) + ");"};
+}
+
+void require_finished(const std::optional<chain::StepName> &under_way,
+                      const catalog::Installation &installation)
+{
+    if (!under_way)
+        return;
+    const std::string revision(chain::name(under_way->revision));
+    const std::size_t count = chain::steps(under_way->revision).size();
+    throw Refusal{sqlstate::under_way,
+                  "migration " + revision + " is under way in " + in_schema(installation),
+                  std::to_string(under_way->number) + " of its " + std::to_string(count) +
+                      " steps are done.",
+                  "To finish it: CALL procrastinate_migrate('" + revision + "', schema => " +
+                      std::string(installation.quoted_text) + ");"};
+}
+
+void require_tables(const catalog::Installation &installation, chain::Revision current)
+{
+    const Oid schema = installation.schema;
+    const bool is_there = server::call([schema] {
+        const Oid jobs = get_relname_relid("procrastinate_jobs", schema);
+        return OidIsValid(jobs) && get_rel_relkind(jobs) == RELKIND_RELATION;
+    });
+    if (current == chain::base || is_there)
+        return;
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) +
+                      " has no table procrastinate_jobs, but its history says " +
+                      std::string(chain::name(current)),
+                  "Procrastinate's objects were dropped or moved, and the history was left.",
+                  "To start over, drop the history: DROP TABLE " +
+                      std::string(installation.quoted) + "." + catalog::history_table + ";"};
+}
+
+} // namespace procrastinate::upgrade

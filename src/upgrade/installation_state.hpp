@@ -1,0 +1,53 @@
+// Current revision of an installation, as its history and its tables tell it: known, unknown, or in
+// the middle of a migration.
+#pragma once
+
+#include "chain/step.hpp"
+#include "chain/target.hpp"
+#include "common/refusal.hpp"
+#include "upgrade/history.hpp"
+
+namespace procrastinate::upgrade
+{
+
+struct InstallationState
+{
+    bool has_history = false;
+    std::optional<Event> last; // the last event that is not a step; of steps alone, the last step
+    chain::CurrentRevision current;
+    std::string recorded; // to_revision of `last`, as it is written there; empty without `last`
+    std::optional<chain::StepName>
+        under_way;         // last recorded step of a migration that has not ended
+    TimestampTz began = 0; // of the migration under way
+    TimestampTz since = 0; // end of that step, or the first recorded position in the step after it
+    std::optional<std::string> unknown_step; // name of the last row's step, if that is not known
+
+    // True if the last row names a revision or a step that this version does not know.
+    bool is_unknown_history() const { return last && (!current.revision || unknown_step); }
+};
+
+// Derives the state from a history that was read. Without a history, an installation that has the
+// jobs table has no known revision, and any other is at base.
+InstallationState state_of(const catalog::Installation &installation, const History &history);
+
+// read_history() and state_of(). Inside an SPI connection and under a search_path of the server's
+// own. Throws as read_history() does.
+InstallationState read_state(const catalog::Installation &installation);
+
+// The current revision. Throws Refusal PM005 if there are tables but no history, and PM006 if this
+// version does not know the last row's revision or step.
+chain::Revision require_known(const InstallationState &state,
+                              const catalog::Installation &installation);
+
+// Of a state with an unknown history: the refusal PM006, also for a warning.
+common::Refusal unknown_history(const InstallationState &state,
+                                const catalog::Installation &installation);
+
+// Throws Refusal PM012 if a migration is under way: only procrastinate_migrate() can finish it.
+void require_finished(const std::optional<chain::StepName> &under_way,
+                      const catalog::Installation &installation);
+
+// Throws Refusal PM009 if the history says `current`, but the schema has no jobs table.
+void require_tables(const catalog::Installation &installation, chain::Revision current);
+
+} // namespace procrastinate::upgrade

@@ -1,0 +1,47 @@
+#include "upgrade/notices.hpp"
+
+#include "server/messages.hpp"
+
+namespace procrastinate::upgrade
+{
+
+std::string display_name(chain::Revision revision)
+{
+    return std::string(chain::name(revision)) + (revision == chain::head() ? " (head)" : "");
+}
+
+std::string label_of(const chain::Migration &migration)
+{
+    return "migration " + std::string(migration.revision) + " (" + std::string(migration.file) +
+           ")";
+}
+
+std::string running_upgrade(const chain::Migration &migration)
+{
+    const chain::Revision from = migration.number - 1;
+    return "Running upgrade " +
+           (from == chain::base ? std::string() : std::string(chain::name(from)) + " ") + "-> " +
+           std::string(migration.revision) + ", Migration: " + std::string(migration.title);
+}
+
+std::string time_since(TimestampTz started)
+{
+    const TimestampTz ended = server::call([] { return GetCurrentTimestamp(); });
+    const long tenths = static_cast<long>((ended - started) / 100);
+    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
+}
+
+void notice_nothing_to_do(const catalog::Installation &installation, chain::Revision revision)
+{
+    server::notice(catalog::in_schema(installation) + " is at " + display_name(revision) +
+                   " already: nothing to do");
+}
+
+void notice_begin(const chain::Migration &migration) { server::notice(running_upgrade(migration)); }
+
+void notice_end(const chain::Migration &migration, TimestampTz started)
+{
+    server::notice(std::string(migration.revision) + " took " + time_since(started));
+}
+
+} // namespace procrastinate::upgrade

@@ -1,0 +1,149 @@
+#include "upgrade/readiness.hpp"
+
+#include "catalog/named_objects.hpp"
+#include "catalog/structure.hpp"
+#include "common/findings.hpp"
+#include "common/refusal.hpp"
+#include "server/messages.hpp"
+#include "upgrade/precheck.hpp"
+#include "upgrade/privileges.hpp"
+#include "upgrade/settings.hpp"
+#include "upgrade/version_table_sync.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+using catalog::in_schema;
+using common::Findings;
+using common::Refusal;
+namespace sqlstate = common::sqlstate;
+
+constexpr int most_findings = 50;
+
+std::vector<std::string> names_taken(const catalog::Installation &installation,
+                                     chain::Revision current, chain::Revision target)
+{
+    server::ContextResource memory;
+    const auto named_objects = catalog::named_objects(installation, memory);
+    std::vector<std::string> taken;
+    for (const catalog::NamedObject &object :
+         catalog::name_conflicts(server::span_of(named_objects), current, target, memory))
+        taken.push_back("There is " + std::string(object.kind) + " " + std::string(object.name));
+    return taken;
+}
+
+void require_no_objects(const catalog::Installation &installation,
+                        const std::vector<std::string> &taken, bool has_history)
+{
+    if (taken.empty())
+        return;
+    Findings findings;
+    findings.add(taken);
+    throw Refusal{sqlstate::no_history,
+                  in_schema(installation) + " holds Procrastinate's objects, but " +
+                      (has_history ? "its history says base" : "no history of them"),
+                  findings.text(),
+                  "If they are Procrastinate's: SELECT procrastinate_adopt(" +
+                      std::string(installation.quoted_text) + ");\nIf not, rename or drop them."};
+}
+
+// What the checks of an upgrade found.
+struct Obstacles
+{
+    std::vector<std::string> names_taken;
+    PrecheckResult precheck;
+    std::optional<chain::Revision>
+        match; // the schema is exactly this revision, not the recorded one
+};
+
+Obstacles find_obstacles(const catalog::Installation &installation, chain::Revision current,
+                         chain::Revision target)
+{
+    Obstacles found;
+    found.names_taken = names_taken(installation, current, target);
+    if (verify_level() == VerifyLevel::off)
+        return found;
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    // Reading the structure has locked the tables. Objects that another role put in their place
+    // before show now, and none can follow.
+    require_no_foreign_objects(installation);
+    found.precheck = run_precheck(installation, server::span_of(structure), current, target);
+    if (!found.precheck.drift.empty())
+        found.match = catalog::exact_match(server::span_of(structure));
+    return found;
+}
+
+std::string hint_for(const catalog::Installation &installation, const Obstacles &found)
+{
+    const std::string schema(installation.quoted_text);
+    std::string hint;
+    const auto add = [&hint](const std::string &line) {
+        hint.append(hint.empty() ? "" : "\n").append(line);
+    };
+    if (found.match)
+        add("The schema matches " + std::string(chain::name(*found.match)) +
+            ", not the recorded revision. To record it: SELECT procrastinate_adopt(" + schema +
+            ");");
+    else if (!found.precheck.drift.empty())
+        add("To see the differences: SELECT * FROM procrastinate_check(schema => " + schema +
+            ");\nTo repair them: SELECT * FROM procrastinate_repair(" + schema +
+            ", dry_run => false);");
+    if (!found.names_taken.empty())
+        add("Rename or drop the objects whose names the migrations need, or move them to another "
+            "schema.");
+    if (!found.precheck.dependents.empty())
+        add("Drop the dependent objects, and create them again after the upgrade if they still can "
+            "be.");
+    if (!found.precheck.rows.empty())
+        add("Change or delete the rows that the migrations would fail at.");
+    if (found.names_taken.empty())
+        add("To upgrade in spite of these findings: SET procrastinate_migrate.verify = 'warn';");
+    return hint;
+}
+
+void require_no_obstacles(const catalog::Installation &installation, chain::Revision current,
+                          chain::Revision target)
+{
+    const Obstacles found = find_obstacles(installation, current, target);
+    const bool is_strict = verify_level() == VerifyLevel::error;
+    Findings findings(most_findings);
+    findings.add(found.precheck.drift);
+    findings.add(found.names_taken);
+    findings.add(found.precheck.dependents);
+    findings.add(found.precheck.rows);
+    if (!is_strict)
+        findings.add(found.precheck.doubts);
+    if (!found.names_taken.empty() || (found.precheck.any() && is_strict))
+        throw Refusal{sqlstate::catalog_contradicts,
+                      in_schema(installation) + " is not ready for the migrations up to " +
+                          std::string(chain::name(target)),
+                      findings.text(), hint_for(installation, found)};
+    Findings doubts(most_findings);
+    doubts.add(found.precheck.doubts);
+    const Findings &warned = is_strict ? doubts : findings;
+    if (warned.any())
+        server::warning(in_schema(installation) + " differs from " +
+                            std::string(chain::name(current)) + " or may not reach " +
+                            std::string(chain::name(target)),
+                        warned.text(),
+                        "To see the differences: SELECT * FROM procrastinate_check(schema => " +
+                            std::string(installation.quoted_text) + ");");
+}
+
+} // namespace
+
+void require_ready(const catalog::Installation &installation, chain::Revision current,
+                   chain::Revision target, bool has_history)
+{
+    require_syncable(target);
+    if (current == chain::base)
+        require_no_objects(installation, names_taken(installation, current, target), has_history);
+    else
+        require_no_obstacles(installation, current, target);
+}
+
+} // namespace procrastinate::upgrade

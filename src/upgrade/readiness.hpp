@@ -1,0 +1,20 @@
+// Checks of the schema before an upgrade: names that are taken, drift, dependent objects, rows that
+// a migration would fail at.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+
+namespace procrastinate::upgrade
+{
+
+// Refuses an upgrade from `current` to `target` that would fail on its way. Reports at once:
+// - names that the migrations need and other objects have: PM005 from base, else PM009
+// - by the setting procrastinate_migrate.verify, differences from `current` and what the migrations
+//   would fail at: PM009, or a WARNING
+// - version tables that the settings name and that cannot be synced: 22023, 42501, PM010
+// Locks the version tables, and tables whose rows it reads. Call it after Change::prepare().
+void require_ready(const catalog::Installation &installation, chain::Revision current,
+                   chain::Revision target, bool has_history);
+
+} // namespace procrastinate::upgrade
