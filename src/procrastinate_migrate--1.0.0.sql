@@ -1,11 +1,11 @@
--- The SQL face of procrastinate_migrate 1.0.0: what users call, and what each call does.
+-- SQL interface of procrastinate_migrate 1.0.0: the functions and the view that users call.
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION procrastinate_migrate" to load this file. \quit
 
 -- ---- Read: write nothing, work on a hot standby and in a read-only transaction -------------------
--- They look at what is committed by now, as the catalog is looked at. That takes a snapshot of their
--- own, which no query with a parallel plan may take.
+-- They read what is committed now, as the catalog is read. That takes a snapshot of their own, which
+-- a query with a parallel plan must not take: hence PARALLEL UNSAFE.
 
 CREATE FUNCTION procrastinate_current(
     schema regnamespace DEFAULT NULL,
@@ -19,7 +19,7 @@ CREATE FUNCTION procrastinate_current(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_current(regnamespace) IS
-    'revision that the installation is at and how that is known; no row at base';
+    'current revision of the installation, and the event that recorded it; no row at base';
 
 CREATE FUNCTION procrastinate_history(
     range text DEFAULT 'base:head',
@@ -126,7 +126,7 @@ CREATE FUNCTION procrastinate_log(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
-    'everything that was ever done to the installation, oldest first';
+    'history of the installation: each change to it, oldest first';
 
 -- ---- What a schema is: read from the catalog, with or without a history ---------------------------
 
@@ -140,7 +140,7 @@ CREATE FUNCTION procrastinate_detect(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_detect(regnamespace) IS
-    'revision that the schema is at by what it holds; where none fits exactly, the nearest ones';
+    'revision that the schema matches, or the nearest revisions if it matches none exactly';
 
 CREATE FUNCTION procrastinate_check(
     revision text DEFAULT 'current',
@@ -155,7 +155,7 @@ CREATE FUNCTION procrastinate_check(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_check(text, regnamespace) IS
-    'differences between the schema and a revision, worst first, each with the statement that mends it';
+    'differences between the schema and a revision, worst first, each with the statement that repairs it';
 
 -- ---- Releases: which code works on which schema --------------------------------------------------
 
@@ -180,7 +180,7 @@ CREATE FUNCTION procrastinate_supports(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_supports(text, regnamespace) IS
-    'whether the code of a release works on the installation as it is, and if not, what to do first';
+    'whether the code of a release works on the installation''s revision, and if not, what to do first';
 
 CREATE FUNCTION procrastinate_route(
     from_release text,
@@ -315,7 +315,7 @@ CREATE FUNCTION procrastinate_upgrade(
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_upgrade(text, regnamespace, boolean) IS
-    'upgrades the installation to the target in the current transaction, or tries to and undoes it; returns the revision reached';
+    'upgrades the installation to the target in the current transaction, or does so and rolls it back (dry_run); returns the revision reached';
 
 CREATE PROCEDURE procrastinate_migrate(
     target text DEFAULT 'head',
@@ -353,7 +353,7 @@ CREATE FUNCTION procrastinate_adopt(
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_adopt(regnamespace) IS
-    'records the revision that the schema is at by what it holds; returns it';
+    'records the revision that the schema matches; returns it';
 
 CREATE FUNCTION procrastinate_repair(
     schema regnamespace DEFAULT NULL,
@@ -365,7 +365,7 @@ CREATE FUNCTION procrastinate_repair(
 ) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_repair(regnamespace, boolean) IS
-    'statements that mend differences from the revision; with dry_run => false they are run';
+    'statements that repair differences from the revision; with dry_run => false they are run';
 
 CREATE FUNCTION procrastinate_downgrade(
     target text,

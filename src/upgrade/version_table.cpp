@@ -98,7 +98,7 @@ VersionTable open_version_table(std::string_view setting, std::string_view value
                       std::string("table ") + table.name + " has been moved by another session",
                       {},
                       "Set " + option + " to the table that is meant."};
-    return {table.oid, table.name};
+    return {table.oid, table.name, option};
 }
 
 server::RawTable VersionTable::read(std::span<const server::RawColumn> columns,
@@ -108,7 +108,7 @@ server::RawTable VersionTable::read(std::span<const server::RawColumn> columns,
     if (!rows.is_plain)
         throw Refusal{common::sqlstate::untrusted_object, "cannot sync table " + name,
                       "It does not have " + std::string(whose) + " columns.",
-                      "Set the setting to another table, or reset it."};
+                      "RESET " + setting + ";"};
     return rows;
 }
 

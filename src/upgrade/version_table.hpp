@@ -14,7 +14,8 @@ namespace procrastinate::upgrade
 struct VersionTable
 {
     Oid oid;
-    std::string name; // qualified and quoted
+    std::string name;    // qualified and quoted
+    std::string setting; // that names the table: "procrastinate_migrate.alembic_version"
 
     // Reads the rows. Throws Refusal PM010 if the table lacks one of the columns; `whose` names the
     // tool in the message: "Alembic's".

@@ -100,7 +100,7 @@ sub from_base
 	my (undef, $out, $err) =
 	  $node->psql($database, q{SELECT procrastinate_upgrade('head', 'empty', dry_run => true)});
 	is($out, $HEAD_NAME, 'from base it gets to head');
-	like($err, qr/^DETAIL:  No table that is there was locked\.$/m,
+	like($err, qr/^DETAIL:  It locked no table that existed before\.$/m,
 		'and has locked nothing that was there');
 	is( $node->safe_psql(
 			$database, q{SELECT count(*) FROM pg_depend WHERE refobjid = 'empty'::regnamespace}),

@@ -206,7 +206,7 @@ allowed(
 $error = refused(
 	$super,
 	q{SELECT procrastinate_upgrade('0031', 'theirs')},
-	qr/ERROR:  PM010: superuser "$super" will not change the installation in schema "theirs"/,
+	qr/ERROR:  PM010: superuser "$super" may not change the installation in schema "theirs"/,
 	'a superuser is refused on what is another role\'s');
 ($hint) = $error =~ /^HINT:  .*(SET ROLE .*;)$/m;
 is($hint, q{SET ROLE "O'Dd ""role""";}, 'with a hint to become that role');

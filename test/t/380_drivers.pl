@@ -74,7 +74,7 @@ same_lines(
 	'the procedure says the same, and its steps');
 same_lines(
 	told(q{SELECT procrastinate_upgrade(schema => 'told_at_once')}),
-	[   "NOTICE:  Installing $HEAD_NAME (head) at once, in place of $HEAD migrations",
+	[   "NOTICE:  Installing $HEAD_NAME (head) directly, instead of $HEAD migrations",
 		"NOTICE:  $HEAD_NAME took N ms", ],
 	'head at once is told as that');
 same_lines(
