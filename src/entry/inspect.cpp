@@ -3,10 +3,11 @@
 #include "catalog/structure.hpp"
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
-#include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
+#include "server/rows.hpp"
+#include "upgrade/notices.hpp"
 
 namespace
 {
@@ -66,7 +67,7 @@ ENTRY_POINT(procrastinate_check)
     return reading(installation, [&] {
         server::ContextResource memory;
         const upgrade::InstallationState state = upgrade::read_state(installation);
-        procrastinate::entry::warn_of_unknown(state, installation);
+        upgrade::warn_of_unknown_history(state, installation);
         const auto structure = catalog::structure(installation, memory);
         chain::CurrentRevision current = state.current;
         if (!current.revision && !state.is_unknown_history())

@@ -7,6 +7,7 @@
 #include "script/offline_script.hpp"
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
+#include "upgrade/notices.hpp"
 
 namespace
 {
@@ -16,38 +17,39 @@ namespace chain = procrastinate::chain;
 namespace common = procrastinate::common;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
+using procrastinate::entry::migration_row;
 using procrastinate::entry::reading;
-using procrastinate::entry::Record;
+using upgrade::AppliedMigrations;
 
-// Runs `body(record)` with the installation's record.
+// Runs `body(applied)` with the migrations that are applied to the installation.
 template <typename Body>
-Datum with_record(const std::optional<catalog::Installation> &installation, Body body)
+Datum with_applied(const std::optional<catalog::Installation> &installation, Body body)
 {
     return reading(installation, [&] {
-        const Record record = installation ? Record(*installation) : Record();
-        return body(record);
+        return body(installation ? AppliedMigrations(*installation) : AppliedMigrations());
     });
 }
 
 // As above, with a WARNING if the history ends at a revision that this version does not know.
 template <typename Body>
-Datum with_record_or_warning(const std::optional<catalog::Installation> &installation, Body body)
+Datum with_applied_or_warning(const std::optional<catalog::Installation> &installation, Body body)
 {
-    return with_record(installation, [&](const Record &record) {
+    return with_applied(installation, [&](const AppliedMigrations &applied) {
         if (installation)
-            procrastinate::entry::warn_of_unknown(record.state(), *installation);
-        return body(record);
+            upgrade::warn_of_unknown_history(applied.state(), *installation);
+        return body(applied);
     });
 }
 
-// The record of the installation that search_path finds. If it cannot be read, a WARNING says why.
-std::optional<Record> readable_record(const std::optional<catalog::Installation> &installation)
+// The same of the installation that search_path finds. If it cannot be read, a WARNING says why.
+std::optional<AppliedMigrations>
+read_applied(const std::optional<catalog::Installation> &installation)
 {
     if (!installation)
         return std::nullopt;
     try
     {
-        return Record(*installation);
+        return AppliedMigrations(*installation);
     }
     catch (const common::Refusal &refusal)
     {
@@ -56,18 +58,18 @@ std::optional<Record> readable_record(const std::optional<catalog::Installation>
     }
 }
 
-// Runs `body(record)` with that record, or without an installation's: the chain is known anyway.
-template <typename Body> Datum with_any_record(Body body)
+// Runs `body(applied)` with that, or with no migration applied: the chain is known anyway.
+template <typename Body> Datum with_applied_if_any(Body body)
 {
     const std::optional<catalog::Installation> installation = catalog::locate_if_any(std::nullopt);
     return reading(std::nullopt,
-                   [&] { return body(readable_record(installation).value_or(Record())); });
+                   [&] { return body(read_applied(installation).value_or(AppliedMigrations())); });
 }
 
 // The migration that a name means. Relative names count from the current revision.
-const chain::Migration &named_migration(std::string_view name, const Record &record)
+const chain::Migration &named_migration(std::string_view name, const AppliedMigrations &applied)
 {
-    const chain::Revision revision = chain::resolve_target(name, record.state().current);
+    const chain::Revision revision = chain::resolve_target(name, applied.state().current);
     if (revision == chain::base)
         throw common::Refusal{common::sqlstate::unknown_revision,
                               "Can't locate revision identified by '" + chain::excerpt(name) + "'",
@@ -96,7 +98,7 @@ ENTRY_POINT(procrastinate_current)
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_state(installation);
-        procrastinate::entry::warn_of_unknown(state, installation);
+        upgrade::warn_of_unknown_history(state, installation);
         if (state.current.revision == chain::base)
             return server::RowSet::result();
 
@@ -114,7 +116,7 @@ ENTRY_POINT(procrastinate_current)
         if (state.last)
             row.datum(TimestampTzGetDatum(state.last->applied_at))
                 .text(state.last->applied_by)
-                .text(std::string(state.last->name) + procrastinate::entry::under_way(state));
+                .text(std::string(state.last->name) + upgrade::progress_text(state));
         else
             row.datum(std::nullopt).text(std::nullopt).text(state.current.why_unknown);
         rows.add(row);
@@ -122,60 +124,62 @@ ENTRY_POINT(procrastinate_current)
     });
 }
 
-// (range text, schema regnamespace) → the columns of Record::row, newest first
+// (range text, schema regnamespace) → the columns of migration_row(), newest first
 ENTRY_POINT(procrastinate_history)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view range_name = arguments.required_text(0, "range");
     server::RowSet rows(fcinfo);
-    return with_record_or_warning(catalog::locate(arguments.oid(1)), [&](const Record &record) {
-        const chain::Range range = chain::resolve_range(range_name, record.state().current);
-        for (chain::Revision revision = range.end;
-             revision >= std::max(range.start, chain::base + 1); --revision)
-            rows.add(record.row(chain::migration(revision)));
-        return server::RowSet::result();
-    });
+    return with_applied_or_warning(
+        catalog::locate(arguments.oid(1)), [&](const AppliedMigrations &applied) {
+            const chain::Range range = chain::resolve_range(range_name, applied.state().current);
+            for (chain::Revision revision = range.end;
+                 revision >= std::max(range.start, chain::base + 1); --revision)
+                rows.add(migration_row(applied, chain::migration(revision)));
+            return server::RowSet::result();
+        });
 }
 
-// (target text, schema regnamespace) → the columns of Record::row, oldest first
+// (target text, schema regnamespace) → the columns of migration_row(), oldest first
 ENTRY_POINT(procrastinate_pending)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target_name = arguments.required_text(0, "target");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
-    return with_record_or_warning(installation, [&](const Record &record) {
-        const chain::Revision target = chain::resolve_target(target_name, record.state().current);
-        if (record.state().is_unknown_history() && !record.state().current.revision)
+    return with_applied_or_warning(installation, [&](const AppliedMigrations &applied) {
+        const chain::Revision target = chain::resolve_target(target_name, applied.state().current);
+        if (applied.state().is_unknown_history() && !applied.state().current.revision)
             return server::RowSet::result(); // it is past every revision known here
-        const chain::Revision current = record.state().unknown_step
-                                            ? *record.state().current.revision
-                                            : upgrade::require_known(record.state(), installation);
+        const chain::Revision current = applied.state().unknown_step
+                                            ? *applied.state().current.revision
+                                            : upgrade::require_known(applied.state(), installation);
         for (chain::Revision revision = current + 1; revision <= target; ++revision)
-            rows.add(record.row(chain::migration(revision)));
+            rows.add(migration_row(applied, chain::migration(revision)));
         return server::RowSet::result();
     });
 }
 
-// () → the columns of Record::row
+// () → the columns of migration_row()
 ENTRY_POINT(procrastinate_heads)
 {
     server::RowSet rows(fcinfo);
-    return with_any_record([&](const Record &record) {
-        rows.add(record.row(chain::migration(chain::head())));
+    return with_applied_if_any([&](const AppliedMigrations &applied) {
+        rows.add(migration_row(applied, chain::migration(chain::head())));
         return server::RowSet::result();
     });
 }
 
-// (revision text) → the columns of Record::row, sql, sha256
+// (revision text) → the columns of migration_row(), sql, sha256
 ENTRY_POINT(procrastinate_show)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view name = arguments.required_text(0, "revision");
     server::RowSet rows(fcinfo);
-    return with_any_record([&](const Record &record) {
-        const chain::Migration &migration = named_migration(name, record);
-        rows.add(record.row(migration).text(migration.sql).datum(sha256_of(migration.sql)));
+    return with_applied_if_any([&](const AppliedMigrations &applied) {
+        const chain::Migration &migration = named_migration(name, applied);
+        rows.add(
+            migration_row(applied, migration).text(migration.sql).datum(sha256_of(migration.sql)));
         return server::RowSet::result();
     });
 }
@@ -186,8 +190,8 @@ ENTRY_POINT(procrastinate_migration_sql)
     const server::Arguments arguments(fcinfo);
     const std::string_view name = arguments.required_text(0, "revision");
     std::string_view sql;
-    with_any_record([&](const Record &record) {
-        sql = named_migration(name, record).sql;
+    with_applied_if_any([&](const AppliedMigrations &applied) {
+        sql = named_migration(name, applied).sql;
         return Datum(0);
     });
     return server::text_result(sql);
@@ -200,8 +204,8 @@ ENTRY_POINT(procrastinate_sql)
     const std::string_view range_name = arguments.required_text(0, "range");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     chain::Range range{};
-    with_record(installation, [&](const Record &record) {
-        range = chain::resolve_range(range_name, record.state().current);
+    with_applied(installation, [&](const AppliedMigrations &applied) {
+        range = chain::resolve_range(range_name, applied.state().current);
         return Datum(0);
     });
     return server::text_result(procrastinate::script::offline_script(installation, range));

@@ -1,8 +1,9 @@
 // Functions about releases and the revisions they work on: procrastinate_releases, _supports, _route.
 #include "chain/route.hpp"
-#include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
 #include "server/arguments.hpp"
+#include "server/rows.hpp"
+#include "upgrade/notices.hpp"
 
 namespace
 {
@@ -38,7 +39,7 @@ ENTRY_POINT(procrastinate_supports)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_state(installation);
-        procrastinate::entry::warn_of_unknown(state, installation);
+        upgrade::warn_of_unknown_history(state, installation);
         if (state.is_unknown_history())
         {
             rows.add(server::Row()
@@ -73,7 +74,7 @@ ENTRY_POINT(procrastinate_route)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_state(installation);
-        procrastinate::entry::warn_of_unknown(state, installation);
+        upgrade::warn_of_unknown_history(state, installation);
         if (state.is_unknown_history())
             return server::RowSet::result();
         // Without an installation here, the route starts at the revision that the release expects.

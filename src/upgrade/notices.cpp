@@ -31,6 +31,29 @@ std::string time_since(TimestampTz started)
     return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
+std::string progress_text(const InstallationState &state)
+{
+    if (state.unknown_step)
+        return "; step " + chain::excerpt(*state.unknown_step) + " is under way";
+    if (!state.under_way)
+        return {};
+    const chain::Revision revision = state.under_way->revision;
+    const int number = state.under_way->number;
+    const std::string text = "; " + std::string(chain::name(revision)) + " is under way, ";
+    const std::string count = std::to_string(chain::steps(revision).size());
+    return number == 0 ? text + "none of its " + count + " steps is done"
+                       : text + "step " + std::to_string(number) + " of " + count + " is done";
+}
+
+void warn_of_unknown_history(const InstallationState &state,
+                             const catalog::Installation &installation)
+{
+    if (!state.is_unknown_history())
+        return;
+    const common::Refusal refusal = unknown_history(state, installation);
+    server::warning(refusal.message, refusal.detail, refusal.hint);
+}
+
 void notice_nothing_to_do(const catalog::Installation &installation, chain::Revision revision)
 {
     server::notice(catalog::in_schema(installation) + " is at " + display_name(revision) +

@@ -1,9 +1,8 @@
-// NOTICEs about the progress of an upgrade, and the words for revisions and migrations that
-// messages share.
+// NOTICEs and WARNINGs about an installation and its upgrade, and the words for revisions,
+// migrations and steps that messages share.
 #pragma once
 
-#include "catalog/installation.hpp"
-#include "chain/chain.hpp"
+#include "upgrade/installation_state.hpp"
 
 #include <string>
 
@@ -21,6 +20,14 @@ std::string running_upgrade(const chain::Migration &migration);
 
 // The time since `started`, with its unit: "12.3 ms".
 std::string time_since(TimestampTz started);
+
+// Of a migration under way: "; 0024 is under way, step 3 of 8 is done", or that a step is unknown.
+// Empty if no migration is under way.
+std::string progress_text(const InstallationState &state);
+
+// WARNING if the history ends at a revision or step that this version does not know.
+void warn_of_unknown_history(const InstallationState &state,
+                             const catalog::Installation &installation);
 
 void notice_nothing_to_do(const catalog::Installation &installation, chain::Revision revision);
 void notice_begin(const chain::Migration &migration);

@@ -223,7 +223,7 @@ foreach my $numbering (sort keys %numbering)
 	$alembic->($database, "$numbering: Alembic is told a lie", 'stamp', '--purge', $ids[25], 'own');
 	(undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
 	like(
-		$err, qr/WARNING:  .* is at 0028, and another tool/,
+		$err, qr/WARNING:  .* is at 0028, but another tool/,
 		"$numbering: the catalog wins over Alembic");
 	like(
 		$err, qr/^DETAIL:  Table public\.alembic_version says $ids[25](?:, which is 0026)?\.$/m,

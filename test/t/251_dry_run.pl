@@ -35,8 +35,8 @@ sub tells
 		'it runs the migrations');
 	like(
 		$err,
-		qr/NOTICE:\ \ all\ of\ it\ took\ [0-9.]+\ ms\ and\ has\ been\ undone\n
-			DETAIL:\ \ Locks\ that\ it\ would\ hold\ to\ its\ end:\n
+		qr/NOTICE:\ \ the\ upgrade\ took\ [0-9.]+\ ms\ and\ has\ been\ rolled\ back\n
+			DETAIL:\ \ Locks\ that\ it\ would\ hold\ until\ the\ transaction\ ends:\n
 			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_jobs\n
 			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_events\n/x,
 		'and tells how long they took, and what they locked');
