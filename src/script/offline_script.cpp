@@ -40,9 +40,10 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     // For format() with the schema, the table, and the revision.
     constexpr std::string_view table = "%1$I.%2$I";
     const std::string stamp_values = "'stamp', 'base', %3$L, '0', '" + script_version() + "'";
-    const std::string record_start =
-        substitute(sql::append_history, {{"table", table}, {"values", stamp_values}});
     const std::string create_history = substitute(sql::create_history, {{"table", table}});
+    const std::string record_start =
+        create_history +
+        substitute(sql::append_history, {{"table", table}, {"values", stamp_values}});
     const std::string lock_key =
         std::to_string(static_cast<std::int32_t>(server::LockKey::installation));
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;

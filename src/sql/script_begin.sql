@@ -9,7 +9,8 @@
 -- {{keeps_history}}    on if the transaction appends to the history, else off
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
 -- {{foreign_objects}}  the query foreign_objects.sql over schema_oid and names
--- {{record_start}}     append_history.sql for format(): schema, table, revision
+-- {{record_start}}     create_history.sql and append_history.sql for format(): schema, table,
+--                      revision
 -- {{create_history}}   create_history.sql for format(): schema, table
 --
 -- What differs between scripts reaches the DO block in settings, so that no name has to be quoted
