@@ -43,7 +43,8 @@ ENTRY_POINT(procrastinate_adopt)
     return server::text_result(chain::name(upgrade::adopt(catalog::locate(arguments.oid(0)))));
 }
 
-// (schema regnamespace, dry_run boolean) → kind, object, problem, repair; in the order in which the repairs run
+// (schema regnamespace, dry_run boolean) → kind, object, problem, repair; in the order in which the
+// repairs run
 ENTRY_POINT(procrastinate_repair)
 {
     const server::Arguments arguments(fcinfo);

@@ -211,7 +211,8 @@ ENTRY_POINT(procrastinate_sql)
     return server::text_result(procrastinate::script::offline_script(installation, range));
 }
 
-// (schema regnamespace) → id, applied_at, applied_by, event, from_revision, to_revision, duration, version
+// (schema regnamespace) → id, applied_at, applied_by, event, from_revision, to_revision, duration,
+// version
 ENTRY_POINT(procrastinate_log)
 {
     const server::Arguments arguments(fcinfo);

@@ -1,4 +1,5 @@
-// Functions about releases and the revisions they work on: procrastinate_releases, _supports, _route.
+// Functions about releases and the revisions they work on: procrastinate_releases, _supports,
+// _route.
 #include "chain/route.hpp"
 #include "entry/reading.hpp"
 #include "server/arguments.hpp"
@@ -64,7 +65,8 @@ ENTRY_POINT(procrastinate_supports)
     });
 }
 
-// (from_release text, to_release text, schema regnamespace) → step, action, target, revision, reason
+// (from_release text, to_release text, schema regnamespace) → step, action, target, revision,
+// reason
 ENTRY_POINT(procrastinate_route)
 {
     const server::Arguments arguments(fcinfo);

@@ -16,5 +16,7 @@ CREATE TABLE {{table}} (
     duration interval NOT NULL,
     version text NOT NULL
 );
-COMMENT ON TABLE {{table}} IS 'changes that procrastinate_migrate made to this schema; to_revision of the last row is the current revision';
+COMMENT ON TABLE {{table}} IS
+    'changes that procrastinate_migrate made to this schema; '
+    'to_revision of the last row is the current revision';
 GRANT SELECT ON TABLE {{table}} TO PUBLIC;

@@ -1,4 +1,5 @@
--- Relations that this transaction has locked, with the strongest lock mode of each, strongest first.
+-- Relations that this transaction has locked, with the strongest lock mode of each, strongest
+-- first.
 --
 -- Returns the relation's OID and the lock mode as the server's number (LOCKMODE, 1 to 8).
 

@@ -89,7 +89,8 @@ BEGIN
         END IF;
         IF latest LIKE 'step %' THEN
             RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
-                USING ERRCODE = 'PM012', DETAIL = format('Its last recorded event is "%s".', latest),
+                USING ERRCODE = 'PM012',
+                    DETAIL = format('Its last recorded event is "%s".', latest),
                     HINT = 'Finish it with procrastinate_migrate() of the extension.';
         END IF;
         IF cardinality(present) > 0
@@ -101,10 +102,11 @@ BEGIN
                         || CASE WHEN cardinality(present) > 5
                                 THEN format(' and %s more', cardinality(present) - 5) ELSE '' END),
                     HINT = CASE wanted WHEN 'base' THEN
-                        'If they are Procrastinate''s, make a script that starts at their revision. '
-                        'If not, rename or drop them.'
-                    ELSE format(E'If they are those of %s, record it, then run this script again:\n%s',
-                        wanted, format($stamp${{record_start}}$stamp$, schema_name, history, wanted)) END;
+                        'If they are Procrastinate''s, make a script that starts at their '
+                        'revision. If not, rename or drop them.'
+                    ELSE format(
+                        E'If they are those of %s, record it, then run this script again:\n%s', wanted,
+                        format($stamp${{record_start}}$stamp$, schema_name, history, wanted)) END;
         END IF;
         recorded := coalesce(recorded, 'base');
         IF recorded <> wanted THEN
@@ -115,12 +117,15 @@ BEGIN
                     recorded || ':' || goal, quote_ident(schema_name));
         END IF;
         IF wanted <> 'base' AND cardinality(present) = 0 THEN
-            RAISE EXCEPTION 'schema "%" holds none of Procrastinate''s tables, but its history says %',
-                schema_name, recorded USING ERRCODE = 'PM009';
+            RAISE EXCEPTION
+                'schema "%" holds none of Procrastinate''s tables, but its history says %',
+                schema_name, recorded
+                USING ERRCODE = 'PM009';
         END IF;
 
         IF wanted <> 'base' AND current_setting('procrastinate_script.lock_jobs')::boolean THEN
-            EXECUTE format('LOCK TABLE %I.procrastinate_jobs IN ACCESS EXCLUSIVE MODE', schema_name);
+            EXECUTE format('LOCK TABLE %I.procrastinate_jobs IN ACCESS EXCLUSIVE MODE',
+                           schema_name);
         END IF;
         IF has_history THEN
             EXECUTE format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name, history);

@@ -15,8 +15,8 @@ class AppliedMigrations
     // Without an installation: no migration is applied.
     AppliedMigrations() = default;
 
-    // Reads the history, inside an SPI connection and under a search_path of the server's own. Throws
-    // as read_history() does.
+    // Reads the history, inside an SPI connection and under a search_path of the server's own.
+    // Throws as read_history() does.
     explicit AppliedMigrations(const catalog::Installation &installation);
 
     const InstallationState &state() const { return state_; }
@@ -25,8 +25,8 @@ class AppliedMigrations
     std::optional<bool> is_current(chain::Revision revision) const;
     std::optional<bool> is_applied(chain::Revision revision) const;
 
-    // The event that applied the migration; null if it is not applied, or if no row says so. Without
-    // a duration if the event applied several migrations.
+    // The event that applied the migration; null if it is not applied, or if no row says so.
+    // Without a duration if the event applied several migrations.
     const Event *event_of(chain::Revision revision) const;
 
   private:

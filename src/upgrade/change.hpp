@@ -1,10 +1,10 @@
 // Every change to an installation: the checks and locks before its first write, in one fixed order,
 // and the record of it afterwards. Upgrade, stamp, adopt, repair and the online run use it.
 //
-//   enter()          1  the transaction may write                     25006 (the server's)
+//   enter()          1  the transaction may write                     25006
 //                    2  library and extension have the same version   PM008
 //                    3  the caller has USAGE on the schema            42501, PM010
-//                    4  advisory lock of the installation             55P03, 57014 (the server's), 3F000
+//                    4  advisory lock of the installation             55P03, 57014, 3F000
 //   read_state()     5  the history is known                          PM006
 //   or plan()           and leads to the target                       PM001 to PM006, PM009
 //                    6  no migration is under way                     PM012
@@ -48,7 +48,8 @@ enum class Privileges
 class Change
 {
   public:
-    // `command` is named in the server's error for a read-only transaction: "procrastinate_stamp()".
+    // `command` is named in the server's error for a read-only transaction:
+    // "procrastinate_stamp()".
     Change(const catalog::Installation &installation, const char *command,
            UnderWay under_way = UnderWay::refused)
         : installation_(installation), command_(command), under_way_(under_way)

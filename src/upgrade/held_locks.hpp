@@ -15,8 +15,8 @@ struct HeldLock
     int mode; // LOCKMODE, 1 to 8: the strongest that is held
 };
 
-// The relations that this transaction has locked, strongest mode first. Inside an SPI connection and
-// under a search_path of the server's own.
+// The relations that this transaction has locked, strongest mode first. Inside an SPI connection
+// and under a search_path of the server's own.
 std::vector<HeldLock> held_locks();
 
 // "ACCESS EXCLUSIVE on procrastinate_jobs"; empty if the relation is no table, no longer exists, or

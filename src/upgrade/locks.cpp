@@ -84,8 +84,8 @@ bool may_be_foreign(const Trigger &trigger)
             is_doubtful(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
 }
 
-// Locks the table that has the name once the lock is held, as the server's own look-up by name does.
-// Returns InvalidOid if there is none. Inside call().
+// Locks the table that has the name once the lock is held, as the server's own look-up by name
+// does. Returns InvalidOid if there is none. Inside call().
 Oid lock_by_name(Oid schema, const char *table, LOCKMODE mode)
 {
     Oid oid = get_relname_relid(table, schema);

@@ -12,12 +12,12 @@ namespace procrastinate::upgrade
 {
 
 // Takes the installation's advisory lock, exclusive. Waits for the session that holds it, with a
-// NOTICE, as long as lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema was
-// renamed or dropped meanwhile.
+// NOTICE, as long as lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema
+// was renamed or dropped meanwhile.
 void lock_installation(const catalog::Installation &installation);
 
-// Locks the schema against being renamed or dropped: statements use its name, the advisory lock uses
-// its OID. Throws Refusal 3F000 as above.
+// Locks the schema against being renamed or dropped: statements use its name, the advisory lock
+// uses its OID. Throws Refusal 3F000 as above.
 void lock_schema_name(const catalog::Installation &installation);
 
 // Tables that a change writes.

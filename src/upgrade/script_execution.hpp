@@ -15,8 +15,8 @@ enum class EnumTypes
     skip // statements that make or change one: they have the labels of 0027 already
 };
 
-// Runs a script inside an SPI connection, with search_path set to the installation's schema. An error
-// is the server's own, with "<label>, line N" as the last line of CONTEXT.
+// Runs a script inside an SPI connection, with search_path set to the installation's schema. An
+// error is the server's own, with "<label>, line N" as the last line of CONTEXT.
 void run_script(std::string_view script, std::string_view label,
                 EnumTypes enum_types = EnumTypes::run);
 

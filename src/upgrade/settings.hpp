@@ -29,11 +29,12 @@ std::string_view django_table();
 // procrastinate_migrate.django_names: names of Django's migrations of the app "procrastinate".
 std::string_view django_names();
 
-// procrastinate_migrate.max_wal_rate: kilobytes of WAL per second that batches may write; 0: no limit.
+// procrastinate_migrate.max_wal_rate: kilobytes of WAL per second that batches may write; 0: no
+// limit.
 int max_wal_rate();
 
-// procrastinate_migrate.max_replication_lag: kilobytes of WAL that a replica may have to apply before
-// the next batch waits; negative: no limit.
+// procrastinate_migrate.max_replication_lag: kilobytes of WAL that a replica may have to apply
+// before the next batch waits; negative: no limit.
 int max_replication_lag();
 
 // Defines all of them, for _PG_init. May ereport.

@@ -10,9 +10,9 @@ namespace procrastinate::upgrade
 {
 
 // Upgrades to the target, as Alembic's `upgrade`. From base to head it creates the schema of head
-// directly. Returns the revision reached. Throws Refusal PM001 to PM010, PM012, 25001, 42501, 22023,
-// 3F000, and the errors of the migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if more
-// than one migration is run or rows are changed, and the locks of the migrations.
+// directly. Returns the revision reached. Throws Refusal PM001 to PM010, PM012, 25001, 42501,
+// 22023, 3F000, and the errors of the migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if
+// more than one migration is run or rows are changed, and the locks of the migrations.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 
 // Upgrades as above, reports the time taken and the locks held, and rolls the upgrade back. Returns

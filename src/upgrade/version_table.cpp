@@ -25,8 +25,8 @@ struct Opened
     bool is_safe; // no trigger, rule or policy would run on a write
 };
 
-// Runs before the lock is taken, so that a caller cannot lock a table that it may not write, and its
-// owner cannot make the caller wait. Inside call().
+// Runs before the lock is taken, so that a caller cannot lock a table that it may not write, and
+// its owner cannot make the caller wait. Inside call().
 void check_table(const RangeVar *name, Oid table, Oid, void *)
 {
     if (!OidIsValid(table))
