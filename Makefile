@@ -29,16 +29,15 @@ in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
 LIBRARY_SOURCES := $(sort $(call in_source,src/*.cpp src/*/*.cpp))
 # Sources that include no server header; the unit tests link them.
 CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp src/common/*.cpp)) src/catalog/drift.cpp \
-	src/catalog/repair_statements.cpp src/catalog/severity.cpp src/catalog/definition_text.cpp \
-	src/upgrade/sql_text.cpp
+	src/catalog/repair_statements.cpp src/catalog/revision_match.cpp src/catalog/severity.cpp \
+	src/catalog/definition_text.cpp src/upgrade/sql_text.cpp
 UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 
-# embed.awk turns migrations and tables into C++ literals. One source file includes the result.
+# embed.pl checks migrations and tables and turns them into C++ literals. One source file includes
+# the result.
 EMBEDDED := src/embedded.inc
-FACTS := chain.tsv releases.tsv structure.tsv upstream_bodies.tsv function_bodies.tsv head.sql
-EMBEDDED_FROM := $(addprefix $(here)/,$(addprefix src/data/,$(FACTS)) \
-	$(sort $(call in_source,src/migrations/*.sql)) \
-	$(sort $(call in_source,src/migrations/online/*.sql)))
+EMBEDDED_FROM := $(addprefix $(here)/,src/embed.pl $(sort $(call in_source,src/embed/*.pm \
+	src/data/*.tsv src/data/*.sql src/migrations/*.sql src/migrations/online/*.sql)))
 
 # src/sql/NAME.sql becomes src/sql/NAME.hpp, which defines the string procrastinate::sql::NAME.
 QUERIES := $(patsubst %.sql,%.hpp,$(sort $(call in_source,src/sql/*.sql)))
@@ -49,9 +48,9 @@ OUR_CXXFLAGS = -std=c++20 -Wall -Wextra $(WERROR) -fvisibility=hidden -fvisibili
 # clang also warns about PG_MODULE_MAGIC in PostgreSQL 18, which initialises some fields only.
 CLANG_CXXFLAGS = -Wno-unknown-warning-option -Wno-missing-designated-field-initializers
 
-$(EMBEDDED): $(here)/src/embed.awk $(EMBEDDED_FROM)
+$(EMBEDDED): $(EMBEDDED_FROM)
 	@mkdir -p $(@D)
-	LC_ALL=C awk -f $(here)/src/embed.awk $(EMBEDDED_FROM) > $@.new
+	LC_ALL=C perl $(here)/src/embed.pl $(here)/src > $@.new
 	mv -f $@.new $@
 
 src/sql/%.hpp: $(here)/src/sql/%.sql $(here)/src/embed_query.awk

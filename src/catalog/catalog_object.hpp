@@ -1,25 +1,40 @@
-// Something in the catalog as it is. Plain data without a server.
+// An object that the server's catalog holds, with the parts of its definition, its owner, and what
+// keeps it from working. Plain data without a server.
 #pragma once
 
+#include "chain/facts.hpp"
+
 #include <cstdint>
-#include <string_view>
 
 namespace procrastinate::catalog
 {
 
-// `flaw` is what keeps it from working.
-struct CatalogObject
+enum class Flaw
 {
-    std::string_view kind; // as in chain::Fact; also rule, view: what others put on the tables
-    std::string_view key;  // as chain::fact_key
-    std::string_view definition; // in the words of the facts
-    std::string_view body;       // of a function: md5 of its text; else empty
-    std::string_view flaw;       // invalid, unvalidated, disabled, broken;
-                                 // of an extra column required, of a rule instead; else empty
-    std::string_view owner;      // a role; empty for what has none of its own
-    std::uint32_t class_id = 0;  // where pg_depend finds it: the catalog, the object, the column
+    none,
+    invalid,     // an index whose concurrent build failed
+    unvalidated, // a constraint added NOT VALID
+    disabled,    // a trigger, or the triggers of a foreign key
+    broken,      // a function that fails on this version of the server
+    required,    // a column that every INSERT has to name
+    instead      // a rule that replaces a statement
+};
+
+// "invalid", "unvalidated" ... as the catalog query and users spell it; empty for none.
+std::string_view name_of(Flaw flaw);
+
+// The flaw of that name; none for any other word.
+Flaw flaw_named(std::string_view name);
+
+struct CatalogObject : chain::Definition
+{
+    std::string_view body = {}; // of a function: md5 of its text
+    Flaw flaw = Flaw::none;
+    std::string_view owner = {}; // a role; empty for an object that has no owner of its own
+    // How pg_depend refers to it: the OID of the catalog, of the object, the number of the column.
+    std::uint32_t class_id = 0;
     std::uint32_t object_id = 0;
-    std::int32_t column = 0;
+    std::int32_t sub_id = 0;
 };
 
 } // namespace procrastinate::catalog

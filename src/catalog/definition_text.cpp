@@ -1,6 +1,6 @@
 #include "catalog/definition_text.hpp"
 
-#include "chain/chain.hpp"
+#include "chain/facts.hpp"
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@ namespace procrastinate::catalog
 namespace
 {
 
-bool is_letter(char one)
+bool is_of_word(char one)
 {
     return (one >= 'a' && one <= 'z') || (one >= 'A' && one <= 'Z') || (one >= '0' && one <= '9') ||
            one == '_';
@@ -20,9 +20,17 @@ bool is_looked_up(std::string_view name)
 {
     const auto facts = chain::facts();
     return std::any_of(facts.begin(), facts.end(), [name](const chain::Fact &fact) {
-        return (fact.kind == "table" || fact.kind == "enum" || fact.kind == "composite" ||
-                fact.kind == "sequence" || fact.kind == "function") &&
-               chain::fact_name(fact) == name;
+        switch (fact.kind)
+        {
+        case chain::Kind::table:
+        case chain::Kind::enum_type:
+        case chain::Kind::composite:
+        case chain::Kind::sequence:
+        case chain::Kind::function:
+            return fact.name == name;
+        default:
+            return false;
+        }
     });
 }
 
@@ -37,7 +45,7 @@ std::string qualified(std::string_view text, std::string_view schema)
     for (std::size_t at = 0; at < text.size();)
     {
         std::size_t end = at;
-        while (end < text.size() && is_letter(text[end]))
+        while (end < text.size() && is_of_word(text[end]))
             ++end;
         if (end == at)
         {
@@ -61,7 +69,8 @@ bool has_word(std::string_view text, std::string_view word)
          at = text.find(word, at + 1))
     {
         const std::size_t end = at + word.size();
-        if ((at == 0 || !is_letter(text[at - 1])) && (end == text.size() || !is_letter(text[end])))
+        if ((at == 0 || !is_of_word(text[at - 1])) &&
+            (end == text.size() || !is_of_word(text[end])))
             return true;
     }
     return false;

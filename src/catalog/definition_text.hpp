@@ -7,11 +7,12 @@
 namespace procrastinate::catalog
 {
 
-// The same text with the schema (quoted as an identifier) before each name of Procrastinate's that a
-// statement looks up through search_path. Indexes, constraints and triggers are not: they are named
-// within their table.
+// The text with the schema before each name of Procrastinate's that a statement looks up through
+// search_path. Names of indexes, constraints and triggers stay alone: the server looks for them on
+// their table. `schema` is quoted as an identifier.
 std::string qualified(std::string_view text, std::string_view schema);
 
+// True if the text holds the word, with neither a letter, a digit nor _ around it.
 bool has_word(std::string_view text, std::string_view word);
 
 } // namespace procrastinate::catalog

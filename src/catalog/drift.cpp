@@ -1,7 +1,5 @@
 #include "catalog/drift.hpp"
 
-#include "catalog/severity.hpp"
-
 #include <algorithm>
 
 namespace procrastinate::catalog
@@ -11,30 +9,9 @@ namespace
 {
 
 using chain::Fact;
+using chain::Kind;
 
-// The name that follows some words; empty where they are not there.
-std::string_view word_after(std::string_view text, std::string_view word)
-{
-    const std::size_t at = text.find(word);
-    if (at == std::string_view::npos)
-        return {};
-    text.remove_prefix(at + word.size());
-    return text.substr(0, text.find_first_of(" ."));
-}
-
-// The table that something is a part of; empty for what stands by itself.
-std::string_view table_of(std::string_view kind, std::string_view key, std::string_view definition)
-{
-    if (kind == "index")
-        return word_after(definition, " ON ");
-    if (kind == "sequence")
-        return word_after(definition, " owned by ");
-    if (kind == "column" || kind == "constraint" || kind == "trigger" || kind == "rule")
-        return key.substr(0, key.find('.'));
-    return {};
-}
-
-// Names of Procrastinate's that are looked for in another schema than the installation's, brought home.
+// Removes other schemas' names before names of Procrastinate's from a definition.
 std::string unqualified(std::string_view definition)
 {
     constexpr std::string_view ours = ".procrastinate_";
@@ -59,37 +36,53 @@ std::string unqualified(std::string_view definition)
     return text;
 }
 
-bool is_elsewhere(std::string_view expected, std::string_view actual, std::size_t name)
+// True if the definitions differ only by the schemas in which the objects look for others.
+bool uses_another_schema(const Fact &fact, const CatalogObject &object)
 {
-    return actual != expected && actual.substr(0, name) == expected.substr(0, name) &&
-           unqualified(actual.substr(name)) == expected.substr(name);
+    // The key of a part holds a dot of its own: "procrastinate_jobs.procrastinate_jobs_pkey".
+    const bool is_part = fact.kind == Kind::column || fact.kind == Kind::constraint;
+    const std::size_t key = is_part ? fact.key.size() : 0;
+    return object.text.substr(0, key) == fact.text.substr(0, key) &&
+           unqualified(object.text.substr(key)) == fact.text.substr(key);
 }
 
+bool is_body_at(const chain::FunctionBody &body, chain::Revision revision)
+{
+    return body.first <= revision && revision <= body.last;
+}
+
+// The known body that a function has: that of the revision, else one of another revision, else null.
 const chain::FunctionBody *body_of(const CatalogObject &function, std::string_view signature,
                                    chain::Revision revision)
 {
     const chain::FunctionBody *found = nullptr;
     for (const chain::FunctionBody &body : chain::function_bodies())
-        if (body.md5 == function.body && body.function == signature)
+        if (body.md5 == function.body && body.signature == signature)
         {
             found = &body;
-            if (body.first <= revision && revision <= body.last)
+            if (is_body_at(body, revision))
                 break;
         }
     return found;
 }
 
-Difference missing(const Fact &fact, std::string_view key)
+Difference missing(const Fact &fact, std::span<const CatalogObject> objects)
 {
-    return {Problem::missing,
-            severity_of_missing(fact.kind, fact.definition),
-            fact.kind,
-            std::string(key),
-            std::string(fact.definition),
-            {},
-            &fact,
-            nullptr,
-            true};
+    Difference difference{Problem::missing,
+                          severity_of_missing(fact),
+                          fact.kind,
+                          std::string(fact.key),
+                          std::string(fact.text),
+                          {},
+                          &fact,
+                          nullptr,
+                          true};
+    difference.is_name_taken =
+        fact.kind == Kind::constraint &&
+        std::any_of(objects.begin(), objects.end(), [&fact](const CatalogObject &object) {
+            return object.kind == Kind::index && object.key == fact.name;
+        });
+    return difference;
 }
 
 Difference extra(const CatalogObject &object)
@@ -99,10 +92,10 @@ Difference extra(const CatalogObject &object)
             object.kind,
             std::string(object.key),
             {},
-            std::string(object.definition),
+            std::string(object.text),
             nullptr,
             &object,
-            object.kind != "view"};
+            object.kind != Kind::view};
 }
 
 Difference other(Problem problem, Severity severity, const Fact &fact, const CatalogObject &object,
@@ -119,62 +112,85 @@ Difference other(Problem problem, Severity severity, const Fact &fact, const Cat
             problem != Problem::other_owner};
 }
 
-// What may be wrong with something that is there and should be.
-void compare(const Fact &fact, const CatalogObject &object, chain::Revision revision,
-             std::vector<Difference> &differences)
+void compare_body(const Fact &fact, const CatalogObject &object, chain::Revision revision,
+                  std::vector<Difference> &differences)
 {
+    const chain::FunctionBody *const body = body_of(object, fact.signature, revision);
+    const auto body_at = [](chain::Revision first) {
+        return "body of " + std::string(chain::name(first));
+    };
+    if (body == nullptr || !is_body_at(*body, revision))
+        differences.push_back(other(Problem::altered, severity_of_altered(fact, object), fact,
+                                    object, body_at(revision),
+                                    body == nullptr ? "another body" : body_at(body->first)));
+}
+
+void compare_flaw(const Fact &fact, const CatalogObject &object,
+                  std::vector<Difference> &differences)
+{
+    const auto add = [&](Problem problem, Severity severity, std::string_view expected,
+                         std::string_view actual) {
+        differences.push_back(other(problem, severity, fact, object, expected, actual));
+    };
     const Severity severity = severity_of_altered(fact, object);
-    if (object.definition != fact.definition)
+    const std::string_view flaw = name_of(object.flaw);
+    switch (object.flaw)
     {
-        const bool elsewhere =
-            is_elsewhere(fact.definition, object.definition, chain::fact_name(fact).size());
-        differences.push_back(other(elsewhere ? Problem::wrong_schema : Problem::altered, severity,
-                                    fact, object, fact.definition, object.definition));
-        return;
-    }
-    if (fact.kind == "function")
-    {
-        const chain::FunctionBody *const body =
-            body_of(object, chain::function_signature(fact.definition), revision);
-        const auto body_at = [](chain::Revision first) {
-            return "body of " + std::string(chain::name(first));
-        };
-        if (body == nullptr || revision < body->first || body->last < revision)
-            differences.push_back(other(Problem::altered, severity, fact, object, body_at(revision),
-                                        body == nullptr ? "another body" : body_at(body->first)));
-    }
-    if (object.flaw == "unvalidated")
-        differences.push_back(
-            other(Problem::unvalidated, Severity::warning, fact, object, "validated", object.flaw));
-    else if (object.flaw == "disabled")
-        differences.push_back(
-            other(Problem::disabled, severity, fact, object, "enabled", object.flaw));
-    else if (object.flaw == "invalid")
-        differences.push_back(
-            other(Problem::invalid, severity, fact, object, "valid", object.flaw));
-    else if (object.flaw == "broken")
-    {
-        // As shipped, and so of the revision.
-        differences.push_back(other(Problem::invalid, severity, fact, object,
-                                    "works on every server", "fails on this version"));
+    case Flaw::unvalidated:
+        add(Problem::unvalidated, Severity::warning, "validated", flaw);
+        break;
+    case Flaw::disabled:
+        add(Problem::disabled, severity, "enabled", flaw);
+        break;
+    case Flaw::invalid:
+        add(Problem::invalid, severity, "valid", flaw);
+        break;
+    case Flaw::broken:
+        add(Problem::invalid, severity, "works on every server", "fails on this version");
         differences.back().is_of_revision = false;
+        break;
+    case Flaw::none:
+    case Flaw::required:
+    case Flaw::instead:
+        break;
     }
 }
 
-// Whether a table's own difference, or a constraint's, says it all.
-bool is_told_by_another(const Difference &part, const std::vector<Difference> &all)
+// Compares an object that is there and should be.
+void compare(const Fact &fact, const CatalogObject &object, chain::Revision revision,
+             std::vector<Difference> &differences)
 {
-    const std::string_view definition =
-        part.fact != nullptr ? part.fact->definition : part.found->definition;
-    const std::string_view table = table_of(part.kind, part.object, definition);
+    if (object.text != fact.text)
+    {
+        differences.push_back(
+            other(uses_another_schema(fact, object) ? Problem::wrong_schema : Problem::altered,
+                  severity_of_altered(fact, object), fact, object, fact.text, object.text));
+        return;
+    }
+    if (fact.kind == Kind::function)
+        compare_body(fact, object, revision, differences);
+    compare_flaw(fact, object, differences);
+}
+
+const chain::Definition &definition_of(const Difference &difference)
+{
+    if (difference.fact != nullptr)
+        return *difference.fact;
+    return *difference.found;
+}
+
+// True if the difference of a table includes that of its part, or that of a constraint includes that
+// of its index.
+bool is_implied(const Difference &part, const std::vector<Difference> &all)
+{
+    const bool is_whole = part.problem == Problem::missing || part.problem == Problem::extra;
     return std::any_of(all.begin(), all.end(), [&](const Difference &other) {
         if (other.problem != part.problem || &other == &part)
             return false;
-        if (other.kind == "table")
-            return (part.problem == Problem::missing || part.problem == Problem::extra) &&
-                   other.object == table;
-        return part.kind == "index" && other.kind == "constraint" &&
-               other.object.substr(other.object.find('.') + 1) == part.object;
+        if (other.kind == Kind::table)
+            return is_whole && other.object == definition_of(part).table;
+        return part.kind == Kind::index && other.kind == Kind::constraint &&
+               definition_of(other).name == part.object;
     });
 }
 
@@ -206,7 +222,7 @@ std::string_view name_of(Problem problem)
 
 std::string in_words(const Difference &difference)
 {
-    std::string words(difference.kind);
+    std::string words(chain::kind_name(difference.kind));
     words.append(" ").append(difference.object);
     switch (difference.problem)
     {
@@ -221,113 +237,64 @@ std::string in_words(const Difference &difference)
 
 Comparison::Comparison(std::span<const CatalogObject> structure) : objects_(structure)
 {
-    const auto find = [structure](std::string_view kind,
-                                  std::string_view key) -> const CatalogObject * {
+    const auto find = [structure](Kind kind, std::string_view key) -> const CatalogObject * {
         const auto found =
             std::find_if(structure.begin(), structure.end(), [&](const CatalogObject &object) {
                 return object.kind == kind && object.key == key;
             });
         return found == structure.end() ? nullptr : &*found;
     };
-    facts_.reserve(chain::facts().size());
+    found_.reserve(chain::facts().size());
     for (const Fact &fact : chain::facts())
-    {
-        std::string key = chain::fact_key(fact);
-        const CatalogObject *const object = find(fact.kind, key);
-        facts_.push_back({&fact, std::move(key), object});
-    }
-    if (const CatalogObject *const jobs = find("table", "procrastinate_jobs"))
+        found_.push_back(find(fact.kind, fact.key));
+    if (const CatalogObject *const jobs = find(Kind::table, "procrastinate_jobs"))
         owner_ = jobs->owner;
 }
 
-const CatalogObject *Comparison::object_of(const chain::Fact &fact) const
+const CatalogObject *Comparison::object_of(const Fact &fact) const
 {
-    return facts_[static_cast<std::size_t>(&fact - chain::facts().data())].found;
+    return found_[static_cast<std::size_t>(&fact - chain::facts().data())];
+}
+
+std::vector<Difference> Comparison::all_differences(chain::Revision revision) const
+{
+    std::vector<Difference> all;
+    std::vector<const CatalogObject *> expected;
+    for (const Fact &fact : chain::facts())
+    {
+        if (!chain::is_at(fact, revision))
+            continue;
+        const CatalogObject *const object = object_of(fact);
+        if (object == nullptr)
+        {
+            all.push_back(missing(fact, objects_));
+            continue;
+        }
+        expected.push_back(object);
+        compare(fact, *object, revision, all);
+        const std::string_view owner = object->owner;
+        if (!owner.empty() && !owner_.empty() && owner != owner_)
+            all.push_back(
+                other(Problem::other_owner, Severity::warning, fact, *object, owner_, owner));
+    }
+    for (const CatalogObject &object : objects_)
+        if (std::find(expected.begin(), expected.end(), &object) == expected.end())
+            all.push_back(extra(object));
+    return all;
 }
 
 std::vector<Difference> Comparison::with(chain::Revision revision) const
 {
-    std::vector<Difference> found;
-    std::vector<const CatalogObject *> met;
-    for (const Known &known : facts_)
-    {
-        if (!chain::is_at(*known.fact, revision))
-            continue;
-        if (known.found == nullptr)
-        {
-            found.push_back(missing(*known.fact, known.key));
-            found.back().is_name_taken = std::any_of(
-                objects_.begin(), objects_.end(), [&known](const CatalogObject &object) {
-                    return known.fact->kind == "constraint" && object.kind == "index" &&
-                           object.key == known.key.substr(known.key.find('.') + 1);
-                });
-            continue;
-        }
-        met.push_back(known.found);
-        compare(*known.fact, *known.found, revision, found);
-        const std::string_view owner = known.found->owner;
-        if (!owner.empty() && !owner_.empty() && owner != owner_)
-            found.push_back(other(Problem::other_owner, Severity::warning, *known.fact,
-                                  *known.found, owner_, owner));
-    }
-    for (const CatalogObject &object : objects_)
-        if (std::find(met.begin(), met.end(), &object) == met.end())
-            found.push_back(extra(object));
-
-    std::vector<Difference> told;
-    for (const Difference &one : found)
-        if (!is_told_by_another(one, found))
-            told.push_back(one);
-    std::stable_sort(told.begin(), told.end(), [](const Difference &left, const Difference &right) {
-        return left.severity > right.severity;
-    });
-    return told;
-}
-
-RevisionMatch match_of(chain::Revision revision, std::span<const Difference> differences)
-{
-    RevisionMatch match{revision, 0, 0, 0};
-    for (const Difference &one : differences)
-    {
-        if (!one.is_of_revision)
-            continue;
-        int &count = one.problem == Problem::missing ? match.missing
-                     : one.problem == Problem::extra ? match.extra
-                                                     : match.altered;
-        ++count;
-    }
-    return match;
-}
-
-std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure)
-{
-    constexpr std::size_t most = 3;
-    std::vector<RevisionMatch> matches;
-    if (structure.empty())
-        return matches;
-    const Comparison comparison(structure);
-    for (chain::Revision revision = chain::base; revision <= chain::head(); ++revision)
-        matches.push_back(match_of(revision, comparison.with(revision)));
-    // Among equals the later one: the chain only goes on.
-    std::sort(matches.begin(), matches.end(),
-              [](const RevisionMatch &left, const RevisionMatch &right) {
-                  return std::pair(left.differences(), -left.revision) <
-                         std::pair(right.differences(), -right.revision);
-              });
-    const auto end =
-        matches.front().is_exact()
-            ? std::find_if(matches.begin(), matches.end(),
-                           [](const RevisionMatch &match) { return !match.is_exact(); })
-            : matches.begin() + most;
-    matches.erase(end, matches.end());
-    return matches;
-}
-
-std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure)
-{
-    const std::vector<RevisionMatch> matches = closest_revisions(structure);
-    return !matches.empty() && matches.front().is_exact() ? std::optional(matches.front().revision)
-                                                          : std::nullopt;
+    const std::vector<Difference> all = all_differences(revision);
+    std::vector<Difference> shown;
+    for (const Difference &one : all)
+        if (!is_implied(one, all))
+            shown.push_back(one);
+    std::stable_sort(shown.begin(), shown.end(),
+                     [](const Difference &left, const Difference &right) {
+                         return left.severity > right.severity;
+                     });
+    return shown;
 }
 
 } // namespace procrastinate::catalog

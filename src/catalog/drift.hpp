@@ -1,8 +1,8 @@
-// How what a schema holds differs from what a revision says. Plain data without a server.
+// Drift: the differences between the objects of a schema and those of a revision, and the revision
+// that matches a schema best. Plain data without a server.
 #pragma once
 
 #include "catalog/severity.hpp"
-#include "chain/chain.hpp"
 
 #include <optional>
 #include <string>
@@ -24,23 +24,26 @@ enum class Problem
     wrong_schema
 };
 
+// "missing", "other owner" ... as users read it.
 std::string_view name_of(Problem problem);
 
 struct Difference
 {
     Problem problem;
     Severity severity;
-    std::string_view kind;
-    std::string object;         // a key
-    std::string expected;       // empty where nothing should be
-    std::string actual;         // empty where nothing is
-    const chain::Fact *fact;    // what should be, or null
-    const CatalogObject *found; // what is, or null
-    bool is_of_revision;        // else it concerns not what is there, but who owns or uses it
-    bool is_name_taken = false; // of a missing constraint: by an index
+    chain::Kind kind;
+    std::string object;         // its key
+    std::string expected;       // empty if there should be no such object
+    std::string actual;         // empty if there is none
+    const chain::Fact *fact;    // the object that should be there, or null
+    const CatalogObject *found; // the object that is there, or null
+    // False if a schema at the revision may differ so: another owner, a user's view, a function as
+    // its release shipped it that fails on this server.
+    bool is_of_revision;
+    bool is_name_taken = false; // of a missing constraint: an index has its name
 };
 
-// "index procrastinate_jobs_lock_idx_v1 is missing", as a clause.
+// "index procrastinate_jobs_lock_idx_v1 is missing": a clause for a message.
 std::string in_words(const Difference &difference);
 
 // Compares one structure with many revisions. The structure must outlive it.
@@ -49,24 +52,19 @@ class Comparison
   public:
     explicit Comparison(std::span<const CatalogObject> structure);
 
-    // What a fact is about as it is now; null where nothing is.
+    // The object of a fact as it is now; null if there is none.
     const CatalogObject *object_of(const chain::Fact &fact) const;
 
-    // Worst first. Parts of a table that is missing or extra itself are not told, nor indexes of
-    // constraints.
+    // The differences from a revision, worst first. Leaves out the parts of a table that is itself
+    // missing or extra, and the index of a constraint that is.
     std::vector<Difference> with(chain::Revision revision) const;
 
   private:
-    struct Known
-    {
-        const chain::Fact *fact;
-        std::string key;
-        const CatalogObject *found; // null: not there
-    };
+    std::vector<Difference> all_differences(chain::Revision revision) const;
 
     std::span<const CatalogObject> objects_;
-    std::vector<Known> facts_;
-    std::string_view owner_; // of the table of jobs
+    std::vector<const CatalogObject *> found_; // by the number of the fact; null: not there
+    std::string_view owner_;                   // of the table of jobs
 };
 
 // How well a revision matches.
@@ -75,7 +73,7 @@ struct RevisionMatch
     chain::Revision revision;
     int missing;
     int extra;
-    int altered; // or not working, or looking for its parts elsewhere
+    int altered; // every other problem
 
     int differences() const { return missing + extra + altered; }
     bool is_exact() const { return differences() == 0; }
@@ -83,11 +81,15 @@ struct RevisionMatch
 
 RevisionMatch match_of(chain::Revision revision, std::span<const Difference> differences);
 
-// The revisions that match without a difference; where there is none, the nearest few, best first.
-// None of an empty structure.
+// The revisions that match without a difference. If there is none, the three with the fewest
+// differences, best first. Empty for an empty structure.
 std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure);
 
-// The revision that matches without a difference.
+// The revision that stands in for the current one if an installation has no history: the first of
+// closest_revisions(). Nothing for an empty structure.
+std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure);
+
+// The revision that matches without a difference; nothing if there is none.
 std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure);
 
 } // namespace procrastinate::catalog

@@ -1,6 +1,7 @@
 #include "catalog/named_objects.hpp"
 
 #include "server/spi.hpp"
+#include "sql/named_objects.hpp"
 
 namespace procrastinate::catalog
 {
@@ -8,82 +9,71 @@ namespace procrastinate::catalog
 namespace
 {
 
-// Members of extensions (ours among them) are somebody else's. Tables come first: they matter most
-// to whoever reads a list of objects.
-constexpr const char *contents_query = R"(
-with object as (
-    select 'pg_class'::regclass as class, c.oid, c.relname::text as name,
-           case c.relkind when 'r' then 1 when 'i' then 6 when 'S' then 7 else 2 end as rank,
-           case c.relkind when 'r' then 'table' when 'i' then 'index' when 'S' then 'sequence'
-                          when 'c' then 'composite' else 'relation' end as kind
-      from pg_class c where c.relnamespace = $1
-    union all
-    select 'pg_type'::regclass, t.oid, t.typname::text, 3,
-           case t.typtype when 'e' then 'enum' else 'type' end
-      from pg_type t where t.typnamespace = $1 and t.typrelid = 0
-    union all
-    select 'pg_proc'::regclass, p.oid, p.proname::text, 4, 'function'
-      from pg_proc p where p.pronamespace = $1
-    union all
-    select 'pg_trigger'::regclass, t.oid, t.tgname::text, 5, 'trigger'
-      from pg_trigger t join pg_class c on c.oid = t.tgrelid
-     where c.relnamespace = $1 and not t.tgisinternal
-    union all
-    select 'pg_class'::regclass, c.oid, c.relname || '.' || a.attname, 8, 'column'
-      from pg_attribute a join pg_class c on c.oid = a.attrelid
-     where c.relnamespace = $1 and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
-    union all
-    select 'pg_constraint'::regclass, k.oid, c.relname || '.' || k.conname, 9, 'constraint'
-      from pg_constraint k join pg_class c on c.oid = k.conrelid
-     where c.relnamespace = $1 and k.contype <> 'n'
-)
-select object.kind, object.name
-  from object
- where object.name ~ '^(idx_)?procrastinate_'
-   and not exists (select from pg_depend d
-                    where d.classid = object.class and d.objid = object.oid and d.deptype = 'e')
- order by object.rank, object.name)";
+using chain::Kind;
 
-// Objects of kinds that share one space of names.
-std::string_view space_of(std::string_view kind)
+// Kinds of objects that share one space of names in a schema.
+enum class NameSpace
 {
-    if (kind == "table" || kind == "relation" || kind == "index" || kind == "sequence" ||
-        kind == "composite")
-        return "relation";
-    return kind == "enum" ? "type" : kind;
+    relation,
+    type,
+    function,
+    column,
+    constraint,
+    trigger
+};
+
+NameSpace space_of(Kind kind)
+{
+    switch (kind)
+    {
+    case Kind::enum_type:
+    case Kind::type:
+        return NameSpace::type;
+    case Kind::function:
+        return NameSpace::function;
+    case Kind::column:
+        return NameSpace::column;
+    case Kind::constraint:
+        return NameSpace::constraint;
+    case Kind::trigger:
+        return NameSpace::trigger;
+    default:
+        return NameSpace::relation;
+    }
 }
 
-bool has_place_of(const NamedObject &object, const chain::Fact &fact)
+bool has_name_of(const NamedObject &object, const chain::Fact &fact)
 {
-    return space_of(object.kind) == space_of(fact.kind) && object.name == chain::fact_name(fact);
+    const bool has_table = fact.kind == Kind::column || fact.kind == Kind::constraint;
+    return space_of(object.kind) == space_of(fact.kind) &&
+           object.name == (has_table ? fact.key : fact.name);
 }
 
-// Of a table.
-bool is_part(const NamedObject &object)
+bool is_part_of_table(const NamedObject &object)
 {
-    return object.kind == "column" || object.kind == "constraint" || object.kind == "trigger";
+    return object.kind == Kind::column || object.kind == Kind::constraint ||
+           object.kind == Kind::trigger;
 }
 
 bool is_history(const NamedObject &object) { return object.name == history_table; }
 
-// Names that Procrastinate has had at some revision, and that of the history.
+// True for a name that Procrastinate has had at some revision, and for the history.
 bool is_known(const NamedObject &object)
 {
     const std::span<const chain::Fact> facts = chain::facts();
     return is_history(object) ||
            std::any_of(facts.begin(), facts.end(),
-                       [&object](const chain::Fact &fact) { return has_place_of(object, fact); });
+                       [&object](const chain::Fact &fact) { return has_name_of(object, fact); });
 }
 
-// Inside call().
-bool holds(Oid schema, std::string_view kind, const char *name)
+// Inside server::call().
+bool holds(Oid schema, NameSpace space, const char *name)
 {
-    const std::string_view space = space_of(kind);
-    if (space == "relation")
+    if (space == NameSpace::relation)
         return OidIsValid(get_relname_relid(name, schema));
-    if (space == "type")
+    if (space == NameSpace::type)
         return SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name), ObjectIdGetDatum(schema));
-    if (space != "function")
+    if (space != NameSpace::function)
         return false;
     CatCList *const functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
     bool found = false;
@@ -104,8 +94,9 @@ bool holds_known_names(const Installation &installation)
     const Oid schema = installation.schema;
     return has_relation(installation, history_table) ||
            std::any_of(chain::facts().begin(), chain::facts().end(), [schema](const auto &fact) {
-               const std::string name(chain::fact_name(fact));
-               return server::call([&] { return holds(schema, fact.kind, name.c_str()); });
+               const std::string name(fact.name);
+               return server::call(
+                   [&] { return holds(schema, space_of(fact.kind), name.c_str()); });
            });
 }
 
@@ -117,10 +108,12 @@ server::pmr::vector<NamedObject> named_objects(const Installation &installation,
     if (!holds_known_names(installation))
         return objects;
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rows = spi::read_latest(contents_query, parameters);
+    const spi::Rows rows = spi::read_latest(sql::named_objects, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
-        const NamedObject object{rows.text(row, 1).value_or(""), rows.text(row, 2).value_or("")};
+        const std::string_view kind = rows.text(row, 1).value_or("");
+        const NamedObject object{chain::kind_named(kind).value_or(Kind::relation),
+                                 rows.text(row, 2).value_or("")};
         if (is_known(object))
             objects.push_back(object);
     }
@@ -134,34 +127,34 @@ server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> obj
     server::pmr::vector<NamedObject> found(&memory);
     for (const NamedObject &object : objects)
     {
-        // Functions come and go under one name with other arguments: the server tells them apart.
-        // At base a part is in the way with its table.
+        // Functions of one name may differ in their arguments: there the server refuses a second one
+        // itself. From base the table of a part is in the list.
         const bool is_left_out =
-            current == chain::base ? is_part(object) : object.kind == "function";
+            current == chain::base ? is_part_of_table(object) : object.kind == Kind::function;
         if (is_history(object) || is_left_out)
             continue;
         bool is_there = false;
         bool is_made = false;
         for (const chain::Fact &fact : chain::facts())
-            if (has_place_of(object, fact))
+            if (has_name_of(object, fact))
             {
-                is_there = is_there || (fact.first <= current && current <= fact.last);
+                is_there = is_there || chain::is_at(fact, current);
                 is_made = is_made || current == chain::base ||
                           (current < fact.first && fact.first <= target);
             }
         if (is_made && !is_there)
             found.push_back(object);
     }
-    // A table speaks for its parts.
-    server::pmr::vector<NamedObject> told(&memory);
+    // A table in the list includes its parts.
+    server::pmr::vector<NamedObject> shown(&memory);
     for (const NamedObject &object : found)
-        if (!is_part(object) ||
+        if (!is_part_of_table(object) ||
             std::none_of(found.begin(), found.end(), [&object](const NamedObject &table) {
-                return table.kind == "table" &&
+                return table.kind == Kind::table &&
                        table.name == object.name.substr(0, object.name.find('.'));
             }))
-            told.push_back(object);
-    return told;
+            shown.push_back(object);
+    return shown;
 }
 
 } // namespace procrastinate::catalog

@@ -1,9 +1,9 @@
-// What of Procrastinate a schema holds, by the names of the facts: enough to tell an empty schema,
-// a stranger's object and a wrong revision. Objects of extensions and the user's own are left out.
+// The objects of a schema that have names of Procrastinate's: enough to tell an empty schema, a name
+// that is taken, or a wrong revision. Members of extensions are left out.
 #pragma once
 
 #include "catalog/installation.hpp"
-#include "chain/chain.hpp"
+#include "chain/facts.hpp"
 #include "server/memory.hpp"
 
 namespace procrastinate::catalog
@@ -11,22 +11,21 @@ namespace procrastinate::catalog
 
 struct NamedObject
 {
-    std::string_view
-        kind; // as in chain::Fact; relation, type: something else in such a one's place
-    std::string_view name; // as chain::fact_name
+    chain::Kind kind;      // relation or type: an object of another kind under that name
+    std::string_view name; // of a column or constraint with its table in front
 };
 
-// Whether the schema holds a relation, a type or a function of a name that Procrastinate has had at
-// some revision, or the history: for an empty schema much faster than to ask for its named_objects.
+// True if the schema holds a relation, a type or a function of a name that Procrastinate has had at
+// some revision, or the history. For an empty schema this is much faster than named_objects().
 bool holds_known_names(const Installation &installation);
 
-// Inside an SPI connection and under a search_path of the server's own. Functions that differ in
-// their arguments only are one object each.
+// Tables first. Functions that differ only in their arguments are one object each. Needs an SPI
+// connection and a search_path of the server's own; the names live as long as the connection.
 server::pmr::vector<NamedObject> named_objects(const Installation &installation,
                                                server::pmr::memory_resource &memory);
 
-// Objects in the way of what the migrations after `current` up to `target` make: a name of theirs
-// that is taken. At base nothing of any revision may be there.
+// The objects whose names the migrations after `current` up to `target` need for their own. From base
+// no object of any revision may be there. Parts of a table that is in the list are left out.
 server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> objects,
                                                 chain::Revision current, chain::Revision target,
                                                 server::pmr::memory_resource &memory);

@@ -1,4 +1,5 @@
-// What mends a difference. Plain data without a server.
+// The statements that repair differences between a schema and its revision. Plain data without a
+// server.
 #pragma once
 
 #include "catalog/drift.hpp"
@@ -6,9 +7,10 @@
 namespace procrastinate::catalog
 {
 
-// For each difference one or more statements that can be run under any search_path, in a transaction;
-// empty where there are none that lose neither a row nor an object of the user's, or where they
-// need something else that cannot be mended. `schema` is quoted as an identifier.
+// One text for each difference, of one or more statements that can be run under any search_path and
+// in a transaction. A text is empty if no statement can repair the difference without the loss of a
+// row or of an object of the user's, or if the repair needs an object that cannot be repaired.
+// `schema` is quoted as an identifier.
 std::vector<std::string> repair_statements(std::span<const Difference> differences,
                                            chain::Revision revision, std::string_view schema);
 

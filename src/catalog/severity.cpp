@@ -1,8 +1,7 @@
 #include "catalog/severity.hpp"
 
 #include <algorithm>
-#include <string>
-#include <vector>
+#include <array>
 
 namespace procrastinate::catalog
 {
@@ -10,23 +9,28 @@ namespace procrastinate::catalog
 namespace
 {
 
-// Of "name (todo, doing)".
-std::vector<std::string_view> labels_of(std::string_view definition)
+using chain::ConstraintType;
+using chain::Kind;
+
+constexpr std::array<std::string_view, 7> flaw_names{
+    "", "invalid", "unvalidated", "disabled", "broken", "required", "instead"};
+
+// True if only settings (SET search_path ...) were added to the function.
+bool has_settings_only(const chain::Definition &expected, const CatalogObject &object)
 {
-    std::vector<std::string_view> labels;
-    for (std::size_t at = definition.find('('); at < definition.size();)
-    {
-        at = definition.find_first_not_of(" (,", at);
-        const std::size_t end = std::min(definition.find_first_of(",)", at), definition.size());
-        labels.push_back(definition.substr(at, end - at));
-        at = definition.find(',', end);
-    }
-    return labels;
+    return !object.settings.empty() &&
+           object.text == std::string(expected.text) + " set " + std::string(object.settings);
 }
 
-bool is_unique(std::string_view index) { return index.starts_with("UNIQUE "); }
-
 } // namespace
+
+std::string_view name_of(Flaw flaw) { return flaw_names[static_cast<std::size_t>(flaw)]; }
+
+Flaw flaw_named(std::string_view name)
+{
+    const auto *const found = std::find(flaw_names.begin(), flaw_names.end(), name);
+    return found == flaw_names.end() ? Flaw::none : static_cast<Flaw>(found - flaw_names.begin());
+}
 
 std::string_view name_of(Severity severity)
 {
@@ -42,61 +46,56 @@ std::string_view name_of(Severity severity)
     return {};
 }
 
-bool has_labels(std::string_view enum_definition, std::string_view actual)
+bool has_labels(std::span<const std::string_view> expected,
+                std::span<const std::string_view> actual)
 {
-    const std::vector<std::string_view> there = labels_of(actual);
-    auto place = there.begin();
-    for (const std::string_view label : labels_of(enum_definition))
+    auto place = actual.begin();
+    for (const std::string_view label : expected)
     {
-        place = std::find(place, there.end(), label);
-        if (place == there.end())
+        place = std::find(place, actual.end(), label);
+        if (place == actual.end())
             return false;
     }
     return true;
 }
 
-Severity severity_of_missing(std::string_view kind, std::string_view definition)
+Severity severity_of_missing(const chain::Definition &expected)
 {
-    // Without a key or a unique index jobs run twice; the others only keep the data tidy, or fast.
-    const bool is_harmless =
-        (kind == "index" && !is_unique(definition)) ||
-        (kind == "constraint" && definition.find(" FOREIGN KEY ") != std::string_view::npos) ||
-        (kind == "constraint" && definition.find(" CHECK ") != std::string_view::npos);
+    // Without a key or a unique index jobs run twice. Other indexes make it fast, and foreign keys
+    // and checks only refuse what Procrastinate does not do.
+    const bool is_harmless = (expected.kind == Kind::index && !expected.is_unique) ||
+                             expected.constraint_type == ConstraintType::foreign_key ||
+                             expected.constraint_type == ConstraintType::check;
     return is_harmless ? Severity::warning : Severity::error;
 }
 
 Severity severity_of_extra(const CatalogObject &object)
 {
-    if (object.kind == "column")
-        return object.flaw == "required" ? Severity::error : Severity::info;
-    if (object.kind == "index")
-        return is_unique(object.definition) ? Severity::warning : Severity::info;
-    if (object.kind == "trigger" || object.kind == "view")
+    switch (object.kind)
+    {
+    case Kind::column:
+        return object.flaw == Flaw::required ? Severity::error : Severity::info;
+    case Kind::index:
+        return object.is_unique ? Severity::warning : Severity::info;
+    case Kind::trigger:
+    case Kind::view:
         return Severity::info;
-    if (object.kind == "rule")
-        return object.flaw == "instead" ? Severity::error : Severity::warning;
-    return Severity::warning;
+    case Kind::rule:
+        return object.flaw == Flaw::instead ? Severity::error : Severity::warning;
+    default:
+        return Severity::warning;
+    }
 }
 
-bool has_settings(const CatalogObject &function)
+Severity severity_of_altered(const chain::Definition &expected, const CatalogObject &object)
 {
-    return function.definition.find(" set ") != std::string_view::npos;
-}
-
-// Settings of a table's storage are its owner's choice; that it is none is not.
-Severity severity_of_altered(const chain::Fact &fact, const CatalogObject &object)
-{
-    if (fact.kind == "table")
-        return object.definition.find(" as ") == std::string_view::npos ? Severity::warning
-                                                                        : Severity::error;
-    if (fact.kind == "function" &&
-        object.definition.starts_with(std::string(fact.definition) + " set "))
-        return Severity::warning;
-    if (fact.kind == "column" && object.definition.find(" collate ") != std::string_view::npos)
-        return Severity::warning;
-    if (fact.kind == "enum" && has_labels(fact.definition, object.definition))
-        return Severity::warning;
-    return severity_of_missing(fact.kind, fact.definition);
+    // How a table is stored, its owner may choose; a view in its place breaks Procrastinate.
+    const bool is_harmless =
+        (expected.kind == Kind::table && object.is_plain_table) ||
+        (expected.kind == Kind::function && has_settings_only(expected, object)) ||
+        (expected.kind == Kind::column && !object.collation.empty()) ||
+        (expected.kind == Kind::enum_type && has_labels(expected.labels, object.labels));
+    return is_harmless ? Severity::warning : severity_of_missing(expected);
 }
 
 } // namespace procrastinate::catalog

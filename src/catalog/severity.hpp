@@ -1,29 +1,28 @@
-// How bad a difference is. Plain data without a server.
+// How severe a difference between a schema and its revision is. Plain data without a server.
 #pragma once
 
 #include "catalog/catalog_object.hpp"
-#include "chain/chain.hpp"
 
 namespace procrastinate::catalog
 {
 
 enum class Severity
 {
-    info,    // the user's own business
-    warning, // Procrastinate works, but slower or not as meant
+    info,    // an object of the user's that Procrastinate does not notice
+    warning, // Procrastinate works, but slower or not exactly as intended
     error    // breaks Procrastinate
 };
 
+// "info", "warning" or "error".
 std::string_view name_of(Severity severity);
 
-Severity severity_of_missing(std::string_view kind, std::string_view definition);
+Severity severity_of_missing(const chain::Definition &expected);
 Severity severity_of_extra(const CatalogObject &object);
-Severity severity_of_altered(const chain::Fact &fact, const CatalogObject &object);
+// Also of an object that is invalid, disabled or has another body.
+Severity severity_of_altered(const chain::Definition &expected, const CatalogObject &object);
 
-// Whether settings of its own (SET search_path …) are part of a function's definition.
-bool has_settings(const CatalogObject &function);
-
-// Whether an enum has all labels of its definition in their order; more of them harm nobody.
-bool has_labels(std::string_view enum_definition, std::string_view actual);
+// True if an enum type has all the expected labels in their order. More labels do no harm.
+bool has_labels(std::span<const std::string_view> expected,
+                std::span<const std::string_view> actual);
 
 } // namespace procrastinate::catalog

@@ -1,5 +1,5 @@
-// What of Procrastinate a schema holds, read from the server's catalog in the words of the facts
-// (chain::Fact), whatever the caller's search_path and settings are.
+// Reads the objects of an installation from the server's catalog, spelled as the facts are
+// (chain::Fact), whatever the caller's search_path and settings.
 #pragma once
 
 #include "catalog/drift.hpp"
@@ -9,10 +9,12 @@
 namespace procrastinate::catalog
 {
 
-// Inside an SPI connection and under a search_path of the server's own. Found by names and from
-// there by the catalog's indexes: what else the database holds costs nothing. Members of extensions
-// are left out. Takes ACCESS SHARE locks on the tables: a migration at work is seen as a whole or not
-// at all.
+// The objects with names of Procrastinate's, all parts of its tables, and the rules and views on them.
+// Members of extensions are left out. Objects elsewhere in the database cost no time.
+//
+// Needs an SPI connection and a search_path of the server's own. The objects live as long as the
+// connection and `memory`. Takes ACCESS SHARE on the tables: a concurrent migration is seen as a
+// whole or not at all.
 server::pmr::vector<CatalogObject> structure(const Installation &installation,
                                              server::pmr::memory_resource &memory);
 

@@ -54,7 +54,7 @@ ENTRY_POINT(procrastinate_repair)
     for (const upgrade::Repair &repair :
          upgrade::repair(installation, dry_run ? upgrade::Run::no : upgrade::Run::yes))
         rows.add(server::Row()
-                     .text(repair.difference.kind)
+                     .text(chain::kind_name(repair.difference.kind))
                      .text(repair.difference.object)
                      .text(catalog::name_of(repair.difference.problem))
                      .text(repair.statement));

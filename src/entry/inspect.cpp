@@ -24,14 +24,14 @@ std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
 std::optional<chain::Revision> nearest(const catalog::Installation &installation,
                                        std::span<const catalog::CatalogObject> structure)
 {
-    const std::vector<catalog::RevisionMatch> matches = catalog::closest_revisions(structure);
-    if (matches.empty())
+    const std::optional<catalog::RevisionMatch> match = catalog::nearest_revision(structure);
+    if (!match)
         return std::nullopt;
     server::notice("schema \"" + std::string(installation.name) +
                    "\" has no history; by its catalog it is " +
-                   (matches.front().is_exact() ? "at " : "nearest to ") +
-                   std::string(chain::name(matches.front().revision)));
-    return matches.front().revision;
+                   (match->is_exact() ? "at " : "nearest to ") +
+                   std::string(chain::name(match->revision)));
+    return match->revision;
 }
 
 } // namespace
@@ -79,7 +79,7 @@ ENTRY_POINT(procrastinate_check)
             catalog::repair_statements(differences, revision, installation.quoted);
         for (std::size_t i = 0; i < differences.size(); ++i)
             rows.add(server::Row()
-                         .text(differences[i].kind)
+                         .text(chain::kind_name(differences[i].kind))
                          .text(differences[i].object)
                          .text(catalog::name_of(differences[i].problem))
                          .text_or_null(differences[i].expected)

@@ -1,5 +1,6 @@
 #include "online/in_use_check.hpp"
 
+#include "chain/facts.hpp"
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
@@ -65,8 +66,8 @@ bool has_function(Revision revision, std::string_view name)
 {
     const auto facts = chain::facts();
     return std::any_of(facts.begin(), facts.end(), [&](const chain::Fact &fact) {
-        return fact.kind == "function" && chain::is_at(fact, revision) &&
-               chain::fact_name(fact) == name;
+        return fact.kind == chain::Kind::function && chain::is_at(fact, revision) &&
+               fact.name == name;
     });
 }
 
@@ -162,8 +163,8 @@ std::vector<std::string_view> dropped_functions(Revision revision)
     std::vector<std::string_view> names;
     for (const chain::Fact &fact : chain::facts())
     {
-        const std::string_view name = chain::fact_name(fact);
-        if (fact.kind == "function" && fact.last == revision - 1 && !has_function(revision, name) &&
+        const std::string_view name = fact.name;
+        if (fact.kind == chain::Kind::function && fact.last == revision - 1 && !has_function(revision, name) &&
             std::find(names.begin(), names.end(), name) == names.end())
             names.push_back(name);
     }

@@ -1,5 +1,6 @@
 #include "script/offline_script.hpp"
 
+#include "chain/facts.hpp"
 #include "chain/step.hpp"
 #include "common/quoting.hpp"
 #include "common/template.hpp"
@@ -101,7 +102,7 @@ std::string run_step(const Installation &installation, const Step &step)
 // new enum labels need a commit before they can be used, also when the script starts at base.
 Revision last_of_transaction(Revision from, Revision to)
 {
-    return chain::reachable_in_one_transaction(std::max(from, chain::base + 1), to);
+    return chain::reachable_in_one_transaction(from, to, chain::CreatedTypes::as_written);
 }
 
 std::string heading(chain::Range range)

@@ -1,6 +1,6 @@
 #include "upgrade/foreign_objects.hpp"
 
-#include "chain/chain.hpp"
+#include "chain/facts.hpp"
 #include "common/template.hpp"
 #include "sql/foreign_objects.hpp"
 
@@ -14,9 +14,9 @@ std::string object_names()
     std::string names;
     std::set<std::string_view> known;
     for (const chain::Fact &fact : chain::facts())
-        if (fact.kind != "column" && fact.kind != "constraint" && fact.kind != "trigger" &&
-            known.insert(chain::fact_name(fact)).second)
-            names.append(names.empty() ? "" : " ").append(chain::fact_name(fact));
+        if (fact.kind != chain::Kind::column && fact.kind != chain::Kind::constraint &&
+            fact.kind != chain::Kind::trigger && known.insert(fact.name).second)
+            names.append(names.empty() ? "" : " ").append(fact.name);
     return names;
 }
 

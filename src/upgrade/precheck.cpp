@@ -12,16 +12,27 @@ namespace
 
 using catalog::CatalogObject;
 using catalog::Installation;
+using chain::Kind;
 using chain::Revision;
 
-// Whether Procrastinate is broken by a difference and stays so, or a migration would be.
+// True if the difference breaks Procrastinate and no pending migration removes it, or if it would make
+// a pending migration fail.
 bool breaks(const catalog::Difference &difference, Revision target)
 {
     const bool ends = difference.fact != nullptr && difference.fact->last < target;
     if (difference.problem != catalog::Problem::missing || !ends)
         return difference.severity == catalog::Severity::error;
-    // Tables are dropped if they are there (0004, 0008); nothing else is.
-    return difference.kind != "table" && difference.kind != "sequence";
+    // A migration that drops the object fails without it. Tables are dropped IF EXISTS (0004, 0008),
+    // and a sequence goes with its table.
+    return difference.kind != Kind::table && difference.kind != Kind::sequence;
+}
+
+// True if the search for refused rows reads the object.
+bool is_read(const catalog::Difference &difference)
+{
+    return difference.fact != nullptr &&
+           (difference.kind == Kind::table || difference.kind == Kind::column ||
+            difference.kind == Kind::enum_type);
 }
 
 } // namespace
@@ -30,30 +41,31 @@ PrecheckResult run_precheck(const Installation &installation,
                             std::span<const CatalogObject> structure, Revision current,
                             Revision target)
 {
-    PrecheckResult problems;
+    PrecheckResult result;
     const catalog::Comparison comparison(structure);
-    bool is_readable = true; // as the facts say
+    bool can_read_rows = true;
     for (const catalog::Difference &one : comparison.with(current))
     {
+        const std::string finding = common::capitalized(catalog::in_words(one));
         if (!one.is_of_revision)
         {
-            // A function as its release shipped it that fails on this server: nobody's new mistake.
+            // A function as its release shipped it that fails on this server: no migration fails of
+            // it.
             if (one.severity == catalog::Severity::error)
-                problems.doubts.push_back(common::capitalized(catalog::in_words(one)));
+                result.doubts.push_back(finding);
             continue;
         }
-        if (one.fact != nullptr &&
-            (one.kind == "table" || one.kind == "column" || one.kind == "enum"))
-            is_readable = is_readable && !breaks(one, target);
+        if (is_read(one))
+            can_read_rows = can_read_rows && !breaks(one, target);
         if (breaks(one, target))
-            problems.drift.push_back(common::capitalized(catalog::in_words(one)));
+            result.drift.push_back(finding);
         else if (one.severity != catalog::Severity::info)
-            problems.doubts.push_back(common::capitalized(catalog::in_words(one)));
+            result.doubts.push_back(finding);
     }
-    problems.dependents = find_dependents(comparison, current, target);
-    if (is_readable)
-        problems.rows = find_refused_rows(installation, structure, current, target);
-    return problems;
+    result.dependents = find_dependents(comparison, current, target);
+    if (can_read_rows)
+        result.rows = find_refused_rows(installation, structure, current, target);
+    return result;
 }
 
 } // namespace procrastinate::upgrade

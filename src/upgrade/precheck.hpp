@@ -1,4 +1,4 @@
-// What would stop migrations on their way, found before the first of them begins.
+// Pre-check: what would make migrations fail, found before the first of them begins.
 #pragma once
 
 #include "catalog/structure.hpp"
@@ -9,18 +9,19 @@
 namespace procrastinate::upgrade
 {
 
+// Findings, each a sentence without its full stop.
 struct PrecheckResult
 {
-    std::vector<std::string> drift;      // what breaks Procrastinate as it is
-    std::vector<std::string> dependents; // of others, on what the migrations drop or change
-    std::vector<std::string> rows;       // that a constraint or an index to come would refuse
-    std::vector<std::string> doubts;     // what may be left as it is
+    std::vector<std::string> drift;      // differences that break Procrastinate or a migration
+    std::vector<std::string> dependents; // of the user's, on objects that migrations drop or change
+    std::vector<std::string> rows;       // that a constraint or unique index will refuse
+    std::vector<std::string> doubts;     // other differences
 
     bool any() const { return !drift.empty() || !dependents.empty() || !rows.empty(); }
 };
 
-// Inside an SPI connection and under a search_path of the server's own; the tables must be the caller's,
-// for their rows are read. Whole sentences without a full stop.
+// Needs an SPI connection and a search_path of the server's own. Reads rows: the caller must own the
+// tables.
 PrecheckResult run_precheck(const catalog::Installation &installation,
                             std::span<const catalog::CatalogObject> structure,
                             chain::Revision current, chain::Revision target);

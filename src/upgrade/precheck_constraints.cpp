@@ -1,8 +1,11 @@
 #include "upgrade/precheck_constraints.hpp"
 
 #include "catalog/definition_text.hpp"
+#include "common/template.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
+#include "sql/precheck_duplicates.hpp"
+#include "sql/precheck_refused_rows.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -15,140 +18,160 @@ using catalog::CatalogObject;
 using catalog::Comparison;
 using catalog::Installation;
 using chain::Fact;
+using chain::Kind;
 using chain::Revision;
 
-// What is between two words, or from the first to the end.
-std::string_view between(std::string_view text, std::string_view left, std::string_view right)
+// The migrations to look at, and the schema that they begin with.
+struct Pending
 {
-    const std::size_t at = text.find(left);
-    if (at == std::string_view::npos)
-        return {};
-    text.remove_prefix(at + left.size());
-    return right.empty() ? text : text.substr(0, text.find(right));
-}
+    const Installation &installation;
+    std::span<const CatalogObject> structure;
+    const Comparison &comparison;
+    Revision current;
+    Revision target;
 
-bool is_pending(const Fact &fact, Revision current, Revision target)
-{
-    return current < fact.first && chain::is_at(fact, target);
-}
-
-// A column as it will be: itself, or the default that it is going to be added with; empty where no two
-// rows could be alike in it.
-std::string column_to_come(const Comparison &comparison, std::string_view table,
-                           std::string_view column, Revision target)
-{
-    const std::string key = std::string(table) + "." + std::string(column);
-    std::string_view otherwise;
-    for (const Fact &fact : chain::facts())
+    bool makes(const Fact &fact) const
     {
-        if (fact.kind != "column" || chain::fact_name(fact) != key)
-            continue;
-        if (comparison.object_of(fact) != nullptr)
-            return std::string(column);
-        if (chain::is_at(fact, target))
-            otherwise = between(fact.definition, " default ", "");
+        return current < fact.first && chain::is_at(fact, target);
     }
-    return std::string(otherwise);
+};
+
+// The fact of a column at a revision; null if there is none.
+const Fact *column_at(std::string_view table, std::string_view column, Revision revision)
+{
+    for (const Fact &fact : chain::facts())
+        if (fact.kind == Kind::column && fact.table == table && fact.name == column &&
+            chain::is_at(fact, revision))
+            return &fact;
+    return nullptr;
 }
 
-// Jobs that are `aborting` become `doing` on the way through 0031.
-constexpr Revision aborting_ends = 31;
-
-bool turns_aborting_to_doing(const Comparison &comparison, Revision current, Revision target)
+// The value that a column will have: the column, or the default of one that is yet to be added. Empty
+// if no two rows can be alike in it.
+std::string value_of(const Pending &pending, std::string_view table, std::string_view column)
 {
-    const auto facts = chain::facts();
-    return current >= chain::labels_added && current < aborting_ends && target >= aborting_ends &&
-           std::any_of(facts.begin(), facts.end(), [&](const Fact &fact) {
-               const CatalogObject *const object = comparison.object_of(fact);
-               return fact.kind == "enum" && object != nullptr &&
-                      catalog::has_word(object->definition, "aborting");
-           });
+    for (const Fact &fact : chain::facts())
+        if (fact.kind == Kind::column && fact.table == table && fact.name == column &&
+            pending.comparison.object_of(fact) != nullptr)
+            return std::string(column);
+    const Fact *const added = column_at(table, column, pending.target);
+    return added == nullptr ? std::string() : std::string(added->default_value);
 }
 
-void replace(std::string &text, std::string_view word, std::string_view by)
+// The values of an index's columns, parted by commas; empty if no two rows can be alike in one.
+std::string values_of(const Pending &pending, const Fact &index)
 {
-    if (const std::size_t at = text.find(word); at != std::string::npos)
-        text.replace(at, word.size(), by);
+    constexpr std::string_view comma = ", ";
+    std::string values;
+    for (std::string_view rest = index.columns; !rest.empty();)
+    {
+        const std::size_t end = std::min(rest.find(comma), rest.size());
+        const std::string value = value_of(pending, index.table, rest.substr(0, end));
+        if (value.empty())
+            return {};
+        values.append(values.empty() ? "" : comma).append(value);
+        rest.remove_prefix(std::min(end + comma.size(), rest.size()));
+    }
+    return values;
 }
 
-// Whether an index like it is there, under another name maybe.
-bool has_such_index(std::span<const CatalogObject> structure, const Fact &index)
+// True if the enum type has the label now.
+bool has_label(const Pending &pending, std::string_view type, std::string_view label)
 {
-    const std::string_view wanted = between(index.definition, " ON ", "");
-    return std::any_of(structure.begin(), structure.end(), [&](const CatalogObject &object) {
-        return object.kind == "index" && object.flaw.empty() &&
-               object.definition.starts_with("UNIQUE ") &&
-               between(object.definition, " ON ", "") == wanted;
-    });
+    return std::any_of(pending.structure.begin(), pending.structure.end(),
+                       [&](const CatalogObject &object) {
+                           return object.kind == Kind::enum_type && object.name == type &&
+                                  std::find(object.labels.begin(), object.labels.end(), label) !=
+                                      object.labels.end();
+                       });
 }
 
-// The rows that a query counts, with a few of them for example; nothing where there are none.
-std::string counted(const std::string &query, const Fact &fact)
+// The condition of an index that the rows of today must meet: rows with a label that a pending
+// migration changes to another one count as if they had that. 0031 turns jobs that are 'aborting' into
+// jobs that are 'doing', of which only one may have a lock.
+std::string condition_of(const Pending &pending, const Fact &index)
 {
-    const spi::Rows rows = server::with_context(
-        "look ahead at rows that " + std::string(chain::fact_name(fact)) + " would refuse",
-        [&query] { return spi::read_latest(query.c_str()); });
+    std::string condition(index.condition);
+    for (const chain::LabelChange &change : chain::label_changes())
+    {
+        const Fact *const column = column_at(change.table, change.column, pending.target);
+        if (change.revision <= pending.current || change.revision > pending.target ||
+            change.table != index.table || column == nullptr ||
+            !has_label(pending, column->type, change.before))
+            continue;
+        const std::string type(column->type);
+        const std::string after(change.after);
+        const std::string wanted = "= '" + after + "'::" + type;
+        if (const std::size_t at = condition.find(wanted); at != std::string::npos)
+            condition.replace(at, wanted.size(),
+                              "= ANY ('{" + after + "," + std::string(change.before) +
+                                  "}'::" + type + "[])");
+    }
+    return condition;
+}
+
+// True if the table has a valid unique index like it, under any name.
+bool has_such_index(const Pending &pending, const Fact &index)
+{
+    return std::any_of(
+        pending.structure.begin(), pending.structure.end(), [&index](const CatalogObject &object) {
+            return object.kind == Kind::index && object.is_unique &&
+                   object.flaw == catalog::Flaw::none && object.clause == index.clause;
+        });
+}
+
+// The text that a query returns about the rows that an object would refuse; empty if there are none.
+std::string refused_by(std::string_view object, const Pending &pending, std::string_view sql)
+{
+    const std::string query = catalog::qualified(sql, pending.installation.quoted);
+    const spi::Rows rows =
+        server::with_context("pre-check for rows that " + std::string(object) + " would refuse",
+                             [&query] { return spi::read_latest(query.c_str()); });
     return rows.count() == 0 ? std::string() : std::string(rows.text(0, 1).value_or(""));
 }
 
-void find_duplicates(const Installation &installation, std::span<const CatalogObject> structure,
-                     const Comparison &comparison, const Fact &index, Revision current,
-                     Revision target, std::vector<std::string> &found)
+void find_duplicates(const Pending &pending, const Fact &index, std::vector<std::string> &found)
 {
-    const std::string_view table = between(index.definition, " ON ", " ");
-    const std::string_view columns = between(index.definition, " btree (", ")");
-    std::string where(between(index.definition, " WHERE ", ""));
-    const bool is_changed = where.find("= 'doing'") != std::string::npos &&
-                            turns_aborting_to_doing(comparison, current, target);
-    if (!is_changed && has_such_index(structure, index))
+    const std::string condition = condition_of(pending, index);
+    if (condition == index.condition && has_such_index(pending, index))
         return;
-    if (is_changed)
-        replace(where, "= 'doing'::procrastinate_job_status",
-                "= ANY ('{doing,aborting}'::procrastinate_job_status[])");
-    std::string values;
-    for (std::string_view rest = columns; !rest.empty();)
-    {
-        const std::size_t end = std::min(rest.find(", "), rest.size());
-        const std::string value = column_to_come(comparison, table, rest.substr(0, end), target);
-        if (value.empty())
-            return;
-        values.append(values.empty() ? "" : ", ").append(value);
-        rest.remove_prefix(std::min(end + 2, rest.size()));
-    }
-    const std::string text =
-        "SELECT 'duplicates (' || count(*) || '), for example (" + std::string(columns) +
-        ") = ' || left(translate((array_agg(same.value))[1], E'\\n\\r\\t', '   '), 100) FROM "
-        "(SELECT ROW(" +
-        values + ")::text AS value FROM " + std::string(table) + " WHERE " +
-        (where.empty() ? "true" : where) + " AND (ROW(" + values + ") IS NOT NULL) GROUP BY " +
-        values + " HAVING count(*) > 1 ORDER BY 1) same HAVING count(*) > 0";
-    const std::string duplicates = counted(catalog::qualified(text, installation.quoted), index);
+    const std::string values = values_of(pending, index);
+    if (values.empty())
+        return;
+    const std::string duplicates =
+        refused_by(index.name, pending,
+                   common::substitute(sql::precheck_duplicates,
+                                      {{"columns", index.columns},
+                                       {"values", values},
+                                       {"table", index.table},
+                                       {"condition", condition.empty() ? "true" : condition}}));
     if (!duplicates.empty())
-        found.push_back("Unique index " + std::string(chain::fact_name(index)) + " of " +
+        found.push_back("Unique index " + std::string(index.name) + " of " +
                         std::string(chain::name(index.first)) + " meets " + duplicates);
 }
 
-void find_refused(const Installation &installation, const Comparison &comparison,
-                  const Fact &constraint, Revision target, std::vector<std::string> &found)
+// True if the condition names a column that is yet to be added: its values will match.
+bool needs_added_column(const Pending &pending, const Fact &constraint)
 {
-    const std::string_view name = chain::fact_name(constraint);
-    const std::string_view table = name.substr(0, name.find('.'));
-    const std::string_view condition = between(constraint.definition, " CHECK ", "");
-    for (const Fact &column : chain::facts())
-        if (column.kind == "column" && chain::is_at(column, target) &&
-            chain::fact_name(column).starts_with(std::string(table) + ".") &&
-            catalog::has_word(condition, chain::fact_name(column).substr(table.size() + 1)) &&
-            comparison.object_of(column) == nullptr)
-            return; // it comes with values that match
-    const std::string text =
-        "SELECT 'rows (' || count(*) || '), for example id ' || string_agg(bad.id::text, "
-        "', ') FILTER (WHERE bad.place <= 3) FROM (SELECT id, row_number() "
-        "OVER (ORDER BY id) AS place FROM " +
-        std::string(table) + " WHERE (" + std::string(condition) +
-        ") IS FALSE) bad HAVING count(*) > 0";
-    const std::string refused = counted(catalog::qualified(text, installation.quoted), constraint);
+    const auto facts = chain::facts();
+    return std::any_of(facts.begin(), facts.end(), [&](const Fact &column) {
+        return column.kind == Kind::column && column.table == constraint.table &&
+               chain::is_at(column, pending.target) &&
+               catalog::has_word(constraint.condition, column.name) &&
+               pending.comparison.object_of(column) == nullptr;
+    });
+}
+
+void find_refused(const Pending &pending, const Fact &constraint, std::vector<std::string> &found)
+{
+    if (needs_added_column(pending, constraint))
+        return;
+    const std::string refused = refused_by(
+        constraint.key, pending,
+        common::substitute(sql::precheck_refused_rows,
+                           {{"table", constraint.table}, {"condition", constraint.condition}}));
     if (!refused.empty())
-        found.push_back("Constraint " + std::string(name.substr(table.size() + 1)) + " of " +
+        found.push_back("Constraint " + std::string(constraint.name) + " of " +
                         std::string(chain::name(constraint.first)) + " refuses " + refused);
 }
 
@@ -156,7 +179,7 @@ bool has_table(std::string_view table, Revision revision)
 {
     const auto facts = chain::facts();
     return std::any_of(facts.begin(), facts.end(), [&](const Fact &fact) {
-        return fact.kind == "table" && fact.definition == table && chain::is_at(fact, revision);
+        return fact.kind == Kind::table && fact.name == table && chain::is_at(fact, revision);
     });
 }
 
@@ -168,21 +191,17 @@ std::vector<std::string> find_refused_rows(const Installation &installation,
 {
     std::vector<std::string> found;
     const Comparison comparison(structure);
+    const Pending pending{installation, structure, comparison, current, target};
     const int level = server::open_settings();
     server::set("row_security", "off");
     for (const Fact &fact : chain::facts())
     {
-        if (!is_pending(fact, current, target))
+        if (!pending.makes(fact) || !has_table(fact.table, current))
             continue;
-        const std::string_view table = fact.kind == "index"
-                                           ? between(fact.definition, " ON ", " ")
-                                           : fact.definition.substr(0, fact.definition.find('.'));
-        if (!has_table(table, current))
-            continue;
-        if (fact.kind == "index" && fact.definition.starts_with("UNIQUE "))
-            find_duplicates(installation, structure, comparison, fact, current, target, found);
-        if (fact.kind == "constraint" && fact.definition.find(" CHECK ") != std::string_view::npos)
-            find_refused(installation, comparison, fact, target, found);
+        if (fact.kind == Kind::index && fact.is_unique)
+            find_duplicates(pending, fact, found);
+        if (fact.constraint_type == chain::ConstraintType::check)
+            find_refused(pending, fact, found);
     }
     server::close_settings(level);
     return found;

@@ -1,4 +1,4 @@
-// Rows that a constraint or an index of migrations to come would refuse.
+// Pre-check: rows that a CHECK constraint or a unique index of pending migrations would refuse.
 #pragma once
 
 #include "catalog/structure.hpp"
@@ -9,8 +9,9 @@
 namespace procrastinate::upgrade
 {
 
-// Counted, with an example. Sentences without a full stop. The tables must be locked and the caller's,
-// for their rows are read; and be as the facts say. Inside an SPI connection.
+// For each constraint or index a sentence without its full stop, with the number of rows and an
+// example. The tables must be as the facts say, locked, and owned by the caller: their rows are read.
+// Needs an SPI connection.
 std::vector<std::string> find_refused_rows(const catalog::Installation &installation,
                                            std::span<const catalog::CatalogObject> structure,
                                            chain::Revision current, chain::Revision target);

@@ -1,4 +1,4 @@
-// What of others depends on what migrations drop or change.
+// Pre-check: objects of the user's that depend on objects which pending migrations drop or change.
 #pragma once
 
 #include "catalog/drift.hpp"
@@ -9,8 +9,8 @@
 namespace procrastinate::upgrade
 {
 
-// Views, rules, triggers, policies, defaults, publications, columns of the type of a table's rows.
-// Sentences without a full stop. Inside an SPI connection and under a search_path of the server's own.
+// Views, rules, triggers, policies, defaults, publications, columns of a table's row type. For each a
+// sentence without its full stop. Needs an SPI connection and a search_path of the server's own.
 std::vector<std::string> find_dependents(const catalog::Comparison &comparison,
                                          chain::Revision current, chain::Revision target);
 

@@ -26,12 +26,13 @@ using chain::Revision;
 // primary key.
 int rank_of(const Difference &difference)
 {
-    constexpr std::array<std::string_view, 6> order{"function",   "column", "sequence",
-                                                    "constraint", "index",  "trigger"};
+    using chain::Kind;
+    constexpr std::array<Kind, 6> order{Kind::function,   Kind::column, Kind::sequence,
+                                        Kind::constraint, Kind::index,  Kind::trigger};
     const auto *const place = std::find(order.begin(), order.end(), difference.kind);
     const bool is_foreign_key =
-        difference.kind == "constraint" && difference.fact != nullptr &&
-        difference.fact->definition.find(" FOREIGN KEY ") != std::string_view::npos;
+        difference.fact != nullptr &&
+        difference.fact->constraint_type == chain::ConstraintType::foreign_key;
     return 2 * static_cast<int>(place - order.begin()) + (is_foreign_key ? 1 : 0);
 }
 
@@ -57,8 +58,8 @@ Revision revision_of(const Installation &installation, const InstallationState &
 {
     if (state.current.revision || state.is_unknown_history())
         return require_known(state, installation);
-    const std::vector<catalog::RevisionMatch> matches = catalog::closest_revisions(structure);
-    return matches.empty() ? chain::base : matches.front().revision;
+    const std::optional<catalog::RevisionMatch> nearest = catalog::nearest_revision(structure);
+    return nearest ? nearest->revision : chain::base;
 }
 
 struct RepairPlan
@@ -84,7 +85,8 @@ void run_repairs(const Installation &installation, const InstallationState &stat
     lock_tables(installation, Tables::history_and_jobs);
     set_script_settings();
     for (const Repair &repair : plan.repairs)
-        server::with_context("repair of " + std::string(repair.difference.kind) + " " +
+        server::with_context("repair of " +
+                                 std::string(chain::kind_name(repair.difference.kind)) + " " +
                                  repair.difference.object,
                              [&] { spi::execute(repair.statement.c_str()); });
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.

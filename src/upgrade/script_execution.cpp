@@ -1,5 +1,6 @@
 #include "upgrade/script_execution.hpp"
 
+#include "common/quoting.hpp"
 #include "server/memory.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -14,9 +15,28 @@ namespace
 struct Statement
 {
     std::string_view text;
-    std::size_t offset; // in the script
-    bool is_of_enum;
+    std::size_t offset;            // in the script
+    std::string_view created_enum; // an enum type; empty for other statements
+    std::string_view altered_enum;
 };
+
+// A name without its schema; scripts give none.
+std::string_view last_name(const List *names)
+{
+    return static_cast<const String *>(llast(names))->sval;
+}
+
+Statement statement_of(const RawStmt &raw, std::string_view text, std::size_t offset)
+{
+    Statement statement{text, offset, {}, {}};
+    if (nodeTag(raw.stmt) == T_CreateEnumStmt)
+        statement.created_enum =
+            last_name(reinterpret_cast<const CreateEnumStmt *>(raw.stmt)->typeName);
+    if (nodeTag(raw.stmt) == T_AlterEnumStmt)
+        statement.altered_enum =
+            last_name(reinterpret_cast<const AlterEnumStmt *>(raw.stmt)->typeName);
+    return statement;
+}
 
 // The server's own parser finds the ends of statements: a `;` may be part of a function body.
 server::pmr::vector<Statement> split(std::string_view script, const char *terminated,
@@ -34,9 +54,7 @@ server::pmr::vector<Statement> split(std::string_view script, const char *termin
         const std::size_t blank = leading_blank(script.substr(offset, length));
         offset += blank;
         length -= blank;
-        statements.push_back(
-            {script.substr(offset, length), offset,
-             nodeTag(raw->stmt) == T_CreateEnumStmt || nodeTag(raw->stmt) == T_AlterEnumStmt});
+        statements.push_back(statement_of(*raw, script.substr(offset, length), offset));
     }
     return statements;
 }
@@ -52,8 +70,9 @@ int failing_line(std::string_view script, const Statement &statement, const Erro
     return line_at(script, std::min(position, script.size()));
 }
 
-template <typename Takes>
-void run_statements(std::string_view script, std::string_view label, Takes takes)
+// Runs of each statement what `text_of` returns: its text, another one, or nothing.
+template <typename TextOf>
+void run_statements(std::string_view script, std::string_view label, TextOf text_of)
 {
     if (script.empty())
         return;
@@ -61,9 +80,9 @@ void run_statements(std::string_view script, std::string_view label, Takes takes
     const server::pmr::string terminated = server::copy_of(script, memory);
     for (const Statement &statement : split(script, terminated.c_str(), memory))
     {
-        if (!takes(statement))
+        const std::string text(text_of(statement));
+        if (text.empty())
             continue;
-        const server::pmr::string text = server::copy_of(statement.text, memory);
         try
         {
             server::call([] { CHECK_FOR_INTERRUPTS(); });
@@ -78,19 +97,35 @@ void run_statements(std::string_view script, std::string_view label, Takes takes
     }
 }
 
+// The text of a statement in a run that creates enum types complete; empty to skip it.
+std::string text_with(const Statement &statement, EnumTypes enum_types)
+{
+    if (enum_types.creates(statement.altered_enum))
+        return {};
+    const auto labels = chain::labels_by(statement.created_enum, enum_types.target);
+    if (!enum_types.creates(statement.created_enum) || labels.empty())
+        return std::string(statement.text);
+    std::string text = "CREATE TYPE " + common::quoted_identifier(statement.created_enum);
+    for (const std::string_view label : labels)
+        text.append(label == labels.front() ? " AS ENUM (" : ", ")
+            .append(common::quoted_literal(label));
+    return text + ")";
+}
+
 } // namespace
 
 void run_script(std::string_view script, std::string_view label, EnumTypes enum_types)
 {
     run_statements(script, label, [enum_types](const Statement &statement) {
-        return !statement.is_of_enum || enum_types == EnumTypes::run;
+        return text_with(statement, enum_types);
     });
 }
 
 void run_rest(std::string_view script, std::string_view label, const chain::Rest &rest)
 {
-    run_statements(script, label,
-                   [&rest](const Statement &statement) { return rest.takes(statement.text); });
+    run_statements(script, label, [&rest](const Statement &statement) {
+        return rest.takes(statement.text) ? statement.text : std::string_view();
+    });
 }
 
 std::string rest_of(std::string_view script, const chain::Rest &rest)

@@ -1,6 +1,7 @@
 // Execution of a migration's SQL script, statement by statement, in the caller's transaction.
 #pragma once
 
+#include "chain/facts.hpp"
 #include "chain/step.hpp"
 
 #include <string>
@@ -9,16 +10,33 @@
 namespace procrastinate::upgrade
 {
 
-enum class EnumTypes
+// How migrations create enum types. A run that creates a type gives it at once all the labels that it
+// has at the target, and skips the statements that add some later: PostgreSQL lets a transaction use
+// no label that it has added (see chain::label_needing_commit).
+struct EnumTypes
 {
-    run,
-    skip // statements that make or change one: they have the labels of 0027 already
+    static EnumTypes complete(chain::Revision from, chain::Revision target)
+    {
+        return {from, target};
+    }
+    // Runs each statement as the script has it.
+    static EnumTypes as_written() { return {chain::base, chain::base}; }
+
+    // True if the run creates the type, and creates it complete.
+    bool creates(std::string_view type) const
+    {
+        const std::optional<chain::Revision> created = chain::created_by(type);
+        return created && from < *created && *created <= target;
+    }
+
+    chain::Revision from; // the revision at which the run begins
+    chain::Revision target;
 };
 
 // Runs a script inside an SPI connection, with search_path set to the installation's schema. An
 // error is the server's own, with "<label>, line N" as the last line of CONTEXT.
 void run_script(std::string_view script, std::string_view label,
-                EnumTypes enum_types = EnumTypes::run);
+                EnumTypes enum_types = EnumTypes::as_written());
 
 // Runs only those statements of a script that belong to a step's rest.
 void run_rest(std::string_view script, std::string_view label, const chain::Rest &rest);

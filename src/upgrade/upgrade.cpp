@@ -2,6 +2,7 @@
 // of head directly; and the dry run of it.
 #include "upgrade/upgrade.hpp"
 
+#include "chain/facts.hpp"
 #include "chain/step.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
@@ -26,29 +27,45 @@ using catalog::Installation;
 using chain::Revision;
 using common::Refusal;
 
-// Whether this transaction has added the labels of 0027, so that it cannot use them yet.
-bool added_labels(const Installation &installation)
+// True if this transaction has added the label, so that it cannot use it yet.
+bool is_uncommitted(const Installation &installation, const chain::AddedLabel &added)
 {
     const Oid schema = installation.schema;
-    return server::call([schema] {
-        const Oid type =
-            GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-                            CStringGetDatum("procrastinate_job_status"), ObjectIdGetDatum(schema));
+    const std::string type_name(added.type);
+    const std::string label_name(added.label);
+    return server::call([&] {
+        const Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+                                         CStringGetDatum(type_name.c_str()),
+                                         ObjectIdGetDatum(schema));
         const Oid label = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
-                                          CStringGetDatum("aborting"));
+                                          CStringGetDatum(label_name.c_str()));
         return OidIsValid(label) && EnumUncommitted(label);
     });
 }
 
+// The label that keeps this transaction from reaching the target because it has added it before.
+const chain::AddedLabel *uncommitted_label(const Installation &installation, Revision current,
+                                           Revision target)
+{
+    const chain::AddedLabel *first = nullptr;
+    for (const chain::AddedLabel &label : chain::added_labels())
+        if (label.added_by <= current && current < label.used_by && label.used_by <= target &&
+            (first == nullptr || label.used_by < first->used_by) &&
+            is_uncommitted(installation, label))
+            first = &label;
+    return first;
+}
+
 void require_one_transaction(const Installation &installation, Revision current, Revision target)
 {
-    const bool has_new_labels = current >= chain::labels_added && current < chain::labels_used &&
-                                added_labels(installation);
-    const Revision reachable = has_new_labels
-                                   ? std::min(target, chain::labels_used - 1)
-                                   : chain::reachable_in_one_transaction(current, target);
-    if (reachable == target)
+    const chain::AddedLabel *const uncommitted = uncommitted_label(installation, current, target);
+    const chain::AddedLabel *const label =
+        uncommitted != nullptr
+            ? uncommitted
+            : chain::label_needing_commit(current, target, chain::CreatedTypes::complete);
+    if (label == nullptr)
         return;
+    const Revision reachable = label->used_by - 1;
     const auto call = [&installation](std::string_view command, Revision to) {
         return std::string(command) + "('" + std::string(chain::name(to)) + "', schema => " +
                installation.quoted_text + ");";
@@ -57,9 +74,11 @@ void require_one_transaction(const Installation &installation, Revision current,
         common::sqlstate::needs_commit,
         "one transaction cannot upgrade from " + std::string(chain::name(current)) + " to " +
             std::string(chain::name(target)),
-        "Migration 0027 adds labels to an enum that 0029 and 0030 use, and PostgreSQL lets "
-        "them be used only after a commit.",
-        has_new_labels
+        "Migration " + std::string(chain::name(label->added_by)) + " adds label \"" +
+            std::string(label->label) + "\" to enum type " + std::string(label->type) +
+            ", migration " + std::string(chain::name(label->used_by)) +
+            " uses it, and PostgreSQL allows that only after a commit.",
+        uncommitted != nullptr
             ? "COMMIT;\n" + call("SELECT procrastinate_upgrade", target)
             : call("CALL procrastinate_migrate", target) + "\nOr, in two transactions:\n" +
                   call("SELECT procrastinate_upgrade", reachable) + "\n" +
@@ -105,15 +124,11 @@ void drop_built_ahead(const Installation &installation, Revision revision)
 
 void run_chain(const Installation &installation, Revision current, Revision target)
 {
-    // Also up to 0027 itself: the same transaction may go on from there.
-    const bool early = current == chain::base && target >= chain::labels_added;
-    if (early)
-        run_script(chain::early_types_script(), "enum types of 0027 (early_types.sql)");
+    const EnumTypes enum_types = EnumTypes::complete(current, target);
     for (Revision revision = current + 1; revision <= target; ++revision)
     {
         drop_built_ahead(installation, revision);
-        run_migration(installation, chain::migration(revision),
-                      early && revision <= chain::labels_added ? EnumTypes::skip : EnumTypes::run);
+        run_migration(installation, chain::migration(revision), enum_types);
     }
 }
 

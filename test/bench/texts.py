@@ -30,18 +30,36 @@ def write_head(folder):
 def write_chain(folder, server_major):
     """The migrations for a run in one transaction.
 
-    Before PostgreSQL 17 such a run fails at 0029, for a label that ALTER TYPE adds cannot be used in
-    its own transaction. There the two enum types are made with all their labels first, and 0001 makes
-    them no more: what the extension does when it runs the chain in one transaction.
+    Before PostgreSQL 17 such a run fails at 0029: a label that ALTER TYPE adds cannot be used in its
+    own transaction. There each enum type is created with all the labels that it has at head, as the
+    extension does when it runs the chain in one transaction.
     """
     files = migration_files()
     if server_major >= 17:
         return files
-    first = folder / files[0].name
-    without_types, count = re.subn(r"CREATE TYPE \w+ AS ENUM \(.*?\);\n", "", files[0].read_text(), flags=re.S)
-    assert count == 2
-    first.write_text(without_types)
-    return [SOURCES / "migrations" / "early_types.sql", first] + files[1:]
+    labels = enum_labels_at_head()
+
+    def with_all_labels(statement):
+        quoted = ", ".join(f"'{label}'" for label in labels[statement.group(1)])
+        return f"CREATE TYPE {statement.group(1)} AS ENUM ({quoted});\n"
+
+    written = []
+    for source in files:
+        text = re.sub(r"CREATE TYPE (\w+) AS ENUM \(.*?\);\n", with_all_labels, source.read_text(), flags=re.S)
+        written.append(folder / source.name)
+        written[-1].write_text(text)
+    return written
+
+
+def enum_labels_at_head():
+    """The labels of each enum type, by structure.tsv."""
+    labels = {}
+    for row in (SOURCES / "data" / "structure.tsv").read_text().splitlines():
+        _, last, kind, definition = row.split("\t")
+        if kind == "enum" and last == "":
+            name, listed = definition.rstrip(")").split(" (")
+            labels[name] = listed.split(", ")
+    return labels
 
 
 def write_steps(folder):

@@ -1,5 +1,5 @@
-// What is embedded in the library, and what follows from it.
-#include "chain/chain.hpp"
+// Unit tests of the chain and the releases as they are embedded in the library.
+#include "chain/facts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,10 +10,10 @@ namespace
 
 using namespace procrastinate::chain;
 
-TEST(Chain, IsOneLineOf38Migrations)
+TEST(Chain, IsOneLineOfMigrations)
 {
-    ASSERT_EQ(migrations().size(), 38U);
-    ASSERT_EQ(head(), 38);
+    ASSERT_GE(head(), 38);
+    ASSERT_EQ(migrations().size(), static_cast<std::size_t>(head()));
     for (Revision revision = 1; revision <= head(); ++revision)
     {
         EXPECT_EQ(migration(revision).number, revision);
@@ -48,14 +48,11 @@ TEST(Chain, EmbedsHeadWithItsFunctions)
               std::string::npos);
     EXPECT_EQ(script.find("{{"), std::string::npos);
     for (const Fact &fact : facts())
-    {
-        if (!is_at(fact, head()) || fact.kind != "function")
-            continue;
-        const std::string created =
-            "CREATE FUNCTION \"odd ' name\"." + std::string(fact_name(fact));
-        EXPECT_NE(script.find(created + "("), std::string::npos) << created;
-    }
-    EXPECT_NE(early_types_script().find("'aborting'"), std::string_view::npos);
+        if (fact.kind == Kind::function && is_at(fact, head()))
+        {
+            const std::string create = "CREATE FUNCTION \"odd ' name\"." + std::string(fact.name);
+            EXPECT_NE(script.find(create + "("), std::string::npos) << fact.signature;
+        }
 }
 
 TEST(Chain, NoMigrationEndsItsTransactionOrDropsWhatIsNotOurs)
@@ -67,7 +64,7 @@ TEST(Chain, NoMigrationEndsItsTransactionOrDropsWhatIsNotOurs)
 
 TEST(Releases, NeverGoBack)
 {
-    ASSERT_EQ(releases().size(), 95U);
+    ASSERT_GE(releases().size(), 95U);
     Revision last = base;
     for (const Release &release : releases())
     {
@@ -77,42 +74,6 @@ TEST(Releases, NeverGoBack)
         last = release.head;
     }
     EXPECT_EQ(last, head());
-}
-
-TEST(Facts, BeginWithANameAndLiveOnTheChain)
-{
-    ASSERT_EQ(facts().size(), 149U);
-    for (const Fact &fact : facts())
-    {
-        EXPECT_LE(1, fact.first);
-        EXPECT_LE(fact.first, fact.last);
-        EXPECT_LE(fact.last, head());
-        EXPECT_NE(fact_name(fact).find("procrastinate"),
-                  fact.kind == "constraint" ? 999U : std::string_view::npos);
-    }
-}
-
-TEST(Facts, NamesLeaveOutWhatFollows)
-{
-    EXPECT_EQ(fact_name({1, 1, "table", "procrastinate_jobs"}), "procrastinate_jobs");
-    EXPECT_EQ(fact_name({1, 1, "index",
-                         "UNIQUE procrastinate_jobs_pkey ON procrastinate_jobs USING btree (id)"}),
-              "procrastinate_jobs_pkey");
-    EXPECT_EQ(fact_name({1, 1, "function", "procrastinate_notify_queue() returns trigger"}),
-              "procrastinate_notify_queue");
-    EXPECT_EQ(fact_name({1, 1, "column", "procrastinate_jobs.lock text"}),
-              "procrastinate_jobs.lock");
-}
-
-TEST(Transactions, AreCutWhereLabelsAreUsedThatWereAddedBefore)
-{
-    EXPECT_EQ(reachable_in_one_transaction(26, 38), 28);
-    EXPECT_EQ(reachable_in_one_transaction(1, 29), 28);
-    EXPECT_EQ(reachable_in_one_transaction(26, 28), 28);
-    EXPECT_EQ(reachable_in_one_transaction(27, 38), 38);
-    EXPECT_EQ(reachable_in_one_transaction(28, 29), 29);
-    EXPECT_EQ(reachable_in_one_transaction(base, 38), 38);
-    EXPECT_EQ(reachable_in_one_transaction(base, 30), 30);
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-// The grammar of ranges, without a server.
+// Unit tests of ranges of revisions.
 #include "chain/range.hpp"
 #include "common/refusal.hpp"
 
@@ -32,16 +32,16 @@ TEST_P(Ranges, HaveTheEndsThatTheGrammarSays)
 
 INSTANTIATE_TEST_SUITE_P(
     Grammar, Ranges,
-    testing::Values(Resolved{"base:head", 0, 38}, Resolved{":", 0, 38}, Resolved{":0003", 0, 3},
-                    Resolved{"0030:", 30, 38}, Resolved{"0025:0030", 25, 30},
-                    Resolved{"25:25", 25, 25}, Resolved{"base:base", 0, 0},
-                    Resolved{"-3:current", 23, 26}, Resolved{"-3:head", 35, 38},
-                    Resolved{"-3:", 35, 38}, Resolved{"-3:0010", 7, 10}, Resolved{"-2:-1", 23, 25},
-                    Resolved{":-1", 0, 25}, Resolved{"current:+2", 26, 28},
-                    Resolved{"+1:+2", 27, 28}, Resolved{"current-1:current+1", 25, 27},
-                    Resolved{"2.15.1:3.1.0@pre", 29, 32}, Resolved{"-99:current", 0, 26},
-                    Resolved{"current:+99", 26, 38}, Resolved{"0003-9:head+9", 0, 38},
-                    Resolved{"3.0.0:", 31, 38}));
+    testing::Values(Resolved{"base:head", 0, head()}, Resolved{":", 0, head()},
+                    Resolved{":0003", 0, 3}, Resolved{"0030:", 30, head()},
+                    Resolved{"0025:0030", 25, 30}, Resolved{"25:25", 25, 25},
+                    Resolved{"base:base", 0, 0}, Resolved{"-3:current", 23, 26},
+                    Resolved{"-3:head", head() - 3, head()}, Resolved{"-3:", head() - 3, head()},
+                    Resolved{"-3:0010", 7, 10}, Resolved{"-2:-1", 23, 25}, Resolved{":-1", 0, 25},
+                    Resolved{"current:+2", 26, 28}, Resolved{"+1:+2", 27, 28},
+                    Resolved{"current-1:current+1", 25, 27}, Resolved{"2.15.1:3.1.0@pre", 29, 32},
+                    Resolved{"-99:current", 0, 26}, Resolved{"current:+99", 26, head()},
+                    Resolved{"0003-9:head+9", 0, head()}, Resolved{"3.0.0:", 31, head()}));
 
 Refusal refusal_of(std::string_view range)
 {

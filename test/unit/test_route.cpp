@@ -1,4 +1,4 @@
-// Deployments without downtime, without a server.
+// Unit tests of routes: deployments without downtime between two releases.
 #include "chain/route.hpp"
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
@@ -69,7 +69,7 @@ TEST(Route, CrossesAGapByAnOlderRelease)
     EXPECT_EQ(way("0.12.0", "0.15.0", 10), "deploy 0.11.0, 0012, deploy 0.15.0");
 }
 
-// Whether any sequence of deployments and upgrades leads there, by trying all of them.
+// True if some sequence of deployments and upgrades leads there. Tries all of them.
 bool can_be_reached(const Release &from, const Release &to, Revision start)
 {
     std::vector<std::pair<const Release *, Revision>> reached{{&from, start}};
@@ -90,8 +90,8 @@ bool can_be_reached(const Release &from, const Release &to, Revision start)
                        [&to](const auto &state) { return state.first == &to; });
 }
 
-// Every way between any two releases, held against the table that it comes from. Releases that support
-// the same revisions are one.
+// Compares the route between any two releases with the table of releases. Releases that support the
+// same revisions count as one.
 TEST(Route, IsRightBetweenAnyTwoReleases)
 {
     std::vector<const Release *> kinds;

@@ -1,4 +1,4 @@
-// Finding a statement's first line.
+// Unit tests of finding a statement and its line in a script.
 #include "upgrade/sql_text.hpp"
 
 #include <gtest/gtest.h>

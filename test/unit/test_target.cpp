@@ -1,4 +1,4 @@
-// The grammar of targets, without a server.
+// Unit tests of targets: the names by which users choose a revision.
 #include "chain/chain.hpp"
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
@@ -15,7 +15,7 @@ using procrastinate::common::Refusal;
 
 const CurrentRevision at_26{26, {}, {}};
 const CurrentRevision at_base{base, {}, {}};
-const CurrentRevision at_head{38, {}, {}};
+const CurrentRevision at_head{head(), {}, {}};
 const CurrentRevision nowhere{std::nullopt,
                               "the schema holds Procrastinate's tables but no history", "PM005"};
 
@@ -50,25 +50,27 @@ TEST_P(NamedTargets, AreWhatTheGrammarSays)
 
 INSTANTIATE_TEST_SUITE_P(
     Grammar, NamedTargets,
-    testing::Values(
-        Named{"head", 38}, Named{"heads", 38}, Named{"base", 0}, Named{"current", 26}, //
-        Named{"0025", 25}, Named{"25", 25}, Named{"1", 1}, Named{"000000000038", 38},  //
-        Named{"03.01.00_01_pre_add_heartbeat", 32},
-        Named{"03.01.00_01_pre_add_heartbeat.sql", 32}, //
-        Named{"03.01.00_01", 32}, Named{"03.01.00_5", 33}, Named{"00.00.00_", 1},
-        Named{"00.00.00_01_initial.s", 1}, //
-        Named{"procrastinate_0031", 32}, Named{"procrastinate_0000", 1},
-        Named{"procrastinate_0037", 38}, //
-        Named{"3.1.0", 33}, Named{"v3.1.0", 33}, Named{"2.15.1", 29}, Named{"0.3.0", 1},
-        Named{"3.9.0", 38}, //
-        Named{"3.1.0@pre", 32}, Named{"v3.1.0@pre", 32}, Named{"3.0.0@pre", 30},
-        Named{"3.2.2@pre", 34},                                                               //
-        Named{"3.3.0@pre", 36}, Named{"3.9.0@pre", 37}, Named{"2.15.1@pre", 29},              //
-        Named{"pre", 30},                                                                     //
-        Named{"+2", 28}, Named{"-2", 24}, Named{"+0", 26}, Named{"-26", 0}, Named{"+12", 38}, //
-        Named{"0025+1", 26}, Named{"head-1", 37}, Named{"current-1", 25}, Named{"base+3", 3}, //
-        Named{"3.1.0+1", 34}, Named{"03.01.00_01-2", 30}, Named{"procrastinate_0000+1", 2},
-        Named{"pre+1", 31}));
+    testing::Values(Named{"head", head()}, Named{"heads", head()}, Named{"base", 0},
+                    Named{"current", 26},                                                         //
+                    Named{"0025", 25}, Named{"25", 25}, Named{"1", 1}, Named{"000000000038", 38}, //
+                    Named{"03.01.00_01_pre_add_heartbeat", 32},
+                    Named{"03.01.00_01_pre_add_heartbeat.sql", 32}, //
+                    Named{"03.01.00_01", 32}, Named{"03.01.00_5", 33}, Named{"00.00.00_", 1},
+                    Named{"00.00.00_01_initial.s", 1}, //
+                    Named{"procrastinate_0031", 32}, Named{"procrastinate_0000", 1},
+                    Named{"procrastinate_0037", 38}, //
+                    Named{"3.1.0", 33}, Named{"v3.1.0", 33}, Named{"2.15.1", 29}, Named{"0.3.0", 1},
+                    Named{"3.9.0", 38}, //
+                    Named{"3.1.0@pre", 32}, Named{"v3.1.0@pre", 32}, Named{"3.0.0@pre", 30},
+                    Named{"3.2.2@pre", 34},                                                  //
+                    Named{"3.3.0@pre", 36}, Named{"3.9.0@pre", 37}, Named{"2.15.1@pre", 29}, //
+                    Named{"pre", 30},                                                        //
+                    Named{"+2", 28}, Named{"-2", 24}, Named{"+0", 26}, Named{"-26", 0},
+                    Named{"+12", 38}, //
+                    Named{"0025+1", 26}, Named{"head-1", head() - 1}, Named{"current-1", 25},
+                    Named{"base+3", 3}, //
+                    Named{"3.1.0+1", 34}, Named{"03.01.00_01-2", 30},
+                    Named{"procrastinate_0000+1", 2}, Named{"pre+1", 31}));
 
 class NoTargets : public testing::TestWithParam<std::string_view>
 {
@@ -84,14 +86,14 @@ TEST_P(NoTargets, AreRefusedWithTheWordsOfAlembic)
 }
 
 INSTANTIATE_TEST_SUITE_P(Grammar, NoTargets,
-                         testing::Values("", " ", "0", "0000", "39", "99999999999999999999", "Head",
-                                         "HEAD", " head", "head ", "headx", "3.1", "3.1.0@post",
-                                         "head@pre", "@pre", "v", "v0025", "3.1.0 @pre", "03.01.00",
-                                         "00.05.00_0", "add_heartbeat", "_", "0032_",
-                                         "procrastinate_0038", "procrastinate_31", "procrastinate_",
-                                         "head-1-1", "head--1", "+", "-", "+x", "0x19", "1e1",
-                                         "25;", "head'--", "25.0", "\xc3\xa9", "\xff\xfe",
-                                         "0025:0030"));
+                         testing::Values("", " ", "0", "0000", "9999", "99999999999999999999",
+                                         "Head", "HEAD", " head", "head ", "headx", "3.1",
+                                         "3.1.0@post", "head@pre", "@pre", "v", "v0025",
+                                         "3.1.0 @pre", "03.01.00", "00.05.00_0", "add_heartbeat",
+                                         "_", "0032_", "procrastinate_9999", "procrastinate_31",
+                                         "procrastinate_", "head-1-1", "head--1", "+", "-", "+x",
+                                         "0x19", "1e1", "25;", "head'--", "25.0", "\xc3\xa9",
+                                         "\xff\xfe", "0025:0030"));
 
 TEST(Target, LooksBeyondPrefixesOfDigits)
 {
@@ -123,7 +125,8 @@ TEST(Target, RefusesToOvershoot)
     Refusal refusal = refusal_of("+99", at_26);
     EXPECT_EQ(refusal.sqlstate, "PM002");
     EXPECT_EQ(refusal.message, "Relative revision +99 didn't produce 99 migrations");
-    EXPECT_EQ(refusal.detail, "From 0026 to head there are 12 migrations.");
+    EXPECT_EQ(refusal.detail,
+              "From 0026 to head there are " + std::to_string(head() - 26) + " migrations.");
 
     refusal = refusal_of("0003-4", at_26);
     EXPECT_EQ(refusal.sqlstate, "PM002");
@@ -144,7 +147,7 @@ TEST(Target, NeedsAKnownCurrentRevisionOnlyWhereItCountsFromIt)
         EXPECT_EQ(refusal.sqlstate, "PM005") << target;
         EXPECT_NE(refusal.detail.find(nowhere.why_unknown), std::string::npos) << target;
     }
-    EXPECT_EQ(resolve_target("head-1", nowhere), 37);
+    EXPECT_EQ(resolve_target("head-1", nowhere), head() - 1);
     EXPECT_EQ(resolve_target("3.1.0@pre", nowhere), 32);
 }
 
@@ -155,7 +158,7 @@ TEST(Target, PreStopsBeforeTheNextPost)
     EXPECT_EQ(resolve_target("pre", {31, {}, {}}), 32);
     EXPECT_EQ(resolve_target("pre", {33, {}, {}}), 34);
     EXPECT_EQ(resolve_target("pre", {35, {}, {}}), 37);
-    EXPECT_EQ(resolve_target("pre", at_head), 38);
+    EXPECT_EQ(resolve_target("pre", at_head), head());
 }
 
 TEST(Target, OfAReleaseBeforeDeploymentHoldsNoPostRevisionAfterItsPre)

@@ -1,0 +1,59 @@
+#include "catalog/drift.hpp"
+
+#include <algorithm>
+
+namespace procrastinate::catalog
+{
+
+RevisionMatch match_of(chain::Revision revision, std::span<const Difference> differences)
+{
+    RevisionMatch match{revision, 0, 0, 0};
+    for (const Difference &one : differences)
+    {
+        if (!one.is_of_revision)
+            continue;
+        int &count = one.problem == Problem::missing ? match.missing
+                     : one.problem == Problem::extra ? match.extra
+                                                     : match.altered;
+        ++count;
+    }
+    return match;
+}
+
+std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure)
+{
+    constexpr std::size_t most = 3;
+    std::vector<RevisionMatch> matches;
+    if (structure.empty())
+        return matches;
+    const Comparison comparison(structure);
+    for (chain::Revision revision = chain::base; revision <= chain::head(); ++revision)
+        matches.push_back(match_of(revision, comparison.with(revision)));
+    // Of revisions that match alike the later one comes first: a chain is only ever upgraded.
+    std::sort(matches.begin(), matches.end(),
+              [](const RevisionMatch &left, const RevisionMatch &right) {
+                  return std::pair(left.differences(), -left.revision) <
+                         std::pair(right.differences(), -right.revision);
+              });
+    const auto end =
+        matches.front().is_exact()
+            ? std::find_if(matches.begin(), matches.end(),
+                           [](const RevisionMatch &match) { return !match.is_exact(); })
+            : matches.begin() + most;
+    matches.erase(end, matches.end());
+    return matches;
+}
+
+std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure)
+{
+    const std::vector<RevisionMatch> matches = closest_revisions(structure);
+    return matches.empty() ? std::nullopt : std::optional(matches.front());
+}
+
+std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure)
+{
+    const std::optional<RevisionMatch> nearest = nearest_revision(structure);
+    return nearest && nearest->is_exact() ? std::optional(nearest->revision) : std::nullopt;
+}
+
+} // namespace procrastinate::catalog

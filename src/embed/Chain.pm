@@ -1,0 +1,193 @@
+# Reads chain.tsv, releases.tsv and the SQL of the migrations, and checks that they agree.
+
+package Chain;
+
+use strict;
+use warnings;
+
+use Sql;
+use Table qw(fail files_of lines_of rows_of);
+
+sub text_of
+{
+	my ($path) = @_;
+	return join '', map { "$_\n" } lines_of($path);
+}
+
+# True for a statement that may change rows, and so run their triggers.
+sub writes_rows
+{
+	my ($statement) = @_;
+	return $statement->{text} =~ /^(?:UPDATE|INSERT|DELETE|MERGE|TRUNCATE|COPY|WITH|DO)\b/i;
+}
+
+# The migrations, oldest first: the row of chain.tsv with `number`, `path`, `sql`, `statements` and
+# `writes_rows`. A row may say in its last column, without_facts, why its revision changes no fact.
+sub read_migrations
+{
+	my ($source) = @_;
+	my $table = "$source/data/chain.tsv";
+	my (@chain, %known);
+	foreach my $row (rows_of($table, qw(revision down_revision file title phase without_facts?)))
+	{
+		my $before = @chain ? $chain[-1]{revision} : '';
+		my $number = @chain + 1;
+		fail($table, $row->{line}, 'the chain is not one line of revisions')
+		  if $row->{revision} ne sprintf('%04d', $number) or $row->{down_revision} ne $before;
+		fail($table, $row->{line}, "unknown phase: $row->{phase}")
+		  unless $row->{phase} =~ /^(?:pre|post|)$/;
+		my $path = "$source/migrations/$row->{revision}_$row->{file}";
+		fail($table, $row->{line}, "there is no file $path") unless -e $path;
+		$known{$path} = 1;
+		my $sql        = text_of($path);
+		my @statements = Sql::statements($sql);
+		fail($path, 1, 'holds no statement') unless @statements;
+		my ($open) = grep { $_->{is_open} } @statements;
+		fail($path, $open->{line}, 'the statement has no end') if $open;
+		my $writes = grep { writes_rows($_) } @statements;
+		push @chain,
+		  {
+			%$row,
+			number      => $number,
+			path        => $path,
+			sql         => $sql,
+			statements  => \@statements,
+			writes_rows => $writes
+		  };
+	}
+	fail($table, 1, 'has no revision') unless @chain;
+	foreach my $path (files_of("$source/migrations"))
+	{
+		fail($path, 1, 'chain.tsv has no row for this file') unless $known{$path};
+	}
+	return @chain;
+}
+
+# The releases, oldest first, their revisions as numbers.
+sub read_releases
+{
+	my ($source, $head) = @_;
+	my $table = "$source/data/releases.tsv";
+	my ($last, @releases) = (0);
+	foreach my $row (rows_of($table, qw(release head works_from works_to)))
+	{
+		foreach my $column (qw(head works_from works_to))
+		{
+			fail($table, $row->{line}, "$column is no revision of the chain: $row->{$column}")
+			  unless $row->{$column} =~ /^\d{4}$/ and $row->{$column} >= 1 and $row->{$column} <= $head;
+		}
+		fail($table, $row->{line}, 'its head is older than that of the release before')
+		  if $row->{head} < $last;
+		fail($table, $row->{line}, 'does not work on its own head')
+		  if $row->{works_from} > $row->{head} or $row->{head} > $row->{works_to};
+		$last = $row->{head};
+		push @releases, $row;
+	}
+	return @releases;
+}
+
+# A revision at which nothing begins or ends has no facts: it was added to the chain and forgotten in
+# the tables, and a schema at it would be taken for the one before.
+sub check_facts
+{
+	my ($chain, $facts, $bodies) = @_;
+	my %changes;
+	foreach my $fact (@$facts, @$bodies)
+	{
+		$changes{ $fact->{first} } = $changes{ $fact->{last} + 1 } = 1;
+	}
+	foreach my $migration (@$chain)
+	{
+		fail($migration->{path}, 1,
+			"neither structure.tsv nor function_bodies.tsv changes at $migration->{revision}")
+		  unless $changes{ $migration->{number} } or $migration->{without_facts} ne '';
+	}
+	return;
+}
+
+# A type as the facts spell it.
+sub canonical_type
+{
+	my ($type) = @_;
+	my %spelling = (
+		int         => 'integer',
+		int4        => 'integer',
+		int8        => 'bigint',
+		int2        => 'smallint',
+		bool        => 'boolean',
+		varchar     => 'character varying',
+		float8      => 'double precision',
+		timestamptz => 'timestamp with time zone');
+	my ($word, $array) = lc($type) =~ /^(.*?)(?:\([\d, ]+\))?((?:\[\])*)$/;
+	return ($spelling{$word} // $word) . $array;
+}
+
+# The fact that a CREATE FUNCTION statement of a migration makes true. Nothing if the migration drops
+# the function again. Types are compared only if the name alone does not tell.
+sub function_fact
+{
+	my ($text, $name, $number, $facts) = @_;
+	my @found = grep {
+			  $_->{kind} eq 'function'
+		  and $_->{name} eq $name
+		  and $_->{first} <= $number
+		  and $number <= $_->{last}
+	} @$facts;
+	return $found[0] if @found <= 1;
+	my ($list) = $text =~ /^[^(]*(\((?:[^()]|(?1))*\))/;
+	my @types = Facts::argument_types(substr($list, 1, -1) =~ s/\s+/ /gr);
+	my $key   = "$name(" . join(', ', map { canonical_type($_) } @types) . ')';
+	my ($fact) = grep { $_->{key} eq $key } @found;
+	return $fact;
+}
+
+# Finds for each CREATE FUNCTION of a migration the fact that it makes true: `signature` of the fact,
+# `made_by`, `declaration` (the text before AS) and `body` (from AS on).
+sub function_sources
+{
+	my ($chain, $facts) = @_;
+	my (@sources, %made);
+	foreach my $migration (@$chain)
+	{
+		my $number = $migration->{number};
+		foreach my $statement (@{ $migration->{statements} })
+		{
+			my $text = $statement->{text};
+			next unless $text =~ /^CREATE\s+(?:OR\s+REPLACE\s+)?(FUNCTION\s+(\w+)\s*)/i;
+			my ($name, $start) = ($2, $-[1]);
+			my $fact = function_fact($text, $name, $number, $facts) or next;
+			$text =~ /\bAS\s+\$/i
+			  or fail($migration->{path}, $statement->{line}, "$name has no dollar-quoted body");
+			my $body = $-[0];
+			push @sources,
+			  {
+				made_by     => $number,
+				signature   => $fact->{signature},
+				declaration => substr($text, $start, $body - $start) =~ s/\s+\z//r,
+				body        => substr($text, $body)
+			  };
+			$made{ $fact->{signature} }{$number} = 1;
+		}
+	}
+	foreach my $fact (grep { $_->{kind} eq 'function' } @$facts)
+	{
+		fail($fact->{file}, $fact->{line},
+			"no migration up to its first revision creates $fact->{signature}")
+		  unless grep { $_ <= $fact->{first} } keys %{ $made{ $fact->{signature} } };
+	}
+	return @sources;
+}
+
+# The text of head.sql. Its first line must name the chain's last revision.
+sub read_head
+{
+	my ($source, $chain) = @_;
+	my $path    = "$source/data/head.sql";
+	my @lines   = lines_of($path);
+	my $head    = $chain->[-1]{revision};
+	my $heading = "-- Schema of revision $head. ";
+	fail($path, 1, "must begin with: $heading") unless @lines and index($lines[0], $heading) == 0;
+	return join '', map { "$_\n" } @lines;
+}
+
+1;

@@ -1,0 +1,176 @@
+# Reads structure.tsv and the hashes of function bodies, and takes each definition apart once: the
+# library gets typed parts and parses no definition.
+
+package Facts;
+
+use strict;
+use warnings;
+
+use Sql;
+use Table qw(fail rows_of);
+
+my $list = qr/(\((?:[^()']|'(?:[^']|'')*'|(?-1))*\))/;
+
+# Each takes a definition and gives its parts, or nothing where it does not read so. The parts are
+# those of chain::Definition; name and table are in each.
+my %parts_of = (
+	table => sub {
+		my ($text) = @_;
+		return $text =~ /^(\w+)$/ ? { name => $1 } : undef;
+	},
+	column => sub {
+		my ($text) = @_;
+		my $generated = qr/generated (?:always(?: as identity)?|by default as identity)/;
+		$text =~ /^(\w+)\.(\w+) (.+?)( not null)?(?: default (.+?))?(?: ($generated))?$/ or return;
+		return {
+			table         => $1,
+			name          => $2,
+			type          => $3,
+			is_not_null   => defined $4,
+			default_value => $5,
+			generated     => $6
+		};
+	},
+	constraint => sub {
+		my ($text) = @_;
+		my %types = (
+			'PRIMARY KEY' => 'primary_key',
+			'UNIQUE'      => 'unique',
+			'CHECK'       => 'check',
+			'FOREIGN KEY' => 'foreign_key',
+			'EXCLUDE'     => 'exclusion'
+		);
+		my $words = join '|', sort keys %types;
+		$text =~ /^(\w+)\.(\w+) (($words)\b ?(.*))$/ or return;
+		return {
+			table           => $1,
+			name            => $2,
+			clause          => $3,
+			constraint_type => "ConstraintType::$types{$4}",
+			condition       => $4 eq 'CHECK' ? $5 : undef
+		};
+	},
+	index => sub {
+		my ($text) = @_;
+		$text =~ /^(UNIQUE )?(\w+) ON ((\w+) USING \w+ $list(.*))$/ or return;
+		my %parts = (is_unique => defined $1, name => $2, clause => $3, table => $4);
+		my ($columns, $rest) = ($5, $6);
+		$parts{columns}   = substr $columns, 1, -1;
+		$parts{condition} = $1 if $rest =~ / WHERE (.*)$/;
+		return \%parts;
+	},
+	enum => sub {
+		my ($text) = @_;
+		$text =~ /^(\w+) \((\w[^()']*)\)$/ or return;
+		return { name => $1, labels => [ split /, /, $2 ] };
+	},
+	composite => sub {
+		my ($text) = @_;
+		return $text =~ /^(\w+) \(.*\)$/ ? { name => $1 } : undef;
+	},
+	sequence => sub {
+		my ($text) = @_;
+		$text =~ /^(\w+) (\w+)(?: owned by (\w+)\.(\w+))?$/ or return;
+		return { name => $1, type => $2, table => $3, columns => $4 };
+	},
+	function => sub {
+		my ($text) = @_;
+		$text =~ /^(((\w+)$list)(?: returns .+?)?) language \w+.*$/ or return;
+		my ($declaration, $signature, $name, $arguments) = ($1, $2, $3, $4);
+		return {
+			name        => $name,
+			declaration => $declaration,
+			signature   => $signature,
+			key         => "$name(" . join(', ', argument_types(substr $arguments, 1, -1)) . ')'
+		};
+	},
+	trigger => sub {
+		my ($text) = @_;
+		$text =~ /^(\w+) (?:BEFORE|AFTER) .*? ON (\w+) / or return;
+		return { name => $1, table => $2, key => "$2.$1" };
+	});
+
+# The types of a function's arguments that a caller gives, as the facts spell them.
+sub argument_types
+{
+	my ($arguments) = @_;
+	my @types;
+	foreach my $argument (Sql::items($arguments))
+	{
+		next if $argument =~ /^OUT /i;
+		$argument =~ s/^(?:IN|INOUT|VARIADIC) //i;
+		$argument =~ s/^\w+ //;
+		$argument =~ s/ (?:DEFAULT|=) .*//is;
+		push @types, $argument;
+	}
+	return @types;
+}
+
+sub revision_of
+{
+	my ($row, $column, $head) = @_;
+	my $text = $row->{$column};
+	return $head if $column eq 'last' and $text eq '';
+	fail($row->{file}, $row->{line}, "$column is no revision of the chain: $text")
+	  unless $text =~ /^\d{4}$/ and $text >= 1 and $text <= $head;
+	return $text + 0;
+}
+
+sub place
+{
+	my ($row, $head) = @_;
+	my ($first, $last) = map { revision_of($row, $_, $head) } qw(first last);
+	fail($row->{file}, $row->{line}, 'ends before it begins') if $last < $first;
+	return (%$row, first => $first, last => $last);
+}
+
+# The facts of structure.tsv, typed. `last` is the head where the fact still holds.
+sub read_structure
+{
+	my ($path, $head) = @_;
+	my (@facts, %seen);
+	foreach my $row (rows_of($path, qw(first last kind definition)))
+	{
+		my $parse = $parts_of{ $row->{kind} }
+		  or fail($path, $row->{line}, "unknown kind: $row->{kind}");
+		my $parts = $parse->($row->{definition})
+		  or fail($path, $row->{line}, "a $row->{kind} is not defined so: $row->{definition}");
+		my %fact = (place($row, $head), %$parts);
+		$fact{key} = ($fact{kind} =~ /^(?:column|constraint)$/ ? "$fact{table}." : '') . $fact{name}
+		  unless defined $fact{key};
+		foreach my $revision ($fact{first} .. $fact{last})
+		{
+			my $other = $seen{"$fact{kind} $fact{key} $revision"}++;
+			fail($path, $row->{line}, "two facts of $fact{kind} $fact{key} hold at one revision")
+			  if $other;
+		}
+		push @facts, \%fact;
+	}
+	return @facts;
+}
+
+# The hashes of function bodies: upstream's, then ours.
+sub read_bodies
+{
+	my ($folder, $head, $facts) = @_;
+	my %signatures = map { ($_->{signature} => 1) } grep { $_->{kind} eq 'function' } @$facts;
+	my @rows = (
+		rows_of("$folder/upstream_bodies.tsv", qw(first last function md5 fails_before)),
+		rows_of("$folder/function_bodies.tsv", qw(first last function md5)));
+	my @bodies;
+	foreach my $row (@rows)
+	{
+		my %body = place($row, $head);
+		$body{fails_before} = 0 unless defined $body{fails_before} and $body{fails_before} ne '';
+		fail($body{file}, $body{line}, 'fails_before is no number')
+		  unless $body{fails_before} =~ /^\d+$/;
+		fail($body{file}, $body{line}, "no hash: $body{md5}")
+		  unless $body{md5} =~ /^[0-9a-f]{32}$/;
+		fail($body{file}, $body{line}, "structure.tsv has no function $body{function}")
+		  unless $signatures{ $body{function} };
+		push @bodies, \%body;
+	}
+	return @bodies;
+}
+
+1;

@@ -1,0 +1,79 @@
+# Reads the tables in src/data: a row a line, fields between tabs, lines with # at the top.
+
+package Table;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+
+our @EXPORT_OK = qw(fail files_of lines_of rows_of);
+
+# Stops the build, with the place of the mistake.
+sub fail
+{
+	my ($path, $line, $message) = @_;
+	print STDERR "$path:$line: $message\n";
+	exit 1;
+}
+
+# The paths of the SQL files in a folder, in the order of their names.
+sub files_of
+{
+	my ($folder) = @_;
+	opendir(my $handle, $folder) or fail($folder, 0, "cannot be read: $!");
+	my @names = sort grep { /\.sql$/ } readdir $handle;
+	closedir $handle;
+	return map { "$folder/$_" } @names;
+}
+
+# The lines of a file without their ends. Only what a C++ raw string literal can hold is let through.
+sub lines_of
+{
+	my ($path) = @_;
+	open(my $file, '<:raw', $path) or fail($path, 0, "cannot be read: $!");
+	my @lines = <$file>;
+	close $file;
+	my $number = 0;
+	foreach my $line (@lines)
+	{
+		$number++;
+		$line =~ s/\n\z// or fail($path, $number, 'the last line has no end');
+		fail($path, $number, 'only printable ASCII and tabs can be embedded')
+		  if $line =~ /[^\t -~]/;
+		fail($path, $number, 'holds )sql", which ends a raw string literal') if $line =~ /\)sql"/;
+	}
+	return @lines;
+}
+
+# The rows of a table as hashes by column, with their place in `file` and `line`. The heading must
+# name exactly these columns. Those that end in ? may be missing, and are then empty.
+sub rows_of
+{
+	my ($path, @columns) = @_;
+	my ($number, $has_heading, @rows) = (0, 0);
+	my @needed = grep { !/\?$/ } @columns;
+	s/\?$// foreach @columns;
+	foreach my $line (lines_of($path))
+	{
+		$number++;
+		next if not $has_heading and $line =~ /^#/;
+		if (not $has_heading)
+		{
+			grep { $line eq join "\t", @$_ } \@columns, \@needed
+			  or fail($path, $number, "the heading must be: @needed");
+			$has_heading = 1;
+			next;
+		}
+		my @fields = split /\t/, $line, -1;
+		fail($path, $number, 'has ' . @fields . ' fields instead of ' . @needed)
+		  if @fields < @needed or @fields > @columns;
+		my %row = (file => $path, line => $number);
+		@row{@columns} = map { defined $_ ? $_ : '' } @fields[ 0 .. $#columns ];
+		push @rows, \%row;
+	}
+	$has_heading or fail($path, 1, 'has no heading');
+	return @rows;
+}
+
+1;
