@@ -11,7 +11,7 @@ namespace
 
 constexpr std::string_view zero_based_prefix = "procrastinate_";
 
-// Of Django's migrations these have no SQL; so what comes after each is one further behind.
+// Numbers of Django's migrations without SQL. Each puts the later ones one further behind ours.
 constexpr std::array without_sql{25, 30, 36};
 
 std::string four_digits(int number)
@@ -21,7 +21,7 @@ std::string four_digits(int number)
     return digits;
 }
 
-// Of four digits.
+// The number that four digits say; nothing for any other text.
 std::optional<int> number_of(std::string_view digits)
 {
     if (digits.size() != 4 || !std::all_of(digits.begin(), digits.end(),
@@ -51,11 +51,17 @@ std::string alembic_id(Revision revision, AlembicIds ids)
 
 std::optional<Revision> revision_of_alembic(std::string_view id)
 {
-    const bool is_zero_based = id.starts_with(zero_based_prefix);
-    if (is_zero_based)
-        id.remove_prefix(zero_based_prefix.size());
-    const std::optional<int> number = number_of(id);
-    return number ? known(*number + (is_zero_based ? 1 : 0)) : std::nullopt;
+    if (const std::optional<int> number = number_of(id))
+        return known(*number);
+    return revision_of_zero_based_id(id);
+}
+
+std::optional<Revision> revision_of_zero_based_id(std::string_view id)
+{
+    if (!id.starts_with(zero_based_prefix))
+        return std::nullopt;
+    const std::optional<int> number = number_of(id.substr(zero_based_prefix.size()));
+    return number ? known(*number + 1) : std::nullopt;
 }
 
 std::optional<Revision> revision_of_django(std::string_view last)
@@ -70,7 +76,7 @@ std::optional<Revision> revision_of_django(std::string_view last)
 
 std::string django_prefix(Revision revision)
 {
-    // Django's 0003 comes after what 0003 is to us.
+    // Our 0002 is Django's 0003.
     return four_digits(revision == 2 ? 3 : django_count(revision).with_sql);
 }
 
@@ -79,7 +85,7 @@ DjangoCount django_count(Revision revision)
     const auto has_none = [](int number) {
         return std::find(without_sql.begin(), without_sql.end(), number) != without_sql.end();
     };
-    // Without what is 0003 to us, what is 0002 is not applied in Django's order.
+    // Django applies our 0003 before our 0002: at 0002 only its first migration has been applied.
     int number = revision == 2 ? 1 : revision;
     for (const int one : without_sql)
         if (number >= one)
@@ -105,7 +111,7 @@ DjangoNames::DjangoNames(std::string_view words)
     std::sort(found.begin(), found.end());
     for (const auto &[number, name] : found)
     {
-        if (number <= count()) // twice
+        if (number <= count()) // the number is there twice
         {
             names_.clear();
             return;

@@ -1,4 +1,4 @@
-// How other tools call the revisions of this chain.
+// The ids by which Alembic packages and Procrastinate's Django app know the revisions.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -11,47 +11,51 @@
 namespace procrastinate::chain
 {
 
-// Alembic packages of the chain number in two ways: 0001 to 0038, and procrastinate_0000 to
-// procrastinate_0037.
+// Alembic packages of the chain use one of two numberings.
 enum class AlembicIds
 {
-    plain,
-    zero_based
+    plain,     // 0001 is revision 0001
+    zero_based // procrastinate_0000 is revision 0001
 };
 
-// In Alembic's table; empty for base, which has no row there.
+// The id of a revision in Alembic's version table. Empty for base, which has no row there.
 std::string alembic_id(Revision revision, AlembicIds ids);
 
-// Nothing where it is none of this chain's.
+// The revision of an id in either numbering; nothing if the chain has none.
 std::optional<Revision> revision_of_alembic(std::string_view id);
 
-// The revision that Django's migrations of the app `procrastinate` have made once the one of this name
-// ("0031_…") is the last: Django numbers differently, and three of its migrations have no SQL. Nothing
-// where that is no revision of the chain: Django's 0002 is our 0003 without our 0002.
+// The revision of a zero-based id; nothing for any other text.
+std::optional<Revision> revision_of_zero_based_id(std::string_view id);
+
+// The revision that the schema has after the Django migration of that name ("0031_...") and all
+// before it. Django numbers differently, and three of its migrations have no SQL. Nothing if it is no
+// revision of the chain: after Django's 0002 the schema has our 0003 without our 0002.
 std::optional<Revision> revision_of_django(std::string_view last);
 
-// The beginning of the name of Django's migration that makes a revision: "0031".
+// The first four characters of the name of the Django migration that makes a revision: "0031".
 std::string django_prefix(Revision revision);
 
-// How many of Django's migrations, from its first, have been applied at a revision: as far as the last
-// that has SQL, and with those behind it that have none.
+// The number of Django migrations, from the first, that have been applied at a revision.
 struct DjangoCount
 {
-    int with_sql;
-    int all;
+    int with_sql; // up to the last one that has SQL
+    int all;      // with the ones after it that have none
 };
 DjangoCount django_count(Revision revision);
 
-// The full names of Django's migrations, which no fact of the chain tells.
+// The full names of Django's migrations. The chain does not know them, so users give them.
 class DjangoNames
 {
   public:
-    // Words that begin with four digits and "_", parted by blanks or commas; others are passed over.
+    // Reads words of four digits, "_" and a name, with blanks or commas between them. Skips other
+    // words.
     explicit DjangoNames(std::string_view words);
 
-    // From 0001 on without a gap; none where a number is there twice.
+    // The number of names, from 0001 on up to the first gap; 0 if a number is there twice.
     int count() const { return static_cast<int>(names_.size()); }
+    // The name of a number from 1 to count().
     std::string_view name(int number) const { return names_[static_cast<std::size_t>(number - 1)]; }
+    // The number of a full name; nothing if there is none.
     std::optional<int> number_of(std::string_view name) const;
 
   private:

@@ -1,4 +1,4 @@
-// Ranges of the chain: start:end, :end, start:, and : for all of it.
+// Ranges of revisions as users write them: start:end, :end, start:, and : for the whole chain.
 #pragma once
 
 #include "chain/target.hpp"
@@ -6,14 +6,15 @@
 namespace procrastinate::chain
 {
 
-// Both ends belong to a range; base belongs to none, so base:head is 0001 to head.
+// A range includes both ends. Base is no migration, so base:head is 0001 to head.
 struct Range
 {
     Revision start;
     Revision end;
 };
 
-// Throws Refusal as resolve_target does, and PM003 for what is no range or runs backwards.
+// The revisions that a range names. Throws Refusal as resolve_range_end() does, and PM003 for a text
+// that is no range or a range that ends before it begins.
 Range resolve_range(std::string_view range, const CurrentRevision &current);
 
 } // namespace procrastinate::chain

@@ -18,7 +18,7 @@ std::string in_words(const Release &release)
            " to " + std::string(name(release.works_to));
 }
 
-// A release at work, the revision at which it was deployed, and the stop before.
+// A deployed release, the revision at which it was deployed, and the stop before.
 struct Stop
 {
     const Release *release;
@@ -26,7 +26,7 @@ struct Stop
     std::optional<std::size_t> before;
 };
 
-// The revision at which `next` can take over from the code of a stop: as early as may be.
+// The oldest revision at which `next` can replace the code of a stop; nothing if there is none.
 std::optional<Revision> meeting(const Stop &stop, const Release &next)
 {
     const Revision revision = std::max(stop.revision, next.works_from);
@@ -38,11 +38,11 @@ std::optional<Revision> meeting(const Stop &stop, const Release &next)
 enum class Bridges
 {
     newer_only,
-    any // an older release may support more than the one that runs
+    any // an older release may support more revisions than the running one
 };
 
-// Breadth first: the stops in the order in which they were reached, the last one at `to`; empty where
-// it cannot be reached.
+// Searches breadth first. Returns the stops in the order in which they were reached, the last one at
+// `to`; empty if `to` cannot be reached.
 std::vector<Stop> search(const Release &from, const Release &to, Revision current, Bridges bridges)
 {
     const std::span<const Release> all = releases();
@@ -98,7 +98,7 @@ std::vector<RouteStep> route(const Release &from, const Release &to, Revision cu
     if (stops.empty())
         throw common::Refusal{
             common::sqlstate::no_route, none,
-            "No revision suits both the code that runs and one that leads further: " +
+            "No revision is supported by both the running code and a release that leads further: " +
                 in_words(from) + ", " + in_words(to) + ".",
             current > to.works_to ? "There is no downgrade of a schema: restore a backup."
                                   : "Stop all workers and clients, upgrade to '" +

@@ -1,5 +1,5 @@
-// The way from one Procrastinate release to another while workers run all the time: at every moment
-// the schema is at a revision that all code at work on it supports.
+// Routes: the deployments and upgrades that lead from one Procrastinate release to another without
+// downtime. At each moment the schema is at a revision that all running code supports.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -15,24 +15,25 @@ struct RouteStep
 {
     enum class Action
     {
-        apply, // the migrations up to `revision`, by `target`
-        deploy // `target`, a release, everywhere
+        apply, // upgrade the schema to `target`, which is `revision`
+        deploy // replace all running code by the release `target`
     };
     Action action;
     std::string target;
-    Revision revision; // that the schema is at afterwards
+    Revision revision; // of the schema after the step
     std::string reason;
 };
 
-// With the fewest deployments, by newer releases if they will do, and of those that serve as well by the
-// newest. Throws Refusal PM011 where there is no such way, or `from` does not support `current`.
+// The route with the fewest deployments. Older releases than `from` are used only if no newer one
+// will do; of releases that serve alike the newest is used. Throws Refusal PM011 if there is no route,
+// or if `from` does not support `current`.
 std::vector<RouteStep> route(const Release &from, const Release &to, Revision current);
 
-// Whether the code of a release works on a schema at the revision.
+// True if the code of the release works on a schema at the revision.
 bool supports(const Release &release, Revision revision);
 
-// For a revision that a release does not support: what to apply or deploy, as a sentence or a
-// statement. `schema` is an SQL literal.
+// What to do if a release does not support the schema's revision: a statement to run or a sentence.
+// `schema` is an SQL literal.
 std::string advice(const Release &release, Revision revision, std::string_view schema);
 
 } // namespace procrastinate::chain

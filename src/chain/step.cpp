@@ -25,7 +25,7 @@ constexpr std::string_view if_there = " if there";
     throw std::invalid_argument("no step: " + std::string(line));
 }
 
-// Takes what is before `end`, and `end`, off the text.
+// Removes the text up to `end`, and `end`, from the front. Returns what stood before `end`.
 std::string_view take(std::string_view &text, std::string_view end)
 {
     const std::size_t at = text.find(end);
@@ -50,10 +50,8 @@ template <typename Number> std::optional<Number> read_number(std::string_view di
                                                                         : std::nullopt;
 }
 
-int number_of(std::string_view digits) // -1: none
-{
-    return read_number<int>(digits).value_or(-1);
-}
+// The number that digits say, or -1.
+int number_of(std::string_view digits) { return read_number<int>(digits).value_or(-1); }
 
 // "500 of 900"
 std::optional<Position> read_position(std::string_view words)
@@ -61,7 +59,7 @@ std::optional<Position> read_position(std::string_view words)
     const auto done = read_number<long long>(take(words, " of "));
     const auto last = read_number<long long>(words);
     long long left = 0;
-    // Anybody may have written it: what is left has to be a number as well.
+    // A user may have changed the history: the difference must be a number, too.
     if (!done || !last || *done > *last || __builtin_sub_overflow(*last, *done, &left))
         return std::nullopt;
     return Position{*done, *last};
@@ -200,7 +198,7 @@ Step Step::asking_for(std::vector<StepLock> others) const
 std::vector<Step> parse_steps(Revision revision, std::string_view text)
 {
     std::vector<Step> parsed;
-    const char *begin = nullptr; // of the statements of the step at hand
+    const char *begin = nullptr; // of the statements of the last step
     const auto close = [&](const char *end) {
         if (begin != nullptr)
             parsed.back().sql = {begin, static_cast<std::size_t>(end - begin)};

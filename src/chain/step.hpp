@@ -1,13 +1,7 @@
-// The steps in which a migration goes through a big table that is in use: each in a transaction of its
-// own, none with a strong lock for long. Read from ../migrations/online/, where a step is
-//
-//   -- step <kind>[ <table>][, barrier][, rewrites][, ahead of <revision>]: <title>
-//   -- lock <table> <mode>[ if there], …
-//   <statements>
-//   -- rest[ without <beginning of statement>, …| only <beginning of statement>, …]
-//
-// and the rest is what of the migration's own file the other steps do not do. A migration without such a
-// file is one brief step.
+// Steps of an online run: how a migration changes big tables in use, in several transactions of which
+// none holds a strong lock for long. Read from the step files in ../migrations/online/; their format
+// is in ../migrations/README.md, and the build checks them (embed/Steps.pm). A migration without a
+// step file is one brief step.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -21,27 +15,27 @@ namespace procrastinate::chain
 
 enum class StepKind
 {
-    brief,      // statements that need strong locks, for an instant
-    batched,    // one statement over rows, $1 < id <= $2 at a time
-    concurrent, // one statement that builds an index while others write
-    validated   // statements that take long and let others work
+    brief,      // statements that hold strong locks for a moment
+    batched,    // one statement, run again and again over rows with $1 < id <= $2
+    concurrent, // CREATE INDEX CONCURRENTLY
+    validated   // statements that take long, under locks that let other sessions write
 };
 
 struct StepLock
 {
     std::string_view table;
     std::string_view mode;    // "ACCESS EXCLUSIVE"
-    bool may_be_gone = false; // the table, before the step
+    bool may_be_gone = false; // true if the table may have been dropped already
 };
 
-// What of a migration's own statements belongs to a step, by how they begin.
+// The statements of the migration's own file that a step runs, chosen by how they begin.
 struct Rest
 {
     enum
     {
-        none,
-        without,
-        only
+        none,    // no statement
+        without, // all that begin with none of `beginnings`
+        only     // all that begin with one of them
     } kind = none;
     std::vector<std::string_view> beginnings;
 
@@ -52,10 +46,10 @@ struct Step
 {
     Revision revision;
     int number; // from 1
-    int count;  // of the steps of its revision
+    int count;  // the number of steps of the revision
     StepKind kind;
-    // Around a change of the jobs' columns, steps that nobody wrote: fetches learn to look for a barrier,
-    // which is shut while the columns change, and forget it again.
+    // What the step does to the fetch barrier. A step that the file marks with `barrier` closes it, and
+    // parse_steps() adds one before that installs it and one after that removes it.
     enum
     {
         none,
@@ -63,50 +57,55 @@ struct Step
         close,
         remove
     } barrier = none;
-    // Done only on the way to that revision or a later one, which would else do it later: what lies
-    // between needs it to be fast.
+    // The later revision that the step belongs to, or base. The step runs early because the revisions
+    // between need it to be fast, and only if the run goes that far.
     Revision ahead_of = base;
-    bool is_rewrite = false; // a batched one that changes every row
+    bool is_rewrite = false; // a batched step that changes every row
     std::string_view title;
-    std::string_view table; // whose rows a batched step goes through
-    std::vector<StepLock> locks;
+    std::string_view table;      // whose rows a batched step changes
+    std::vector<StepLock> locks; // as the file lists them
     std::string_view sql;
     Rest rest;
 
     std::string name() const;         // "0024.3"
-    std::string_view index() const;   // the name of the one that a concurrent step builds
-    std::string_view indexed() const; // and its table
-    // Those that are written, and those that its kind takes anyway; the history's is each step's.
+    std::string_view index() const;   // the index that a concurrent step builds
+    std::string_view indexed() const; // the table of that index, else empty
+    // The locks on Procrastinate's tables that the step takes: those of its kind, or those of the file.
+    // Each step also locks the history table.
     std::vector<StepLock> all_locks() const;
-    // A brief one in its place, with these.
+    // A brief step with the same number that takes other locks.
     Step asking_for(std::vector<StepLock> others) const;
 };
 
-// In order; of a revision after base.
+// The steps of a revision after base, in order.
 std::vector<Step> steps(Revision revision);
 
-// Those that are left on the way to a target, when so many have been done.
+// The steps that a run to `target` still has to do after the first `done` ones.
 std::vector<Step> steps_left(Revision revision, int done, Revision target);
 
-// The indexes of a revision's that an earlier one may have built ahead.
+// The indexes of a revision that a step of an earlier one may have built ahead.
 std::vector<std::string> built_ahead(Revision revision);
 
-// All of the migration at once.
+// The whole migration as one brief step without locks.
 Step whole_step(Revision revision);
 
-// Takes the text apart; `revision` is for the numbers. Throws std::invalid_argument where it is not as
-// above.
+// Reads a step file; `revision` is the one that the steps get. Throws std::invalid_argument for a text
+// of another format.
 std::vector<Step> parse_steps(Revision revision, std::string_view text);
 
+// "brief", "batched", "concurrent" or "validated".
 std::string_view kind_name(StepKind kind);
 
-// "0024.3", or "0024.3, 500 of 900" where the step after it is a batched one that has come so far: taken
-// apart; false where it is none. Number 0 is what comes before the first step.
+// How far a batched step has come, in ids; they may be negative.
 struct Position
 {
-    long long done; // ids, which may be negative
+    long long done;
     long long last;
 };
+
+// How far a revision under way has come, as the history records it. The last completed step: "0024.3",
+// number 0 before the first. With a position the next step is a batched one that has come so far:
+// "0024.3, 500 of 900".
 struct StepName
 {
     Revision revision;
@@ -114,6 +113,8 @@ struct StepName
     std::optional<Position> position = {};
 };
 std::string step_name(const StepName &name);
+
+// Reads such a name into `parsed`; false if the text is none.
 bool parse_step_name(std::string_view name, StepName &parsed);
 
 } // namespace procrastinate::chain

@@ -19,7 +19,7 @@ char lower(char letter)
     return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
 }
 
-// Levenshtein's distance, letters of either case alike. Both names are at most longest_compared long.
+// Levenshtein distance, without regard to case. Both names have at most longest_compared bytes.
 std::size_t distance(std::string_view left, std::string_view right)
 {
     std::array<std::size_t, longest_compared + 1> row{};
@@ -39,11 +39,11 @@ std::size_t distance(std::string_view left, std::string_view right)
     return row[right.size()];
 }
 
-// The best three, by their distance; earlier candidates win a tie.
-class Podium
+// Keeps the three candidates with the smallest distance. Of equals the earlier one is kept.
+class Best
 {
   public:
-    explicit Podium(std::string_view typed)
+    explicit Best(std::string_view typed)
         : typed_(typed), limit_(typed.size() < 4 ? 1 : std::max<std::size_t>(2, typed.size() / 3))
     {
     }
@@ -88,19 +88,19 @@ std::string suggested_names(std::string_view typed)
 {
     if (typed.empty() || typed.size() > longest_compared)
         return {};
-    Podium podium(typed);
+    Best best(typed);
     for (const std::string_view word : {"head", "base", "current", "pre"})
-        podium.consider(word);
+        best.consider(word);
     for (const Migration &migration : migrations())
     {
-        podium.consider(migration.revision);
+        best.consider(migration.revision);
         const std::string_view ending = typed.ends_with(".sql") ? "" : ".sql";
-        podium.consider(migration.file.substr(0, migration.file.size() - ending.size()));
+        best.consider(migration.file.substr(0, migration.file.size() - ending.size()));
     }
     const std::span<const Release> all = releases();
     for (auto release = all.rbegin(); release != all.rend(); ++release)
-        podium.consider(release->name);
-    return podium.names();
+        best.consider(release->name);
+    return best.names();
 }
 
 } // namespace procrastinate::chain

@@ -1,4 +1,4 @@
-// The names on the chain that look most like a mistyped one: for hints.
+// Suggestions for a mistyped name: the revisions, files and releases that look most like it.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 namespace procrastinate::chain
 {
 
-// "head, heads" …; empty where nothing is near.
+// At most three names, parted by commas, the most alike first; empty if none is alike enough.
 std::string suggested_names(std::string_view typed);
 
 } // namespace procrastinate::chain

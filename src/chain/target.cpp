@@ -1,5 +1,6 @@
 #include "chain/target.hpp"
 
+#include "chain/external_ids.hpp"
 #include "chain/suggestions.hpp"
 #include "common/refusal.hpp"
 
@@ -18,7 +19,7 @@ bool all_digits(std::string_view text)
            std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// A number of digits; one that is too large for an int is still too large for the chain.
+// The number that digits say. A number that an int cannot hold becomes one that no chain reaches.
 int to_number(std::string_view digits)
 {
     int number = 0;
@@ -57,7 +58,7 @@ Revision current_revision(std::string_view target, const CurrentRevision &curren
     return *current.revision;
 }
 
-// Up to the next post revision, exclusive.
+// The last revision before the next post revision.
 Revision before_next_post(Revision from)
 {
     Revision reached = from;
@@ -66,7 +67,8 @@ Revision before_next_post(Revision from)
     return reached;
 }
 
-// The post revisions at a release's end come after its code; what is left must come before.
+// The revision that the schema needs before a release is deployed: its head without the post revisions
+// at the end, which come after its deployment.
 Revision before_deploying(const Release &release)
 {
     Revision needed = release.head;
@@ -98,19 +100,7 @@ std::optional<Revision> by_release(std::string_view target)
     return only_pre ? before_deploying(*release) : release->head;
 }
 
-std::optional<Revision> by_alembic_id(std::string_view target)
-{
-    constexpr std::string_view prefix = "procrastinate_";
-    if (!target.starts_with(prefix))
-        return std::nullopt;
-    const std::string_view digits = target.substr(prefix.size());
-    if (digits.size() != 4 || !all_digits(digits))
-        return std::nullopt;
-    const Revision revision = to_number(digits) + 1; // these ids count from zero
-    return revision <= head() ? std::optional(revision) : std::nullopt;
-}
-
-// The file's name, with or without its ending, or a prefix of it with a `_` that no other shares.
+// Finds a file by its name, with or without .sql, or by a prefix that holds a _ and is no other's.
 std::optional<Revision> by_file(std::string_view target)
 {
     if (target.find('_') == std::string_view::npos)
@@ -153,7 +143,7 @@ Revision resolve_name(std::string_view target, std::string_view whole,
             return revision;
         refuse_unknown(whole);
     }
-    for (const auto &lookup : {by_release, by_alembic_id, by_file})
+    for (const auto &lookup : {by_release, revision_of_zero_based_id, by_file})
         if (const std::optional<Revision> found = lookup(target))
             return *found;
     refuse_unknown(whole);
@@ -246,7 +236,7 @@ std::string excerpt(std::string_view text)
     if (text.size() <= shown)
         return std::string(text);
     std::string_view start = text.substr(0, shown);
-    // In every encoding of a server all bytes of a longer character are above 127.
+    // In each server encoding all bytes of a multibyte character are above 127.
     while (!start.empty() && static_cast<unsigned char>(start.back()) > 127)
         start.remove_suffix(1);
     return std::string(start) + "...";

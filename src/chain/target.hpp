@@ -1,5 +1,5 @@
-// The grammar of targets: the words by which users name a revision. Alembic's, and where Alembic is
-// vague, stricter: every target is matched to its end, and nothing is guessed.
+// Targets: the names by which users choose a revision, as in Alembic. Stricter where Alembic guesses: a
+// name is matched as a whole, and a prefix only if it is the prefix of one file.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -12,31 +12,31 @@
 namespace procrastinate::chain
 {
 
-// Where an installation stands; without a revision where nobody can tell, and then why.
+// The current revision of an installation, or the reason why it is unknown.
 struct CurrentRevision
 {
     std::optional<Revision> revision;
-    std::string_view why_unknown = "no schema has been selected"; // a clause
+    std::string_view why_unknown = "no schema has been selected"; // a clause for a message
     std::string_view sqlstate_of_unknown = common::sqlstate::undefined_schema;
 };
 
-// The longest target or range that is looked at, in bytes.
+// The longest target or range that is read, in bytes.
 inline constexpr std::size_t longest_name = 128;
 
-// The revision that a target names. Throws Refusal: PM001 where there is none or more than one,
-// PM002 where a relative target leaves the chain, the current's own where it needs the current
-// revision and nobody can tell.
+// The revision that a target names. Throws Refusal: PM001 if there is none or more than one, PM002 if
+// a relative target leaves the chain, `sqlstate_of_unknown` if the target counts from the current
+// revision and that is unknown.
 Revision resolve_target(std::string_view target, const CurrentRevision &current);
 
-// As above, but a relative target that overshoots ends at base or head, and a bare -N counts back
-// from `anchor`: for the ends of a range.
+// The revision that an end of a range names. As above, but a relative target that leaves the chain
+// stops at base or head, and -N without a name counts back from `anchor`.
 Revision resolve_range_end(std::string_view target, const CurrentRevision &current,
                            std::optional<Revision> anchor);
 
-// The release of that name, with or without a v. Throws Refusal PM001 where there is none.
+// The release of that name, with or without a v before it. Throws Refusal PM001 if there is none.
 const Release &resolve_release(std::string_view name);
 
-// A user's word for an error message: shortened, never cut inside a character.
+// A user's text for a message: the first 64 bytes and "...", never cut inside a character.
 std::string excerpt(std::string_view text);
 
 } // namespace procrastinate::chain
