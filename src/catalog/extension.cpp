@@ -3,8 +3,7 @@
 namespace procrastinate::catalog
 {
 
-// A look by the index takes microseconds, where planning a query would take half a millisecond of
-// every new session.
+// Reads the index: that takes microseconds, and planning a query half a millisecond in each session.
 std::string installed_version()
 {
     const char *const version = server::call([]() -> const char * {

@@ -1,4 +1,4 @@
-// The extension as this database has it installed.
+// The version of the extension that is installed in the current database.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -6,7 +6,7 @@
 namespace procrastinate::catalog
 {
 
-// The version of procrastinate_migrate in pg_extension; empty where it is not installed.
+// The version of procrastinate_migrate in pg_extension; empty if it is not installed.
 std::string installed_version();
 
 } // namespace procrastinate::catalog

@@ -8,8 +8,8 @@ namespace procrastinate::catalog
 namespace
 {
 
-// The path comes without temporary schemas, which are never an installation: their tables go with
-// the session.
+// fetch_search_path_array() leaves out temporary schemas. They are never an installation: their tables
+// end with the session.
 Oid first_in_search_path()
 {
     return server::call([] {
@@ -26,7 +26,7 @@ Oid first_in_search_path()
     });
 }
 
-// What the schema is called by now, or nullptr where it has been dropped.
+// The current name of the schema, or nullptr if it has been dropped.
 const char *name_now(const Installation &installation)
 {
     const Oid schema = installation.schema;
@@ -49,7 +49,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
                               "schema with OID " + std::to_string(schema) + " does not exist",
                               {},
                               {}};
-    // $user stands for another schema in search_path, quoted or not.
+    // In search_path "$user" means the schema named after the role, quoted or not.
     const std::string_view viewed(name);
     const bool is_possible =
         viewed != "information_schema" && viewed != "$user" && server::call([schema] {
@@ -62,9 +62,9 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
         throw common::Refusal{
             common::sqlstate::feature_not_supported,
             std::string("schema \"") + name + "\" cannot hold an installation of Procrastinate",
-            "It is a temporary schema, one of the system's own, or has a name that search_path "
-            "takes for something else.",
-            "Name another schema in the last argument, or put one into search_path."};
+            "It is a temporary schema, a system schema, or has a name that search_path takes for "
+            "something else.",
+            "Name another schema, for example schema => 'public'."};
     const char *const quoted = server::call([name] { return quote_identifier(name); });
     const char *const quoted_text = server::call([quoted] { return quote_literal_cstr(quoted); });
     return Installation{schema, name, quoted, quoted_text};
@@ -75,10 +75,10 @@ Installation locate(std::optional<Oid> given)
     const std::optional<Installation> installation = locate_if_any(given);
     if (!installation)
         throw common::Refusal{
-            common::sqlstate::undefined_schema, "no schema has been selected to look at",
-            "No schema of search_path exists and is open to you, or the first one cannot hold an "
+            common::sqlstate::undefined_schema, "no schema has been selected",
+            "No schema of search_path exists and grants you USAGE, or the first one cannot hold an "
             "installation.",
-            "Name the schema in the last argument, for example schema => 'public'."};
+            "Name the schema, for example schema => 'public'."};
     return *installation;
 }
 

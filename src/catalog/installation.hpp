@@ -1,4 +1,5 @@
-// An installation of Procrastinate: a schema that holds, or shall hold, its objects.
+// An installation: the schema that holds, or will hold, Procrastinate's objects. How it is found by the
+// caller's argument or search_path.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -8,39 +9,40 @@ namespace procrastinate::catalog
 
 inline constexpr const char *history_table = "procrastinate_schema_history";
 
-// The texts live in the memory context that was current when the installation was located.
+// The texts live as long as the memory context that was current when it was located.
 struct Installation
 {
     Oid schema;
     std::string_view name;   // as in pg_namespace
     const char *quoted;      // as an identifier
-    const char *quoted_text; // quoted, then as a literal: what regnamespace reads, for hints
+    const char *quoted_text; // quoted, then as a literal: regnamespace reads it, for hints
 };
 
-// The schema given; else the first one in search_path that holds procrastinate_jobs, else the first
-// that holds a history, else the current schema. Throws Refusal 3F000 where there is none.
+// The given schema; else the first one in search_path that holds procrastinate_jobs, else the first
+// that holds a history table, else the current schema. Throws Refusal: 3F000 if there is none, 0A000
+// if it cannot hold an installation (a temporary or system schema).
 Installation locate(std::optional<Oid> given);
 
-// As above, but nothing where search_path names no schema at all, or one that cannot hold any.
+// As above, but nothing if search_path yields no schema, or one that cannot hold an installation.
 std::optional<Installation> locate_if_any(std::optional<Oid> given);
 
-// For messages: schema "jobs".
+// The words for a message: schema "jobs".
 std::string in_schema(const Installation &installation);
 
-// Whether the caller has USAGE on the schema. Throws Refusal 3F000 where it has been dropped.
+// True if the caller has USAGE on the schema. Throws Refusal 3F000 if it has been dropped.
 bool may_use(const Installation &installation);
 
-// Throws Refusal 42501 where the caller may not use the schema.
+// Throws Refusal 42501 if the caller has no USAGE on the schema, 3F000 if it has been dropped.
 void require_usage(const Installation &installation);
 
-// Throws Refusal 3F000 where the schema has been dropped; under a new name it is there.
+// Throws Refusal 3F000 if the schema has been dropped; it may have been renamed.
 void require_there(const Installation &installation);
 
-// The schema is locked by its OID and worked on by its name: throws Refusal 3F000 where another
-// session's ALTER SCHEMA … RENAME has parted the two.
+// Throws Refusal 3F000 if another session has dropped or renamed the schema: locks go by its OID,
+// statements by its name.
 void require_same_name(const Installation &installation);
 
-// Whether the schema holds a relation of that name.
+// True if the schema holds a relation of that name.
 bool has_relation(const Installation &installation, const char *relation);
 
 } // namespace procrastinate::catalog
