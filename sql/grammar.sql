@@ -89,8 +89,8 @@ SELECT n, target, meaning(target)
     (901, ''), (902, ' '), (903, ':'), (904, 'base:head'), (905, 'heads,base'), (906, '0025,0026'),
     (907, 'None'), (908, 'null'), (909, E'head\n'), (910, E'\n'), (911, '*'),
     (912, 'head; DROP TABLE x'),
-    (913, $q$head' OR '1'='1$q$), (914, '%s%n%d'), (915, 'größer'), (916, '٢٥'), (917, '２５'),
-    (918, '1e1')
+    (913, $q$head' OR '1'='1$q$), (914, '%s%n%d'), (915, 'größer'), (916, '٢٥'),
+    (917, '２５'), (918, '1e1')
   ) AS v (n, target)
  ORDER BY n;
 CREATE VIEW ranges AS

@@ -175,7 +175,8 @@ sub instant
 	problem_unless(
 			 $err eq ''
 		  || $err =~
-		  /canceling statement due to user request|terminating connection due to administrator command/,
+		  /canceling\ statement\ due\ to\ user\ request
+		  |terminating\ connection\ due\ to\ administrator\ command/x,
 		"the call ends with: $err");
 	return $err eq '';
 }

@@ -161,8 +161,10 @@ sub fails_as_it_would
 	is( $session->refusal(q{SELECT procrastinate_upgrade('0029', dry_run => true)}) =~ s/:.*//sr,
 		'PM004', 'what an upgrade refuses is refused');
 	$session->query(<<'SQL');
-CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
-CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION refuse();
+CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql
+	AS $$ BEGIN RAISE 'not today'; END $$;
+CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX')
+	EXECUTE FUNCTION refuse();
 SQL
 	$session->query(<<'SQL');
 CREATE FUNCTION pg_temp.caught(target text) RETURNS text LANGUAGE plpgsql AS $$
@@ -177,8 +179,10 @@ SQL
 	$session->query('DROP EVENT TRIGGER refuse; DROP FUNCTION refuse()');
 	is_at($node, $database, 'failing', 30, 'with nothing changed');
 	$session->query(<<'SQL');
-INSERT INTO procrastinate_jobs (queue_name, task_name, status, abort_requested) VALUES ('q', 't', 'aborting', true);
-CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not at the end'; END $$;
+INSERT INTO procrastinate_jobs (queue_name, task_name, status, abort_requested) VALUES ('q', 't',
+	'aborting', true);
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql
+	AS $$ BEGIN RAISE 'not at the end'; END $$;
 CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON procrastinate_jobs DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION public.refuse();
 SQL

@@ -62,7 +62,8 @@ sub batches
 	$mallory->query(<<'SQL');
 BEGIN;
 DROP TABLE procrastinate_events CASCADE;
-CREATE VIEW procrastinate_events AS SELECT n AS id, n AS job_id, NULL::bigint AS job_id_bigint FROM generate_series(1, 20000) AS n WHERE public.spring();
+CREATE VIEW procrastinate_events AS SELECT n AS id, n AS job_id, NULL::bigint AS job_id_bigint
+  FROM generate_series(1, 20000) AS n WHERE public.spring();
 GRANT ALL ON procrastinate_events TO PUBLIC;
 COMMIT;
 SQL

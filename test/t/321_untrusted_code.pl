@@ -235,7 +235,9 @@ like(
 	refused(
 		'creator', q{SELECT procrastinate_upgrade('0031', 'trusting')}, qr/ERROR:  42501: /,
 		'a condition that runs what it is told'),
-	qr/^DETAIL:  trigger filtered on table .* calls function .*run\(text\), which may run other code\.\nHINT:  Look at the trigger first; then drop it, or move/m,
+	qr/^DETAIL:\ \ trigger\ filtered\ on\ table\ .*\ calls\ function\ .*run\(text\),\ which
+		\ may\ run\ other\ code\.\nHINT:\ \ Look\ at\ the\ trigger\ first;\ then\ drop\ it,\ or
+		\ move/mx,
 	'is named, with the way out');
 query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history; DROP FUNCTION public.run');
 foreach my $way (

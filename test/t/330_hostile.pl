@@ -248,19 +248,22 @@ $node->safe_psql($born,      <<'SQL');
 CREATE SCHEMA shared;
 DO $$
 DECLARE
-	types text[] := '{oid, int2, int4, int8, name, text, regnamespace, "char", bool, int4[], oid[], text[], timestamptz, interval}';
+	types text[] := '{oid, int2, int4, int8, name, text, regnamespace, "char", bool, int4[], oid[],
+		text[], timestamptz, interval}';
 	one text;
 	other text;
 	operator text;
 BEGIN
 	FOREACH one IN ARRAY types LOOP
 		FOREACH other IN ARRAY types LOOP
-			EXECUTE format('CREATE FUNCTION shared.fake(%s, %s) RETURNS boolean LANGUAGE plpgsql AS %L',
+			EXECUTE format(
+				'CREATE FUNCTION shared.fake(%s, %s) RETURNS boolean LANGUAGE plpgsql AS %L',
 				one, other, format('BEGIN RAISE ''sprang the trap of %s and %s''; END', one, other));
 			FOREACH operator IN ARRAY '{=, <>, <, >, -, ||, ~}'::text[] LOOP
-				IF to_regoperator(format('pg_catalog.%s (%s, %s)', operator, one, other)) IS NULL THEN
-					EXECUTE format('CREATE OPERATOR shared.%s (FUNCTION = shared.fake, LEFTARG = %s, RIGHTARG = %s)', operator, one, other);
-				END IF;
+				CONTINUE WHEN to_regoperator(
+					format('pg_catalog.%s (%s, %s)', operator, one, other)) IS NOT NULL;
+				EXECUTE format('CREATE OPERATOR shared.%s'
+					' (FUNCTION = shared.fake, LEFTARG = %s, RIGHTARG = %s)', operator, one, other);
 			END LOOP;
 		END LOOP;
 	END LOOP;
@@ -279,8 +282,10 @@ is( $node->safe_psql($born,
 		<<'SQL'), 'function shared.procrastinate_under_way()', 'of which the view takes none');
 SELECT string_agg(pg_describe_object(refclassid, refobjid, 0), E'\n')
   FROM pg_depend
- WHERE classid = 'pg_rewrite'::regclass AND refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass)
-   AND objid = (SELECT oid FROM pg_rewrite WHERE ev_class = 'shared.procrastinate_progress'::regclass)
+ WHERE classid = 'pg_rewrite'::regclass AND refclassid IN ('pg_operator'::regclass,
+ 'pg_proc'::regclass)
+   AND objid = (SELECT oid FROM pg_rewrite
+	 WHERE ev_class = 'shared.procrastinate_progress'::regclass)
 SQL
 
 # There jobs are migrated, at once and by steps.
@@ -288,8 +293,10 @@ $node->safe_psql($born, <<'SQL');
 SET client_min_messages = error;
 SELECT shared.procrastinate_upgrade('0001', 'shared');
 SET session_replication_role = replica;
-INSERT INTO shared.procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'a', 'a', 'todo'), ('q', 'b', 'b', 'doing'), ('q', 'c', 'c', 'failed');
-INSERT INTO shared.procrastinate_events (job_id, type, at) SELECT id, 'deferred', now() FROM shared.procrastinate_jobs;
+INSERT INTO shared.procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'a', 'a',
+	'todo'), ('q', 'b', 'b', 'doing'), ('q', 'c', 'c', 'failed');
+INSERT INTO shared.procrastinate_events (job_id, type, at) SELECT id, 'deferred', now()
+  FROM shared.procrastinate_jobs;
 SQL
 
 # Those that triggers of the schema would find.
@@ -298,10 +305,14 @@ DO $$
 DECLARE
 	one text;
 BEGIN
-	FOREACH one IN ARRAY '{procrastinate_job_status, procrastinate_job_event_type, varchar}'::text[] LOOP
-		EXECUTE format('CREATE FUNCTION shared.fake(%1$s, %1$s) RETURNS boolean LANGUAGE plpgsql AS %2$L',
-			CASE one WHEN 'varchar' THEN one ELSE 'shared.' || one END, format('BEGIN RAISE ''sprang the trap of %s''; END', one));
-		EXECUTE format('CREATE OPERATOR shared.= (FUNCTION = shared.fake, LEFTARG = %1$s, RIGHTARG = %1$s)',
+	FOREACH one IN ARRAY '{procrastinate_job_status, procrastinate_job_event_type, varchar}'::text[]
+	LOOP
+		EXECUTE format(
+			'CREATE FUNCTION shared.fake(%1$s, %1$s) RETURNS boolean LANGUAGE plpgsql AS %2$L',
+			CASE one WHEN 'varchar' THEN one ELSE 'shared.' || one END,
+			format('BEGIN RAISE ''sprang the trap of %s''; END', one));
+		EXECUTE format(
+			'CREATE OPERATOR shared.= (FUNCTION = shared.fake, LEFTARG = %1$s, RIGHTARG = %1$s)',
 			CASE one WHEN 'varchar' THEN one ELSE 'shared.' || one END);
 	END LOOP;
 END $$;

@@ -27,7 +27,8 @@ CREATE FUNCTION strange.strike() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETU
 
 -- Makes one change in a subtransaction, looks at it, and undoes it.
 CREATE FUNCTION tried(at text, change text, whole boolean,
-                      OUT named text[], OUT is_exact boolean, OUT refused text, OUT left_over text[])
+					  OUT named text[], OUT is_exact boolean, OUT refused text,
+					  OUT left_over text[])
 LANGUAGE plpgsql AS \$\$
 DECLARE
     promised text[];
@@ -46,7 +47,8 @@ BEGIN
         END;
         BEGIN
             -- Another revision may be what it is now.
-            refused := refused || CASE procrastinate_adopt('$schema') WHEN at THEN ' adopted' ELSE ' PM009' END;
+			refused := refused || CASE procrastinate_adopt('$schema') WHEN at THEN ' adopted' ELSE
+			' PM009' END;
         EXCEPTION WHEN OTHERS THEN
             refused := refused || ' ' || sqlstate;
         END;

@@ -19,10 +19,12 @@ my $database = new_database($node);
 my $rows_of = <<'SQL';
 SELECT string_agg(rows, E'\n' ORDER BY rows)
   FROM (SELECT c.relname || (xpath('//t/text()', query_to_xml(format(
-               'SELECT md5(string_agg(to_jsonb(r)::text, %L ORDER BY to_jsonb(r)::text)) || count(*) AS t FROM %I.%I AS r',
+               'SELECT md5(string_agg(to_jsonb(r)::text, %L ORDER BY to_jsonb(r)::text))'
+               ' || count(*) AS t FROM %I.%I AS r',
                E'\n', n.nspname, c.relname), true, true, '')))[1]::text AS rows
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname <> 'procrastinate_schema_history') AS t
+		 WHERE n.nspname = %s AND c.relkind = 'r'
+		 AND c.relname <> 'procrastinate_schema_history') AS t
 SQL
 
 # Rows of all kinds that a revision can hold, the same in each schema; not the time of day.
@@ -42,11 +44,13 @@ sub add_rows
 	my @newer = grep { $newer{$_}[0] <= $revision } sort keys %newer;
 	my $sql   = "SET search_path = $schema;\n";
 	$sql .= <<"SQL" if $revision >= 32;
-INSERT INTO procrastinate_workers (last_heartbeat) SELECT timestamptz '2020-01-01 UTC' FROM generate_series(1, 3);
+INSERT INTO procrastinate_workers (last_heartbeat) SELECT timestamptz '2020-01-01 UTC'
+  FROM generate_series(1, 3);
 SQL
 	$sql .= <<"SQL";
 ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER;
-INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at, attempts @{[ map { ", $_" } @newer ]})
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, scheduled_at,
+	attempts @{[ map { ", $_" } @newer ]})
 SELECT 'queue ' || n % 5, 'task ' || n % 7, CASE WHEN n % 4 > 0 THEN 'lock $revision ' || n END,
        jsonb_build_object('n', n), ((ARRAY[$statuses])[1 + n % $kinds])::procrastinate_job_status,
        CASE WHEN n % 3 = 0 THEN timestamptz '2020-01-01 UTC' + make_interval(mins => n) END, n % 11
@@ -54,7 +58,8 @@ SELECT 'queue ' || n % 5, 'task ' || n % 7, CASE WHEN n % 4 > 0 THEN 'lock $revi
   FROM generate_series(1, 700) AS n;
 ALTER TABLE procrastinate_jobs ENABLE TRIGGER USER;
 INSERT INTO procrastinate_events (job_id, type, at)
-SELECT id, 'deferred', timestamptz '2020-01-01 UTC' + make_interval(secs => id) FROM procrastinate_jobs ORDER BY id;
+SELECT id, 'deferred', timestamptz '2020-01-01 UTC' + make_interval(secs => id)
+  FROM procrastinate_jobs ORDER BY id;
 SQL
 	$sql .= <<"SQL" if $revision >= 10;
 INSERT INTO procrastinate_periodic_defers (task_name, defer_timestamp, job_id

@@ -65,14 +65,17 @@ sub gives_up
 	cmp_ok($tries   // 99, '<',  20, 'in pauses that grow');
 	like(
 		$err,
-		qr/^Session $holder->{pid} of role \S+ \(a report\), client backend, idle in transaction for \d\d:\d\d:\d\d: .*RowExclusiveLock on procrastinate_jobs.*; LOCK TABLE/m,
+		qr/^Session\ $holder->{pid}\ of\ role\ \S+\ \(a\ report\),\ client\ backend,\ idle\ in
+			\ transaction\ for\ \d\d:\d\d:\d\d:\ .*RowExclusiveLock\ on\ procrastinate_jobs.*;
+			\ LOCK\ TABLE/mx,
 		'and who is in the way');
 	unlike($err, qr/^Session $reader->{pid} /m,
 		'but nobody who is not, and has been there for longer');
 	$reader->query('COMMIT');
 	like(
 		$err,
-		qr/^HINT:  .*CALL procrastinate_migrate\('0015', schema => 'gives_up', lock_timeout => '10 ms', retry_for => '1 hour'\);/m,
+		qr/^HINT:\ \ .*CALL\ procrastinate_migrate\('0015',\ schema\ =>\ 'gives_up',
+			\ lock_timeout\ =>\ '10\ ms',\ retry_for\ =>\ '1\ hour'\);/mx,
 		'and what to do');
 	is_at($node, $database, $schema, 14, 'nothing of the step is left');
 	is($caller->refusal($call) =~ s/:.*//r, '55P03', 'by the SQLSTATE of locks');
@@ -207,7 +210,8 @@ sub interrupted_build
 			'the build waits for the reader');
 		like(
 			$caller->notice(qr/for session/),
-			qr/^step 0020\.1: waiting for [a-z ]+, for session $reader->{pid} of role \w+ since \d{4}-\S+ \d\d:\d\d:\d\d\+00$/,
+			qr/^step\ 0020\.1:\ waiting\ for\ [a-z ]+,\ for\ session\ $reader->{pid}\ of\ role
+				\ \w+\ since\ \d{4}-\S+\ \d\d:\d\d:\d\d\+00$/x,
 			"$how: the caller is told whom");
 		is( $other->query(
 					'SELECT count(*) FROM pg_locks WHERE pid = '
@@ -484,7 +488,8 @@ sub workers_notice_nothing
 			"$start to $end: every job has its event");
 		is( $node->safe_psql(
 				$there,
-				q{SELECT count(*) FROM procrastinate_jobs j WHERE status = 'succeeded' AND NOT EXISTS
+				q{SELECT count(*) FROM procrastinate_jobs j WHERE status = 'succeeded'
+				AND NOT EXISTS
 			(SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'succeeded')}),
 			'0',
 			"$start to $end: and so has every success");

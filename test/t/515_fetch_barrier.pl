@@ -112,7 +112,8 @@ SQL
 		"SET procrastinate_migrate.verify = warn; CALL procrastinate_migrate('0025', '$schema')");
 	like(
 		$err,
-		qr/WARNING:  function own_body\.procrastinate_fetch_job\(character varying\[\]\) is not one of Procrastinate's/,
+		qr/WARNING:\ \ function\ own_body\.procrastinate_fetch_job\(character\ varying\[\]\)
+			\ is\ not\ one\ of\ Procrastinate's/x,
 		'a function that cannot be kept is told of');
 	is_at($node, $database, $schema, 25, 'and the column comes');
 
@@ -121,7 +122,8 @@ SQL
 	$node->safe_psql($database, <<"SQL");
 SET search_path = $schema, public;
 DO \$\$ BEGIN EXECUTE (
-	SELECT replace(pg_get_functiondef('$schema.procrastinate_fetch_job'::regproc), 'BEGIN', 'BEGIN /* ' || string_agg(md5(n::text), ' ') || ' */')
+	SELECT replace(pg_get_functiondef('$schema.procrastinate_fetch_job'::regproc), 'BEGIN',
+	'BEGIN /* ' || string_agg(md5(n::text), ' ') || ' */')
 	  FROM generate_series(1, 1000) AS n);
 END \$\$
 SQL
@@ -197,12 +199,14 @@ DECLARE
 	last text;
 BEGIN
 	LOOP
-		SELECT event || ' ' || to_revision INTO last FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1;
+		SELECT event || ' ' || to_revision INTO last FROM procrastinate_log('$schema')
+		  ORDER BY id DESC LIMIT 1;
 		IF last ~ '0025\$' THEN
 			RETURN false;
 		ELSIF last ~ '^step 0025[.]2 ' AND EXISTS (
 			SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
-			 WHERE pid = $pid AND wait_event = 'Extension' AND classid = $barrier AND granted AND mode = 'ExclusiveLock')
+			 WHERE pid = $pid AND wait_event = 'Extension' AND classid = $barrier AND granted
+			 AND mode = 'ExclusiveLock')
 		THEN
 			RETURN true;
 		END IF;

@@ -73,11 +73,13 @@ sub plan_of_all
 	upgrade($node, $database, 1, 'whole');
 	$session->query('CREATE TEMP TABLE small AS SELECT * FROM procrastinate_plan()');
 	insert_many($session, 900);    # a batch
-	is( $session->query(
-			<<'SQL'), ($HEAD - 1) . '|t|t', 'each step has an estimate, and that of one which goes through a table grows with it');
-SELECT count(DISTINCT revision), bool_and(big.estimate > '0'), bool_and(big.estimate > small.estimate) FILTER (WHERE big.scans AND big.relation_size > 0)
+	my $estimates = $session->query(<<'SQL');
+SELECT count(DISTINCT revision), bool_and(big.estimate > '0'),
+       bool_and(big.estimate > small.estimate) FILTER (WHERE big.scans AND big.relation_size > 0)
   FROM small JOIN procrastinate_plan() AS big USING (revision, step)
 SQL
+	is($estimates, ($HEAD - 1) . '|t|t',
+		'each step has an estimate; that of a step that reads a table grows with it');
 	is( $session->query(
 			q{SELECT count(*) FROM procrastinate_plan() WHERE ltrim(replace(extract(epoch FROM}
 			  . q{ estimate)::text, '.', ''), '0') ~ '[1-9].+[1-9]'}
@@ -112,9 +114,11 @@ SQL
 	$session->query('CALL procrastinate_migrate()');
 	my $done = $session->query(<<'SQL');
 SELECT string_agg(step, ' ' ORDER BY id)
-  FROM (SELECT id, regexp_replace(event, '^step ', '') AS step FROM procrastinate_log() WHERE event ~ '^step .*[.][1-9]'
+  FROM (SELECT id, regexp_replace(event, '^step ', '') AS step FROM procrastinate_log()
+	WHERE event ~ '^step .*[.][1-9]'
         UNION ALL
-        SELECT l.id, to_revision || '.' || (SELECT count(*) + 1 FROM procrastinate_log() s WHERE s.event ~ ('^step ' || l.to_revision || '[.][1-9]'))
+		SELECT l.id, to_revision || '.' || (SELECT count(*) + 1 FROM procrastinate_log() s
+		  WHERE s.event ~ ('^step ' || l.to_revision || '[.][1-9]'))
           FROM procrastinate_log() l WHERE event = 'upgrade' AND to_revision > '0001') AS steps
 SQL
 	is($done, $planned, 'the steps that were planned are those that were done');

@@ -67,7 +67,8 @@ sub last_queries
 		'it stops before a post migration');
 	like(
 		$err,
-		qr/^DETAIL:  Session $old->{pid} of role \S+ \(an old worker\), idle for \d\d:\d\d:\d\d, calls procrastinate_fetch_job\.$/m,
+		qr/^DETAIL:\ \ Session\ $old->{pid}\ of\ role\ \S+\ \(an\ old\ worker\),\ idle\ for
+			\ \d\d:\d\d:\d\d,\ calls\ procrastinate_fetch_job\.$/mx,
 		'and names who still calls what goes');
 	like($err,
 		qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'asked', force => true\);$/m,
@@ -112,7 +113,8 @@ sub listeners
 	$new->query('LISTEN procrastinate_any_queue_v1');
 	like(
 		complaint($schema, q{'0035'}),
-		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_in_use_check.pl\), has listened for jobs since before the pre migration\.\nHINT: /m,
+		qr/^DETAIL:\ \ Session\ $old->{pid}\ of\ role\ \S+\ \(525_in_use_check.pl\),\ has
+			\ listened\ for\ jobs\ since\ before\ the\ pre\ migration\.\nHINT:\ /mx,
 		'the post one, in another call, does, and leaves out who came after');
 	end($old);
 	is(complaint($schema, q{'0035'}), '', 'without it the call goes on');
@@ -130,7 +132,8 @@ sub listeners_of_before
 	$new->query('LISTEN procrastinate_any_queue_v1');
 	like(
 		complaint($schema, q{'0031'}),
-		qr/^DETAIL:  Session $old->{pid} of role \S+ \(525_in_use_check.pl\), listens for jobs on a channel of older releases\.\nHINT: /m,
+		qr/^DETAIL:\ \ Session\ $old->{pid}\ of\ role\ \S+\ \(525_in_use_check.pl\),\ listens
+			\ for\ jobs\ on\ a\ channel\ of\ older\ releases\.\nHINT:\ /mx,
 		'a listener on an old channel is old, one on a new channel is not');
 	end($old);
 	is(complaint($schema, q{'0031'}), '', 'without it the call goes on');
@@ -192,7 +195,8 @@ sub heartbeats
 		'it stops where an older worker is alive');
 	like(
 		$err,
-		qr/^DETAIL:  Worker $alive, whose last heartbeat came \d+ s ago, is older than this call's pre migrations\.\nHINT: /m,
+		qr/^DETAIL:\ \ Worker\ $alive,\ whose\ last\ heartbeat\ came\ \d+\ s\ ago,\ is\ older
+			\ than\ this\ call's\ pre\ migrations\.\nHINT:\ /mx,
 		'and names that one alone');
 	is_at($node, $database, $schema, 34, 'the pre migration has been applied');
 	is(complaint($schema, q{'head'}), '',
@@ -208,7 +212,8 @@ sub counts
 	my $schema = schema_at('counted', 34);
 	my $script = PostgreSQL::Test::Utils::tempdir() . '/hidden.sql';
 	append_to_file($script, <<"SQL");
-DO \$\$ BEGIN EXECUTE 'SELECT $schema.procrastinate_' || 'defer_job_v1(''q'', ''t'', 0, NULL, NULL, ''{}'', NULL)'; END \$\$;
+DO \$\$ BEGIN EXECUTE 'SELECT $schema.procrastinate_' ||
+	'defer_job_v1(''q'', ''t'', 0, NULL, NULL, ''{}'', NULL)'; END \$\$;
 \\sleep 100 ms
 SQL
 	my $load = do
@@ -223,7 +228,8 @@ SQL
 		'calls are counted');
 	like(
 		complaint($schema, q{'0035'}),
-		qr/^DETAIL:  Function procrastinate_defer_job_v1 has been called \d+ times since this call began\.$/m,
+		qr/^DETAIL:\ \ Function\ procrastinate_defer_job_v1\ has\ been\ called\ \d+\ times
+			\ since\ this\ call\ began\.$/mx,
 		'calls of what goes are seen where the server counts them, though the post migration is the'
 		  . ' first'
 	);
@@ -247,8 +253,10 @@ sub a_view_of_strange_code
 CREATE ROLE mallory;
 GRANT USAGE, CREATE ON SCHEMA $schema TO mallory;
 SET ROLE mallory;
-CREATE FUNCTION $schema.strange() RETURNS bigint LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'strange code'; END \$\$;
-CREATE VIEW $schema.procrastinate_workers AS SELECT $schema.strange() AS id, now() AS last_heartbeat;
+CREATE FUNCTION $schema.strange() RETURNS bigint LANGUAGE plpgsql AS \$\$ BEGIN RAISE
+	'strange code'; END \$\$;
+CREATE VIEW $schema.procrastinate_workers AS SELECT $schema.strange() AS id,
+	now() AS last_heartbeat;
 SQL
 	$reader->query('COMMIT');
 	is(($caller->wait)[1] =~ s/:.*//sr, '42P07',

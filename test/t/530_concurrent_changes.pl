@@ -303,7 +303,8 @@ sub a_trigger_on_the_jobs
 		'55P03', 'a call comes to the batches');
 	$reader->query('COMMIT');
 	$owner->query(
-		q{INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration, version)
+		q{INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration,
+		version)
 		SELECT max(id) + 1, 'step 0031.3', '0030', '0030', '0', max(version)
 		  FROM procrastinate_schema_history}
 	);
@@ -385,9 +386,11 @@ sub no_later_deadlock_check
 CREATE TABLE public.seen (deadlock_timeout text, lock_timeout text);
 CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
-	INSERT INTO public.seen VALUES (current_setting('deadlock_timeout'), current_setting('lock_timeout'));
+	INSERT INTO public.seen VALUES (current_setting('deadlock_timeout'),
+	current_setting('lock_timeout'));
 END $$;
-CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.note();
+CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+	EXECUTE FUNCTION public.note();
 SET deadlock_timeout = '800ms';
 SQL
 	foreach my $case ([ '0021', '10 s', '400ms|10s' ], [ '0024', '100 ms', '50ms|100ms' ])

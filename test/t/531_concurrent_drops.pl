@@ -76,7 +76,8 @@ sub a_history_that_is_replaced
 		$owner->query(<<"SQL");
 BEGIN;
 CREATE TABLE restored (LIKE procrastinate_schema_history INCLUDING ALL);
-INSERT INTO restored OVERRIDING SYSTEM VALUE SELECT * FROM procrastinate_schema_history WHERE id <> 1;
+INSERT INTO restored OVERRIDING SYSTEM VALUE SELECT * FROM procrastinate_schema_history
+  WHERE id <> 1;
 $ends{$end};
 ALTER TABLE restored RENAME TO procrastinate_schema_history;
 SQL

@@ -52,13 +52,16 @@ sub things_of_the_replaced_column
 		  . ' parent'
 		  =>
 		  'ALTER TABLE procrastinate_events NO INHERIT parent; DROP TABLE parent',
-		q{ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_fkey, ADD CONSTRAINT procrastinate_events_job_id_fkey
+		q{ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_fkey,
+		ADD CONSTRAINT procrastinate_events_job_id_fkey
 			FOREIGN KEY (job_id) REFERENCES procrastinate_jobs ON DELETE CASCADE NOT VALID} =>
 		  'ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_job_id_fkey',
 		'CREATE RULE own AS ON UPDATE TO procrastinate_events DO ALSO NOTIFY own' =>
 		  'DROP RULE own ON procrastinate_events',
-		q{SET allow_system_table_mods = on; INSERT INTO pg_seclabel SELECT attrelid, 'pg_class'::regclass, attnum, 'own', 'mine'
-			FROM pg_attribute WHERE attrelid = 'procrastinate_events'::regclass AND attname = 'job_id'} =>
+		q{SET allow_system_table_mods = on; INSERT INTO pg_seclabel SELECT attrelid,
+		'pg_class'::regclass, attnum, 'own', 'mine'
+			FROM pg_attribute WHERE attrelid = 'procrastinate_events'::regclass
+			AND attname = 'job_id'} =>
 		  'DELETE FROM pg_seclabel; RESET allow_system_table_mods',
 		'ALTER TABLE procrastinate_events ADD job_id_bigint bigint' =>
 		  'ALTER TABLE procrastinate_events DROP job_id_bigint',
@@ -115,7 +118,8 @@ sub things_of_the_replaced_column
 	my (undef, undef, $err) =
 	  $node->psql($database, q{CALL procrastinate_migrate('0024', 'children')});
 	like($err,
-		qr/^DETAIL:  Table (?:children\.)?archive, which inherits the column but not the trigger that fills it\.$/m,
+		qr/^DETAIL:\ \ Table\ (?:children\.)?archive,\ which\ inherits\ the\ column\ but\ not
+			\ the\ trigger\ that\ fills\ it\.$/mx,
 		'a table that inherits is told');
 	is( $session->query(
 			q{SELECT procrastinate_upgrade('0024'); SELECT job_id, pg_typeof(job_id) FROM archive}),
@@ -169,7 +173,8 @@ sub a_tablespace_of_its_index
 	  'CREATE SCHEMA spaced';
 	my $session = session('spaced');
 	my $spaces =
-	  q{SELECT string_agg(DISTINCT coalesce(spcname, 'default'), ' ') FROM pg_class LEFT JOIN pg_tablespace AS t ON t.oid = reltablespace
+	  q{SELECT string_agg(DISTINCT coalesce(spcname, 'default'), ' ') FROM pg_class LEFT
+	  JOIN pg_tablespace AS t ON t.oid = reltablespace
 		WHERE relnamespace = 'spaced'::regnamespace AND relkind = 'i'};
 	$session->query('SET default_tablespace = own; SET client_min_messages = error');
 	is($session->refusal(q{CALL procrastinate_migrate('0023')}), 'no error',
@@ -178,7 +183,8 @@ sub a_tablespace_of_its_index
 	my (undef, undef, $err) =
 	  $node->psql($database, q{CALL procrastinate_migrate('0024', 'spaced')});
 	my ($setting) = $err =~
-	  /^DETAIL:  Index (?:spaced\.)?procrastinate_events_job_id_fkey, which stays in its tablespace with (SET .+)\.$/m;
+	  /^DETAIL:\ \ Index\ (?:spaced\.)?procrastinate_events_job_id_fkey,\ which\ stays\ in
+		\ its\ tablespace\ with\ (SET\ .+)\.$/mx;
 	is($setting, q{SET default_tablespace = 'own'}, 'out of which an index does not come unasked');
 	$session->query($setting);
 	my $holder = session('spaced');
@@ -224,14 +230,16 @@ sub what_came_amid_it
 	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
 	like(
 		$err,
-		qr/^DETAIL:  Trigger zz on table (?:amid\.)?procrastinate_events, which may set the column after.*\nHINT:  Drop or validate that, .* 0024\.$/m,
+		qr/^DETAIL:\ \ Trigger\ zz\ on\ table\ (?:amid\.)?procrastinate_events,\ which\ may
+			\ set\ the\ column\ after.*\nHINT:\ \ Drop\ or\ validate\ that,\ .*\ 0024\.$/mx,
 		'and has to go, for only this call can go on');
 	$session->query('DROP TRIGGER zz ON procrastinate_events');
 	$session->query(
 		'ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_bigint_same');
 	(undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
 	my ($statement) = $err =~
-	  /^DETAIL:  Constraint procrastinate_events_job_id_bigint_same, which has gone; to have it back: (.+)\.$/m;
+	  /^DETAIL:\ \ Constraint\ procrastinate_events_job_id_bigint_same,\ which\ has\ gone;\ to
+		\ have\ it\ back:\ (.+)\.$/mx;
 	ok($statement, 'without the check nobody knows of such a trigger');
 	$session->query($statement);
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
@@ -276,7 +284,8 @@ sub a_publication_of_events
 	  $node->psql($database, q{CALL procrastinate_migrate('0024', 'unchangeable')});
 	like(
 		$err,
-		qr/^DETAIL:  Cannot update table "procrastinate_events": Column used in the publication WHERE .+[^.]\.\nHINT:  .+ SELECT procrastinate_upgrade/m,
+		qr/^DETAIL:\ \ Cannot\ update\ table\ "procrastinate_events":\ Column\ used\ in\ the
+			\ publication\ WHERE\ .+[^.]\.\nHINT:\ \ .+\ SELECT\ procrastinate_upgrade/mx,
 		'one that forbids to update is told');
 	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade',
 		'before anything is done');
@@ -343,7 +352,8 @@ sub triggers_of_events
 	my $session = queue('triggers', 23, 3);
 	$session->query(<<'SQL');
 CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_events FOR EACH ROW EXECUTE FUNCTION public.keep();
+CREATE TRIGGER keep BEFORE UPDATE ON procrastinate_events FOR EACH ROW
+	EXECUTE FUNCTION public.keep();
 SQL
 	my (undef, undef, $err) =
 	  $node->psql($database, q{CALL procrastinate_migrate('0024', 'triggers')});

@@ -42,7 +42,8 @@ sub an_index_built_ahead
 	$session->query(
 		q{CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
-	IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'ahead'::regnamespace AND proname = 'procrastinate_defer_periodic_job') THEN
+	IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'ahead'::regnamespace
+	AND proname = 'procrastinate_defer_periodic_job') THEN
 		RAISE 'no further';
 	END IF;
 END $$;
@@ -176,7 +177,8 @@ sub a_build_by_hand
 	like($error, qr/ERROR:  migration 0020 .* could not get its locks/,
 		'a call waits for whoever builds it, and gives up');
 	like($error,
-		qr/^Session $builder->{pid} .*: ShareUpdateExclusiveLock on procrastinate_jobs; CREATE INDEX/m,
+		qr/^Session\ $builder->{pid}\ .*:\ ShareUpdateExclusiveLock\ on\ procrastinate_jobs;
+			\ CREATE\ INDEX/mx,
 		'and names who builds it');
 	$session->send(q{CALL procrastinate_migrate('0020')});
 	wait_for($node, $database, $session->pauses, 'another one has tried');
@@ -303,7 +305,9 @@ sub a_build_that_is_lost_again
 	like(($session->wait)[1], qr/^55P03: migration 0020 .* could not get its locks/,
 		'and the call gives up in the end');
 	ok( $node->log_contains(
-			qr/DETAIL:  It was tried \d+ times in \d+ s, and an invalid index is there, which the next call drops if nobody is building it\.\n\s*deadlock detected\n\s*Process/,
+			qr/DETAIL:\ \ It\ was\ tried\ \d+\ times\ in\ \d+\ s,\ and\ an\ invalid\ index\ is
+				\ there,\ which\ the\ next\ call\ drops\ if\ nobody\ is\ building
+				\ it\.\n\s*deadlock\ detected\n\s*Process/x,
 			$log),
 		'and says of what, and what is left');
 	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error',

@@ -122,7 +122,7 @@ sub a_replica_that_catches_up
 	my ($in, $out, $err) = ('', '', '');
 	my $replica = IPC::Run::start(
 		[   '/usr/bin/python3', '-c',
-			<<"PYTHON", $node->connstr('postgres') . ' application_name=behind', $from ], '<', \$in, '>', \$out, '2>', \$err,
+			<<"PYTHON", $node->connstr('postgres') . ' application_name=behind', $from ],
 import sys
 from psycopg2.extras import PhysicalReplicationConnection
 cursor = PhysicalReplicationConnection(sys.argv[1]).cursor()
@@ -131,6 +131,7 @@ high, low = (int(part, 16) for part in sys.argv[2].split("/"))
 cursor.send_feedback(*[(high << 32) + low] * 3, force=True)
 sys.stdin.read()
 PYTHON
+		'<', \$in, '>', \$out, '2>', \$err,
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	wait_until(
 		q{SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'behind' AND state}
@@ -200,7 +201,8 @@ sub autovacuum
 {
 	my $session = queue('vacuumed', 23, 5000);
 	$session->query(<<'SQL');
-ALTER TABLE procrastinate_events SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+ALTER TABLE procrastinate_events SET (autovacuum_vacuum_threshold = 0,
+	autovacuum_vacuum_scale_factor = 0,
 	autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
 UPDATE procrastinate_events SET at = now();
 SQL
@@ -331,7 +333,8 @@ sub ticks_of_one_moment
 	# At 0012 the old function goes, and with it whoever calls it; who is in it then leaves out the
 	# new column.
 	my $gone =
-	  qr/function procrastinate_defer_periodic_job\(.*\) does not exist|null value in column "queue_name"|Run was aborted/;
+	  qr/function\ procrastinate_defer_periodic_job\(.*\)\ does\ not\ exist|null\ value\ in
+		\ column\ "queue_name"|Run\ was\ aborted/x;
 	foreach my $path ([ 11, q{'q', 'task'}, $gone ], [ 20, q{'q', NULL, NULL, 'task'}, qr/(?!)/ ])
 	{
 		my ($from, $arguments, $expected) = @$path;

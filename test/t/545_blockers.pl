@@ -78,7 +78,8 @@ sub a_build_and_a_prepared_transaction
 	my $caller = call('prepared', '0020');
 	like(
 		$caller->notice(qr/, for /),
-		qr/^step 0020\.1: waiting for writers before build, for prepared transaction 'of a client' of role \S+ since \S/,
+		qr/^step\ 0020\.1:\ waiting\ for\ writers\ before\ build,\ for\ prepared\ transaction
+			\ 'of\ a\ client'\ of\ role\ \S+\ since\ \S/x,
 		'a build tells of the prepared transaction that it waits for');
 	is(progress(), 'prepared|1|t|waiting for writers before build|{0}',
 		'and is seen to wait for one');
@@ -149,7 +150,8 @@ BEGIN
 		PERFORM pg_sleep(0.005);
 	END LOOP;
 END $$;
-CREATE EVENT TRIGGER gate ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.come_to_the_gate();
+CREATE EVENT TRIGGER gate ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+	EXECUTE FUNCTION public.come_to_the_gate();
 SQL
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0025')});
@@ -180,7 +182,8 @@ sub a_build_and_the_lock_of_its_table
 	my $caller = call('vacuumed', '0020');
 	like(
 		$caller->notice(qr/, for /),
-		qr/^step 0020\.1: waiting for the lock of its table, for session $session->{pid} of role \S+ since \S/,
+		qr/^step\ 0020\.1:\ waiting\ for\ the\ lock\ of\ its\ table,\ for\ session
+			\ $session->{pid}\ of\ role\ \S+\ since\ \S/x,
 		'a build tells of the session that it waits for');
 	is(progress(), "vacuumed|1|t||{$session->{pid}}", 'and is seen to wait for it');
 	$session->query('COMMIT');
@@ -216,7 +219,8 @@ sub the_lock_of_builds
 	my $caller = call('held', '0020');
 	like(
 		$caller->notice(qr/builds/),
-		qr/^step 0020\.1: waiting for session $holder->{pid} of role \S+, which has the lock of builds here$/,
+		qr/^step\ 0020\.1:\ waiting\ for\ session\ $holder->{pid}\ of\ role\ \S+,\ which\ has
+			\ the\ lock\ of\ builds\ here$/x,
 		'a build tells of the session that has the lock of builds');
 	is(progress(), "held|1|t||{$holder->{pid}}", 'and is seen to wait for it');
 	$holder->query("SELECT pg_advisory_unlock$lock");
@@ -245,14 +249,16 @@ sub a_build_amid_its_table
 	$first->query('COMMIT');
 	wait_for_phase('index validation: scanning table');
 	my ($done, $blocks) = split /\|/, $before->query(<<'SQL');
-SELECT max((ctid::text::point)[0]::integer) FILTER (WHERE lock = 'the same'), pg_relation_size('procrastinate_jobs') / current_setting('block_size')::integer
+SELECT max((ctid::text::point)[0]::integer) FILTER (WHERE lock = 'the same'),
+	   pg_relation_size('procrastinate_jobs') / current_setting('block_size')::integer
   FROM procrastinate_jobs
 SQL
 	cmp_ok($done, '>', 10, 'it is far in the table');
 	my $percent = int(100 * $done / $blocks);
 	like(
 		$caller->notice(qr/validation: scanning table.*, for /),
-		qr/^step 0008\.1: index validation: scanning table, $percent%, for session $second->{pid} of role \S+ since \S/,
+		qr/^step\ 0008\.1:\ index\ validation:\ scanning\ table,\ $percent%,\ for\ session
+			\ $second->{pid}\ of\ role\ \S+\ since\ \S/x,
 		'a build tells how far it is, and whom it waits for');
 	is( $node->safe_psql(
 			$database, 'SELECT phase, done, "left", waiting_for FROM procrastinate_progress'),
@@ -282,7 +288,8 @@ sub a_step_and_a_reader_of_another_role
 		'CREATE ROLE keeper LOGIN; CREATE SCHEMA keeper AUTHORIZATION keeper');
 	$node->safe_psql(
 		$database,
-		q{SET client_min_messages = error; SET ROLE keeper; SELECT procrastinate_upgrade('0024', 'keeper');
+		q{SET client_min_messages = error; SET ROLE keeper; SELECT procrastinate_upgrade('0024',
+		'keeper');
 GRANT USAGE ON SCHEMA keeper TO stranger; GRANT SELECT ON keeper.procrastinate_jobs TO stranger});
 	my $reader = do { local $ENV{PGUSER} = 'stranger'; session('keeper') };
 	my $caller = do { local $ENV{PGUSER} = 'keeper';   session('keeper') };
@@ -424,11 +431,13 @@ sub a_look_at_jobs_that_are_locked
 	like($error, qr/ERROR:  the look at where the schema stands could not get its locks$/m,
 		'a call that may not look at the jobs is given up');
 	like($error,
-		qr/^Session $holder->{pid} of role .*: AccessExclusiveLock on procrastinate_jobs; LOCK TABLE/m,
+		qr/^Session\ $holder->{pid}\ of\ role\ .*:\ AccessExclusiveLock\ on
+			\ procrastinate_jobs;\ LOCK\ TABLE/mx,
 		'and names who has them');
 	unlike($error, qr/^Whoever/m, 'and nobody else');
 	like($error,
-		qr/^HINT:  .*: CALL procrastinate_migrate\('\+1', schema => 'looked_at', retry_for => '1 hour'\);$/m,
+		qr/^HINT:\ \ .*:\ CALL\ procrastinate_migrate\('\+1',\ schema\ =>\ 'looked_at',
+			\ retry_for\ =>\ '1\ hour'\);$/mx,
 		'and what to do');
 	my $caller = call('looked_at', '0025');
 	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r,
@@ -457,7 +466,8 @@ sub a_look_at_a_schema_that_is_renamed
 	like($error, qr/ERROR:  the look at where the schema stands could not get its locks/,
 		'a call that may not hold the name of the schema is given up');
 	like($error,
-		qr/^Session $renamer->{pid} of role .*: (?:\w+ on the schema, )?\w+ on the schema; ALTER SCHEMA renamed RENAME TO another/m,
+		qr/^Session\ $renamer->{pid}\ of\ role\ .*:\ (?:\w+\ on\ the\ schema,\ )?\w+\ on\ the
+			\ schema;\ ALTER\ SCHEMA\ renamed\ RENAME\ TO\ another/mx,
 		'and names who changes it');
 	like($error, qr/retry_for => '1 hour', concurrently => false, force => true\);$/m,
 		'and what to do, as it was called');

@@ -128,7 +128,8 @@ sub no_room_for_tables
 		$failed{batches}++ if $complaint =~ /, step 2 \(fill the column\)/;
 		like(
 			$complaint,
-			qr/^ERROR:  .*(?:File too large|wrote only \d+ of 8192 bytes).*\nHINT:  Check free disk space\.$/m,
+			qr/^ERROR:\ \ .*(?:File\ too\ large|wrote\ only\ \d+\ of\ 8192\ bytes).*\nHINT:
+				\ \ Check\ free\ disk\ space\.$/mx,
 			"$limit bytes are too few");
 		is_whole("$limit bytes");
 	}

@@ -45,8 +45,8 @@ my $databases = 0;
 # Servers, databases, schemas
 # ------------------------------------------------------------------------------------------------
 
-# start_server(name => ..., conf => 'more lines of postgresql.conf', init => [ arguments of init() ],
-#              new => [ arguments of new() ])
+# start_server(name => ..., conf => 'more lines of postgresql.conf',
+#              init => [ arguments of init() ], new => [ arguments of new() ])
 # Starts a server without fsync that counts the calls of functions.
 sub start_server
 {

@@ -121,10 +121,11 @@ sub next_step
 {
 	my $step = $watcher->query(<<"SQL");
 SELECT revision || '.' || step || '|' || kind || '|'
-       || (NOT is_of_door AND count(*) FILTER (WHERE is_of_door) OVER (PARTITION BY revision) % 2 = 1) || '|'
+       || (NOT is_of_barrier AND count(*) FILTER (WHERE is_of_barrier)
+           OVER (PARTITION BY revision) % 2 = 1) || '|'
        || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_0-9]+)')) IS NOT NULL)
        || '|' || coalesce(lock, '')
-  FROM (SELECT *, statement ~ '^-- CREATE OR REPLACE FUNCTION' AS is_of_door
+  FROM (SELECT *, statement ~ '^-- CREATE OR REPLACE FUNCTION' AS is_of_barrier
           FROM procrastinate_plan('$target')) AS plan
  LIMIT 1
 SQL

@@ -15,7 +15,8 @@ our @EXPORT = qw($ALL_ROWS day defer forms insert_jobs insert_many);
 # A count and a checksum of all jobs and events, by what no revision changes.
 our $ALL_ROWS = <<'SQL';
 SELECT (SELECT count(*) || md5(string_agg(concat_ws('/', id, queue_name, task_name, lock, args,
-               CASE status::text WHEN 'aborting' THEN 'doing' ELSE status::text END, scheduled_at, attempts), ' ' ORDER BY id)) FROM procrastinate_jobs)
+			   CASE status::text WHEN 'aborting' THEN 'doing' ELSE status::text END, scheduled_at,
+			   attempts), ' ' ORDER BY id)) FROM procrastinate_jobs)
        || (SELECT count(*) || md5(string_agg(concat_ws('/', id, job_id, type, at), ' ' ORDER BY id))
              FROM procrastinate_events)
 SQL

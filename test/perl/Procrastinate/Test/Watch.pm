@@ -12,7 +12,8 @@ use Test::More;
 use Procrastinate::Test::Facts;
 
 our @EXPORT =
-  qw(all_called called_before create_row_versions held_locks same_lines wait_for wait_for_build wait_for_step);
+  qw(all_called called_before create_row_versions held_locks same_lines wait_for wait_for_build
+  wait_for_step);
 
 # Which test file looks at which functions: each function of structure.tsv belongs to one subject.
 our %SUBJECT = (
@@ -88,11 +89,15 @@ sub held_locks
 	my ($session, $schema, $pid) = @_;
 	return split /\n/, $session->query(<<"SQL");
 SELECT DISTINCT ON (c.relname)
-       upper(trim(regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \\1', 'g'))) || ' on ' || c.relname
+       upper(trim(regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \\1', 'g')))
+           || ' on ' || c.relname
   FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
  WHERE l.pid = $pid AND l.granted AND l.mode <> 'AccessShareLock'
-   AND c.relnamespace = '$schema'::regnamespace AND c.relkind = 'r' AND c.relname <> 'procrastinate_schema_history'
- ORDER BY c.relname, array_position('{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', l.mode) DESC
+   AND c.relnamespace = '$schema'::regnamespace AND c.relkind = 'r'
+   AND c.relname <> 'procrastinate_schema_history'
+ ORDER BY c.relname, array_position('{RowShareLock, RowExclusiveLock,
+       ShareUpdateExclusiveLock, ShareLock, ShareRowExclusiveLock, ExclusiveLock,
+       AccessExclusiveLock}', l.mode) DESC
 SQL
 }
 
