@@ -1,6 +1,6 @@
-# The server dies, at every point of every step from 0001 to head, and of steps that are others on a
-# shorter way: afterwards no row is missing, the schema is as its history says, workers can work,
-# and the next call goes on from there.
+# Kills the server at every fault point of every step from 0001 to head. Afterwards no row is
+# missing, the schema is as its history says, a worker's calls succeed, and the next call continues
+# from there.
 
 use strict;
 use warnings;

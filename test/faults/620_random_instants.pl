@@ -1,6 +1,6 @@
-# A migration under load is ended at 200 instants that nobody chose: cancelled, terminated, or with
-# the server. Every time the schema is as its history says, no job is without its events, and the
-# next call goes on from there.
+# Ends a migration under load at 200 random instants: by a cancel, by pg_terminate_backend(), or
+# with the server. Each time the schema is as its history says, every job has its events, and the
+# next call continues from there.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ my $limit    = $PostgreSQL::Test::Utils::timeout_default;
 my $node     = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
 
-# What a seed chooses can be chosen again; when what is struck is at which point cannot.
+# A seed repeats the same choices, but not the same timing.
 my $seed = $ENV{SEED} // time;
 srand $seed;
 note("SEED=$seed");
@@ -68,7 +68,7 @@ sub stop_clients
 	return;
 }
 
-# One schema on its way, ended again and again until it is there.
+# Upgrades one schema. Each call is ended, until one reaches the target.
 sub round
 {
 	my ($schema, $from, $to, $release) = @_;
@@ -132,7 +132,7 @@ SQL
 	return;
 }
 
-# A call, and its end at some instant. Whether it has come to its own end before.
+# Starts a call and ends it at some instant. Returns true if it had finished before.
 sub instant
 {
 	my ($schema, $to, $release, $load) = @_;
@@ -181,8 +181,8 @@ sub instant
 	return $err eq '';
 }
 
-# Whether it came in time: not to a process that was ending anyway. The server says so before it
-# lets anybody in again.
+# True if the kill hit a process that was not ending anyway. The server logs it before it accepts
+# connections again.
 sub was_killed
 {
 	my ($pid, $log) = @_;

@@ -1,5 +1,5 @@
-# The README's promises: its session prints what it shows, its statements run, its table of
-# functions and its list of SQLSTATEs are complete.
+# Checks the README: the example session prints what it shows, every SQL block runs, the tables of
+# functions and SQLSTATEs are complete.
 
 use strict;
 use warnings;

@@ -286,7 +286,7 @@ PYTHON
 	(undef, undef, $err) = $node->psql($database, 'SELECT procrastinate_adopt()');
 	like(
 		$err, qr/^DETAIL:  Table public\.django_migrations says 0027, which is 0026\.$/m,
-		'the catalog wins over Django, and the contradiction is told');
+		'the catalog wins over Django, with a warning');
 	like($err, qr/^manage\.py migrate --fake procrastinate 0029$/m, 'with what sets Django right');
 
 	# In step, by the names that Django prints.
@@ -318,7 +318,7 @@ $database = new_database($node);
 my $deploy = line_of('A deploy script');
 like(
 	runs($database, 'the deploy script', 'sh', '-c', $deploy),
-	qr/^NOTICE: .*-> 0037, /m, 'the deploy script tells its steps');
+	qr/^NOTICE: .*-> 0037, /m, 'the deploy script prints NOTICEs of its steps');
 is_at($node, $database, 'public', 37, 'the deploy script goes as far as 3.9.0 needs');
 like(
 	runs($database, 'the deploy script again', 'sh', '-c', $deploy),

@@ -1,5 +1,5 @@
-# Every revision is what structure.tsv says of it, however it was reached: step by step or by one
-# call from nothing, in schema public and in one whose name needs quoting.
+# Compares every revision with structure.tsv: reached step by step and in one call, in schema public
+# and in a schema whose name needs quotes.
 
 use strict;
 use warnings;

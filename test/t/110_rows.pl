@@ -1,5 +1,5 @@
-# Rows that exist when a schema is upgraded: from every revision, and from nothing, one step on and
-# then to head, no row is lost or changed other than the step is meant to change it.
+# Rows of an existing schema during an upgrade: from every revision, one step and on to head, no row
+# is lost, and none changes other than as the migration intends.
 #
 # What a row should become is written down here, revision by revision, as an expression over the
 # row's JSON. It is worked out before the upgrade, kept in a schema of its own, and compared with

@@ -1,5 +1,5 @@
-# Several deployers at once: one does the work, the others wait and find nothing to do; the lock is
-# that of one schema, is in nobody's way, and ends with its session, however that ends.
+# Several sessions deploy at once: one does the work, the others wait and have nothing to do. The
+# advisory lock is per schema, does not conflict with users' locks, and ends with its session.
 
 use strict;
 use warnings;

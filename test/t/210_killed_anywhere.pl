@@ -1,5 +1,5 @@
-# The session that migrates is cancelled, terminated or killed at its n-th command, for every n: the
-# schema is at a revision exactly, no row is lost, and the next attempt goes on from there.
+# Cancels, terminates or kills the migrating session at its n-th command, for every n. The schema is
+# at a revision, no row is lost, and the next call continues from there.
 #
 # An event trigger counts the commands, before and after each, and strikes its own session. It is
 # set by crash.at (which count) and crash.how (cancel, terminate, kill) in the session's settings.

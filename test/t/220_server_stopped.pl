@@ -1,6 +1,6 @@
-# The server is stopped at once (pg_ctl -m immediate: no checkpoint, no farewell) at random moments,
-# while sessions upgrade schema after schema and clients add jobs. After the restart each schema is
-# at a revision exactly, what was acknowledged is there, and a second run ends at head.
+# Stops the server (pg_ctl -m immediate) at random moments, while sessions upgrade schemas and
+# clients add jobs. After the restart each schema is at a revision, acknowledged rows are there, and
+# a second run reaches head.
 #
 # The moments are drawn from a seed that the log shows; SEED=n prove ... draws the same ones again.
 

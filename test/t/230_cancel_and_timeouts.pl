@@ -1,5 +1,5 @@
-# Cancel, statement_timeout and lock_timeout in the middle of every step: the error is the server's
-# own and names the migration and the line, nothing of the step is left, and the next attempt works.
+# Cancel, statement_timeout and lock_timeout in every migration: the error is the server's own and
+# names migration and line, nothing of the migration is left, and the next call succeeds.
 #
 # Each step stands still where it first waits. A session holds the tables as a writer does, which
 # stops every step that takes a lock on a table for itself; the others are stopped by an event

@@ -1,6 +1,6 @@
-# What stops a migration, for reasons that users have. It is found before the first change; and
-# where that look is turned off, migrations fail in the middle: everything is as it was, the error
-# is the server's own, and its context names the migration, the file and the line.
+# Reasons of users that make a migration fail. The pre-check finds them. Without the pre-check the
+# migration fails: everything is rolled back, the error is the server's own, and its context names
+# migration, file and line.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# What is refused before the first change, or would pass over rows unseen: names that are taken,
-# rights that are missing, rows that a policy hides or that a trigger keeps as they are.
+# Errors before the first change: names that are taken, missing privileges, rows that a policy hides
+# or that a trigger does not let change.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# CALL procrastinate_migrate: commits after each step, so that what is done stays done; refuses
-# where it could not commit; and leaves the session as it was.
+# CALL procrastinate_migrate(): commits after each step, fails where it cannot commit, and leaves
+# the session's settings as they were.
 
 use strict;
 use warnings;
@@ -70,7 +70,7 @@ sub commits
 		"SELECT wait_event = 'Extension' AND (SELECT max(to_revision) = '0023' FROM"
 		  . " watched.procrastinate_schema_history)"
 		  . " FROM pg_stat_activity WHERE pid = $session->{pid}")
-	  or die 'nobody waits';
+	  or die 'procrastinate_wait() does not wait';
 	is( $watcher->query(events('watched')),
 		'23|23|0023', 'others see each revision once it is done, by a transaction of its own');
 	is( $watcher->query("SELECT revision FROM public.procrastinate_current('watched')"),

@@ -1,5 +1,4 @@
-# procrastinate_upgrade(dry_run => true): does all of it, tells what it locked and how long it took,
-# and leaves nothing behind.
+# procrastinate_upgrade(dry_run => true): reports locks and duration, and leaves nothing behind.
 
 use strict;
 use warnings;
@@ -39,7 +38,7 @@ sub tells
 			DETAIL:\ \ Locks\ that\ it\ would\ hold\ until\ the\ transaction\ ends:\n
 			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_jobs\n
 			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_events\n/x,
-		'and tells how long they took, and what they locked');
+		'and reports their duration and their locks');
 	upgrade($node, $database, 7, 'drops');
 	(undef, undef, $err) =
 	  $node->psql($database, "SELECT procrastinate_upgrade('0010', 'drops', dry_run => true)");

@@ -1,5 +1,5 @@
-# What others do while a change waits for them: a hostile role adds code to the tables, the schema
-# gets another name, a reader's transaction goes on. Nothing is done that was not looked at before.
+# Changes by other sessions while an upgrade waits: a hostile role adds code to the tables, the
+# schema is renamed, a reader's transaction goes on. Nothing runs that was not checked.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# A procedure lets go of everything between two of its transactions: what a hostile owner of the
-# schema puts in the place of a table then is not read.
+# Between two transactions of procrastinate_migrate() no lock is held. A hostile owner replaces a
+# table of the schema then; the call does not read it.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
-# The script of procrastinate_sql(), run by plain psql in a database that has never seen the
-# extension: it leads from every revision to head and from base to every revision, keeps the same
-# history, takes the same lock, refuses a schema that is elsewhere, and fails without a trace.
+# Scripts of procrastinate_sql(), run by psql in a database without the extension: from every
+# revision to head and from base to every revision. They write the same history, take the same lock,
+# fail if the schema is at another revision, and leave nothing behind after a failure.
 
 use strict;
 use warnings;

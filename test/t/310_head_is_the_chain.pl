@@ -1,5 +1,5 @@
-# A schema that was made by the chain, step by step or in one call, and one that was made at once
-# are the same to the byte, as pg_dump tells them: order of columns and bodies of functions too.
+# pg_dump prints the same, including the order of columns and bodies of functions, for a schema
+# migrated step by step, in one call, by scripts, and installed at head.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# Everything runs as the caller and with the caller's rights alone: who may install, change and
-# read; what is missing is reported at once and before anything is touched.
+# All functions run with the caller's privileges: who can install, change and read. Missing
+# privileges are reported before anything is changed.
 
 use strict;
 use warnings;
@@ -69,7 +69,7 @@ refused(
 	'creator',
 	q{SELECT procrastinate_stamp('head', schema => 'jobs')},
 	qr/ERROR:  42501: role "creator" may not change.*\nDETAIL:  CREATE on schema jobs is missing/,
-	'an owner who lost CREATE is told so before the first change');
+	'an owner without CREATE gets an error before the first change');
 query(q{GRANT CREATE ON SCHEMA jobs TO creator});
 
 # ---- A role without rights ----------------------------------------------------------------------
@@ -111,7 +111,7 @@ $error = refused(
 	qr/42501: role "member" may not change/,
 	'a member of the owning role makes nothing that would not be the owner\'s');
 ($hint) = $error =~ /^HINT:  (.*)$/m;
-is($hint, 'SET ROLE owners;', 'and is told to become the owner');
+is($hint, 'SET ROLE owners;', 'and the HINT names the role to become');
 allowed(
 	'member', ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'shared')},
 	'0031', 'which works when pasted');
@@ -141,7 +141,7 @@ $error = refused(
 	q{SELECT procrastinate_stamp('head', schema => 'installed')},
 	qr/42501: role "creator" may not change/,
 	'a role that may create there but is no owner is refused');
-like($error, qr/belongs to role owners/, 'and told whose it is');
+like($error, qr/belongs to role owners/, 'and the error names its owner');
 
 foreach my $call (
 	q{SELECT procrastinate_upgrade('head', 'closed')},

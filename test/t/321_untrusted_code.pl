@@ -1,5 +1,5 @@
-# Code that another role has left in place of the history, on the tables, or where they lead to it
-# never runs with the rights of whoever changes or reads an installation.
+# Code of another role, in place of the history, on the tables or called from there, never runs with
+# the privileges of the caller.
 
 use strict;
 use warnings;
@@ -172,7 +172,7 @@ foreach my $code (@code)
 		$error = refused('creator', $call, qr/ERROR:  42501: /, "creator is refused: $call");
 		like(
 			$error, qr/\Q$what\E calls function public\.spring\(\) of role mallory\./,
-			'and told the cause');
+			'and the error names the cause');
 		like($error, qr/drop them, or give them to role creator/, 'and the way out');
 	}
 	query($remove);
@@ -280,7 +280,7 @@ foreach my $way (
 		'creator',           q{SELECT procrastinate_upgrade('0031', 'trusting')},
 		qr/ERROR:  42501: /, "refused: $finding");
 	$error =~ s/public\.number/number/g;
-	like($error, qr/\Q$finding\E/, 'and told the cause');
+	like($error, qr/\Q$finding\E/, 'and the error names the cause');
 	query($remove);
 }
 is(query('SELECT is_called FROM public.sprung'), 'f', 'no code of mallory\'s has run on these ways')
@@ -343,7 +343,7 @@ refused(
 	'creator',
 	q{SELECT procrastinate_upgrade('0010', 'mixed')},
 	qr/ERROR:  42501: .*\nDETAIL:  routine procrastinate_defer_job belongs to role mallory/,
-	'a function of a stranger in the way is refused, and named');
+	'a function of another role with a needed name is an error that names it');
 allowed(
 	'creator', q{SELECT revision FROM procrastinate_current('mixed')},
 	'0008',    'nothing was begun');

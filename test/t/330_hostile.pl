@@ -1,5 +1,5 @@
-# Nothing that somebody else has put in the way is used or run: not by search_path, nor by temporary
-# tables, operators, types or functions of the same names; and no setting changes what is done.
+# Temporary tables, operators, types and functions of the same names, in any search_path, are
+# neither used nor run. No setting changes the result.
 
 use strict;
 use warnings;
@@ -258,7 +258,8 @@ BEGIN
 		FOREACH other IN ARRAY types LOOP
 			EXECUTE format(
 				'CREATE FUNCTION shared.fake(%s, %s) RETURNS boolean LANGUAGE plpgsql AS %L',
-				one, other, format('BEGIN RAISE ''sprang the trap of %s and %s''; END', one, other));
+				one, other,
+				format('BEGIN RAISE ''sprang the trap of %s and %s''; END', one, other));
 			FOREACH operator IN ARRAY '{=, <>, <, >, -, ||, ~}'::text[] LOOP
 				CONTINUE WHEN to_regoperator(
 					format('pg_catalog.%s (%s, %s)', operator, one, other)) IS NOT NULL;

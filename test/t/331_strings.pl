@@ -1,6 +1,5 @@
-# 250,000 random and hostile strings as target, range, release and schema: each is refused with an
-# SQLSTATE that is meant, or is what the grammar says it is; the server survives, and nothing is
-# changed.
+# 250,000 random and hostile strings as target, range, release and schema: each gives the expected
+# SQLSTATE or the revision that the grammar says. The server survives, and nothing changes.
 
 use strict;
 use warnings;

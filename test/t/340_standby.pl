@@ -1,5 +1,5 @@
-# On a hot standby, and in a transaction that only reads, everything that reads works and everything
-# that changes is refused with 25006.
+# On a hot standby and in a read-only transaction all reading functions work, and all changing
+# functions fail with 25006.
 
 use strict;
 use warnings;

@@ -1,6 +1,5 @@
-# The history belongs to the installation: pg_dump takes it along, whole or by schema, a restored
-# database goes on from where it was, and neither DROP EXTENSION nor a new name of the schema loses
-# it.
+# The history is dumped and restored with the installation, whole or by schema. A restored database
+# continues from its revision. DROP EXTENSION and a rename of the schema keep the history.
 
 use strict;
 use warnings;
@@ -188,7 +187,7 @@ is( $node->safe_psql(
 $node->safe_psql($database, 'DROP TABLE public.procrastinate_schema_history');
 ($status, $out, $err) =
   $node->psql($database, "$quiet SELECT procrastinate_upgrade('head', 'public')");
-like($err, qr/holds Procrastinate's tables but no history/, 'who drops the history is told so');
+like($err, qr/holds Procrastinate's tables but no history/, 'an error explains how to start over');
 is_at($node, $database, 'public', 20, 'and no migration runs over the tables');
 is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_jobs'), '100', 'no job is lost');
 my ($hint) = $err =~ /^HINT:  .*?(SELECT procrastinate_adopt.*;)$/m;

@@ -1,6 +1,5 @@
-# What a later version adds reaches users by ALTER EXTENSION UPDATE: an extension that was created
-# at that version, one that was updated to it, and one that was dumped at the old version, restored
-# and updated are the same. A session that still holds the other version's library changes nothing.
+# ALTER EXTENSION UPDATE: an extension created at a version, updated to it, or dumped, restored and
+# updated are the same. A session that still has the old library changes nothing.
 
 use strict;
 use warnings;
@@ -158,7 +157,7 @@ is( $session->query('SELECT revision FROM procrastinate_current()')
 	'which may still read');
 like(
 	$session->refusal('SELECT procrastinate_downgrade(NULL)'),
-	qr/^0A000: /, 'and is told that there is no downgrade');
+	qr/^0A000: /, 'and the error says that there is no downgrade');
 is_at($node, $old, 'public', 26, 'nothing was changed');
 my ($status, $out, $err) = $node->psql($old, 'SELECT procrastinate_upgrade()');
 like(

@@ -1,5 +1,5 @@
-# A session has the library as it was when the session loaded it; the worker that builds an index
-# for it loads what is there by then, and does nothing that it does not understand.
+# A session keeps the library that it has loaded. A worker that builds an index for it loads the
+# current library, and does nothing that it does not understand.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# Calls that do nothing, and calls that fail, may be made for ever: the memory of the server process
-# does not grow after the first hundred.
+# Calls that do nothing and calls that fail do not leak: the memory of the server process does not
+# grow after the first hundred.
 
 use strict;
 use warnings;

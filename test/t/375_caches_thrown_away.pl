@@ -1,5 +1,5 @@
-# Whatever another session changes may make a session throw away what it has cached of the catalog,
-# at any access to it. A server with assertions can be told to do so at each.
+# Invalidation of the catalog caches at every access (debug_discard_caches), on servers with
+# assertions.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# However a client talks to the server - simple or extended protocol, prepared or not, from a
-# language of its own - the functions do the same; and what a client is told while they run.
+# The functions do the same over the simple and the extended protocol, prepared or not, and from
+# Python drivers; and the notices that a client gets.
 
 use strict;
 use warnings;
@@ -76,7 +76,7 @@ same_lines(
 	told(q{SELECT procrastinate_upgrade(schema => 'told_at_once')}),
 	[   "NOTICE:  Installing $HEAD_NAME (head) directly, instead of $HEAD migrations",
 		"NOTICE:  $HEAD_NAME took N ms", ],
-	'head at once is told as that');
+	'an installation at head has NOTICEs of its own');
 same_lines(
 	told(q{CALL procrastinate_migrate(schema => 'told_at_once')}),
 	[qq{NOTICE:  schema "told_at_once" is at $HEAD_NAME (head) already: nothing to do}],
@@ -85,13 +85,13 @@ $node->safe_psql($database, q{CALL procrastinate_migrate('0030', 'told')});
 my $told = told(q{CALL procrastinate_migrate('0031', 'told')});
 is( $told->[0],
 	'NOTICE:  Running upgrade 0030 -> 0031, Migration: Post Cancel Notification',
-	'a migration is told by its title');
+	'a NOTICE shows the title of a migration');
 is($told->[-1], 'NOTICE:  0031 took N ms', 'and its time when it is done');
 $node->safe_psql($database, 'CREATE SCHEMA chain');
 $told = told(q{SELECT procrastinate_upgrade('0037', 'chain')});
 is_deeply(
 	[ grep { $_ !~ /^NOTICE:  (?:Running upgrade .*|\d{4} took N ms)$/ } @$told ],
-	[], 'a run of the whole chain tells its steps and nothing else');
+	[], 'a run of the whole chain has NOTICEs of its migrations and no others');
 is(scalar(@$told), 74, 'two notices for each of 37');
 
 # ---- pgbench: simple, extended and prepared -----------------------------------------------------

@@ -1,7 +1,6 @@
-# What a schema is, told from its catalog: each revision is found exactly and alone, and no single
-# difference slips through: it is named by procrastinate_check(), keeps procrastinate_detect() from
-# being exact, keeps procrastinate_stamp() and procrastinate_adopt() from recording the revision,
-# and what procrastinate_repair() promises it mends.
+# Drift: procrastinate_detect() finds each revision exactly, and procrastinate_check() names every
+# single difference. With a difference, procrastinate_stamp() and procrastinate_adopt() do not
+# record the revision, and procrastinate_repair() repairs what it lists.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# procrastinate_migrate() by its steps ends where procrastinate_upgrade() ends in one transaction:
-# with the same catalog, but for the order of columns, and the same rows to the byte.
+# procrastinate_migrate() by steps and procrastinate_upgrade() in one transaction end with the same
+# catalog, except for the order of columns, and the same rows.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# procrastinate_migrate() on a queue in use: nobody queues behind it, indexes are built by a
-# worker of the server; and what was cut short is gone on with.
+# procrastinate_migrate() on a queue in use: no session queues behind a step, indexes are built by a
+# background worker, and an interrupted call is continued.
 
 use strict;
 use warnings;
@@ -37,7 +37,7 @@ sub last_event
 }
 
 # ------------------------------------------------------------------------------------------------
-# Locks that are not to be had
+# Locks that conflict
 # ------------------------------------------------------------------------------------------------
 
 sub gives_up
@@ -49,7 +49,7 @@ sub gives_up
 		q{SET application_name = 'a report'; BEGIN; SELECT count(*) FROM procrastinate_jobs});
 	my $call = "CALL procrastinate_migrate('0015', lock_timeout => '20 ms', retry_for => '300 ms')";
 
-	# Readers are in nobody's way here, a writer is.
+	# This step conflicts with writers, not with readers.
 	$holder->query('LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 	my (undef, undef, $err) = $node->psql(
 		$database, "SET search_path = $schema, public; "
@@ -68,9 +68,9 @@ sub gives_up
 		qr/^Session\ $holder->{pid}\ of\ role\ \S+\ \(a\ report\),\ client\ backend,\ idle\ in
 			\ transaction\ for\ \d\d:\d\d:\d\d:\ .*RowExclusiveLock\ on\ procrastinate_jobs.*;
 			\ LOCK\ TABLE/mx,
-		'and who is in the way');
+		'and its blocker');
 	unlike($err, qr/^Session $reader->{pid} /m,
-		'but nobody who is not, and has been there for longer');
+		'but no other session that has been there for longer');
 	$reader->query('COMMIT');
 	like(
 		$err,
@@ -98,7 +98,7 @@ sub gives_up
 	$holder->query("ROLLBACK PREPARED 'left behind'");
 
 	$caller->query($call);
-	is_at($node, $database, $schema, 15, 'once nobody is in the way, it ends');
+	is_at($node, $database, $schema, 15, 'without blockers it ends');
 
 	my @nonsense = (
 		[ q{lock_timeout => '0'}, '22023' ], [ q{lock_timeout => '2 hours'}, '22023' ],
@@ -111,7 +111,7 @@ sub gives_up
 	return;
 }
 
-# What a call waits for another session that changes the schema does not count.
+# Time spent waiting for another session's change of the schema does not count as a try.
 sub a_wait_that_is_no_try
 {
 	my $schema = filled_schema('patient', 14);
@@ -154,8 +154,8 @@ sub advice_for_an_odd_name
 	return;
 }
 
-# A cancel that comes while a lock has been waited for long enough is no timeout. The process stands
-# still while both come, so that it finds them at once.
+# A cancel that arrives together with the lock timeout is reported as a cancel. The process is
+# stopped until both have arrived.
 sub cancelled_as_time_is_up
 {
 	my $schema = filled_schema('two_signals', 14);
@@ -187,7 +187,7 @@ sub cancelled_as_time_is_up
 }
 
 # ------------------------------------------------------------------------------------------------
-# Builds that are cut short
+# Interrupted index builds
 # ------------------------------------------------------------------------------------------------
 
 sub interrupted_build
@@ -199,7 +199,7 @@ sub interrupted_build
 		my $schema = filled_schema("cut_$how", 19);
 		my ($reader, $caller, $other) = map { session($schema) } 1 .. 3;
 
-		# A build waits for those who saw the table before.
+		# A build waits for transactions with older snapshots.
 		$reader->query(
 			'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
 		$caller->query('SET client_min_messages = notice');
@@ -226,7 +226,7 @@ sub interrupted_build
 		is(join(', ', held_locks($other, $schema, $node->safe_psql($database, $worker_of))),
 			$planned, "$how: the worker has the lock of the plan");
 
-		# Another caller finds somebody at it.
+		# Another caller finds the running call.
 		$other->query("SET statement_timeout = '500ms'");
 		is( $other->refusal("CALL procrastinate_migrate('0020')"),
 			'57014: canceling statement due to statement timeout',
@@ -297,7 +297,7 @@ sub refused_while_under_way
 
 	is( $caller->query('SELECT revision, source FROM procrastinate_current()'),
 		'0023|upgrade; 0024 is under way, step 5 of 9 is done',
-		'procrastinate_current() tells of it');
+		'procrastinate_current() warns of it');
 	my @refused = (
 		q{SELECT procrastinate_upgrade('0024')}, q{SELECT procrastinate_upgrade('0023')},
 		q{SELECT procrastinate_upgrade('0024', dry_run => true)},
@@ -321,7 +321,7 @@ sub refused_while_under_way
 			  . q{ event = 'step 0024.5'}
 		),
 		't',
-		'procrastinate_progress tells when the step before ended');
+		'procrastinate_progress shows when the step before ended');
 	$caller->query(
 		'BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision,'
 		  . ' duration, version)'
@@ -333,7 +333,7 @@ sub refused_while_under_way
 			  . ' procrastinate_current()'
 		),
 		'0023|upgrade; step 0024.10, 7 of 9 by magic is under way',
-		'procrastinate_current() tells of a step that a newer version has made');
+		'procrastinate_current() warns of a step of a newer version');
 	is($caller->query(q{SELECT string_agg(revision, ' ') FROM procrastinate_pending('0025')}),
 		'0024 0025', 'procrastinate_pending() of what is ahead');
 	is($caller->query('SELECT count(*) FROM procrastinate_progress'), '0',
@@ -388,8 +388,7 @@ sub refused_while_under_way
 # Two calls at once
 # ------------------------------------------------------------------------------------------------
 
-# A build waits for those who write to its table, and for whoever has an older snapshot, wherever he
-# works.
+# A build waits for writers of its table, and for older snapshots in any schema.
 sub two_schemas
 {
 	my @schemas = map { filled_schema($_, 19) } qw(near far);
@@ -432,7 +431,7 @@ sub two_schemas
 }
 
 # ------------------------------------------------------------------------------------------------
-# A server without a worker to spare
+# A server without a free background worker
 # ------------------------------------------------------------------------------------------------
 
 sub no_worker
@@ -455,7 +454,7 @@ sub no_worker
 }
 
 # ------------------------------------------------------------------------------------------------
-# Clients at work
+# Clients under load
 # ------------------------------------------------------------------------------------------------
 
 sub workers_notice_nothing

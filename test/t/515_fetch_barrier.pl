@@ -1,5 +1,5 @@
-# The barrier in front of the fetches: while columns of the jobs change, who comes gets no job, at
-# once; who is inside is let out before; and nothing of it is left, whoever holds it up.
+# The fetch barrier: while columns of the jobs table change, new fetches return no job at once,
+# running fetches finish first, and nothing of the barrier is left afterwards.
 
 use strict;
 use warnings;
@@ -53,7 +53,7 @@ sub barrier
 	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
 	my $oid = oid($schema);
 
-	# The step that adds the column finds a reader in the way.
+	# A reader blocks the step that adds the column.
 	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_jobs; FETCH c');
 	$caller->send("CALL procrastinate_migrate('0025')");
 	is( cancelled_after($node, $database, $caller, $schema, '0025.1'),
@@ -83,7 +83,7 @@ sub barrier
 	$caller->query('COMMIT');
 	$caller->query("SELECT pg_advisory_unlock($barrier, $oid)");
 
-	# Who is inside keeps it from being closed.
+	# A running fetch keeps the barrier open.
 	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
 	is($caller->query("SELECT pg_try_advisory_lock($barrier, $oid)"), 'f',
 		'a fetch holds the barrier open to its end');
@@ -93,13 +93,13 @@ sub barrier
 	$caller->query("CALL procrastinate_migrate('0025')");
 	is( join(', ', sort map { s/ procrastinate_migrate$//r } $worker->notifications),
 		'procrastinate_any_queue, procrastinate_queue#queue 1',
-		'workers are woken once the barrier is gone');
+		'workers are notified when the barrier is removed');
 	is_at($node, $database, $schema, 25, 'the next call ends at 0025');
 	is( $node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
 		'0', 'the functions are those of 0025: nothing of the barrier is left');
 	$_->close foreach $reader, $caller, $worker;
 
-	# A body that could not stand within a block is left as it is.
+	# A function body that cannot be put into a block is left as it is.
 	$schema = filled_schema('own_body', 24);
 	$node->safe_psql($database, <<"SQL");
 CREATE OR REPLACE FUNCTION $schema.procrastinate_fetch_job(target_queue_names character varying[])
@@ -114,10 +114,10 @@ SQL
 		$err,
 		qr/WARNING:\ \ function\ own_body\.procrastinate_fetch_job\(character\ varying\[\]\)
 			\ is\ not\ one\ of\ Procrastinate's/x,
-		'a function that cannot be kept is told of');
+		'a warning names a function that is replaced');
 	is_at($node, $database, $schema, 25, 'and the column comes');
 
-	# The server keeps a long one apart from its row.
+	# The server stores a long body out of line.
 	$schema = filled_schema('long_body', 24);
 	$node->safe_psql($database, <<"SQL");
 SET search_path = $schema, public;
@@ -217,8 +217,8 @@ SELECT pg_temp.is_closed()
 SQL
 }
 
-# There is never a moment without a fetch that has come in: the barrier waits for them longer each
-# time, and those who come meanwhile get no job.
+# Fetches overlap without a gap. The barrier waits longer at each try; fetches that begin meanwhile
+# return no job.
 sub fetches_that_overlap
 {
 	my $there = new_database($node);
@@ -237,8 +237,8 @@ sub fetches_that_overlap
 	return;
 }
 
-# At 0008 a fetch of the old kind is at work, which no look at the jobs tells of: one of the new
-# kind would take its lock, too.
+# An old fetch function that is running at 0008 holds a lock that the table does not show yet; the
+# new function would take the same lock.
 sub fetches_of_two_kinds
 {
 	my $schema = filled_schema('two_kinds', 7);
@@ -249,7 +249,7 @@ sub fetches_of_two_kinds
 		  . q{ (queue_name, task_name, lock)}
 		  . q{ VALUES ('first', 'task', 'a lock'), ('second', 'task', 'a lock')});
 
-	# The builds wait for whoever has begun before, so the fetch begins after them.
+	# Index builds wait for older transactions, so the fetch begins after them.
 	$holder->query("SELECT pg_advisory_lock_shared($barrier, $oid)");
 	is( $caller->refusal(
 			q{CALL procrastinate_migrate('0008', lock_timeout => '50 ms', retry_for => '0')}) =~
@@ -271,7 +271,7 @@ sub fetches_of_two_kinds
 		  . " pg_stat_activity WHERE pid = $new->{pid}",
 		'another fetch comes to the lock');
 	$old->query('COMMIT');
-	is(join(', ', $new->wait), 't, ', 'who comes meanwhile gets no job, and no error');
+	is(join(', ', $new->wait), 't, ', 'a fetch that begins meanwhile returns no job, and no error');
 	is(($caller->wait)[1],     '',    'the call comes to its end');
 	$old->query(
 		'SELECT procrastinate_finish_job(max(id)::integer, \'succeeded\', NULL) FROM'
@@ -284,7 +284,7 @@ sub fetches_of_two_kinds
 	return;
 }
 
-# The barrier is handed over in the moment in which the wait for it is given up.
+# The barrier's lock is granted at the moment at which the wait for it times out.
 sub closed_as_time_is_up
 {
 	my $schema = filled_schema('in_time', 24);
@@ -319,7 +319,8 @@ sub closed_as_time_is_up
 	return;
 }
 
-# Any role may have any advisory lock; no fetch minds who could not change the table.
+# Any role can take any advisory lock. Fetches ignore locks of roles without privileges on the
+# table.
 sub a_lock_of_a_stranger
 {
 	my $schema = filled_schema('strange', 24);
@@ -333,7 +334,7 @@ sub a_lock_of_a_stranger
 	};
 	$stranger->query("SELECT pg_advisory_lock($barrier, @{[ oid($schema) ]})");
 
-	# Nor who could change another table of that name.
+	# Nor with privileges on another table of that name.
 	$stranger->query(
 		"CREATE TEMP TABLE procrastinate_jobs (); SELECT pg_advisory_lock($barrier,"
 		  . " pg_my_temp_schema()::int)"
@@ -347,13 +348,14 @@ sub a_lock_of_a_stranger
 		'but fetches get jobs');
 	$stranger->query('SELECT pg_advisory_unlock_all()');
 	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'no error',
-		'once the stranger has gone it goes on');
+		'once the lock is released it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $stranger, $caller, $worker;
 	return;
 }
 
-# Any role may have the lock of the installation, too: no call waits for it with the barrier closed.
+# Any role can take the lock of the installation, too. A call never waits for it with the barrier
+# closed.
 sub a_stranger_before_the_installation
 {
 	my $schema = filled_schema('held', 24);
@@ -362,29 +364,30 @@ sub a_stranger_before_the_installation
 	$caller->send("CALL procrastinate_migrate('0025')");
 	cancelled_after($node, $database, $caller, $schema, '0025.1');
 
-	# The call waits before it closes the barrier, and he behind it.
+	# The call waits before it closes the barrier, and the other role behind it.
 	my $lock = "($installation, @{[ oid($schema) ]})";
 	$reader->query("COMMIT; SELECT pg_advisory_lock$lock");
 	$caller->send("CALL procrastinate_migrate('0025')");
 	wait_until($caller->waits_for_lock, 'the call waits');
 	$stranger->send("SELECT pg_advisory_lock$lock");
-	wait_until($stranger->waits_for_lock, 'so does he');
+	wait_until($stranger->waits_for_lock, 'so does the other role');
 	$reader->query("SELECT pg_advisory_unlock$lock");
-	is(($stranger->wait)[1], '', 'a stranger has the lock of the installation between two steps');
-	wait_until($caller->waits_for_lock, 'the call waits for him');
+	is(($stranger->wait)[1],
+		'', 'another role takes the lock of the installation between two steps');
+	wait_until($caller->waits_for_lock, 'the call waits for the other role');
 	wait_until(
 		"SELECT count(*) = 0 FROM pg_locks WHERE pid = $caller->{pid} AND classid = $barrier",
 		'with the barrier open');
 	isnt($worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
 		'and fetches get jobs');
 	$stranger->query('SELECT pg_advisory_unlock_all()');
-	is(($caller->wait)[1], '', 'once he has gone it goes on');
+	is(($caller->wait)[1], '', 'once the lock is released it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
 	$_->close foreach $stranger, $reader, $caller, $worker;
 	return;
 }
 
-# They would look for jobs again only after a while.
+# Workers would look for jobs again only after a while.
 sub workers_turned_away
 {
 	my $schema = filled_schema('turned_away', 24);
@@ -397,13 +400,13 @@ sub workers_turned_away
 		'55P03',
 		'the call gives up');
 	like(join(',', $worker->notifications), qr/procrastinate_any_queue/,
-		'whoever came to the barrier meanwhile is woken');
+		'workers whose fetches returned no job are notified');
 	$reader->query('COMMIT');
 	$_->close foreach $reader, $caller, $worker;
 	return;
 }
 
-# By the channels of those releases that work on the revision, and as they expect it.
+# Notifications use the channels and the payload of the releases that work on the revision.
 sub workers_woken
 {
 	my @old = map { "$_ procrastinate_migrate" } 'procrastinate_any_queue',

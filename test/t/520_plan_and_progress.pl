@@ -1,6 +1,5 @@
-# What procrastinate_migrate() says before and while it is at work: the plan with the locks that are
-# really taken, the steps under way, a gate that waits for the schema, and what whoever listens is
-# told of changes.
+# procrastinate_plan() names the locks that are really taken, procrastinate_progress shows the steps
+# under way, procrastinate_wait() waits for the schema, and changes are notified.
 
 use strict;
 use warnings;
@@ -93,13 +92,13 @@ SQL
 			  . q{ 'procrastinate_jobs'}
 		),
 		't',
-		'the sizes of the tables that are there are told');
+		'the plan has the sizes of existing tables');
 	is( $session->query(
 			q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM procrastinate_plan() WHERE}
 			  . q{ scans}
 		),
 		'batched concurrent validated',
-		'what goes through a table is told');
+		'the plan marks steps that read a table');
 	is( $session->query(
 			q{SELECT string_agg(revision, ' ') FROM procrastinate_plan() WHERE rewrites}),
 		'0024',
@@ -149,7 +148,7 @@ sub progress
 			  . q{ '^waiting', waiting_for}
 			  . ' FROM procrastinate_progress'),
 		"slow|0020|1|2|concurrent|build the index for the look-up of locks|t|t|{$reader->{pid}}",
-		'a build and whom it waits for are seen by others');
+		'other sessions see a build and its blocker');
 	is( $watcher->query(
 			'SELECT backend_type FROM procrastinate_progress JOIN pg_stat_activity USING (pid)'),
 		'procrastinate_migrate',
@@ -163,7 +162,7 @@ sub progress
 	return;
 }
 
-# A call that has not done anything yet, as somebody is in its way.
+# A call whose first step is blocked.
 sub progress_of_the_first_step
 {
 	my $schema = 'first';
@@ -187,7 +186,7 @@ sub progress_of_the_first_step
 	  foreach 1 .. 50;
 	is( join("\n", keys %seen),
 		"0024|1|add a column and the trigger that fills it|NULL|$caller->{pid}|{$reader->{pid}}",
-		'who waits before the first step is seen, and for whom, in pauses, too');
+		'a call before its first step is shown with its blocker, in pauses, too');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is($watcher->query('SELECT count(*) FROM procrastinate_progress'), '0',
@@ -196,7 +195,7 @@ sub progress_of_the_first_step
 	return;
 }
 
-# Two calls, on two schemas, that wait between one try and the next.
+# Two calls on two schemas pause between tries.
 sub progress_of_two
 {
 	my (%holder, %caller);
@@ -234,10 +233,10 @@ sub progress_of_two
 }
 
 # ------------------------------------------------------------------------------------------------
-# A gate
+# procrastinate_wait()
 # ------------------------------------------------------------------------------------------------
 
-# Between its looks a gate waits, in a transaction of its own.
+# procrastinate_wait() looks in one transaction and waits in the next.
 sub seconds_until_it_looks
 {
 	my ($gate, $other, $statement) = @_;
@@ -266,7 +265,7 @@ sub gate
 	upgrade($node, $database, 26, 'gate');
 	my ($waiter, $deployer, $listener) = map { session('gate') } 1 .. 3;
 	is($waiter->refusal(q{CALL procrastinate_wait('0026')}), 'no error',
-		'where it is already, nobody waits');
+		'no wait if the schema is there already');
 	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}),
 		'PM014: schema "gate" is not at 0028 in time', 'a wait ends in time');
 	is($waiter->refusal(q{CALL procrastinate_wait('2.6.0@pre', '1 min')}), 'no error',
@@ -287,20 +286,20 @@ sub gate
 	$deployer->query('COMMIT');
 	$deployer->query('CREATE SCHEMA gone');
 	$waiter->send(q{CALL procrastinate_wait('0028', schema => 'gone')});
-	wait_for($node, $database, $waiter->pauses, 'somebody waits');
+	wait_for($node, $database, $waiter->pauses, 'procrastinate_wait() waits');
 	$deployer->query('DROP SCHEMA gone');
 	is(($waiter->wait)[1], '3F000: schema "gone" has been dropped or renamed by another session',
-		'for a schema that is gone nobody waits');
+		'a wait for a schema that is dropped ends with an error');
 	$deployer->query('CREATE SCHEMA before');
 	$waiter->send(q{CALL procrastinate_wait('0001', schema => 'before')});
-	wait_for($node, $database, $waiter->pauses, 'somebody waits');
+	wait_for($node, $database, $waiter->pauses, 'procrastinate_wait() waits');
 	$deployer->query(
 		q{ALTER SCHEMA before RENAME TO afterwards; SELECT procrastinate_upgrade('0001',}
 		  . q{ 'afterwards')}
 	);
 	is(($waiter->wait)[1], '', 'under a new name it is the same');
 	$waiter->send(q{CALL procrastinate_wait('0002', '5 s', 'afterwards')});
-	wait_for($node, $database, $waiter->pauses, 'somebody waits');
+	wait_for($node, $database, $waiter->pauses, 'procrastinate_wait() waits');
 	$deployer->query('ALTER SCHEMA afterwards RENAME TO later');
 	is(($waiter->wait)[1], 'PM014: schema "later" is not at 0002 in time', 'and is called by that');
 	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0',
@@ -311,7 +310,7 @@ sub gate
 		"SELECT wait_event = 'Extension' AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid ="
 		  . " $waiter->{pid}"
 	  )
-	  or die 'nobody waits';
+	  or die 'procrastinate_wait() does not wait';
 	my ($by_itself) =
 	  sort { $a <=> $b } map { seconds_until_it_looks($waiter, $deployer, 'SELECT 1') } 1 .. 3;
 	eventually(
@@ -323,10 +322,10 @@ sub gate
 
 	$listener->query('LISTEN procrastinate_schema');
 
-	# A build of an index would wait for a snapshot of his.
+	# An index build would wait for a snapshot of the waiting session.
 	$deployer->query('CALL procrastinate_migrate()');
 	my (undef, $error) = $waiter->wait;
-	is($error, '', 'who waits goes on once the schema is there');
+	is($error, '', 'the wait ends when the schema is there');
 	$listener->query('SELECT 1');
 	is( join(', ', $listener->notifications),
 		join(', ', map { 'procrastinate_schema ' . revision_name($_) } 27 .. $HEAD),
@@ -339,7 +338,7 @@ sub gate
 # Notifications
 # ------------------------------------------------------------------------------------------------
 
-# Of each change, once it is committed; not where nothing changes.
+# Each committed change is notified, and nothing else.
 sub revisions_are_told
 {
 	my ($session, $listener) = map { session('told') } 1 .. 2;
@@ -365,7 +364,7 @@ sub revisions_are_told
 	{
 		my ($sql, $expected) = @$change;
 		$session->query($sql);
-		is($heard->(), $expected, "whoever listens hears of '$expected': $sql");
+		is($heard->(), $expected, "a listener receives '$expected': $sql");
 	}
 	$_->close foreach $session, $listener;
 	return;

@@ -1,6 +1,5 @@
-# Before a post migration drops what old code calls, procrastinate_migrate() looks for old code: by
-# what sessions have called last, by how long they have listened, by heartbeats, by the server's
-# counts of calls.
+# The in-use check before a post migration: last queries of sessions, listeners, heartbeats, counts
+# of function calls.
 
 use strict;
 use warnings;
@@ -44,7 +43,7 @@ sub end
 	return;
 }
 
-# What a call complains of, as psql shows it.
+# Returns the error of a call as psql prints it.
 sub complaint
 {
 	my ($schema, $arguments) = @_;
@@ -102,7 +101,7 @@ sub last_queries
 	return;
 }
 
-# Whoever has listened since before the pre migration was not deployed after it.
+# A session that has listened since before the pre migration runs old code.
 sub listeners
 {
 	my $schema = schema_at('listened', 33);
@@ -123,7 +122,7 @@ sub listeners
 	return;
 }
 
-# From 0031 on nobody listens on the channels of before but old code, whenever it came.
+# From 0031 on, only old code listens on the old channels.
 sub listeners_of_before
 {
 	my $schema = schema_at('unversioned', 30);
@@ -142,7 +141,7 @@ sub listeners_of_before
 	return;
 }
 
-# A role that may not see what others run is told so.
+# A role that cannot see the queries of others gets a warning.
 sub hidden_sessions
 {
 	$node->safe_psql($database,
@@ -167,7 +166,7 @@ sub hidden_sessions
 	$node->safe_psql($database, 'GRANT pg_read_all_stats TO "Owner"');
 	like($said->(),
 		qr/^DETAIL:  Session $worker->{pid} of role worker .*, calls procrastinate_fetch_job\.$/m,
-		'who may see sessions of others is told of them');
+		'a role that sees the queries of others gets the error');
 	$node->safe_psql($database, 'REVOKE pg_read_all_stats FROM "Owner"');
 	like(
 		$said->(),
@@ -179,7 +178,7 @@ HINT:  .*: GRANT pg_read_all_stats TO "Owner";$/m, 'who may not, that there are 
 	return;
 }
 
-# In a call that leaves no room for a deployment between pre and post.
+# One call applies pre and post, so there was no deployment in between.
 sub heartbeats
 {
 	my $schema  = schema_at('beating', 33);
@@ -236,12 +235,13 @@ SQL
 	is(stop_load($load), '', 'until then nobody fails');
 	wait_for($node, $database, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE query ~ '^DO '},
 		'the last calls are counted');
-	is(complaint($schema, q{'0035'}), '', 'once nobody calls it any more the call goes on');
+	is(complaint($schema, q{'0035'}),
+		'', 'the call goes on when no session calls the function any more');
 	is_at($node, $database, $schema, 35, 'to 0035');
 	return;
 }
 
-# What another role makes of the name of the workers' table, on the way there.
+# Another role creates an object with the name of the workers' table.
 sub a_view_of_strange_code
 {
 	my $schema = schema_at('viewed', 29);

@@ -1,6 +1,5 @@
-# What users and other roles do while procrastinate_migrate() is on its way, or between two calls of
-# it: nothing of theirs is lost without a word, nothing of it runs as the caller, and no job is left
-# behind.
+# Changes by users and other roles during procrastinate_migrate(), or between two calls: nothing is
+# lost without an error, no foreign code runs as the caller, and every job is migrated.
 
 use strict;
 use warnings;
@@ -66,7 +65,7 @@ SQL
 	);
 	until_blocked($mallory);
 	$holder->query('SELECT pg_advisory_unlock(17)');
-	is(($mallory->wait)[1], '', 'a stranger has made a trigger between two steps');
+	is(($mallory->wait)[1], '', 'another role has created a trigger between two steps');
 	like(($session->wait)[1], qr/^(?:42501|PM010): /, 'the call does not go on');
 	is($session->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f',
 		'and the trigger has not run');
@@ -78,7 +77,7 @@ SQL
 	return;
 }
 
-# By a transaction that is older than the end of the functions which do that.
+# By a transaction that began before the functions were dropped that do that.
 sub a_job_that_is_being_aborted
 {
 	my $session = queue('aborting', 30, 3);
@@ -100,7 +99,7 @@ sub a_job_that_is_being_aborted
 	return;
 }
 
-# A job that becomes 'aborting' behind the batches, by somebody's own UPDATE.
+# A user's UPDATE makes a job 'aborting' after its batch is done.
 sub a_job_that_comes_late
 {
 	my $session = queue('late', 30, 2500);
@@ -129,7 +128,7 @@ sub a_job_that_comes_late
 	return;
 }
 
-# By anybody, while the batches are on their way; which a low rate of WAL holds up.
+# Events change while a low rate of WAL slows the batches down.
 sub events_that_change
 {
 	my $session = queue('changing', 23, 3000);
@@ -152,7 +151,7 @@ sub events_that_change
 			  . q{ WHERE schema = 'changing'::regnamespace}
 		),
 		"batched|t|t|3000|$caller->{pid}",
-		'procrastinate_progress tells what is done and what is left');
+		'procrastinate_progress shows the rows done and left');
 	is($session->refusal('UPDATE procrastinate_events SET at = now() WHERE id IN (1, 3000)'),
 		'no error', 'an event can be changed meanwhile');
 	$session->query(
@@ -186,7 +185,7 @@ sub events_that_change
 	return;
 }
 
-# As who ran out of small ids has begun with the negative ones.
+# Negative ids, as after a wrap-around.
 sub ids_below_zero
 {
 	foreach my $case ([ 23, 'events', 'job_id_bigint IS NULL' ],
@@ -238,7 +237,7 @@ sub ids_below_zero
 	return;
 }
 
-# The barrier is in the functions then, with the number of a schema that is another one afterwards.
+# The dumped functions contain the barrier with the OID of the old schema.
 sub a_dump_between_two_steps
 {
 	my $session = queue('dumped', 31, 1);
@@ -279,7 +278,7 @@ sub a_dump_between_two_steps
 	return;
 }
 
-# A role that may make triggers on the jobs makes one before the last of them are changed.
+# A role with the TRIGGER privilege creates a trigger on the jobs before the last batch.
 sub a_trigger_on_the_jobs
 {
 	my $session = queue('straggling', 30, 1);
@@ -294,7 +293,7 @@ sub a_trigger_on_the_jobs
 		  . ' trudy SUPERUSER; RETURN NULL; END $$'
 	);
 
-	# A cancelled call has come as far as the batches; the next one begins behind them.
+	# A cancelled call has reached the batches; the next call begins after them.
 	$reader->query(
 		q{UPDATE procrastinate_jobs SET status = 'aborting'; BEGIN; SELECT id FROM}
 		  . q{ procrastinate_jobs FOR UPDATE}
@@ -317,7 +316,7 @@ sub a_trigger_on_the_jobs
 	);
 	$mallory->query('COMMIT');
 	like(($session->wait)[1], qr/^(?:42501|PM010): /,
-		'a trigger that a stranger has made since the call began stops it');
+		'a trigger that another role has created since the call began stops it');
 	is($owner->query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'trudy'}), 'f',
 		'and has not run');
 	$owner->query('DROP TRIGGER trap ON procrastinate_jobs; DROP FUNCTION trap()');
@@ -328,7 +327,7 @@ sub a_trigger_on_the_jobs
 	return;
 }
 
-# The owner's name is one that has to be quoted.
+# The owner's name needs quotes.
 sub a_fetch_function_of_another_role
 {
 	$node->safe_psql(
@@ -378,7 +377,7 @@ sub settings_of_the_role
 	return;
 }
 
-# Else a deadlock would end a client, which finds it first.
+# Otherwise a client would find the deadlock first and be ended.
 sub no_later_deadlock_check
 {
 	my $session = queue('deadlock', 20, 1);

@@ -1,5 +1,5 @@
-# A schema or a history that goes while a call waits for a lock or pauses: that is said, or what is
-# there by now is read.
+# A schema or a history is dropped while a call waits for a lock or pauses: the call fails with an
+# error that says so, or reads what has replaced it.
 
 use strict;
 use warnings;
@@ -21,8 +21,7 @@ a_schema_that_is_dropped();
 a_history_that_is_replaced();
 done_testing();
 
-# While its history's lock is waited for: the table is gone, and nobody has put another in its
-# place.
+# The schema is dropped while calls wait for the lock of its history.
 sub a_schema_that_is_dropped
 {
 	my $owner = queue('dropped', 24, 10);
@@ -60,7 +59,7 @@ sub a_schema_that_is_dropped
 	return;
 }
 
-# As who restores it in one transaction does.
+# As a restore in one transaction does.
 sub a_history_that_is_replaced
 {
 	my %calls = (

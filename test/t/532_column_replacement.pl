@@ -1,5 +1,5 @@
-# What users have made of the column that 0024 replaces, and of tables that are changed in batches:
-# what would be lost, or would end 0024 amid it, is refused before anything is done.
+# Objects of users on the column that 0024 replaces, and on tables that are changed in batches: a
+# call fails before its first change if an object would be lost or would make 0024 fail.
 
 use strict;
 use warnings;
@@ -101,7 +101,7 @@ sub things_of_the_replaced_column
 		$session->query($things{$thing});
 	}
 
-	# What came after the call began, or between two calls.
+	# Objects created after the call began, or between two calls.
 	cancelled_in_build($node, $database, 'things', '0024');
 	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), $replaced,
@@ -120,7 +120,7 @@ sub things_of_the_replaced_column
 	like($err,
 		qr/^DETAIL:\ \ Table\ (?:children\.)?archive,\ which\ inherits\ the\ column\ but\ not
 			\ the\ trigger\ that\ fills\ it\.$/mx,
-		'a table that inherits is told');
+		'the error names a table that inherits');
 	is( $session->query(
 			q{SELECT procrastinate_upgrade('0024'); SELECT job_id, pg_typeof(job_id) FROM archive}),
 		"0024\n1|bigint",
@@ -140,7 +140,7 @@ sub things_of_the_replaced_column
 	return;
 }
 
-# What a user has made of another table is his own business, and so is a trigger before ours.
+# Objects on other tables, and triggers that fire before ours, are allowed.
 sub what_is_in_nobodys_way
 {
 	my $session = queue('harmless', 23, 3);
@@ -165,7 +165,7 @@ SQL
 	return;
 }
 
-# The new index comes where default_tablespace says, be the schema new or not.
+# The new index goes to default_tablespace, in new and in old schemas.
 sub a_tablespace_of_its_index
 {
 	$node->safe_psql($database, $_)
@@ -240,7 +240,7 @@ sub what_came_amid_it
 	my ($statement) = $err =~
 	  /^DETAIL:\ \ Constraint\ procrastinate_events_job_id_bigint_same,\ which\ has\ gone;\ to
 		\ have\ it\ back:\ (.+)\.$/mx;
-	ok($statement, 'without the check nobody knows of such a trigger');
+	ok($statement, 'without the check such a trigger is not found');
 	$session->query($statement);
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
 		'with it the way is free');
@@ -249,8 +249,7 @@ sub what_came_amid_it
 	return;
 }
 
-# A subscriber would stop at a column that it has not got; it has it once the call has begun, or has
-# stopped.
+# A subscriber would fail for lack of the new column.
 sub a_publication_of_events
 {
 	my $session = queue('published', 23, 3);
@@ -276,7 +275,7 @@ sub a_publication_of_events
 	$session->query(q{DROP PUBLICATION published; SELECT pg_drop_replication_slot('subscriber')});
 	$session->close;
 
-	# One by which nobody may change an event, with subscribers or without.
+	# A publication that forbids updates of events, with subscribers or without.
 	$session = queue('unchangeable', 23, 3);
 	$session->query(
 		q{CREATE PUBLICATION own FOR TABLE procrastinate_events WHERE (at > '2020-01-01')});
@@ -286,7 +285,7 @@ sub a_publication_of_events
 		$err,
 		qr/^DETAIL:\ \ Cannot\ update\ table\ "procrastinate_events":\ Column\ used\ in\ the
 			\ publication\ WHERE\ .+[^.]\.\nHINT:\ \ .+\ SELECT\ procrastinate_upgrade/mx,
-		'one that forbids to update is told');
+		'a publication that forbids updates is an error');
 	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade',
 		'before anything is done');
 	$session->query(q{ALTER PUBLICATION own SET TABLE procrastinate_events WHERE (id > 0)});
@@ -308,7 +307,7 @@ sub a_publication_of_events
 	}
 	$node->safe_psql($database, q{SELECT pg_drop_replication_slot('subscriber')});
 
-	# Who owns the events does not see all of them where policies are for him, too.
+	# The owner of the events does not see all of them if row security is forced.
 	$node->safe_psql($database,
 		'CREATE ROLE keeper LOGIN; CREATE SCHEMA kept AUTHORIZATION keeper');
 	my $keeper = do { local $ENV{PGUSER} = 'keeper'; session('kept') };
@@ -320,7 +319,7 @@ sub a_publication_of_events
 	(undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'kept')});
 	like($err,
 		qr/Policies of table (?:kept\.)?procrastinate_events, which may hide events from you/,
-		'policies that hide events are told');
+		'policies that hide events are an error');
 	(undef, undef, $err) = $node->psql($database,
 		q{SET default_tablespace = own; CALL procrastinate_migrate('0024', 'kept')});
 	like($err, qr/^Tablespace own, in which you may not create an index\.$/m,
@@ -329,7 +328,7 @@ sub a_publication_of_events
 	return;
 }
 
-# It asks for the lock of an update: who lets nobody have that is in the way, and nobody else.
+# The check of events needs ROW EXCLUSIVE: only conflicting locks block it.
 sub a_look_at_events
 {
 	my ($holder, $other) = (queue('looked_at', 23, 3), session('looked_at'));
@@ -340,7 +339,7 @@ sub a_look_at_events
 		q{CALL procrastinate_migrate('0024', 'looked_at', lock_timeout => '10 ms', retry_for =>}
 		  . q{ '300 ms')}
 	  );
-	like($err, qr/session $holder->{pid}/, 'who has the lock is told');
+	like($err, qr/session $holder->{pid}/, 'the error names the session that holds the lock');
 	unlike($err, qr/session $other->{pid}/, 'and who has not is not');
 	$_->query('ROLLBACK') foreach $holder, $other;
 	$_->close             foreach $holder, $other;
@@ -360,7 +359,7 @@ SQL
 	like(
 		$err,
 		qr/Trigger keep on table (?:triggers\.)?procrastinate_events, which the batches would fire/,
-		'a trigger that the batches would fire is told before anything is done');
+		'a trigger that the batches would fire is an error before the first change');
 	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade',
 		'and nothing is');
 

@@ -1,6 +1,5 @@
-# What stands in the place of an index that procrastinate_migrate() builds: one that was built
-# ahead, one that was not built to its end, one of another table, one that somebody else is
-# building.
+# Names of the indexes that procrastinate_migrate() builds are taken: by an index built ahead, by an
+# invalid index, by an index of another table, by an index that another session is building.
 
 use strict;
 use warnings;
@@ -34,7 +33,7 @@ a_build_by_hand_that_came_second();
 a_build_that_is_lost_again();
 done_testing();
 
-# On the way to a revision that the call did not come to.
+# A call has built an index ahead and failed before the revision that needs it.
 sub an_index_built_ahead
 {
 	my $session = queue('ahead', 7, 3);
@@ -57,7 +56,7 @@ CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop()});
 			  . q{ 'idx_0020'}
 		),
 		'extra, info',
-		'which harms nobody');
+		'which does no harm');
 	my $script = $session->query(q{SELECT procrastinate_sql('current:0020')});
 	$session->query('BEGIN');
 	is($session->refusal(q{SELECT procrastinate_upgrade('0020')}), 'no error',
@@ -74,7 +73,7 @@ CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop()});
 	return;
 }
 
-# One that the schema has only on the way.
+# An index that exists only between two revisions.
 sub a_name_that_is_taken
 {
 	my $session = queue('taken', 23, 1);
@@ -93,7 +92,7 @@ sub a_name_that_is_taken
 	return;
 }
 
-# By a call to a target that needs it, which was ended; the next one has another.
+# Built for another target by a call that was ended.
 sub what_is_left_of_one_built_ahead
 {
 	my %builds_ahead = (8 => '0020', 27 => '0029');
@@ -134,7 +133,7 @@ sub what_is_left_of_one_built_ahead
 	return;
 }
 
-# On another table, where ours was about to be.
+# An index of another table has the name.
 sub an_index_of_the_name
 {
 	my $session = queue('named', 19, 3);
@@ -147,7 +146,7 @@ sub an_index_of_the_name
 		'an index of another table is not taken for ours');
 	$session->query('DROP TABLE own');
 
-	# What is left of a build is dropped first where writers may wait, too.
+	# With concurrently => false an invalid index is dropped first, too.
 	cancelled_in_build($node, $database, 'named', '0020');
 	is($session->refusal(q{CALL procrastinate_migrate('0020', concurrently => false)}), 'no error',
 		'without the name it goes on, with writers waiting');
@@ -156,7 +155,7 @@ sub an_index_of_the_name
 	return;
 }
 
-# In the place of a build that was cut short, and not at its end for somebody's snapshot.
+# A user's CREATE INDEX CONCURRENTLY of the same name waits for an old snapshot.
 sub a_build_by_hand
 {
 	my $session = queue('by_hand', 19, 3);
@@ -175,7 +174,7 @@ sub a_build_by_hand
 		  . q{ ms')}
 	);
 	like($error, qr/ERROR:  migration 0020 .* could not get its locks/,
-		'a call waits for whoever builds it, and gives up');
+		'a call waits for the session that builds it, and gives up');
 	like($error,
 		qr/^Session\ $builder->{pid}\ .*:\ ShareUpdateExclusiveLock\ on\ procrastinate_jobs;
 			\ CREATE\ INDEX/mx,
@@ -190,7 +189,7 @@ sub a_build_by_hand
 	return;
 }
 
-# It lets go of the table before it does, and its index is invalid until it has.
+# It releases the table before it commits; until then its index is invalid.
 sub a_build_by_hand_that_commits
 {
 	my $session = queue('committing', 19, 3);
@@ -226,8 +225,8 @@ SELECT pg_advisory_lock(20)});
 	return;
 }
 
-# Both wait for the table, and whoever has it first waits for the other's snapshot: one of them is
-# ended.
+# Both builds wait for the table; the first one then waits for the other's snapshot. The deadlock
+# check ends one.
 sub a_build_by_hand_that_came_first
 {
 	my $session = queue('overtaken', 19, 3);
@@ -245,8 +244,7 @@ sub a_build_by_hand_that_came_first
 	return;
 }
 
-# It waits for the table with a snapshot, which the worker then waits for: one of the two has to
-# give way.
+# The other build waits for the table with a snapshot, for which the worker then waits: a deadlock.
 sub a_build_by_hand_that_came_second
 {
 	my $session = queue('crossed', 19, 3);
@@ -269,7 +267,7 @@ sub a_build_by_hand_that_came_second
 	return;
 }
 
-# Who analyzes waits for the table with a snapshot, each time that the build is tried.
+# ANALYZE waits for the table with a snapshot at each try of the build.
 sub a_build_that_is_lost_again
 {
 	my $session = queue('lost', 19, 3);
@@ -281,12 +279,12 @@ sub a_build_that_is_lost_again
 		$meanwhile->();
 		wait_for_build($node, $database);
 		$analyzer->send('ANALYZE procrastinate_jobs');
-		wait_until($analyzer->waits_for_lock, 'somebody analyzes');
+		wait_until($analyzer->waits_for_lock, 'ANALYZE runs');
 		return;
 	};
 	$analyzer->query(q{SET deadlock_timeout = '1 min'});
 
-	# One build is lost, and the next begins when the turn is the call's again.
+	# One build fails, and the next begins at the next try.
 	$lose->(sub { $session->send(q{CALL procrastinate_migrate('0020', retry_for => '500 ms')}) });
 	$first->query("SELECT pg_advisory_lock$lock");
 	$writer->query('COMMIT');

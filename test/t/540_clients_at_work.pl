@@ -1,6 +1,5 @@
-# procrastinate_migrate() beside what goes on in a server: replicas that lag, a reader on one, a
-# failover; clients at SERIALIZABLE; an autovacuum of the table at hand; limits of the session that
-# calls it.
+# procrastinate_migrate() beside other activity: replicas that lag, a reader on a replica, a
+# failover, clients at SERIALIZABLE, autovacuum of the table, limits of the calling session.
 
 use strict;
 use warnings;
@@ -45,7 +44,7 @@ a_lost_connection();
 failover();
 done_testing();
 
-# A client of the replica, which is told one thing; for finish().
+# Starts a psql on the replica; the caller calls finish().
 sub on_replica
 {
 	my ($sql) = @_;
@@ -69,7 +68,7 @@ sub catch_up
 	return;
 }
 
-# max_replication_lag, and a gate that waits on the replica.
+# max_replication_lag, and procrastinate_wait() on the replica.
 sub a_replica_that_lags
 {
 	my $session = queue('lagging', 23, 3000);
@@ -96,7 +95,7 @@ sub a_replica_that_lags
 		  . ' = -1'
 	);
 	is($unlimited->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
-		'unless they are told not to mind');
+		'unless force is true');
 	is($session->query('SELECT count(job_id_bigint) FROM procrastinate_events'), $filled,
 		'as the others still do');
 	$unlimited->close;
@@ -109,8 +108,8 @@ sub a_replica_that_lags
 	return;
 }
 
-# A replica that came back, and does not get on: a client of the protocol, which says once what it
-# has applied, and takes no more than its socket does.
+# A replica that reconnects and does not catch up: a client of the replication protocol that reports
+# its position once and then reads no more.
 sub a_replica_that_catches_up
 {
 	my $session = queue('catching_up', 23, 3000);
@@ -146,7 +145,7 @@ PYTHON
 	is( $caller->notice(qr/replica/),
 		qq{step 0024.2: waiting for the replica of walsender $sender, which is behind by more than}
 		  . qq{ procrastinate_migrate.max_replication_lag},
-		'the caller is told what the batches wait for');
+		'a NOTICE says what the batches wait for');
 	my %seen;
 	$seen{
 		$session->query(
@@ -166,7 +165,7 @@ PYTHON
 	return;
 }
 
-# Its snapshot keeps old rows, and no lock: nothing waits for it on the primary.
+# The snapshot of a reader on the replica keeps old rows on the primary, but no lock.
 sub a_reader_of_a_replica
 {
 	my $session = queue('fed_back', 6, 100);
@@ -196,7 +195,7 @@ sub a_reader_of_a_replica
 	return;
 }
 
-# Steps ask for their locks with a deadlock check that is soon enough to end it.
+# Steps use a short deadlock_timeout, which ends the autovacuum.
 sub autovacuum
 {
 	my $session = queue('vacuumed', 23, 5000);
@@ -214,7 +213,7 @@ SQL
 	wait_until(qq{SELECT ($vacuum) = 1}, 'an autovacuum is at the events');
 	my $log = -s $node->logfile;
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
-		'an autovacuum in the way does not stop it');
+		'an autovacuum does not stop it');
 	ok($node->log_contains('canceling autovacuum task', $log), 'but is stopped');
 	$node->append_conf('postgresql.conf', 'autovacuum = off');
 	$node->reload;
@@ -245,8 +244,8 @@ sub statement_timeout
 	return;
 }
 
-# Clients whose transactions fail where what they have read is changed, and are tried again. The
-# caller's own do not: it would not see what it has to.
+# Clients at SERIALIZABLE fail with serialization errors and try again. The calling session must be
+# at READ COMMITTED.
 sub serializable
 {
 	foreach my $path ([ 6, 22, '0.8' ], [ 22, 30, '0.23' ], [ 30, 32, '3.0' ])
@@ -277,7 +276,7 @@ sub serializable
 	return;
 }
 
-# Nor does the caller's worker, which has the database's settings.
+# The background worker has the database's settings, and is at READ COMMITTED all the same.
 sub a_serializable_worker
 {
 	my $there = new_database($node);
@@ -303,7 +302,7 @@ sub a_serializable_worker
 	return;
 }
 
-# A long reader is in the way of a step, and nobody queues behind whoever waits for it.
+# A long reader blocks a step, and no other session queues behind the step.
 sub workers_beside_one_who_waits
 {
 	my $there = new_database($node);
@@ -326,12 +325,11 @@ sub workers_beside_one_who_waits
 	return;
 }
 
-# All workers defer a tick at once, and one of them has deferred it: beside a unique index that is
-# being built, too.
+# All workers defer the same tick at once, also during the build of a unique index: one job is
+# deferred.
 sub ticks_of_one_moment
 {
-	# At 0012 the old function goes, and with it whoever calls it; who is in it then leaves out the
-	# new column.
+	# 0012 drops the old function: later calls fail, and running calls leave out the new column.
 	my $gone =
 	  qr/function\ procrastinate_defer_periodic_job\(.*\)\ does\ not\ exist|null\ value\ in
 		\ column\ "queue_name"|Run\ was\ aborted/x;
@@ -346,7 +344,7 @@ sub ticks_of_one_moment
 			  . " clock_timestamp()) * 500)::bigint);\n"
 		);
 
-		# The last part of a build waits for whoever has an older snapshot.
+		# The last phase of a build waits for older snapshots.
 		my $reader = new_session($node, $there);
 		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 		my $load   = start_load($node, $there, [$script], qw(-c 4));
@@ -361,7 +359,7 @@ sub ticks_of_one_moment
 		$reader->query('COMMIT');
 		is(($caller->wait)[1], '', "$from: the call comes to its end");
 		is(join('', grep { !/$expected/ } split /^/, stop_load($load)), '',
-			'and nobody who defers a tick is told an error');
+			'and no session that defers a tick gets an error');
 		is_at($node, $there, 'public', $from + 1, 'the catalog is as it should be');
 		is($node->safe_psql($there, q{SELECT count(*) FROM procrastinate_check('current')}), '0',
 			'the functions, too');
@@ -370,7 +368,7 @@ sub ticks_of_one_moment
 	return;
 }
 
-# What the caller hears of long steps.
+# The caller gets NOTICEs about long steps.
 sub batches_are_told
 {
 	queue('told', 23, 15_000)->close;
@@ -382,12 +380,12 @@ sub batches_are_told
 	);
 	is($status, 0, 'a call gets to its end');
 	my $lines = () = $told =~ /NOTICE:  step 0024\.2: \d+%, \d+ rows changed$/mg;
-	cmp_ok($lines, '>',  0,                 'and tells how far its batches are');
+	cmp_ok($lines, '>',  0,                 'and shows the progress of its batches');
 	cmp_ok($lines, '<=', time - $began + 1, 'but no more than once a second');
 	return;
 }
 
-# Whoever called dies, and nobody tells the server.
+# The client dies without closing its connection.
 sub a_lost_connection
 {
 	my $session = queue('lost', 23, 10);
@@ -410,8 +408,7 @@ sub a_lost_connection
 	return;
 }
 
-# In the midst of a migration the primary goes, and whoever calls it next calls it on what was the
-# replica.
+# The primary fails during a migration, and the next call runs on the promoted replica.
 sub failover
 {
 	my $session = queue('failing_over', 23, 3000);

@@ -1,5 +1,5 @@
-# Whom a step waits for is named to the caller, and to who looks on; and nobody can make him wait
-# who looks.
+# Blockers of a step: the caller's NOTICE and procrastinate_progress name them. A session that reads
+# procrastinate_progress blocks nothing.
 
 use strict;
 use warnings;
@@ -37,7 +37,7 @@ a_table_of_another_tool();
 a_history_that_is_locked();
 done_testing();
 
-# A call that is on its way, and tells what it is at.
+# Sends a call and returns its session, which gets the NOTICEs.
 sub call
 {
 	my ($schema, $target) = @_;
@@ -53,7 +53,8 @@ sub progress
 		'SELECT schema, step, pid IS NOT NULL, phase, waiting_for FROM procrastinate_progress');
 }
 
-# All that is seen of it in looks, some of them in a call's pauses, once a try has failed.
+# Returns all rows of procrastinate_progress that 20 queries saw, after a try has failed. Some
+# queries run in pauses of the call.
 sub seen
 {
 	my ($columns, $onlooker) = @_;
@@ -80,7 +81,7 @@ sub a_build_and_a_prepared_transaction
 		$caller->notice(qr/, for /),
 		qr/^step\ 0020\.1:\ waiting\ for\ writers\ before\ build,\ for\ prepared\ transaction
 			\ 'of\ a\ client'\ of\ role\ \S+\ since\ \S/x,
-		'a build tells of the prepared transaction that it waits for');
+		'a NOTICE names the prepared transaction that blocks a build');
 	is(progress(), 'prepared|1|t|waiting for writers before build|{0}',
 		'and is seen to wait for one');
 	$session->query(q{COMMIT PREPARED 'of a client'});
@@ -90,7 +91,7 @@ sub a_build_and_a_prepared_transaction
 	return;
 }
 
-# Between one try and the next there is nobody who could be asked.
+# Between two tries no backend waits, so pg_locks shows no blocker.
 sub a_step_and_a_prepared_transaction
 {
 	my $schema  = filled_schema('prepared_too', 24, 10);
@@ -105,7 +106,7 @@ sub a_step_and_a_prepared_transaction
 		'a step is seen to wait for a prepared transaction, in pauses, too');
 	like($caller->notice(qr/asked/),
 		qr/^step 0025\.2: waiting for locks, asked \d+ times, for a prepared transaction$/,
-		'and tells so');
+		'and a NOTICE says so');
 	$session->query(q{COMMIT PREPARED 'of another'});
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -113,7 +114,8 @@ sub a_step_and_a_prepared_transaction
 	return;
 }
 
-# Writers wait for it, and it for them. Whoever else has locks of a call's names calls nothing.
+# Writers and the build block each other. Advisory locks of another role with the same keys are
+# ignored.
 sub a_plain_build
 {
 	my $schema = filled_schema('plain', 19, 10);
@@ -132,12 +134,12 @@ SQL
 	$writer->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
-	is(progress(), '', 'and then nobody is seen');
+	is(progress(), '', 'and then no row is shown');
 	$_->close foreach $writer, $caller, $stranger;
 	return;
 }
 
-# Whoever has left is not waited for, whatever the try does then that found him gone.
+# A blocker that has ended its transaction is not listed any more.
 sub a_step_that_takes_long
 {
 	my $schema = filled_schema('long', 24, 10);
@@ -159,12 +161,12 @@ SQL
 	wait_for($node, $database, $caller->pauses, 'it pauses');
 	$reader->query('ROLLBACK');
 	is($gate->query('SELECT waiting_for FROM procrastinate_progress'), 'NULL',
-		'not once he has gone, in a pause');
+		'not after the reader has ended, in a pause');
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_periodic_defers');
 	wait_for($node, $database,
 		"SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $caller->{pid}",
 		'the step is at its statement');
-	is(progress(), "$schema|2|t||", 'nor once it has its locks, whatever he does then');
+	is(progress(), "$schema|2|t||", 'nor once the step has its locks');
 	$reader->query('COMMIT');
 	$gate->query('SELECT pg_advisory_unlock(545)');
 	is(($caller->wait)[1], '', 'it goes on');
@@ -174,7 +176,7 @@ SQL
 	return;
 }
 
-# Before a build begins, there is no progress of it.
+# A build that waits for its table has no row in pg_stat_progress_create_index.
 sub a_build_and_the_lock_of_its_table
 {
 	my $session = session(filled_schema('vacuumed', 19, 10));
@@ -184,7 +186,7 @@ sub a_build_and_the_lock_of_its_table
 		$caller->notice(qr/, for /),
 		qr/^step\ 0020\.1:\ waiting\ for\ the\ lock\ of\ its\ table,\ for\ session
 			\ $session->{pid}\ of\ role\ \S+\ since\ \S/x,
-		'a build tells of the session that it waits for');
+		'a NOTICE names the session that blocks a build');
 	is(progress(), "vacuumed|1|t||{$session->{pid}}", 'and is seen to wait for it');
 	$session->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');
@@ -193,7 +195,7 @@ sub a_build_and_the_lock_of_its_table
 	return;
 }
 
-# It is dropped as readers allow.
+# The invalid index is dropped with lock retries.
 sub what_is_left_of_a_build
 {
 	my $schema = filled_schema('left', 19, 10);
@@ -210,7 +212,7 @@ sub what_is_left_of_a_build
 	return;
 }
 
-# Any role can have it.
+# Any role can take the lock of index builds.
 sub the_lock_of_builds
 {
 	my $holder = session(filled_schema('held', 19, 10));
@@ -221,7 +223,7 @@ sub the_lock_of_builds
 		$caller->notice(qr/builds/),
 		qr/^step\ 0020\.1:\ waiting\ for\ session\ $holder->{pid}\ of\ role\ \S+,\ which\ has
 			\ the\ lock\ of\ builds\ here$/x,
-		'a build tells of the session that has the lock of builds');
+		'a NOTICE names the session that holds the lock of builds');
 	is(progress(), "held|1|t||{$holder->{pid}}", 'and is seen to wait for it');
 	$holder->query("SELECT pg_advisory_unlock$lock");
 	is(($caller->wait)[1], '', 'it goes on');
@@ -230,8 +232,7 @@ sub the_lock_of_builds
 	return;
 }
 
-# A build looks at the table again for what its index has not got, here at the end a job whose lock
-# somebody else has put into the index and not committed.
+# The validation phase waits for an uncommitted job with the same lock value.
 sub a_build_amid_its_table
 {
 	my $schema = filled_schema('amid', 7, 3000);
@@ -259,7 +260,7 @@ SQL
 		$caller->notice(qr/validation: scanning table.*, for /),
 		qr/^step\ 0008\.1:\ index\ validation:\ scanning\ table,\ $percent%,\ for\ session
 			\ $second->{pid}\ of\ role\ \S+\ since\ \S/x,
-		'a build tells how far it is, and whom it waits for');
+		'a NOTICE names the phase of a build and its blocker');
 	is( $node->safe_psql(
 			$database, 'SELECT phase, done, "left", waiting_for FROM procrastinate_progress'),
 		join('|', 'index validation: scanning table', $done, $blocks - $done, "{$second->{pid}}"),
@@ -281,7 +282,7 @@ sub wait_for_phase
 		"a build is at: $phase");
 }
 
-# As the owner of a queue calls, and looks on, who may not see what sessions of others do.
+# Caller and reader are the owner of the queue, who cannot see the queries of others.
 sub a_step_and_a_reader_of_another_role
 {
 	$node->safe_psql($database,
@@ -304,7 +305,7 @@ GRANT USAGE ON SCHEMA keeper TO stranger; GRANT SELECT ON keeper.procrastinate_j
 	return;
 }
 
-# No lock of a table is in its way.
+# A batch waits for a row, not for a table.
 sub a_batch_and_a_row
 {
 	my $schema = filled_schema('rows', 23, 3000);
@@ -330,7 +331,7 @@ sub a_batch_and_a_row
 	return;
 }
 
-# An index of a user's own, built while batches are at another table, is none of ours.
+# A user's index build during the batches is not shown.
 sub a_build_of_somebody_else
 {
 	my $schema = filled_schema('indexed', 23, 15_000);
@@ -339,7 +340,7 @@ sub a_build_of_somebody_else
 	$builder->send('CREATE INDEX CONCURRENTLY own ON procrastinate_jobs (task_name)');
 	wait_for($node, $database,
 		q{SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ '^waiting'},
-		'somebody builds');
+		'a build runs');
 	my $grantor = session($schema);
 	$grantor->query("BEGIN; GRANT USAGE ON SCHEMA $schema TO PUBLIC");
 	$caller->query(q{SET procrastinate_migrate.max_wal_rate = '10kB'});
@@ -350,7 +351,7 @@ sub a_build_of_somebody_else
 	is( $node->safe_psql(
 			$database, 'SELECT pid, phase, done <= 15000, waiting_for FROM procrastinate_progress'),
 		"$caller->{pid}||t|",
-		'the build of somebody else is not taken for theirs, and nobody is waited for between'
+		'a build of another session is not shown as theirs, nor its blocker'
 		  . ' batches'
 	);
 	$grantor->query('ROLLBACK');
@@ -364,7 +365,7 @@ sub a_build_of_somebody_else
 	return;
 }
 
-# It is locked before the jobs are, and whoever has it is named.
+# The version table is locked before the jobs, and its blocker is named.
 sub a_table_of_another_tool
 {
 	my $schema = filled_schema('kept', 24, 10);
@@ -406,7 +407,7 @@ CALL procrastinate_migrate('0025', retry_for => '0', schema => '$schema')});
 	return;
 }
 
-# Another role's, or one that is about to be dropped.
+# A version table of another role, or one that is being dropped.
 sub a_history_that_is_locked
 {
 	my $schema = filled_schema('locked', 24, 1);
@@ -420,7 +421,7 @@ sub a_history_that_is_locked
 	return;
 }
 
-# Before its first step a call asks like a step: with short timeouts, for as long as it was given.
+# The pre-check takes its locks with lock retries, too.
 sub a_look_at_jobs_that_are_locked
 {
 	my $schema = filled_schema('looked_at', 24, 10);
@@ -442,7 +443,7 @@ sub a_look_at_jobs_that_are_locked
 	my $caller = call('looked_at', '0025');
 	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r,
 		'where the schema stands: waiting for locks, asked n times, for session ' . $holder->{pid},
-		'a call tells that it waits to look');
+		'a NOTICE says that the pre-check waits');
 	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}",
 		'and is seen to wait');
 	$holder->query('COMMIT');
@@ -452,7 +453,7 @@ sub a_look_at_jobs_that_are_locked
 	return;
 }
 
-# The name of the schema is looked at, too, and held.
+# The pre-check locks the schema's name, too.
 sub a_look_at_a_schema_that_is_renamed
 {
 	my $schema  = filled_schema('renamed', 24, 10);
@@ -474,7 +475,7 @@ sub a_look_at_a_schema_that_is_renamed
 	my $caller = call('renamed', '0025');
 	$caller->notice(qr/waiting/);
 	is(seen('pid, waiting_for'), "$caller->{pid}|{$renamer->{pid}}",
-		'a call that was not given up is seen to wait for him, in pauses, too');
+		'a call that goes on trying shows its blocker, in pauses, too');
 	$renamer->query('ROLLBACK');
 	is(($caller->wait)[1], '', 'once it is free the call goes on');
 	is_at($node, $database, $schema, 25, 'to 0025');
@@ -482,7 +483,7 @@ sub a_look_at_a_schema_that_is_renamed
 	return;
 }
 
-# Workers are looked at before each migration, once the rest has been.
+# The workers' table is checked last before each migration.
 sub a_look_at_workers_that_are_locked
 {
 	my $schema = filled_schema('workers', 33, 10);
@@ -522,7 +523,7 @@ sub a_look_at_a_table_of_another_tool
 	return;
 }
 
-# A step changes it with its parent.
+# A step changes an inheriting table with its parent.
 sub a_table_that_inherits
 {
 	my $schema = filled_schema('inherited', 24, 10);
@@ -536,7 +537,7 @@ sub a_table_that_inherits
 		q{CALL procrastinate_migrate('0025', schema => 'inherited', retry_for => '0')});
 	like($error,
 		qr/^(?:DETAIL:  )?Session $reader->{pid} of role .*: AccessShareLock on grandkid; /m,
-		'whoever reads a table that inherits is named');
+		'the reader of an inheriting table is named');
 	unlike($error, qr/ $other->{pid} /, 'and nobody else');
 	my $caller = call('inherited', '0025');
 	is(seen('step, waiting_for'), "2|{$reader->{pid}}", 'and seen, in pauses, too');

@@ -1,7 +1,6 @@
-# procrastinate_migrate() on a full disk: the kernel refuses the server's processes what goes beyond
-# a limit on the size of files. First no table and no index can grow; then the WAL cannot, for which
-# a server ends itself. Each time what was done stays done, no row is missing, and once there is
-# room the next call goes on.
+# procrastinate_migrate() on a full disk: a limit on file sizes makes first tables and indexes, then
+# the WAL fail. Completed steps stay, no row is missing, and the next call continues when there is
+# room.
 
 use strict;
 use warnings;
@@ -22,7 +21,7 @@ no_room_for_tables();
 no_room_for_wal();
 done_testing();
 
-# A server with segments of WAL of so many megabytes, and a queue with so many jobs on it.
+# Starts a server with WAL segments of this many megabytes, and a queue with this many jobs.
 sub start_queue
 {
 	my ($segment, $revision, $jobs) = @_;
@@ -43,8 +42,8 @@ sub start_queue
 	return;
 }
 
-# No process of the server, nor any that it starts, writes beyond so many bytes of a file, or
-# 'unlimited' ones.
+# Limits the file size of all server processes, also of later ones, to this many bytes, or
+# 'unlimited'.
 sub limit_files
 {
 	my ($limit)      = @_;
@@ -61,7 +60,7 @@ sub limit_files
 
 sub postmaster_file { return $node->data_dir . '/postmaster.pid' }
 
-# What a call to the target complains of.
+# Returns the error of a call to the target.
 sub complaint_of_call
 {
 	my ($target) = @_;
@@ -86,7 +85,7 @@ sub is_whole
 	is($node->safe_psql($database, $ALL_ROWS), $before, "$label: no row is lost or changed");
 	is_as_recorded($node, $database, 'public', $label);
 
-	# Of what was written in vain, as autovacuum does.
+	# Removes dead rows, as autovacuum does.
 	$node->safe_psql($database, 'VACUUM procrastinate_events');
 	return;
 }
@@ -113,7 +112,7 @@ sub is_there
 	return;
 }
 
-# A little more with each call.
+# The limit rises with each call.
 sub no_room_for_tables
 {
 	start_queue(1, 6, 60_000);

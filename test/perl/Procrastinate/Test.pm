@@ -1,7 +1,6 @@
-# What the TAP tests share: a server with fast settings, databases that have the extension, schemas
-# put at a revision and held against its facts. The modules below it, which it exports as well, are
-# the facts, jobs as clients make them, clients at work, SQL's quoting, and what shows that
-# something has happened.
+# Servers, databases and schemas for the TAP tests, and comparison of a schema with its facts.
+# Exports the modules below it, too: facts, jobs as clients make them, clients under load, SQL
+# quoting, waiting for events.
 #
 # A revision is a plain number in Perl (1 .. $HEAD, 0 is base) and four digits in SQL:
 # revision_name(7) is '0007'. PostgreSQL::Test is PostgreSQL's own, of any version from 15 on.
@@ -87,14 +86,14 @@ sub installation_of_its_own
 	return $programs;
 }
 
-# Those of the settings ("name = value") that this version of the server has and accepts.
+# Returns those of the settings ("name = value") that this version of the server accepts.
 sub accepted_settings
 {
 	my ($node, @settings) = @_;
 	return grep { ($node->psql('postgres', "SET $_"))[0] == 0 } @settings;
 }
 
-# A fresh database that has the extension; returns its name.
+# Creates a database with the extension; returns its name.
 sub new_database
 {
 	my ($node) = @_;
@@ -112,7 +111,7 @@ sub empty_database
 	return $database;
 }
 
-# Puts a schema, created when it is missing, at a revision (a number, or any target's name).
+# Upgrades a schema, which is created if it is missing, to a revision (a number, or any target).
 sub upgrade
 {
 	my ($node, $database, $target, $schema) = @_;
@@ -129,7 +128,8 @@ sub upgrade
 	return;
 }
 
-# How a schema differs from the facts of a revision: '' or lines, '<' missing and '>' extra.
+# Returns the differences between a schema and the facts of a revision: '' or lines, '<' missing,
+# '>' extra.
 sub differences
 {
 	my ($node, $database, $schema, $revision) = @_;
@@ -144,9 +144,8 @@ sub differences
 	return join '', @missing, @extra;
 }
 
-# How a schema differs from what its history says: from the revision, or, where
-# procrastinate_migrate() has left a migration under way, from what may stand between two. Returns
-# that and the revision.
+# Returns the differences between a schema and its recorded revision, and that revision. If a
+# migration is under way, objects of the next revision are no differences.
 sub differences_from_record
 {
 	my ($node, $database, $schema) = @_;
@@ -159,7 +158,7 @@ sub differences_from_record
 	$revision = $revision eq 'base' ? 0 : int $revision;
 	my $differences = differences($node, $database, $schema, $revision);
 
-	# An index that a later migration would else build while fetches are slow for want of it.
+	# Indexes that an earlier migration has built ahead.
 	$differences =~ s/^> index procrastinate_jobs_id_lock_idx_00(?:20|29) .*\n//mg;
 	if ($event =~ /^step /)
 	{
@@ -173,7 +172,7 @@ sub differences_from_record
 	return ($differences, $revision);
 }
 
-# Asserts that there is none; returns the revision.
+# Asserts that there are no such differences; returns the revision.
 sub is_as_recorded
 {
 	my ($node, $database, $schema, $name) = @_;
@@ -183,7 +182,7 @@ sub is_as_recorded
 	return $revision;
 }
 
-# Asserts that a schema is what the facts say of a revision.
+# Asserts that a schema equals the facts of a revision.
 sub is_at
 {
 	my ($node, $database, $schema, $revision, $name) = @_;
@@ -191,7 +190,7 @@ sub is_at
 	return is(differences($node, $database, $schema, $revision), '', $name);
 }
 
-# A session of its own whose search_path is the schema and nothing else.
+# Opens a session whose search_path is only the schema.
 sub new_session
 {
 	my ($node, $database, $schema) = @_;
@@ -200,7 +199,7 @@ sub new_session
 	return $session;
 }
 
-# The same, as users have it: the extension is in the schema public, which comes behind.
+# The same with public behind the schema, because the extension is there.
 sub user_session
 {
 	my ($node, $database, $schema) = @_;
@@ -209,7 +208,8 @@ sub user_session
 	return $session;
 }
 
-# A schema at a revision with so many jobs that wait, and an event each; returns a user_session().
+# Creates a schema at a revision with this many waiting jobs, one event each; returns a
+# user_session().
 sub new_queue
 {
 	my ($node, $database, $schema, $revision, $jobs) = @_;
@@ -229,7 +229,8 @@ sub closed_queue
 	return $schema;
 }
 
-# Waits until a step has been recorded and cancels the call that goes on from there in vain.
+# Waits until a step has been recorded, then cancels the call, which cannot do the next step.
+# Returns the call's error.
 sub cancelled_after
 {
 	my ($node, $database, $session, $schema, $step) = @_;
@@ -239,7 +240,7 @@ sub cancelled_after
 	return $error;
 }
 
-# Lets a call come as far as a build, which a reader keeps from ending, and cancels it.
+# Cancels a call during an index build that waits for a reader. An invalid index is left.
 sub cancelled_in_build
 {
 	my ($node, $database, $schema, $target) = @_;
@@ -259,9 +260,9 @@ sub cancelled_in_build
 	return;
 }
 
-# Calls the code with (session, revision, label, schema, database) for a schema at each of the
-# revisions, reached one by one, and for one more that got head at once. Every call is a subtest
-# of its own, and the tables are empty when it begins. Option first: begin at that revision.
+# Calls the code with (session, revision, label, schema, database) for a schema at each revision,
+# reached one by one, and for another schema that was installed at head. Each call is a subtest and
+# begins with empty tables. Option first: the first revision.
 sub walk_revisions
 {
 	my ($node, $code, %options) = @_;
@@ -298,7 +299,7 @@ sub truncation
 	return "TRUNCATE $tables RESTART IDENTITY CASCADE";
 }
 
-# Runs the code in a transaction that is rolled back: rows are gone afterwards.
+# Runs the code in a transaction and rolls it back.
 sub scenario
 {
 	my ($session, $code) = @_;

@@ -1,4 +1,4 @@
-# What a failing call says, and that nothing is left of it.
+# Runs SQL that must fail, takes its error apart, and shows that nothing of it is left.
 
 package Procrastinate::Test::Failure;
 
@@ -17,14 +17,14 @@ my ($node, $database);
 my @chain   = chain();
 my $schemas = 0;
 
-# Tells the others where they are to look.
+# Sets the server and the database for the other functions.
 sub look_for_failures
 {
 	($node, $database) = @_;
 	return;
 }
 
-# A schema at a revision, with jobs that wait.
+# Creates a schema at a revision, with waiting jobs.
 sub new_schema
 {
 	my ($revision) = @_;

@@ -1,5 +1,6 @@
-# Ends procrastinate_migrate() at every point at which the library, as built for these tests, can
-# stand still: before each step, in it and after it, and where a step has places of its own.
+# Ends procrastinate_migrate() at every fault point of a library built with
+# PROCRASTINATE_FAULT_POINTS: before, in and after each step, and at more points of some kinds of
+# steps.
 
 package Procrastinate::Test::Faults;
 
@@ -17,7 +18,7 @@ use Procrastinate::Test;
 
 our @EXPORT = qw(walk_all);
 
-# How the process at the point is ended, and what the caller then says.
+# How the process at a fault point is ended, and the error that the caller then gets.
 my %ways = (
 	terminate => {
 		strike =>
@@ -54,7 +55,8 @@ sub walk_all
 	return;
 }
 
-# From a revision to another. Returns how often each kind of point was reached.
+# Upgrades from one revision to another, with an end at every point. Returns how often each kind of
+# point was reached.
 sub walk
 {
 	my ($from, $to, $whether_concurrently) = @_;
@@ -72,7 +74,7 @@ sub walk
 	{
 		if ($step eq '0030.1')
 		{
-			# For the batches to come.
+			# Rows for the batches of later steps.
 			$watcher->query(
 				q{UPDATE procrastinate_jobs SET status = 'aborting' WHERE status = 'doing' AND id %}
 				  . q{ 3 = 0}
@@ -115,8 +117,8 @@ sub walk
 	return \%points;
 }
 
-# Name, kind, whether it closes the barrier (what hangs that and takes it away again stands around
-# it), whether its index has been built ahead, and its locks.
+# Returns name, kind, true if it closes the fetch barrier (then the steps around it install and
+# remove the barrier), true if its index has been built ahead, and its locks.
 sub next_step
 {
 	my $step = $watcher->query(<<"SQL");
@@ -146,7 +148,7 @@ sub points_of
 		$barrier eq 'true' ? 'held' : 'after');    # with either it is done
 }
 
-# Lets a call come to the point, ends it there, and looks at what is left.
+# Starts a call, ends it at the point, and asserts the state that is left.
 sub strike
 {
 	my ($step, $point, $kind, $lock) = @_;
@@ -156,8 +158,8 @@ sub strike
 	my $reader;
 	if ($point eq 'worker builds')
 	{
-		# The server has no points of ours: a build stands still where it waits for who has an older
-		# snapshot.
+		# There are no fault points in the server's code: an index build is stopped by a reader with
+		# an older snapshot.
 		$reader = user_session($node, $database, $schema);
 		$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 		$there = q{backend_type = 'procrastinate_migrate' AND wait_event = 'virtualxid'};
@@ -191,7 +193,8 @@ sub strike
 		usleep(2000);
 	}
 
-	# What a worker builds is locked by it alone; without one the build is not concurrent.
+	# The background worker holds the locks of a build. Without a worker the build is not
+	# concurrent.
 	my $is_built = $kind eq 'concurrent' && $concurrently eq 'true';
 	$lock =~ s/UPDATE EXCLUSIVE // if $kind eq 'concurrent' && !$is_built;
 	locks_as_planned($step, $pid, $lock) if $point eq ($is_built ? 'worker builds' : 'in');
@@ -232,8 +235,8 @@ sub strike
 	return;
 }
 
-# The plan promises the strongest lock on each table that others know of. What it does not name is
-# read at most, which is in nobody's way but theirs who ask for ACCESS EXCLUSIVE.
+# The plan names the strongest lock on each existing table. Tables that it does not name are locked
+# in ACCESS SHARE mode at most.
 sub locks_as_planned
 {
 	my ($step, $pid, $lock) = @_;

@@ -1,4 +1,4 @@
-# Clients at work: pgbench runs scripts until it is told to stop.
+# Clients under load: pgbench runs scripts until it is stopped.
 
 package Procrastinate::Test::Load;
 
@@ -13,8 +13,8 @@ use Procrastinate::Test::Facts;
 
 our @EXPORT = qw(deadlocks release_scripts start_load stop_load);
 
-# The scripts of a release's clients, which defer, and fetch, finish and retry. Those who defer may
-# be of another one.
+# Returns the scripts of a release's clients: one defers, one fetches, finishes and retries. The
+# deferring client may be of another release.
 sub release_scripts
 {
 	my ($release, $deferring) = @_;
@@ -41,7 +41,7 @@ sub start_load
 	return \%load;
 }
 
-# The lines in which the clients complained.
+# Stops the clients and returns their error lines.
 sub stop_load
 {
 	my ($load) = @_;
@@ -50,8 +50,8 @@ sub stop_load
 	return join '', grep { /ERROR|FATAL|aborted/ } split /^/, $load->{err};
 }
 
-# How many there were in the database; sessions tell of theirs as they end. Who is told of one may
-# have tried again.
+# Returns the number of deadlocks in the database, after all clients have ended. A client may have
+# tried again after a deadlock.
 sub deadlocks
 {
 	my ($node, $database) = @_;

@@ -1,4 +1,4 @@
-# Calls as one role or another, and what they say.
+# Runs SQL as a role and asserts its rows or its error.
 
 package Procrastinate::Test::Roles;
 
@@ -12,7 +12,7 @@ our @EXPORT = qw(allowed as_role look_as_roles query refused);
 
 my ($node, $database);
 
-# Tells the others where they are to look.
+# Sets the server and the database for the other functions.
 sub look_as_roles
 {
 	($node, $database) = @_;

@@ -1,4 +1,4 @@
-# One client session, kept open: a psql that is fed query by query.
+# A client session that stays open: a psql that gets its queries one by one.
 #
 # Values come as psql prints them unaligned: columns parted by '|', rows by newlines, NULL as
 # 'NULL'. Errors carry their SQLSTATE. A query may be sent without waiting for it, and
@@ -186,7 +186,7 @@ sub notifications
 	return @heard;
 }
 
-# Whether the session's query waits for a lock of somebody else, as another session sees it.
+# SQL for another session: true if this session's query waits for a lock.
 sub waits_for_lock
 {
 	my ($self) = @_;
@@ -194,7 +194,7 @@ sub waits_for_lock
 	  . " AND wait_event_type = 'Lock' AND cardinality(pg_blocking_pids(pid)) > 0";
 }
 
-# Whether the session's query pauses, as another session sees it.
+# SQL for another session: true if this session's query pauses.
 sub pauses
 {
 	my ($self) = @_;

@@ -1,5 +1,5 @@
-# What shows that something has happened, or has not: calls of functions, versions of rows, lists
-# of lines.
+# Waiting for events, and evidence that something has or has not changed: calls of functions,
+# versions of rows, lists of lines.
 
 package Procrastinate::Test::Watch;
 
@@ -53,7 +53,7 @@ sub all_called
 	return is(join("\n", @missed), '', "every function of this revision about $subject was called");
 }
 
-# Until the query's value is true; `what` is for who waits in vain.
+# Waits until the query's value is true. Dies with `what` after the test's timeout.
 sub wait_for
 {
 	my ($node, $database, $query, $what) = @_;
@@ -61,7 +61,7 @@ sub wait_for
 	return;
 }
 
-# Until the worker that builds an index waits for somebody.
+# Waits until the worker that builds an index waits for a lock.
 sub wait_for_build
 {
 	my ($node, $database) = @_;
@@ -72,7 +72,7 @@ sub wait_for_build
 		'a build waits');
 }
 
-# Until a step is the last in the log.
+# Waits until a step is the last row of the log.
 sub wait_for_step
 {
 	my ($node, $database, $schema, $step) = @_;
@@ -81,9 +81,8 @@ sub wait_for_step
 		"step $step is done");
 }
 
-# The strongest lock that a process has on each table of the schema, in the words of
-# procrastinate_plan() and sorted by the tables' names. Left out are the history, tables that others
-# do not see yet, and ACCESS SHARE: those who read.
+# Returns the strongest lock of a process on each table of the schema, as procrastinate_plan()
+# writes it, sorted by table. Without the history, tables that are not committed, and ACCESS SHARE.
 sub held_locks
 {
 	my ($session, $schema, $pid) = @_;
@@ -118,9 +117,9 @@ sub same_lines
 	return $result;
 }
 
-# Makes watch.row_versions(schema) in the database: which version of which row there is, in the
-# schema's tables and in the catalog about the schema. Where nothing is changed, and nothing changed
-# back, it is the same.
+# Creates the function watch.row_versions(schema): a hash of the versions of all rows of the
+# schema's tables and of its rows in the catalog. It is the same if nothing was changed, or changed
+# back.
 sub create_row_versions
 {
 	my ($node, $database) = @_;
