@@ -12,7 +12,8 @@ use Test::More;
 
 use Procrastinate::Test;
 
-our @EXPORT = qw(eventually filled_schema queue session until_blocked use_database wait_until);
+our @EXPORT =
+  qw(eventually filled_schema queue run_sql session until_blocked use_database wait_until);
 
 my ($node, $database);
 
@@ -44,6 +45,9 @@ sub filled_schema
 	my ($schema, $revision, $jobs) = @_;
 	return closed_queue($node, $database, $schema, $revision, $jobs // 100);
 }
+
+# Runs SQL that must succeed, in a psql of its own; returns its rows.
+sub run_sql { return $node->safe_psql($database, shift) }
 
 # Waits until the query's value is true; dies after the test's timeout with what it waited for. Runs
 # the query on another server if that is given.

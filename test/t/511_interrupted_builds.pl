@@ -1,0 +1,181 @@
+# Index builds of procrastinate_migrate() that are interrupted, that run for two schemas at once, or
+# that get no background worker.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+use Procrastinate::Test::Database;
+
+my $node     = start_server();
+my $database = new_database($node);
+use_database($node, $database);
+
+interrupted_build();
+two_schemas();
+no_worker();
+done_testing();
+
+sub last_event
+{
+	my ($schema) = @_;
+	return $node->safe_psql(
+		$database,
+		"SELECT event FROM procrastinate_log('$schema') ORDER BY id DESC LIMIT 1");
+}
+
+sub interrupted_build
+{
+	my $worker_of =
+	  q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'};
+	foreach my $how (qw(cancel terminate worker))
+	{
+		my $schema = filled_schema("cut_$how", 19);
+		my ($reader, $caller, $other) = map { session($schema) } 1 .. 3;
+
+		# A build waits for transactions with older snapshots.
+		$reader->query(
+			'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+		$caller->query('SET client_min_messages = notice');
+		$caller->send("CALL procrastinate_migrate('0020')");
+		wait_until(
+			"SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ 'waiting' AND"
+			  . " current_locker_pid = $reader->{pid}",
+			'the build waits for the reader');
+		like(
+			$caller->notice(qr/for session/),
+			qr/^step\ 0020\.1:\ waiting\ for\ [a-z ]+,\ for\ session\ $reader->{pid}\ of\ role
+				\ \w+\ since\ \d{4}-\S+\ \d\d:\d\d:\d\d\+00$/x,
+			"$how: the caller is told whom");
+		is( $other->query(
+					'SELECT count(*) FROM pg_locks WHERE pid = '
+				  . $caller->{pid}
+				  . " AND locktype = 'advisory' AND objsubid = 2 AND classid ="
+				    . " $LOCK_KEY{installation}"
+			),
+			'0',
+			"$how: the call holds no lock of the schema while it waits");
+
+		my ($planned) = split /\n/, $other->query(q{SELECT lock FROM procrastinate_plan('0020')});
+		is(join(', ', held_locks($other, $schema, $node->safe_psql($database, $worker_of))),
+			$planned, "$how: the worker has the lock of the plan");
+
+		# Another caller finds the running call.
+		$other->query("SET statement_timeout = '500ms'");
+		is( $other->refusal("CALL procrastinate_migrate('0020')"),
+			'57014: canceling statement due to statement timeout',
+			"$how: another call waits for the build");
+		$other->query('RESET statement_timeout');
+		is($node->safe_psql($database, "SELECT count(*) FROM ($worker_of) AS w"), '1',
+			"$how: and begins none of its own");
+
+		$node->safe_psql(
+			$database,
+			$how eq 'cancel'
+			? "SELECT pg_cancel_backend($caller->{pid})"
+			: $how eq 'terminate' ? "SELECT pg_terminate_backend($caller->{pid})"
+			:                       "SELECT pg_terminate_backend(pid) FROM ($worker_of) AS w");
+		if ($how ne 'terminate')
+		{
+			my (undef, $error) = $caller->wait;
+			is( $error, $how eq 'cancel'
+				? '57014: canceling statement due to user request'
+				: '57000: the background worker that built an index was ended',
+				"$how: the call fails");
+		}
+		wait_until("SELECT count(*) = 0 FROM ($worker_of) AS w", 'the worker has gone');
+		is( $node->safe_psql(
+				$database,
+				"SELECT indisvalid FROM pg_index WHERE indexrelid ="
+				  . " '$schema.procrastinate_jobs_id_lock_idx_0020'::regclass"
+			),
+			'f',
+			"$how: an invalid index is left");
+		is(last_event($schema), 'step 0020.0', "$how: the history says so");
+		is(is_as_recorded($node, $database, $schema, "$how: the schema is at 0019 and on its way"),
+			19, "$how: at 0019");
+
+		$reader->query('COMMIT');
+		$other->query("CALL procrastinate_migrate('0020')");
+		is_at($node, $database, $schema, 20, "$how: whoever calls it next ends it");
+		is( $other->query(
+				q{SELECT last.duration + '400 ms' > last.applied_at - first.applied_at FROM}
+				  . q{ procrastinate_log() AS first,}
+				  . q{ procrastinate_log() AS last WHERE first.event = 'step 0020.0' AND}
+				    . q{ (last.event, last.to_revision) = ('upgrade', '0020')}
+			),
+			't',
+			"$how: the migration took from its first step to its last");
+		$reader->close;
+		$other->close;
+		$caller->close if $how ne 'terminate';
+	}
+	return;
+}
+
+# A build waits for writers of its table, and for older snapshots in any schema.
+sub two_schemas
+{
+	my @schemas = map { filled_schema($_, 19) } qw(near far);
+	my ($near_client, $far_client, @callers) = map { session($_) } @schemas, @schemas;
+	my $work =
+	  q{BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO procrastinate_jobs (queue_name,}
+	    . q{ task_name) VALUES ('q', 't')};
+	my $builds = sub {
+		my (@waiting_for) = @_;
+		wait_until(
+			"SELECT string_agg(current_locker_pid::text, ' ' ORDER BY"
+			  . " relnamespace::regnamespace::text DESC) = '@waiting_for'"
+			  . ' FROM pg_stat_progress_create_index JOIN pg_class c ON c.oid = relid',
+			'both builds wait');
+	};
+	$_->query($work) foreach $near_client, $far_client;
+	$_->send(q{CALL procrastinate_migrate('0032')}) foreach @callers;
+	$builds->($near_client->{pid}, $far_client->{pid});
+	$near_client->query('COMMIT');
+	$builds->(($far_client->{pid}) x 2);
+	$near_client->query($work);
+	$far_client->query('COMMIT');
+	$builds->(($near_client->{pid}) x 2);
+	$near_client->query('COMMIT');
+	is(($_->wait)[1], '', 'beside another call, and clients of both, a call comes to its end')
+	  foreach @callers;
+
+	foreach my $schema (@schemas)
+	{
+		is_at($node, $database, $schema, 32, "$schema is at 0032");
+		is( $node->safe_psql(
+				$database, "SELECT count(*) FROM procrastinate_check('current', '$schema')"),
+			'0',
+			'with its functions');
+		is($node->safe_psql($database, "SELECT count(*) FROM $schema.procrastinate_jobs"),
+			$schema eq 'near' ? 102 : 101, 'and all its jobs');
+	}
+	$_->close foreach $near_client, $far_client, @callers;
+	return;
+}
+
+sub no_worker
+{
+	my $poor  = start_server(conf => "max_worker_processes = 0\n");
+	my $there = new_database($poor);
+	upgrade($poor, $there, 19);
+	my (undef, undef, $err) =
+	  $poor->psql($there, "\\set VERBOSITY verbose\nCALL procrastinate_migrate('0020')");
+	like($err, qr/ERROR:  53400: there is no background worker to build an index with/,
+		'without a worker it refuses');
+	like($err, qr/^HINT:  .*concurrently => false\);/m, 'and says what does without');
+	$poor->safe_psql($there, "CALL procrastinate_migrate('0020', concurrently => false)");
+	is_at($poor, $there, 'public', 20, 'which does');
+	upgrade($poor, $there, 26);
+	$poor->safe_psql($there, 'CALL procrastinate_migrate(concurrently => false)');
+	is_at($poor, $there, 'public', $HEAD, 'to head, too');
+	$poor->stop;
+	return;
+}
