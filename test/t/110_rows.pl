@@ -348,7 +348,6 @@ sub aborting_jobs_of
 	my $before = $session->query($jobs);
 	my $ear    = new_session($node, $database, $schema);
 	$ear->query("LISTEN $_")
-
 	  foreach qw(procrastinate_any_queue procrastinate_any_queue_v1),
 	  map { name("$_#default") } qw(procrastinate_queue procrastinate_queue_v1);
 	$node->safe_psql(

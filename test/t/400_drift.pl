@@ -120,7 +120,6 @@ sub changes_to
 		push @changes, [ "$on ALTER COLUMN $part SET DEFAULT '7'", 'altered' ]
 		  if $type =~ /^(?:text|bigint|integer)/ and not $is_generated;
 		push @changes, [ "$on ALTER COLUMN $part TYPE text COLLATE \"POSIX\"", 'altered' ]
-
 		  if $type =~ /character varying/;
 		push @changes, [ "$on ALTER COLUMN $part DROP IDENTITY", 'altered' ] if $is_generated;
 		return @changes;
@@ -135,7 +134,6 @@ sub changes_to
 		$rest =~ s/\bprocrastinate_/$schema.procrastinate_/g;
 		push @changes,
 		  [ "$on DROP CONSTRAINT $part, ADD CONSTRAINT $part $rest NOT VALID", 'unvalidated' ],
-
 		  if $definition =~ /CHECK|FOREIGN/;
 		push @changes, [ "$on DISABLE TRIGGER ALL", 'disabled' ] if $definition =~ /FOREIGN/;
 		return @changes;

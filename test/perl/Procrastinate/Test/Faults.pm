@@ -205,7 +205,6 @@ sub strike
 		"$step, $point: the call is ended");
 	like(slurp_file($node->logfile, $log), qr/"\Q$name\E" goes on, and is ended later/,
 		"$step: the barrier opens before")
-
 	  if $point eq 'held' && $how eq 'terminate';
 	if ($how eq 'kill')
 	{
