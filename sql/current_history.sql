@@ -1,4 +1,4 @@
--- What procrastinate_current, _history, _pending and _heads tell at base, on the way, and at head.
+-- procrastinate_current, _history, _pending and _heads: rows at base, in between, and at head.
 \pset format unaligned
 \pset null NULL
 SET client_min_messages = warning;

@@ -1,4 +1,4 @@
--- procrastinate_detect, _check, _adopt, _repair: what a schema is, told from the catalog.
+-- procrastinate_detect, _check, _adopt, _repair: drift of a schema from a revision.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -37,7 +37,7 @@ SELECT procrastinate_stamp('0020', verify => false);
 SELECT procrastinate_adopt();
 SELECT id, event, from_revision, to_revision FROM procrastinate_log();
 
--- ---- differences, and what mends them -----------------------------------------------------------
+-- ---- differences, and their repair -----------------------------------------------------------
 DROP INDEX procrastinate_jobs_lock_idx;
 ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs;
 ALTER TABLE procrastinate_jobs ALTER COLUMN priority DROP DEFAULT, ADD COLUMN note text;
@@ -104,13 +104,13 @@ ALTER SEQUENCE procrastinate_jobs_id_seq OWNED BY NONE;
 \x on
 SELECT * FROM procrastinate_check();
 \x off
--- of objects that another role owns nothing is run
+-- no statement runs for objects of another role
 SELECT * FROM procrastinate_repair(dry_run => false);
 \echo :LAST_ERROR_SQLSTATE
 ALTER FUNCTION procrastinate_register_worker_v1() OWNER TO CURRENT_USER;
 SELECT kind, object, problem, repair FROM procrastinate_repair(dry_run => false);
 SELECT kind, object, problem, expected, actual FROM procrastinate_check();
--- the other installation was nobody's business
+-- the other installation has not changed
 SELECT revision = :'head' AS at_head, exact, missing, extra, altered
   FROM procrastinate_detect('drift_two');
 

@@ -1,4 +1,4 @@
--- Every line of the grammar of targets and ranges, and what each means.
+-- Targets and ranges: every form of the grammar, and the revisions that it means.
 \pset format unaligned
 \pset null NULL
 SET client_min_messages = warning;

@@ -1,4 +1,4 @@
--- procrastinate_log: everything that was ever done to an installation, and the table behind it.
+-- procrastinate_log and the history table: all changes of an installation.
 \pset format unaligned
 \pset null NULL
 SET client_min_messages = warning;

@@ -1,4 +1,4 @@
--- Every refusal: message, DETAIL, HINT and SQLSTATE; and nothing is changed by any of them.
+-- Every error: message, DETAIL, HINT and SQLSTATE. None of them changes anything.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default

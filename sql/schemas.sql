@@ -1,4 +1,4 @@
--- Many installations in one database, in schemas with the oddest names; and which one is meant.
+-- Many installations in one database, in schemas with unusual names; choice by search_path.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default

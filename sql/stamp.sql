@@ -1,4 +1,4 @@
--- procrastinate_stamp: records a revision, forwards and back, and looks at the catalog first.
+-- procrastinate_stamp: records a later or an earlier revision, and checks the catalog first.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -65,11 +65,11 @@ SELECT procrastinate_stamp('0037', true, 'stamp_verify');
 -- NULL is the default
 SELECT procrastinate_stamp('0037', NULL, 'stamp_verify');
 \echo :LAST_ERROR_SQLSTATE
--- a user's own tables and views are none of its business
+-- tables and views of the user are no differences
 CREATE TABLE stamp_verify.my_own (id int);
 CREATE VIEW stamp_verify.my_view AS SELECT status FROM stamp_verify.procrastinate_jobs;
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
--- what he has put on Procrastinate's tables is for him to vouch for
+-- objects of the user on Procrastinate's tables are no differences
 ALTER TABLE stamp_verify.procrastinate_jobs ADD COLUMN my_own int;
 CREATE INDEX my_own_idx ON stamp_verify.procrastinate_jobs (my_own);
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');

@@ -1,4 +1,4 @@
--- procrastinate_migrate.verify: what is looked for before the first change, and what becomes of it.
+-- procrastinate_migrate.verify: the pre-check before the first change, as error, as warning, off.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -12,7 +12,7 @@ SET procrastinate_migrate.verfy = 'off';
 SELECT procrastinate_upgrade('0028');
 SELECT procrastinate_upgrade('0030');
 
--- ---- everything at once, and nothing is changed -------------------------------------------------
+-- ---- one error lists all, and nothing is changed -------------------------------------------------
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
 SELECT 'q', 't', 'lock ' || i, 'doing' FROM generate_series(1, 2) i;
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
@@ -56,7 +56,7 @@ UPDATE procrastinate_jobs SET abort_requested = false WHERE status = 'todo';
 SELECT procrastinate_upgrade('0037');
 DROP VIEW deferring;
 DROP TABLE mine;
--- a view on a column that stays is in nobody's way
+-- a view on a column that stays is allowed
 SELECT procrastinate_upgrade('0037');
 SELECT kind, object, problem, severity FROM procrastinate_check();
 

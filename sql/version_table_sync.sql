@@ -1,12 +1,12 @@
--- Tables of other tools: alembic_version and django_migrations as witnesses, and Alembic kept in
--- step.
+-- External version tables: adoption reads alembic_version and django_migrations, and changes keep
+-- Alembic's row in step.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
-CREATE ROLE regress_stranger;
+CREATE ROLE regress_other_role;
 CREATE SCHEMA version_table_sync;
 SET search_path = version_table_sync, public;
 
@@ -78,18 +78,18 @@ SELECT procrastinate_upgrade('0006');
 SET procrastinate_migrate.alembic_version = 'version_table_sync.procrastinate_jobs';
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
--- tables that would run a stranger's code
+-- tables that would run code of another role
 SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
-ALTER TABLE alembic_version OWNER TO regress_stranger;
+ALTER TABLE alembic_version OWNER TO regress_other_role;
 SELECT procrastinate_upgrade('0006');
 \echo :LAST_ERROR_SQLSTATE
 -- nor is a table locked that the caller may not write
 SET procrastinate_migrate.alembic_version = 'pg_catalog.pg_class';
 BEGIN;
-GRANT USAGE, CREATE ON SCHEMA version_table_sync TO regress_stranger;
-CREATE SCHEMA in_step_his AUTHORIZATION regress_stranger;
-SET LOCAL ROLE regress_stranger;
-SELECT procrastinate_upgrade('0006', 'in_step_his');
+GRANT USAGE, CREATE ON SCHEMA version_table_sync TO regress_other_role;
+CREATE SCHEMA in_step_other AUTHORIZATION regress_other_role;
+SET LOCAL ROLE regress_other_role;
+SELECT procrastinate_upgrade('0006', 'in_step_other');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
 SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
@@ -106,7 +106,7 @@ SELECT revision FROM procrastinate_current();
 RESET procrastinate_migrate.alembic_version;
 SELECT procrastinate_upgrade('0006');
 
--- ---- witnesses ----------------------------------------------------------------------------------
+-- ---- adoption -----------------------------------------------------------------------------------
 -- views, other columns and other types say nothing, and run nothing
 DROP TABLE procrastinate_schema_history;
 CREATE TABLE django_migrations (id int, app text, name text);
@@ -133,4 +133,4 @@ DROP INDEX procrastinate_jobs_queue_name_idx;
 SELECT procrastinate_adopt();
 
 DROP SCHEMA version_table_sync, version_table_sync_other CASCADE;
-DROP ROLE regress_stranger;
+DROP ROLE regress_other_role;

@@ -1,4 +1,4 @@
--- Django's table kept in step.
+-- External version tables: changes keep django_migrations in step.
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -70,7 +70,7 @@ SELECT procrastinate_stamp('0017', verify => false);
 DELETE FROM django_migrations WHERE app = 'procrastinate' AND name > '0016_step' AND name < '0099';
 SELECT procrastinate_stamp('0016', verify => false);
 SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
--- nobody else's rows
+-- rows of other apps
 SELECT count(*) FROM django_migrations WHERE app = 'auth';
 
 -- ---- tables that are none -----------------------------------------------------------------------
