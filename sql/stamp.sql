@@ -69,7 +69,7 @@ SELECT procrastinate_stamp('0037', NULL, 'stamp_verify');
 CREATE TABLE stamp_verify.my_own (id int);
 CREATE VIEW stamp_verify.my_view AS SELECT status FROM stamp_verify.procrastinate_jobs;
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
--- objects of the user on Procrastinate's tables are no differences
+-- columns and indexes of the user on Procrastinate's tables are differences
 ALTER TABLE stamp_verify.procrastinate_jobs ADD COLUMN my_own int;
 CREATE INDEX my_own_idx ON stamp_verify.procrastinate_jobs (my_own);
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
