@@ -12,8 +12,8 @@ use Test::More;
 
 use Procrastinate::Test;
 
-our @EXPORT =
-  qw(eventually filled_schema queue run_sql session until_blocked use_database wait_until);
+our @EXPORT = qw(eventually filled_schema queue run_sql schema_oid session until_blocked
+  use_database wait_until);
 
 my ($node, $database);
 
@@ -48,6 +48,9 @@ sub filled_schema
 
 # Runs SQL that must succeed, in a psql of its own; returns its rows.
 sub run_sql { return $node->safe_psql($database, shift) }
+
+# The OID of a schema as an int4, which is the second key of its advisory locks.
+sub schema_oid { return run_sql("SELECT '$_[0]'::regnamespace::oid::int") }
 
 # Waits until the query's value is true; dies after the test's timeout with what it waited for. Runs
 # the query on another server if that is given.
