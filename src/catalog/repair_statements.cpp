@@ -198,7 +198,7 @@ std::string repair_of(const Difference &difference, chain::Revision revision,
 bool needs(std::string_view statement, const Difference &lacking)
 {
     // The server looks for the objects of a body only when the function is called.
-    statement = statement.substr(0, statement.find("AS $"));
+    statement = statement.substr(0, statement.find("\nAS "));
     const Definition &object = *lacking.fact;
     switch (lacking.kind)
     {

@@ -68,7 +68,7 @@ struct Definition
     std::string_view columns = {};       // of an index: its keys; of a sequence: the owner's column
     std::string_view condition = {};     // of an index after WHERE, of a constraint after CHECK
     std::string_view signature = {};     // of a function: name, argument names and types
-    std::string_view declaration = {};   // of a function: signature and result
+    std::string_view declaration = {};   // of a function: signature with defaults, and result
     std::string_view settings = {};      // of a function: what SET gives it
     bool is_not_null = false;            // column
     bool is_unique = false;              // index
@@ -107,8 +107,8 @@ struct FunctionSource
 {
     Revision made_by;
     std::string_view signature;
-    std::string_view declaration; // from FUNCTION to the last word before AS
-    std::string_view body;        // from AS on, without a semicolon
+    std::string_view declaration; // from FUNCTION to the last word before the body
+    std::string_view body;        // from AS, BEGIN or RETURN on, without a semicolon
 };
 
 // A label that a migration adds to an enum type that an earlier one created.

@@ -135,14 +135,14 @@ sub function_fact
 	} @$facts;
 	return $found[0] if @found <= 1;
 	my ($list) = $text =~ /^[^(]*(\((?:[^()]|(?1))*\))/;
-	my @types = Facts::argument_types(substr($list, 1, -1) =~ s/\s+/ /gr);
+	my @types = Facts::types_of(Facts::arguments(substr($list, 1, -1) =~ s/\s+/ /gr));
 	my $key   = "$name(" . join(', ', map { canonical_type($_) } @types) . ')';
 	my ($fact) = grep { $_->{key} eq $key } @found;
 	return $fact;
 }
 
 # Finds for each CREATE FUNCTION of a migration the fact that it makes true: `signature` of the fact,
-# `made_by`, `declaration` (the text before AS) and `body` (from AS on).
+# `made_by`, `declaration` (the text before the body) and `body` (from AS, BEGIN or RETURN on).
 sub function_sources
 {
 	my ($chain, $facts) = @_;
@@ -156,8 +156,8 @@ sub function_sources
 			next unless $text =~ /^CREATE\s+(?:OR\s+REPLACE\s+)?(FUNCTION\s+(\w+)\s*)/i;
 			my ($name, $start) = ($2, $-[1]);
 			my $fact = function_fact($text, $name, $number, $facts) or next;
-			$text =~ /\bAS\s+\$/i
-			  or fail($migration->{path}, $statement->{line}, "$name has no dollar-quoted body");
+			$text =~ /\b(?:AS\s+[eE]?['\$]|BEGIN\s+ATOMIC\b|RETURN\s)/i
+			  or fail($migration->{path}, $statement->{line}, "$name has no body");
 			my $body = $-[0];
 			push @sources,
 			  {

@@ -75,13 +75,14 @@ my %parts_of = (
 	},
 	function => sub {
 		my ($text) = @_;
-		$text =~ /^(((\w+)$list)(?: returns .+?)?) language \w+.*$/ or return;
-		my ($declaration, $signature, $name, $arguments) = ($1, $2, $3, $4);
+		$text =~ /^((\w+)$list(?: returns .+?)?) language \w+.*$/ or return;
+		my ($declaration, $name, $list) = ($1, $2, $3);
+		my @arguments = arguments(substr $list, 1, -1);
 		return {
 			name        => $name,
 			declaration => $declaration,
-			signature   => $signature,
-			key         => "$name(" . join(', ', argument_types(substr $arguments, 1, -1)) . ')'
+			signature   => "$name(" . join(', ', @arguments) . ')',
+			key         => "$name(" . join(', ', types_of(@arguments)) . ')'
 		};
 	},
 	trigger => sub {
@@ -90,20 +91,19 @@ my %parts_of = (
 		return { name => $1, table => $2, key => "$2.$1" };
 	});
 
-# The types of a function's arguments that a caller gives, as the facts spell them.
-sub argument_types
+# The arguments of a function without their defaults, as pg_get_function_identity_arguments() gives
+# them.
+sub arguments
 {
-	my ($arguments) = @_;
-	my @types;
-	foreach my $argument (Sql::items($arguments))
-	{
-		next if $argument =~ /^OUT /i;
-		$argument =~ s/^(?:IN|INOUT|VARIADIC) //i;
-		$argument =~ s/^\w+ //;
-		$argument =~ s/ (?:DEFAULT|=) .*//is;
-		push @types, $argument;
-	}
-	return @types;
+	my ($list) = @_;
+	return map { s/ (?:DEFAULT|=) .*//isr } Sql::items($list);
+}
+
+# The types of the arguments that a caller gives.
+sub types_of
+{
+	my @arguments = @_;
+	return map { s/^(?:IN|INOUT|VARIADIC) //ir =~ s/^\w+ //r } grep { !/^OUT /i } @arguments;
 }
 
 sub revision_of

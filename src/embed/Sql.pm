@@ -29,6 +29,8 @@ sub tokens
 	return @tokens;
 }
 
+my $routine = qr/^CREATE\b.*\b(?:FUNCTION|PROCEDURE)\b/is;
+
 # The statements of a text, in order. Each is a hash:
 #   text    the statement without its semicolon, and without comments and blanks before it
 #   line    of its first character, from 1
@@ -40,12 +42,18 @@ sub statements
 {
 	my ($text) = @_;
 	my @statements;
-	my ($line, $offset) = (1, 0);
+	my ($line, $offset, $blocks) = (1, 0, 0);
 	my $current;
 	foreach my $token (tokens($text))
 	{
 		my ($kind, $word) = @$token;
-		if ($kind eq 'end')
+		# BEGIN ATOMIC ... END is a body with semicolons of its own.
+		if ($kind eq 'other' and $current and $current->{text} =~ $routine)
+		{
+			$blocks++ if $word =~ /^BEGIN$/i or ($blocks and $word =~ /^CASE$/i);
+			$blocks-- if $blocks and $word =~ /^END$/i;
+		}
+		if ($kind eq 'end' and not $blocks)
 		{
 			push @statements, $current if $current;
 			$current->{is_open} = 0    if $current;

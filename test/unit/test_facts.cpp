@@ -77,7 +77,8 @@ TEST(Facts, PartsMakeUpTheDefinition)
             add(".", fact.columns);
             break;
         case Kind::function:
-            EXPECT_TRUE(fact.declaration.starts_with(std::string(fact.signature) + " returns "));
+            EXPECT_TRUE(fact.declaration.starts_with(text + "(")) << fact.text;
+            EXPECT_TRUE(fact.signature.starts_with(text + "(")) << fact.text;
             EXPECT_TRUE(fact.text.starts_with(std::string(fact.declaration) + " language "));
             continue;
         case Kind::trigger:
@@ -175,7 +176,7 @@ TEST(Functions, SourcesComeInTwoParts)
         ASSERT_NE(declared, std::string_view::npos) << one.signature;
         ASSERT_NE(body, std::string_view::npos) << one.signature;
         EXPECT_NE(one.declaration.find(" " + std::string(name) + "("), std::string_view::npos);
-        EXPECT_TRUE(one.body.starts_with("AS")) << one.signature;
+        EXPECT_FALSE(one.body.empty()) << one.signature;
         EXPECT_EQ(sql.substr(body + one.body.size(), 1), ";") << one.signature;
         const std::size_t end = declared + one.declaration.size();
         EXPECT_EQ(sql.substr(end, body - end).find_first_not_of(" \n"), std::string_view::npos)
