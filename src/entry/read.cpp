@@ -8,6 +8,7 @@
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
 #include "upgrade/notices.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 namespace
 {
@@ -148,13 +149,9 @@ ENTRY_POINT(procrastinate_pending)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return with_applied_or_warning(installation, [&](const AppliedMigrations &applied) {
-        const chain::Revision target = chain::resolve_target(target_name, applied.state().current);
-        if (applied.state().is_unknown_history() && !applied.state().current.revision)
-            return server::RowSet::result(); // it is past every revision known here
-        const chain::Revision current = applied.state().unknown_step
-                                            ? *applied.state().current.revision
-                                            : upgrade::require_known(applied.state(), installation);
-        for (chain::Revision revision = current + 1; revision <= target; ++revision)
+        const chain::Range range =
+            upgrade::pending_range(installation, applied.state(), target_name);
+        for (chain::Revision revision = range.start + 1; revision <= range.end; ++revision)
             rows.add(migration_row(applied, chain::migration(revision)));
         return server::RowSet::result();
     });

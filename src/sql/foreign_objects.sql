@@ -112,7 +112,7 @@ WITH RECURSIVE me AS (
       FROM condition, regexp_matches(condition.words, ':opno ([0-9]+)', 'g') AS m (ids)
       JOIN pg_operator o ON o.oid = m.ids[1]::oid
      WHERE o.oid >= 16384
-), stranger AS (
+), foreign_object AS (
     SELECT object.rank, object.owner, r.rolname,
            format('%s %s belongs to role %s', object.kind, object.name, r.rolname) AS finding
       FROM me, object JOIN pg_roles r ON r.oid = object.owner
@@ -157,7 +157,7 @@ SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[
             WHEN count(DISTINCT s.owner) FILTER (WHERE s.rank < 5) > 1 OR min(s.rank) = 4
                 OR EXISTS (
                     SELECT FROM object t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner
-                        FROM stranger WHERE rank < 5))
+                        FROM foreign_object WHERE rank < 5))
             THEN (SELECT format('Look at them first; then drop them, or give them to role %I%s.',
                 one.rolname,
                                 CASE WHEN one.oid <> me.oid THEN ' and run it as that role' END)
@@ -173,4 +173,4 @@ SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[
             THEN format('SET ROLE %I;', min(s.rolname::text))
             ELSE format('Run it as role %I.', min(s.rolname::text))
        END AS hint
-  FROM stranger s
+  FROM foreign_object s

@@ -61,7 +61,8 @@ std::optional<chain::Revision> recorded_revision(std::string_view name);
 void create_history(const catalog::Installation &installation);
 
 // Appends a row for an event that began at `started` and ends now. Needs SHARE ROW EXCLUSIVE on the
-// table (lock_tables), which makes the id unique. Nothing else is told: see record_change().
+// table (lock_tables), which makes the id unique. Other tools and listeners learn of
+// the change from record_change().
 void append_history(const catalog::Installation &installation, std::string_view event,
                     chain::Revision from, chain::Revision to, TimestampTz started);
 

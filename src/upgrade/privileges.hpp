@@ -15,7 +15,7 @@ namespace procrastinate::upgrade
 void require_privileges(const catalog::Installation &installation);
 
 // The part about objects and code of other roles. To be called again once the tables are locked:
-// from then on nobody can add a trigger to them.
+// from then on no session can add a trigger to them.
 void require_no_foreign_objects(const catalog::Installation &installation);
 
 } // namespace procrastinate::upgrade

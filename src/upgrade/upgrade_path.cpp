@@ -40,4 +40,16 @@ UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::st
     return {current, resolved, state.has_history, state.under_way, began};
 }
 
+chain::Range pending_range(const catalog::Installation &installation,
+                           const InstallationState &state, std::string_view target)
+{
+    const Revision end = chain::resolve_target(target, state.current);
+    if (state.is_unknown_history() && !state.current.revision)
+        return {end, end};
+    // A step that this version does not know belongs to a known revision all the same.
+    const Revision current =
+        state.unknown_step ? *state.current.revision : require_known(state, installation);
+    return {current, end};
+}
+
 } // namespace procrastinate::upgrade

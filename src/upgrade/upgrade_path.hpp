@@ -1,6 +1,7 @@
 // Way of an installation from its current revision to the target of a call.
 #pragma once
 
+#include "chain/range.hpp"
 #include "upgrade/installation_state.hpp"
 
 namespace procrastinate::upgrade
@@ -23,5 +24,11 @@ struct UpgradePath
 // search_path of the server's own.
 UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
                               std::optional<chain::Revision> goal = {});
+
+// The migrations that an upgrade to the target would apply: those after range.start, up to range.end.
+// None if the history is that of a newer version, past every revision known here. Throws Refusal
+// PM001 to PM003 for the target, and PM005 for tables without a history.
+chain::Range pending_range(const catalog::Installation &installation,
+                           const InstallationState &state, std::string_view target);
 
 } // namespace procrastinate::upgrade

@@ -195,7 +195,7 @@ sub go_on
 		my $name      = revision_name($revision);
 		my ($comment) = text_of($revision) =~ /\A((?:--.*\n)+)/;
 		$comment =~ s/\n-- / /g;
-		my $free = $comment =~ /no table lock|no lock on any table/i;
+		my $free = $comment =~ /\bLocks: none on tables\b/;
 		my ($out, $err);
 		$node->psql(
 			$database, "SET client_min_messages = warning; SET lock_timeout = '100ms';"

@@ -201,6 +201,9 @@ sub refused_while_under_way
 		'SELECT procrastinate_adopt()', 'SELECT procrastinate_repair(dry_run => false)');
 	my $index =
 	  $caller->query(q{SELECT pg_get_indexdef('procrastinate_jobs_queue_name_idx'::regclass)});
+	my $repair = q{SELECT * FROM procrastinate_repair(dry_run => false)};
+	is($caller->refusal($repair), 'PM012: migration 0024 is under way in schema "under_way"',
+		'repair is refused although there is nothing to repair');
 	$caller->query('DROP INDEX procrastinate_jobs_queue_name_idx');
 	is( $caller->query(
 			q{SELECT count(*) FROM procrastinate_repair() WHERE object =}
