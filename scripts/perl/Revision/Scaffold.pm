@@ -31,7 +31,10 @@ sub scaffold
 	{
 		foreach my $part (classify($statements[$number], $catalog))
 		{
-			my %place = (statement => $number, line => $statements[$number]{line}, order => scalar @units);
+			my %place = (
+				statement => $number,
+				line      => $statements[$number]{line},
+				order     => scalar @units);
 			push @units, { %$part, %place };
 		}
 	}
