@@ -12,7 +12,7 @@ SET procrastinate_migrate.verfy = 'off';
 SELECT procrastinate_upgrade('0028');
 SELECT procrastinate_upgrade('0030');
 
--- ---- one error lists all, and nothing is changed -------------------------------------------------
+-- ---- one error lists all, and nothing is changed ------------------------------------------------
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
 SELECT 'q', 't', 'lock ' || i, 'doing' FROM generate_series(1, 2) i;
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)

@@ -74,7 +74,8 @@ sub definition
 	push @parts, '.text = ' . quoted($fact->{definition});
 	push @parts, ".$_ = " . quoted($fact->{$_})
 	  foreach grep { defined $fact->{$_} and $fact->{$_} ne '' }
-	  qw(key name table clause type default_value generated columns condition signature declaration);
+	  qw(key name table clause type default_value generated columns condition signature
+	  declaration);
 	push @parts, ".$_ = true" foreach grep { $fact->{$_} } qw(is_not_null is_unique);
 	push @parts, ".constraint_type = $fact->{constraint_type}" if $fact->{constraint_type};
 	push @parts, ".labels = $labels" if defined $labels;
@@ -87,7 +88,8 @@ table(
 	'migration_table',
 	map {
 		join ', ', $_->{number}, map({ quoted($_) } @$_{qw(revision file title)}),
-		  'Phase::' . ($_->{phase} || 'none'), ($_->{writes_rows} ? 'true' : 'false'), raw($_->{sql})
+		  'Phase::' . ($_->{phase} || 'none'), ($_->{writes_rows} ? 'true' : 'false'),
+		  raw($_->{sql})
 	} @chain);
 print "inline constexpr std::string_view head_text = ", raw($head_text), ";\n";
 table('std::string_view', 'online_texts', map { raw($steps{ $_->{revision} } // '') } @chain);
@@ -115,7 +117,8 @@ table(
 	'FunctionBody',
 	'function_body_table',
 	map {
-		join ', ', @$_{qw(first last)}, map({ quoted($_) } @$_{qw(function md5)}), $_->{fails_before}
+		join ', ', @$_{qw(first last)}, map({ quoted($_) } @$_{qw(function md5)}),
+		  $_->{fails_before}
 	} @bodies);
 table(
 	'FunctionSource',
@@ -132,5 +135,6 @@ table(
 table(
 	'LabelChange',
 	'label_change_table',
-	map { join ', ', $_->{revision}, map { quoted($_) } @$_{qw(table column before after)} } @changes);
+	map { join ', ', $_->{revision}, map { quoted($_) } @$_{qw(table column before after)} }
+	  @changes);
 close STDOUT or die "cannot write: $!\n";

@@ -51,7 +51,8 @@ bool is_body_at(const chain::FunctionBody &body, chain::Revision revision)
     return body.first <= revision && revision <= body.last;
 }
 
-// The known body that a function has: that of the revision, else one of another revision, else null.
+// The known body that a function has: that of the revision, else one of another revision, else
+// null.
 const chain::FunctionBody *body_of(const CatalogObject &function, std::string_view signature,
                                    chain::Revision revision)
 {
@@ -179,8 +180,8 @@ const chain::Definition &definition_of(const Difference &difference)
     return *difference.found;
 }
 
-// True if the difference of a table includes that of its part, or that of a constraint includes that
-// of its index.
+// True if the difference of a table includes that of its part, or that of a constraint includes
+// that of its index.
 bool is_implied(const Difference &part, const std::vector<Difference> &all)
 {
     const bool is_whole = part.problem == Problem::missing || part.problem == Problem::extra;

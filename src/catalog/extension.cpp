@@ -3,7 +3,8 @@
 namespace procrastinate::catalog
 {
 
-// Reads the index: that takes microseconds, and planning a query half a millisecond in each session.
+// Reads the index: that takes microseconds, and planning a query half a millisecond in each
+// session.
 std::string installed_version()
 {
     const char *const version = server::call([]() -> const char * {

@@ -8,8 +8,8 @@ namespace procrastinate::catalog
 namespace
 {
 
-// fetch_search_path_array() leaves out temporary schemas. They are never an installation: their tables
-// end with the session.
+// fetch_search_path_array() leaves out temporary schemas. They are never an installation: their
+// tables end with the session.
 Oid first_in_search_path()
 {
     return server::call([] {

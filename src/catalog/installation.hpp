@@ -1,5 +1,5 @@
-// An installation: the schema that holds, or will hold, Procrastinate's objects. How it is found by the
-// caller's argument or search_path.
+// An installation: the schema that holds, or will hold, Procrastinate's objects. How it is found by
+// the caller's argument or search_path.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -19,8 +19,8 @@ struct Installation
 };
 
 // The given schema; else the first one in search_path that holds procrastinate_jobs, else the first
-// that holds a history table, else the current schema. Throws Refusal: 3F000 if there is none, 0A000
-// if it cannot hold an installation (a temporary or system schema).
+// that holds a history table, else the current schema. Throws Refusal: 3F000 if there is none,
+// 0A000 if it cannot hold an installation (a temporary or system schema).
 Installation locate(std::optional<Oid> given);
 
 // As above, but nothing if search_path yields no schema, or one that cannot hold an installation.

@@ -1,5 +1,5 @@
-// The objects of a schema that have names of Procrastinate's: enough to tell an empty schema, a name
-// that is taken, or a wrong revision. Members of extensions are left out.
+// The objects of a schema that have names of Procrastinate's: enough to tell an empty schema, a
+// name that is taken, or a wrong revision. Members of extensions are left out.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -24,8 +24,8 @@ bool holds_known_names(const Installation &installation);
 server::pmr::vector<NamedObject> named_objects(const Installation &installation,
                                                server::pmr::memory_resource &memory);
 
-// The objects whose names the migrations after `current` up to `target` need for their own. From base
-// no object of any revision may be there. Parts of a table that is in the list are left out.
+// The objects whose names the migrations after `current` up to `target` need for their own. From
+// base no object of any revision may be there. Parts of a table that is in the list are left out.
 server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> objects,
                                                 chain::Revision current, chain::Revision target,
                                                 server::pmr::memory_resource &memory);

@@ -228,7 +228,8 @@ std::vector<std::string> repair_statements(std::span<const Difference> differenc
     std::vector<std::string> repairs;
     for (const Difference &one : differences)
         repairs.push_back(repair_of(one, revision, schema));
-    // A repair that needs an object without one is dropped, and then those that need what it repairs.
+    // A repair that needs an object without one is dropped, and then those that need what it
+    // repairs.
     for (bool changed = true; changed;)
     {
         changed = false;

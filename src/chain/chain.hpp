@@ -1,5 +1,5 @@
-// The chain of migrations and Procrastinate's releases, as embedded in the library. Plain data without
-// a server. The build makes it from ../data/ and ../migrations/ (embed.pl).
+// The chain of migrations and Procrastinate's releases, as embedded in the library. Plain data
+// without a server. The build makes it from ../data/ and ../migrations/ (embed.pl).
 #pragma once
 
 #include <span>
@@ -50,7 +50,8 @@ std::span<const Release> releases(); // oldest first; a head is never older than
 // that does not contain the schema; string literals need standard_conforming_strings = on, and
 // function bodies, which are not qualified, check_function_bodies = off.
 std::string head_script(std::string_view quoted_schema);
-// The step file of a migration, as steps() in step.hpp reads it; empty if the migration is one step.
+// The step file of a migration, as steps() in step.hpp reads it; empty if the migration is one
+// step.
 std::string_view online_script(Revision revision);
 
 Revision head();

@@ -28,8 +28,8 @@ std::optional<Revision> revision_of_alembic(std::string_view id);
 std::optional<Revision> revision_of_zero_based_id(std::string_view id);
 
 // The revision that the schema has after the Django migration of that name ("0031_...") and all
-// before it. Django numbers differently, and three of its migrations have no SQL. Nothing if it is no
-// revision of the chain: after Django's 0002 the schema has our 0003 without our 0002.
+// before it. Django numbers differently, and three of its migrations have no SQL. Nothing if it is
+// no revision of the chain: after Django's 0002 the schema has our 0003 without our 0002.
 std::optional<Revision> revision_of_django(std::string_view last);
 
 // The first four characters of the name of the Django migration that makes a revision: "0031".

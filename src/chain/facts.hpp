@@ -10,9 +10,9 @@
 namespace procrastinate::chain
 {
 
-// Kinds of objects in the catalog. Facts have the kinds up to trigger. The others are of objects that
-// users have made: rules and views on the tables, and relations or types of another kind under a name
-// of Procrastinate's.
+// Kinds of objects in the catalog. Facts have the kinds up to trigger. The others are of objects
+// that users have made: rules and views on the tables, and relations or types of another kind under
+// a name of Procrastinate's.
 enum class Kind
 {
     table,
@@ -46,15 +46,15 @@ enum class ConstraintType
     exclusion
 };
 
-// The definition of an object and its parts. No text has the name of the installation's schema. Parts
-// that an object's kind does not have are empty.
+// The definition of an object and its parts. No text has the name of the installation's schema.
+// Parts that an object's kind does not have are empty.
 struct Definition
 {
     Kind kind;
     std::string_view text; // whole, as structure.tsv spells it
     // Identifies the object among those of its kind, as users read it: the name; of a column,
-    // constraint, trigger or rule with its table in front ("procrastinate_jobs.lock"); of a function
-    // with its argument types ("procrastinate_cancel_job_v1(bigint, boolean, boolean)").
+    // constraint, trigger or rule with its table in front ("procrastinate_jobs.lock"); of a
+    // function with its argument types ("procrastinate_cancel_job_v1(bigint, boolean, boolean)").
     std::string_view key;
     std::string_view name = {};  // alone
     std::string_view table = {}; // that the object is a part of; of a sequence, its owner's table
@@ -78,8 +78,8 @@ struct Definition
     std::span<const std::string_view> labels = {};         // of an enum type, in their order
 };
 
-// An object that is in the catalog from one revision to another. An object whose definition changes is
-// several facts.
+// An object that is in the catalog from one revision to another. An object whose definition changes
+// is several facts.
 struct Fact : Definition
 {
     Revision first;
@@ -91,8 +91,8 @@ inline bool is_at(const Fact &fact, Revision revision)
     return fact.first <= revision && revision <= fact.last;
 }
 
-// A body that a function may have at some revisions. At each revision a function has one of upstream's
-// and one of ours, which does the same.
+// A body that a function may have at some revisions. At each revision a function has one of
+// upstream's and one of ours, which does the same.
 struct FunctionBody
 {
     Revision first;
@@ -140,15 +140,15 @@ std::span<const LabelChange> label_changes();
 // The first revision that has an enum type; nothing for a name that is no enum type's.
 std::optional<Revision> created_by(std::string_view enum_type);
 
-// The labels of an enum type at a revision, or at the last one before it that has the type; empty if
-// there is none.
+// The labels of an enum type at a revision, or at the last one before it that has the type; empty
+// if there is none.
 std::span<const std::string_view> labels_by(std::string_view enum_type, Revision revision);
 
 // The label that keeps a transaction from going on from one revision to another; null if none does.
 // PostgreSQL lets a transaction use a label that it has added to a type only after a commit. If the
 // same run creates the type, it creates it with the labels of its target (CreatedTypes::complete),
-// unless it runs the migrations as they are written (CreatedTypes::as_written). The result is the one
-// whose use comes first.
+// unless it runs the migrations as they are written (CreatedTypes::as_written). The result is the
+// one whose use comes first.
 enum class CreatedTypes
 {
     complete,

@@ -13,8 +13,8 @@ struct Range
     Revision end;
 };
 
-// The revisions that a range names. Throws Refusal as resolve_range_end() does, and PM003 for a text
-// that is no range or a range that ends before it begins.
+// The revisions that a range names. Throws Refusal as resolve_range_end() does, and PM003 for a
+// text that is no range or a range that ends before it begins.
 Range resolve_range(std::string_view range, const CurrentRevision &current);
 
 } // namespace procrastinate::chain

@@ -41,8 +41,8 @@ enum class Bridges
     any // an older release may support more revisions than the running one
 };
 
-// Searches breadth first. Returns the stops in the order in which they were reached, the last one at
-// `to`; empty if `to` cannot be reached.
+// Searches breadth first. Returns the stops in the order in which they were reached, the last one
+// at `to`; empty if `to` cannot be reached.
 std::vector<Stop> search(const Release &from, const Release &to, Revision current, Bridges bridges)
 {
     const std::span<const Release> all = releases();

@@ -25,8 +25,8 @@ struct RouteStep
 };
 
 // The route with the fewest deployments. Older releases than `from` are used only if no newer one
-// will do; of releases that serve alike the newest is used. Throws Refusal PM011 if there is no route,
-// or if `from` does not support `current`.
+// will do; of releases that serve alike the newest is used. Throws Refusal PM011 if there is no
+// route, or if `from` does not support `current`.
 std::vector<RouteStep> route(const Release &from, const Release &to, Revision current);
 
 // True if the code of the release works on a schema at the revision.

@@ -67,8 +67,8 @@ Revision before_next_post(Revision from)
     return reached;
 }
 
-// The revision that the schema needs before a release is deployed: its head without the post revisions
-// at the end, which come after its deployment.
+// The revision that the schema needs before a release is deployed: its head without the post
+// revisions at the end, which come after its deployment.
 Revision before_deploying(const Release &release)
 {
     Revision needed = release.head;

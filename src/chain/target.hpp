@@ -1,5 +1,5 @@
-// Targets: the names by which users choose a revision, as in Alembic. Stricter where Alembic guesses: a
-// name is matched as a whole, and a prefix only if it is the prefix of one file.
+// Targets: the names by which users choose a revision, as in Alembic. Stricter where Alembic
+// guesses: a name is matched as a whole, and a prefix only if it is the prefix of one file.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -23,9 +23,9 @@ struct CurrentRevision
 // The longest target or range that is read, in bytes.
 inline constexpr std::size_t longest_name = 128;
 
-// The revision that a target names. Throws Refusal: PM001 if there is none or more than one, PM002 if
-// a relative target leaves the chain, `sqlstate_of_unknown` if the target counts from the current
-// revision and that is unknown.
+// The revision that a target names. Throws Refusal: PM001 if there is none or more than one, PM002
+// if a relative target leaves the chain, `sqlstate_of_unknown` if the target counts from the
+// current revision and that is unknown.
 Revision resolve_target(std::string_view target, const CurrentRevision &current);
 
 // The revision that an end of a range names. As above, but a relative target that leaves the chain

@@ -74,7 +74,9 @@ sub read_releases
 		foreach my $column (qw(head works_from works_to))
 		{
 			fail($table, $row->{line}, "$column is no revision of the chain: $row->{$column}")
-			  unless $row->{$column} =~ /^\d{4}$/ and $row->{$column} >= 1 and $row->{$column} <= $head;
+			  unless $row->{$column} =~ /^\d{4}$/
+			  and $row->{$column} >= 1
+			  and $row->{$column} <= $head;
 		}
 		fail($table, $row->{line}, 'its head is older than that of the release before')
 		  if $row->{head} < $last;
@@ -86,8 +88,8 @@ sub read_releases
 	return @releases;
 }
 
-# A revision at which nothing begins or ends has no facts: it was added to the chain and forgotten in
-# the tables, and a schema at it would be taken for the one before.
+# A revision at which nothing begins or ends has no facts: it was added to the chain and forgotten
+# in the tables, and a schema at it would be taken for the one before.
 sub check_facts
 {
 	my ($chain, $facts, $bodies) = @_;
@@ -122,8 +124,8 @@ sub canonical_type
 	return ($spelling{$word} // $word) . $array;
 }
 
-# The fact that a CREATE FUNCTION statement of a migration makes true. Nothing if the migration drops
-# the function again. Types are compared only if the name alone does not tell.
+# The fact that a CREATE FUNCTION statement of a migration makes true. Nothing if the migration
+# drops the function again. Types are compared only if the name alone does not tell.
 sub function_fact
 {
 	my ($text, $name, $number, $facts) = @_;
@@ -141,8 +143,9 @@ sub function_fact
 	return $fact;
 }
 
-# Finds for each CREATE FUNCTION of a migration the fact that it makes true: `signature` of the fact,
-# `made_by`, `declaration` (the text before the body) and `body` (from AS, BEGIN or RETURN on).
+# Finds for each CREATE FUNCTION of a migration the fact that it makes true: `signature` of the
+# fact, `made_by`, `declaration` (the text before the body) and `body` (from AS, BEGIN or RETURN
+# on).
 sub function_sources
 {
 	my ($chain, $facts) = @_;

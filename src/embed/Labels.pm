@@ -79,7 +79,9 @@ sub changes
 		foreach my $statement (@{ $migration->{statements} })
 		{
 			my $text = $statement->{outer};
-			next unless $text =~ /^UPDATE\s+(\w+)\s+SET\s+(.*?)\s+WHERE\s+(\w+)\s+$equals\s+'(\w+)'$/s;
+			next
+			  unless $text =~
+			  /^UPDATE\s+(\w+)\s+SET\s+(.*?)\s+WHERE\s+(\w+)\s+$equals\s+'(\w+)'$/s;
 			my ($table, $list, $column, $before) = ($1, $2, $3, $4);
 			foreach my $item (Sql::items($list))
 			{

@@ -41,11 +41,13 @@ sub read_steps
 			$is_in_comment = 0;
 			next;
 		}
-		fail($path, $number, 'is undecided: decide, then remove this line') if $line =~ /^-- undecided\b/;
+		fail($path, $number, 'is undecided: decide, then remove this line')
+		  if $line =~ /^-- undecided\b/;
 		my ($word, $words) = $line =~ /^-- ([a-z]+)\b(.*)$/;
 		if (not $step)
 		{
-			fail($path, $number, 'a statement outside of a step') if $line =~ /\S/ and $line !~ /^--/;
+			fail($path, $number, 'a statement outside of a step')
+			  if $line =~ /\S/ and $line !~ /^--/;
 			fail($path, $number, "-- $word outside of a step")
 			  if not $is_in_comment and defined $word and $word =~ /^(?:lock|rest)$/;
 		}
@@ -74,7 +76,8 @@ sub tables_at
 	my ($migration, $facts, @lines) = @_;
 	my $number = $migration->{number};
 	my %tables = map { ($_->{name} => 1) }
-	  grep { $_->{kind} eq 'table' and $_->{first} <= $number and $number <= $_->{last} + 1 } @$facts;
+	  grep { $_->{kind} eq 'table' and $_->{first} <= $number and $number <= $_->{last} + 1 }
+	  @$facts;
 	foreach my $line (@lines)
 	{
 		$tables{$1} = 1 if $line =~ /^\s*CREATE TABLE (?:IF NOT EXISTS )?(\w+)/;
@@ -158,7 +161,8 @@ sub add_rest
 	fail($path, $line, 'a second rest in a step') if $step->{rest};
 	$step->{rest} = 1;
 	return if $text eq '';
-	my ($list) = $text =~ /^ (?:without|only) (\S.*)$/ or fail($path, $line, "unknown keyword:$text");
+	my ($list) = $text =~ /^ (?:without|only) (\S.*)$/
+	  or fail($path, $line, "unknown keyword:$text");
 	foreach my $beginning (split /, /, $list)
 	{
 		fail($path, $line, "no statement of the migration begins with: $beginning")

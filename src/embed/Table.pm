@@ -27,7 +27,8 @@ sub files_of
 	return map { "$folder/$_" } @names;
 }
 
-# The lines of a file without their ends. Only what a C++ raw string literal can hold is let through.
+# The lines of a file without their ends. Only what a C++ raw string literal can hold is let
+# through.
 sub lines_of
 {
 	my ($path) = @_;

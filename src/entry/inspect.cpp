@@ -27,10 +27,9 @@ std::optional<chain::Revision> nearest(const catalog::Installation &installation
     const std::optional<catalog::RevisionMatch> match = catalog::nearest_revision(structure);
     if (!match)
         return std::nullopt;
-    server::notice("schema \"" + std::string(installation.name) +
-                   "\" has no history; by its catalog it is " +
-                   (match->is_exact() ? "at " : "nearest to ") +
-                   std::string(chain::name(match->revision)));
+    server::notice(
+        "schema \"" + std::string(installation.name) + "\" has no history; by its catalog it is " +
+        (match->is_exact() ? "at " : "nearest to ") + std::string(chain::name(match->revision)));
     return match->revision;
 }
 

@@ -1,14 +1,14 @@
 -- Objects of other owners that depend on objects which migrations drop or change.
 --
--- $1, $2, $3 objects that are dropped or changed: classid, objid and objsubid as pg_depend has them,
+-- $1, $2, $3 objects that are dropped or changed: classid, objid and objsubid as in pg_depend,
 --    each a list parted by blanks
 -- $4 for each of them true if it is only changed
 -- $5, $6, $7 all objects of the installation, in the same form
 --
 -- Returns the place of the object in the lists, from 1, and a description of the dependent object,
 -- ordered by both. Leaves out what the server drops or rebuilds itself: indexes and defaults of a
--- table that goes, foreign keys to a column whose type changes. If a column changes, so does the row
--- type of its table: columns of that type depend on it, too.
+-- table that goes, foreign keys to a column whose type changes. If a column changes, so does the
+-- row type of its table: columns of that type depend on it, too.
 
 with goes as (
     select *

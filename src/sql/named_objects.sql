@@ -3,8 +3,8 @@
 -- $1 OID of the schema
 --
 -- Returns kind and name. The kind is as in structure.tsv, or "relation" or "type" for an object of
--- another kind. The name of a column or constraint has its table in front. Members of extensions are
--- left out.
+-- another kind. The name of a column or constraint has its table in front. Members of extensions
+-- are left out.
 
 with object as (
     select 'pg_class'::regclass as class, c.oid, c.relname::text as name,

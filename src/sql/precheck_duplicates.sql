@@ -1,7 +1,7 @@
 -- Template: rows that a unique index will refuse because others are alike.
 --
 -- {{columns}} the columns of the index, as text for a literal
--- {{values}} the values that they will have: a column, or the default of one that is yet to be added
+-- {{values}} the values that they will have: a column, or the default of one that will be added
 -- {{table}} the table, {{condition}} the condition of the index
 --
 -- Returns no row if there are none, else one text: "duplicates (3), for example (lock) = (a)".

@@ -4,7 +4,7 @@
 -- {{schema}}           name of the schema, as a literal
 -- {{start}}            revision that this transaction starts from
 -- {{goal}}             revision that the whole script ends at
--- {{lock_key}}         first key of the installation's advisory lock; the second is the schema's OID
+-- {{lock_key}}         first key of the installation's advisory lock; the second: the schema's OID
 -- {{lock_jobs}}        on if the transaction needs the jobs table locked, else off
 -- {{keeps_history}}    on if the transaction appends to the history, else off
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
@@ -105,7 +105,8 @@ BEGIN
                         'If they are Procrastinate''s, make a script that starts at their '
                         'revision. If not, rename or drop them.'
                     ELSE format(
-                        E'If they are those of %s, record it, then run this script again:\n%s', wanted,
+                        E'If they are those of %s, record it, then run this script again:\n%s',
+                        wanted,
                         format($stamp${{record_start}}$stamp$, schema_name, history, wanted)) END;
         END IF;
         recorded := coalesce(recorded, 'base');

@@ -5,13 +5,14 @@
 -- $2 names of relations and types, parted by blanks
 -- $3 names of functions, parted by blanks
 --
--- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema, and
--- no operator of another role is used. Finds the objects by their names and by indexes of the
+-- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,
+-- and no operator of another role is used. Finds the objects by their names and by indexes of the
 -- catalog, so that other objects of the database cost nothing. Leaves out members of extensions.
 --
 -- Returns the columns of catalog::CatalogObject, ordered by kind and key:
 --   1 kind, 2 key, 3 name, 4 table, 5 definition as structure.tsv spells it
---   6 detail: type of a column or sequence, clause of an index or constraint, declaration of a function
+--   6 detail: type of a column or sequence, clause of an index or constraint, declaration of a
+--     function
 --   7 addition: collation of a column, settings of a function
 --   8 default, 9 how a column is generated
 --   10 column that owns a sequence
@@ -58,7 +59,8 @@ with relation as materialized (
                   case when a.attnotnull then ' not null' end, ' default ' || p.default_value,
                   ' ' || p.generated),
            p.type, p.collation, p.default_value, p.generated, null, a.attnotnull, null, null,
-           case when a.attnotnull and not a.atthasdef and a.attidentity = '' and t.typdefault is null
+           case when a.attnotnull and not a.atthasdef and a.attidentity = ''
+                     and t.typdefault is null
                 then 'required' end,
            null, 'pg_class'::regclass, c.oid, a.attnum
       from our_table c
@@ -88,7 +90,8 @@ with relation as materialized (
            select regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') as clause) p
     union all
     select 4, 'index', i.relname::text, i.relname::text, o.relname::text,
-           concat(p.is_unique, quote_ident(i.relname), ' ON ', p.clause), p.clause, null, null, null,
+           concat(p.is_unique, quote_ident(i.relname), ' ON ', p.clause), p.clause, null, null,
+           null,
            null, x.indisunique, null, null,
            case when not (x.indisvalid and x.indisready and x.indislive) then 'invalid' end,
            null, 'pg_class'::regclass, i.oid, 0
@@ -190,7 +193,8 @@ with relation as materialized (
       join pg_class v on v.oid = r.ev_class and v.oid <> c.oid
 )
 select line.kind, line.key, line.name, line."table", line.definition, line.detail, line.addition,
-       line.default_value, line.generated, line.columns, line.flag, line.labels, line.body, line.flaw,
+       line.default_value, line.generated, line.columns, line.flag, line.labels, line.body,
+       line.flaw,
        case when line.owner is not null then pg_get_userbyid(line.owner)::text end,
        line.class_id::oid, line.object_id, line.sub_id::int
   from line

@@ -15,15 +15,15 @@ using catalog::Installation;
 using chain::Kind;
 using chain::Revision;
 
-// True if the difference breaks Procrastinate and no pending migration removes it, or if it would make
-// a pending migration fail.
+// True if the difference breaks Procrastinate and no pending migration removes it, or if it would
+// make a pending migration fail.
 bool breaks(const catalog::Difference &difference, Revision target)
 {
     const bool ends = difference.fact != nullptr && difference.fact->last < target;
     if (difference.problem != catalog::Problem::missing || !ends)
         return difference.severity == catalog::Severity::error;
-    // A migration that drops the object fails without it. Tables are dropped IF EXISTS (0004, 0008),
-    // and a sequence goes with its table.
+    // A migration that drops the object fails without it. Tables are dropped IF EXISTS (0004,
+    // 0008), and a sequence goes with its table.
     return difference.kind != Kind::table && difference.kind != Kind::sequence;
 }
 

@@ -20,8 +20,8 @@ struct PrecheckResult
     bool any() const { return !drift.empty() || !dependents.empty() || !rows.empty(); }
 };
 
-// Needs an SPI connection and a search_path of the server's own. Reads rows: the caller must own the
-// tables.
+// Needs an SPI connection and a search_path of the server's own. Reads rows: the caller must own
+// the tables.
 PrecheckResult run_precheck(const catalog::Installation &installation,
                             std::span<const catalog::CatalogObject> structure,
                             chain::Revision current, chain::Revision target);

@@ -46,8 +46,8 @@ const Fact *column_at(std::string_view table, std::string_view column, Revision 
     return nullptr;
 }
 
-// The value that a column will have: the column, or the default of one that is yet to be added. Empty
-// if no two rows can be alike in it.
+// The value that a column will have: the column, or the default of one that is yet to be added.
+// Empty if no two rows can be alike in it.
 std::string value_of(const Pending &pending, std::string_view table, std::string_view column)
 {
     for (const Fact &fact : chain::facts())
@@ -87,8 +87,8 @@ bool has_label(const Pending &pending, std::string_view type, std::string_view l
 }
 
 // The condition of an index that the rows of today must meet: rows with a label that a pending
-// migration changes to another one count as if they had that. 0031 turns jobs that are 'aborting' into
-// jobs that are 'doing', of which only one may have a lock.
+// migration changes to another one count as if they had that. 0031 turns jobs that are 'aborting'
+// into jobs that are 'doing', of which only one may have a lock.
 std::string condition_of(const Pending &pending, const Fact &index)
 {
     std::string condition(index.condition);
@@ -120,7 +120,8 @@ bool has_such_index(const Pending &pending, const Fact &index)
         });
 }
 
-// The text that a query returns about the rows that an object would refuse; empty if there are none.
+// The text that a query returns about the rows that an object would refuse; empty if there are
+// none.
 std::string refused_by(std::string_view object, const Pending &pending, std::string_view sql)
 {
     const std::string query = catalog::qualified(sql, pending.installation.quoted);

@@ -9,8 +9,8 @@
 namespace procrastinate::upgrade
 {
 
-// Views, rules, triggers, policies, defaults, publications, columns of a table's row type. For each a
-// sentence without its full stop. Needs an SPI connection and a search_path of the server's own.
+// Views, rules, triggers, policies, defaults, publications, columns of a table's row type. For each
+// a sentence without its full stop. Needs an SPI connection and a search_path of the server's own.
 std::vector<std::string> find_dependents(const catalog::Comparison &comparison,
                                          chain::Revision current, chain::Revision target);
 

@@ -31,7 +31,8 @@ std::vector<std::string> names_taken(const catalog::Installation &installation,
     std::vector<std::string> taken;
     for (const catalog::NamedObject &object :
          catalog::name_conflicts(server::span_of(named_objects), current, target, memory))
-        taken.push_back("There is " + std::string(chain::kind_name(object.kind)) + " " + std::string(object.name));
+        taken.push_back("There is " + std::string(chain::kind_name(object.kind)) + " " +
+                        std::string(object.name));
     return taken;
 }
 

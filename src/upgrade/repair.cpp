@@ -85,9 +85,8 @@ void run_repairs(const Installation &installation, const InstallationState &stat
     lock_tables(installation, Tables::history_and_jobs);
     set_script_settings();
     for (const Repair &repair : plan.repairs)
-        server::with_context("repair of " +
-                                 std::string(chain::kind_name(repair.difference.kind)) + " " +
-                                 repair.difference.object,
+        server::with_context("repair of " + std::string(chain::kind_name(repair.difference.kind)) +
+                                 " " + repair.difference.object,
                              [&] { spi::execute(repair.statement.c_str()); });
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
     require_no_foreign_objects(installation);

@@ -10,9 +10,9 @@
 namespace procrastinate::upgrade
 {
 
-// How migrations create enum types. A run that creates a type gives it at once all the labels that it
-// has at the target, and skips the statements that add some later: PostgreSQL lets a transaction use
-// no label that it has added (see chain::label_needing_commit).
+// How migrations create enum types. A run that creates a type gives it at once all the labels that
+// it has at the target, and skips the statements that add some later: PostgreSQL lets a transaction
+// use no label that it has added (see chain::label_needing_commit).
 struct EnumTypes
 {
     static EnumTypes complete(chain::Revision from, chain::Revision target)

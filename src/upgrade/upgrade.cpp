@@ -34,9 +34,9 @@ bool is_uncommitted(const Installation &installation, const chain::AddedLabel &a
     const std::string type_name(added.type);
     const std::string label_name(added.label);
     return server::call([&] {
-        const Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-                                         CStringGetDatum(type_name.c_str()),
-                                         ObjectIdGetDatum(schema));
+        const Oid type =
+            GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(type_name.c_str()),
+                            ObjectIdGetDatum(schema));
         const Oid label = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
                                           CStringGetDatum(label_name.c_str()));
         return OidIsValid(label) && EnumUncommitted(label);
@@ -70,19 +70,19 @@ void require_one_transaction(const Installation &installation, Revision current,
         return std::string(command) + "('" + std::string(chain::name(to)) + "', schema => " +
                installation.quoted_text + ");";
     };
-    throw Refusal{
-        common::sqlstate::needs_commit,
-        "one transaction cannot upgrade from " + std::string(chain::name(current)) + " to " +
-            std::string(chain::name(target)),
-        "Migration " + std::string(chain::name(label->added_by)) + " adds label \"" +
-            std::string(label->label) + "\" to enum type " + std::string(label->type) +
-            ", migration " + std::string(chain::name(label->used_by)) +
-            " uses it, and PostgreSQL allows that only after a commit.",
-        uncommitted != nullptr
-            ? "COMMIT;\n" + call("SELECT procrastinate_upgrade", target)
-            : call("CALL procrastinate_migrate", target) + "\nOr, in two transactions:\n" +
-                  call("SELECT procrastinate_upgrade", reachable) + "\n" +
-                  call("SELECT procrastinate_upgrade", target)};
+    throw Refusal{common::sqlstate::needs_commit,
+                  "one transaction cannot upgrade from " + std::string(chain::name(current)) +
+                      " to " + std::string(chain::name(target)),
+                  "Migration " + std::string(chain::name(label->added_by)) + " adds label \"" +
+                      std::string(label->label) + "\" to enum type " + std::string(label->type) +
+                      ", migration " + std::string(chain::name(label->used_by)) +
+                      " uses it, and PostgreSQL allows that only after a commit.",
+                  uncommitted != nullptr
+                      ? "COMMIT;\n" + call("SELECT procrastinate_upgrade", target)
+                      : call("CALL procrastinate_migrate", target) +
+                            "\nOr, in two transactions:\n" +
+                            call("SELECT procrastinate_upgrade", reachable) + "\n" +
+                            call("SELECT procrastinate_upgrade", target)};
 }
 
 // One migration and its row in the history.

@@ -21,7 +21,7 @@ using chain::DjangoNames;
 using chain::Revision;
 using common::Refusal;
 
-// ---- Alembic ---------------------------------------------------------------------------------------
+// ---- Alembic ------------------------------------------------------------------------------------
 
 constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 
@@ -70,7 +70,7 @@ void sync_alembic(Revision from, Revision to)
                               "alembic stamp " + (reached.empty() ? "base" : reached));
 }
 
-// ---- Django ----------------------------------------------------------------------------------------
+// ---- Django -------------------------------------------------------------------------------------
 
 constexpr std::array<server::RawColumn, 3> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}, {"applied", TIMESTAMPTZOID}}};

@@ -25,7 +25,8 @@ sub copy_source
 	foreach my $folder (@folders)
 	{
 		make_path("$copy/$folder");
-		copy($_, "$copy/$folder") or die "cannot copy $_: $!" foreach glob "$source/$folder/*.{tsv,sql}";
+		copy($_, "$copy/$folder") or die "cannot copy $_: $!"
+		  foreach glob "$source/$folder/*.{tsv,sql}";
 	}
 	return;
 }
@@ -90,7 +91,7 @@ my ($status, $error) = generate();
 is("$status $error", '0 ', 'the files as they are build');
 cmp_ok(-s "$copy/embedded.inc", '>', 100_000, 'into C++ tables');
 
-# ---- The chain ------------------------------------------------------------------------------------
+# ---- The chain -----------------------------------------------------------------------------------
 
 my $title = "$next\t$head\t99.00.00_01_new.sql\tNew\t\n";
 my $file  = "migrations/${next}_99.00.00_01_new.sql";
@@ -137,14 +138,17 @@ refuses(
 	},
 	qr/migrations\/0027_\S+:\d+: uses label 'aborted' of procrastinate_job_\w+, which the same .*/);
 
-# ---- The facts ------------------------------------------------------------------------------------
+# ---- The facts -----------------------------------------------------------------------------------
 
 my $first = "0001\t\ttable\tprocrastinate_events";
 refuses('an unknown kind',
 	sub { edit('data/structure.tsv', qr/\ttable\t/, "\tthing\t") },
 	qr/data\/structure\.tsv:2: unknown kind: thing/);
 refuses('a definition that does not read so',
-	sub { edit('data/structure.tsv', qr/\tprocrastinate_events\n/, "\tprocrastinate_events as view\n") },
+	sub {
+		edit('data/structure.tsv', qr/\tprocrastinate_events\n/,
+			"\tprocrastinate_events as view\n");
+	},
 	qr/data\/structure\.tsv:2: a table is not defined so: procrastinate_events as view/);
 refuses('a revision that is not on the chain',
 	sub { edit('data/structure.tsv', qr/^0001\t\ttable/m, "0001\t9999\ttable") },
@@ -164,7 +168,7 @@ refuses('a function that no migration creates',
 	sub { append('data/structure.tsv', "0001\t\tfunction\tf() returns void language sql\n") },
 	qr/data\/structure\.tsv:\d+: no migration up to its first revision creates f\(\)/);
 
-# ---- Step files -----------------------------------------------------------------------------------
+# ---- Step files ----------------------------------------------------------------------------------
 
 my $lock = "-- step brief: lock\n-- lock procrastinate_jobs";
 refuses_steps('an undecided step', "$lock SHARE\n-- undecided: which lock?\n-- rest\n",
@@ -173,11 +177,13 @@ refuses_steps('an unknown kind of step', "-- step quick: all\n-- rest\n",
 	'1: unknown kind of step: quick');
 refuses_steps('an unknown option of a step', "-- step brief, window: all\n-- rest\n",
 	'1: unknown keyword: window');
-refuses_steps('an unknown keyword', "-- step brief: all\n-- locks procrastinate_jobs SHARE\n-- rest\n",
+refuses_steps('an unknown keyword',
+	"-- step brief: all\n-- locks procrastinate_jobs SHARE\n-- rest\n",
 	'2: unknown keyword: locks');
 refuses_steps('an unknown word after rest', "-- step brief: all\n-- rest but LOCK TABLE\n",
 	'2: unknown keyword: but LOCK TABLE');
-refuses_steps('a step without a title', "-- step brief\n-- rest\n", '1: a step needs a kind and a title.*');
+refuses_steps('a step without a title',
+	"-- step brief\n-- rest\n", '1: a step needs a kind and a title.*');
 refuses_steps('an unknown lock mode', "$lock EXCLUSIVE SHARE\n-- rest\n",
 	'2: unknown lock mode: EXCLUSIVE SHARE');
 refuses_steps('an unknown table', "-- step brief: all\n-- lock procrastinate_job SHARE\n-- rest\n",
@@ -190,11 +196,13 @@ refuses_steps('an unknown table of a batched step',
 	'1: no fact has a table own at this revision or the one before');
 refuses_steps('a second lock', "$lock SHARE\n-- lock procrastinate_events SHARE\n-- rest\n",
 	'3: a second lock in a step: .*');
-refuses_steps('a lock after statements', "-- step brief: all\nSELECT 1;\n-- lock procrastinate_jobs SHARE\n",
+refuses_steps('a lock after statements',
+	"-- step brief: all\nSELECT 1;\n-- lock procrastinate_jobs SHARE\n",
 	'3: a lock after statements or rest');
 refuses_steps('a statement before the first step', "SELECT 1;\n-- step brief: all\n-- rest\n",
 	'1: a statement outside of a step');
-refuses_steps('a lock before the first step', "-- lock procrastinate_jobs SHARE\n-- step brief: all\n-- rest\n",
+refuses_steps('a lock before the first step',
+	"-- lock procrastinate_jobs SHARE\n-- step brief: all\n-- rest\n",
 	'1: -- lock outside of a step');
 refuses_steps('a statement after the rest', "-- step brief: all\n-- rest\nSELECT 1;\n",
 	'3: a statement outside of a step, after its rest');
@@ -205,14 +213,16 @@ refuses_steps('ahead of an earlier revision', "-- step concurrent, ahead of 0002
 refuses_steps('ahead of a revision that is not on the chain',
 	"-- step concurrent, ahead of $next: build\n",
 	"1: ahead of $next, which is no later revision of the chain");
-refuses_steps('a rest that names no statement', "-- step brief: all\n-- rest without CREATE TABLE\n",
+refuses_steps('a rest that names no statement',
+	"-- step brief: all\n-- rest without CREATE TABLE\n",
 	'2: no statement of the migration begins with: CREATE TABLE');
 refuses_steps('a step that does nothing', "-- step brief: all\n-- step brief: more\n-- rest\n",
 	'1: the step does nothing');
 refuses_steps('a statement of a step without an end', "-- step brief: all\nSELECT 1\n-- rest\n",
 	'1: the last statement of the step has no end');
 refuses_steps('a concurrent step with two statements',
-	"-- step concurrent: build\nCREATE INDEX CONCURRENTLY a ON procrastinate_jobs (id);\nSELECT 1;\n",
+	"-- step concurrent: build\n"
+	  . "CREATE INDEX CONCURRENTLY a ON procrastinate_jobs (id);\nSELECT 1;\n",
 	'1: a concurrent step is one CREATE INDEX CONCURRENTLY name ON table');
 refuses_steps('a batched step without its range',
 	"-- step batched procrastinate_jobs: fill\nUPDATE procrastinate_jobs SET lock = NULL;\n",

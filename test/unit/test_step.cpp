@@ -87,8 +87,8 @@ TEST(Step, RestsTakeEachStatementOnce)
 
 TEST(Step, WhatIsLeftOutIsDoneOtherwise)
 {
-    // Statements that no rest takes concern indexes, columns, constraints, locks and rows: the steps
-    // do the same in another way.
+    // Statements that no rest takes concern indexes, columns, constraints, locks and rows: the
+    // steps do the same in another way.
     const std::set<std::string> otherwise{"CREATE INDEX", "CREATE UNIQUE",
                                           "ALTER TABLE",  "LOCK TABLE",
                                           "DROP INDEX",   "UPDATE procrastinate_jobs"};
