@@ -25,9 +25,9 @@ struct UpgradePath
 UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
                               std::optional<chain::Revision> goal = {});
 
-// The migrations that an upgrade to the target would apply: those after range.start, up to range.end.
-// None if the history is that of a newer version, past every revision known here. Throws Refusal
-// PM001 to PM003 for the target, and PM005 for tables without a history.
+// The migrations that an upgrade to the target would apply: those after range.start, up to
+// range.end. None if the history is that of a newer version, past every revision known here. Throws
+// Refusal PM001 to PM003 for the target, and PM005 for tables without a history.
 chain::Range pending_range(const catalog::Installation &installation,
                            const InstallationState &state, std::string_view target);
 
