@@ -6,10 +6,10 @@ namespace procrastinate::online
 namespace
 {
 
-// As an interval is written: '1 hour', '100 ms'.
-std::string in_words(double milliseconds)
+// A literal of type interval: '1 hour', '100 ms'.
+std::string interval_literal(double milliseconds)
 {
-    if (milliseconds > 1e15) // nobody's lifetime; 'infinity' is an interval from 17 on only
+    if (milliseconds > 1e15) // before 17 no interval is 'infinity'
         return "'100000 years'";
     const auto count = static_cast<long long>(milliseconds);
     for (const auto &[unit, name] :
@@ -30,9 +30,9 @@ std::string call_of(const catalog::Installation &installation, const std::string
     std::string call = "CALL procrastinate_migrate(" + std::string(quoted) + ", schema => " +
                        installation.quoted_text;
     if (options.lock_timeout != defaults.lock_timeout)
-        call += ", lock_timeout => " + in_words(options.lock_timeout);
+        call += ", lock_timeout => " + interval_literal(options.lock_timeout);
     if (options.retry_for != defaults.retry_for)
-        call += ", retry_for => " + in_words(options.retry_for);
+        call += ", retry_for => " + interval_literal(options.retry_for);
     if (!options.concurrently)
         call += ", concurrently => false";
     if (options.force)

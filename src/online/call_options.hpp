@@ -1,4 +1,4 @@
-// What a caller of procrastinate_migrate() may ask for, and how a hint says so.
+// Arguments of procrastinate_migrate(), and the text of a call with them for hints.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -8,16 +8,17 @@
 namespace procrastinate::online
 {
 
-// With the defaults of the SQL procedure.
+// The defaults are those of the SQL procedure.
 struct CallOptions
 {
     double lock_timeout = 100;  // milliseconds that a lock is waited for at a time
-    double retry_for = 600'000; // milliseconds after which what cannot have its locks is given up
-    bool concurrently = true;   // indexes are built by a background worker
-    bool force = false;         // post migrations are not held up by who still calls what they drop
+    double retry_for = 600'000; // milliseconds of lock retries, before a step is given up
+    bool concurrently = true;   // indexes are built by a background worker, while clients write
+    bool force = false;         // without the in-use check
 };
 
-// "CALL procrastinate_migrate('0038', schema => 'public', force => true);", with what is not the default.
+// "CALL procrastinate_migrate('0038', schema => 'public', force => true);": the target, the schema,
+// and the options that differ from the defaults.
 std::string call_of(const catalog::Installation &installation, const std::string &target,
                     const CallOptions &options);
 

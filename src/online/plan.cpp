@@ -1,6 +1,7 @@
 #include "online/plan.hpp"
 
 #include "server/spi.hpp"
+#include "sql/relation_size.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/upgrade_path.hpp"
 
@@ -16,17 +17,17 @@ namespace spi = server::spi;
 using chain::Step;
 using chain::StepKind;
 
-// Bytes a second on a small machine whose clients are at work; for an order of magnitude.
-constexpr double looked_through = 100e6;
-constexpr double built = 50e6;
-constexpr double rewritten = 6e6;
-constexpr double instant = 0.01; // seconds
+// Bytes a second on a machine with two cores, while clients work. They give an order of magnitude.
+constexpr double scan_rate = 100e6;
+constexpr double build_rate = 50e6;
+constexpr double rewrite_rate = 6e6;
+constexpr double brief_step = 0.01; // seconds
 
 std::string_view relation_of(const Step &step)
 {
     const std::vector<chain::StepLock> locks = step.all_locks();
-    return locks.empty() ? std::string_view()
-                         : locks.back().table; // jobs come first, events are more
+    // Jobs are locked first, and there are more events than jobs.
+    return locks.empty() ? std::string_view() : locks.back().table;
 }
 
 std::string locks_of(const Step &step)
@@ -55,14 +56,11 @@ std::int64_t size_of(const catalog::Installation &installation, std::string_view
         return 0;
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(relation)};
-    const spi::Rows rows = spi::read_latest("select coalesce(max(pg_total_relation_size(oid)), 0)"
-                                            " from pg_class"
-                                            " where relnamespace = $1 and relname = $2",
-                                            parameters);
+    const spi::Rows rows = spi::read_latest(sql::relation_size, parameters);
     return DatumGetInt64(rows.datum(0, 1).value_or(0));
 }
 
-// To two digits: more would say that it is known so well.
+// To two digits: the estimate is no better than that.
 double rounded(double seconds)
 {
     const double unit = std::pow(10.0, std::floor(std::log10(seconds)) - 1);
@@ -72,18 +70,18 @@ double rounded(double seconds)
 PlannedStep planned(const catalog::Installation &installation, const Step &step)
 {
     PlannedStep plan{
-        step,   statement_of(step), locks_of(step), std::string(relation_of(step)), 0, false, false,
-        instant};
+        step,  statement_of(step), locks_of(step), std::string(relation_of(step)), 0, false,
+        false, brief_step};
     plan.relation_size = size_of(installation, relation_of(step));
     plan.rewrites = step.is_rewrite;
     plan.scans = step.kind != StepKind::brief;
     const auto size = static_cast<double>(plan.relation_size);
     if (plan.rewrites)
-        plan.estimate += size / rewritten;
+        plan.estimate += size / rewrite_rate;
     else if (step.kind == StepKind::concurrent)
-        plan.estimate += size / built;
+        plan.estimate += size / build_rate;
     else if (plan.scans)
-        plan.estimate += size / looked_through;
+        plan.estimate += size / scan_rate;
     plan.estimate = rounded(plan.estimate);
     return plan;
 }

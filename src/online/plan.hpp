@@ -1,4 +1,4 @@
-// What procrastinate_migrate() is about to do, before it does anything.
+// The plan of an online run: its steps with their statements, locks, sizes and estimated duration.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -13,18 +13,18 @@ namespace procrastinate::online
 struct PlannedStep
 {
     chain::Step step;
-    std::string statement; // all of them
-    std::string
-        lock; // the modes and their tables, in the order in which they are taken; empty: none
-    std::string relation;       // the last of the tables that it locks; empty: none
+    std::string statement;      // or several
+    std::string lock;           // modes and tables, in the order in which they are locked; or empty
+    std::string relation;       // the largest of the tables that the step locks; or empty
     std::int64_t relation_size; // bytes, with indexes and TOAST
-    bool rewrites;              // rows of it
-    bool scans;                 // all of it
-    double estimate;            // seconds, to two digits
+    bool rewrites;              // every row of the relation
+    bool scans;                 // the whole relation
+    double estimate;            // seconds, rounded to two digits
 };
 
-// The steps of a call to the target from where the installation stands, in order. Throws Refusal as
-// upgrade::plan_upgrade_path(). Inside an SPI connection and under a search_path of the server's own.
+// The steps that procrastinate_migrate() would run now to reach the target, in order. Throws
+// Refusal as upgrade::plan_upgrade_path(). Reads the catalog and the history only. Runs inside an
+// SPI connection and under a search_path of the server's own.
 std::vector<PlannedStep> plan(const catalog::Installation &installation, std::string_view target);
 
 } // namespace procrastinate::online

@@ -1,12 +1,14 @@
 #include "online/wait.hpp"
 
 #include "chain/target.hpp"
+#include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "online/session_markers.hpp"
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "sql/can_listen.hpp"
 #include "upgrade/installation_state.hpp"
 #include "upgrade/notices.hpp"
 
@@ -19,17 +21,19 @@ namespace
 namespace spi = server::spi;
 using catalog::Installation;
 
-constexpr double look_again = 1000; // milliseconds
-constexpr double most_lock_timeout = 1e9;
-// Within a call no notification is read; those who still have to be, the server keeps for all.
-constexpr std::int64_t listen_again = 60'000'000; // microseconds
+constexpr double between_reads = 1000;       // milliseconds
+constexpr double largest_lock_timeout = 1e9; // milliseconds
+// A call reads no notifications, and the server keeps those that a listening session has not read.
+// So it stops listening from time to time.
+constexpr std::int64_t longest_listening = 60'000'000; // microseconds
 
-// The session hears of changes, unless it does already or cannot; it does no more once this is over, or
-// something done in between has failed.
+// LISTEN "procrastinate_schema" for the duration of the wait, unless the session listens already or
+// cannot. An error in run() ends it.
 class Listening
 {
   public:
-    // In a transaction of its own, which can go on where the body fails: hence the subtransaction.
+    // Runs `body` in a transaction of its own. The subtransaction lets that transaction end the
+    // listening if `body` fails.
     template <typename Body> void run(Body &&body)
     {
         spi::connected(spi::Mode::may_commit, [&] {
@@ -49,12 +53,8 @@ class Listening
     void begin()
     {
         run([this] {
-            is_ours_ = server::with_search_path(nullptr, [] {
-                return spi::read_latest(
-                           "select not pg_is_in_recovery() and not exists (select from"
-                           " pg_listening_channels() c where c = 'procrastinate_schema')")
-                    .boolean(0, 1);
-            });
+            is_ours_ = server::with_search_path(
+                nullptr, [] { return spi::read_latest(sql::can_listen).boolean(0, 1); });
             if (is_ours_)
                 server::call([] { Async_Listen("procrastinate_schema"); });
         });
@@ -62,10 +62,11 @@ class Listening
         was_woken_ = false;
     }
 
-    // From PostgreSQL 19 on whoever has been woken is not woken again before he has read what came.
+    // From PostgreSQL 19 on the server does not wake a session again before it has read its
+    // notifications.
     bool is_stale() const
     {
-        return is_ours_ && (was_woken_ || server::now() - began_ > listen_again);
+        return is_ours_ && (was_woken_ || server::now() - began_ > longest_listening);
     }
 
     void pause(double milliseconds)
@@ -93,16 +94,17 @@ class Listening
     std::int64_t began_ = 0;
 };
 
-// Throws the server's 55P03 where the history is locked for so many milliseconds, and Refusal 3F000 where the
-// schema is gone; under a new name it is the same.
-upgrade::InstallationState look(const Installation &installation, Listening &listening,
-                                std::optional<double> left)
+// Reads the history in a transaction of its own. Throws the server's 55P03 if the history is locked
+// for `left` milliseconds, and Refusal 3F000 if the schema has been dropped. A renamed schema is
+// the same one.
+upgrade::InstallationState read_state(const Installation &installation, Listening &listening,
+                                      std::optional<double> left)
 {
     upgrade::InstallationState state;
     listening.run([&] {
         const int level = server::open_settings();
-        // Rounded up: when it is over, so is the time to wait.
-        if (left && *left < (LockTimeout == 0 ? most_lock_timeout : LockTimeout))
+        // Rounded up, so that no time is left when it ends.
+        if (left && *left < (LockTimeout == 0 ? largest_lock_timeout : LockTimeout))
             server::set("lock_timeout",
                         std::to_string(1 + std::max(0, static_cast<int>(*left))).c_str());
         catalog::require_there(installation);
@@ -113,28 +115,28 @@ upgrade::InstallationState look(const Installation &installation, Listening &lis
     return state;
 }
 
-std::string where_it_is(const upgrade::InstallationState &state)
+std::string detail_of(const upgrade::InstallationState &state)
 {
     if (!state.current.revision)
-        return "But " + std::string(state.current.why_unknown) + ".";
-    return "It is at " + std::string(chain::name(*state.current.revision)) + ".";
+        return common::capitalized(std::string(state.current.why_unknown)) + ".";
+    return "The schema is at " + std::string(chain::name(*state.current.revision)) + ".";
 }
 
-std::string query_for_calls(const Installation &installation)
+std::string hint_to_see_log(const Installation &installation)
 {
-    return "Find out who was to upgrade it: SELECT * FROM procrastinate_log(schema => " +
+    return "To see what has changed it: SELECT * FROM procrastinate_log(schema => " +
            std::string(installation.quoted_text) + ");";
 }
 
-std::string query_for_locks(const Installation &installation)
+std::string hint_to_see_locks(const Installation &installation)
 {
-    return "Find out who that is: SELECT pid, mode FROM pg_locks WHERE granted AND relation = "
+    return "To see that session: SELECT pid, mode FROM pg_locks WHERE granted AND relation = "
            "(SELECT oid FROM pg_class WHERE relname = '" +
            std::string(catalog::history_table) +
            "' AND relnamespace = " + std::string(installation.quoted_text) + "::regnamespace);";
 }
 
-// Under the name that the schema has by now.
+// Names the schema as it is called now.
 [[noreturn]] void fail_in_time(const Installation &installation, const std::string &goal,
                                const std::string &why, std::string (*hint)(const Installation &))
 {
@@ -158,25 +160,25 @@ void wait(const Installation &installation, std::string_view target,
     };
     const SessionMarker marker(server::LockKey::waiting, installation.schema);
     Listening listening;
-    std::string in_words(target);
-    const auto look_in_time = [&] {
+    std::string goal_name(target);
+    const auto read_in_time = [&] {
         try
         {
-            return look(installation, listening, left());
+            return read_state(installation, listening, left());
         }
         catch (const server::ServerError &error)
         {
-            if (!server::is_of_lock(error) || left().value_or(look_again) > 0)
+            if (!server::is_of_lock(error) || left().value_or(between_reads) > 0)
                 throw;
-            fail_in_time(installation, in_words, "Another session has locked its history.",
-                         query_for_locks);
+            fail_in_time(installation, goal_name, "Another session has locked its history.",
+                         hint_to_see_locks);
         }
     };
-    upgrade::InstallationState state = look_in_time();
+    upgrade::InstallationState state = read_in_time();
     const chain::Revision goal = chain::resolve_target(target, state.current);
     if (state.current.revision && *state.current.revision >= goal)
         return;
-    in_words = upgrade::display_name(goal);
+    goal_name = upgrade::display_name(goal);
     listening.begin();
     for (;;)
     {
@@ -185,16 +187,16 @@ void wait(const Installation &installation, std::string_view target,
             listening.end();
             listening.begin();
         }
-        state = look_in_time();
+        state = read_in_time();
         if (state.current.revision && *state.current.revision >= goal)
             break;
-        const double pause = left().value_or(look_again);
+        const double pause = left().value_or(between_reads);
         if (pause <= 0)
         {
             listening.end();
-            fail_in_time(installation, in_words, where_it_is(state), query_for_calls);
+            fail_in_time(installation, goal_name, detail_of(state), hint_to_see_log);
         }
-        listening.pause(std::min(pause, look_again));
+        listening.pause(std::min(pause, between_reads));
     }
     listening.end();
 }

@@ -1,4 +1,4 @@
-// A gate for deployments: to go on once the schema is ready.
+// procrastinate_wait(): returns once the installation is at a target, for deployments.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -8,10 +8,12 @@
 namespace procrastinate::online
 {
 
-// Returns when the installation is at the target or later; without a snapshot meanwhile, so that nothing
-// waits for it. Whoever changes it notifies procrastinate_schema, which wakes this up; where nobody can be
-// notified, as on a standby, it looks once a second. Throws Refusal PM014 after so many milliseconds, PM001
-// to PM003 for a target that is none.
+// Returns when the installation is at the target or later. Each change of the installation notifies
+// the channel procrastinate_schema, which wakes the session; without notifications, as on a
+// standby, it reads the history once a second. It has no snapshot and no lock in between, so that
+// nothing waits for it. Throws Refusal PM014 after so many milliseconds (nothing: never), PM001 to
+// PM003 if the target is invalid, 3F000 if the schema is dropped, 42501 if the caller may not use
+// it. Must run in a procedure that may commit, outside of an SPI connection.
 void wait(const catalog::Installation &installation, std::string_view target,
           std::optional<double> milliseconds);
 

@@ -280,7 +280,7 @@ sub gate
 		'PM014: schema "gate" is not at 0028 in time', 'as long as its history is locked, too');
 	my (undef, undef, $err) =
 	  $node->psql($database, q{CALL procrastinate_wait('0028', '10 ms', 'gate')});
-	my ($query) = $err =~ /^HINT:  Find out who that is: (.+)$/m;
+	my ($query) = $err =~ /^HINT:  To see that session: (.+)$/m;
 	is($node->safe_psql($database, $query), "$deployer->{pid}|AccessExclusiveLock",
 		'and the hint finds who has it');
 	$deployer->query('COMMIT');
