@@ -28,7 +28,7 @@ done_testing();
 
 sub things_of_the_replaced_column
 {
-	my $replaced = 'PM009: column procrastinate_events.job_id cannot be replaced while others work';
+	my $replaced = 'PM009: cannot replace column procrastinate_events.job_id while clients work';
 	my $session  = queue('things', 23, 3);
 	my %things   = (
 		q{COMMENT ON COLUMN procrastinate_events.job_id IS 'mine'} =>
@@ -210,7 +210,7 @@ sub a_tablespace_of_its_index
 sub what_came_amid_it
 {
 	my $session  = queue('amid', 23, 3);
-	my $replaced = 'PM009: column procrastinate_events.job_id cannot be replaced while others work';
+	my $replaced = 'PM009: cannot replace column procrastinate_events.job_id while clients work';
 	my ($holder, $caller) = map { session('amid') } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
@@ -231,15 +231,15 @@ sub what_came_amid_it
 	like(
 		$err,
 		qr/^DETAIL:\ \ Trigger\ zz\ on\ table\ (?:amid\.)?procrastinate_events,\ which\ may
-			\ set\ the\ column\ after.*\nHINT:\ \ Drop\ or\ validate\ that,\ .*\ 0024\.$/mx,
+			\ set\ the\ column\ after.*\nHINT:\ \ Drop\ or\ validate\ these\ objects,\ .*\ 0024\.$/mx,
 		'and has to go, for only this call can go on');
 	$session->query('DROP TRIGGER zz ON procrastinate_events');
 	$session->query(
 		'ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_bigint_same');
 	(undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
 	my ($statement) = $err =~
-	  /^DETAIL:\ \ Constraint\ procrastinate_events_job_id_bigint_same,\ which\ has\ gone;\ to
-		\ have\ it\ back:\ (.+)\.$/mx;
+	  /^DETAIL:\ \ Constraint\ procrastinate_events_job_id_bigint_same,\ which\ is\ missing;\ to
+		\ create\ it\ again:\ (.+)\.$/mx;
 	ok($statement, 'without the check such a trigger is not found');
 	$session->query($statement);
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
