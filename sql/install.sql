@@ -54,7 +54,7 @@ SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
                        'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate',
-                       'procrastinate_under_way', 'procrastinate_upgrade')
+                       'procrastinate_under_way', 'procrastinate_get_progress', 'procrastinate_upgrade')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
         OR pronargdefaults = 0);
 
@@ -70,7 +70,7 @@ SELECT proname
        'procrastinate_downgrade', 'procrastinate_releases', 'procrastinate_supports',
        'procrastinate_route', 'procrastinate_detect', 'procrastinate_check', 'procrastinate_adopt',
        'procrastinate_repair', 'procrastinate_plan', 'procrastinate_under_way',
-       'procrastinate_wait');
+       'procrastinate_wait', 'procrastinate_get_progress');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

@@ -196,7 +196,7 @@ CREATE FUNCTION procrastinate_route(
 COMMENT ON FUNCTION procrastinate_route(text, text, regnamespace) IS
     'steps from one release to another without downtime: what to apply and what to deploy, in order';
 
--- ---- What is to come, and what is under way ------------------------------------------------------
+-- ---- Online runs: the plan, and what is under way -----------------------------------------------
 
 CREATE FUNCTION procrastinate_plan(
     target text DEFAULT 'head',
@@ -214,7 +214,8 @@ CREATE FUNCTION procrastinate_plan(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_plan(text, regnamespace) IS
-    'steps that procrastinate_migrate() would take to the target: statements, locks on the tables of clients, how long';
+    'steps that procrastinate_migrate() would run to reach the target, with statements, locks, sizes '
+    'and estimated time';
 
 CREATE FUNCTION procrastinate_under_way(
     OUT schema regnamespace,
@@ -229,81 +230,33 @@ CREATE FUNCTION procrastinate_under_way(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_under_way() IS
-    'installations of this database whose migration is under way, and its next step';
+    'installations in this database whose migration is under way, with the next step of each';
 
--- Others may be allowed to create in the schema at hand: of operators and functions, none of theirs is taken.
+CREATE FUNCTION procrastinate_get_progress(
+    OUT schema regnamespace,
+    OUT revision text,
+    OUT step integer,
+    OUT steps integer,
+    OUT kind text,
+    OUT title text,
+    OUT pid integer,
+    OUT since timestamp with time zone,
+    OUT phase text,
+    OUT done bigint,
+    OUT "left" bigint,
+    OUT waiting_for integer[]
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_get_progress() IS
+    'rows of the view procrastinate_progress';
+
 CREATE VIEW procrastinate_progress AS
-SELECT u.schema, u.revision, u.step, u.steps, u.kind, u.title,
-       coalesce(b.pid, c.pid) AS pid, u.since, b.phase, coalesce(b.done, u.done) AS done,
-       coalesce(b.total, u.total) OPERATOR(pg_catalog.-) coalesce(b.done, u.done) AS "left",
-       coalesce(k.pids, h.pids) AS waiting_for
-  FROM procrastinate_under_way() AS u
-  LEFT JOIN LATERAL (
-           -- Who calls; of several, who has the lock on the installation, or on the build of an index. Any role
-           -- can have such locks, but only one that may change the jobs calls.
-           SELECT w.pid
-             FROM pg_catalog.pg_locks AS w
-                  JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) w.database
-                  LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) w.pid
-                  LEFT JOIN pg_catalog.pg_class AS j ON j.relnamespace OPERATOR(pg_catalog.=) u.schema::oid
-                        AND j.relname OPERATOR(pg_catalog.=) 'procrastinate_jobs'
-            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-              AND w.locktype OPERATOR(pg_catalog.=) 'advisory' AND w.objsubid OPERATOR(pg_catalog.=) 2::smallint
-              AND w.classid OPERATOR(pg_catalog.=) 1347571575::oid AND w.objid OPERATOR(pg_catalog.=) u.schema::oid
-              AND (j.oid IS NULL OR pg_catalog.pg_has_role(a.usesysid, j.relowner, 'MEMBER'))
-            ORDER BY EXISTS (
-                         SELECT FROM pg_catalog.pg_locks AS l
-                          WHERE l.pid OPERATOR(pg_catalog.=) w.pid AND l.database OPERATOR(pg_catalog.=) w.database
-                            AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) w.objsubid
-                            AND l.classid OPERATOR(pg_catalog.=) ANY ('{1347571523,1347571554}'::oid[])
-                            AND l.objid OPERATOR(pg_catalog.=) w.objid AND l.granted) DESC,
-                     w.pid
-            LIMIT 1) AS c ON true
-  LEFT JOIN LATERAL (
-           -- A worker of ours that builds, not whoever else has an index built there. Of a worker that is hidden
-           -- from who looks it is known that it builds an index.
-           SELECT a.pid, i.phase,
-                  CASE WHEN i.blocks_total OPERATOR(pg_catalog.>) 0::bigint THEN i.blocks_done
-                       WHEN i.tuples_total OPERATOR(pg_catalog.>) 0::bigint THEN i.tuples_done END AS done,
-                  CASE WHEN i.blocks_total OPERATOR(pg_catalog.>) 0::bigint THEN i.blocks_total
-                       WHEN i.tuples_total OPERATOR(pg_catalog.>) 0::bigint THEN i.tuples_total END AS total
-             FROM pg_catalog.pg_stat_activity AS a
-                  LEFT JOIN pg_catalog.pg_stat_progress_create_index AS i ON i.pid OPERATOR(pg_catalog.=) a.pid
-            WHERE u.kind OPERATOR(pg_catalog.=) 'concurrent'
-              AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-              AND (a.backend_type OPERATOR(pg_catalog.=) 'procrastinate_migrate'
-                   OR a.backend_type IS NULL AND i.pid IS NOT NULL
-                   OR a.pid OPERATOR(pg_catalog.=) c.pid)
-              AND EXISTS (
-                      SELECT FROM pg_catalog.pg_locks AS l
-                             JOIN pg_catalog.pg_class AS r ON r.oid OPERATOR(pg_catalog.=) l.relation
-                       WHERE l.pid OPERATOR(pg_catalog.=) a.pid AND r.relnamespace OPERATOR(pg_catalog.=) u.schema::oid
-                         AND r.relname OPERATOR(pg_catalog.~) '^procrastinate_')
-            ORDER BY a.pid OPERATOR(pg_catalog.=) c.pid
-            LIMIT 1) AS b ON true
-  LEFT JOIN LATERAL (
-           SELECT w.pids
-             FROM pg_catalog.pg_blocking_pids(coalesce(b.pid, c.pid)) AS w (pids)
-            WHERE pg_catalog.cardinality(w.pids) OPERATOR(pg_catalog.>) 0) AS k ON true
-  LEFT JOIN LATERAL (
-           -- Between one try and the next nobody is waited for: it says itself whom it met, of whom those are left out
-           -- who have no lock any more, or which walsender it waits for; or somebody has the lock on builds.
-           SELECT pg_catalog.array_agg(DISTINCT CASE WHEN l.classid OPERATOR(pg_catalog.=) 1347571567::oid
-                                                     THEN l.objid::bigint::integer ELSE coalesce(l.pid, 0) END) AS pids
-             FROM pg_catalog.pg_locks AS l
-                  JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database
-            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-              AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.objsubid OPERATOR(pg_catalog.=) 2::smallint AND l.granted
-              AND (l.classid OPERATOR(pg_catalog.=) 1347571567::oid AND l.pid OPERATOR(pg_catalog.=) c.pid
-                   AND l.objid::bigint::integer OPERATOR(pg_catalog.=) ANY (
-                           SELECT coalesce(x.pid, 0) FROM pg_catalog.pg_locks AS x WHERE x.granted
-                            UNION ALL
-                           SELECT s.pid FROM pg_catalog.pg_stat_replication AS s)
-                   OR u.kind OPERATOR(pg_catalog.=) 'concurrent' AND coalesce(l.pid, 0) OPERATOR(pg_catalog.<>) c.pid
-                   AND l.classid OPERATOR(pg_catalog.=) 1347571554::oid AND l.objid OPERATOR(pg_catalog.=) u.schema::oid)
-           ) AS h ON true;
+SELECT schema, revision, step, steps, kind, title, pid, since, phase, done, "left", waiting_for
+  FROM procrastinate_get_progress();
 COMMENT ON VIEW procrastinate_progress IS
-    'what procrastinate_migrate() is at in the installations of this database: done and left are blocks or rows of a build, or ids of rows, waiting_for are sessions, a replica''s walsender, or 0 for a prepared transaction';
+    'what procrastinate_migrate() does now in the installations of this database: done and left are '
+    'blocks or rows of an index build, or ids of batches; waiting_for are pids of sessions or of a '
+    'replica''s walsender, 0 is a prepared transaction';
 GRANT SELECT ON procrastinate_progress TO PUBLIC;
 
 -- ---- Change -------------------------------------------------------------------------------------
@@ -327,8 +280,9 @@ CREATE PROCEDURE procrastinate_migrate(
     through text DEFAULT NULL
 )
     LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON PROCEDURE procrastinate_migrate(text, regnamespace, interval, interval, boolean, boolean, text) IS
-    'upgrades the installation to the target in many short transactions, while others work';
+COMMENT ON PROCEDURE
+    procrastinate_migrate(text, regnamespace, interval, interval, boolean, boolean, text) IS
+    'upgrades the installation to the target in many short transactions, while clients work';
 
 CREATE PROCEDURE procrastinate_wait(
     target text DEFAULT 'head',

@@ -1,4 +1,4 @@
-// What goes on while others work: procrastinate_migrate, _wait, _plan, _under_way.
+// Entry points of online runs: procrastinate_migrate, _wait, _plan, _under_way, _get_progress.
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
@@ -20,7 +20,7 @@ namespace common = procrastinate::common;
 namespace online = procrastinate::online;
 namespace server = procrastinate::server;
 
-// A procedure that was called outside of a transaction block.
+// True in a procedure that was called outside of a transaction block.
 bool may_commit(FunctionCallInfo fcinfo)
 {
     const auto *const context = reinterpret_cast<const CallContext *>(fcinfo->context);
@@ -28,7 +28,6 @@ bool may_commit(FunctionCallInfo fcinfo)
            !IsSubTransaction();
 }
 
-// Of seconds.
 Datum interval_of(double seconds)
 {
     return server::call([seconds] {
@@ -44,10 +43,28 @@ std::optional<Datum> id_of(const std::optional<chain::Position> &position,
     return position ? std::optional(Int64GetDatum((*position).*id)) : std::nullopt;
 }
 
+std::optional<Datum> time_of(const std::optional<TimestampTz> &time)
+{
+    return time ? std::optional(TimestampTzGetDatum(*time)) : std::nullopt;
+}
+
+// schema, revision, step, steps, kind, title
+server::Row row_of(const online::UnderWay &under_way)
+{
+    const chain::Step &step = under_way.step;
+    return server::Row()
+        .datum(ObjectIdGetDatum(under_way.schema))
+        .text(chain::name(step.revision))
+        .datum(Int32GetDatum(step.number))
+        .datum(Int32GetDatum(step.count))
+        .text(chain::kind_name(step.kind))
+        .text(step.title);
+}
+
 } // namespace
 
-// (target text, schema regnamespace, lock_timeout interval, retry_for interval, concurrently boolean,
-// force boolean, through text), a procedure
+// (target text, schema regnamespace, lock_timeout interval, retry_for interval, concurrently
+// boolean, force boolean, through text), a procedure
 ENTRY_POINT(procrastinate_migrate)
 {
     const server::Arguments arguments(fcinfo);
@@ -55,9 +72,8 @@ ENTRY_POINT(procrastinate_migrate)
         throw common::Refusal{common::sqlstate::active_transaction,
                               "procrastinate_migrate() cannot run inside a transaction block",
                               "It commits after each step.",
-                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks; or, "
-                              "where one transaction "
-                              "can do it, use SELECT procrastinate_upgrade()."};
+                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks. To "
+                              "upgrade in one transaction, use SELECT procrastinate_upgrade()."};
     const std::string_view target = arguments.required_text(0, "target");
     const double lock_timeout = arguments.required_milliseconds(2, "lock_timeout");
     const double retry_for = arguments.required_milliseconds(3, "retry_for");
@@ -76,10 +92,12 @@ ENTRY_POINT(procrastinate_migrate)
             common::sqlstate::invalid_parameter,
             "invalid value for parameter \"through\": \"" + chain::excerpt(*through) + "\"",
             {},
-            "It can be 'post', for a call that goes through post migrations though "
-            "old workers are seen, or NULL."};
+            "Use 'post' to run post migrations without the in-use check, or NULL."};
     online::migrate(catalog::locate(arguments.oid(1)), target,
-                    {lock_timeout, retry_for, concurrently, force || through == "post"});
+                    {.lock_timeout = lock_timeout,
+                     .retry_for = retry_for,
+                     .concurrently = concurrently,
+                     .force = force || through == "post"});
     return Datum(0);
 }
 
@@ -90,15 +108,15 @@ ENTRY_POINT(procrastinate_wait)
     if (!may_commit(fcinfo))
         throw common::Refusal{common::sqlstate::active_transaction,
                               "procrastinate_wait() cannot run inside a transaction block",
-                              "Others would have to wait for what the transaction has seen.",
+                              "Index builds would wait for the transaction's snapshot.",
                               "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
     const std::string_view target = arguments.required_text(0, "target");
     online::wait(catalog::locate(arguments.oid(2)), target, arguments.milliseconds(1));
     return Datum(0);
 }
 
-// (target text, schema regnamespace) → revision, step, kind, statement, lock, relation, relation_size,
-// rewrites, scans, estimate; in the order of the work
+// (target text, schema regnamespace) → revision, step, kind, statement, lock, relation,
+// relation_size, rewrites, scans, estimate; in the order in which the steps run
 ENTRY_POINT(procrastinate_plan)
 {
     const server::Arguments arguments(fcinfo);
@@ -124,23 +142,42 @@ ENTRY_POINT(procrastinate_plan)
     });
 }
 
-// () → schema, revision, step, steps, kind, title, since, done, total; a row an installation under way
+// () → schema, revision, step, steps, kind, title, since, done, total; a row for each installation
+// whose migration is under way
 ENTRY_POINT(procrastinate_under_way)
 {
     server::RowSet rows(fcinfo);
     return procrastinate::entry::reading(std::nullopt, [&] {
         for (const online::UnderWay &one : online::all_under_way())
-            rows.add(server::Row()
-                         .datum(ObjectIdGetDatum(one.schema))
-                         .text(chain::name(one.step.revision))
-                         .datum(Int32GetDatum(one.step.number))
-                         .datum(Int32GetDatum(one.step.count))
-                         .text(chain::kind_name(one.step.kind))
-                         .text(one.step.title)
-                         .datum(one.since ? std::optional(TimestampTzGetDatum(*one.since))
-                                          : std::nullopt)
-                         .datum(id_of(one.position, &chain::Position::done))
-                         .datum(id_of(one.position, &chain::Position::last)));
+        {
+            server::Row row = row_of(one);
+            row.datum(time_of(one.since))
+                .datum(id_of(one.position, &chain::Position::done))
+                .datum(id_of(one.position, &chain::Position::last));
+            rows.add(row);
+        }
+        return server::RowSet::result();
+    });
+}
+
+// () → schema, revision, step, steps, kind, title, pid, since, phase, done, left, waiting_for; the
+// rows of the view procrastinate_progress
+ENTRY_POINT(procrastinate_get_progress)
+{
+    server::RowSet rows(fcinfo);
+    return procrastinate::entry::reading(std::nullopt, [&] {
+        for (const online::UnderWay &one : online::all_under_way())
+        {
+            const online::Activity activity = online::activity_of(one);
+            server::Row row = row_of(one);
+            row.datum(activity.pid ? std::optional(Int32GetDatum(*activity.pid)) : std::nullopt)
+                .datum(time_of(one.since))
+                .text(activity.phase)
+                .datum(activity.done ? std::optional(Int64GetDatum(*activity.done)) : std::nullopt)
+                .datum(activity.left ? std::optional(Int64GetDatum(*activity.left)) : std::nullopt)
+                .datum(activity.waiting_for);
+            rows.add(row);
+        }
         return server::RowSet::result();
     });
 }

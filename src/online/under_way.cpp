@@ -5,6 +5,8 @@
 #include "online/session_markers.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
+#include "sql/histories.hpp"
+#include "sql/progress.hpp"
 #include "upgrade/installation_state.hpp"
 
 namespace procrastinate::online
@@ -15,42 +17,29 @@ namespace
 
 namespace spi = server::spi;
 
-constexpr const char *query = R"(
-select n.oid, c.oid,
-       exists (select from pg_locks l join pg_database d on d.oid = l.database
-                      left join pg_stat_activity a on a.pid = l.pid
-                      left join pg_class j on j.relnamespace = n.oid and j.relname = 'procrastinate_jobs'
-                where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = $1
-                  and l.objid = n.oid and d.datname = current_database()
-                  and (j.oid is null or pg_has_role(a.usesysid, j.relowner, 'MEMBER')))
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where c.relname = 'procrastinate_schema_history' and c.relkind = 'r'
-   and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
- order by n.nspname)";
-
-// Of what anybody may have written. A day of batches is seventeen thousand.
+// Any role can make a table of the history's name. A day of batches is 17 thousand rows.
 constexpr std::size_t most_rows = 100'000;
 
 struct Candidate
 {
     Oid schema;
     Oid history;
-    bool is_at_work; // somebody
+    bool is_running; // procrastinate_migrate(), in a session
 };
 
-std::vector<Candidate> schemas_with_history()
+std::vector<Candidate> candidates()
 {
-    std::vector<Candidate> schemas;
+    std::vector<Candidate> found;
     const std::array parameters{spi::oid_parameter(server::class_id(server::LockKey::running))};
-    const spi::Rows rows = spi::read_latest(query, parameters);
+    const spi::Rows rows = spi::read_latest(sql::histories, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
-        schemas.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)),
-                           DatumGetObjectId(rows.datum(row, 2).value_or(0)), rows.boolean(row, 3)});
-    return schemas;
+        found.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)),
+                         DatumGetObjectId(rows.datum(row, 2).value_or(0)), rows.boolean(row, 3)});
+    return found;
 }
 
-// The step that a call begins with, once it has looked at the tables.
-std::optional<UnderWay> about_to_set_out(Oid schema, const upgrade::InstallationState &state)
+// The step that a call begins with after its pre-check.
+std::optional<UnderWay> about_to_begin(Oid schema, const upgrade::InstallationState &state)
 {
     const std::optional<chain::Revision> current = state.current.revision;
     if (!current || *current == chain::head() || state.is_unknown_history())
@@ -64,7 +53,7 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
 {
     const Oid schema = candidate.schema;
     const catalog::Installation installation = catalog::locate(schema);
-    // As while it is dropped, or another one stands in its place.
+    // It is locked, for example by DROP, or another table has its name now.
     if (!server::try_lock_table(candidate.history) ||
         server::call([=] { return get_relname_relid(catalog::history_table, schema); }) !=
             candidate.history)
@@ -72,7 +61,7 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
     const upgrade::History history = upgrade::read_history(installation, most_rows);
     const upgrade::InstallationState state = upgrade::state_of(installation, history);
     if (!state.under_way)
-        return candidate.is_at_work ? about_to_set_out(schema, state) : std::nullopt;
+        return candidate.is_running ? about_to_begin(schema, state) : std::nullopt;
     const auto steps = chain::steps(state.under_way->revision);
     const auto next = static_cast<std::size_t>(state.under_way->number);
     if (next >= steps.size())
@@ -85,7 +74,7 @@ std::optional<UnderWay> under_way(const Candidate &candidate)
 std::vector<UnderWay> all_under_way()
 {
     std::vector<UnderWay> found;
-    for (const Candidate &candidate : schemas_with_history())
+    for (const Candidate &candidate : candidates())
         try
         {
             if (const std::optional<UnderWay> one = under_way(candidate))
@@ -93,9 +82,38 @@ std::vector<UnderWay> all_under_way()
         }
         catch (const common::Refusal &)
         {
-            // What only has the history's name may be anybody's, and tells nothing about the others.
+            // A table that only has the history's name: the other installations are shown all the
+            // same.
         }
     return found;
+}
+
+Activity activity_of(const UnderWay &under_way)
+{
+    const auto id = [&under_way](long long chain::Position::*member) {
+        return under_way.position ? spi::int8_parameter((*under_way.position).*member)
+                                  : spi::Parameter{INT8OID, 0, true};
+    };
+    const std::array parameters{
+        spi::oid_parameter(under_way.schema),
+        spi::boolean_parameter(under_way.step.kind == chain::StepKind::concurrent),
+        id(&chain::Position::done),
+        id(&chain::Position::last),
+        spi::oid_parameter(server::class_id(server::LockKey::running)),
+        spi::oid_parameter(server::class_id(server::LockKey::installation)),
+        spi::oid_parameter(server::class_id(server::LockKey::index_build)),
+        spi::oid_parameter(server::class_id(server::LockKey::blocker))};
+    const spi::Rows rows = spi::read_latest(sql::progress, parameters);
+    Activity activity;
+    if (const auto pid = rows.datum(0, 1))
+        activity.pid = DatumGetInt32(*pid);
+    activity.phase = rows.text(0, 2);
+    if (const auto done = rows.datum(0, 3))
+        activity.done = DatumGetInt64(*done);
+    if (const auto left = rows.datum(0, 4))
+        activity.left = DatumGetInt64(*left);
+    activity.waiting_for = rows.datum(0, 5);
+    return activity;
 }
 
 } // namespace procrastinate::online

@@ -280,7 +280,7 @@ cmp_ok(
 	'>', 1000,
 	'there are many fakes');
 is( $node->safe_psql($born,
-		<<'SQL'), 'function shared.procrastinate_under_way()', 'of which the view takes none');
+		<<'SQL'), 'function shared.procrastinate_get_progress()', 'of which the view takes none');
 SELECT string_agg(pg_describe_object(refclassid, refobjid, 0), E'\n')
   FROM pg_depend
  WHERE classid = 'pg_rewrite'::regclass AND refclassid IN ('pg_operator'::regclass,

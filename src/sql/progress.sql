@@ -1,0 +1,77 @@
+-- What procrastinate_migrate() does now in an installation whose migration is under way, and the
+-- blockers of that session.
+--
+-- $1 OID of the schema
+-- $2 true if the next step is a concurrent index build
+-- $3 id that the batches have come to, by the history, or NULL
+-- $4 last id of the batches, by the history, or NULL
+-- $5 key of the advisory lock of sessions that run procrastinate_migrate()
+-- $6 key of the installation's advisory lock
+-- $7 key of the advisory lock of index builds
+-- $8 key of the advisory lock that shows blockers between lock retries
+--
+-- Returns one row: pid, phase of an index build, done, left (blocks or rows of a build, ids of
+-- batches), and the blockers as int4[]: sessions, a replica's walsender, 0 for a prepared
+-- transaction. Each is NULL if it is not known. The current role sees as much as pg_stat_activity
+-- shows it.
+
+with db as (
+    select oid from pg_database where datname = current_database()
+), caller as (
+    -- The session that runs the call; of several, the one with the installation's lock or that of
+    -- index builds. Any role can take advisory locks, but only a role that may change the jobs runs
+    -- a call.
+    select w.pid
+      from pg_locks w
+      left join pg_stat_activity a on a.pid = w.pid
+      left join pg_class j on j.relnamespace = $1 and j.relname = 'procrastinate_jobs'
+     where w.database = (select oid from db) and w.locktype = 'advisory' and w.objsubid = 2
+       and w.classid = $5 and w.objid = $1
+       and (j.oid is null or pg_has_role(a.usesysid, j.relowner, 'MEMBER'))
+     order by exists (select from pg_locks l
+                       where l.pid = w.pid and l.database = w.database and l.locktype = 'advisory'
+                         and l.objsubid = w.objsubid and l.classid in ($6, $7) and l.objid = w.objid
+                         and l.granted) desc,
+              w.pid
+     limit 1
+), builder as (
+    -- The call's background worker, or the call itself if it builds without one; not an index build
+    -- of another session. If the current role may not see the worker's backend_type,
+    -- pg_stat_progress_create_index still shows that it builds.
+    select a.pid, i.phase,
+           case when i.blocks_total > 0 then i.blocks_done
+                when i.tuples_total > 0 then i.tuples_done end as done,
+           case when i.blocks_total > 0 then i.blocks_total
+                when i.tuples_total > 0 then i.tuples_total end as total
+      from pg_stat_activity a
+      left join pg_stat_progress_create_index i on i.pid = a.pid
+     where $2 and a.datname = current_database()
+       and (a.backend_type = 'procrastinate_migrate'
+            or (a.backend_type is null and i.pid is not null)
+            or a.pid = (select pid from caller))
+       and exists (select from pg_locks l join pg_class r on r.oid = l.relation
+                    where l.pid = a.pid and r.relnamespace = $1 and r.relname ~ '^procrastinate_')
+     order by a.pid = (select pid from caller)
+     limit 1
+), shown as (
+    -- Between lock retries the session waits for no lock: it shows the blockers of the last try,
+    -- and a walsender whose replica is behind. Those that hold no lock any more are left out. A
+    -- session that has the advisory lock of index builds blocks as well.
+    select array_agg(distinct case when l.classid = $8 then l.objid::int8::int4
+                                   else coalesce(l.pid, 0) end) as pids
+      from pg_locks l
+     where l.database = (select oid from db) and l.locktype = 'advisory' and l.objsubid = 2
+       and l.granted
+       and ((l.classid = $8 and l.pid = (select pid from caller)
+             and l.objid::int8::int4 in (select coalesce(x.pid, 0) from pg_locks x where x.granted
+                                         union all
+                                         select s.pid from pg_stat_replication s))
+            or ($2 and l.classid = $7 and l.objid = $1
+                and coalesce(l.pid, 0) <> (select pid from caller)))
+)
+select coalesce(b.pid, c.pid), b.phase, coalesce(b.done, $3),
+       coalesce(b.total, $4) - coalesce(b.done, $3),
+       coalesce(nullif(pg_blocking_pids(coalesce(b.pid, c.pid)), '{}'), s.pids)
+  from shown s
+  left join caller c on true
+  left join builder b on true
