@@ -1,8 +1,12 @@
 #include "online/batches.hpp"
 
 #include "common/refusal.hpp"
+#include "common/template.hpp"
 #include "server/pause.hpp"
 #include "server/spi.hpp"
+#include "sql/batch_end.hpp"
+#include "sql/batch_range.hpp"
+#include "sql/batch_unchanged.hpp"
 
 namespace procrastinate::online
 {
@@ -12,38 +16,42 @@ namespace
 
 namespace spi = server::spi;
 
-constexpr std::int64_t smallest = 100;
-constexpr std::int64_t biggest = 50'000;
-constexpr double wanted = 100; // milliseconds
-
-std::optional<std::int64_t> read_number(const std::string &query,
-                                        std::span<const spi::Parameter> parameters = {})
-{
-    const spi::Rows rows = spi::read_latest(query.c_str(), parameters);
-    const std::optional<Datum> value = rows.datum(0, 1);
-    return value ? std::optional(DatumGetInt64(*value)) : std::nullopt;
-}
+constexpr std::int64_t smallest_size = 100; // rows
+constexpr std::int64_t largest_size = 50'000;
+constexpr double wanted_duration = 100; // milliseconds
 
 std::string table_of(const catalog::Installation &installation, const chain::Step &step)
 {
     return std::string(installation.quoted) + "." + std::string(step.table);
 }
 
-// A trigger or a rule may keep rows as they are, and nobody would look at them again.
+// The condition of the step's statement, from WHERE on.
+std::string condition_of(const chain::Step &step)
+{
+    const std::string_view where = step.sql.substr(step.sql.find("\nWHERE ") + 1);
+    return std::string(where.substr(0, where.rfind(';')));
+}
+
+std::optional<std::int64_t> number_in(const spi::Rows &rows, int column)
+{
+    const std::optional<Datum> value = rows.datum(0, column);
+    return value ? std::optional(DatumGetInt64(*value)) : std::nullopt;
+}
+
+// A trigger or a rule can keep rows from being changed, and no later batch would change them.
 void require_changed(const catalog::Installation &installation, const chain::Step &step,
                      std::span<const spi::Parameter> range)
 {
-    const std::string where(step.sql.substr(step.sql.find("\nWHERE ") + 1));
-    const std::int64_t left = read_number("select count(*) from " + table_of(installation, step) +
-                                              " " + where.substr(0, where.rfind(';')),
-                                          range)
-                                  .value_or(0);
-    if (left > 0)
+    const std::string query =
+        common::substitute(sql::batch_unchanged, {{"table", table_of(installation, step)},
+                                                  {"condition", condition_of(step)}});
+    const std::int64_t unchanged = number_in(spi::read_latest(query.c_str(), range), 1).value_or(0);
+    if (unchanged > 0)
         throw common::Refusal{common::sqlstate::rows_unchanged,
                               "could not change all rows of table \"" + std::string(step.table) +
                                   "\"",
-                              "A trigger or a rule on the table keeps " + std::to_string(left) +
-                                  " of them from being changed.",
+                              "A trigger or a rule on the table keeps " +
+                                  std::to_string(unchanged) + " of them from being changed.",
                               "Disable it for as long as the migration takes, and call it again."};
 }
 
@@ -52,38 +60,39 @@ void require_changed(const catalog::Installation &installation, const chain::Ste
 void Batches::begin(const catalog::Installation &installation, const chain::Step &step,
                     const std::optional<chain::Position> &reached)
 {
-    const std::string table = table_of(installation, step);
-    *this = Batches();
-    step_ = step.name();
-    first_ = read_number("select min(id)::int8 - 1 from " + table).value_or(0);
-    last_ = read_number("select max(id)::int8 from " + table).value_or(first_);
-    done_ = next_ = reached ? std::max<std::int64_t>(first_, reached->done) : first_;
+    const std::string query =
+        common::substitute(sql::batch_range, {{"table", table_of(installation, step)}});
+    const spi::Rows rows = spi::read_latest(query.c_str());
+    Batches begun;
+    begun.step_ = step.name();
+    begun.first_ = number_in(rows, 1).value_or(0);
+    begun.last_ = number_in(rows, 2).value_or(begun.first_);
+    begun.done_ = begun.next_ =
+        reached ? std::max<std::int64_t>(begun.first_, reached->done) : begun.first_;
+    *this = begun;
 }
 
 void Batches::run(const catalog::Installation &installation, const chain::Step &step)
 {
     const std::int64_t started = server::now();
+    const std::string query =
+        common::substitute(sql::batch_end, {{"table", table_of(installation, step)}});
     const std::array from{spi::int8_parameter(done_), spi::int8_parameter(size_)};
-    next_ =
-        read_number("select max(id)::int8 from (select id from " + table_of(installation, step) +
-                        " where id > $1 order by id limit $2) as batch",
-                    from)
-            .value_or(last_);
-    next_ = std::min(next_, last_);
-    const std::array rows{spi::int8_parameter(done_), spi::int8_parameter(next_)};
-    newly_changed_ = static_cast<std::int64_t>(spi::execute(std::string(step.sql).c_str(), rows));
+    next_ = std::min(number_in(spi::read_latest(query.c_str(), from), 1).value_or(last_), last_);
+    const std::array range{spi::int8_parameter(done_), spi::int8_parameter(next_)};
+    newly_changed_ = static_cast<std::int64_t>(spi::execute(std::string(step.sql).c_str(), range));
     if (newly_changed_ < size_)
-        require_changed(installation, step, rows);
+        require_changed(installation, step, range);
     milliseconds_ = static_cast<double>(server::now() - started) / 1000;
 }
 
-void Batches::keep()
+void Batches::committed()
 {
     done_ = next_;
     changed_ += newly_changed_;
-    const double factor = std::clamp(wanted / std::max(milliseconds_, 0.1), 0.5, 2.0);
-    size_ = std::clamp(static_cast<std::int64_t>(static_cast<double>(size_) * factor), smallest,
-                       biggest);
+    const double factor = std::clamp(wanted_duration / std::max(milliseconds_, 0.1), 0.5, 2.0);
+    size_ = std::clamp(static_cast<std::int64_t>(static_cast<double>(size_) * factor),
+                       smallest_size, largest_size);
 }
 
 double Batches::percent() const

@@ -1,9 +1,7 @@
 #include "online/blockers.hpp"
 
 #include "common/refusal.hpp"
-#include "online/fetch_barrier.hpp"
 #include "online/index_build.hpp"
-#include "online/step_log.hpp"
 #include "server/advisory_lock.hpp"
 #include "server/spi.hpp"
 #include "sql/blockers.hpp"
@@ -11,7 +9,6 @@
 #include "upgrade/settings.hpp"
 
 #include <algorithm>
-#include <string>
 
 namespace procrastinate::online
 {
@@ -21,23 +18,11 @@ namespace
 
 namespace spi = server::spi;
 
-bool is_index_left(const catalog::Installation &installation, const chain::Step &step)
+// Modes that conflict with the request's, as pg_locks shows them: "procrastinate_jobs ShareLock,
+// ...".
+std::string conflicts_of(const LockRequest &request)
 {
-    if (step.number == 0)
-        return false;
-    // As it is written: where it asks in another way, it looks like another kind.
-    const chain::Step written =
-        chain::steps(step.revision).at(static_cast<std::size_t>(step.number) - 1);
-    return written.kind == chain::StepKind::concurrent &&
-           server::index_state(installation.schema, std::string(written.index()).c_str(),
-                               std::string(written.indexed()).c_str()) ==
-               server::IndexState::invalid;
-}
-
-// Others' locks that keep the step waiting, as pg_locks names them: "procrastinate_jobs ShareLock, …".
-std::string conflicts_of(const chain::Step &step)
-{
-    std::vector<chain::StepLock> locks = step.all_locks();
+    std::vector<chain::StepLock> locks = request.locks;
     locks.push_back({catalog::history_table, "SHARE ROW EXCLUSIVE"});
     std::string text;
     for (const chain::StepLock &lock : locks)
@@ -46,25 +31,31 @@ std::string conflicts_of(const chain::Step &step)
     return text;
 }
 
+std::string tables_of(const LockRequest &request)
+{
+    std::string tables;
+    for (const chain::StepLock &lock : request.locks)
+        tables.append(tables.empty() ? "" : ", ").append(lock.table);
+    return tables;
+}
+
+std::string count_of(int tries) { return tries == 1 ? "once" : std::to_string(tries) + " times"; }
+
 } // namespace
 
-Blockers blockers(const catalog::Installation &installation, const chain::Step &step,
-                  double lock_timeout)
+Blockers blockers_of(const catalog::Installation &installation, const LockRequest &request,
+                     double lock_timeout)
 {
-    const bool is_last = step.number == step.count; // other tools' tables are kept in step with it
-    const std::string conflicts = conflicts_of(step);
-    std::string tables;
-    for (const chain::StepLock &lock : step.all_locks())
-        tables.append(tables.empty() ? "" : ", ").append(lock.table);
+    const bool has_version_tables = request.is_of_version_tables();
     const std::array parameters{
         spi::oid_parameter(installation.schema),
-        spi::text_parameter(conflicts),
-        spi::boolean_parameter(step.barrier == chain::Step::close),
-        spi::text_parameter(is_last ? upgrade::alembic_table() : ""),
-        spi::text_parameter(is_last ? upgrade::django_table() : ""),
-        spi::boolean_parameter(step.number == 0),
+        spi::text_parameter(conflicts_of(request)),
+        spi::boolean_parameter(request.is_of_barrier()),
+        spi::text_parameter(has_version_tables ? upgrade::alembic_table() : ""),
+        spi::text_parameter(has_version_tables ? upgrade::django_table() : ""),
+        spi::boolean_parameter(request.purpose != LockRequest::step),
         spi::int8_parameter(static_cast<std::int64_t>(lock_timeout)),
-        spi::text_parameter(tables),
+        spi::text_parameter(tables_of(request)),
         spi::oid_parameter(server::class_id(server::LockKey::fetch_barrier)),
         spi::oid_parameter(server::class_id(server::LockKey::installation))};
     const spi::Rows rows = spi::read_latest(sql::blockers, parameters);
@@ -78,27 +69,28 @@ Blockers blockers(const catalog::Installation &installation, const chain::Step &
             found.pids.push_back(pid);
     }
     if (found.text.empty())
-        found.text = "Whoever was in the way has gone by now.";
+        found.text = "No session blocks it any more.";
     return found;
 }
 
-void give_up(const catalog::Installation &installation, const chain::Step &step,
+void give_up(const catalog::Installation &installation, const LockRequest &request,
              const std::string &target, const CallOptions &options, const LockRetry &lock_retry,
              const std::string &blockers)
 {
-    CallOptions patient = options;
-    patient.retry_for = std::max(3'600'000.0, 2 * options.retry_for);
-    throw common::Refusal{
-        common::sqlstate::lock_not_available, label_of(step) + " could not get its locks",
-        "It was tried " +
-            (lock_retry.failures() == 1 ? "once"
-                                        : std::to_string(lock_retry.failures()) + " times") +
-            " in " + std::to_string(static_cast<long>(lock_retry.waited() / 1000)) + " s, and " +
-            (is_index_left(installation, step)
-                 ? "an invalid index is there, which the next call drops if nobody is building it"
-                 : "no try has left anything behind") +
-            ".\n" + blockers,
-        "End what is in the way, or give it more time: " + call_of(installation, target, patient)};
+    CallOptions longer = options;
+    longer.retry_for = std::max(3'600'000.0, 2 * options.retry_for);
+    const bool leaves_index = request.purpose == LockRequest::step &&
+                              index_state_of(installation, request.of_step) == IndexState::invalid;
+    const std::string left = leaves_index
+                                 ? "An invalid index is left, which the next call drops unless "
+                                   "another session is building it."
+                                 : "No try has changed anything.";
+    throw common::Refusal{common::sqlstate::lock_not_available, request.failure(),
+                          "It was tried " + count_of(lock_retry.failures()) + " in " +
+                              std::to_string(static_cast<long>(lock_retry.waited() / 1000)) +
+                              " s. " + left + "\n" + blockers,
+                          "End the sessions that block it, or give it more time: " +
+                              call_of(installation, target, longer)};
 }
 
 } // namespace procrastinate::online

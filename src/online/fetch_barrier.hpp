@@ -1,10 +1,14 @@
-// A barrier in front of the fetch functions. They return rows of procrastinate_jobs, and a worker that is on
-// its way through one while a column comes or goes would be told 42804. So they learn to look for the barrier
-// (hang), which is shut while the columns change: who comes then gets no job, at once and without waiting
-// for the table; who was inside is let out first. Afterwards they forget it (unhang).
+// The fetch barrier: while columns of procrastinate_jobs change, fetch functions return no job.
 //
-// The barrier is an advisory lock: fetches share it to the end of their transactions, who shuts it has it
-// alone. It opens by itself where the one who shut it is gone.
+// A fetch function returns rows of procrastinate_jobs. If a column is added or dropped while a
+// fetch waits for the table, the worker's query fails with SQLSTATE 42804. So a step installs the
+// barrier: it puts PL/pgSQL around the bodies of the fetch functions
+// (src/sql/fetch_barrier_body.sql). The next step closes the barrier and changes the columns:
+// fetches that run finish first, new ones return NULL at once, which workers take as "no job now".
+// A last step removes the barrier from the bodies.
+//
+// The barrier is an advisory lock (LockKey::fetch_barrier): fetches share it to the end of their
+// transactions, the session that closes it holds it exclusively. It opens if that session ends.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -14,30 +18,36 @@
 namespace procrastinate::online
 {
 
-// Idempotent; in the transaction at hand. Functions that are not written as Procrastinate's are, are left
-// as they are, and told of in a warning.
+// All functions here run inside an SPI connection and under a search_path of the server's own, in
+// the caller's transaction. Installing, and removing, twice does no harm. Replacing a function
+// takes no lock on a table.
+
+// A function whose body is not written as Procrastinate's is left as it is, with a WARNING.
 void install_fetch_barrier(const catalog::Installation &installation);
 void remove_fetch_barrier(const catalog::Installation &installation);
 
-// Hangs it again where functions look for that of a schema with another OID, as after a dump between two
-// steps. False where there is nothing to mend.
-bool reinstall_fetch_barrier(const catalog::Installation &installation);
+// True if fetch functions have the barrier of a schema with another OID, as after a dump is
+// restored.
+bool is_fetch_barrier_outdated(const catalog::Installation &installation);
 
-// Notifies workers of all queues that wait, as the triggers at that revision do.
+// Notifies waiting workers of all queues, by the channels of the releases that work on that
+// revision. Reads procrastinate_jobs (ACCESS SHARE).
 void notify_workers(const catalog::Installation &installation, chain::Revision revision);
 
-// The same for those who came to the barrier in vain: they would look for jobs again only after a while. Not where
-// that would have to wait for a lock.
+// notify_workers() for workers that found the barrier closed: they would fetch again only after
+// their polling interval. Does nothing if a lock cannot be had within `lock_timeout` milliseconds.
 void notify_turned_away_workers(const catalog::Installation &installation, chain::Revision revision,
                                 double lock_timeout);
 
-// Shut from try_close() on, until it is destroyed.
+// The barrier as this session closes and opens it. It is open when the object is destroyed.
 class FetchBarrier
 {
   public:
     explicit FetchBarrier(const catalog::Installation &installation);
 
-    // Waits for those inside, for as long as lock_timeout says: false where that is too short.
+    // Waits for running fetches as long as the setting lock_timeout says; returns false, with the
+    // barrier open, if that was too short. The lock can also be granted in the moment in which the
+    // wait ends: is_closed() tells. Runs inside an SPI connection.
     bool try_close();
     bool is_closed() const { return lock_.is_held(); }
     void open() { lock_.release(); }

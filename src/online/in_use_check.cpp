@@ -7,6 +7,9 @@
 #include "server/pause.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
+#include "sql/function_calls.hpp"
+#include "sql/hidden_sessions.hpp"
+#include "sql/sessions_in_use.hpp"
 #include "upgrade/history.hpp"
 
 namespace procrastinate::online
@@ -19,47 +22,17 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Revision;
 
-// The post migration of the channels of version 1: nobody needs those of before from then on.
-constexpr Revision last_of_channels = 31;
+// The post migration after which workers listen on the channels "procrastinate_queue_v1" only.
+constexpr Revision end_of_old_channels = 31;
 
-// $1: the functions' names; $2: when the release's pre migration was applied, as far as anybody knows; $3:
-// whether new code listens on other channels.
-constexpr const char *sessions_query = R"(
-with session as (
-    select a.pid, a.backend_start, a.state_change,
-           format('Session %s of role %s%s, ', a.pid, a.usename,
-                  ' (' || nullif(a.application_name, '') || ')') as words,
-           format('%s for %s, calls ', a.state, date_trunc('second', clock_timestamp() - a.state_change))
-               || substring(a.query from '[[:<:]](' || $1 || ')[[:space:]]*[(]') as call,
-           a.query ~* '^[[:space:]]*listen[[:space:]]+"?procrastinate_(any_)?queue' as listens,
-           $3 and a.query !~* '^[^_]*_(any_)?queue_v1' as is_old
-      from pg_stat_activity a
-     where a.datname = current_database() and a.pid <> pg_backend_pid()
-       and a.backend_type = 'client backend')
-select words || coalesce(call, case when is_old then 'listens for jobs on a channel of older releases'
-                                    else 'has listened for jobs since before the pre migration' end)
-  from session
- where call is not null or (listens and (is_old or backend_start < $2))
- order by state_change desc)";
-
-// Clients of this database of whom the caller may not know what they call.
-constexpr const char *hidden_query = R"(
-select count(*) from pg_stat_activity
- where datname = current_database() and usesysid is not null and backend_type is null)";
-
-// Triggers are called for new code, too.
-constexpr const char *calls_query = R"(
-select p.proname::text, sum(pg_stat_get_function_calls(p.oid))::int8
-  from pg_proc p where p.pronamespace = $1 and p.prorettype <> 'trigger'::regtype group by 1
-having sum(pg_stat_get_function_calls(p.oid)) > 0)";
-
-// Sessions tell what they have counted once a second; a worker without work asks every five.
+// Sessions report their counts about once a second; a worker that has no job calls a function every
+// 5 s.
 constexpr std::int64_t until_counted = 6'000'000; // microseconds
 
 constexpr const char *workers_table = "procrastinate_workers";
 constexpr std::array<server::RawColumn, 2> workers_columns{
     {{"id", INT8OID}, {"last_heartbeat", TIMESTAMPTZOID}}};
-// Procrastinate takes a worker for stalled after that.
+// Procrastinate regards a worker without a heartbeat for that long as stalled.
 constexpr std::int64_t longest_without_heartbeat = 30'000'000; // microseconds
 
 bool has_function(Revision revision, std::string_view name)
@@ -71,18 +44,32 @@ bool has_function(Revision revision, std::string_view name)
     });
 }
 
-std::map<std::string, std::int64_t, std::less<>> calls(const Installation &installation)
+std::vector<std::string_view> dropped_functions(Revision revision)
+{
+    std::vector<std::string_view> names;
+    for (const chain::Fact &fact : chain::facts())
+    {
+        const std::string_view name = fact.name;
+        if (fact.kind == chain::Kind::function && fact.last == revision - 1 && !has_function(revision, name) &&
+            std::find(names.begin(), names.end(), name) == names.end())
+            names.push_back(name);
+    }
+    return names;
+}
+
+std::map<std::string, std::int64_t, std::less<>> count_calls(const Installation &installation)
 {
     std::map<std::string, std::int64_t, std::less<>> counted;
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rows = spi::read_latest(calls_query, parameters);
+    const spi::Rows rows = spi::read_latest(sql::function_calls, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         counted.emplace(rows.text(row, 1).value_or(""),
                         DatumGetInt64(rows.datum(row, 2).value_or(0)));
     return counted;
 }
 
-// Where there are any. Another role may have made a relation of that name.
+// Calls visit(id, last heartbeat) for each row of procrastinate_workers, if there is such a table.
+// Another role may have made it, so no query reads it.
 template <typename Visit> void for_each_worker(const Installation &installation, Visit visit)
 {
     const Oid schema = installation.schema;
@@ -103,12 +90,12 @@ std::vector<std::string> old_workers(const Installation &installation, std::int6
         if (id <= newest && now - heartbeat < longest_without_heartbeat)
             found.push_back("Worker " + std::to_string(id) + ", whose last heartbeat came " +
                             std::to_string(std::max<std::int64_t>(now - heartbeat, 0) / 1'000'000) +
-                            " s ago, is older than this call's pre migrations");
+                            " s ago, was registered before this call's pre migrations");
     });
     return found;
 }
 
-// Of the release's pre migration, which comes before the post one.
+// When the release's pre migration was applied; NULL if the history does not tell.
 spi::Parameter applied_at(const Installation &installation, Revision pre)
 {
     const upgrade::History history = upgrade::read_history(installation);
@@ -119,33 +106,32 @@ spi::Parameter applied_at(const Installation &installation, Revision pre)
     return parameter;
 }
 
-std::vector<std::string> sessions(const Installation &installation, Revision post,
-                                  const std::string &names)
+std::vector<std::string> sessions_in_use(const Installation &installation, Revision post,
+                                         const std::string &names)
 {
     const std::array parameters{spi::text_parameter(names), applied_at(installation, post - 1),
-                                spi::boolean_parameter(post == last_of_channels)};
-    const spi::Rows rows = spi::read_latest(sessions_query, parameters);
+                                spi::boolean_parameter(post == end_of_old_channels)};
+    const spi::Rows rows = spi::read_latest(sql::sessions_in_use, parameters);
     std::vector<std::string> found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         found.emplace_back(rows.text(row, 1).value_or(""));
     return found;
 }
 
-void tell_hidden_sessions(Revision post)
+void warn_of_hidden_sessions(Revision post)
 {
     const std::int64_t count =
-        DatumGetInt64(spi::read_latest(hidden_query).datum(0, 1).value_or(0));
+        DatumGetInt64(spi::read_latest(sql::hidden_sessions).datum(0, 1).value_or(0));
     if (count == 0)
         return;
     const std::string role =
         server::call([] { return quote_identifier(GetUserNameFromId(GetUserId(), false)); });
-    server::warning("whether functions that migration " + std::string(chain::name(post)) +
-                        " drops are in use cannot be seen",
-                    "Role " + role + " may not see what " + std::to_string(count) +
-                        (count == 1 ? " session of other roles in this database runs."
-                                    : " sessions of other roles in this database run."),
-                    "Let it see that, before the next time: GRANT pg_read_all_stats TO " + role +
-                        ";");
+    server::warning("could not check whether functions that migration " +
+                        std::string(chain::name(post)) + " drops are in use",
+                    "Role " + role + " may not see the queries of " + std::to_string(count) +
+                        (count == 1 ? " session" : " sessions") +
+                        " of other roles in this database.",
+                    "Grant it before the next upgrade: GRANT pg_read_all_stats TO " + role + ";");
 }
 
 std::string alternatives(const std::vector<std::string_view> &names)
@@ -158,27 +144,31 @@ std::string alternatives(const std::vector<std::string_view> &names)
 
 } // namespace
 
-std::vector<std::string_view> dropped_functions(Revision revision)
-{
-    std::vector<std::string_view> names;
-    for (const chain::Fact &fact : chain::facts())
-    {
-        const std::string_view name = fact.name;
-        if (fact.kind == chain::Kind::function && fact.last == revision - 1 && !has_function(revision, name) &&
-            std::find(names.begin(), names.end(), name) == names.end())
-            names.push_back(name);
-    }
-    return names;
-}
-
 void InUseCheck::begin(const Installation &installation)
 {
-    calls_ = calls(installation);
+    calls_ = count_calls(installation);
     began_ = server::now();
 }
 
-bool InUseCheck::allows(const Installation &installation, Revision revision,
-                        const CallOptions &options)
+std::vector<std::string> InUseCheck::called_since(const Calls &calls,
+                                                  const std::vector<std::string_view> &names) const
+{
+    std::vector<std::string> found;
+    for (const std::string_view name : names)
+    {
+        const auto now = calls.find(name);
+        const auto before = calls_.find(name);
+        const std::int64_t since =
+            (now == calls.end() ? 0 : now->second) - (before == calls_.end() ? 0 : before->second);
+        if (since > 0)
+            found.push_back("Function " + std::string(name) + " has been called " +
+                            std::to_string(since) + " times since this call began");
+    }
+    return found;
+}
+
+Use InUseCheck::check(const Installation &installation, Revision revision,
+                      const CallOptions &options)
 {
     const chain::Migration &migration = chain::migration(revision);
     if (migration.phase == chain::Phase::pre)
@@ -187,28 +177,24 @@ bool InUseCheck::allows(const Installation &installation, Revision revision,
         });
     const std::vector<std::string_view> names = dropped_functions(revision);
     if (migration.phase != chain::Phase::post || names.empty())
-        return true;
+        return Use::none_seen;
     common::Findings findings;
-    findings.add(sessions(installation, revision, alternatives(names)));
+    findings.add(sessions_in_use(installation, revision, alternatives(names)));
     if (newest_old_worker_ > 0)
         findings.add(old_workers(installation, newest_old_worker_));
-    bool is_counted = false;
-    for (const auto &[name, count] : calls(installation))
-    {
-        if (std::find(names.begin(), names.end(), name) == names.end())
-            continue;
-        is_counted = true;
-        const auto before = calls_.find(name);
-        const std::int64_t since = count - (before == calls_.end() ? 0 : before->second);
-        if (since > 0)
-            findings.add("Function " + name + " has been called " + std::to_string(since) +
-                         " times since this call began");
-    }
-    if (!has_told_ && !findings.any())
-        tell_hidden_sessions(revision);
-    has_told_ = true;
+    const Calls calls = count_calls(installation);
+    findings.add(called_since(calls, names));
+    if (!has_warned_ && !findings.any())
+        warn_of_hidden_sessions(revision);
+    has_warned_ = true;
     if (!findings.any())
-        return !is_counted || server::now() - began_ > until_counted;
+    {
+        const bool are_counted =
+            std::any_of(names.begin(), names.end(),
+                        [&](std::string_view name) { return calls.contains(name); });
+        return are_counted && server::now() - began_ <= until_counted ? Use::not_counted_yet
+                                                                      : Use::none_seen;
+    }
     CallOptions forced = options;
     forced.force = true;
     throw common::Refusal{
@@ -216,8 +202,8 @@ bool InUseCheck::allows(const Installation &installation, Revision revision,
         "migration " + std::string(migration.revision) + " drops functions of schema \"" +
             std::string(installation.name) + "\" that seem to be in use",
         findings.text(),
-        "Deploy the release that this schema is for everywhere, end old workers, and call it "
-        "again. If those are no workers, or are another schema's: " +
+        "Deploy the release of this schema everywhere and end the old workers, then call it again. "
+        "If the sessions are no workers, or use another schema: " +
             call_of(installation, std::string(migration.revision), forced)};
 }
 

@@ -1,45 +1,55 @@
-// An index built while others write.
+// Index builds of an online run: the state of the index, the builds themselves, and what an ended
+// one leaves.
 #pragma once
 
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
+#include "online/next_action.hpp"
 #include "online/progress_report.hpp"
-#include "server/concurrent_build.hpp"
 #include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online
 {
 
-// Nothing is called like the indexes that a migration is about to build, unless a step before has built
-// them ahead. Throws Refusal PM009 otherwise; before the first step.
+// Throws Refusal PM009 if a relation has the name of an index that the migration is about to build,
+// unless a step of an earlier migration builds that index ahead. To be called before the
+// migration's first step.
 void require_free_names(const catalog::Installation &installation, chain::Revision revision);
 
-// Whether the index of a step is there by now, by whomever. Throws Refusal PM009 where it is on another table.
-server::IndexState state_of_build(const catalog::Installation &installation,
-                                  const chain::Step &step);
+// The index of a concurrent step, built by any session; absent for other steps.
+IndexState index_state_of(const catalog::Installation &installation, const chain::Step &step);
 
-// Of the steps before this one that are only for a later target than the path's: one whose build, by a call
-// that had such a target, was ended.
+// Throws Refusal PM009: the index of the step is on another table.
+[[noreturn]] void refuse_index(const catalog::Installation &installation, const chain::Step &step);
+
+// A step between the last one done and this one that only a later target needs, and whose index is
+// invalid: an earlier call had such a target and was ended in the build.
 std::optional<chain::Step> skipped_invalid_index(const catalog::Installation &installation,
                                                  const chain::Step &step,
                                                  const upgrade::UpgradePath &path);
 
-// What is left of a build that was ended, if it is still that once the table's lock is there. Not concurrently,
-// which fails where an event trigger writes. Inside an SPI connection.
+// Drops the step's index if it is still invalid once the table is locked (SHARE UPDATE EXCLUSIVE,
+// then ACCESS EXCLUSIVE, to the end of the transaction). It does not use DROP INDEX CONCURRENTLY,
+// which fails if an event trigger writes. Throws errors of the server about locks. Runs inside an
+// SPI connection.
 void drop_invalid_index(const catalog::Installation &installation, const chain::Step &step);
 
-// The statement that builds it while writers wait.
+// The step's statement without CONCURRENTLY: it builds the index while writers wait.
 std::string plain_build(const chain::Step &step);
 
-// Tells, now and then, who has that lock. Inside an SPI connection that may commit; commits.
+// Tells the caller which session has the advisory lock of index builds, if a NOTICE is due, and
+// commits. Runs inside an SPI connection that may commit.
 void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
                       ProgressReport &progress);
 
-// By a background worker; the caller waits, without a snapshot from before: it commits first. Throws
-// Refusal 53400 where no worker is to be had, with `instead` as the call that needs none. Returns the error
-// of one that could not have a lock, else nothing. Inside an SPI connection that may commit.
+// Builds the index with CREATE INDEX CONCURRENTLY in a background worker, and waits for that
+// without a snapshot: it commits first. Returns the worker's error if that could not have a lock
+// (40P01, 55P03), else nothing. Throws Refusal 53400 if the server has no free worker;
+// `without_worker` is the call that needs none, for the hint. Throws other errors of the worker.
+// Runs inside an SPI connection that may commit, with the advisory lock of index builds.
 std::optional<std::string> build_concurrently(const catalog::Installation &installation,
-                                              const chain::Step &step, const std::string &instead,
+                                              const chain::Step &step,
+                                              const std::string &without_worker,
                                               ProgressReport &progress);
 
 } // namespace procrastinate::online

@@ -1,19 +1,23 @@
-// How often and how long a step asks again for what it could not have.
+// How often and how long a call asks again for locks that it could not have.
 #pragma once
 
+#include "online/lock_request.hpp"
 #include "server/pause.hpp"
+
+#include <array>
 
 namespace procrastinate::online
 {
 
+// The tries of one purpose since its last success. All times are milliseconds, but for skip().
 class LockRetry
 {
   public:
-    explicit LockRetry(double milliseconds) : most_(milliseconds) {}
+    explicit LockRetry(double retry_for) : retry_for_(retry_for) {}
 
-    bool is_over() const { return failures_ > 0 && waited() >= most_; }
+    bool is_over() const { return failures_ > 0 && waited() >= retry_for_; }
     int failures() const { return failures_; }
-    double waited() const // milliseconds
+    double waited() const
     {
         return failures_ == 0 ? 0 : static_cast<double>(server::now() - since_) / 1000;
     }
@@ -27,8 +31,9 @@ class LockRetry
     // Time in which nothing was asked for does not count.
     void skip(std::int64_t microseconds) { since_ += microseconds; }
 
-    // How long those inside may take to come out of the barrier. Who comes meanwhile waits for nothing but
-    // gets no job, so it may be longer each time, up to ten seconds; and pause() makes up for it.
+    // How long to wait for the running fetches when the barrier is closed: longer with each
+    // failure, up to 10 s. New fetches do not queue behind that wait, they return no job; pause()
+    // makes up for it.
     double barrier_timeout(double lock_timeout)
     {
         waited_at_barrier_ =
@@ -37,8 +42,9 @@ class LockRetry
     }
     void barrier_closed() { waited_at_barrier_ = 0; }
 
-    // Longer each time up to two seconds, or to four times what the barrier was waited for in vain; and
-    // never quite the same, so that two do not meet again and again.
+    // Longer with each failure, up to 2 s, or up to four times what the barrier was waited for in
+    // vain. The length is random, so that two sessions do not collide again and again. Can be
+    // cancelled.
     void pause() const
     {
         const double longest = std::max(4 * waited_at_barrier_, std::min(2000.0, 50 * doublings()));
@@ -46,13 +52,33 @@ class LockRetry
     }
 
   private:
-    double left() const { return most_ - waited(); }
+    double left() const { return retry_for_ - waited(); }
     double doublings() const { return 1 << std::min(failures_, 10); }
 
-    double most_;
+    double retry_for_;
     double waited_at_barrier_ = 0;
     int failures_ = 0;
-    std::int64_t since_ = 0;
+    std::int64_t since_ = 0; // the first failure
+};
+
+// One count for each purpose: the pre-check may succeed between two tries of a step.
+class LockRetries
+{
+  public:
+    explicit LockRetries(double retry_for)
+        : retries_{LockRetry(retry_for), LockRetry(retry_for), LockRetry(retry_for)}
+    {
+    }
+
+    LockRetry &operator[](LockRequest::Purpose purpose) { return retries_[purpose]; }
+    void skip(std::int64_t microseconds)
+    {
+        for (LockRetry &retry : retries_)
+            retry.skip(microseconds);
+    }
+
+  private:
+    std::array<LockRetry, LockRequest::purposes> retries_;
 };
 
 } // namespace procrastinate::online

@@ -1,4 +1,4 @@
-// Locks that are waited for so briefly that nobody queues behind.
+// Settings lock_timeout and deadlock_timeout for the short tries of an online run.
 #pragma once
 
 #include "server/setting_scope.hpp"
@@ -6,9 +6,10 @@
 namespace procrastinate::online
 {
 
-// What a step asks the server for is given up soon, before a queue forms behind it; and the deadlock
-// check, which ends an autovacuum in the way, comes sooner still: if there is a deadlock, a client is not
-// the one that finds it.
+// Runs `body` with lock_timeout = `milliseconds`, so that no queue of clients forms behind a lock
+// that this session waits for. deadlock_timeout is at most half of that: the deadlock check also
+// cancels an autovacuum that blocks, and if there is a deadlock this session finds it before a
+// client does.
 template <typename Body> void with_lock_timeout(double milliseconds, Body body)
 {
     const int level = server::open_settings();

@@ -1,385 +1,182 @@
 #include "online/online_run.hpp"
 
-#include "online/batches.hpp"
 #include "online/blockers.hpp"
-#include "online/fetch_barrier.hpp"
-#include "online/in_use_check.hpp"
 #include "online/index_build.hpp"
-#include "online/lock_retry.hpp"
-#include "online/lock_timeout_scope.hpp"
-#include "online/precheck.hpp"
+#include "online/online_loop.hpp"
 #include "online/session_markers.hpp"
-#include "online/step_execution.hpp"
-#include "online/step_log.hpp"
-#include "online/throttle.hpp"
-#include "server/concurrent_build.hpp"
-#include "server/fault_point.hpp"
-#include "server/session_lock.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
-#include "server/subtransaction.hpp"
-#include "upgrade/locks.hpp"
-#include "upgrade/notices.hpp"
-#include "upgrade/script_execution.hpp"
-
-#include <vector>
 
 namespace procrastinate::online
-{
-
-namespace
 {
 
 namespace spi = server::spi;
 using catalog::Installation;
 using chain::Step;
-using chain::StepKind;
 using upgrade::UpgradePath;
 
-// Longest that a fetch which came before the barrier is waited for, beside transactions that take as long as
-// they like and are no fetches.
-constexpr double longest_on_the_way = 500;
-
-class OnlineRun
+OnlineLoop::OnlineLoop(const Installation &installation, std::string_view target,
+                       const CallOptions &options)
+    : installation_(installation), options_(options), precheck_(installation, target),
+      barrier_(installation), retries_(options.retry_for), step_log_(installation)
 {
-  public:
-    OnlineRun(const Installation &installation, std::string_view target, const CallOptions &options)
-        : installation_(installation), options_(options), precheck_(installation, target),
-          barrier_(installation), lock_retry_(options.retry_for),
-          precheck_retry_(options.retry_for), in_use_retry_(options.retry_for),
-          step_log_(installation)
-    {
-    }
+}
 
-    // A transaction, or a few. False once there is nothing left to do.
-    bool iterate()
-    {
-        return spi::connected(spi::Mode::may_commit, [&] {
-            const std::optional<UpgradePath> looked = look();
-            if (!looked)
-                return true;
-            const UpgradePath &path = *looked;
-            if (path.reached_target())
-            {
-                // Another session may have been faster with the rest, or with more.
-                if (!precheck_.goal())
-                    upgrade::notice_nothing_to_do(installation_, path.current);
-                return false;
-            }
-            const Step step = precheck_.next_step(path);
-            if (!precheck_.is_new() && !path.under_way)
-            {
-                if (!options_.force && !is_unused(step))
-                    return true;
-                require_free_names(installation_, step.revision);
-            }
-            step_log_.begin(step, path.began);
-            server::fault_point("before", step.name());
-            go(step, path);
+bool OnlineLoop::iterate()
+{
+    return spi::connected(spi::Mode::may_commit, [&] {
+        const std::optional<UpgradePath> path = read_path();
+        if (!path)
             return true;
-        });
-    }
+        Observation seen{*path, {}, {}, {}, {server::LockKey::index_build, installation_.schema}};
+        if (!observe(seen))
+            return true;
+        Outcome outcome{};
+        do
+            outcome = perform(next_action(seen.step, seen.state), seen);
+        while (outcome == Outcome::same_transaction);
+        return outcome == Outcome::next_transaction;
+    });
+}
 
-  private:
-    // False where it could not have a lock in time: nothing has been done then.
-    template <typename Body> bool briefly(Body body)
-    {
-        return server::attempt([&] {
-            with_lock_timeout(options_.lock_timeout,
-                              [&] { server::with_search_path(nullptr, body); });
-        });
-    }
+// ---- Observing ----------------------------------------------------------------------------------
 
-    // Waits for another session as long as that takes: none of it is spent on tries.
-    template <typename Body> void wait(Body body)
+std::optional<UpgradePath> OnlineLoop::read_path()
+{
+    // While fetches return no job, the installation's lock is waited for as briefly as any other.
+    const bool is_closed = barrier_.is_closed();
+    if (!is_closed)
+        wait([&] { server::with_search_path(nullptr, [&] { precheck_.lock_installation(); }); });
+    std::optional<UpgradePath> path;
+    const bool is_read = try_briefly([&] {
+        if (is_closed)
+            precheck_.lock_installation();
+        if (!precheck_.is_target_resolved())
+            in_use_check_.begin(installation_);
+        path = precheck_.read_path();
+    });
+    if (!is_read)
     {
-        const std::int64_t began = server::now();
-        body();
-        for (LockRetry *const lock_retry : {&lock_retry_, &precheck_retry_, &in_use_retry_})
-            lock_retry->skip(server::now() - began);
+        try_later(is_closed ? request_of(*closed_for_) : precheck_request());
+        return {};
     }
+    retries_[LockRequest::precheck].succeed();
+    return path;
+}
 
-    // With the lock of the installation; nothing where others' locks are in the way: it has to be tried again.
-    std::optional<UpgradePath> look()
+bool OnlineLoop::observe(Observation &seen)
+{
+    State &state = seen.state;
+    state.is_target_reached = seen.path.reached_target();
+    if (state.is_target_reached)
+        return true;
+    seen.step = precheck_.next_step(seen.path);
+    state.unit = precheck_.unit();
+    state.is_under_way = seen.path.under_way.has_value();
+    state.is_unused = options_.force;
+    state.method = options_.concurrently ? IndexMethod::concurrently : IndexMethod::plain;
+    state.are_fetches_over = fetches_over_for_ == seen.step.name();
+    state.are_batches_begun = batches_.are_of(seen.step);
+    observe_indexes(seen);
+    if (barrier_.is_closed())
+        state.barrier = BarrierState::closed;
+    else if (seen.step.barrier == Step::close)
     {
-        // While there is no job for anybody, nobody else is waited for.
-        const bool is_closed = barrier_.is_closed();
-        if (!is_closed)
-            wait([&] { server::with_search_path(nullptr, [&] { precheck_.enter(); }); });
-        std::optional<UpgradePath> path;
-        const bool is_seen = briefly([&] {
-            if (is_closed)
-                precheck_.enter();
-            if (!precheck_.goal())
-                in_use_check_.begin(installation_);
-            path = precheck_.look();
-        });
-        if (!is_seen)
+        bool is_outdated = false;
+        if (!try_briefly([&] { is_outdated = is_fetch_barrier_outdated(installation_); }))
         {
-            is_closed ? try_later(*closed_for_) : look_later(precheck_retry_);
-            return {};
-        }
-        precheck_retry_.succeed();
-        return path;
-    }
-
-    // Whether nobody seems to need what a migration drops. False where it has to be asked again.
-    bool is_unused(const Step &step)
-    {
-        bool is_unused = false;
-        if (!briefly(
-                [&] { is_unused = in_use_check_.allows(installation_, step.revision, options_); }))
-        {
-            look_later(in_use_retry_);
+            try_later(request_of(seen.step));
             return false;
         }
-        in_use_retry_.succeed();
-        if (is_unused)
-            return true;
-        step_log_.progress().show_nobody();
-        spi::commit();
-        step_log_.progress().tell_counting(step);
-        server::pause(200);
-        return false;
+        state.barrier = is_outdated ? BarrierState::outdated : BarrierState::installed;
     }
+    return true;
+}
 
-    void go(const Step &step, const UpgradePath &path)
+void OnlineLoop::observe_indexes(Observation &seen)
+{
+    seen.state.index = index_state_of(installation_, seen.step);
+    seen.skipped_index = skipped_invalid_index(installation_, seen.step, seen.path);
+    seen.state.has_skipped_index = seen.skipped_index.has_value();
+}
+
+// ---- Acting -------------------------------------------------------------------------------------
+
+Outcome OnlineLoop::perform(Action action, Observation &seen)
+{
+    const Step &step = seen.step;
+    switch (action)
     {
-        if (const auto left = skipped_invalid_index(installation_, step, path))
-            drop_left(*left);
-        else if (step.kind == StepKind::concurrent && !path.under_way)
-            record_build_start(step);
-        else if (step.kind == StepKind::concurrent)
-            build(step, path);
-        else if (step.barrier == Step::close && !barrier_.is_closed())
-            close_barrier(step);
-        else if (step.kind == StepKind::batched)
-            batch(step, path);
-        else if (run(step, path))
-            end(step);
-        else
-            try_later(step);
+    case Action::finish:
+        return finish(seen.path);
+    case Action::check_use:
+        return check_use(seen);
+    case Action::check_names:
+        return check_names(seen);
+    case Action::announce_step:
+        return announce_step(seen);
+    case Action::lock_builds:
+        return lock_builds(seen);
+    case Action::drop_skipped_index:
+        return drop_index(*seen.skipped_index);
+    case Action::record_build_start:
+        return record_build_start(step);
+    case Action::refuse_index:
+        refuse_index(installation_, step);
+    case Action::drop_invalid_index:
+        return drop_index(step);
+    case Action::build_index:
+        return build_index(step);
+    case Action::build_index_plain:
+        return execute(request_of(step, {{step.indexed(), "SHARE"}}), plain_build(step), seen);
+    case Action::record_built_index:
+        return execute(request_of(step, {}), {}, seen);
+    case Action::reinstall_barrier:
+        return reinstall_barrier(step);
+    case Action::wait_for_fetches:
+        return wait_for_fetches(seen);
+    case Action::close_barrier:
+        return close_barrier(step);
+    case Action::begin_batches:
+        return begin_batches(seen);
+    case Action::run_batch:
+        return run_batch(step);
+    case Action::execute:
+        break;
     }
+    return execute(request_of(step), step.sql, seen);
+}
 
-    // ---- Brief steps, and those that take long ---------------------------------------------------
+void OnlineLoop::succeed()
+{
+    retries_[LockRequest::step].succeed();
+    step_log_.progress().show_no_blockers();
+}
 
-    bool run(const Step &step, const UpgradePath &path)
-    {
-        return execute_step(installation_, step, path, options_.lock_timeout, step_log_);
-    }
-
-    // It is done, and the transaction with it.
-    void end(const Step &step)
-    {
-        server::fault_point("in", step.name());
-        // Deferred triggers and constraints of users speak up here.
-        server::with_context("commit of " + label_of(step), [] { spi::commit(); });
-        succeed();
-        if (barrier_.is_closed())
-        {
-            // Whatever ends the call now would open the barrier to those who are on their way with the old columns.
-            const server::HeldInterrupts held;
-            server::fault_point("held", step.name());
-            wait_for_clients(longest_on_the_way);
-            barrier_.open();
-        }
-        if (step.number == step.count)
-            precheck_.arrive(step.revision);
-        step_log_.end(step);
-        server::fault_point("after", step.name());
-    }
-
-    // ---- The barrier ---------------------------------------------------------------------------------
-
-    void close_barrier(const Step &step)
-    {
-        if (!require_barrier(step))
-            return;
-        // Those who are on their way by functions without a barrier.
-        spi::commit();
-        if (waited_before_ != step.name())
-            wait_for_clients(longest_on_the_way);
-        waited_before_ = step.name();
-        with_lock_timeout(lock_retry_.barrier_timeout(options_.lock_timeout),
-                          [&] { (void)barrier_.try_close(); });
-        if (!barrier_.is_closed())
-            return try_later(step);
-        closed_for_ = step;
-        lock_retry_.barrier_closed();
-        server::fault_point("closed", step.name());
-    }
-
-    // A dump has the functions as they were. False where it has to be tried later.
-    bool require_barrier(const Step &step)
-    {
-        const bool is_there = briefly([&] {
-            if (reinstall_fetch_barrier(installation_))
-                waited_before_.clear();
-        });
-        if (!is_there)
-            try_later(step);
-        return is_there;
-    }
-
-    // ---- Batches ----------------------------------------------------------------------------------
-
-    void batch(const Step &step, const UpgradePath &path)
-    {
-        const std::vector<chain::StepLock> locks = step.all_locks();
-        if (!batches_.is_at(step))
-            throttle_.begin();
-        const bool is_done = briefly([&] {
-            upgrade::lock_tables(installation_, locks);
-            if (!batches_.is_at(step))
-                batches_.begin(installation_, step,
-                               path.under_way ? path.under_way->position : std::nullopt);
-            server::with_search_path(installation_.quoted, [&] {
-                upgrade::set_script_settings();
-                server::with_context(label_of(step), [&] { batches_.run(installation_, step); });
-                if (batches_.will_be_over())
-                    step_log_.record(step);
-                else
-                    step_log_.record_position(step, batches_.next(), batches_.last());
-            });
-        });
-        if (!is_done)
-            return try_later(step);
-        batches_.keep();
-        if (batches_.is_over())
-            return end(step);
-        server::with_context("commit of " + label_of(step), [] { spi::commit(); });
-        succeed();
-        server::fault_point("amid", step.name());
-        step_log_.progress().tell_rows(step, batches_.percent(), batches_.changed());
-        throttle_.rest(batches_.milliseconds());
-        wait_for_replicas(step, step_log_.progress());
-    }
-
-    // An index that is being built, or that was not built to its end, is no stranger's.
-    void record_build_start(const Step &step)
-    {
-        const bool is_recorded = briefly([&] {
-            upgrade::lock_tables(installation_, upgrade::Tables::history);
-            server::with_search_path(installation_.quoted, [&] { step_log_.record_start(step); });
-        });
-        if (!is_recorded)
-            return try_later(step.asking_for({}));
-        spi::commit();
-        succeed();
-        server::fault_point("set out", step.name());
-    }
-
-    // ---- Builds -----------------------------------------------------------------------------------
-
-    void build(const Step &step, const UpgradePath &path)
-    {
-        server::SessionLock lock(server::LockKey::index_build, installation_.schema);
-        if (!may_build(lock, step))
-            return;
-        const server::IndexState state = state_of_build(installation_, step);
-        if (state == server::IndexState::invalid)
-            return drop_remains(step);
-        if (state == server::IndexState::absent && options_.concurrently)
-        {
-            CallOptions without_worker = options_;
-            without_worker.concurrently = false;
-            const std::string instead = call_of(installation_, precheck_.target(), without_worker);
-            const std::optional<std::string> error =
-                build_concurrently(installation_, step, instead, step_log_.progress());
-            return error ? try_later(step.asking_for(step.all_locks()), lock_retry_, error)
-                         : succeed();
-        }
-        // Where it has been built by now, by whomever, what is left is to say so.
-        Step rest = step;
-        rest.sql = {};
-        std::string plain;
-        if (state == server::IndexState::absent)
-        {
-            plain = plain_build(step);
-            rest = step.asking_for({{step.indexed(), "SHARE"}});
-            rest.sql = plain;
-        }
-        return run(rest, path) ? end(step) : try_later(step.asking_for(rest.locks));
-    }
-
-    bool may_build(server::SessionLock &lock, const Step &step)
-    {
-        if (lock.try_acquire())
-            return true;
-        step_log_.progress().show_nobody();
-        tell_other_build(installation_, step, step_log_.progress());
-        wait([] { server::pause(100); });
-        return false;
-    }
-
-    void drop_left(const Step &step)
-    {
-        server::SessionLock lock(server::LockKey::index_build, installation_.schema);
-        if (may_build(lock, step))
-            drop_remains(step);
-    }
-
-    // Of a build that was ended; in a transaction of its own, as it keeps readers out.
-    void drop_remains(const Step &step)
-    {
-        const bool is_gone = briefly([&] { drop_invalid_index(installation_, step); });
-        if (!is_gone)
-            return try_later(step.asking_for({{step.indexed(), "ACCESS EXCLUSIVE"}}));
-        spi::commit(); // the next build may be lost as well: no success yet
-    }
-
-    // ---- Another time -----------------------------------------------------------------------------
-
-    void succeed()
-    {
-        lock_retry_.succeed();
-        step_log_.progress().show_nobody();
-    }
-
-    void try_later(const Step &step) { try_later(step, lock_retry_); }
-    void look_later(LockRetry &lock_retry) { try_later(precheck_step(), lock_retry); }
-
-    // `error` is what a worker said.
-    void try_later(const Step &step, LockRetry &lock_retry,
-                   const std::optional<std::string> &error = std::nullopt)
-    {
-        Blockers found{"Who is in the way could not be looked up in time.", {}};
-        (void)briefly([&] { found = blockers(installation_, step, options_.lock_timeout); });
-        lock_retry.fail();
-        barrier_.open();
-        if (step.barrier == Step::close)
-            notify_turned_away_workers(installation_, step.revision - 1, options_.lock_timeout);
-        spi::commit();
-        if (lock_retry.is_over())
-            give_up(installation_, step, precheck_.target(), options_, lock_retry,
-                    error.value_or(found.text));
-        step_log_.progress().tell_waiting(step, lock_retry.failures(), found.pids,
-                                          error.value_or(""));
-        lock_retry.pause();
-    }
-
-    const Installation &installation_;
-    const CallOptions &options_;
-    Precheck precheck_;
-    FetchBarrier barrier_;
-    std::optional<Step> closed_for_;
-    std::string waited_before_; // a step, for those on their way
-    LockRetry lock_retry_;      // with steps
-    LockRetry precheck_retry_;  // with looks, which may go well between the tries of a step
-    LockRetry in_use_retry_;    // with looks for who needs what a migration drops, as well
-    Batches batches_;
-    Throttle throttle_;
-    StepLog step_log_;
-    InUseCheck in_use_check_;
-};
-
-} // namespace
+Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<std::string> &error)
+{
+    Blockers found{"The blockers could not be looked up within lock_timeout.", {}};
+    (void)try_briefly([&] { found = blockers_of(installation_, request, options_.lock_timeout); });
+    LockRetry &retry = retries_[request.purpose];
+    retry.fail();
+    barrier_.open();
+    if (request.is_of_barrier())
+        notify_turned_away_workers(installation_, request.of_step.revision - 1,
+                                   options_.lock_timeout);
+    spi::commit();
+    if (retry.is_over())
+        give_up(installation_, request, precheck_.target(), options_, retry,
+                error.value_or(found.text));
+    step_log_.progress().tell_waiting(request, retry.failures(), found.pids, error.value_or(""));
+    retry.pause();
+    return Outcome::next_transaction;
+}
 
 void migrate(const Installation &installation, std::string_view target, const CallOptions &options)
 {
     const SessionMarker marker(server::LockKey::running, installation.schema);
-    OnlineRun run(installation, target, options);
-    while (run.iterate())
+    OnlineLoop loop(installation, target, options);
+    while (loop.iterate())
     {
     }
 }

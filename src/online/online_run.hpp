@@ -1,5 +1,4 @@
-// procrastinate_migrate(): to a later revision in many short transactions, while others work. What has
-// been committed stays; whoever calls it next goes on from there.
+// procrastinate_migrate(): an upgrade in many short transactions, while clients work.
 #pragma once
 
 #include "online/call_options.hpp"
@@ -7,8 +6,17 @@
 namespace procrastinate::online
 {
 
-// Throws Refusal as upgrade::upgrade() does; 55P03 with the sessions in the way where a step could not
-// have its locks; PM013 where old code is at work; 53400 where there is no background worker to be had.
+// Upgrades the installation to the target, step by step: migrations/online/ says which steps a
+// migration has. Each step is committed; the next call goes on after the last one. At the target it
+// does nothing, with a NOTICE. Must run in a procedure that may commit, outside of an SPI
+// connection.
+//
+// Locks: the installation's advisory lock in each transaction but those of concurrent index builds;
+// the locks of the steps, each waited for at most options.lock_timeout milliseconds at a time.
+//
+// Throws Refusal as upgrade::upgrade() does; 55P03 with the blockers if a step could not have its
+// locks for options.retry_for milliseconds; PM013 if code of older releases is in use; 53400 if the
+// server has no free background worker; 55000 if a trigger or a rule keeps rows from being changed.
 void migrate(const catalog::Installation &installation, std::string_view target,
              const CallOptions &options);
 

@@ -1,56 +1,66 @@
-// Where the installation stands at the begin of each turn of a call, and that it is match to go on.
+// The pre-check of an online run: where the installation is, and that the next migration can run.
+// It is repeated in each transaction, since other sessions may have changed the installation in
+// between.
 #pragma once
 
 #include "chain/step.hpp"
+#include "online/next_action.hpp"
 #include "upgrade/change.hpp"
 
-#include <string_view>
+#include <string>
 
 namespace procrastinate::online
 {
 
+// All functions run inside an SPI connection and under a search_path of the server's own.
 class Precheck
 {
   public:
     Precheck(const catalog::Installation &installation, std::string_view target)
-        : installation_(installation), target_(target),
+        : installation_(installation), named_target_(target),
           change_(installation, "procrastinate_migrate()", upgrade::UnderWay::continued)
     {
     }
 
-    // Takes the lock of the installation, for which it waits as long as the session's lock_timeout lets it,
-    // and tells so. Throws Refusal PM008, or 42501 where the caller may not even look; 25006 of the server.
-    void enter() const;
+    // Takes the installation's advisory lock to the end of the transaction; waits for it as long as
+    // the setting lock_timeout says. Throws Refusal PM008 if library and extension differ in
+    // version, 42501 if the caller may not read the installation, 3F000 if the schema is gone;
+    // 25006 of the server on a standby; 55P03 of the server.
+    void lock_installation() const;
 
-    // With that lock: where the installation stands. Throws Refusal as upgrade::upgrade() does. May be asked again
-    // where it failed.
-    upgrade::UpgradePath look();
+    // With that lock: the way to the target. Reads jobs and events (ACCESS SHARE, and ROW EXCLUSIVE
+    // before 0024) if there is a migration left to run. Compares the catalog with the current
+    // revision once, and again after another session has changed it. Throws Refusal as
+    // upgrade::upgrade(); errors of the server about locks leave this as it was.
+    upgrade::UpgradePath read_path();
 
-    // The first that is left of the next migration, which from base is one step: there is nobody yet whom
-    // anything could hold up. Throws Refusal PM006 where it is under way by steps that nobody here knows.
+    // The first step that is left of the next migration. Throws Refusal PM006 if the migration is
+    // under way by steps that this version does not know.
     chain::Step next_step(const upgrade::UpgradePath &path) const;
 
-    // Once look() has gone well: relative targets are resolved once.
-    std::optional<chain::Revision> goal() const { return goal_; }
-    // As the caller named it, or resolved.
-    std::string target() const { return std::string(goal_ ? chain::name(*goal_) : target_); }
-    // Whether the call began at base and nobody else has been at work since.
-    bool is_new() const { return is_new_; }
+    // The target after the first read_path(), which resolves a relative one.
+    bool is_target_resolved() const { return target_.has_value(); }
+    // Its name; before that, what the caller asked for.
+    std::string target() const
+    {
+        return target_ ? std::string(chain::name(*target_)) : named_target_;
+    }
 
-    // A migration has been done to its end.
-    void arrive(chain::Revision revision);
+    // Unit::migration if the call began at base and no other session has changed the installation
+    // since.
+    Unit unit() const { return unit_; }
+
+    // This call has run the migration to `revision` to its end: the catalog need not be compared
+    // again.
+    void migration_ended(chain::Revision revision);
 
   private:
     const catalog::Installation &installation_;
-    std::string_view target_;
+    std::string named_target_;
     upgrade::Change change_;
-    std::optional<chain::Revision> goal_;
-    std::optional<chain::Revision>
-        expected_; // where this call has left the schema, or found it match
-    bool is_new_ = false;
+    std::optional<chain::Revision> target_;
+    std::optional<chain::Revision> compared_; // the catalog is known to be that of this revision
+    Unit unit_ = Unit::step;
 };
-
-// What look() asks for, as if it were a step: number 0, before the first.
-chain::Step precheck_step();
 
 } // namespace procrastinate::online

@@ -1,9 +1,9 @@
-// What the caller hears of long steps, at most one NOTICE a second; and whom others see that it waits for.
+// Progress of long steps, as NOTICEs to the caller (at most one a second) and as advisory locks
+// that show the blockers to other sessions.
 #pragma once
 
-#include "chain/step.hpp"
+#include "online/lock_request.hpp"
 #include "online/session_markers.hpp"
-#include "server/error_boundary.hpp"
 
 #include <string>
 
@@ -13,26 +13,31 @@ namespace procrastinate::online
 class ProgressReport
 {
   public:
-    void begin(); // of a step: it is a second until the first one
-    // Whether a second has gone by since the last one.
+    void begin(); // of a step: its first NOTICE comes a second later
+    // True if a second has passed since the last NOTICE.
     bool is_due() const;
-    void tell(const chain::Step &step, const std::string &what);
+    // Raises the NOTICE "<about>: <what>" whether or not it is due.
+    void tell(const std::string &about, const std::string &what);
 
+    // These raise a NOTICE if it is due. `percent`: of the ids; `rows`: changed by this call.
     void tell_rows(const chain::Step &step, double percent, std::int64_t rows);
     void tell_counting(const chain::Step &step);
+    // `sender`: the pid of the replica's walsender.
     void tell_lag(const chain::Step &step, int sender);
-    // Of those in the way, who are shown as well; 0 is a prepared transaction. `error` is what a worker said.
-    void tell_waiting(const chain::Step &step, int failures, const std::vector<pid_t> &pids,
+    // `pids`: the blockers, which are shown to other sessions as well; 0 is a prepared transaction.
+    // `error`: what a background worker said, or empty.
+    void tell_waiting(const LockRequest &request, int failures, const std::vector<pid_t> &pids,
                       std::string_view error);
 
-    // These, instead of those before: from the try in which they were met until one has its locks or a worker
-    // asks for them. The view leaves out who has gone by then.
-    void show(const std::vector<pid_t> &pids) { met_ = problems(pids); }
-    void show_nobody() { met_.clear(); }
+    // Shows these pids as blockers, instead of those shown before: between lock retries, and until
+    // a try has its locks or a background worker asks for them. procrastinate_progress leaves out
+    // sessions that have ended or hold no lock any more.
+    void show_blockers(const std::vector<pid_t> &pids) { shown_ = blocker_markers(pids); }
+    void show_no_blockers() { shown_.clear(); }
 
   private:
-    std::int64_t last_ = 0;
-    std::deque<SessionMarker> met_;
+    std::int64_t last_notice_ = 0;
+    std::deque<SessionMarker> shown_;
 };
 
 } // namespace procrastinate::online

@@ -3,6 +3,7 @@
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
+#include "sql/marked_sessions.hpp"
 
 namespace procrastinate::online
 {
@@ -12,23 +13,20 @@ namespace
 
 namespace spi = server::spi;
 
-// Planned at the first step that shuts a barrier, before interrupts are held.
-constinit spi::PlannedQuery query{R"(
-select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransaction, '/', 2)::int8
-  from pg_locks where locktype = 'advisory' and classid in ($1, $2)
-   and database = (select oid from pg_database where datname = current_database()))"};
+// It is planned at the first step that closes a barrier: later it runs while interrupts are held.
+constinit spi::PlannedQuery query{sql::marked_sessions};
 
 } // namespace
 
-std::deque<SessionMarker> problems(const std::vector<pid_t> &pids)
+std::deque<SessionMarker> blocker_markers(const std::vector<pid_t> &pids)
 {
-    std::deque<SessionMarker> shown;
+    std::deque<SessionMarker> markers;
     for (const pid_t pid : pids)
-        shown.emplace_back(server::LockKey::blocker, static_cast<Oid>(pid));
-    return shown;
+        markers.emplace_back(server::LockKey::blocker, static_cast<Oid>(pid));
+    return markers;
 }
 
-void wait_for_clients(double milliseconds)
+void wait_for_running_clients(double milliseconds)
 {
     std::vector<VirtualTransactionId> others;
     server::with_search_path(nullptr, [&others] {

@@ -1,4 +1,4 @@
-// By what others know sessions that are at work on an installation, or wait for it, and whom they wait for.
+// Advisory locks that show other sessions that this one is migrating or waiting, and its blockers.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -10,7 +10,8 @@
 namespace procrastinate::online
 {
 
-// Shown for as long as it lives, in pauses as well. Nobody waits for it, and nobody needs it.
+// A shared advisory lock, held as long as the object lives and across transactions. Nothing waits
+// for it, and nothing fails without it.
 class SessionMarker
 {
   public:
@@ -23,11 +24,13 @@ class SessionMarker
     server::SessionLock lock_;
 };
 
-// Those that were met in the way. During a lock's own wait pg_blocking_pids() knows better.
-std::deque<SessionMarker> problems(const std::vector<pid_t> &pids);
+// A marker (LockKey::blocker) for each session that blocks this one; 0 is a prepared transaction.
+// They are for the pauses between lock retries: during a lock wait pg_blocking_pids() tells more.
+std::deque<SessionMarker> blocker_markers(const std::vector<pid_t> &pids);
 
-// server::wait_for_older_transactions(), but for those of such sessions, which may last and fetch no job.
-// Inside an SPI connection, without a snapshot of one's own.
-void wait_for_clients(double milliseconds);
+// Waits until the transactions that run now have ended, but at most so many milliseconds. It leaves
+// out the sessions of procrastinate_migrate() and procrastinate_wait(), which may last long and
+// fetch no job. Runs inside an SPI connection that may commit, without a snapshot.
+void wait_for_running_clients(double milliseconds);
 
 } // namespace procrastinate::online

@@ -22,27 +22,34 @@ using chain::Step;
 using chain::StepKind;
 using upgrade::UpgradePath;
 
-void lock_tables(const Installation &installation, const Step &step, const UpgradePath &path)
+// The index is there already: no table is changed.
+bool only_records(const LockRequest &request)
 {
+    return request.of_step.kind == StepKind::concurrent && request.locks.empty();
+}
+
+void lock_tables(const Installation &installation, const LockRequest &request,
+                 const UpgradePath &path)
+{
+    const Step &step = request.of_step;
     server::with_context("before " + label_of(step), [&] {
-        if (step.count == 1 && step.locks.empty())
+        if (step.count == 1 && request.locks.empty())
             upgrade::lock_tables(installation, upgrade::tables_of(path.current, path.current + 1));
         else
-            upgrade::lock_tables(installation, step.locks);
+            upgrade::lock_tables(installation, request.locks);
     });
 }
 
-void prepare(const Installation &installation, const Step &step, const UpgradePath &path)
+void prepare(const Installation &installation, const LockRequest &request, const UpgradePath &path)
 {
+    const Step &step = request.of_step;
     upgrade::set_script_settings();
-    // Before the locks that are in clients' way, not for as long as they are held.
+    // Before the locks that block clients, so that they are held for a shorter time.
     if (step.number == step.count)
         upgrade::require_syncable(step.revision);
-    // A step that takes long asks for no more than its statements do anyway, which nobody's trigger may
-    // come before.
-    if (step.kind != StepKind::concurrent)
-        lock_tables(installation, step, path);
-    // With its locks held, nobody can add to it any more.
+    if (!only_records(request))
+        lock_tables(installation, request, path);
+    // With the locks held no other session can add an object that depends on the column.
     if (step.revision == replaces_column && step.count > 1 && step.number == step.count)
         require_replaceable(installation, path);
     if (step.barrier == Step::install)
@@ -51,40 +58,45 @@ void prepare(const Installation &installation, const Step &step, const UpgradePa
         remove_fetch_barrier(installation);
 }
 
-void run(const Installation &installation, const Step &step, const UpgradePath &path)
+void run(const Installation &installation, const Step &step, std::string_view statements,
+         const UpgradePath &path)
 {
     upgrade::set_script_settings();
     if (!path.has_history)
         upgrade::create_history(installation);
     const chain::Migration &migration = chain::migration(step.revision);
-    upgrade::run_script(step.sql, label_of(step));
+    upgrade::run_script(statements, label_of(step));
     upgrade::run_rest(migration.sql, upgrade::label_of(migration), step.rest);
 }
 
-void finish(const Installation &installation, const Step &step)
+void finish(const Installation &installation, const LockRequest &request)
 {
+    const Step &step = request.of_step;
     upgrade::set_script_settings();
-    // What came with the columns is for the fetches that are inside, too.
+    // The fetch functions that came with the columns get the barrier, too.
     if (step.barrier == Step::close)
         install_fetch_barrier(installation);
     else if (step.barrier == Step::remove)
         notify_workers(installation, step.revision);
-    if (step.kind == StepKind::concurrent)
+    if (only_records(request))
         upgrade::lock_tables(installation, upgrade::Tables::history);
 }
 
 } // namespace
 
-bool execute_step(const Installation &installation, const Step &step, const UpgradePath &path,
-                  double lock_timeout, StepLog &step_log)
+bool execute_step(const Installation &installation, const LockRequest &request,
+                  std::string_view statements, const UpgradePath &path, double lock_timeout,
+                  StepLog &step_log)
 {
+    const Step &step = request.of_step;
     return server::attempt([&] {
         with_lock_timeout(lock_timeout, [&] {
-            server::with_search_path(nullptr, [&] { prepare(installation, step, path); });
-            if (step.kind != StepKind::concurrent)
-                step_log.progress().show_nobody(); // it has its locks
-            server::with_search_path(installation.quoted, [&] { run(installation, step, path); });
-            server::with_search_path(nullptr, [&] { finish(installation, step); });
+            server::with_search_path(nullptr, [&] { prepare(installation, request, path); });
+            if (!only_records(request))
+                step_log.progress().show_no_blockers(); // it has its locks
+            server::with_search_path(installation.quoted,
+                                     [&] { run(installation, step, statements, path); });
+            server::with_search_path(nullptr, [&] { finish(installation, request); });
             server::with_search_path(installation.quoted, [&] { step_log.record(step); });
         });
     });

@@ -17,14 +17,6 @@ constexpr std::int64_t between_positions = 5'000'000; // microseconds
 
 } // namespace
 
-std::string label_of(const Step &step)
-{
-    if (step.number == 0)
-        return "the look at " + std::string(step.title);
-    return upgrade::label_of(chain::migration(step.revision)) + ", step " +
-           std::to_string(step.number) + " (" + std::string(step.title) + ")";
-}
-
 void StepLog::begin(const Step &step, std::optional<TimestampTz> began)
 {
     if (revision_ != step.revision)
@@ -37,7 +29,7 @@ void StepLog::begin(const Step &step, std::optional<TimestampTz> began)
         return;
     step_ = step.name();
     step_began_ = server::now();
-    position_told_ = 0; // the first one at once
+    position_recorded_ = 0;
     progress_.begin();
     if (step.count > 1)
         server::notice("step " + step_ + " of " + std::to_string(step.count) + ": " +
@@ -66,10 +58,10 @@ void StepLog::record_start(const Step &step) { append({step.revision, 0}); }
 
 void StepLog::record_position(const Step &step, std::int64_t done, std::int64_t last)
 {
-    if (server::now() - position_told_ < between_positions)
+    if (server::now() - position_recorded_ < between_positions)
         return;
     append({step.revision, step.number - 1, chain::Position{done, last}});
-    position_told_ = server::now();
+    position_recorded_ = server::now();
 }
 
 void StepLog::end(const Step &step) const

@@ -1,4 +1,4 @@
-// What a call tells and records of the steps that it takes.
+// Tells the caller which step runs, and records steps in the history.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -7,26 +7,25 @@
 namespace procrastinate::online
 {
 
-// "migration 0031 (03.00.00_50_post_cancel_notification.sql), step 3 (update the aborting jobs that are left)"
-std::string label_of(const chain::Step &step);
-
 class StepLog
 {
   public:
     explicit StepLog(const catalog::Installation &installation) : installation_(installation) {}
 
-    // Tells of a step, and of its migration, the first time. An earlier call may have begun that.
+    // Raises a NOTICE when a step begins, and another when its migration does. `began`: when an
+    // earlier call began the migration.
     void begin(const chain::Step &step, std::optional<TimestampTz> began);
 
-    // Rows of the history, in the transaction of what they tell; with search_path set to the schema. That
-    // the step is done, and with the last one its migration:
+    // Rows of the history, in the transaction that changes what they tell of. All three run with
+    // search_path set to the schema, and throw Refusal 3F000 if the schema was renamed meanwhile.
+    // The step is done, and after the last one its migration:
     void record(const chain::Step &step);
-    // that its index may be found though no step is done:
+    // An index of the step's name is ours, though no step is done:
     void record_start(const chain::Step &step);
-    // and at first and every five seconds that its batches have come to an id:
+    // Batches have come to the id `done`; written with the first batch and then every 5 s:
     void record_position(const chain::Step &step, std::int64_t done, std::int64_t last);
 
-    // Tells how long a migration took, once the last of its steps has been committed.
+    // Raises a NOTICE with the time that a migration took, after the commit of its last step.
     void end(const chain::Step &step) const;
 
     ProgressReport &progress() { return progress_; }
@@ -40,7 +39,7 @@ class StepLog
     TimestampTz began_ = 0; // the migration
     std::string step_;
     TimestampTz step_began_ = 0;
-    TimestampTz position_told_ = 0;
+    TimestampTz position_recorded_ = 0;
 };
 
 } // namespace procrastinate::online

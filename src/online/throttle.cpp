@@ -10,11 +10,12 @@ namespace procrastinate::online
 namespace
 {
 
-constexpr double share_of_others = 0.25; // of the time that a batch took
+constexpr double pause_share = 0.25; // of the time that a batch took
 constexpr std::uint64_t kilobyte = 1024;
-constexpr double most_saved = 1000; // milliseconds in which no WAL was written
+constexpr double longest_saved = 1000; // milliseconds of unused allowance
 
-// The walsender of the replica that is behind most, where that is by too much; else 0.
+// The walsender of the replica that is behind most, if that is by more than the setting allows;
+// else 0.
 pid_t lagging_replica()
 {
     const int most = upgrade::max_replication_lag();
@@ -32,17 +33,17 @@ void Throttle::begin()
     wal_ = server::wal_written();
 }
 
-void Throttle::rest(double milliseconds)
+void Throttle::pause_after(double milliseconds)
 {
-    double pause = milliseconds * share_of_others;
+    double pause = milliseconds * pause_share;
     if (const int rate = upgrade::max_wal_rate(); rate > 0)
     {
         const double written =
             static_cast<double>(server::wal_written() - wal_) / static_cast<double>(kilobyte);
         const double spent = static_cast<double>(server::now() - began_) / 1000;
         const double owed = 1000 * written / rate - spent;
-        if (owed < -most_saved)
-            began_ += static_cast<std::int64_t>(1000 * (-owed - most_saved));
+        if (owed < -longest_saved)
+            began_ += static_cast<std::int64_t>(1000 * (-owed - longest_saved));
         pause = std::max(pause, owed);
     }
     server::pause(pause);
@@ -52,7 +53,7 @@ void wait_for_replicas(const chain::Step &step, ProgressReport &progress)
 {
     for (pid_t sender = lagging_replica(); sender != 0;)
     {
-        progress.show({sender});
+        progress.show_blockers({sender});
         const pid_t slowest = sender;
         for (; sender == slowest; sender = lagging_replica())
         {
@@ -60,7 +61,7 @@ void wait_for_replicas(const chain::Step &step, ProgressReport &progress)
             server::pause(100);
         }
     }
-    progress.show_nobody();
+    progress.show_no_blockers();
 }
 
 } // namespace procrastinate::online

@@ -1,4 +1,4 @@
-// How fast batches follow each other: as the server bears it.
+// Throttle of batches: pauses between them, by duration, by WAL written and by replication lag.
 #pragma once
 
 #include "online/progress_report.hpp"
@@ -11,18 +11,19 @@ class Throttle
   public:
     void begin();
 
-    // After a batch that took that long: a rest for others, until the WAL written since begin() is no more
-    // than procrastinate_migrate.max_wal_rate allows; of what was not written while it waited, a second's
-    // worth is saved up.
-    void rest(double milliseconds);
+    // Pauses after a batch that took so many milliseconds: for a quarter of that, and until the WAL
+    // that the server has written since begin() is within procrastinate_migrate.max_wal_rate. An
+    // allowance that was not used is kept for at most one second. Can be cancelled.
+    void pause_after(double milliseconds);
 
   private:
     std::int64_t began_ = 0;
     std::uint64_t wal_ = 0;
 };
 
-// Until no replica is behind by more than procrastinate_migrate.max_replication_lag. Whoever is waited for is
-// told, and shown to others.
+// Waits until no replica is behind by more than procrastinate_migrate.max_replication_lag. The
+// walsender of the replica that is behind most is told to the caller and shown to other sessions.
+// Can be cancelled.
 void wait_for_replicas(const chain::Step &step, ProgressReport &progress);
 
 } // namespace procrastinate::online

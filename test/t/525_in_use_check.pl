@@ -170,8 +170,8 @@ sub hidden_sessions
 	$node->safe_psql($database, 'REVOKE pg_read_all_stats FROM "Owner"');
 	like(
 		$said->(),
-		qr/WARNING:  whether functions that migration 0031 drops are in use cannot be seen
-DETAIL:  Role "Owner" may not see what 1 session of other roles in this database runs\.
+		qr/WARNING:  could not check whether functions that migration 0031 drops are in use
+DETAIL:  Role "Owner" may not see the queries of 1 session of other roles in this database\.
 HINT:  .*: GRANT pg_read_all_stats TO "Owner";$/m, 'who may not, that there are some');
 	is_at($node, $database, 'owned', 31, 'and the call goes on, to 0031');
 	$_->close foreach $owner, $worker;
@@ -194,8 +194,8 @@ sub heartbeats
 		'it stops where an older worker is alive');
 	like(
 		$err,
-		qr/^DETAIL:\ \ Worker\ $alive,\ whose\ last\ heartbeat\ came\ \d+\ s\ ago,\ is\ older
-			\ than\ this\ call's\ pre\ migrations\.\nHINT:\ /mx,
+		qr/^DETAIL:\ \ Worker\ $alive,\ whose\ last\ heartbeat\ came\ \d+\ s\ ago,\ was
+			\ registered\ before\ this\ call's\ pre\ migrations\.\nHINT:\ /mx,
 		'and names that one alone');
 	is_at($node, $database, $schema, 34, 'the pre migration has been applied');
 	is(complaint($schema, q{'head'}), '',

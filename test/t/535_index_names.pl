@@ -80,7 +80,7 @@ sub a_name_that_is_taken
 	$session->query(
 		'CREATE INDEX procrastinate_events_job_id_bigint ON procrastinate_jobs (task_name)');
 	is( $session->refusal(q{CALL procrastinate_migrate('0024')}),
-		'PM009: relation "procrastinate_events_job_id_bigint" is in the way of migration 0024',
+		'PM009: cannot build index "procrastinate_events_job_id_bigint" of migration 0024',
 		'an index of the name is not taken for ours');
 	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade',
 		'and nothing has been done');
@@ -142,7 +142,7 @@ sub an_index_of_the_name
 		'DROP INDEX procrastinate_jobs_id_lock_idx_0020; CREATE TABLE own (id int);'
 		  . ' CREATE INDEX procrastinate_jobs_id_lock_idx_0020 ON own (id)');
 	is( $session->refusal(q{CALL procrastinate_migrate('0020')}),
-		'PM009: relation "procrastinate_jobs_id_lock_idx_0020" is in the way of migration 0020',
+		'PM009: cannot build index "procrastinate_jobs_id_lock_idx_0020" of migration 0020',
 		'an index of another table is not taken for ours');
 	$session->query('DROP TABLE own');
 
@@ -303,8 +303,8 @@ sub a_build_that_is_lost_again
 	like(($session->wait)[1], qr/^55P03: migration 0020 .* could not get its locks/,
 		'and the call gives up in the end');
 	ok( $node->log_contains(
-			qr/DETAIL:\ \ It\ was\ tried\ \d+\ times\ in\ \d+\ s,\ and\ an\ invalid\ index\ is
-				\ there,\ which\ the\ next\ call\ drops\ if\ nobody\ is\ building
+			qr/DETAIL:\ \ It\ was\ tried\ \d+\ times\ in\ \d+\ s\.\ An\ invalid\ index\ is
+				\ left,\ which\ the\ next\ call\ drops\ unless\ another\ session\ is\ building
 				\ it\.\n\s*deadlock\ detected\n\s*Process/x,
 			$log),
 		'and says of what, and what is left');

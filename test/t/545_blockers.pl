@@ -190,7 +190,7 @@ sub the_lock_of_builds
 	like(
 		$caller->notice(qr/builds/),
 		qr/^step\ 0020\.1:\ waiting\ for\ session\ $holder->{pid}\ of\ role\ \S+,\ which\ has
-			\ the\ lock\ of\ builds\ here$/x,
+			\ the\ advisory\ lock\ of\ index\ builds$/x,
 		'a NOTICE names the session that holds the lock of builds');
 	is(progress(), "held|1|t||{$holder->{pid}}", 'and is seen to wait for it');
 	$holder->query("SELECT pg_advisory_unlock$lock");

@@ -91,20 +91,20 @@ sub a_look_at_jobs_that_are_locked
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
 	my (undef, undef, $error) = $node->psql($database,
 		q{CALL procrastinate_migrate('+1', schema => 'looked_at', retry_for => '0')});
-	like($error, qr/ERROR:  the look at where the schema stands could not get its locks$/m,
+	like($error, qr/ERROR:  could not lock the tables to read the current revision$/m,
 		'a call that may not look at the jobs is given up');
 	like($error,
 		qr/^Session\ $holder->{pid}\ of\ role\ .*:\ AccessExclusiveLock\ on
 			\ procrastinate_jobs;\ LOCK\ TABLE/mx,
 		'and names who has them');
-	unlike($error, qr/^Whoever/m, 'and nobody else');
+	unlike($error, qr/^No session/m, 'and nobody else');
 	like($error,
 		qr/^HINT:\ \ .*:\ CALL\ procrastinate_migrate\('\+1',\ schema\ =>\ 'looked_at',
 			\ retry_for\ =>\ '1\ hour'\);$/mx,
 		'and what to do');
 	my $caller = call('looked_at', '0025');
 	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r,
-		'where the schema stands: waiting for locks, asked n times, for session ' . $holder->{pid},
+		'pre-check: waiting for locks, asked n times, for session ' . $holder->{pid},
 		'a NOTICE says that the pre-check waits');
 	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}",
 		'and is seen to wait');
@@ -126,7 +126,7 @@ sub a_look_at_a_schema_that_is_renamed
 		q{CALL procrastinate_migrate('+1', schema => 'renamed', retry_for => '0', concurrently =>}
 		  . q{ false, force => true, lock_timeout => '20 ms')}
 	);
-	like($error, qr/ERROR:  the look at where the schema stands could not get its locks/,
+	like($error, qr/ERROR:  could not lock the tables to read the current revision/,
 		'a call that may not hold the name of the schema is given up');
 	like($error,
 		qr/^Session\ $renamer->{pid}\ of\ role\ .*:\ (?:\w+\ on\ the\ schema,\ )?\w+\ on\ the
@@ -153,7 +153,7 @@ sub a_look_at_workers_that_are_locked
 	$holder->query('BEGIN; LOCK TABLE procrastinate_workers IN ACCESS EXCLUSIVE MODE');
 	$caller->query(q{SET procrastinate_migrate.verify = 'off'});
 	is( $caller->refusal(q{CALL procrastinate_migrate('0034', retry_for => '500 ms')}),
-		'55P03: the look at where the schema stands could not get its locks',
+		'55P03: could not lock the tables to look for old workers',
 		'a call that may not look at the workers is given up in the end');
 	$holder->query('COMMIT');
 	is($caller->refusal(q{CALL procrastinate_migrate('0034')}), 'no error',
@@ -175,7 +175,7 @@ sub a_look_at_a_table_of_another_tool
 	$caller->query(q{SET procrastinate_migrate.alembic_version = 'kept_too.alembic_version'});
 	my $call = q{CALL procrastinate_migrate('0025', retry_for => '0')};
 	is($caller->refusal($call),
-		'55P03: the look at where the schema stands could not get its locks',
+		'55P03: could not lock the tables to read the current revision',
 		'a call that may not look at the table of another tool is given up');
 	$holder->query('COMMIT');
 	is($caller->refusal($call), 'no error', 'once it is free the call goes on');

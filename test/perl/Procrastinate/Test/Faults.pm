@@ -140,8 +140,8 @@ sub points_of
 	return (
 		'before',
 		('closed') x  ($barrier eq 'true'),
-		('amid') x    ($kind eq 'batched'),
-		('set out') x ($kind eq 'concurrent' && $step =~ /\.1$/),
+		('batch') x    ($kind eq 'batched'),
+		('recorded') x ($kind eq 'concurrent' && $step =~ /\.1$/),
 		('worker begins', 'worker builds', 'worker ends') x
 		  ($kind eq 'concurrent' && $built ne 'true' && $concurrently eq 'true'),
 		'in',

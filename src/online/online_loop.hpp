@@ -1,0 +1,113 @@
+// The loop of an online run: observes the installation, asks next_action(), and does what it
+// answers. online_run.cpp has the loop, the observing and the lock retries; online_actions.cpp has
+// the actions.
+#pragma once
+
+#include "online/batches.hpp"
+#include "online/fetch_barrier.hpp"
+#include "online/in_use_check.hpp"
+#include "online/lock_retry.hpp"
+#include "online/lock_timeout_scope.hpp"
+#include "online/next_action.hpp"
+#include "online/precheck.hpp"
+#include "online/step_log.hpp"
+#include "online/throttle.hpp"
+#include "server/session_lock.hpp"
+#include "server/subtransaction.hpp"
+
+namespace procrastinate::online
+{
+
+// How to go on after an action.
+enum class Outcome
+{
+    same_transaction, // ask for the next action with what is known
+    next_transaction, // observe anew
+    finished
+};
+
+// What one transaction has observed.
+struct Observation
+{
+    upgrade::UpgradePath path;
+    chain::Step step;                         // the first that is left
+    std::optional<chain::Step> skipped_index; // the step of State::has_skipped_index
+    State state;
+    server::SessionLock builds; // the advisory lock of index builds; released with the object
+};
+
+class OnlineLoop
+{
+  public:
+    OnlineLoop(const catalog::Installation &installation, std::string_view target,
+               const CallOptions &options);
+
+    // A transaction, or a few. Returns false once the target is reached.
+    bool iterate();
+
+  private:
+    // The path to the target, with the installation's lock; nothing if locks could not be had.
+    std::optional<upgrade::UpgradePath> read_path();
+    // Fills `seen` from its path. Returns false if locks could not be had.
+    bool observe(Observation &seen);
+    void observe_indexes(Observation &seen);
+
+    Outcome perform(Action action, Observation &seen);
+
+    Outcome finish(const upgrade::UpgradePath &path);
+    Outcome check_use(Observation &seen);
+    Outcome check_names(Observation &seen);
+    Outcome announce_step(Observation &seen);
+    Outcome lock_builds(Observation &seen);
+    Outcome drop_index(const chain::Step &step);
+    Outcome record_build_start(const chain::Step &step);
+    Outcome build_index(const chain::Step &step);
+    Outcome reinstall_barrier(const chain::Step &step);
+    Outcome wait_for_fetches(Observation &seen);
+    Outcome close_barrier(const chain::Step &step);
+    Outcome begin_batches(Observation &seen);
+    Outcome run_batch(const chain::Step &step);
+    Outcome execute(const LockRequest &request, std::string_view statements,
+                    const Observation &seen);
+
+    // Commits the last transaction of a step.
+    Outcome end(const chain::Step &step);
+    // The step's locks could be had: its retries and the blockers shown so far are over.
+    void succeed();
+    // Locks could not be had. Opens the barrier, shows the blockers to caller and other sessions,
+    // and pauses; throws Refusal 55P03 once options.retry_for is over. `error`: what a background
+    // worker said.
+    Outcome try_later(const LockRequest &request, const std::optional<std::string> &error = {});
+
+    // Runs `body` in a subtransaction. Returns false if a lock could not be had within
+    // options.lock_timeout: nothing has been done then.
+    template <typename Body> bool try_briefly(Body body)
+    {
+        return server::attempt([&] {
+            with_lock_timeout(options_.lock_timeout,
+                              [&] { server::with_search_path(nullptr, body); });
+        });
+    }
+
+    // Runs a wait for another call's work, which options.retry_for does not limit.
+    template <typename Body> void wait(Body body)
+    {
+        const std::int64_t began = server::now();
+        body();
+        retries_.skip(server::now() - began);
+    }
+
+    const catalog::Installation &installation_;
+    const CallOptions &options_;
+    Precheck precheck_;
+    InUseCheck in_use_check_;
+    FetchBarrier barrier_;
+    std::optional<chain::Step> closed_for_; // the step that closed the barrier last
+    std::string fetches_over_for_; // name of the step that has waited for the fetches before it
+    LockRetries retries_;
+    Batches batches_;
+    Throttle throttle_;
+    StepLog step_log_;
+};
+
+} // namespace procrastinate::online
