@@ -187,14 +187,6 @@ std::vector<StepLock> Step::all_locks() const
     return locks;
 }
 
-Step Step::asking_for(std::vector<StepLock> others) const
-{
-    Step step = *this;
-    step.kind = StepKind::brief;
-    step.locks = std::move(others);
-    return step;
-}
-
 std::vector<Step> parse_steps(Revision revision, std::string_view text)
 {
     std::vector<Step> parsed;

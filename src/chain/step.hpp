@@ -73,8 +73,6 @@ struct Step
     // The locks on Procrastinate's tables that the step takes: those of its kind, or those of the file.
     // Each step also locks the history table.
     std::vector<StepLock> all_locks() const;
-    // A brief step with the same number that takes other locks.
-    Step asking_for(std::vector<StepLock> others) const;
 };
 
 // The steps of a revision after base, in order.
