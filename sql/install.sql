@@ -54,7 +54,8 @@ SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
                        'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate',
-                       'procrastinate_under_way', 'procrastinate_get_progress', 'procrastinate_upgrade')
+                       'procrastinate_under_way', 'procrastinate_get_progress',
+                       'procrastinate_upgrade')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
         OR pronargdefaults = 0);
 

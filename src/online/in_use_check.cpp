@@ -50,7 +50,8 @@ std::vector<std::string_view> dropped_functions(Revision revision)
     for (const chain::Fact &fact : chain::facts())
     {
         const std::string_view name = fact.name;
-        if (fact.kind == chain::Kind::function && fact.last == revision - 1 && !has_function(revision, name) &&
+        if (fact.kind == chain::Kind::function && fact.last == revision - 1 &&
+            !has_function(revision, name) &&
             std::find(names.begin(), names.end(), name) == names.end())
             names.push_back(name);
     }
