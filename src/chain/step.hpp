@@ -1,7 +1,7 @@
-// Steps of an online run: how a migration changes big tables in use, in several transactions of which
-// none holds a strong lock for long. Read from the step files in ../migrations/online/; their format
-// is in ../migrations/README.md, and the build checks them (embed/Steps.pm). A migration without a
-// step file is one brief step.
+// Steps of an online run: how a migration changes big tables in use, in several transactions of
+// which none holds a strong lock for long. Read from the step files in ../migrations/online/; their
+// format is in ../migrations/README.md, and the build checks them (embed/Steps.pm). A migration
+// without a step file is one brief step.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -48,8 +48,8 @@ struct Step
     int number; // from 1
     int count;  // the number of steps of the revision
     StepKind kind;
-    // What the step does to the fetch barrier. A step that the file marks with `barrier` closes it, and
-    // parse_steps() adds one before that installs it and one after that removes it.
+    // What the step does to the fetch barrier. A step that the file marks with `barrier` closes it,
+    // and parse_steps() adds one before that installs it and one after that removes it.
     enum
     {
         none,
@@ -57,8 +57,8 @@ struct Step
         close,
         remove
     } barrier = none;
-    // The later revision that the step belongs to, or base. The step runs early because the revisions
-    // between need it to be fast, and only if the run goes that far.
+    // The later revision that the step belongs to, or base. The step runs early because the
+    // revisions between need it to be fast, and only if the run goes that far.
     Revision ahead_of = base;
     bool is_rewrite = false; // a batched step that changes every row
     std::string_view title;
@@ -70,8 +70,8 @@ struct Step
     std::string name() const;         // "0024.3"
     std::string_view index() const;   // the index that a concurrent step builds
     std::string_view indexed() const; // the table of that index, else empty
-    // The locks on Procrastinate's tables that the step takes: those of its kind, or those of the file.
-    // Each step also locks the history table.
+    // The locks on Procrastinate's tables that the step takes: those of its kind, or those of the
+    // file. Each step also locks the history table.
     std::vector<StepLock> all_locks() const;
 };
 
@@ -87,8 +87,8 @@ std::vector<std::string> built_ahead(Revision revision);
 // The whole migration as one brief step without locks.
 Step whole_step(Revision revision);
 
-// Reads a step file; `revision` is the one that the steps get. Throws std::invalid_argument for a text
-// of another format.
+// Reads a step file; `revision` is the one that the steps get. Throws std::invalid_argument for a
+// text of another format.
 std::vector<Step> parse_steps(Revision revision, std::string_view text);
 
 // "brief", "batched", "concurrent" or "validated".
@@ -101,9 +101,9 @@ struct Position
     long long last;
 };
 
-// How far a revision under way has come, as the history records it. The last completed step: "0024.3",
-// number 0 before the first. With a position the next step is a batched one that has come so far:
-// "0024.3, 500 of 900".
+// How far a revision under way has come, as the history records it. The last completed step:
+// "0024.3", number 0 before the first. With a position the next step is a batched one that has come
+// so far: "0024.3, 500 of 900".
 struct StepName
 {
     Revision revision;

@@ -231,7 +231,8 @@ sub what_came_amid_it
 	like(
 		$err,
 		qr/^DETAIL:\ \ Trigger\ zz\ on\ table\ (?:amid\.)?procrastinate_events,\ which\ may
-			\ set\ the\ column\ after.*\nHINT:\ \ Drop\ or\ validate\ these\ objects,\ .*\ 0024\.$/mx,
+			\ set\ the\ column\ after.*\nHINT:\ \ Drop\ or\ validate\ these
+			\ objects,\ .*\ 0024\.$/mx,
 		'and has to go, for only this call can go on');
 	$session->query('DROP TRIGGER zz ON procrastinate_events');
 	$session->query(
