@@ -3,7 +3,8 @@
 create type procrastinate_job_urgency as enum ('low', 'normal', 'high');
 
 /* Every job has an urgency; /* nested; */ those that are there are normal. */
-alter table procrastinate_jobs add column urgency procrastinate_job_urgency not null default 'normal';
+alter table procrastinate_jobs
+  add column urgency procrastinate_job_urgency not null default 'normal';
 
 CREATE TYPE procrastinate_urgent_job_v1 AS (
     job_id bigint,

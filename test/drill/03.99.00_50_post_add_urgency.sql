@@ -1,4 +1,6 @@
--- The second half of the made-up release: what its predecessors call goes, and an index is replaced.
-drop function procrastinate_retry_job_v1(bigint, timestamp with time zone, integer, varchar, varchar);
+-- The second half of the made-up release: a function is dropped, and an index is replaced.
+drop function procrastinate_retry_job_v1(
+  bigint, timestamp with time zone, integer, varchar, varchar);
 
-DROP INDEX procrastinate_jobs_priority_idx_v1; CREATE INDEX procrastinate_jobs_priority_idx_v1 ON procrastinate_jobs(urgency DESC, priority desc, id ASC) WHERE status = 'todo';
+DROP INDEX procrastinate_jobs_priority_idx_v1; CREATE INDEX procrastinate_jobs_priority_idx_v1
+  ON procrastinate_jobs(urgency DESC, priority desc, id ASC) WHERE status = 'todo';

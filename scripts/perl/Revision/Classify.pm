@@ -233,7 +233,7 @@ sub rows
 	my $verb = (words($statement))[0];
 	my @used = grep { is_there($catalog, name_at($statement, $_)) } 0 .. $#{ $statement->{tokens} };
 	return free(phrase => 'add rows') if $verb eq 'INSERT' && !@used;
-	my $why = "$verb changes rows of a table in use; make it a batched step if they may be many";
+	my $why = "$verb changes rows of a table in use; if many, in a batched step";
 	return undecided($why) if !@used;
 	return undecided($why, locks => { name_at($statement, $used[0]) => 'ROW EXCLUSIVE' });
 }

@@ -1,0 +1,164 @@
+# scripts/new-revision: what it refuses, without changing anything, and the steps that it writes.
+#
+# Run by scripts/drill, in a copy of the tree of its own.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Procrastinate::Test;
+
+my $tree = PostgreSQL::Test::Utils::tempdir('tree');
+system_or_bail('sh', '-c', 'cd "$1" && tar -cf - scripts src test/catalog.sql | tar -C "$2" -xf -',
+	'copy', repository(), $tree);
+my ($pg_config) = grep { -x } map { "$_/pg_config" } split /:/, $ENV{PATH};
+my $head = (chain())[-1]{revision};
+my $next = sprintf '%04d', $head + 1;
+
+# The tree's files and what they contain.
+sub state_of_tree
+{
+	my $sum = 'cd "$1" && find src -type f -exec cksum {} +';
+	my ($out) = run_command([ 'sh', '-c', $sum, 'sum', $tree ]);
+	return $out;
+}
+
+# Runs the script over a migration of that name; returns its status and what it prints.
+sub new_revision
+{
+	my ($name, $sql, @options) = @_;
+	my $file = "$tree/$name";
+	open(my $out, '>', $file) or die "$file: $!";
+	print $out $sql;
+	close $out;
+	my $text = '';
+	local $ENV{PG_CONFIG} = $pg_config;
+	@options = ('--release', '99.99.0') if !@options;
+	my @command = ("$tree/scripts/new-revision", $file, @options);
+	my $is_done = IPC::Run::run(\@command, '<', \undef, '>&', \$text);
+	return ($is_done, $text);
+}
+
+sub refuses
+{
+	my ($label, $complaint, @arguments) = @_;
+	my $before = state_of_tree();
+	my ($is_done, $text) = new_revision(@arguments);
+	ok(!$is_done, "$label: refused");
+	like($text, $complaint, "$label: says why");
+	is(state_of_tree(), $before, "$label: changes nothing");
+	return;
+}
+
+my $name = '99.99.00_01_pre_name.sql';
+my $good = 'CREATE SEQUENCE procrastinate_numbers;';
+refuses('a name', qr/the name is not/, 'name.sql', $good);
+refuses('an old name', qr/comes before/, '00.00.00_02_name.sql', $good);
+refuses('an old release', qr/not newer than/, $name, $good, '--release', '0.1.0');
+refuses('no release', qr/spelled X\.Y\.Z/, $name, $good, '--release', '99.99');
+refuses('an unknown works-from', qr/no revision: 9999/, $name, $good,
+	'--release', '99.99.0', '--works-from', '9999');
+refuses('nothing', qr/no statement/, $name, '-- nothing; at all');
+refuses('a commit', qr/line 2: COMMIT would end/, $name, "SELECT 1;\nCOMMIT;");
+refuses('a string without end', qr/line 1: a string/, $name, "SELECT 'x");
+refuses('a command of psql', qr/a command of psql/, $name, "\\set x 1\n$good");
+refuses('other characters', qr/printable ASCII/, $name, "-- \x{e9}\n$good");
+refuses('SQL that fails', qr/does not exist/, $name, "$good\nDROP TABLE no_such_table;");
+
+# The steps of one revision.
+sub steps_are
+{
+	my ($label, $file, $sql, $expected, $undecided) = @_;
+	my ($is_done, $text) = new_revision($file, $sql);
+	ok($is_done, "$label: done") or diag $text;
+	my ($path) = $text =~ m{^(src/migrations/online/\d{4}\.sql)$}m;
+	my $steps = defined $path ? slurp("$tree/$path") : '';
+	$steps =~ s/\A--.*\n\n?//;
+	is($steps, $expected, "$label: its steps");
+	like($text, $undecided // qr/\A(?!.*undecided)/si, "$label: what is undecided");
+	refuses("$label again", qr/in the chain already/, $file, $sql, '--release', '199.0.0');
+	system_or_bail('sh', '-c', 'rm -rf "$2/src" && cd "$1" && tar -cf - src | tar -C "$2" -xf -',
+		'copy', repository(), $tree);
+	return;
+}
+
+steps_are('nothing that is in the way', $name, $good, '');
+steps_are('a column and an index of it', $name, <<'SQL', <<"STEPS");
+alter table procrastinate_jobs add column note text check (length(note) < 9); create index note_idx
+on procrastinate_jobs(note);
+SQL
+-- step brief, barrier: add columns
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
+alter table procrastinate_jobs
+    add column note text;
+
+-- step concurrent: build index note_idx
+CREATE INDEX CONCURRENTLY note_idx
+    ON procrastinate_jobs (note);
+
+-- step brief: add constraints
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
+ALTER TABLE procrastinate_jobs
+    ADD CONSTRAINT procrastinate_jobs_note_check check (length(note) < 9) NOT VALID;
+
+-- step validated: validate constraint procrastinate_jobs_note_check
+-- lock procrastinate_jobs SHARE UPDATE EXCLUSIVE
+ALTER TABLE procrastinate_jobs VALIDATE CONSTRAINT procrastinate_jobs_note_check;
+STEPS
+steps_are('an index exchanged', $name, <<'SQL', <<"STEPS");
+DROP INDEX procrastinate_jobs_priority_idx_v1;
+CREATE INDEX procrastinate_jobs_priority_idx_v1 ON procrastinate_jobs (priority DESC, id, lock);
+SQL
+-- step concurrent: build index procrastinate_jobs_priority_idx_v1_$next
+CREATE INDEX CONCURRENTLY procrastinate_jobs_priority_idx_v1_$next
+    ON procrastinate_jobs (priority DESC, id, lock);
+
+-- step brief: drop indexes; exchange indexes
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
+DROP INDEX procrastinate_jobs_priority_idx_v1;
+ALTER INDEX procrastinate_jobs_priority_idx_v1_$next RENAME TO procrastinate_jobs_priority_idx_v1;
+STEPS
+steps_are('a foreign key and NOT NULL', $name, <<'SQL', <<"STEPS");
+ALTER TABLE procrastinate_events ALTER COLUMN at SET NOT NULL,
+    ADD CONSTRAINT events_key FOREIGN KEY (id) REFERENCES procrastinate_jobs (id);
+SQL
+-- step brief: add constraints
+-- lock procrastinate_jobs SHARE ROW EXCLUSIVE, procrastinate_events ACCESS EXCLUSIVE
+ALTER TABLE procrastinate_events
+    ADD CONSTRAINT procrastinate_events_at_check_$next CHECK (at IS NOT NULL) NOT VALID;
+ALTER TABLE procrastinate_events
+    ADD CONSTRAINT events_key FOREIGN KEY (id) REFERENCES procrastinate_jobs (id) NOT VALID;
+
+-- step validated: validate constraint procrastinate_events_at_check_$next
+-- lock procrastinate_events SHARE UPDATE EXCLUSIVE
+ALTER TABLE procrastinate_events VALIDATE CONSTRAINT procrastinate_events_at_check_$next;
+
+-- step validated: validate constraint events_key
+-- lock procrastinate_jobs ROW SHARE, procrastinate_events SHARE UPDATE EXCLUSIVE
+ALTER TABLE procrastinate_events VALIDATE CONSTRAINT events_key;
+
+-- step brief: set NOT NULL
+-- lock procrastinate_events ACCESS EXCLUSIVE
+ALTER TABLE procrastinate_events
+    ALTER COLUMN at SET NOT NULL;
+ALTER TABLE procrastinate_events
+    DROP CONSTRAINT procrastinate_events_at_check_$next;
+STEPS
+steps_are('rows', $name, <<'SQL', <<"STEPS", qr/line 2: UPDATE/);
+DO $$ BEGIN END $$;
+UPDATE procrastinate_jobs SET lock = NULL;
+SQL
+-- step brief: do what is undecided
+-- lock procrastinate_jobs ROW EXCLUSIVE
+-- undecided: line 1: a program cannot tell what this does to clients at work
+-- undecided: line 2: UPDATE changes rows of a table in use; if many, in a batched step
+-- rest
+STEPS
+
+done_testing();
