@@ -152,8 +152,8 @@ sub instant
 	usleep(int rand 120_000);
 	my $how       = (qw(cancel terminate cancel terminate kill))[ $instants % 5 ];
 	my $log       = -s $node->logfile;
-	my $whom      = 'FROM pg_stat_activity WHERE query ~ \'^CALL procrastinate_migrate\'';
-	my $pid       = sql("SELECT max(pid) $whom");
+	my $callers   = 'FROM pg_stat_activity WHERE query ~ \'^CALL procrastinate_migrate\'';
+	my $pid       = sql("SELECT max(pid) $callers");
 	my $is_killed = 0;
 	if ($pid ne '' && $how eq 'kill')
 	{
@@ -162,7 +162,7 @@ sub instant
 	}
 	elsif ($pid ne '')
 	{
-		$struck += sql("SELECT count(*) FROM (SELECT pg_${how}_backend(pid) $whom) AS ended");
+		$struck += sql("SELECT count(*) FROM (SELECT pg_${how}_backend(pid) $callers) AS ended");
 	}
 	$call->finish;
 	if ($is_killed)

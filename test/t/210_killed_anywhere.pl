@@ -250,7 +250,7 @@ sub struck
 }
 
 # Strikes a schema on its way at a spread of commands; asserts what is left each time.
-sub journey
+sub run_path
 {
 	my ($how, $schema, $call, $complaint, @spread) = @_;
 	my $session = session();
@@ -285,11 +285,11 @@ sub terminated
 {
 	my $complaint = qr/terminating connection due to administrator command/;
 	my $steps     = new_schema('terminated_steps', 1);
-	journey(
+	run_path(
 		'terminate', $steps, migrate_call($steps), $complaint,
 		map { int(1 + $_**1.9) % 60 + 1 } 1 .. 16);
 	my $whole = new_schema('terminated_whole', 28);
-	journey(
+	run_path(
 		'terminate', $whole, upgrade_call($whole, 'head'), $complaint,
 		map { 1 + 15 * $_ } 0 .. 8);
 	return;
@@ -299,9 +299,9 @@ sub killed
 {
 	my $complaint = qr/server closed the connection unexpectedly/;
 	my $steps     = new_schema('killed_steps', 1);
-	journey('kill', $steps, migrate_call($steps), $complaint, 1, 4, 13, 22, 31, 6, 27, 40, 9, 50);
+	run_path('kill', $steps, migrate_call($steps), $complaint, 1, 4, 13, 22, 31, 6, 27, 40, 9, 50);
 	my $whole = new_schema('killed_whole', 28);
-	journey('kill', $whole, upgrade_call($whole, 'head'), $complaint, 2, 37, 80, 140);
+	run_path('kill', $whole, upgrade_call($whole, 'head'), $complaint, 2, 37, 80, 140);
 
 	# From nothing: nothing is left, not even a history.
 	my $empty = new_schema('killed_empty', 0);

@@ -71,7 +71,7 @@ SQL
 	return;
 }
 
-# Who looks whom to wake where the barrier could not be shut.
+# The query that looks which workers to notify after the barrier could not be closed.
 sub a_door
 {
 	my ($caller, $mallory) = sessions('doored', 24, 10);

@@ -153,7 +153,7 @@ foreach my $call (
 	refused(
 		'mallory', $call,
 		qr/ERROR:  42501: role "mallory" may not/,
-		"refused to a stranger: $call");
+		"refused to a role without privileges: $call");
 }
 
 my %reads = (

@@ -112,7 +112,7 @@ ALTER TABLE place.procrastinate_schema_history
 ALTER TABLE place.procrastinate_schema_history ADD CHECK (public.spring('check'));
 INSERT INTO place.procrastinate_jobs (queue_name, task_name) VALUES ('default', 'task');
 GRANT ALL ON ALL TABLES IN SCHEMA place TO PUBLIC;
--- The planner evaluates what is immutable as whoever plans a query of the table.
+-- The planner evaluates what is immutable as the role that plans a query of the table.
 CREATE FUNCTION public.constant(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	PERFORM public.spring('constant');

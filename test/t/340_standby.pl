@@ -22,11 +22,11 @@ my $database = new_database($primary);
 upgrade($primary, $database, '0030');
 
 # Another installation, whose migration is under way.
-upgrade($primary, $database, 23, 'amid');
-my ($reader, $caller) = map { user_session($primary, $database, 'amid') } 1 .. 2;
+upgrade($primary, $database, 23, 'midway');
+my ($reader, $caller) = map { user_session($primary, $database, 'midway') } 1 .. 2;
 $reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
 $caller->send(q{CALL procrastinate_migrate('0024')});
-cancelled_after($primary, $database, $caller, 'amid', '0024.5');
+cancelled_after($primary, $database, $caller, 'midway', '0024.5');
 $_->close foreach $reader, $caller;
 
 sub catch_up
@@ -62,18 +62,18 @@ my %reads = (
 	'SELECT count(*) FROM procrastinate_repair()'            => '0',
 	'SELECT min(revision), max(revision), count(DISTINCT revision) FROM procrastinate_plan()' =>
 	  "0031|$HEAD_NAME|" . ($HEAD - 30),
-	q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan('0024', 'amid')} =>
+	q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan('0024', 'midway')} =>
 	  '0024.6 0024.7 0024.8 0024.9',
 	q{SELECT * FROM procrastinate_plan('0029')} =>
 	  'PM004: Destination 0029 is not a valid upgrade target from current head(s)',
 	'SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, done, total FROM'
 	  . ' procrastinate_under_way()'
 	  =>
-	  'amid|0024|6|9|brief|add the foreign key|t||',
+	  'midway|0024|6|9|brief|add the foreign key|t||',
 	'SELECT schema, revision, step, steps, kind, title, pid, since IS NOT NULL, phase, done,'
 	  . ' "left", waiting_for FROM procrastinate_progress'
 	  =>
-	  'amid|0024|6|9|brief|add the foreign key||t||||',
+	  'midway|0024|6|9|brief|add the foreign key||t||||',
 	q{SELECT count(*) FROM procrastinate_current('pg_catalog')} =>
 	  '0A000: schema "pg_catalog" cannot hold an installation of Procrastinate',
 	q{SELECT * FROM procrastinate_show('nowhere')} =>

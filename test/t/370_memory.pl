@@ -157,7 +157,7 @@ does_not_grow(
 {
 	my $session = new_session($node, $database, 'public');
 	my $afresh = 'DROP SCHEMA cancelled CASCADE; CREATE SCHEMA cancelled';
-	# What the server itself keeps of objects that come and go, whoever makes them, is left out.
+	# What the server itself keeps of objects that come and go is left out.
 	my $in_cache =
 	  $node->pg_version < 18
 	  ? q{parent IS NOT DISTINCT FROM 'CacheMemoryContext'}

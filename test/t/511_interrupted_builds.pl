@@ -52,7 +52,7 @@ sub interrupted_build
 			$caller->notice(qr/for session/),
 			qr/^step\ 0020\.1:\ waiting\ for\ [a-z ]+,\ for\ session\ $reader->{pid}\ of\ role
 				\ \w+\ since\ \d{4}-\S+\ \d\d:\d\d:\d\d\+00$/x,
-			"$how: the caller is told whom");
+			"$how: the NOTICE names the blocker");
 		is( $other->query(
 					'SELECT count(*) FROM pg_locks WHERE pid = '
 				  . $caller->{pid}
@@ -103,7 +103,7 @@ sub interrupted_build
 
 		$reader->query('COMMIT');
 		$other->query("CALL procrastinate_migrate('0020')");
-		is_at($node, $database, $schema, 20, "$how: whoever calls it next ends it");
+		is_at($node, $database, $schema, 20, "$how: the next call finishes it");
 		is( $other->query(
 				q{SELECT last.duration + '400 ms' > last.applied_at - first.applied_at FROM}
 				  . q{ procrastinate_log() AS first,}

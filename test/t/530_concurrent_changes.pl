@@ -162,7 +162,7 @@ sub ids_below_zero
 			'a batch is done');
 		$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 		is(($caller->wait)[1], '57014: canceling statement due to user request',
-			"$target: a call is cancelled amid rows with ids below 0");
+			"$target: a call is cancelled in batches of rows with ids below 0");
 		my $count = $session->query("SELECT count(*) FROM procrastinate_$table WHERE $left");
 		cmp_ok($count, '>', 1700, 'more than half of them are left');
 		cmp_ok($count, '<', 3401, 'but not all');

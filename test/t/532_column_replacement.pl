@@ -20,7 +20,7 @@ use_database($node, $database);
 things_of_the_replaced_column();
 what_is_in_nobodys_way();
 a_tablespace_of_its_index();
-what_came_amid_it();
+what_came_meanwhile();
 a_publication_of_events();
 a_look_at_events();
 triggers_of_events();
@@ -207,14 +207,14 @@ sub a_tablespace_of_its_index
 	return;
 }
 
-sub what_came_amid_it
+sub what_came_meanwhile
 {
-	my $session  = queue('amid', 23, 3);
+	my $session  = queue('midway', 23, 3);
 	my $replaced = 'PM009: cannot replace column procrastinate_events.job_id while clients work';
-	my ($holder, $caller) = map { session('amid') } 1 .. 2;
+	my ($holder, $caller) = map { session('midway') } 1 .. 2;
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW SHARE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0024')});
-	wait_for_step($node, $database, 'amid', '0024.8');    # only the exchange is left
+	wait_for_step($node, $database, 'midway', '0024.8');    # only the exchange is left
 	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
 	$holder->query('COMMIT');
 	is(($caller->wait)[1], $replaced, 'an index of a user before the last step is seen');
@@ -227,17 +227,17 @@ sub what_came_amid_it
 		'23514: new row for relation "procrastinate_events" violates check constraint'
 		  . ' "procrastinate_events_job_id_bigint_same"',
 		'a trigger that sets the old column alone is not borne');
-	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
+	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'midway')});
 	like(
 		$err,
-		qr/^DETAIL:\ \ Trigger\ zz\ on\ table\ (?:amid\.)?procrastinate_events,\ which\ may
+		qr/^DETAIL:\ \ Trigger\ zz\ on\ table\ (?:midway\.)?procrastinate_events,\ which\ may
 			\ set\ the\ column\ after.*\nHINT:\ \ Drop\ or\ validate\ these
 			\ objects,\ .*\ 0024\.$/mx,
 		'and has to go, for only this call can go on');
 	$session->query('DROP TRIGGER zz ON procrastinate_events');
 	$session->query(
 		'ALTER TABLE procrastinate_events DROP CONSTRAINT procrastinate_events_job_id_bigint_same');
-	(undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'amid')});
+	(undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'midway')});
 	my ($statement) = $err =~
 	  /^DETAIL:\ \ Constraint\ procrastinate_events_job_id_bigint_same,\ which\ is\ missing;\ to
 		\ create\ it\ again:\ (.+)\.$/mx;
@@ -245,7 +245,7 @@ sub what_came_amid_it
 	$session->query($statement);
 	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
 		'with it the way is free');
-	is_at($node, $database, 'amid', 24, 'to 0024');
+	is_at($node, $database, 'midway', 24, 'to 0024');
 	$_->close foreach $session, $holder, $caller;
 	return;
 }

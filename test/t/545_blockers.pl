@@ -25,7 +25,7 @@ a_step_that_takes_long();
 a_build_and_the_lock_of_its_table();
 what_is_left_of_a_build();
 the_lock_of_builds();
-a_build_amid_its_table();
+a_build_under_way();
 a_step_and_a_reader_of_another_role();
 a_batch_and_a_row();
 a_build_of_somebody_else();
@@ -87,10 +87,10 @@ sub a_step_and_a_prepared_transaction
 sub a_plain_build
 {
 	my $schema = filled_schema('plain', 19, 10);
-	$node->safe_psql($database, 'CREATE ROLE stranger LOGIN');
-	my $stranger = do { local $ENV{PGUSER} = 'stranger'; session('public') };
+	$node->safe_psql($database, 'CREATE ROLE outsider LOGIN');
+	my $outsider = do { local $ENV{PGUSER} = 'outsider'; session('public') };
 	my ($writer, $caller) = map { session($schema) } 1 .. 2;
-	$stranger->query(<<"SQL");
+	$outsider->query(<<"SQL");
 SELECT pg_advisory_lock_shared($LOCK_KEY{running}, oid::integer),
        pg_advisory_lock(($LOCK_KEY{index_build}::bigint << 32) | oid::bigint)
   FROM pg_namespace WHERE nspname = '$schema'
@@ -103,7 +103,7 @@ SQL
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, $schema, 20, 'to 0020');
 	is(progress(), '', 'and then no row is shown');
-	$_->close foreach $writer, $caller, $stranger;
+	$_->close foreach $writer, $caller, $outsider;
 	return;
 }
 
@@ -201,9 +201,9 @@ sub the_lock_of_builds
 }
 
 # The validation phase waits for an uncommitted job with the same lock value.
-sub a_build_amid_its_table
+sub a_build_under_way
 {
-	my $schema = filled_schema('amid', 7, 3000);
+	my $schema = filled_schema('midway', 7, 3000);
 	my ($before, $first, $second) = map { session($schema) } 1 .. 3;
 	my $insert =
 	  q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status) VALUES ('q', 'task',}
@@ -259,8 +259,8 @@ sub a_step_and_a_reader_of_another_role
 		$database,
 		q{SET client_min_messages = error; SET ROLE keeper; SELECT procrastinate_upgrade('0024',
 		'keeper');
-GRANT USAGE ON SCHEMA keeper TO stranger; GRANT SELECT ON keeper.procrastinate_jobs TO stranger});
-	my $reader = do { local $ENV{PGUSER} = 'stranger'; session('keeper') };
+GRANT USAGE ON SCHEMA keeper TO outsider; GRANT SELECT ON keeper.procrastinate_jobs TO outsider});
+	my $reader = do { local $ENV{PGUSER} = 'outsider'; session('keeper') };
 	my $caller = do { local $ENV{PGUSER} = 'keeper';   session('keeper') };
 	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
 	$caller->send(q{CALL procrastinate_migrate('0025')});

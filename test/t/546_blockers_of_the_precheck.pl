@@ -97,7 +97,7 @@ sub a_look_at_jobs_that_are_locked
 		qr/^Session\ $holder->{pid}\ of\ role\ .*:\ AccessExclusiveLock\ on
 			\ procrastinate_jobs;\ LOCK\ TABLE/mx,
 		'and names who has them');
-	unlike($error, qr/^No session/m, 'and nobody else');
+	unlike($error, qr/^No session/m, 'and no other session');
 	like($error,
 		qr/^HINT:\ \ .*:\ CALL\ procrastinate_migrate\('\+1',\ schema\ =>\ 'looked_at',
 			\ retry_for\ =>\ '1\ hour'\);$/mx,
@@ -200,7 +200,7 @@ sub a_table_that_inherits
 	like($error,
 		qr/^(?:DETAIL:  )?Session $reader->{pid} of role .*: AccessShareLock on grandkid; /m,
 		'the reader of an inheriting table is named');
-	unlike($error, qr/ $other->{pid} /, 'and nobody else');
+	unlike($error, qr/ $other->{pid} /, 'and no other session');
 	my $caller = call('inherited', '0025');
 	is(seen('step, waiting_for'), "2|{$reader->{pid}}", 'and seen, in pauses, too');
 	$_->query('COMMIT') foreach $reader, $other;
