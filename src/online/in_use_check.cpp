@@ -154,13 +154,14 @@ void InUseCheck::begin(const Installation &installation)
 std::vector<std::string> InUseCheck::called_since(const Calls &calls,
                                                   const std::vector<std::string_view> &names) const
 {
+    const auto count_in = [](const Calls &counted, std::string_view name) -> std::int64_t {
+        const auto found = counted.find(name);
+        return found == counted.end() ? 0 : found->second;
+    };
     std::vector<std::string> found;
     for (const std::string_view name : names)
     {
-        const auto now = calls.find(name);
-        const auto before = calls_.find(name);
-        const std::int64_t since =
-            (now == calls.end() ? 0 : now->second) - (before == calls_.end() ? 0 : before->second);
+        const std::int64_t since = count_in(calls, name) - count_in(calls_, name);
         if (since > 0)
             found.push_back("Function " + std::string(name) + " has been called " +
                             std::to_string(since) + " times since this call began");

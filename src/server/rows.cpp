@@ -26,7 +26,7 @@ Row &Row::datum(std::optional<Datum> value)
     return *this;
 }
 
-RowSet::RowSet(FunctionCallInfo fcinfo) : result_(nullptr)
+RowSet::RowSet(FunctionCallInfo fcinfo)
 {
     call([fcinfo] { InitMaterializedSRF(fcinfo, 0); });
     result_ = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);

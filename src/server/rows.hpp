@@ -37,7 +37,7 @@ class RowSet
     static Datum result() { return Datum(0); }
 
   private:
-    ReturnSetInfo *result_;
+    ReturnSetInfo *result_ = nullptr;
 };
 
 } // namespace procrastinate::server

@@ -99,13 +99,13 @@ std::string condition_of(const Pending &pending, const Fact &index)
             change.table != index.table || column == nullptr ||
             !has_label(pending, column->type, change.before))
             continue;
-        const std::string type(column->type);
-        const std::string after(change.after);
-        const std::string wanted = "= '" + after + "'::" + type;
+        std::string wanted = "= '";
+        wanted.append(change.after).append("'::").append(column->type);
+        std::string either = "= ANY ('{";
+        either.append(change.after).append(",").append(change.before);
+        either.append("}'::").append(column->type).append("[])");
         if (const std::size_t at = condition.find(wanted); at != std::string::npos)
-            condition.replace(at, wanted.size(),
-                              "= ANY ('{" + after + "," + std::string(change.before) +
-                                  "}'::" + type + "[])");
+            condition.replace(at, wanted.size(), either);
     }
     return condition;
 }
