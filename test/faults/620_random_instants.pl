@@ -187,6 +187,13 @@ sub was_killed
 {
 	my ($pid, $log) = @_;
 	usleep(2000) while kill 0, $pid;
-	$node->psql('postgres', 'SELECT 1');
+	# Whether the server accepts it does not matter. Not from a pipe, which a refused psql does not read.
+	IPC::Run::run(
+		[   $node->installed_command('psql'), qw(-XAtq -c), 'SELECT 1',
+			'-d',                             $node->connstr('postgres') ],
+		'<',
+		'/dev/null',
+		'>&',
+		'/dev/null');
 	return slurp_file($node->logfile, $log) =~ /\(PID $pid\) was terminated by signal 9/ ? 1 : 0;
 }
