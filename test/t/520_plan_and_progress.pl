@@ -236,7 +236,8 @@ sub progress_of_two
 # procrastinate_wait()
 # ------------------------------------------------------------------------------------------------
 
-# procrastinate_wait() looks in one transaction and waits in the next.
+# procrastinate_wait() looks in one transaction and waits in the next. pg_locks and pg_stat_activity
+# are not read at the same instant: only an id that is read twice is that of a wait.
 sub seconds_until_it_looks
 {
 	my ($gate, $other, $statement) = @_;
@@ -244,15 +245,15 @@ sub seconds_until_it_looks
 	  . " WHERE locktype = 'virtualxid' AND pid = $gate->{pid} AND wait_event = 'Extension'";
 	my $change = sub {
 		my ($before) = @_;
-		my $found = '';
-		while ($found eq '' || $found eq $before)
+		my ($found, $last) = ('', '');
+		while ($found eq '' || $found eq $before || $found ne $last)
 		{
 			usleep(1000);
-			$found = $other->query($now);
+			($last, $found) = ($found, $other->query($now));
 		}
 		return $found;
 	};
-	my $last  = $change->($other->query($now));    # it has just looked
+	my $last  = $change->($change->(''));    # it has just looked
 	my $began = time;
 	$other->query($statement);
 	$change->($last);
