@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 use Sql;
-use Table qw(fail files_of lines_of rows_of);
+use Table qw(fail files_of lines_of parsed rows_of);
 
 sub text_of
 {
@@ -40,7 +40,7 @@ sub read_migrations
 		fail($table, $row->{line}, "there is no file $path") unless -e $path;
 		$known{$path} = 1;
 		my $sql        = text_of($path);
-		my @statements = Sql::statements($sql);
+		my @statements = parsed($path, 1, sub { Sql::statements($sql) });
 		fail($path, 1, 'holds no statement') unless @statements;
 		my ($open) = grep { $_->{is_open} } @statements;
 		fail($path, $open->{line}, 'the statement has no end') if $open;

@@ -7,7 +7,7 @@ use strict;
 use warnings;
 
 use Sql;
-use Table qw(fail rows_of);
+use Table qw(fail parsed rows_of);
 
 my $list = qr/(\((?:[^()']|'(?:[^']|'')*'|(?-1))*\))/;
 
@@ -133,8 +133,9 @@ sub read_structure
 	{
 		my $parse = $parts_of{ $row->{kind} }
 		  or fail($path, $row->{line}, "unknown kind: $row->{kind}");
-		my $parts = $parse->($row->{definition})
-		  or fail($path, $row->{line}, "a $row->{kind} is not defined so: $row->{definition}");
+		my ($parts) = parsed($path, $row->{line}, sub { $parse->($row->{definition}) });
+		fail($path, $row->{line}, "a $row->{kind} is not defined so: $row->{definition}")
+		  unless $parts;
 		my %fact = (place($row, $head), %$parts);
 		$fact{key} = ($fact{kind} =~ /^(?:column|constraint)$/ ? "$fact{table}." : '') . $fact{name}
 		  unless defined $fact{key};

@@ -7,7 +7,7 @@ use strict;
 use warnings;
 
 use Sql;
-use Table qw(fail);
+use Table qw(fail parsed);
 
 # Labels that a revision adds to an enum type that an earlier revision created: hashes of `type`,
 # `label`, `created_by`, `added_by`, and `used_by`, the first later revision that uses it or 0.
@@ -39,7 +39,8 @@ sub added
 		foreach my $migration (@$chain)
 		{
 			next if $migration->{number} < $label->{added_by};
-			my ($use) = grep { uses($_, $label->{label}) } @{ $migration->{statements} } or next;
+			my ($use) = grep { uses($migration->{path}, $_, $label->{label}) }
+			  @{ $migration->{statements} } or next;
 			fail($migration->{path}, $use->{line},
 				"uses label '$label->{label}' of $label->{type}, which the same revision adds: no"
 				  . ' transaction can do both')
@@ -53,18 +54,20 @@ sub added
 
 sub uses
 {
-	my ($statement, $label) = @_;
+	my ($path, $statement, $label) = @_;
 	return 0 if $statement->{outer} =~ /^(?:ALTER|CREATE)\s+TYPE\b/i;
 	my @texts = ($statement->{outer}, bodies($statement));
-	return grep { $_ eq $label } map { Sql::literals($_) } @texts;
+	my @literals =
+	  parsed($path, $statement->{line}, sub { map { Sql::literals($_) } @texts });
+	return grep { $_ eq $label } @literals;
 }
 
 # The body of a DO statement, which runs at once.
 sub bodies
 {
 	my ($statement) = @_;
-	return map { $_->[1] =~ /^\$\w*\$(.*)\$\w*\$$/s ? $1 : () }
-	  grep { $_->[0] eq 'body' } Sql::tokens($statement->{outer});
+	return map { $_->{text} =~ /^\$\w*\$(.*)\$\w*\$$/s ? $1 : () }
+	  grep { $_->{kind} eq 'body' } Sql::tokens($statement->{outer});
 }
 
 # Changes of one label to another by a top-level UPDATE: hashes of `revision`, `table`, `column`,

@@ -1,103 +1,137 @@
-# Splits SQL text into statements, as psql would: knows strings, dollar quotes and comments.
+# Splits SQL into statements and tokens: it knows comments, strings, dollar quotes, quoted names,
+# operators, parentheses and SQL-standard function bodies (BEGIN ATOMIC ... END). Used by the build
+# and by scripts/new-revision and scripts/facts.
 
 package Sql;
 
 use strict;
 use warnings;
 
-# One token that may hold a semicolon or a quote of another kind.
-my $comment = qr{--[^\n]*|(/\*(?:[^*/]|\*(?!/)|/(?!\*)|(?-1))*\*/)};
-my $string  = qr/\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'/s;
-my $name    = qr/"(?:[^"]|"")*"/s;
-my $body    = qr/(?<![\w\$])\$(?<tag>(?:[A-Za-z_]\w*)?)\$.*?\$\g{tag}\$/s;
+use Exporter 'import';
 
-# Takes the text apart: a list of [kind, text], kind one of comment, string, name, body, end, other.
+our @EXPORT_OK = qw(items literals statements tokens);
+
+my $COMMENT = qr{--[^\n]*|(?<nested>/\*(?:[^*/]++|\*(?!/)|/(?!\*)|(?&nested))*+\*/)};
+my $STRING = qr{[eE]'(?:[^'\\]++|\\.|'')*+'|(?:[bBxXnN]|[uU]&)?'[^']*+(?:''[^']*+)*+'}s;
+my $BODY = qr{\$(?<tag>(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?)\$.*?\$\g{tag}\$}s;
+# An operator ends before a comment.
+my $OPERATOR = qr{[-+*/<>=~!@#%^&|`?]+?(?=--|/\*|[^-+*/<>=~!@#%^&|`?]|\z)};
+my $QUOTED = qr{(?:[uU]&)?"[^"]*+(?:""[^"]*+)*+"};
+
+# The tokens of a text, in order, as hashes: kind (blank, comment, string, body, quoted, word, end,
+# other), text, and at, its offset in bytes. A body is a string in dollar quotes. Dies with
+# "line N: ..." on a string or comment that does not end.
 sub tokens
 {
-	my ($text) = @_;
+	my ($sql) = @_;
 	my @tokens;
-	pos($text) = 0;
-	while (pos($text) < length $text)
+	pos($sql) = 0;
+	while (pos($sql) < length $sql)
 	{
-		if    ($text =~ /\G$comment/gc)          { push @tokens, [ comment => $& ] }
-		elsif ($text =~ /\G$string/gc)           { push @tokens, [ string  => $& ] }
-		elsif ($text =~ /\G$name/gc)             { push @tokens, [ name    => $& ] }
-		elsif ($text =~ /\G$body/gc)             { push @tokens, [ body    => $& ] }
-		elsif ($text =~ /\G;/gc)                 { push @tokens, [ end     => $& ] }
-		elsif ($text =~ /\G(?:[A-Za-z0-9_]+|.)/gcs) { push @tokens, [ other => $& ] }
+		my $at = pos($sql);
+		my $kind =
+		    $sql =~ /\G\s+/gc      ? 'blank'
+		  : $sql =~ /\G$COMMENT/gc ? 'comment'
+		  : $sql =~ /\G$STRING/gc  ? 'string'
+		  : $sql =~ /\G$BODY/gc    ? 'body'
+		  : $sql =~ /\G$QUOTED/gc  ? 'quoted'
+		  : $sql =~ /\G[A-Za-z_\x80-\xff][\w\$\x80-\xff]*/gc ? 'word'
+		  : $sql =~ /\G\d[\w.]*/gc ? 'other'
+		  : $sql =~ /\G\$\d+/gc    ? 'other'
+		  : $sql =~ /\G;/gc        ? 'end'
+		  : $sql =~ m{\G(?:['"]|/\*|\$\w*\$)} ? undef
+		  : $sql =~ /\G(?:::|$OPERATOR|.)/gcs ? 'other'
+		  :                                     undef;
+		if (!defined $kind)
+		{
+			my $line = 1 + (substr($sql, 0, $at) =~ tr/\n//);
+			die "line $line: a string or comment that does not end\n";
+		}
+		push @tokens, { kind => $kind, text => substr($sql, $at, pos($sql) - $at), at => $at };
 	}
 	return @tokens;
 }
 
-my $routine = qr/^CREATE\b.*\b(?:FUNCTION|PROCEDURE)\b/is;
-
-# The statements of a text, in order. Each is a hash:
-#   text    the statement without its semicolon, and without comments and blanks before it
-#   line    of its first character, from 1
-#   offset  of its first character, in bytes
-#   outer   its text without comments and without the bodies of functions. DO runs its body at once:
-#           there it stays.
-#   is_open true if the text ends before a semicolon
+# The statements of a text, in order, as hashes:
+#   text     from the first token to the last one, without the semicolon
+#   line     of its first token, from 1
+#   tokens   without blanks and comments
+#   outer    the text with a blank for each comment and $$$$ for each body, except the body of DO,
+#            which runs at once
+#   is_open  true if the text ends before a semicolon
+# Dies as tokens() does.
 sub statements
 {
-	my ($text) = @_;
-	my @statements;
-	my ($line, $offset, $blocks) = (1, 0, 0);
-	my $current;
-	foreach my $token (tokens($text))
+	my ($sql) = @_;
+	my (@statements, @current);
+	my ($parentheses, $blocks, $is_routine, $previous) = (0, 0, 0, '');
+	my $finish = sub {
+		my ($is_open) = @_;
+		pop @current while @current && !is_significant($current[-1]);
+		my @significant = grep { is_significant($_) } @current;
+		push @statements,
+		  {
+			text    => join('', map { $_->{text} } @current),
+			line    => 1 + (substr($sql, 0, $current[0]{at}) =~ tr/\n//),
+			tokens  => \@significant,
+			outer   => join('', map { outer($_, $current[0]) } @current),
+			is_open => $is_open
+		  }
+		  if @current;
+		@current = ();
+		($parentheses, $blocks, $is_routine, $previous) = (0, 0, 0, '');
+		return;
+	};
+	foreach my $token (tokens($sql))
 	{
-		my ($kind, $word) = @$token;
-		# BEGIN ATOMIC ... END is a body with semicolons of its own.
-		if ($kind eq 'other' and $current and $current->{text} =~ $routine)
+		if ($token->{kind} eq 'end' && $parentheses <= 0 && $blocks <= 0)
 		{
-			$blocks++ if $word =~ /^BEGIN$/i or ($blocks and $word =~ /^CASE$/i);
-			$blocks-- if $blocks and $word =~ /^END$/i;
+			$finish->(0);
+			next;
 		}
-		if ($kind eq 'end' and not $blocks)
-		{
-			push @statements, $current if $current;
-			$current->{is_open} = 0    if $current;
-			$current = undef;
-		}
-		elsif ($current or ($kind ne 'comment' and $word =~ /\S/))
-		{
-			$current ||= {
-				text    => '',
-				outer   => '',
-				line    => $line,
-				offset  => $offset,
-				is_open => 1
-			};
-			$current->{text} .= $word;
-			$current->{outer} .=
-			    $kind eq 'comment'                                ? ' '
-			  : $kind eq 'body' && $current->{text} !~ /^DO\b/i ? '$$'
-			  :                                                     $word;
-		}
-		$line   += $word =~ tr/\n//;
-		$offset += length $word;
+		next if !@current && !is_significant($token);
+		push @current, $token;
+		$parentheses++ if $token->{text} eq '(';
+		$parentheses-- if $token->{text} eq ')';
+		next if $token->{kind} ne 'word';
+		my $word = uc $token->{text};
+		$is_routine ||= $word =~ /^(?:FUNCTION|PROCEDURE)$/ && uc($current[0]{text}) eq 'CREATE';
+		next if !$is_routine;
+		$blocks++ if $blocks ? $word eq 'CASE' : $word eq 'ATOMIC' && $previous eq 'BEGIN';
+		$blocks-- if $blocks && $word eq 'END';
+		$previous = $word;
 	}
-	push @statements, $current if $current and $current->{outer} =~ /\S/;
-	s/\s+$// foreach map { ($_->{text}, $_->{outer}) } @statements;
+	$finish->(1);
 	return @statements;
 }
 
-# The words between quotes in a text, without the quotes.
+sub is_significant { return $_[0]{kind} !~ /^(?:blank|comment)$/ }
+
+# What `outer` has of a token in the statement that begins with another.
+sub outer
+{
+	my ($token, $first) = @_;
+	return ' ' if $token->{kind} eq 'comment';
+	return '$$$$' if $token->{kind} eq 'body' && uc($first->{text}) ne 'DO';
+	return $token->{text};
+}
+
+# The words between quotes in a text, without the quotes. Dies as tokens() does.
 sub literals
 {
 	my ($text) = @_;
-	return map { $_->[1] =~ /^[eE]?'(.*)'$/s ? $1 =~ s/''/'/gr : () }
-	  grep { $_->[0] eq 'string' } tokens($text);
+	return map { $_->{text} =~ /^\w?'(.*)'$/s ? $1 =~ s/''/'/gr : () }
+	  grep { $_->{kind} eq 'string' } tokens($text);
 }
 
-# Splits at commas that stand outside of parentheses and brackets.
+# Splits at commas that stand outside of parentheses and brackets. Dies as tokens() does.
 sub items
 {
 	my ($text) = @_;
 	my ($depth, @items) = (0, '');
 	foreach my $token (tokens($text))
 	{
-		my $word = $token->[1];
+		my $word = $token->{text};
 		$depth++ if $word =~ /^[(\[]$/;
 		$depth-- if $word =~ /^[)\]]$/;
 		if   ($word eq ',' and $depth == 0) { push @items, '' }

@@ -6,18 +6,9 @@ package Steps;
 use strict;
 use warnings;
 
+use LockModes qw(@LOCK_MODES);
 use Sql;
-use Table qw(fail lines_of);
-
-my @modes = (
-	'ACCESS SHARE',
-	'ROW SHARE',
-	'ROW EXCLUSIVE',
-	'SHARE UPDATE EXCLUSIVE',
-	'SHARE',
-	'SHARE ROW EXCLUSIVE',
-	'EXCLUSIVE',
-	'ACCESS EXCLUSIVE');
+use Table qw(fail lines_of parsed);
 
 # The text of a step file after its checks.
 sub read_steps
@@ -62,6 +53,11 @@ sub read_steps
 			fail($path, $number, 'a statement outside of a step, after its rest') if $step->{rest};
 			$step->{sql} .= "$line\n";
 			$step->{sql_line} //= $number;
+		}
+		elsif ($step->{sql} ne '')
+		{
+			# The lines keep their numbers.
+			$step->{sql} .= "\n";
 		}
 		# A comment that begins with a capital letter may go on over lines.
 		$is_in_comment = $line =~ /^--/ && ($is_in_comment || !defined $word);
@@ -147,7 +143,7 @@ sub add_locks
 	{
 		my ($table, $mode) = $lock =~ /^ (\w+) ([A-Z ]+?)(?: if there)?$/;
 		fail($path, $line, "not a table and a lock mode:$lock") unless defined $mode;
-		fail($path, $line, "unknown lock mode: $mode") unless grep { $_ eq $mode } @modes;
+		fail($path, $line, "unknown lock mode: $mode") unless grep { $_ eq $mode } @LOCK_MODES;
 		check_table($steps, $line, $table);
 	}
 	return;
@@ -175,7 +171,8 @@ sub end_step
 {
 	my ($steps, $step) = @_;
 	my ($path, $line, $kind) = ($steps->{path}, $step->{line}, $step->{kind});
-	my @statements = Sql::statements($step->{sql});
+	my $begin = $step->{sql_line} // $line;
+	my @statements = parsed($path, $begin, sub { Sql::statements($step->{sql}) });
 	fail($path, $line, 'the step does nothing') unless @statements or $step->{rest};
 	fail($path, $line, 'the last statement of the step has no end')
 	  if @statements and $statements[-1]{is_open};

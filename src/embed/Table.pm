@@ -7,7 +7,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(fail files_of lines_of rows_of);
+our @EXPORT_OK = qw(fail files_of lines_of parsed rows_of);
 
 # Stops the build, with the place of the mistake.
 sub fail
@@ -15,6 +15,17 @@ sub fail
 	my ($path, $line, $message) = @_;
 	print STDERR "$path:$line: $message\n";
 	exit 1;
+}
+
+# Returns what a function of Sql returns. Stops the build if it dies with "line N: ...". $line is
+# the line of the file in which the text begins.
+sub parsed
+{
+	my ($path, $line, $parse) = @_;
+	my @result = eval { $parse->() };
+	return @result unless $@;
+	my ($number, $message) = $@ =~ /^line (\d+): (.*)$/ or die $@;
+	fail($path, $line + $number - 1, $message);
 }
 
 # The paths of the SQL files in a folder, in the order of their names.

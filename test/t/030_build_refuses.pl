@@ -122,6 +122,16 @@ refuses('an unknown phase', sub { edit('data/chain.tsv', qr/\tpre\n/, "\tbefore\
 refuses('a statement without an end',
 	sub { append("migrations/0003_00.05.00_02_drop_started_at_column.sql", "SELECT 1\n") },
 	qr/migrations\/0003_\S+:5: the statement has no end/);
+refuses('a string without an end',
+	sub { append("migrations/0003_00.05.00_02_drop_started_at_column.sql", "SELECT 'x;\n") },
+	qr/migrations\/0003_\S+:5: a string or comment that does not end/);
+refuses(
+	'a string without an end in a DO block',
+	sub {
+		append("migrations/0028_02.08.00_01_add_additional_params_to_retry_job.sql",
+			"DO \$\$\nBEGIN PERFORM 'x; END \$\$;\n");
+	},
+	qr/migrations\/0028_\S+:\d+: a string or comment that does not end/);
 refuses('a character that is not ASCII',
 	sub { append("migrations/0003_00.05.00_02_drop_started_at_column.sql", "-- \xe9\n") },
 	qr/migrations\/0003_\S+:5: only printable ASCII and tabs can be embedded/);
@@ -220,6 +230,9 @@ refuses_steps('a step that does nothing', "-- step brief: all\n-- step brief: mo
 	'1: the step does nothing');
 refuses_steps('a statement of a step without an end', "-- step brief: all\nSELECT 1\n-- rest\n",
 	'1: the last statement of the step has no end');
+refuses_steps('a string of a step without an end',
+	"-- step brief: all\nSELECT 1;\n-- A comment.\n\nSELECT 'x;\n",
+	'5: a string or comment that does not end');
 refuses_steps('a concurrent step with two statements',
 	"-- step concurrent: build\n"
 	  . "CREATE INDEX CONCURRENTLY a ON procrastinate_jobs (id);\nSELECT 1;\n",

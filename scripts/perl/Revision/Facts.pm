@@ -5,7 +5,7 @@ package Revision::Facts;
 use strict;
 use warnings;
 
-use Revision::Statements qw(statements);
+use Sql qw(statements tokens);
 
 # The kinds of structure.tsv, in the order of its rows within a revision.
 my @KINDS = qw(table column constraint index enum composite sequence function trigger);
@@ -101,7 +101,7 @@ sub with_placeholders
 	my ($statement, $schema) = @_;
 	my $text = '';
 	die "two braces in what head.sql would contain: $statement\n" if $statement =~ /\{\{/;
-	foreach my $token (Revision::Statements::tokens($statement))
+	foreach my $token (tokens($statement))
 	{
 		my $part = $token->{text};
 		next if $token->{kind} eq 'comment';

@@ -8,19 +8,12 @@ use warnings;
 
 use Exporter 'import';
 
+use LockModes qw(@LOCK_MODES);
+
 our @EXPORT_OK = qw(distinct free identifier is_there merge_locks name_at quoted references skip
   split_list strongest text_of top_level undecided);
 
-my @MODES = (
-	'ACCESS SHARE',
-	'ROW SHARE',
-	'ROW EXCLUSIVE',
-	'SHARE UPDATE EXCLUSIVE',
-	'SHARE',
-	'SHARE ROW EXCLUSIVE',
-	'EXCLUSIVE',
-	'ACCESS EXCLUSIVE');
-my %STRENGTH = map { $MODES[$_] => $_ } 0 .. $#MODES;
+my %STRENGTH = map { $LOCK_MODES[$_] => $_ } 0 .. $#LOCK_MODES;
 
 # ---- Parts and locks ---------------------------------------------------------------------------
 

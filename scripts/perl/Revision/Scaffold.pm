@@ -12,7 +12,7 @@ use Exporter 'import';
 use Revision::Classify qw(classify);
 use Revision::Parts qw(distinct merge_locks);
 use Revision::Rest qw(spell_rest);
-use Revision::Statements qw(statements);
+use Sql qw(statements);
 
 our @EXPORT_OK = qw(scaffold);
 
