@@ -16,7 +16,8 @@ SELECT procrastinate_upgrade('0026');
 SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('0099')$$);
 SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('haed')$$);
 SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('3.4.O')$$);
-SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('00.11.00_03_add_procrastinate_periodic_deffers')$$);
+SELECT pg_temp.refusal(
+    $$SELECT procrastinate_upgrade('00.11.00_03_add_procrastinate_periodic_deffers')$$);
 SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('something entirely different')$$);
 -- a prefix that two migrations share
 SELECT procrastinate_upgrade('00.17.00_');

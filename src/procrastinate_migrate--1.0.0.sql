@@ -3,9 +3,9 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION procrastinate_migrate" to load this file. \quit
 
--- ---- Read: write nothing, work on a hot standby and in a read-only transaction -------------------
--- They read what is committed now, as the catalog is read. That takes a snapshot of their own, which
--- a query with a parallel plan must not take: hence PARALLEL UNSAFE.
+-- ---- Read: write nothing, work on a hot standby and in a read-only transaction ------------------
+-- They read what is committed now, as the catalog is read. That takes a snapshot of their own,
+-- which a query with a parallel plan must not take: hence PARALLEL UNSAFE.
 
 CREATE FUNCTION procrastinate_current(
     schema regnamespace DEFAULT NULL,
@@ -128,7 +128,7 @@ CREATE FUNCTION procrastinate_log(
 COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
     'history of the installation: each change to it, oldest first';
 
--- ---- What a schema is: read from the catalog, with or without a history ---------------------------
+-- ---- What a schema is: read from the catalog, with or without a history -------------------------
 
 CREATE FUNCTION procrastinate_detect(
     schema regnamespace DEFAULT NULL,
@@ -155,9 +155,10 @@ CREATE FUNCTION procrastinate_check(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_check(text, regnamespace) IS
-    'differences between the schema and a revision, worst first, each with the statement that repairs it';
+    'differences between the schema and a revision, worst first, each with the statement that'
+    ' repairs it';
 
--- ---- Releases: which code works on which schema --------------------------------------------------
+-- ---- Releases: which code works on which schema -------------------------------------------------
 
 CREATE FUNCTION procrastinate_releases(
     OUT release text,
@@ -180,7 +181,8 @@ CREATE FUNCTION procrastinate_supports(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_supports(text, regnamespace) IS
-    'whether the code of a release works on the installation''s revision, and if not, what to do first';
+    'whether the code of a release works on the installation''s revision, and if not, what to do'
+    ' first';
 
 CREATE FUNCTION procrastinate_route(
     from_release text,

@@ -132,7 +132,8 @@ WITH RECURSIVE me AS (
                     THEN p.provolatile = 'i' AND EXISTS (SELECT FROM pg_language l
                         WHERE l.oid = p.prolang AND l.lanname IN ('c', 'internal'))
                     ELSE p.provolatile <> 'v'
-                         OR p.proname ~ '^(clock_timestamp|gen_random_uuid|pg_is_in_recovery|random|random_normal|timeofday|uuidv4|uuidv7)$'
+                         OR p.proname ~ '^(clock_timestamp|gen_random_uuid|pg_is_in_recovery|random'
+                            '|random_normal|timeofday|uuidv4|uuidv7)$'
                END
         OR p.proname ~ '(_to_xml|populate_record|^pg_get_|^pg_input_|^satisfies_)'
         OR EXISTS (SELECT FROM pg_type t
@@ -153,7 +154,8 @@ SELECT array_to_string((array_agg(s.finding || '.' ORDER BY s.rank, s.finding))[
                AS detail,
        CASE WHEN count(*) = 0 THEN NULL
             WHEN min(s.rank) = 5
-                THEN 'Look at the trigger first; then drop it, or move its condition into its function.'
+                THEN 'Look at the trigger first; then drop it, or move its condition into its'
+                    ' function.'
             WHEN count(DISTINCT s.owner) FILTER (WHERE s.rank < 5) > 1 OR min(s.rank) = 4
                 OR EXISTS (
                     SELECT FROM object t WHERE t.kind = 'table' AND t.owner NOT IN (SELECT owner

@@ -187,7 +187,8 @@ sub was_killed
 {
 	my ($pid, $log) = @_;
 	usleep(2000) while kill 0, $pid;
-	# Whether the server accepts it does not matter. Not from a pipe, which a refused psql does not read.
+	# Whether the server accepts it does not matter. The query comes from no pipe: a refused psql
+	# does not read one.
 	IPC::Run::run(
 		[   $node->installed_command('psql'), qw(-XAtq -c), 'SELECT 1',
 			'-d',                             $node->connstr('postgres') ],

@@ -227,7 +227,8 @@ sub what_came_meanwhile
 		'23514: new row for relation "procrastinate_events" violates check constraint'
 		  . ' "procrastinate_events_job_id_bigint_same"',
 		'a trigger that sets the old column alone is not borne');
-	my (undef, undef, $err) = $node->psql($database, q{CALL procrastinate_migrate('0024', 'midway')});
+	my (undef, undef, $err) =
+	  $node->psql($database, q{CALL procrastinate_migrate('0024', 'midway')});
 	like(
 		$err,
 		qr/^DETAIL:\ \ Trigger\ zz\ on\ table\ (?:midway\.)?procrastinate_events,\ which\ may

@@ -11,7 +11,8 @@ ALTER TABLE procrastinate_periodic_defers
 DO $$
 BEGIN
     EXECUTE pg_catalog.replace(
-        pg_catalog.pg_get_functiondef('procrastinate_defer_periodic_job(varchar, varchar, bigint)'::pg_catalog.regprocedure),
+        pg_catalog.pg_get_functiondef(
+            'procrastinate_defer_periodic_job(varchar, varchar, bigint)'::pg_catalog.regprocedure),
         'ON CONSTRAINT procrastinate_periodic_defers_task_name_defer_timestamp_key',
         '/* ON CONSTRAINT procrastinate_periodic_defers_task_name_defer_timestamp_key */'
     );

@@ -10,7 +10,9 @@ ALTER TABLE procrastinate_periodic_defers
 DO $$
 BEGIN
     EXECUTE pg_catalog.replace(
-        pg_catalog.pg_get_functiondef('procrastinate_defer_periodic_job(varchar, varchar, varchar, varchar, bigint)'::pg_catalog.regprocedure),
+        pg_catalog.pg_get_functiondef(
+            'procrastinate_defer_periodic_job(varchar, varchar, varchar, varchar, bigint)'
+                ::pg_catalog.regprocedure),
         'ON CONSTRAINT procrastinate_periodic_defers_unique',
         '/* ON CONSTRAINT procrastinate_periodic_defers_unique */'
     );
@@ -34,7 +36,9 @@ ALTER TABLE procrastinate_periodic_defers
 DO $$
 BEGIN
     EXECUTE pg_catalog.replace(
-        pg_catalog.pg_get_functiondef('procrastinate_defer_periodic_job(varchar, varchar, varchar, varchar, bigint)'::pg_catalog.regprocedure),
+        pg_catalog.pg_get_functiondef(
+            'procrastinate_defer_periodic_job(varchar, varchar, varchar, varchar, bigint)'
+                ::pg_catalog.regprocedure),
         '/* ON CONSTRAINT procrastinate_periodic_defers_unique */',
         'ON CONSTRAINT procrastinate_periodic_defers_unique'
     );

@@ -92,7 +92,8 @@ BEGIN
     SELECT c.conname
     INTO name_given
     FROM pg_catalog.pg_constraint AS c
-    WHERE c.conrelid OPERATOR(pg_catalog.=) 'procrastinate_events'::pg_catalog.regclass::pg_catalog.oid
+    WHERE c.conrelid OPERATOR(pg_catalog.=)
+            'procrastinate_events'::pg_catalog.regclass::pg_catalog.oid
         AND c.contype OPERATOR(pg_catalog.=) 'n'
         AND c.conname OPERATOR(pg_catalog.~~) '%_bigint_%';
 

@@ -7,7 +7,8 @@
 
 -- step concurrent, ahead of 0029: build the index for the look-up of locks
 CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0029 ON procrastinate_jobs (id, lock)
-    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
+    WHERE status OPERATOR(pg_catalog.=)
+        ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
 
 -- step brief: add and replace the functions
 -- rest without ALTER TYPE

@@ -7,7 +7,8 @@ CREATE INDEX CONCURRENTLY procrastinate_jobs_priority_idx ON procrastinate_jobs 
 
 -- step concurrent: build the index for the look-up of locks
 CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_0029 ON procrastinate_jobs (id, lock)
-    WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
+    WHERE status OPERATOR(pg_catalog.=)
+        ANY (ARRAY['todo', 'doing', 'aborting']::procrastinate_job_status[]);
 
 -- step brief: exchange the indexes, replace the function
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
