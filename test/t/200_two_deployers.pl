@@ -7,7 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -93,15 +92,10 @@ sub all_at_once
 	my @running;
 	foreach my $call (@calls)
 	{
-		my %one  = (in => '', out => '', err => '');
-		my @psql = (
-			$node->installed_command('psql'), '-XAtq',             '-v', 'ON_ERROR_STOP=1',
-			'-v',                             'VERBOSITY=verbose', '-d', $node->connstr($database),
-			'-c',                             "SELECT pg_advisory_lock_shared($gate)", '-c', $call);
-		$one{run} = IPC::Run::start(
-			\@psql, '<', \$one{in}, '>', \$one{out}, '2>', \$one{err},
-			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-		push @running, \%one;
+		push @running,
+		  start_psql(
+			$node, $database, [ "SELECT pg_advisory_lock_shared($gate)", $call ],
+			qw(-v ON_ERROR_STOP=1 -v VERBOSITY=verbose));
 	}
 	my $waiting = @calls;
 	wait_until(

@@ -11,7 +11,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -99,19 +98,15 @@ sub stop_steps
 sub start_step
 {
 	my ($revision, $settings, $call) = @_;
-	my %one  = (in => '', out => '', err => '', revision => $revision);
 	my $left = q{SELECT 'locks left', count(*) FROM pg_locks WHERE pid = pg_backend_pid()}
 	  . q{ AND (locktype NOT IN ('virtualxid', 'relation') OR relation >= 16384)};
 	my $step = sprintf $call, lit(revision_name($revision)), lit(schema_of($revision));
-	my @psql = (
-		$node->installed_command('psql'), '-XAtq',
-		'-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=always',
-		'-d', $node->connstr($database) . " application_name=interrupted",
-		'-c', "SET client_min_messages = warning; $settings", '-c', $step, '-c', $left);
-	$one{run} = IPC::Run::start(
-		\@psql, '<', \$one{in}, '>', \$one{out}, '2>', \$one{err},
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-	return \%one;
+	local $ENV{PGAPPNAME} = 'interrupted';
+	my $psql = start_psql(
+		$node, $database, [ "SET client_min_messages = warning; $settings", $step, $left ],
+		qw(-v VERBOSITY=verbose -v SHOW_CONTEXT=always));
+	$psql->{revision} = $revision;
+	return $psql;
 }
 
 sub interrupt

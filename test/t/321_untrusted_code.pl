@@ -10,6 +10,7 @@ use lib "$FindBin::RealBin/../perl";
 use PostgreSQL::Test::Utils;
 use Procrastinate::Test;
 use Procrastinate::Test::Roles;
+use Procrastinate::Test::Traps;
 use Test::More;
 
 my $node     = start_server(name => 'strange_code');
@@ -17,28 +18,10 @@ my $database = new_database($node);
 my $super    = $node->safe_psql($database, 'SELECT current_user');
 my $error;
 look_as_roles($node, $database);
-query('CREATE ROLE creator IN ROLE pg_read_all_stats; CREATE ROLE mallory');
+query('CREATE ROLE creator IN ROLE pg_read_all_stats');
+set_traps($node, $database);
 
-# ---- Traps: code of mallory's that must never run as somebody else ------------------------------
-
-query(q{CREATE TABLE public.traps (ran_as text, trap text); GRANT ALL ON public.traps TO PUBLIC});
-query(q{CREATE SEQUENCE public.sprung; GRANT ALL ON public.sprung TO PUBLIC})
-  ;    # tells of it though the row is rolled back
-query(q{GRANT CREATE, USAGE ON SCHEMA public TO mallory});
-as_role('mallory', <<'SQL');
-CREATE FUNCTION public.spring(trap text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-	PERFORM nextval('public.sprung');
-	INSERT INTO public.traps VALUES (current_user, trap);
-	RETURN true;
-END $$;
-CREATE FUNCTION public.spring() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM nextval('public.sprung');
-	INSERT INTO public.traps VALUES (current_user, TG_NAME || ' on ' || TG_RELNAME);
-	RETURN NEW;
-END $$;
-SQL
+# ---- Code of mallory in place of the history, and on an installation's tables --------------------
 
 my $columns = 'id bigint, event text, from_revision text, to_revision text,'
   . ' applied_at timestamptz, applied_by text, duration interval, version text';
@@ -94,8 +77,7 @@ foreach my $kind (sort keys %trap)
 			$caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /,
 			"$caller is refused: the script");
 	}
-	is(query('SELECT is_called FROM public.sprung'), 'f', 'and no code of mallory\'s has run')
-	  or query(q{TRUNCATE traps; SELECT setval('public.sprung', 1, false)});
+	no_trap_ran('and no code of mallory\'s has run');
 }
 
 # An installation of mallory's own, with triggers on the history and on the tables.
@@ -123,7 +105,7 @@ CREATE INDEX ON place.procrastinate_schema_history (id) WHERE public.constant(2)
 CREATE STATISTICS place.s ON (public.constant(3)), (lower(event))
 	FROM place.procrastinate_schema_history;
 SQL
-query(q{TRUNCATE traps; SELECT setval('public.sprung', 1, false)});
+reset_traps();
 foreach my $caller ($super, 'creator')
 {
 	refused($caller, $_, qr/ERROR:  (?:PM010|42501): /, "$caller is refused: $_")
@@ -138,8 +120,7 @@ foreach my $caller ($super, 'creator')
 		$caller, q{SELECT count(*) FROM procrastinate_log('place')},
 		'10',    "$caller may read the log");
 }
-is(query('SELECT is_called FROM public.sprung'), 'f',
-	'no trigger, default or check of mallory\'s has run');
+no_trap_ran('no trigger, default or check of mallory\'s has run');
 
 # Code of mallory's in an installation that trusts mallory with its tables and its schema.
 query('CREATE SCHEMA trusting; GRANT ALL ON SCHEMA trusting TO creator, mallory');
@@ -283,8 +264,7 @@ foreach my $way (
 	like($error, qr/\Q$finding\E/, 'and the error names the cause');
 	query($remove);
 }
-is(query('SELECT is_called FROM public.sprung'), 'f', 'no code of mallory\'s has run on these ways')
-  or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
+no_trap_ran('no code of mallory\'s has run on these ways');
 
 # An operator for our type, which would be preferred to the server's own in the schema's
 # search_path: migrations do not use it, on any way and at any revision.
@@ -317,8 +297,7 @@ as_role('mallory', $shadow);
 as_role(
 	'creator', q{SET search_path = shadowed; CREATE INDEX mine ON procrastinate_jobs (id)}
 	  . q{ WHERE status = 'failed'});
-query(q{TRUNCATE traps; SELECT setval('public.sprung', 1, false)})
-  ;    # it ran while the index was built
+reset_traps();    # it ran while the index was built
 $error = refused(
 	'creator',           q{SELECT procrastinate_stamp('head', schema => 'shadowed')},
 	qr/ERROR:  42501: /, 'an index that calls it is refused');
@@ -326,8 +305,7 @@ like(
 	$error,
 	qr/index shadowed\.mine calls operator shadowed\.=\(.*\) of role mallory\./,
 	'and named');
-is(query('SELECT is_called FROM public.sprung'), 'f', 'no code of mallory\'s has run')
-  or diag(query('SELECT DISTINCT ran_as, trap FROM traps'));
+no_trap_ran('no code of mallory\'s has run');
 allowed(
 	'creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
 	'0031',    'without it creator upgrades');

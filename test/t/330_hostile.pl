@@ -1,5 +1,5 @@
 # Temporary tables, operators, types and functions of the same names, in any search_path, are
-# neither used nor run. No setting changes the result.
+# neither used nor run.
 
 use strict;
 use warnings;
@@ -335,85 +335,6 @@ foreach my $statement (
 		"SET client_min_messages = error; SET search_path = pg_catalog; $statement");
 	is($err, '', "none is taken by $statement");
 }
-
-# ---- Settings -----------------------------------------------------------------------------------
-
-my @settings = (
-	'standard_conforming_strings = off',
-	'transform_null_equals = on',
-	'quote_all_identifiers = on',
-	"DateStyle = 'SQL, DMY'",
-	"IntervalStyle = 'sql_standard'",
-	"TimeZone = 'Asia/Kathmandu'",
-	'plpgsql.variable_conflict = use_column',
-	'plpgsql.variable_conflict = use_variable',
-	'check_function_bodies = off',
-	'row_security = off',
-	"default_table_access_method = 'heap'",
-	"default_tablespace = 'slow'",
-	"bytea_output = 'escape'",
-	"xmloption = 'document'",
-	'escape_string_warning = off',
-	"default_transaction_isolation = 'read committed'",
-	'default_transaction_deferrable = on',
-	"client_encoding = 'LATIN1'",
-	'array_nulls = off',
-	'backslash_quote = off',
-	"plpgsql.extra_errors = 'all'",
-	"plpgsql.check_asserts = off",
-	"session_replication_role = 'replica'",
-	"default_toast_compression = 'pglz'",
-	"backslash_quote = 'off'",
-	'lo_compat_privileges = on',
-	'max_parallel_workers_per_gather = 0',
-	"default_statistics_target = 1",
-	'statement_timeout = 60000',
-	'enable_seqscan = off',
-	"lc_messages = 'C'",
-	'exit_on_error = off');
-my $folder = "$PostgreSQL::Test::Utils::tmp_check/slow";
-mkdir $folder or die "cannot create $folder: $!";
-$node->safe_psql($database, "CREATE TABLESPACE slow LOCATION '$folder'");
-query('DROP SCHEMA place, other CASCADE; CREATE SCHEMA place');
-foreach my $setting (accepted_settings($node, @settings))
-{
-	($status, $out, $err) = $node->psql(
-		$database,
-		"$quiet SET $setting; SELECT"
-		  . q{ tools.procrastinate_upgrade('0028', 'place');}
-		  . q{ CALL tools.procrastinate_migrate('0037', 'place');}
-		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
-		  . q{ SELECT tools.procrastinate_stamp('head', schema => 'place')});
-	is("$out$err", "0028\n$HEAD_NAME\n$HEAD_NAME", "the same is done with $setting");
-	my $different = differences($node, $database, 'place', $HEAD);
-	is($different, '', 'and the same is made');
-	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
-	($status, $out, $err) = $node->psql(
-		$database,
-		"$quiet SET $setting; SELECT tools.procrastinate_upgrade('head', 'place')");
-	is("$out$err" . differences($node, $database, 'place', $HEAD), $HEAD_NAME, 'at once as well');
-	my $after = (
-		$node->psql(
-			$database,
-			"$quiet SET $setting; SELECT count(*) FROM"
-			  . " tools.procrastinate_history(schema => 'place'), tools.procrastinate_log('place')")
-	)[1];
-	is($after, $HEAD, 'and read');
-	query('DROP SCHEMA place CASCADE; CREATE SCHEMA place');
-}
-my @changed =
-  accepted_settings(
-	$node, 'standard_conforming_strings = off', 'transform_null_equals = on',
-	'check_function_bodies = off', 'row_security = on');
-my $shown = join ', ', map { "current_setting('$_')" } 'search_path', map { /^(\w+)/ } @changed;
-is( query(
-		'SET search_path = public, evil;'
-		  . join('', map { "SET $_;" } @changed)
-		  . q{ SELECT tools.procrastinate_upgrade('head', 'place');}
-		  . " SELECT concat_ws(' ', $shown)"
-	),
-	"$HEAD_NAME\npublic, evil " . join(' ', map { /(\w+)$/ } @changed),
-	'the caller\'s settings are as they were');
 
 $node->stop;
 done_testing();

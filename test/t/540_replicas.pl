@@ -39,22 +39,11 @@ a_reader_of_a_replica();
 failover();
 done_testing();
 
-# Starts a psql on the replica; the caller calls finish().
+# Starts a psql on the replica.
 sub on_replica
 {
 	my ($sql) = @_;
-	my ($in, $out, $err) = ('', '', '');
-	my $run = IPC::Run::start(
-		[   $standby->installed_command('psql'), qw(-XAtq -d), $standby->connstr($database), '-c',
-			$sql ],
-		'<',
-		\$in,
-		'>',
-		\$out,
-		'2>',
-		\$err,
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-	return { run => $run, err => \$err };
+	return start_psql($standby, $database, [$sql]);
 }
 
 sub catch_up
@@ -98,7 +87,7 @@ sub a_replica_that_lags
 	is(($caller->wait)[1], '', 'once it does they go on');
 	is_at($node, $database, 'lagging', 24, 'to 0024');
 	$gate->{run}->finish;
-	is(${ $gate->{err} }, '', 'procrastinate_wait() on the replica sees the revision there');
+	is($gate->{err}, '', 'procrastinate_wait() on the replica sees the revision there');
 	$_->close foreach $session, $caller;
 	return;
 }

@@ -8,7 +8,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -64,18 +63,9 @@ sub postmaster_file { return $node->data_dir . '/postmaster.pid' }
 sub complaint_of_call
 {
 	my ($target) = @_;
-	my ($in, $out, $err) = ('', '', '');
-	IPC::Run::run(
-		[   $node->installed_command('psql'), qw(-XAtq -d), $node->connstr($database),
-			'-c', "CALL procrastinate_migrate('$target')" ],
-		'<',
-		\$in,
-		'>',
-		\$out,
-		'2>',
-		\$err,
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-	return join '', grep { !/^NOTICE:/ } split /^/, $err;
+	my $call = start_psql($node, $database, ["CALL procrastinate_migrate('$target')"]);
+	$call->{run}->finish;
+	return join '', grep { !/^NOTICE:/ } split /^/, $call->{err};
 }
 
 sub is_whole

@@ -20,6 +20,7 @@ use Test::More;
 use Procrastinate::Test::Facts;
 use Procrastinate::Test::Jobs;
 use Procrastinate::Test::Load;
+use Procrastinate::Test::Psql;
 use Procrastinate::Test::SQL;
 use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
@@ -32,6 +33,7 @@ our @EXPORT = (
 	@Procrastinate::Test::Facts::EXPORT,
 	@Procrastinate::Test::Jobs::EXPORT,
 	@Procrastinate::Test::Load::EXPORT,
+	@Procrastinate::Test::Psql::EXPORT,
 	@Procrastinate::Test::SQL::EXPORT,
 	@Procrastinate::Test::Watch::EXPORT);
 

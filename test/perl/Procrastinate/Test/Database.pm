@@ -8,14 +8,16 @@ use warnings;
 
 use Exporter 'import';
 
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
 
-our @EXPORT = qw(eventually filled_schema queue run_sql schema_oid session until_blocked
-  use_database wait_until);
+our @EXPORT = qw(eventually filled_schema numbered_schema offline_script queue revision_of run_sql
+  schema_oid session until_blocked use_database wait_until);
 
 my ($node, $database);
+my $schemas = 0;
 
 # use_database($node, $database)
 sub use_database
@@ -45,6 +47,32 @@ sub filled_schema
 	my ($schema, $revision, $jobs) = @_;
 	return closed_queue($node, $database, $schema, $revision, $jobs // 100);
 }
+
+# A new schema at the revision with 9 jobs; 0 leaves it empty. Returns its name, which contains its
+# number.
+sub numbered_schema
+{
+	my ($revision) = @_;
+	my $schema = 'schema_' . ++$schemas;
+	return filled_schema($schema, $revision, 9) if $revision;
+	run_sql("CREATE SCHEMA $schema");
+	return $schema;
+}
+
+# Commands for a session() that run the schema's offline script of a range, and end its transaction
+# if it fails.
+sub offline_script
+{
+	my ($schema, $range) = @_;
+	my $path = "$PostgreSQL::Test::Utils::tmp_check/script_$schema.sql";
+	open(my $file, '>', $path) or die "cannot write $path: $!";
+	print $file run_sql("SELECT procrastinate_sql('$range', '$schema')");
+	close $file;
+	return "\\set ON_ERROR_STOP 0\n\\i $path\nROLLBACK";
+}
+
+# The revision that the schema's history records.
+sub revision_of { return run_sql("SELECT revision FROM procrastinate_current('$_[0]')") }
 
 # Runs SQL that must succeed, in a psql of its own; returns its rows.
 sub run_sql { return $node->safe_psql($database, shift) }
