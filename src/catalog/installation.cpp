@@ -1,6 +1,7 @@
 #include "catalog/installation.hpp"
 
 #include "common/refusal.hpp"
+#include "server/current_role.hpp"
 
 namespace procrastinate::catalog
 {
@@ -106,13 +107,11 @@ bool may_use(const Installation &installation)
 void require_usage(const Installation &installation)
 {
     if (!may_use(installation))
-        throw common::Refusal{
-            common::sqlstate::insufficient_privilege,
-            "permission denied for schema " + std::string(installation.name),
-            "You need USAGE on the schema.",
-            std::string("GRANT USAGE ON SCHEMA ") + installation.quoted + " TO " + server::call([] {
-                return quote_identifier(GetUserNameFromId(GetUserId(), false));
-            }) + ";"};
+        throw common::Refusal{common::sqlstate::insufficient_privilege,
+                              "permission denied for schema " + std::string(installation.name),
+                              "You need USAGE on the schema.",
+                              std::string("GRANT USAGE ON SCHEMA ") + installation.quoted + " TO " +
+                                  server::quoted_current_role() + ";"};
 }
 
 void require_there(const Installation &installation)

@@ -3,6 +3,7 @@
 #include "chain/facts.hpp"
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
+#include "server/current_role.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/raw_table_scan.hpp"
@@ -125,8 +126,7 @@ void warn_of_hidden_sessions(Revision post)
         DatumGetInt64(spi::read_latest(sql::hidden_sessions).datum(0, 1).value_or(0));
     if (count == 0)
         return;
-    const std::string role =
-        server::call([] { return quote_identifier(GetUserNameFromId(GetUserId(), false)); });
+    const std::string role = server::quoted_current_role();
     server::warning("could not check whether functions that migration " +
                         std::string(chain::name(post)) + " drops are in use",
                     "Role " + role + " may not see the queries of " + std::to_string(count) +

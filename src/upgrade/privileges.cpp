@@ -3,6 +3,7 @@
 #include "catalog/named_objects.hpp"
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
+#include "server/current_role.hpp"
 #include "server/spi.hpp"
 #include "sql/privileges.hpp"
 #include "upgrade/foreign_objects.hpp"
@@ -35,19 +36,9 @@ ForeignObjects find_foreign_objects(const catalog::Installation &installation)
     return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
 }
 
-std::string role_name()
-{
-    return server::call([] { return GetUserNameFromId(GetUserId(), false); });
-}
-
-std::string quoted_role_name()
-{
-    return server::call([] { return quote_identifier(GetUserNameFromId(GetUserId(), false)); });
-}
-
 std::string may_not_change(const char *kind_of_role, const catalog::Installation &installation)
 {
-    return std::string(kind_of_role) + " \"" + role_name() +
+    return std::string(kind_of_role) + " \"" + server::current_role() +
            "\" may not change the installation in " + catalog::in_schema(installation);
 }
 
@@ -75,13 +66,13 @@ void require_privileges(const catalog::Installation &installation)
             missing.add(std::string(privilege) + " on schema " + installation.quoted +
                         " is missing");
             hint = std::string("GRANT CREATE, USAGE ON SCHEMA ") + installation.quoted + " TO " +
-                   quoted_role_name() + ";";
+                   server::quoted_current_role() + ";";
         }
     if (!rights.boolean(0, 3))
     {
         missing.add("USAGE on language plpgsql is missing");
         hint += (hint.empty() ? "" : "\n") +
-                ("GRANT USAGE ON LANGUAGE plpgsql TO " + quoted_role_name()) + ";";
+                ("GRANT USAGE ON LANGUAGE plpgsql TO " + server::quoted_current_role()) + ";";
     }
     if (!missing.any())
         return require_no_foreign_objects(installation);
