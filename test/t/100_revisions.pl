@@ -25,7 +25,7 @@ is_deeply(
 	[ map { $_->{revision} } @chain ],
 	[ map { revision_name($_) } 1 .. $HEAD ],
 	'the revisions are numbered without a gap');
-isnt(scalar(structure(1)), 0, 'the facts know the first revision');
+isnt(scalar(structure(1)), 0, 'the facts include the first revision');
 
 {
 	my %owners;
@@ -83,11 +83,11 @@ foreach my $revision (1 .. $HEAD)
 		upgrade($node, $fresh, $revision, $schema);
 		is_at(
 			$node, $fresh, $schema, $revision,
-			"schema $schema at " . revision_name($revision) . ' by one call from nothing');
+			"schema $schema at " . revision_name($revision) . ' after one call from base');
 	}
 	is_at(
 		$node, $fresh, 'public', $revision,
-		"schema public is still at " . revision_name($revision) . ' when another schema follows');
+		"schema public is still at " . revision_name($revision) . ' after another upgrade');
 	$node->safe_psql('postgres', "DROP DATABASE $fresh");
 }
 
@@ -96,7 +96,7 @@ foreach my $revision (1 .. $HEAD)
 	foreach my $schema (@schemas)
 	{
 		upgrade($node, $fresh, 'head', $schema);
-		is_at($node, $fresh, $schema, $HEAD, "schema $schema at head by its name");
+		is_at($node, $fresh, $schema, $HEAD, "schema $schema at head, given by the name head");
 	}
 }
 

@@ -55,21 +55,21 @@ sub upgraded_from
 		my $at = 'at ' . revision_name($stop);
 		is_at($node, $database, $schema, $stop, "the structure is right $at");
 		next if $start == 0;
-		is(lost_or_changed($session, $stop), '', "all rows are as they should be $at");
+		is(lost_or_changed($session, $stop), '', "all rows are as expected $at");
 		my %now = sequences($session);
 		is_deeply(
 			{ map { $_ => $now{$_} } grep { exists $now{$_} } keys %sequences },
 			{ map { $_ => $sequences{$_} } grep { exists $now{$_} } keys %sequences },
-			"sequences go on where they were $at");
+			"sequences keep their values $at");
 	}
 	is( $session->query('SELECT count(*) FROM procrastinate_jobs'),
-		'0', 'nothing comes from nothing')
+		'0', 'an upgrade of an empty schema adds no jobs')
 	  if $start == 0;
 	if ($start > 0)
 	{
 		cmp_ok(
 			$session->query('SELECT count(*) FROM procrastinate_jobs'),
-			'==', $JOBS + 2, 'the jobs are all there');
+			'==', $JOBS + 2, 'no job is lost');
 		like(
 			$session->query(
 				q{INSERT INTO procrastinate_jobs (queue_name, task_name)}

@@ -50,7 +50,8 @@ sub tables_gone
 					$session->query("DROP TABLE $table");
 					is($session->refusal(sprintf $call, lit(name($schema))), 'no error',
 						"$call succeeds where $table is gone");
-					is_at($node, $database, $schema, $revision + 1, "the schema is at $next then");
+					is_at($node, $database, $schema, $revision + 1,
+						"$call: the schema is at $next");
 				});
 		}
 	}

@@ -41,7 +41,7 @@ sub nothing_to_fetch
 {
 	my ($session, $revision, $function, $fetch) = @_;
 	is( $session->query('SELECT count(*), bool_and(j IS NULL) FROM ' . $fetch->() . ' AS j'),
-		'1|t', "$function returns one row of NULLs where no job is");
+		'1|t', "$function returns one row of NULLs if there is no job");
 	is( $session->query('SELECT id, status, task_name, args FROM ' . $fetch->()),
 		'NULL|NULL|NULL|NULL', "$function returns NULL in the columns that a worker reads");
 	return;
@@ -70,7 +70,7 @@ sub returned_row
 			my %changes = $session->changes;
 			like($changes{11}, $expected,
 				"$function marks the job as doing and changes nothing else");
-			is($changes{12}, '', "$function leaves the other job alone");
+			is($changes{12}, '', "$function does not change the other job");
 			is( $session->query(
 						'SELECT '
 					  . lit($returned)
@@ -108,12 +108,12 @@ sub queues
 	my @jobs  = map { { id => $_, queue_name => (qw(a b c b a))[ $_ - 1 ] } } 1 .. 5;
 	my @cases = (
 		[ 'NULL',                       '1 2 3 4 5', 'any queue for NULL' ],
-		[ q{ARRAY['b']},                '2 4',       'the one queue that is asked for' ],
+		[ q{ARRAY['b']},                '2 4',       'jobs of one given queue' ],
 		[ q{ARRAY['c','a']::varchar[]}, '1 3 5',     'several queues, in the order of jobs' ],
 		[ q{'{b,c}'},                   '2 3 4',     'queues given as an array literal' ],
 		[ q{ARRAY['d']},                '',          'no job for a queue without jobs' ],
 		[ q{ARRAY['B']},                '',          'no job for a queue spelled differently' ],
-		[ q{'{}'},                      '',          'no job for no queue' ]);
+		[ q{'{}'},                      '',          'no job for an empty array of queues' ]);
 	foreach my $case (@cases)
 	{
 		my ($argument, $expected, $name) = @$case;
@@ -128,7 +128,8 @@ sub schedules
 {
 	my ($session, $revision, $function, $fetch) = @_;
 	comes(
-		$session, $revision, $fetch->(), '2 4 5 6', "$function leaves jobs for later alone",
+		$session, $revision, $fetch->(), '2 4 5 6',
+		"$function does not fetch jobs scheduled for later",
 		{ id => 1, scheduled_at => '2999-01-01' }, { id => 2, scheduled_at => '2001-01-01' },
 		{ id => 3, scheduled_at => 'infinity' },   { id => 4 },
 		{ id => 5, scheduled_at => 'now' },        { id => 6, scheduled_at => '-infinity' });

@@ -1,5 +1,5 @@
 # procrastinate_finish_job, procrastinate_retry_job and procrastinate_cancel_job of every revision:
-# each form is called on a job in every state with every argument, and what became of the job, the
+# each form is called on a job in every state with every argument, and the changes of the job, the
 # value returned or the error is compared with the rules of
 # Procrastinate::Test::Finish.
 
@@ -280,7 +280,7 @@ sub null_arguments
 			s/: \w{5}: (?!Job was).*/: an error/ foreach @got;
 			same_lines(\@got, \@expected, 'NULL for the job or the end status is handled');
 			my %changes = $session->changes;
-			is($changes{1}, '', 'the running job is untouched by calls with NULL');
+			is($changes{1}, '', 'calls with NULL do not change the running job');
 		}) if forms($revision, @finishes, @retries, @cancels);
 	return;
 }

@@ -102,7 +102,7 @@ sub rows
 			is( $session->query("SELECT $columns FROM procrastinate_jobs WHERE id = $ids[0]"),
 				qq(it's|module.task "x"|l|q|{"a": [1, {"b": null}], "c": "\xc3\xa9"})
 				  . "|2031-01-01 00:00:00+00|todo|0$priority",
-				"$name writes what it is given and returns the job's id");
+				"$name writes its arguments and returns the job's id");
 			$priority = $revision < 25 ? '' : '|0';
 			is( $session->query("SELECT $columns FROM procrastinate_jobs WHERE id = $ids[1]"),
 				"default|task|NULL|NULL|{}|NULL|todo|0$priority",
@@ -126,10 +126,11 @@ sub queueing_lock
 			$session->query('SAVEPOINT before');
 			is( $session->refusal($sql),
 				qq(23505: duplicate key value violates unique constraint "$index"),
-				"$name is refused a second waiting job of one queueing lock");
+				"$name refuses a second waiting job of one queueing lock");
 			$session->query('ROLLBACK TO before');
 			$session->query("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = $id");
-			like($session->query($sql), qr/^\d+$/, "$name may queue the next while the first runs");
+			like($session->query($sql), qr/^\d+$/,
+				"$name defers the next job while the first runs");
 		});
 	return;
 }
@@ -166,7 +167,7 @@ sub several_at_once
 			is( $session->refusal('SELECT procrastinate_defer_jobs_v1(' . $jobs->(@twice) . ')'),
 				'23505: duplicate key value violates unique constraint'
 				  . ' "procrastinate_jobs_queueing_lock_idx_v1"',
-				'procrastinate_defer_jobs_v1 is refused a queueing lock twice');
+				'procrastinate_defer_jobs_v1 refuses a queueing lock given twice');
 			$session->query('ROLLBACK TO before');
 			is( $session->query('SELECT count(*) FROM procrastinate_jobs'),
 				'60', 'procrastinate_defer_jobs_v1 writes all jobs or none');

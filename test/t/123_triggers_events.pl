@@ -147,22 +147,24 @@ sub events_of_schedules
 		my $at = q{SELECT string_agg(at::text, ', ' ORDER BY id) FROM procrastinate_events}
 		  . q{ WHERE type = 'scheduled' AND job_id = };
 		is($session->query("$at 1"), '2040-04-04 04:04:04+00',
-			'an insert tells when a job will run');
+			'an insert with a schedule writes the event scheduled');
 		$session->query(q{UPDATE procrastinate_jobs SET scheduled_at = '2041-01-01'}
 			  . ' WHERE id IN (1, 2)');
 		is($session->query("$at 1"), '2040-04-04 04:04:04+00, 2041-01-01 00:00:00+00',
-			'an update tells the new time');
-		is($session->query("$at 2"), '2041-01-01 00:00:00+00', 'a time given afterwards is told');
+			'an update of the schedule writes an event');
+		is($session->query("$at 2"), '2041-01-01 00:00:00+00',
+			'a schedule set by an update writes an event');
 		$session->query('UPDATE procrastinate_jobs SET attempts = attempts + 1');
 		is($session->query("$at 2"), '2041-01-01 00:00:00+00, 2041-01-01 00:00:00+00',
-			'any update of a waiting job with a time tells it');
-		is($session->query("$at 3"), 'NULL', 'a running job is not scheduled');
+			'any update of a waiting job with a schedule writes an event');
+		is($session->query("$at 3"), 'NULL', 'a running job gets no event scheduled');
 		$session->query(q{UPDATE procrastinate_jobs SET status = 'todo' WHERE id = 3});
-		is($session->query("$at 3"), '2040-04-04 00:00:00+00', 'a job put back with a time is');
+		is($session->query("$at 3"), '2040-04-04 00:00:00+00',
+			'a job that is put back with a schedule gets one');
 		$session->query(q{UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE id = 1});
 		is($session->query("$at 1"),
 			'2040-04-04 04:04:04+00, 2041-01-01 00:00:00+00, 2041-01-01 00:00:00+00',
-			'a time that is taken away tells nothing');
+			'removing the schedule writes no event');
 	});
 	return;
 }
@@ -178,11 +180,12 @@ sub events_of_abort_requests
 		$session->query('UPDATE procrastinate_jobs SET abort_requested = true WHERE id IN (1, 2)');
 		is(events($session, 1), $event, 'a request to abort writes its event from 0031 on');
 		$session->query('UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 2');
-		is(events($session, 2), $event eq '' ? '' : "$event $event", 'and once more when repeated');
+		is(events($session, 2), $event eq '' ? '' : "$event $event",
+			'a repeated request writes it again');
 		$session->query('UPDATE procrastinate_jobs SET abort_requested = false WHERE id IN (2, 3)');
-		is(events($session, 3), '', 'no request, no event');
+		is(events($session, 3), '', 'an update without a request writes no event');
 		$session->query('UPDATE procrastinate_jobs SET attempts = 1 WHERE id = 1');
-		is(events($session, 1), $event, 'an update of another column writes none');
+		is(events($session, 1), $event, 'an update of another column writes no event');
 		$session->query('SELECT procrastinate_cancel_job_v1(4, true, false)');
 		is(events($session, 4), $event, 'procrastinate_cancel_job_v1 on a running job');
 		$session->query('SELECT procrastinate_cancel_job_v1(5, true, false)');
@@ -223,12 +226,12 @@ sub events_of_a_life
 	my @expected = qw(started deferred_for_retry scheduled started succeeded);
 	unshift @expected, 'deferred' if $revision >= 6;
 	is(events($session, $id), join(' ', sort @expected),
-		'deferred, fetched, put back, fetched, finished: the trail is complete');
+		'deferred, fetched, put back, fetched, finished: each has its event');
 	is($session->query("SELECT status, attempts FROM procrastinate_jobs WHERE id = $id"),
-		'succeeded|2', 'and the job counts two attempts');
+		'succeeded|2', 'the job counts two attempts');
 	is($session->query("SELECT type FROM procrastinate_events WHERE job_id = $id"
 			  . ' ORDER BY id DESC LIMIT 1'),
-		'succeeded', 'the last event is the last that happened');
+		'succeeded', 'the event of the last change is the last one');
 	$session->query('DELETE FROM procrastinate_jobs');
 	return;
 }
@@ -244,7 +247,7 @@ sub deletion
 		insert_jobs($session, $revision, { id => 1 }, { id => 2, status => 'doing' });
 		$session->query('UPDATE procrastinate_jobs SET attempts = 1');
 		$session->query('DELETE FROM procrastinate_jobs WHERE id = 2');
-		is(events($session, 2), '', 'the events of a deleted job go with it');
+		is(events($session, 2), '', 'the events of a deleted job are deleted');
 	});
 	return if $revision < 10;
 
@@ -295,7 +298,7 @@ sub old_cancellation
 		insert_jobs($session, 30, { id => 1, status => 'doing' }, { id => 2, status => 'doing' });
 		$session->query('SELECT procrastinate_cancel_job(1, true, false)');
 		is($session->query($row), 'aborting|t', 'the old cancellation requests the abort as well');
-		is(events($session, 1), 'abort_requested', 'and writes one event');
+		is(events($session, 1), 'abort_requested', 'the old cancellation writes one event');
 		$session->query(q{SELECT procrastinate_finish_job(1::bigint, 'aborted', false)});
 		is($session->query($row), 'aborted|t', 'the request stays when an old worker ends the job');
 		$session->query(q{UPDATE procrastinate_jobs SET status = 'doing' WHERE id = 2});

@@ -55,7 +55,7 @@ sub registration
 			'1|1', 'registration returns one row with a worker_id');
 		my $first  = $session->query('SELECT id FROM procrastinate_workers');
 		my $second = $session->query('SELECT * FROM procrastinate_register_worker_v1()');
-		isnt($second, $first, 'every registration is a worker of its own');
+		isnt($second, $first, 'every registration adds a worker');
 		is(ids($session), join(' ', sort { $a <=> $b } $first, $second),
 			'the workers are in the table');
 		is($session->query('SELECT bool_and(last_heartbeat = now()) FROM procrastinate_workers'),
@@ -72,10 +72,11 @@ sub heartbeat
 		$session->query('SELECT procrastinate_update_heartbeat_v1(101)');
 		is($session->query('SELECT id, last_heartbeat BETWEEN now() AND clock_timestamp()'
 				  . ' FROM procrastinate_workers ORDER BY id'),
-			"101|t\n102|f", 'a heartbeat is now, and of that worker only');
+			"101|t\n102|f", 'a heartbeat sets the time of that worker only');
 		$session->query('SELECT procrastinate_update_heartbeat_v1(999)');
 		$session->query('SELECT procrastinate_update_heartbeat_v1(NULL)');
-		is(ids($session), '101 102', 'a heartbeat of an unknown worker is no error and no worker');
+		is(ids($session), '101 102',
+			'a heartbeat of an unknown worker is no error and adds no worker');
 	});
 	return;
 }
@@ -93,10 +94,10 @@ sub departure
 		my $events = $session->query('SELECT count(*) FROM procrastinate_events');
 		$session->remember;
 		$session->query('SELECT procrastinate_unregister_worker_v1(101)');
-		is(ids($session), '102', 'a worker that unregisters is gone');
+		is(ids($session), '102', 'a worker that unregisters is deleted');
 		is_deeply({ $session->changes },
 			{ 1 => 'worker_id=NULL', 2 => 'worker_id=NULL', 3 => '', 4 => '' },
-			'its jobs lose it and nothing else');
+			'its jobs lose their worker_id and do not change otherwise');
 		is($session->query('SELECT count(*) FROM procrastinate_events'),
 			$events, 'no event is written when a worker unregisters');
 		$session->query('SELECT procrastinate_unregister_worker_v1(999)');
@@ -121,7 +122,7 @@ sub stalled_workers
 		is($session->query(sprintf $prune, '5::double precision'), '101', 'seconds as a double');
 		is(ids($session), '105', 'a worker whose clock is ahead stays');
 		is($session->query('SELECT count(*) FROM procrastinate_prune_stalled_workers_v1(0)'),
-			'0', 'no row is returned where no worker is stalled');
+			'0', 'no row is returned if no worker is stalled');
 	});
 	return;
 }
@@ -145,9 +146,9 @@ sub jobs_of_the_stalled
 			'1|101', 'the job of a worker without heartbeat is found');
 		$session->query('SELECT * FROM procrastinate_prune_stalled_workers_v1(60)');
 		is($session->query('SELECT id, status, worker_id FROM procrastinate_jobs ORDER BY id'),
-			"1|doing|NULL\n2|doing|102\n3|doing|NULL", 'its job is still doing once it is pruned');
+			"1|doing|NULL\n2|doing|102\n3|doing|NULL", 'the job of a pruned worker is still doing');
 		$session->query('SELECT procrastinate_retry_job_v1(1, now(), NULL, NULL, NULL)');
-		is($session->query($fetch->(102)), '1', 'and another worker takes it over');
+		is($session->query($fetch->(102)), '1', 'another worker fetches the job');
 	});
 	return;
 }

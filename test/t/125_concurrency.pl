@@ -32,13 +32,13 @@ my @periodics = (
 # The revisions at which a body changes; those between repeat the one before.
 my %load = map { $_ => 1 } 1, 2, 5, 8, 22, 25, 27, 29, 30, 32, 36, 38, $HEAD;
 
-# A session that has to wait where it should not is told so by an error.
+# A session that waits where it must not gets an error.
 my $node = start_server(conf => 'deadlock_timeout = 100ms');
 my %others;
 walk_revisions($node, \&visit);
 $_->close foreach map { @$_ } values %others;
 is( $node->safe_psql('postgres', 'SELECT sum(deadlocks) FROM pg_stat_database'),
-	'0', 'no two sessions ever locked each other out');
+	'0', 'there was no deadlock');
 done_testing();
 
 sub visit
@@ -99,13 +99,13 @@ sub different_jobs
 	$_->query('BEGIN') foreach @sessions;
 	my $next = "SELECT id FROM $fetch";
 	at_once($sessions[0], $next, '1',    'the first of three fetches the first job');
-	at_once($sessions[1], $next, '2',    'the second does not wait, it takes the next');
-	at_once($sessions[2], $next, '3',    'and so does the third');
-	at_once($sessions[0], $next, '4',    'the first takes what is left');
-	at_once($sessions[1], $next, 'NULL', 'nothing is left, and nobody waits for it');
+	at_once($sessions[1], $next, '2',    'the second fetches the next job without waiting');
+	at_once($sessions[2], $next, '3',    'the third fetches the next job without waiting');
+	at_once($sessions[0], $next, '4',    'the first fetches the last job');
+	at_once($sessions[1], $next, 'NULL', 'a fetch finds no job, and does not wait');
 	$sessions[0]->query('ROLLBACK');
 	$sessions[1]->query('COMMIT');
-	at_once($sessions[2], $next, '1', 'what is rolled back is fetched by another');
+	at_once($sessions[2], $next, '1', 'another session fetches the job of a rolled back fetch');
 	$sessions[2]->query('COMMIT');
 	is( $session->query(
 			q{SELECT string_agg(id || ' ' || status, ', ' ORDER BY id)}
@@ -114,7 +114,7 @@ sub different_jobs
 		'the jobs that were fetched are marked once');
 	empty($session, $revision);
 
-	# A job in somebody else's hands is passed over.
+	# A job that another session has locked is passed over.
 	insert_jobs($session, $revision, map { { id => $_ } } 1 .. 2);
 	$sessions[0]->query('BEGIN; SELECT 1 FROM procrastinate_jobs WHERE id = 1 FOR UPDATE');
 	at_once($sessions[1], $next, '2', 'a job that another session locks is passed over');
@@ -132,7 +132,7 @@ sub one_lock
 	is($sessions[0]->query("SELECT id FROM $fetch"), '1', 'the first job of a lock is fetched');
 	if ($revision < 8)
 	{
-		# The locks are rows of a table with a unique key: the second may have to see who wins.
+		# The locks are rows of a table with a unique key: the second may wait for the first.
 		$sessions[1]->send("SELECT id FROM $fetch");
 		$sessions[0]->query('COMMIT');
 		my ($id, $error) = $sessions[1]->wait;
@@ -145,12 +145,13 @@ sub one_lock
 			'NULL',       'the second session gets no job of that lock, and does not wait');
 		$sessions[0]->query('COMMIT');
 	}
-	at_once($sessions[1], "SELECT id FROM $fetch", 'NULL', 'nor when the first is committed');
+	at_once($sessions[1], "SELECT id FROM $fetch", 'NULL',
+		'nor after the fetch of the first job has committed');
 	$sessions[0]->query("BEGIN; $end 1");
 	$sessions[0]->query('DELETE FROM procrastinate_job_locks') if $revision < 8;
 	at_once(
 		$sessions[1], "SELECT id FROM $fetch",
-		'NULL',       'nor while the end of the first job is not committed');
+		'NULL',       'nor before the end of the first job is committed');
 	$sessions[0]->query('COMMIT');
 	at_once($sessions[1], "SELECT id FROM $fetch", '2', 'the second job follows the first');
 	empty($session, $revision);
@@ -170,11 +171,11 @@ sub beyond_the_first
 	$sessions[0]->query('BEGIN; SELECT 1 FROM procrastinate_jobs WHERE id <= 110 FOR UPDATE');
 	$sessions[1]->query('BEGIN');
 	at_once($sessions[1], $next, '111', 'many jobs that another session locks are passed over');
-	at_once($sessions[2], $next, '112', 'and those that a third has fetched meanwhile');
+	at_once($sessions[2], $next, '112', 'jobs that a third session has fetched are passed over');
 	$sessions[1]->query('ROLLBACK');
-	at_once($sessions[2], $next, '111', 'what is rolled back comes before those that follow');
+	at_once($sessions[2], $next, '111', 'jobs of a rolled back fetch come before later jobs');
 	$sessions[0]->query('COMMIT');
-	at_once($sessions[2], $next, '1', 'and what is unlocked before all');
+	at_once($sessions[2], $next, '1', 'an unlocked job comes before all later jobs');
 	empty($session, $revision);
 
 	my @held_up = map {
@@ -188,16 +189,17 @@ sub beyond_the_first
 	$sessions[0]->query('BEGIN');
 	at_once($sessions[0], $next, '2001', 'beyond many jobs that are held up, the first is fetched');
 	is($session->query($free), '2002 2003 2004 2005', 'and no other job is locked');
-	at_once($sessions[1], $next, '2003', 'the next is that of another lock, and nobody waits');
+	at_once($sessions[1], $next, '2003',
+		'the next fetch gets a job of another lock without waiting');
 	$sessions[2]->query('BEGIN; SELECT 1 FROM procrastinate_jobs WHERE id = 2004 FOR UPDATE');
 	at_once($sessions[1], $next, '2005', 'or one that is not locked');
-	at_once($sessions[1], $next, 'NULL', 'nothing is left, and nobody waits for it');
+	at_once($sessions[1], $next, 'NULL', 'a fetch finds no job, and does not wait');
 	$sessions[2]->query('COMMIT');
-	at_once($sessions[1], $next, '2004', 'what is unlocked is fetched');
+	at_once($sessions[1], $next, '2004', 'an unlocked job is fetched');
 	$sessions[0]->query(q{UPDATE procrastinate_jobs SET status = 'succeeded' WHERE id = 2001});
 	at_once($sessions[1], $next, 'NULL', 'the end of the first job is not committed');
 	$sessions[0]->query('COMMIT');
-	at_once($sessions[1], $next, '2002', 'then the second job of its lock follows');
+	at_once($sessions[1], $next, '2002', 'the second job of its lock is fetched after that');
 	empty($session, $revision);
 	return;
 }
@@ -271,7 +273,7 @@ SQL
 	return;
 }
 
-# Runs what is left: a worker of the load that met locked jobs only has found nothing to do.
+# Runs the jobs that are left: a worker that finds locked jobs only ends.
 sub one_after_the_other
 {
 	my ($session, $fetch, $finish) = @_;
@@ -297,7 +299,7 @@ sub one_tick
 		my $id = $sessions[0]->query($tick);
 		isnt($id, 'NULL', 'the first scheduler defers a tick');
 		$sessions[1]->send($tick);
-		waits($sessions[1], $database, 'the second waits to see what becomes of it');
+		waits($sessions[1], $database, 'the second waits for the first to commit or roll back');
 		$sessions[0]->query($end);
 		my ($second, $error) = $sessions[1]->wait;
 		is($error, '', "the second has no error after the first's $end");
@@ -343,14 +345,14 @@ sub order_of_locks
 			  . ' FROM procrastinate_periodic_defers WHERE id BETWEEN 1001 AND 1005'
 			  . ' FOR UPDATE SKIP LOCKED) AS f');
 		is( $free, $held == 5 ? 'NULL' : join(' ', $held + 1 .. 5),
-			'and has locked those of smaller ids, none of greater');
+			'it has locked the records of smaller ids only');
 		$sessions[0]->query('COMMIT');
 		my ($id, $error) = $sessions[1]->wait;
-		is($error, '', 'then it goes on');
+		is($error, '', 'the scheduler goes on once the record is unlocked');
 		$sessions[1]->query($held < 5 ? 'ROLLBACK' : 'COMMIT');
 	}
 	is( $session->query('SELECT min(defer_timestamp), count(*) FROM procrastinate_periodic_defers'),
-		'105|1', 'and all older records are gone');
+		'105|1', 'all older records are deleted');
 	empty($session, $revision);
 	return;
 }
@@ -371,7 +373,7 @@ sub abort_before_retry
 		my (undef, $error) = $sessions[1]->wait;
 		is($error, '', "$retry has no error");
 		is( $session->query('SELECT status, abort_requested, attempts FROM procrastinate_jobs'),
-			'failed|t|0', 'and the job fails instead of running again');
+			'failed|t|0', 'the job fails instead of running again');
 		empty($session, $revision);
 	}
 	return;

@@ -126,7 +126,7 @@ sub first_tick
 				  . ' scheduled_at, attempts'
 				  . ($revision >= 25 ? ', priority' : '')
 				  . " FROM procrastinate_jobs WHERE id = $id"),
-			join('|', @values), "$name defers the job as it is given");
+			join('|', @values), "$name defers the job with the given values");
 		my @record = ('sweep');
 		push @record, 'night' if $revision >= 12 and $revision < 21;
 		push @record, 'p' if $takes->{periodic_id};
@@ -142,16 +142,17 @@ sub same_tick
 	scenario($session, sub {
 		my $id     = $session->query($call->(tick => 100));
 		my $record = records($session, $revision);
-		is($session->query($call->(tick => 100)), 'NULL', "$name returns NULL for a tick again");
+		is($session->query($call->(tick => 100)), 'NULL',
+			"$name returns NULL for a tick that has been deferred");
 		is($session->query('SELECT string_agg(id::text, \' \') FROM procrastinate_jobs'),
 			$id, "$name defers a tick once");
-		is(records($session, $revision), $record, "$name leaves the record of a tick alone");
+		is(records($session, $revision), $record, "$name does not change the record of a tick");
 
 		# The job's end does not open the tick again.
 		$session->query("UPDATE procrastinate_jobs SET status = 'succeeded'");
 		is($session->query($call->(tick => 100)),
 			'NULL', "$name returns NULL for the tick of a job that has ended");
-		isnt($session->query($call->(tick => 101)), 'NULL', "$name defers the tick after");
+		isnt($session->query($call->(tick => 101)), 'NULL', "$name defers the next tick");
 		if ($revision >= 15)
 		{
 			$session->query('DELETE FROM procrastinate_jobs');
@@ -196,7 +197,7 @@ sub what_a_tick_is
 		scenario($session, sub {
 			$session->query($call->());
 			is($session->query($call->($key => $same{$key})),
-				'NULL', "$name holds a tick with another $key for the same");
+				'NULL', "$name takes a tick with another $key for the same tick");
 		});
 	}
 	return;
@@ -212,31 +213,33 @@ sub older_ticks
 		$session->query($at->(100, task => 'other'));
 		$session->query($at->(200));
 		is(ticks($session), 'clean 200, other 100',
-			"$name forgets the older ticks of its task only");
+			"$name deletes the older records of its task only");
 		isnt($session->query($at->(150)), 'NULL', "$name defers a tick that comes late");
 		is(ticks($session), 'clean 150, clean 200, other 100',
-			"$name forgets no younger tick when one comes late");
+			"$name deletes no younger record for a late tick");
 		is($session->query('SELECT count(*) FROM procrastinate_jobs'),
-			'4', "$name leaves the jobs of the ticks that it forgets");
+			'4', "$name keeps the jobs of the records that it deletes");
 	});
 
-	# With records of older ticks lying about: a tick that is known does nothing to them either.
+	# If there are records of older ticks, a tick that is recorded does not change them.
 	scenario($session, sub {
 		$session->query($at->(300));
 		$session->query("INSERT INTO procrastinate_periodic_defers ($_->[0]) VALUES ($_->[1])")
 		  foreach leftovers($revision, $takes, 10, 20);
 		is($session->query($at->(300)), 'NULL', "$name returns NULL beside older records");
 		is(ticks($session), 'clean 10, clean 20, clean 300',
-			"$name does nothing where the tick is known");
+			"$name changes nothing if the tick is recorded");
 		$session->query($at->(301));
-		is(ticks($session), 'clean 301', "$name forgets all older ticks");
+		is(ticks($session), 'clean 301', "$name deletes all older records");
 	});
 
 	scenario($session, sub {
 		$session->query($at->(100));
 		$session->query($DEFER_NOTHING);
-		is($session->query($at->(200)), 'NULL', "$name returns NULL where no job id came back");
-		is(ticks($session), 'clean 200', "$name forgets older ticks where no job id came back");
+		is($session->query($at->(200)), 'NULL',
+			"$name returns NULL if deferring returns no job id");
+		is(ticks($session), 'clean 200',
+			"$name deletes older records if deferring returns no job id");
 	}) if $revision >= 13;
 
 	my $key = $takes->{periodic_id} ? 'periodic_id' : $takes->{lock} ? 'queue' : undef;
@@ -260,7 +263,7 @@ sub leftovers
 	return map { [ $columns, sprintf $values, $_ ] } @ticks;
 }
 
-# A job that cannot be queued leaves its tick open and the older ones as they are.
+# A job that cannot be deferred leaves no record of its tick, and the older records as they are.
 sub all_or_nothing
 {
 	my ($session, $revision, $name, $call) = @_;
@@ -295,10 +298,10 @@ sub side_by_side
 				isnt($session->query($first->[3]->(periodic_id => 'p')),
 					'NULL', "$first->[2] defers a tick");
 				is($session->query($second->[3]->(periodic_id => 'p')),
-					'NULL', "$second->[2] does not defer it once more");
+					'NULL', "$second->[2] does not defer it again");
 				isnt($session->query($second->[3]->(periodic_id => 'p', tick => 200)),
 					'NULL', "$second->[2] defers the next tick");
-				is(ticks($session), 'clean 200', "$second->[2] forgets what $first->[2] recorded");
+				is(ticks($session), 'clean 200', "$second->[2] deletes the record of $first->[2]");
 			});
 		}
 	}

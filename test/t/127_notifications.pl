@@ -1,5 +1,4 @@
-# What listening workers hear, at every revision: of jobs that were deferred, and of jobs that are
-# to be aborted.
+# The notifications that workers get at every revision: of deferred jobs, and of requests to abort.
 
 use strict;
 use warnings;
@@ -67,7 +66,8 @@ sub heard
 	return sort @lines;
 }
 
-# What workers should hear of one event: old channels with the old payload, new ones with the new.
+# The notifications that workers should get of one event: old channels with the old payload, new
+# channels with the new one.
 sub due
 {
 	my ($revision, $task, %message) = @_;
@@ -86,36 +86,36 @@ sub heard_of_new_jobs
 	my $id = defer($session, $revision, queue => $QUEUE, task => q(send "it's" {}));
 	same_lines([ heard($ear) ],
 		[ sort(due($revision, q(send "it's" {}), type => 'job_inserted', job_id => $id)) ],
-		'a deferred job is told once on its queue and once on any queue');
+		'a deferred job sends one notification on its queue and one on any queue');
 
 	$id = defer($session, $revision,
 		queue => $QUEUE, task => 'later', scheduled_at => '2999-01-01');
 	same_lines([ heard($ear) ],
 		[ sort(due($revision, 'later', type => 'job_inserted', job_id => $id)) ],
-		'a job for later is told when it is deferred');
+		'a job scheduled for later sends a notification when it is deferred');
 
 	insert_jobs($session, $revision,
 		map { { id => 1000 + $_, queue_name => $QUEUE, task_name => "t$_" } } 1 .. 3);
 	same_lines([ heard($ear) ],
 		[ sort(map { due($revision, "t$_", type => 'job_inserted', job_id => 1000 + $_) } 1 .. 3) ],
-		'each job of several is told');
+		'each of several jobs sends a notification');
 
 	my $number = 2000;
 	insert_jobs($session, $revision,
 		map { { id => ++$number, queue_name => $QUEUE, status => $_ } }
 		grep { $_ ne 'todo' } statuses($revision));
-	same_lines([ heard($ear) ], [], 'jobs that do not wait are not told');
+	same_lines([ heard($ear) ], [], 'jobs that are not waiting send no notification');
 
 	$session->query('BEGIN');
 	defer($session, $revision, queue => $QUEUE);
-	same_lines([ heard($ear) ], [], 'a job is not told before it is committed');
+	same_lines([ heard($ear) ], [], 'no notification arrives before the commit');
 	$session->query('ROLLBACK');
-	same_lines([ heard($ear) ], [], 'a job that is rolled back is not told');
+	same_lines([ heard($ear) ], [], 'a job that is rolled back sends no notification');
 
 	$session->query(q{UPDATE procrastinate_jobs SET status = 'failed', attempts = 4});
 	$session->query(q{UPDATE procrastinate_jobs SET status = 'todo'});
 	$session->query('DELETE FROM procrastinate_jobs');
-	same_lines([ heard($ear) ], [], 'nothing is told of updates and deletions');
+	same_lines([ heard($ear) ], [], 'updates and deletions send no notification');
 	return;
 }
 
@@ -126,7 +126,8 @@ sub heard_of_aborts
 	{
 		insert_jobs($session, $revision, { id => 3000, queue_name => $QUEUE, status => 'doing' });
 		$session->query('SELECT procrastinate_cancel_job(3000, true, false)');
-		same_lines([ heard($ear) ], [], 'the old cancellation of a running job is not told');
+		same_lines([ heard($ear) ], [],
+			'the old cancellation of a running job sends no notification');
 	}
 	$session->query('DELETE FROM procrastinate_jobs');
 	return if $revision < 30;
@@ -136,18 +137,18 @@ sub heard_of_aborts
 	heard($ear);
 	$session->query('SELECT procrastinate_cancel_job_v1(3001, true, false)');
 	same_lines([ heard($ear) ], [ sort(due($revision, undef, @abort)) ],
-		'a request to abort a running job is told on its queue and on any queue');
+		'a request to abort a running job sends a notification on its queue and on any queue');
 	$session->query('SELECT procrastinate_cancel_job_v1(3001, true, false)');
-	same_lines([ heard($ear) ], [], 'a request that was made already is not told again');
+	same_lines([ heard($ear) ], [], 'a repeated request sends no second notification');
 	$session->query('SELECT procrastinate_cancel_job_v1(3002, true, false)');
-	same_lines([ heard($ear) ], [], 'a job cancelled before it ran is not told');
+	same_lines([ heard($ear) ], [], 'the cancellation of a waiting job sends no notification');
 	$session->query(q{UPDATE procrastinate_jobs SET abort_requested = false WHERE id = 3001});
-	same_lines([ heard($ear) ], [], 'a request that is taken back is not told');
+	same_lines([ heard($ear) ], [], 'the removal of a request sends no notification');
 	$session->query(q{UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 3001});
 	same_lines([ heard($ear) ], [ sort(due($revision, undef, @abort)) ],
-		'a request made by a plain update is told');
+		'a request made by a plain update sends a notification');
 	$session->query(q{SELECT procrastinate_finish_job_v1(3001, 'aborted', false)});
-	same_lines([ heard($ear) ], [], 'the end of an aborted job is not told');
+	same_lines([ heard($ear) ], [], 'the end of an aborted job sends no notification');
 	$session->query('DELETE FROM procrastinate_jobs');
 	return;
 }

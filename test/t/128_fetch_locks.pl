@@ -53,7 +53,7 @@ sub locks_in_table
 				'x y z', "$function holds the locks of the jobs that it fetched");
 			$session->query(q{DELETE FROM procrastinate_job_locks WHERE object = 'x'});
 			is(drained($session, $fetch->()), '2',
-				"$function fetches the next job of a lock set free");
+				"$function fetches the next job of a lock that was released");
 		});
 	comes(
 		$session, $revision, $fetch->(), '2',
@@ -78,8 +78,8 @@ sub locks_of_jobs
 	$next->('',    'waits for an earlier job that is for later', { scheduled_at => '2999-01-01' });
 	$next->('',    'waits for an earlier job of another queue',  { queue_name   => 'other' });
 	$next->('1 2', 'lets jobs of different locks run side by side', {},       { lock => 'y' });
-	$next->('1 2', 'tells locks apart by case',                     {},       { lock => 'X' });
-	$next->('1 2', 'knows no lock where the lock is NULL', { lock => undef }, { lock => undef });
+	$next->('1 2', 'compares locks case-sensitively',               {},       { lock => 'X' });
+	$next->('1 2', 'takes NULL for no lock', { lock => undef }, { lock => undef });
 	$next->(
 		'2', 'is not held up by a running job without lock',
 		{ lock => undef, status => 'doing' }, { lock => undef });
@@ -117,7 +117,7 @@ sub locks_and_priority
 			"$function prefers the higher priority also among the jobs of a lock", @jobs);
 		comes(
 			$session, $revision, $fetch->(), '',
-			"$function waits for a job of the lock that is doing, whichever came first",
+			"$function waits for a job of the lock that is doing, whichever is older",
 			{ id => 1, lock => 'x', priority => 5 }, { id => 2, lock => 'x', status => 'doing' });
 		comes(
 			$session, $revision, $fetch->(), '',

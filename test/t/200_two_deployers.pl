@@ -82,8 +82,8 @@ sub name_of
 	return $revision ? revision_name($revision) : 'base';
 }
 
-# Runs each call in a session of its own, all let go at the same moment. Returns, a call each, what
-# psql wrote on stderr.
+# Runs each call in a session of its own, all started at the same moment by an advisory lock.
+# Returns what each psql wrote on stderr.
 sub all_at_once
 {
 	my (@calls) = @_;
@@ -101,7 +101,7 @@ sub all_at_once
 	wait_until(
 		"SELECT count(*) = $waiting FROM pg_locks"
 		  . " WHERE locktype = 'advisory' AND objid = $gate AND NOT granted",
-		'everybody is at the gate');
+		'all sessions wait for the advisory lock');
 	$keeper->close;
 	$_->{run}->finish foreach @running;
 	return map { $_->{err} } @running;
@@ -138,7 +138,7 @@ sub crowds
 		my $idle = grep { /is at $HEAD_NAME \(head\) already: nothing to do/ } @notes;
 		is($idle, $crowd - 1, "$label: all but one find nothing to do") if $how eq 'upgrade';
 		ok( (grep { /waiting for another session that holds the lock of schema/ } @notes) > 0,
-			"$label: some are told that they wait");
+			"$label: some get a notice that they wait");
 	}
 
 	# A session that migrates lets go of the lock between two revisions. One transaction cannot
@@ -149,9 +149,9 @@ sub crowds
 	my $honest = qr/^PM007:\ one\ transaction\ cannot\ upgrade\ from\ 00\d\d\ to\ $HEAD_NAME$
 	  |^PM012:\ migration\ 00\d\d\ is\ under\ way\ in\ schema\ "mixed"$/x;
 	is( join("\n", grep { $_ !~ $honest } @errors),
-		'', 'sessions that upgrade and that migrate: no error but that of one transaction');
+		'', 'upgrade and migrate at once: no error except that of one transaction');
 	is( join("\n", errors_in(@notes[ map { 2 * $_ + 1 } 0 .. $crowd / 2 - 1 ])),
-		'', 'sessions that upgrade and that migrate: no one that migrates fails');
+		'', 'upgrade and migrate at once: no call of procrastinate_migrate() fails');
 	is_at($node, $database, $schema, $HEAD, 'upgrade and migrate at once: the schema is at head');
 	my $history   = history($schema);
 	my @revisions = $history =~ />(\d+)/g;
@@ -271,7 +271,7 @@ sub waiting
 }
 
 # ------------------------------------------------------------------------------------------------
-# Whatever dies
+# The first session is ended
 # ------------------------------------------------------------------------------------------------
 
 sub death
@@ -282,7 +282,7 @@ sub death
 	my ($rows, $error) = $second->wait;
 	is("$rows$error", $HEAD_NAME, 'the second does the work when the first is terminated');
 	is_at($node, $database, $schema, $HEAD, 'the schema is at head after the first was terminated');
-	is(history($schema), "base>$HEAD_NAME", 'the history knows the second session only');
+	is(history($schema), "base>$HEAD_NAME", 'the history has rows of the second session only');
 	$second->close;
 	undef $first;
 
@@ -362,7 +362,8 @@ sub isolation_levels
 
 		$second->query($begin);
 		is($second->query(upgrade_call($fresh)), $HEAD_NAME, "$level may install");
-		is($second->query(upgrade_call($fresh)), $HEAD_NAME, "$level may find nothing to do");
+		is($second->query(upgrade_call($fresh)), $HEAD_NAME,
+			"$level may run an upgrade that has nothing to do");
 		$second->query('COMMIT');
 		is_at($node, $database, $fresh, $HEAD, "$level has installed head");
 
@@ -386,7 +387,7 @@ sub isolation_levels
 		my ($rows, $error) = $second->wait;
 		is("$rows$error", $HEAD_NAME, "$level sees that the first has done the work meanwhile");
 		$second->query('COMMIT');
-		is(history($late), "base>$HEAD_NAME", "$level does not do it again");
+		is(history($late), "base>$HEAD_NAME", "$level does not repeat the upgrade");
 		$_->close foreach $first, $second;
 	}
 	return;

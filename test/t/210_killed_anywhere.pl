@@ -1,8 +1,8 @@
 # Cancels, terminates or kills the migrating session at its n-th command, for every n. The schema is
 # at a revision, no row is lost, and the next call continues from there.
 #
-# An event trigger counts the commands, before and after each, and strikes its own session. It is
-# set by crash.at (which count) and crash.how (cancel, terminate, kill) in the session's settings.
+# An event trigger counts the commands, before and after each, and interrupts its own session. The
+# session's settings crash.at (which count) and crash.how (cancel, terminate, kill) control it.
 
 use strict;
 use warnings;
@@ -76,7 +76,7 @@ CREATE EVENT TRIGGER after ON ddl_command_end EXECUTE FUNCTION crash.strike();
 SQL
 }
 
-# Settings for a run that is struck at the count, 0: never.
+# Settings for a run that is interrupted at the count, 0: never.
 sub strike
 {
 	my ($at, $how) = @_;
@@ -172,13 +172,13 @@ sub cancelled_in_steps
 	}
 	is(join(', ', sort keys %strange), '', "$strikes cancels: the step at hand leaves nothing");
 	cmp_ok($strikes, '>', 300, 'every command was cancelled, before and after it ran');
-	is_at($node, $database, $schema, $HEAD, 'in spite of all cancels the schema gets to head');
-	is(rows_of($session, $schema), $rows, 'in spite of all cancels no row is lost');
+	is_at($node, $database, $schema, $HEAD, 'the schema reaches head after all cancels');
+	is(rows_of($session, $schema), $rows, 'no row is lost by all cancels');
 	is( $session->query(
 			"SELECT count(*) || ' ' || count(DISTINCT to_revision)"
 			  . " FROM $schema.procrastinate_schema_history WHERE event !~ '^step '"),
 		"$HEAD $HEAD",
-		'in spite of all cancels the history has each revision once');
+		'the history has each revision once after all cancels');
 	$session->close;
 	return;
 }
@@ -223,7 +223,7 @@ sub cancelled_in_one_transaction
 		}
 		is(join(', ', sort keys %strange), '', "$label: nothing changes by $strikes cancels");
 		cmp_ok($strikes, '>', 30, "$label: many commands were cancelled");
-		is_at($node, $database, $schema, int $target, "$label: it gets there in the end");
+		is_at($node, $database, $schema, int $target, "$label: the last call reaches the target");
 		is(rows_of($session, $schema), $rows, "$label: no row is lost") if $from;
 		$session->close;
 	}
@@ -234,7 +234,7 @@ sub cancelled_in_one_transaction
 # Terminated, killed
 # ------------------------------------------------------------------------------------------------
 
-# Runs a call in a session of its own, to be struck there. Returns what psql says, once the server
+# Runs a call in a session of its own, to be interrupted. Returns what psql prints, once the server
 # takes connections again. Not just any connection: until it knows of the kill it takes them, too.
 sub struck
 {
@@ -249,7 +249,7 @@ sub struck
 	return $err;
 }
 
-# Strikes a schema on its way at a spread of commands; asserts what is left each time.
+# Interrupts a call at a spread of commands, and asserts the state of the schema each time.
 sub run_path
 {
 	my ($how, $schema, $call, $complaint, @spread) = @_;
@@ -263,7 +263,7 @@ sub run_path
 		my $before = versions_of($session, $schema);
 		$session->close;
 
-		like(struck($at, $how, $call), $complaint, "$how at command $at strikes the session");
+		like(struck($at, $how, $call), $complaint, "$how at command $at takes effect");
 		$session = session();
 		my $now = done($session, $schema);
 		cmp_ok($now, '>=', $from, "$how at command $at: the history does not go back");
@@ -275,7 +275,7 @@ sub run_path
 	}
 	$session = session();
 	is($session->refusal($call), 'no error', "$how: a last attempt succeeds");
-	is_at($node, $database, $schema, $HEAD, "$how: the schema gets to head");
+	is_at($node, $database, $schema, $HEAD, "$how: the schema reaches head");
 	is(rows_of($session, $schema), $rows, "$how: no row is lost in the end");
 	$session->close;
 	return;
@@ -317,11 +317,11 @@ sub killed
 				"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
 				  . " AND refobjid = '$empty'::regnamespace"),
 			'0',
-			"kill at command $at on the way from base to $target leaves nothing at all");
+			"kill at command $at on the way from base to $target leaves the schema empty");
 	}
 	like(
 		$node->safe_psql($database, strike(0, 'kill') . ";\n" . upgrade_call($empty, 'head')),
 		qr/^$HEAD_NAME$/m, 'kill: a last attempt from base succeeds');
-	is_at($node, $database, $empty, $HEAD, 'kill: the schema gets from base to head');
+	is_at($node, $database, $empty, $HEAD, 'kill: the schema reaches head from base');
 	return;
 }

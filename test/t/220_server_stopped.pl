@@ -35,7 +35,7 @@ foreach my $round (1 .. $rounds)
 note join ', ', map { "$cut_short{$_} at $_" } sort keys %cut_short;
 my @between = grep { $_ ne 'base' and $_ ne revision_name($HEAD) } keys %cut_short;
 cmp_ok(scalar @between, '>', 0, 'some schemas were found between base and head');
-cmp_ok($cut_short{base} // 0, '>', 0, 'some schemas were found without anything in them');
+cmp_ok($cut_short{base} // 0, '>', 0, 'some schemas were found empty');
 done_testing();
 
 # A psql that runs a script and is left alone. Files stand between it and us: it never waits for us.
@@ -99,7 +99,7 @@ sub round
 	my @done = split /\n/, $node->safe_psql($database,
 		"SELECT nspname FROM pg_namespace WHERE nspname ~ '^round_${round}_' ORDER BY oid");
 	my $label = "round $round, stopped after $moment ms";
-	cmp_ok(scalar @done, '>', 0, "$label: there are schemas to look at");
+	cmp_ok(scalar @done, '>', 0, "$label: there are schemas to compare");
 	my @unfinished = grep { examine($_, $label) < $HEAD } @done, $live;
 	same_jobs($live, $label, @clients);
 

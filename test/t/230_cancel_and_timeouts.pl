@@ -143,7 +143,7 @@ sub interrupt
 		is($error, $expected{$how}, "$label: the error is the server's own");
 		names_the_line($one->{err}, $revision, $label);
 		is($one->{out},     "locks left|0\n",          "$label: no lock is left");
-		is($now{$revision}, $schema_before{$revision}, "$label: the schema is untouched");
+		is($now{$revision}, $schema_before{$revision}, "$label: the schema is unchanged");
 	}
 	return;
 }

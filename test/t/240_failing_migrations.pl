@@ -18,22 +18,22 @@ my $node     = start_server();
 my $database = new_database($node);
 look_for_failures($node, $database);
 
-# What stands in the way of the step to a revision: how it came about, how the server complains, how
-# to clear it away, and what is said of it before.
+# Obstacles to the step to a revision: the SQL that makes one, the server's error, the SQL that
+# removes it, and the finding of the pre-check.
 my $run_twice = q{UPDATE procrastinate_jobs SET lock = 'same', status = }
   . q{(CASE id WHEN 1 THEN 'doing' ELSE '%s' END)::procrastinate_job_status WHERE id < 3};
 my $end_one   = q{UPDATE procrastinate_jobs SET status = 'failed' WHERE id = 1};
 my $defer_job = 'function procrastinate_defer_job_v1(character varying,character varying,integer,'
   . 'text,text,jsonb,timestamp with time zone)';
 my @obstacles = (
-	[   3, 'a view shows a column that goes',
+	[   3, 'a view uses a column that is dropped',
 		'CREATE VIEW v AS SELECT started_at FROM procrastinate_jobs',
 		'2BP01: cannot drop column started_at of table procrastinate_jobs'
 		  . ' because other objects depend on it',
 		'view v depends on column started_at of table procrastinate_jobs',
 		'DROP VIEW v',
 		'View SCHEMA.v uses column procrastinate_jobs.started_at, which 0003 drops.' ],
-	[   4, 'a view shows a table that goes',
+	[   4, 'a view uses a table that is dropped',
 		'CREATE VIEW v AS SELECT * FROM procrastinate_version',
 		'2BP01: cannot drop table procrastinate_version because other objects depend on it',
 		'view v depends on table procrastinate_version',
@@ -56,33 +56,33 @@ my @obstacles = (
 		'Unique index procrastinate_periodic_defers_unique of 0021 meets duplicates (1), for'
 		  . ' example (task_name, periodic_id, defer_timestamp) = (t,"",7).'
 	],
-	[   23, 'a view shows a column that goes',
+	[   23, 'a view uses a column that is dropped',
 		'CREATE VIEW v AS SELECT queue_name FROM procrastinate_periodic_defers',
 		'2BP01: cannot drop column queue_name of table procrastinate_periodic_defers'
 		  . ' because other objects depend on it',
 		'view v depends on column queue_name of table procrastinate_periodic_defers',
 		'DROP VIEW v',
 		'View SCHEMA.v uses column procrastinate_periodic_defers.queue_name, which 0023 drops.' ],
-	[   24, 'a view shows a column whose type changes',
+	[   24, 'a view uses a column whose type changes',
 		'CREATE VIEW v AS SELECT job_id FROM procrastinate_events',
 		'0A000: cannot alter type of a column used by a view or rule',
 		'rule _RETURN on view v depends on column "job_id"',
 		'DROP VIEW v',
 		'View SCHEMA.v uses column procrastinate_events.job_id, which 0024 changes.' ],
-	[   29, 'an index is missing that goes',
+	[   29, 'an index that is dropped is missing',
 		'DROP INDEX procrastinate_jobs_id_lock_idx',
 		'42704: index "procrastinate_jobs_id_lock_idx" does not exist',
 		undef,
 		'CREATE INDEX procrastinate_jobs_id_lock_idx ON procrastinate_jobs (id, lock)',
 		'Index procrastinate_jobs_id_lock_idx is missing.' ],
-	[   31, 'an index is missing that gets another name',
+	[   31, 'an index that is renamed is missing',
 		'DROP INDEX procrastinate_jobs_priority_idx',
 		'42P01: relation "procrastinate_jobs_priority_idx" does not exist',
 		undef,
 		q{CREATE INDEX procrastinate_jobs_priority_idx ON procrastinate_jobs (priority DESC, id)}
 		  . q{ WHERE status = 'todo'},
 		'Index procrastinate_jobs_priority_idx is missing.' ],
-	[   31, 'a waiting job is wished to be aborted',
+	[   31, 'a waiting job has a request to abort',
 		'UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5',
 		'23514: check constraint "check_not_todo_abort_requested" of relation'
 		  . ' "procrastinate_jobs" is violated by some row',
@@ -107,14 +107,14 @@ my @obstacles = (
 		'Trigger t on table SCHEMA.mine uses function procrastinate_notify_queue(), which 0031'
 		  . ' drops.'
 	],
-	[   33, 'a function is missing that goes',
+	[   33, 'a function that is dropped is missing',
 		'DROP FUNCTION procrastinate_fetch_job_v1',
 		'42883: function procrastinate_fetch_job_v1(character varying[]) does not exist',
 		undef,
 		'CREATE FUNCTION procrastinate_fetch_job_v1(varchar[]) RETURNS int'
 		  . q{ LANGUAGE sql AS 'SELECT 1'},
 		'Function procrastinate_fetch_job_v1(character varying[]) is missing.' ],
-	[   35, 'a view calls a function that goes',
+	[   35, 'a view calls a function that is dropped',
 		'CREATE VIEW v AS SELECT'
 		  . q{ procrastinate_defer_job_v1('q', 't', 0, NULL, NULL, '{}', NULL)},
 		"2BP01: cannot drop $defer_job because other objects depend on it",
@@ -151,9 +151,9 @@ sub obstacle
 	{
 		my $refusal = failure($schema, $call);
 		is("$refusal->{sqlstate}: $refusal->{detail}", "PM009: $seen",
-			"$label, $call it is seen before");
+			"$label, $call the pre-check finds it");
 	}
-	is(dump_of($schema), $before, "$label, seen before: everything is as it was");
+	is(dump_of($schema), $before, "$label, pre-check: nothing has changed");
 
 	my $upgrade = "SET procrastinate_migrate.verify = off; SELECT procrastinate_upgrade('$target')";
 	my %ways    = (
@@ -166,9 +166,9 @@ sub obstacle
 			$error, "$label, $way: the error is the server's own");
 		$failure->{detail} =~ s/\.$//
 		  if defined $detail and $detail !~ /\.$/;    # some versions end it so
-		is($failure->{detail}, $detail, "$label, $way: so is its detail");
+		is($failure->{detail}, $detail, "$label, $way: its detail is the server's own");
 		is( $failure->{hint}, 'Use DROP ... CASCADE to drop the dependent objects too.',
-			"$label, $way: so is its hint") if $sqlstate eq '2BP01';
+			"$label, $way: its hint is the server's own") if $sqlstate eq '2BP01';
 		names_the_line($failure, $revision, "$label, $way");
 	}
 
@@ -191,14 +191,15 @@ DROP TABLE caught;
 COMMIT;
 SQL
 	is($caught->{text},  '',         "$label: a PL/pgSQL block catches the error");
-	is($caught->{out},   "0\n1\n20", "$label: after it the lock is free, and the session goes on");
-	is(dump_of($schema), $before,    "$label: after all of that everything is as it was");
+	is($caught->{out},   "0\n1\n20",
+		"$label: the lock is released after it, and the session goes on");
+	is(dump_of($schema), $before,    "$label: nothing has changed after all of that");
 
 	# By steps: what was done before the one that fails stays, and the next call goes on from there.
 	my $migrate = "SET procrastinate_migrate.verify = off; CALL procrastinate_migrate('$target');";
 	my $failure = failure($schema, $migrate);
 	is($failure->{sqlstate}, $revision == 24 ? 'PM009' : $sqlstate,
-		"$label, migrate: so it is by steps");
+		"$label, migrate: the error is the server's own");
 	like(
 		$failure->{context},
 		qr/^(?:migration $target \(.*\)(?:, step \d+ \(.*\))?(?:, line \d+)?|step $target\.\d+)$/m,
@@ -206,8 +207,8 @@ SQL
 	is_as_recorded($node, $database, $schema, "$label, migrate: the schema is as recorded")
 	  if $what !~ /missing|user's/;
 	my $fixed = failure($schema, "$remedy;\n$migrate");
-	is($fixed->{text}, '', "$label: it succeeds when the obstacle is away");
-	is_at($node, $database, $schema, $revision, "$label: and is at $target");
+	is($fixed->{text}, '', "$label: it succeeds once the obstacle is removed");
+	is_at($node, $database, $schema, $revision, "$label: the schema is at $target");
 	return;
 }
 
@@ -235,7 +236,7 @@ SQL
 			[ 'UE001', 'not on my watch', 'The detail.', 'The hint.' ],
 			"$label: SQLSTATE, message, detail and hint come through");
 		names_the_line($failure, $from ? int $target : 1, $label);
-		is(dump_of($schema), $before, "$label: everything is as it was");
+		is(dump_of($schema), $before, "$label: nothing has changed");
 	}
 
 	# What was committed before the step that fails stays.
@@ -245,7 +246,7 @@ SQL
 	is($failure->{sqlstate}, 'UE001', 'a migration of many steps fails at one of them');
 	is_at($node, $database, $schema, 14, 'a migration of many steps keeps those before');
 	$failure = failure($schema, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('head');");
-	is($failure->{sqlstate}, 'PM007', 'what one transaction cannot do is refused first');
+	is($failure->{sqlstate}, 'PM007', 'a range that needs two transactions is refused first');
 
 	my $empty = new_schema(0);
 	$failure = failure($empty, "SET refuse.now = yes;\nSELECT procrastinate_upgrade('head');");
@@ -257,7 +258,7 @@ SQL
 			$database, "SELECT count(*) FROM pg_class"
 			  . " WHERE relnamespace = '$empty'::regnamespace"),
 		'0',
-		'head at once: nothing is left');
+		'head at once: the schema is empty');
 	$node->safe_psql($database, 'DROP EVENT TRIGGER refuse');
 	return;
 }
@@ -276,7 +277,7 @@ sub other_contexts
 	is($failure->{sqlstate}, '55P03', 'several steps wait for the jobs');
 	like(
 		$failure->{context}, qr/^lock of procrastinate_jobs\nbefore migration 0029 \(.*\)$/m,
-		'and say so in the context');
+		'the context names the lock');
 	$worker->query('ROLLBACK');
 	$worker->close;
 
@@ -291,7 +292,8 @@ CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON procrastinate_jobs DEFERRABLE INI
 SQL
 	$failure = failure($schema, 'CALL procrastinate_migrate();');
 	is($failure->{message}, 'too late', q{a user's deferred trigger fails at the commit});
-	like($failure->{context}, qr/^commit of migration 0030 \(.*\)$/m, 'and the context says so');
+	like($failure->{context}, qr/^commit of migration 0030 \(.*\)$/m,
+		'the context names the commit');
 	$node->safe_psql($database, "DROP FUNCTION $schema.late() CASCADE");
 	is(is_as_recorded($node, $database, $schema, 'nothing of that step is left'), 29, 'at 0029');
 	return;

@@ -61,7 +61,7 @@ sub taken
 		is($failure->{sqlstate}, 'PM009',           "$label: refused");
 		is($failure->{detail},   "There is $what.", "$label: the detail names it");
 		is($failure->{context},  undef,             "$label: no migration has begun");
-		is(dump_of($schema),     $before,           "$label: everything is as it was");
+		is(dump_of($schema),     $before,           "$label: nothing has changed");
 	}
 	my $dropped =
 	  $part
@@ -107,15 +107,16 @@ SQL
 			  or diag $failure->{text};
 			$failure =
 			  failure($schema, "SET procrastinate_migrate.verify = off; $call", 'landlord');
-			is($failure->{sqlstate}, $sqlstate, "aborting jobs, $what: $call fails on its way")
+			is($failure->{sqlstate}, $sqlstate,
+				"aborting jobs, $what: $call fails in the migration")
 			  or diag $failure->{text};
 			names_the_line($failure, $revision, "aborting jobs, $what: $call") if $call !~ /^CALL/;
 			is($failure->{message}, 'could not change all rows of table "procrastinate_jobs"',
-				"aborting jobs, $what: $call tells it")
+				"aborting jobs, $what: $call names the table")
 			  if $call =~ /^CALL/ && $what !~ /policy/;
 			like(
 				$failure->{context}, qr/, step \d+ \(update the aborting jobs\)$/m,
-				"aborting jobs, $what: $call tells the step")
+				"aborting jobs, $what: $call names the step")
 			  if $call =~ /^CALL/ && $what =~ /policy/;
 		}
 	}
@@ -151,7 +152,7 @@ sub rights
 				$failure->{detail}, qr/^CREATE on schema $schema is missing\.$/m,
 				"$label: the detail names the right that is missing");
 			is($failure->{context}, undef,   "$label: no migration has begun");
-			is(dump_of($schema),    $before, "$label: everything is as it was");
+			is(dump_of($schema),    $before, "$label: nothing has changed");
 
 			if ($from)
 			{
@@ -163,14 +164,15 @@ sub rights
 				is($failure->{sqlstate}, '42501', "$label: a role that owns nothing is refused");
 				like(
 					$failure->{detail}, qr/belongs to role landlord\.$/m,
-					"$label: the detail names what belongs to whom");
+					"$label: the detail names the objects and their owner");
 				is($failure->{context}, undef,   "$label: no migration has begun");
-				is(dump_of($schema),    $before, "$label: everything is as it was");
+				is(dump_of($schema),    $before, "$label: nothing has changed");
 			}
 			my $become = $from ? 'SET ROLE landlord; ' : '';
 			my $who    = $from ? 'member'              : 'landlord';
-			is(failure($schema, $become . $call, $who)->{text}, '', "$label: role $who may");
-			is_at($node, $database, $schema, 37, "$label: role $who gets there");
+			is(failure($schema, $become . $call, $who)->{text}, '',
+				"$label: role $who may change it");
+			is_at($node, $database, $schema, 37, "$label: role $who reaches the target");
 		}
 	}
 	return;

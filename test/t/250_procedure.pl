@@ -24,7 +24,7 @@ targets();
 session_as_before();
 strange_settings();
 is( join('', grep { /WARNING: / } split /^/m, slurp($node->logfile)),
-	'', 'the server has found nothing to warn of');
+	'', 'the server has logged no warning');
 done_testing();
 
 # A schema at a revision, and a session whose search_path shows it and the extension.
@@ -72,26 +72,27 @@ sub commits
 		  . " FROM pg_stat_activity WHERE pid = $session->{pid}")
 	  or die 'procrastinate_wait() does not wait';
 	is( $watcher->query(events('watched')),
-		'23|23|0023', 'others see each revision once it is done, by a transaction of its own');
+		'23|23|0023', 'other sessions see each revision once its transaction has committed');
 	is( $watcher->query("SELECT revision FROM public.procrastinate_current('watched')"),
-		'0023', 'others see the revision before the one that waits');
+		'0023', 'other sessions see the revision before the step that waits');
 
 	$node->safe_psql($database, "SELECT pg_cancel_backend($session->{pid})");
 	my (undef, $error) = $session->wait;
 	is($error, '57014: canceling statement due to user request', 'the waiting step is cancelled');
-	is($watcher->query(events('watched')), '23|23|0023',         'what was done stays done');
+	is($watcher->query(events('watched')), '23|23|0023',         'the committed steps stay');
 	$reader->query('COMMIT');
-	is_at($node, $database, 'watched', 23, 'the schema is that of the revision before');
+	is_at($node, $database, 'watched', 23, 'the schema is at the revision before');
 
 	$session->query('CALL procrastinate_migrate()');
-	is($watcher->query(events('watched')), "$HEAD|$HEAD|$HEAD_NAME", 'the next call does the rest');
+	is($watcher->query(events('watched')), "$HEAD|$HEAD|$HEAD_NAME",
+		'the next call runs the remaining migrations');
 	is_at($node, $database, 'watched', $HEAD, 'the next call ends at head');
 	is($watcher->query('SELECT count(*) FROM procrastinate_jobs'), '2', 'no job is lost');
 	is( $session->query(
 			q{SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()}
 			  . q{ AND locktype = 'advisory'}),
 		'0',
-		'no lock outlives the call');
+		'no lock is left after the call');
 	$_->close foreach $session, $reader, $watcher;
 	return;
 }
@@ -106,9 +107,9 @@ sub stays_done
 	$session->query('SET procrastinate_migrate.verify = off');
 	is( $session->refusal('CALL procrastinate_migrate()'),
 		'23505: could not create unique index "procrastinate_jobs_lock_idx"', '0008 fails');
-	is( is_as_recorded($node, $database, 'in_the_way', 'what was done before stays'),
+	is( is_as_recorded($node, $database, 'in_the_way', 'the steps before stay'),
 		7, 'the 7 revisions before stay');
-	is($session->query(events('in_the_way')), '7|7|0007', 'the history has them');
+	is($session->query(events('in_the_way')), '7|7|0007', 'the history has these revisions');
 	$session->query('DELETE FROM procrastinate_jobs WHERE id = 2');
 	is($session->refusal('CALL procrastinate_migrate()'), 'no error', 'the next call succeeds');
 	is_at($node, $database, 'in_the_way', $HEAD, 'the next call ends at head');
@@ -148,7 +149,7 @@ SQL
 		[ 'in a DO block of a transaction block', "BEGIN; $do" ],);
 	foreach my $case (@cases)
 	{
-		is($session->refusal($case->[1]), $refusal, "$case->[0] it refuses");
+		is($session->refusal($case->[1]), $refusal, "the call is refused $case->[0]");
 		$session->query('ROLLBACK') if $case->[1] =~ /^BEGIN/;
 	}
 
@@ -157,7 +158,8 @@ SQL
 		'SELECT 1 \; CALL procrastinate_migrate()',
 		'CALL procrastinate_migrate() \; SELECT 1')
 	{
-		is($session->refusal($several), $refusal, "it refuses as one of many: $several");
+		is($session->refusal($several), $refusal,
+			"the call is refused as one of several statements: $several");
 	}
 
 	# What cannot be told beforehand ends in the server's own error, and nothing is changed.
@@ -166,18 +168,19 @@ SQL
 	like(
 		$session->refusal($caught), qr/^(?:25001|2D000): /,
 		'in a block that catches errors it cannot commit');
-	is_at($node, $database, 'refused', 5, 'nothing is changed by what was refused');
-	is($session->query(events('refused')), '5|1|0005', 'nor is the history');
+	is_at($node, $database, 'refused', 5, 'the refused calls have changed nothing');
+	is($session->query(events('refused')), '5|1|0005', 'the refused calls have added no history');
 
 	my ($out, $err);
 	$node->psql(
 		$database,       "BEGIN; CALL procrastinate_migrate('head', 'refused');",
 		stdout => \$out, stderr => \$err);
-	like($err, qr/^DETAIL:  It commits after each step\.$/m,    'the detail says why');
-	like($err, qr/^HINT:  .*SELECT procrastinate_upgrade\(\)/m, 'the hint names what does work');
+	like($err, qr/^DETAIL:  It commits after each step\.$/m,    'the DETAIL gives the reason');
+	like($err, qr/^HINT:  .*SELECT procrastinate_upgrade\(\)/m,
+		'the HINT names procrastinate_upgrade()');
 	is( $session->refusal('SET default_transaction_read_only = on; CALL procrastinate_migrate()'),
 		'25006: cannot execute procrastinate_migrate() in a read-only transaction',
-		'in a read-only transaction it refuses');
+		'the call is refused in a read-only transaction');
 	$session->close;
 	return;
 }
@@ -204,8 +207,8 @@ BEGIN
 END $$
 SQL
 	is($session->query(events('by_do')), "$HEAD|$HEAD|$HEAD_NAME",
-		'a DO block may call it, again and again');
-	is_at($node, $database, 'by_do', $HEAD, 'a DO block brings the schema to head');
+		'a DO block may call it several times');
+	is_at($node, $database, 'by_do', $HEAD, 'a DO block upgrades the schema to head');
 	$session->close;
 
 	$session = installation('by_procedure', 10);
@@ -222,7 +225,7 @@ SQL
 	like(
 		$session->refusal('CALL deploy()'),
 		qr/^PM001: /, q{a user's procedure calls it and fails});
-	is_at($node, $database, 'by_procedure', 20, 'what it did before the failure stays');
+	is_at($node, $database, 'by_procedure', 20, 'the steps before the failure stay');
 	is( $session->query('SELECT * FROM steps'), '1',
 		q{with what the user's procedure did before the last commit});
 	$session->close;
@@ -243,19 +246,19 @@ sub targets
 	{
 		my ($target, $revision) = @$step;
 		is($session->refusal("CALL procrastinate_migrate('$target')"), 'no error', "to $target");
-		is_at($node, $database, 'targets', $revision, "to $target: it goes there and no further");
+		is_at($node, $database, 'targets', $revision, "to $target: the schema is at this target");
 	}
 	is( $session->query(
 			'SELECT count(*), count(DISTINCT to_revision)'
 			  . q{ FROM targets.procrastinate_schema_history WHERE event !~ '^step '}),
 		"$HEAD|$HEAD",
-		'what is done already is not done again');
+		'no revision is recorded twice');
 	like(
 		$session->refusal(q{CALL procrastinate_migrate('0003')}), qr/^PM004: /,
-		'it does not go back');
+		'an earlier revision is refused');
 	like(
 		$session->refusal('CALL procrastinate_migrate(NULL)'), qr/^22004: /,
-		'it wants a target');
+		'NULL as the target is refused');
 	is_at($node, $database, 'targets', $HEAD, 'the schema is still at head');
 	$session->close;
 	return;
@@ -341,11 +344,11 @@ sub strange_settings
 		'client_encoding = latin1');
 	$session->query(join ';', map { "SET $_" } @settings);
 	is( $session->refusal(q{CALL procrastinate_migrate('0030', 'strange')}),
-		'no error', 'strange settings do not keep it from migrating');
+		'no error', 'the procedure works with unusual settings');
 	is( $session->refusal(q{SELECT procrastinate_upgrade('head', 'strange')}),
-		'no error', 'strange settings do not keep an upgrade from it either');
-	is($session->query('SHOW transform_null_equals'), 'on', 'strange settings stay');
-	is_at($node, $database, 'strange', $HEAD, 'the schema is what it is without them');
+		'no error', 'an upgrade works with unusual settings');
+	is($session->query('SHOW transform_null_equals'), 'on', 'unusual settings are kept');
+	is_at($node, $database, 'strange', $HEAD, 'the schema is the same as with default settings');
 	$session->close;
 	return;
 }

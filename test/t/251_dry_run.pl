@@ -29,33 +29,33 @@ sub tells
 	upgrade($node, $database, 22, 'tells');
 	my ($status, $out, $err) =
 	  $node->psql($database, "SELECT procrastinate_upgrade('0024', 'tells', dry_run => true)");
-	is($out, '0024', 'it returns the revision that it had reached');
+	is($out, '0024', 'a dry run returns the revision that it reached');
 	like($err, qr/NOTICE:  Running upgrade 0022 -> 0023.*NOTICE:  Running upgrade 0023 -> 0024/s,
-		'it runs the migrations');
+		'a dry run runs the migrations');
 	like(
 		$err,
 		qr/NOTICE:\ \ the\ upgrade\ took\ [0-9.]+\ ms\ and\ has\ been\ rolled\ back\n
 			DETAIL:\ \ Locks\ that\ it\ would\ hold\ until\ the\ transaction\ ends:\n
 			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_jobs\n
 			(?s:.*)ACCESS\ EXCLUSIVE\ on\ procrastinate_events\n/x,
-		'and reports their duration and their locks');
+		'a dry run reports duration and locks');
 	upgrade($node, $database, 7, 'drops');
 	(undef, undef, $err) =
 	  $node->psql($database, "SELECT procrastinate_upgrade('0010', 'drops', dry_run => true)");
 	like($err, qr/^ACCESS EXCLUSIVE on procrastinate_job_locks$/m,
-		'a table that it drops is one of them');
-	unlike($err, qr/procrastinate_periodic_defers/, 'one that it creates is not');
+		'the locks include a table that it drops');
+	unlike($err, qr/procrastinate_periodic_defers/, 'the locks include no table that it creates');
 	(undef, undef, $err) = $node->psql(
 		$database, "BEGIN; CREATE TABLE own (); LOCK TABLE drops.procrastinate_jobs;\n"
 		  . "SELECT procrastinate_upgrade('0008', 'drops', dry_run => true)");
 	unlike($err, qr/ on own$|on procrastinate_jobs$/m,
-		'nor one that the transaction has locked before');
+		'the locks include no table that was locked before');
 
 	(undef, $out, $err) =
 	  $node->psql($database, "SELECT procrastinate_upgrade('0022', 'tells', dry_run => true)");
 	is( "$out: $err",
 		qq{0022: psql:<stdin>:1: NOTICE:  schema "tells" is at 0022 already: nothing to do},
-		'nothing to do is told as ever');
+		'a dry run with nothing to do gives the usual notice');
 	return;
 }
 
@@ -75,9 +75,9 @@ sub leaves_nothing
 	  . q{ || current_setting('search_path')};
 	my $before = $session->query($seen);
 	is($session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)}), $HEAD_NAME,
-		'it gets to head');
-	is_at($node, $database, 'left', 30, 'and the schema is as before');
-	is($session->query($seen), $before, 'its history, rows, files and the session, too');
+		'a dry run reaches head');
+	is_at($node, $database, 'left', 30, 'the schema is as before');
+	is($session->query($seen), $before, 'history, rows, files and the session are as before');
 	$session->query('BEGIN');
 	$session->query(q{SELECT procrastinate_upgrade('head', dry_run => true)});
 	is( $session->query(
@@ -86,9 +86,9 @@ sub leaves_nothing
 			    . q{ relnamespace = 'left'::regnamespace))}
 		),
 		'NULL',
-		'in a transaction that goes on nothing stays locked');
+		'no lock is left in a transaction that goes on');
 	$session->query('COMMIT');
-	is_deeply([ $session->notifications ], [], 'nobody is notified');
+	is_deeply([ $session->notifications ], [], 'no notification is sent');
 	$session->close;
 	return;
 }
@@ -98,9 +98,9 @@ sub from_base
 	$node->safe_psql($database, 'CREATE SCHEMA empty');
 	my (undef, $out, $err) =
 	  $node->psql($database, q{SELECT procrastinate_upgrade('head', 'empty', dry_run => true)});
-	is($out, $HEAD_NAME, 'from base it gets to head');
+	is($out, $HEAD_NAME, 'a dry run from base reaches head');
 	like($err, qr/^DETAIL:  It locked no table that existed before\.$/m,
-		'and has locked nothing that was there');
+		'it has locked no table that existed before');
 	is( $node->safe_psql(
 			$database, q{SELECT count(*) FROM pg_depend WHERE refobjid = 'empty'::regnamespace}),
 		'0',
@@ -118,14 +118,14 @@ sub in_a_transaction
 		  . ' second ()'
 	);
 	is($session->query(q{SELECT procrastinate_upgrade('0035')}), '0035',
-		'an upgrade after a dry run does it');
+		'an upgrade after a dry run succeeds');
 	$session->query('COMMIT');
 	is( $session->query(
 			q{SELECT to_regclass('own') IS NOT NULL AND to_regclass('second') IS NOT NULL}),
 		't',
-		'and work around it is kept');
+		'changes before and after the dry run are kept');
 	$session->query('DROP TABLE own, second');
-	is_at($node, $database, 'mixed', 35, 'the schema is what the upgrade made of it');
+	is_at($node, $database, 'mixed', 35, 'the schema is at the revision of the upgrade');
 	$session->close;
 	return;
 }
@@ -146,7 +146,7 @@ sub after_serializable
 		't',
 		'the server remembers what a transaction has read');
 	is($session->query('SELECT procrastinate_upgrade(dry_run => true)'), $HEAD_NAME,
-		'which is nothing to a dry run');
+		'a dry run does not report it');
 	$_->close foreach $session, $other;
 	return;
 }
@@ -156,9 +156,9 @@ sub fails_as_it_would
 	upgrade($node, $database, 30, 'failing');
 	my $session = session('failing');
 	is( $session->refusal(q{SELECT procrastinate_upgrade('head', dry_run => NULL)}),
-		'22004: dry_run must not be null', 'null is neither yes nor no');
+		'22004: dry_run must not be null', 'NULL is refused');
 	is( $session->refusal(q{SELECT procrastinate_upgrade('0029', dry_run => true)}) =~ s/:.*//sr,
-		'PM004', 'what an upgrade refuses is refused');
+		'PM004', 'a dry run refuses the same targets as an upgrade');
 	$session->query(<<'SQL');
 CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql
 	AS $$ BEGIN RAISE 'not today'; END $$;
@@ -174,9 +174,9 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SQL
 	is($session->query(q{SELECT pg_temp.caught('head')}), 'not today',
-		'what fails in the midst fails, and can be caught');
+		'an error in a migration is raised and can be caught');
 	$session->query('DROP EVENT TRIGGER refuse; DROP FUNCTION refuse()');
-	is_at($node, $database, 'failing', 30, 'with nothing changed');
+	is_at($node, $database, 'failing', 30, 'the schema is unchanged after it');
 	$session->query(<<'SQL');
 INSERT INTO procrastinate_jobs (queue_name, task_name, status, abort_requested) VALUES ('q', 't',
 	'aborting', true);
@@ -186,7 +186,7 @@ CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON procrastinate_jobs DEFERRABLE I
 	FOR EACH ROW EXECUTE FUNCTION public.refuse();
 SQL
 	is($session->query(q{SELECT pg_temp.caught('0031')}), 'not at the end',
-		'what would fail at the end of the transaction fails');
+		'an error of a deferred trigger is raised');
 	$session->query(
 		'DROP TRIGGER refuse ON procrastinate_jobs; DROP FUNCTION public.refuse(); DELETE FROM'
 		  . ' procrastinate_jobs'

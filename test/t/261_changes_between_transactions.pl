@@ -46,7 +46,7 @@ sub is_refused
 	my ($caller, $mallory) = @_;
 	like(($caller->wait)[1], qr/^(?:42501|PM009|PM010): /, 'the call refuses it');
 	is($node->safe_psql($database, 'SELECT is_called FROM public.traps'), 'f',
-		'and runs none of its code');
+		'the call runs no code of mallory');
 	$_->close foreach $caller, $mallory;
 	return;
 }
@@ -83,7 +83,7 @@ sub a_door
 	wait_for($node, $database,
 		qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid}
 		  . qq{ = $LOCK_KEY{fetch_barrier}},
-		'the barrier is waited for');
+		'the call waits for the barrier');
 	$mallory->query(<<'SQL');
 BEGIN;
 DROP TABLE procrastinate_jobs CASCADE;

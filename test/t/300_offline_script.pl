@@ -123,7 +123,7 @@ sub dump_of
 
 $node->safe_psql($maker, 'CREATE SCHEMA ' . name($_)) foreach @schemas[ 1, 2 ];
 is($node->safe_psql($plain, "SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate%'"),
-	'0', 'the other database has never seen the extension');
+	'0', 'the other database does not have the extension');
 
 # ---- From base to every revision, and from there to head ----------------------------------------
 
@@ -134,24 +134,24 @@ foreach my $revision (1 .. $HEAD)
 	my $name   = revision_name($revision);
 	fresh_schema($plain, $schema);
 	runs($plain, "base:$name", $schema, "the script base:$name runs in $label");
-	is_at($node, $plain, $schema, $revision, "and makes the catalog of $name");
+	is_at($node, $plain, $schema, $revision, "the script base:$name makes the catalog of $name");
 	next if $revision == $HEAD;
 	runs($plain, "$name:head", $schema, "the script $name:head runs in $label");
-	is_at($node, $plain, $schema, $HEAD, 'and makes the catalog of head');
+	is_at($node, $plain, $schema, $HEAD, "the script $name:head makes the catalog of head");
 }
 foreach my $i (0 .. $#schemas)
 {
 	my $schema = $schemas[$i];
 	fresh_schema($plain, $schema);
 	runs($plain, 'base:head', $schema, "the script base:head runs in $labels[$i]");
-	is_at($node, $plain, $schema, $HEAD, 'and makes the catalog of head');
+	is_at($node, $plain, $schema, $HEAD, 'the script base:head makes the catalog of head');
 }
 fresh_schema($plain, 'public');
 foreach my $range (qw(base:0009 0009:0010 0010:0026 0026:0029 0029:0030 0030:0037))
 {
 	runs($plain, $range, 'public', "the script $range runs after the one before");
 }
-is_at($node, $plain, 'public', 37, 'and they make the catalog of 0037 together');
+is_at($node, $plain, 'public', 37, 'these scripts make the catalog of 0037 together');
 
 # ---- The history --------------------------------------------------------------------------------
 
@@ -161,19 +161,19 @@ is( history($plain, 'public'),
 	'scripts write the rows that the extension writes');
 is( dump_of($plain, '--schema-only', '--table=public.procrastinate_schema_history'),
 	dump_of($maker, '--schema-only', '--table=public.procrastinate_schema_history'),
-	'and into the same table');
+	'scripts create the same history table');
 fresh_schema($plain, $ODD_SCHEMA);
 runs($plain, 'base:head', $ODD_SCHEMA, 'base:head is run for its history');
 like(
 	history($plain, $ODD_SCHEMA),
 	qr/^install\|base\|$HEAD_NAME\|t\|t$/,
-	'which is one row that says install');
+	'an installation at head is one row with the event install');
 like(
 	$node->safe_psql($plain, 'SELECT DISTINCT version FROM procrastinate_schema_history'),
 	qr/^1\.\d+\.\d+ \(script\)$/,
-	'a version says that a script wrote the row');
+	'the version says that a script wrote the row');
 
-# ---- Refusals, that leave everything as it was --------------------------------------------------
+# ---- Refusals, which change nothing -------------------------------------------------------------
 
 sub refuses
 {
@@ -182,8 +182,8 @@ sub refuses
 	my $before = state_of($plain, $schema);
 	my ($status, $err) = run_script($plain, script_of($range, $schema));
 	is($status, 3, $name);
-	like($err, $expected, 'with a clear message');
-	return is(state_of($plain, $schema), $before, 'and leaves all as it was');
+	like($err, $expected, "$name: the message");
+	return is(state_of($plain, $schema), $before, "$name: nothing has changed");
 }
 
 refuses(
@@ -193,19 +193,20 @@ refuses(
 refuses(
 	'public', 'base:head',
 	qr/schema "public" is at 0037, but this script starts at base/,
-	'a script for an empty schema is refused by a full one');
+	'a script from base is refused in a schema at 0037');
 refuses(
 	'public',                                       'base:0005',
-	qr/is at 0037, but this script starts at base/, 'so is one that leads only a little way');
+	qr/is at 0037, but this script starts at base/,
+		'a script from base to an early revision is refused');
 refuses(
 	$ODD_SCHEMA, '0037:head',
 	qr/is at $HEAD_NAME, but this script starts at 0037/,
-	'a script is refused where it has run already');
+	'a script that has run already is refused');
 fresh_schema($plain, $hostile);
 refuses(
 	$hostile, '0036:head',
 	qr/is at base, but this script starts at 0036/,
-	'a script for a later revision is refused by an empty schema');
+	'a script from a later revision is refused in an empty schema');
 my ($hint) =
   (run_script($plain, script_of('0036:head', $hostile)))[1] =~ /procrastinate_sql\((.*)\);/s;
 is( $node->safe_psql($maker, "SELECT left(procrastinate_sql($hint), 35)"),
@@ -221,24 +222,25 @@ $node->safe_psql($plain, 'DROP TABLE procrastinate_schema_history');
 refuses(
 	'public', 'base:head',
 	qr/schema "public" holds Procrastinate's objects but no history/,
-	'tables without a history are not run over');
+	'a script from base is refused if there are tables without a history');
 refuses(
 	'public', '0037:head',
 	qr/schema "public" holds Procrastinate's objects but no history/,
-	'nor are they taken for any revision');
+	'a script from 0037 is refused if there are tables without a history');
 my ($record) =
   (run_script($plain, script_of('0037:head', 'public')))[1] =~ /^HINT:  [^\n]*:\n(.*?)^CONTEXT:/ms;
-like($record, qr/^CREATE TABLE .*^INSERT INTO /ms, 'the hint has the statements that record it');
+like($record, qr/^CREATE TABLE .*^INSERT INTO /ms,
+	'the HINT contains the statements that record the revision');
 fresh_schema($_, 'hinted') foreach $maker, $plain;
-runs($plain, 'base:0037', 'hinted', 'a schema is put at 0037');
+runs($plain, 'base:0037', 'hinted', 'a script makes a schema at 0037');
 $node->safe_psql($plain, 'DROP TABLE hinted.procrastinate_schema_history');
 ($record) =
   (run_script($plain, script_of('0037:head', 'hinted')))[1] =~ /^HINT:  [^\n]*:\n(.*?)^CONTEXT:/ms;
 $node->safe_psql($plain, $record);
 is( history($plain, 'hinted'),
 	'stamp|base|0037|t|t',
-	'pasted, they record the revision as a stamp does');
-runs($plain, '0037:head', 'hinted', 'and the script goes on from there');
+	'these statements record the revision as a stamp does');
+runs($plain, '0037:head', 'hinted', 'the script runs after the revision is recorded');
 is_at($node, $plain, 'hinted', $HEAD, 'to head');
 
 fresh_schema($plain, $ODD_SCHEMA);
@@ -246,12 +248,12 @@ $node->safe_psql($plain, 'CREATE TABLE ' . name($ODD_SCHEMA) . '.procrastinate_j
 refuses(
 	$ODD_SCHEMA, 'base:0003',
 	qr/schema "odd "name"" holds Procrastinate's objects but no history/,
-	'a name that the server would quietly replace by another is refused');
+	'a taken name for which the server would choose another is refused');
 
 # ---- Failures in the middle ---------------------------------------------------------------------
 
 fresh_schema($plain, $ODD_SCHEMA);
-runs($plain, 'base:0006', $ODD_SCHEMA, 'a schema is put at 0006');
+runs($plain, 'base:0006', $ODD_SCHEMA, 'a script makes a schema at 0006');
 $node->safe_psql($plain,
 	'CREATE INDEX procrastinate_jobs_queueing_lock_idx ON '
 	  . name($ODD_SCHEMA)
@@ -260,22 +262,23 @@ $node->safe_psql($plain,
 refuses(
 	$ODD_SCHEMA, '0006:0012',
 	qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
-	'a failure in the middle is a failure of all');
+	'a script that fails in a later migration is rolled back');
 refuses(
 	$ODD_SCHEMA, '0006:head',
 	qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
-	'also of a script with more than one transaction');
+	'a script of several transactions is rolled back in the first one');
 $node->safe_psql($plain,
 	"DROP INDEX @{[ name($ODD_SCHEMA) ]}.procrastinate_jobs_queueing_lock_idx");
 $node->safe_psql($plain, "CREATE TABLE @{[ name($ODD_SCHEMA) ]}.procrastinate_workers (id int)");
 my ($status, $err) = run_script($plain, script_of('0006:head', $ODD_SCHEMA));
-is($status, 3, 'a failure after a commit that had to be is a failure');
-like($err, qr/procrastinate_workers/, 'and names the cause');
+is($status, 3, 'a script that fails after its first commit has the exit status 3');
+like($err, qr/procrastinate_workers/, 'the error names the cause');
 $node->safe_psql($plain, "DROP TABLE @{[ name($ODD_SCHEMA) ]}.procrastinate_workers");
-is_at($node, $plain, $ODD_SCHEMA, 28, 'the schema is at the last commit exactly');
-like(history($plain, $ODD_SCHEMA), qr/\|0028\|t\|t\z/, 'and so says its history');
-runs($plain, '0028:head', $ODD_SCHEMA, 'a script from there ends at head');
-is_at($node, $plain, $ODD_SCHEMA, $HEAD, 'with the catalog of head');
+is_at($node, $plain, $ODD_SCHEMA, 28, 'the schema is at the revision of the last commit');
+like(history($plain, $ODD_SCHEMA), qr/\|0028\|t\|t\z/,
+	'the history is at the revision of the last commit');
+runs($plain, '0028:head', $ODD_SCHEMA, 'a script from this revision runs');
+is_at($node, $plain, $ODD_SCHEMA, $HEAD, 'the catalog is that of head');
 
 # ---- Settings of the database -------------------------------------------------------------------
 
@@ -300,15 +303,15 @@ foreach my $setting (accepted_settings($node, @settings))
 	fresh_schema($plain, $hostile);
 	$node->safe_psql('postgres', "ALTER DATABASE $plain SET $setting");
 	runs($plain, 'base:0028', $hostile, "a script of the chain runs with $setting");
-	runs($plain, '0028:head', $hostile, 'and its end');
+	runs($plain, '0028:head', $hostile, "a script to head runs with $setting");
 	$node->safe_psql('postgres', "ALTER DATABASE $plain RESET $parameter");
-	is_at($node, $plain, $hostile, $HEAD, 'with the catalog of head');
+	is_at($node, $plain, $hostile, $HEAD, 'the catalog is that of head');
 }
 
 # ---- The extension and scripts in turn ----------------------------------------------------------
 
 fresh_schema($maker, $hostile);
-runs($maker, 'base:0010', $hostile, 'a script begins where the extension is');
+runs($maker, 'base:0010', $hostile, 'a script runs in a database with the extension');
 upgrade($node, $maker, '0020', $hostile);
 runs($maker, 'current:0027', $hostile, 'a script goes on after the extension');
 $node->safe_psql($maker,
@@ -322,7 +325,7 @@ is( $node->safe_psql(
 		  . ' FROM procrastinate_log('
 		  . lit(name($hostile)) . q{) WHERE event !~ '^step '}),
 	"$HEAD|0001|$HEAD_NAME|1.0.0, 1.0.0 (script)",
-	'the history tells it as one story');
+	'the history has one row for each revision');
 
 # ---- One lock -----------------------------------------------------------------------------------
 
@@ -337,10 +340,11 @@ ok( $node->poll_query_until(
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '$maker'"
 		  . " AND wait_event = 'advisory'"
 	),
-	'a script waits for an upgrade under way');
+	'a script waits for an upgrade that is under way');
 $session->query('COMMIT');
 $script->finish;
-like($waited, qr/is at 0002, but this script starts at base/, 'and then sees what it did');
+like($waited, qr/is at 0002, but this script starts at base/,
+	'the script is refused after the upgrade');
 
 fresh_schema($maker, $ODD_SCHEMA);
 my ($half) = slurp($path) =~ /\A(.*)^COMMIT;\n/ms;
@@ -348,13 +352,13 @@ $session->query($half);
 my $other = new_session($node, $maker, 'public');
 $other->send('SELECT procrastinate_upgrade(\'0003\', ' . lit(name($ODD_SCHEMA)) . ')');
 ok($node->poll_query_until('postgres', $other->waits_for_lock),
-	'an upgrade waits for a script under way');
+	'an upgrade waits for a script that is under way');
 $session->query('COMMIT');
-is(($other->wait)[0], '0003', 'and then finds nothing to do');
+is(($other->wait)[0], '0003', 'the upgrade succeeds after the script');
 is( $node->safe_psql(
 		$maker, 'SELECT count(*) FROM procrastinate_log(' . lit(name($ODD_SCHEMA)) . ')'),
 	'3',
-	'each step was done once');
+	'each migration was run once');
 $session->close;
 $other->close;
 

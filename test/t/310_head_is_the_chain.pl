@@ -84,10 +84,10 @@ foreach my $schema ('public', $ODD_SCHEMA)
 		'with all functions of head');
 	same_lines(
 		dump_of($once, $schema),
-		$expected, "head at once is the chain step by step, in $schema");
+		$expected, "$schema: head at once is the same as the chain step by step");
 	same_lines(dump_of($one, $schema), $expected,
-		'the chain in one call to the revision before head is, too');
-	same_lines(dump_of($two,      $schema), $expected, 'the chain in one call from 0028 is, too');
+		'one call to the revision before head makes the same');
+	same_lines(dump_of($two,      $schema), $expected, 'one call from 0028 makes the same');
 	same_lines(dump_of($migrated, $schema), $expected, 'procrastinate_migrate makes the same');
 	same_lines(
 		dump_of(scripted($chain, $schema, 'base:head'), $schema),
@@ -98,7 +98,7 @@ foreach my $schema ('public', $ODD_SCHEMA)
 			$schema),
 		$expected,
 		'scripts of the chain make the same');
-	is_at($node, $once, $schema, $HEAD, 'and it is the head of the facts');
+	is_at($node, $once, $schema, $HEAD, 'the facts of head are the same');
 }
 
 # The privileges and comments of the history are in these dumps as well.
@@ -107,7 +107,7 @@ is( scalar(
 		grep { /^GRANT SELECT ON TABLE public.procrastinate_schema_history TO PUBLIC/ }
 		  @{ dump_of($database, 'public') }),
 	1,
-	'a dump tells who may read the history');
+	'a dump includes the privileges of the history');
 
 $node->stop;
 done_testing();

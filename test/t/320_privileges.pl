@@ -46,7 +46,7 @@ is( $node->safe_psql(
 		q{SELECT count(*), bool_or(rolsuper) FROM pg_class c JOIN pg_roles r ON r.oid = relowner}
 		  . q{ WHERE relnamespace = 'jobs'::regnamespace AND rolname <> 'landlord'}),
 	'0|',
-	'all that was made is that owner\'s');
+	'the owner of the database owns all new objects');
 
 # ---- A role with CREATE on the schema -----------------------------------------------------------
 
@@ -54,16 +54,16 @@ allowed(
 	'creator', q{SELECT procrastinate_upgrade('0028', 'jobs')},
 	'0028',    'a role that may create in a schema installs there');
 allowed('creator', q{SELECT procrastinate_upgrade('head', 'jobs')}, $HEAD_NAME,
-	'and upgrades there');
+	'a role that may create in a schema upgrades there');
 is( query(
 		q{SELECT string_agg(DISTINCT pg_get_userbyid(owner), ',') FROM (}
 		  . q{SELECT relowner FROM pg_class WHERE relnamespace = 'jobs'::regnamespace UNION ALL}
 		  . q{ SELECT proowner FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace UNION ALL}
 		  . q{ SELECT typowner FROM pg_type WHERE typnamespace = 'jobs'::regnamespace) o (owner)}),
 	'creator',
-	'and owns all that was made');
+	'that role owns all new objects');
 is( query(q{SELECT DISTINCT applied_by FROM procrastinate_log('jobs')}),
-	'creator', 'the log says so');
+	'creator', 'the log names that role');
 query(q{REVOKE CREATE ON SCHEMA jobs FROM creator});
 refused(
 	'creator',
@@ -85,20 +85,21 @@ my $error = refused(
 like(
 	$error,
 	qr/DETAIL:  CREATE on schema closed is missing.\nUSAGE on schema closed is missing\./,
-	'all that is missing is listed at once');
+	'the DETAIL lists all missing privileges and objects');
 my ($hint) = $error =~ /^HINT:  (.*)$/m;
-is($hint, 'GRANT CREATE, USAGE ON SCHEMA closed TO onlooker;', 'a hint says what to grant');
+is($hint, 'GRANT CREATE, USAGE ON SCHEMA closed TO onlooker;',
+	'the HINT names the privileges to grant');
 query($hint // '');
 allowed(
 	'onlooker', q{SELECT procrastinate_upgrade('0001', 'closed')},
-	'0001',     'and works when pasted');
+	'0001',     'the HINT works when pasted');
 query(
 	q{REVOKE ALL ON LANGUAGE plpgsql FROM PUBLIC; CREATE SCHEMA speechless AUTHORIZATION onlooker});
 refused(
 	'onlooker',
 	q{SELECT procrastinate_upgrade(schema => 'speechless')},
 	qr/42501: .*\nDETAIL:  USAGE on language plpgsql is missing/,
-	'a right on the language of the functions is looked for, too');
+	'missing USAGE on the language plpgsql is refused');
 query(q{GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC});
 
 # ---- Owners, members of the owning role, and everybody else -------------------------------------
@@ -109,28 +110,28 @@ $error = refused(
 	'member',
 	q{SELECT procrastinate_upgrade('0031', 'shared')},
 	qr/42501: role "member" may not change/,
-	'a member of the owning role makes nothing that would not be the owner\'s');
+	'a member of the owning role is refused');
 ($hint) = $error =~ /^HINT:  (.*)$/m;
-is($hint, 'SET ROLE owners;', 'and the HINT names the role to become');
+is($hint, 'SET ROLE owners;', 'the HINT names the owning role');
 allowed(
 	'member', ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'shared')},
-	'0031', 'which works when pasted');
+	'0031', 'the HINT works when pasted by the member');
 allowed(
 	'owners', q{SELECT procrastinate_upgrade('0032', 'shared')},
-	'0032',   'and after which the owner still can');
+	'0032',   'the owner can upgrade after the member');
 query(q{ALTER TABLE shared.procrastinate_events OWNER TO creator});
 $error = refused(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
 	qr/42501: .*\nDETAIL:  table procrastinate_events belongs to role creator\.$/m,
-	'an installation of two roles is refused to each');
+	'an installation of two roles is refused');
 my ($give) = $error =~ /^HINT:  .* give them to role owners\.\n(ALTER .*;)$/m;
 is( $give,
 	'ALTER TABLE shared.procrastinate_events OWNER TO owners;',
-	'and the hint gives the statement to paste');
+	'the HINT is a statement that gives the table to one role');
 query($give);
 allowed(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
-	'0033',   'which is all that it takes');
+	'0033',   'an upgrade succeeds after this statement');
 allowed(
 	'member',   q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
 	$HEAD_NAME, 'a member installs in the name of the owning role');
@@ -141,7 +142,7 @@ $error = refused(
 	q{SELECT procrastinate_stamp('head', schema => 'installed')},
 	qr/42501: role "creator" may not change/,
 	'a role that may create there but is no owner is refused');
-like($error, qr/belongs to role owners/, 'and the error names its owner');
+like($error, qr/belongs to role owners/, 'the error names the owner');
 
 foreach my $call (
 	q{SELECT procrastinate_upgrade('head', 'closed')},
@@ -174,7 +175,7 @@ my %reads = (
 	q{SELECT count(*) FROM procrastinate_progress}                       => '0',
 	q{SELECT count(*) FROM installed.procrastinate_schema_history}       => $before,
 	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',);
-allowed('onlooker', $_, $reads{$_}, "a role that may only look may: $_") foreach sort keys %reads;
+allowed('onlooker', $_, $reads{$_}, "a role that may only read may: $_") foreach sort keys %reads;
 refused('mallory', $_, qr/ERROR:  42501: permission denied for schema installed/,
 	"without USAGE on the schema that is refused: $_")
   foreach q{CALL procrastinate_wait('head', '0', 'installed')},
@@ -183,7 +184,7 @@ refused(
 	'mallory',
 	q{SELECT * FROM procrastinate_current('installed')},
 	qr/ERROR:  42501: permission denied for schema installed/,
-	'without USAGE on the schema the server refuses even that');
+	'without USAGE on the schema the server refuses to read');
 refused(
 	'mallory', $_,
 	qr/ERROR:  42501: permission denied for schema installed/,
@@ -192,7 +193,7 @@ refused(
   q{check(schema => 'installed')}, q{repair('installed')}, q{plan('head', 'installed')};
 allowed(
 	'onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
-	$HEAD_NAME, 'an upgrade that has nothing to do is nobody\'s danger');
+	$HEAD_NAME, 'an upgrade that has nothing to do is allowed');
 is(query(q{SELECT count(*) FROM procrastinate_log('installed')}), $before, 'and is not logged');
 
 # ---- A superuser and another role's installation ------------------------------------------------
@@ -202,17 +203,17 @@ query(q{CREATE SCHEMA theirs AUTHORIZATION "O'Dd ""role"""});
 allowed(
 	q{"O'Dd ""role"""},
 	q{SELECT procrastinate_upgrade('0030', 'theirs')},
-	'0030', 'a role of odd name');
+	'0030', 'a role whose name needs quotes upgrades');
 $error = refused(
 	$super,
 	q{SELECT procrastinate_upgrade('0031', 'theirs')},
 	qr/ERROR:  PM010: superuser "$super" may not change the installation in schema "theirs"/,
-	'a superuser is refused on what is another role\'s');
+	'a superuser is refused in an installation of another role');
 ($hint) = $error =~ /^HINT:  .*(SET ROLE .*;)$/m;
-is($hint, q{SET ROLE "O'Dd ""role""";}, 'with a hint to become that role');
+is($hint, q{SET ROLE "O'Dd ""role""";}, 'the HINT is to become that role');
 allowed(
 	$super, ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'theirs')},
-	'0031', 'that works when pasted');
+	'0031', 'the HINT works when pasted by the superuser');
 
 foreach my $call (
 	q{CALL procrastinate_migrate('head', 'theirs')},
@@ -259,13 +260,13 @@ sub built_as
 	my $worker =
 	  query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'});
 	allowed('onlooker', 'SELECT schema, revision, step, kind FROM procrastinate_under_way()',
-		$under_way, 'who may only look sees it');
+		$under_way, 'a role with pg_read_all_stats sees it');
 	allowed(
 		'onlooker',
 		'SELECT schema, revision, step, kind, pid, waiting_for FROM procrastinate_progress',
 		"$under_way|$worker|{$reader->{pid}}",
-		'and what it waits for');
-	allowed('mallory', "SELECT count(*) FROM $_", '0', "who may not does not: $_")
+		'that role sees the blockers');
+	allowed('mallory', "SELECT count(*) FROM $_", '0', "other roles do not see it: $_")
 	  foreach 'procrastinate_under_way()', 'procrastinate_progress';
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', "$login upgrades by steps");
@@ -275,7 +276,7 @@ sub built_as
 			  . " relnamespace = '$schema'::regnamespace"
 		),
 		$owner,
-		"all of which is ${owner}'s");
+		"all objects belong to $owner");
 	$_->close foreach $reader, $caller;
 	return;
 }

@@ -77,7 +77,7 @@ foreach my $kind (sort keys %trap)
 			$caller, "\\i $script", qr/ERROR:  [0-9A-Z]{5}: /,
 			"$caller is refused: the script");
 	}
-	no_trap_ran('and no code of mallory\'s has run');
+	no_trap_ran('no code of mallory\'s has run');
 }
 
 # An installation of mallory's own, with triggers on the history and on the tables.
@@ -153,8 +153,8 @@ foreach my $code (@code)
 		$error = refused('creator', $call, qr/ERROR:  42501: /, "creator is refused: $call");
 		like(
 			$error, qr/\Q$what\E calls function public\.spring\(\) of role mallory\./,
-			'and the error names the cause');
-		like($error, qr/drop them, or give them to role creator/, 'and the way out');
+			'the error names the cause');
+		like($error, qr/drop them, or give them to role creator/, 'the error names the way out');
 	}
 	query($remove);
 }
@@ -173,7 +173,7 @@ SQL
 as_role('creator', 'ALTER TABLE trusting.procrastinate_schema_history DISABLE TRIGGER eee');
 allowed(
 	'creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
-	'0030',    'a disabled trigger is not in the way');
+	'0030',    'a disabled trigger is accepted');
 query('DROP TRIGGER eee ON trusting.procrastinate_schema_history');
 foreach my $harmless ('mood', 'mood[]')
 {
@@ -199,7 +199,7 @@ foreach my $harmless (
 		  . " FOR EACH ROW WHEN ($harmless) EXECUTE FUNCTION suppress_redundant_updates_trigger()");
 	is($err, '', "a trigger's condition: $harmless");
 	allowed('creator', q{SELECT procrastinate_stamp('0030', schema => 'trusting')}, '0030',
-		"is not in the way: $harmless");
+		"is accepted: $harmless");
 	query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history');
 }
 query(
@@ -215,11 +215,11 @@ as_role(
 like(
 	refused(
 		'creator', q{SELECT procrastinate_upgrade('0031', 'trusting')}, qr/ERROR:  42501: /,
-		'a condition that runs what it is told'),
+		'a condition that runs a query given as text is refused'),
 	qr/^DETAIL:\ \ trigger\ filtered\ on\ table\ .*\ calls\ function\ .*run\(text\),\ which
 		\ may\ run\ other\ code\.\nHINT:\ \ Look\ at\ the\ trigger\ first;\ then\ drop\ it,\ or
 		\ move/mx,
-	'is named, with the way out');
+	'the error names the condition and the way out');
 query('DROP TRIGGER filtered ON trusting.procrastinate_schema_history; DROP FUNCTION public.run');
 foreach my $way (
 	[   'statistics object trusting.s calls function number(text) of role mallory',
@@ -255,16 +255,16 @@ foreach my $way (
 {
 	my ($finding, $make, $then, $remove) = @$way;
 	my ($out, $err) = as_role('creator', $make);
-	is($err, '', "creator relies on mallory: $finding");
+	is($err, '', "creator is refused: $finding");
 	query($then);
 	$error = refused(
 		'creator',           q{SELECT procrastinate_upgrade('0031', 'trusting')},
 		qr/ERROR:  42501: /, "refused: $finding");
 	$error =~ s/public\.number/number/g;
-	like($error, qr/\Q$finding\E/, 'and the error names the cause');
+	like($error, qr/\Q$finding\E/, 'the error names the cause');
 	query($remove);
 }
-no_trap_ran('no code of mallory\'s has run on these ways');
+no_trap_ran('no code of mallory\'s has run by these objects');
 
 # An operator for our type, which would be preferred to the server's own in the schema's
 # search_path: migrations do not use it, on any way and at any revision.
@@ -282,15 +282,17 @@ as_role(
 	my ($out, $err) = as_role('mallory', $shadow);
 	is($err, '', 'mallory makes an operator on the type of the status');
 }
-allowed('creator', q{SELECT procrastinate_upgrade('0027', 'shadowed')}, '0027', 'it is not used');
+allowed('creator', q{SELECT procrastinate_upgrade('0027', 'shadowed')}, '0027',
+	'the upgrade does not use the operator');
 query(
 	q{SET session_replication_role = replica;}
 	  . q{ UPDATE shadowed.procrastinate_jobs SET status = 'aborting' WHERE id < 4});
-allowed('creator', q{CALL procrastinate_migrate('head', 'shadowed')}, '', 'nor by the procedure');
+allowed('creator', q{CALL procrastinate_migrate('head', 'shadowed')}, '',
+	'the procedure does not use the operator');
 query($uncover);
-is_at($node, $database, 'shadowed', $HEAD, 'nor does anything that is stored call it');
+is_at($node, $database, 'shadowed', $HEAD, 'no stored expression calls the operator');
 is( query(q{SELECT count(*) FROM shadowed.procrastinate_jobs WHERE abort_requested}),
-	'3', 'and the rows were compared by the server\'s own');
+	'3', 'the rows were compared by the server\'s operator');
 
 # One that is stored all the same, since the owner built an index by hand.
 as_role('mallory', $shadow);
@@ -308,7 +310,7 @@ like(
 no_trap_ran('no code of mallory\'s has run');
 allowed(
 	'creator', q{SELECT procrastinate_upgrade('0031', 'trusting')},
-	'0031',    'without it creator upgrades');
+	'0031',    'creator upgrades once the objects of mallory are dropped');
 
 # One object of mallory's among those of another owner: a function of a name that will be needed.
 query('CREATE SCHEMA mixed; GRANT ALL ON SCHEMA mixed TO creator, mallory');
@@ -324,7 +326,7 @@ refused(
 	'a function of another role with a needed name is an error that names it');
 allowed(
 	'creator', q{SELECT revision FROM procrastinate_current('mixed')},
-	'0008',    'nothing was begun');
+	'0008',    'the installation is at the revision before');
 
 $node->stop;
 done_testing();

@@ -110,7 +110,7 @@ cmp_ok(
 	'>', 40, 'there are fakes of many functions');
 my ($status, $out, $err) =
   $node->psql($database, q{SET search_path = evil, pg_catalog; SELECT clock_timestamp()});
-like($err, qr/sprang the trap clock_timestamp/, 'they lie in wait');
+like($err, qr/sprang the trap clock_timestamp/, 'a call without the extension runs a fake');
 
 my @paths =
   ('evil, pg_catalog', 'evil', 'evil, public, pg_catalog, pg_temp', 'pg_temp, evil, pg_catalog');
@@ -154,7 +154,7 @@ foreach my $path (@paths)
 	($status, $out, $err) =
 	  $node->psql($database, "$before CALL tools.procrastinate_migrate('head', 'place')");
 	is($err, '', "the procedure with search_path $path");
-	is_at($node, $database, 'place', $HEAD, 'makes the same');
+	is_at($node, $database, 'place', $HEAD, "the procedure with search_path $path makes head");
 	query(
 		q{DROP SCHEMA place CASCADE; CREATE SCHEMA place; SELECT}
 		  . q{ tools.procrastinate_upgrade('0023', 'place');}
@@ -164,17 +164,18 @@ foreach my $path (@paths)
 	($status, $out, $err) =
 	  $node->psql($database, "$before CALL tools.procrastinate_migrate('0024', 'place')");
 	is($err, '', "its batches with search_path $path");
-	is_at($node, $database, 'place', 24, 'make the same');
+	is_at($node, $database, 'place', 24, "its batches with search_path $path make 0024");
 }
 is( query(
 		q{SELECT count(*) FROM pg_class WHERE relnamespace = 'evil'::regnamespace AND relkind = 'r'}
 	),
 	'6',
-	'nothing went into the hostile schema');
+	'no table was created in the hostile schema');
 ($status, $out, $err) = $node->psql(
 	$database,
 	"$quiet SET search_path = evil, pg_catalog; SELECT tools.procrastinate_upgrade('0003')");
-like($err, qr/schema "evil" holds Procrastinate's objects/, 'nor does it pass for an installation');
+like($err, qr/schema "evil" holds Procrastinate's objects/,
+	'the hostile schema is not taken for an installation');
 
 # ---- Fakes in the installation's own schema, where its owner lets others create -----------------
 
@@ -219,7 +220,7 @@ foreach my $target ('0001', '0028', 'head')
 		$database,
 		"$quiet SELECT tools.procrastinate_upgrade('$target', 'place');"
 		  . " SELECT tools.procrastinate_stamp('$target', schema => 'place')");
-	is($err, '', "fakes in the schema itself are not used on the way to $target");
+	is($err, '', "fakes in the schema itself are not used by an upgrade to $target");
 }
 foreach my $range ('base:0028', '0028:head', '0001:head')
 {
@@ -236,7 +237,7 @@ foreach my $range ('base:0028', '0028:head', '0001:head')
 		\$out,
 		'2>',
 		\$err);
-	unlike($err, qr/sprang/, "nor by the script $range");
+	unlike($err, qr/sprang/, "fakes in the schema itself are not used by the script $range");
 }
 
 # ---- Fakes in the schema in which the extension is created --------------------------------------
@@ -280,7 +281,7 @@ cmp_ok(
 	'>', 1000,
 	'there are many fakes');
 is( $node->safe_psql($born,
-		<<'SQL'), 'function shared.procrastinate_get_progress()', 'of which the view takes none');
+		<<'SQL'), 'function shared.procrastinate_get_progress()', 'the view uses no fake');
 SELECT string_agg(pg_describe_object(refclassid, refobjid, 0), E'\n')
   FROM pg_depend
  WHERE classid = 'pg_rewrite'::regclass AND refclassid IN ('pg_operator'::regclass,
@@ -319,7 +320,7 @@ BEGIN
 END $$;
 SQL
 ($status, $out, $err) = $node->psql($born, 'SET search_path = shared; SELECT 1::oid = 1::int4');
-like($err, qr/sprang the trap of oid and int4/, 'the fakes lie in wait');
+like($err, qr/sprang the trap of oid and int4/, 'a query without the extension runs a fake');
 foreach my $statement (
 	q{BEGIN; SELECT shared.procrastinate_upgrade('0028', 'shared'); ROLLBACK},
 	q{CALL shared.procrastinate_migrate('0030', 'shared')},
@@ -333,7 +334,7 @@ foreach my $statement (
 {
 	($status, $out, $err) = $node->psql($born,
 		"SET client_min_messages = error; SET search_path = pg_catalog; $statement");
-	is($err, '', "none is taken by $statement");
+	is($err, '', "no fake is used by $statement");
 }
 
 $node->stop;

@@ -154,7 +154,7 @@ cmp_ok(
 		'strings.is_target(string)',
 		qw(right PM001 PM002 PM004 PM007 PM009)),
 	'>', 500,
-	'some of them are right');
+	'some of the strings are valid');
 cmp_ok(
 	try('a range',
 		"CASE i % 3 WHEN 0 THEN $one WHEN 1 THEN $one || ':' || strings.random_string(i % 6)"
@@ -164,7 +164,7 @@ cmp_ok(
 		'strings.is_range(string)',
 		qw(right PM001 PM003)),
 	'>', 500,
-	'some of them are right');
+	'some of the strings are valid');
 
 try('a release',
 	$one,
@@ -194,10 +194,10 @@ try('anything and the OID of a schema or of none',
 	'strings.is_target(string)',
 	qw(right 3F000 0A000 PM001 PM002 PM003 PM004 PM007));
 
-is(state_of(), $before, 'nothing was changed by any of them');
+is(state_of(), $before, 'none of the calls has changed anything');
 is( $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'),
-	$started, 'and no process had to be restarted');
-is_at($node, $database, 'public', 30, 'the schema is where it was');
+	$started, 'no process was restarted');
+is_at($node, $database, 'public', 30, 'the schema is at the same revision');
 
 $node->stop;
 done_testing();

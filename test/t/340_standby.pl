@@ -115,9 +115,9 @@ foreach my $place (@places)
 }
 is( outcome($standby, 'BEGIN; CALL procrastinate_migrate(); COMMIT'),
 	'25001: procrastinate_migrate() cannot run inside a transaction block',
-	'a procedure that commits is refused in a transaction first of all');
+	'the procedure is refused for the transaction block first');
 is( outcome($primary, 'SELECT revision FROM procrastinate_current()'),
-	'0030', 'and nothing was changed');
+	'0030', 'nothing has changed');
 
 # What the primary does, the standby sees: also a session that has looked before.
 my $session = $standby->background_psql($database);
@@ -126,23 +126,23 @@ is( $session->query_safe('SELECT revision FROM procrastinate_current()'),
 upgrade($primary, $database, 'head');
 catch_up();
 is( $session->query_safe('SELECT revision, is_head FROM procrastinate_current()'),
-	"$HEAD_NAME|t", 'sees that the primary went to head');
+	"$HEAD_NAME|t", 'a session on the standby sees that the primary is at head');
 is( $session->query_safe('SELECT count(*) FROM procrastinate_pending()'),
-	'0', 'and that nothing is pending');
+	'0', 'a session on the standby sees that nothing is pending');
 is_at($standby, $database, 'public', $HEAD, 'the catalog on the standby is that of head');
 $primary->safe_psql($database, 'CREATE SCHEMA other');
 upgrade($primary, $database, '0003', 'other');
 catch_up();
 is( $session->query_safe(q{SELECT revision FROM procrastinate_current('other')}),
-	'0003', 'a second installation is seen there, too');
+	'0003', 'the standby has the second installation');
 $session->quit;
 
 # A standby that takes over goes on from there.
 $primary->stop;
 $standby->promote;
 is( outcome($standby, q{SELECT procrastinate_upgrade('0005', 'other')}),
-	'0005', 'once promoted, a standby changes what it has');
-is_at($standby, $database, 'other', 5, 'and the catalog says so');
+	'0005', 'a promoted standby can be upgraded');
+is_at($standby, $database, 'other', 5, 'the catalog of the promoted standby is that of head');
 
 $standby->stop;
 done_testing();

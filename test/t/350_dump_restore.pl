@@ -63,7 +63,7 @@ my %at      = ('public' => 20, $ODD_SCHEMA => $HEAD, 'third' => 28);
 my $file    = "$PostgreSQL::Test::Utils::tmp_check/dump";
 my @connect = ('-d', $node->connstr($database));
 
-# Asserts that a restored database has these schemas, and that they can be brought to head.
+# Asserts that a restored database has these schemas, and that they can be upgraded to head.
 sub goes_on
 {
 	my ($restored, @schemas) = @_;
@@ -73,10 +73,11 @@ sub goes_on
 		is( content($restored, $schema),
 			content($database, $schema),
 			"$schema is restored with its history");
-		is_at($node, $restored, $schema, $at{$schema}, "at revision $at{$schema} as it was");
+		is_at($node, $restored, $schema, $at{$schema},
+			"$schema is restored at revision $at{$schema}");
 		$node->safe_psql($restored,
 			"$quiet CALL procrastinate_migrate(schema => " . lit(name($schema)) . ')');
-		is_at($node, $restored, $schema, $HEAD, 'and goes on to head');
+		is_at($node, $restored, $schema, $HEAD, 'the schema can be upgraded to head');
 		my $last = $node->safe_psql($restored,
 				q{SELECT count(*) = max(id), count(*) FILTER (WHERE event !~ '^step '),}
 			  . ' (array_agg(to_revision ORDER BY id DESC))[1] FROM procrastinate_log('
@@ -104,11 +105,11 @@ like(
 like(
 	slurp("$file.sql"),
 	qr/^CREATE EXTENSION IF NOT EXISTS procrastinate_migrate /m,
-	'and so is the extension');
+	'the extension is in the dump');
 unlike(
 	slurp("$file.sql"),
 	qr/CREATE FUNCTION public\.procrastinate_upgrade/,
-	'as itself, not by its members');
+	'the members of the extension are not in the dump');
 
 succeeds('pg_dump writes an archive', 'pg_dump', @connect, '-Fc', '-f', "$file.custom");
 my $custom = empty('custom');
@@ -128,9 +129,10 @@ my $one = empty('one');
 succeeds(
 	'psql restores it', 'psql', '-Xq',          '-v', 'ON_ERROR_STOP=1', '-o',
 	'/dev/null',        '-f',   "$file.schema", '-d', $node->connstr($one));
-is_at($node, $one, $ODD_SCHEMA, $HEAD, 'the schema is restored where the extension is not');
+is_at($node, $one, $ODD_SCHEMA, $HEAD, 'the schema is restored without the extension');
 $node->safe_psql($one, 'CREATE EXTENSION procrastinate_migrate');
-is(content($one, $ODD_SCHEMA), content($database, $ODD_SCHEMA), 'and is known once it is created');
+is(content($one, $ODD_SCHEMA), content($database, $ODD_SCHEMA),
+	'its history can be read once the extension is created');
 
 succeeds('pg_dump writes the structure only',
 	'pg_dump', @connect, '--schema-only', '-f', "$file.structure");
@@ -142,11 +144,11 @@ my ($status, $out, $err) = $node->psql($bare, "$quiet SELECT procrastinate_upgra
 like(
 	$err,
 	qr/^psql:\S+ ERROR:  schema "public" holds Procrastinate's tables but no history$/m,
-	'a history without rows is no history: nothing is run over the tables');
+	'an upgrade is refused if the history has no rows');
 is( $node->safe_psql(
 		$bare, "$quiet SELECT procrastinate_stamp('0020'); SELECT procrastinate_upgrade('0021')"),
 	"0020\n0021",
-	'and is stamped to go on');
+	'the schema can be stamped and upgraded');
 
 # ---- DROP EXTENSION and CREATE EXTENSION again --------------------------------------------------
 
@@ -158,8 +160,8 @@ is($node->safe_psql($database, q{SELECT count(*) FROM pg_class WHERE relkind <> 
 is( $node->safe_psql(
 		$database, q{SELECT count(*) FROM pg_proc WHERE proname = 'procrastinate_upgrade'}),
 	'0',
-	'and takes its functions');
-is_at($node, $database, $_, $at{$_}, "the installation in $_ is untouched") foreach sort keys %at;
+	'DROP EXTENSION drops the functions');
+is_at($node, $database, $_, $at{$_}, "the installation in $_ is unchanged") foreach sort keys %at;
 $node->safe_psql($database, 'CREATE EXTENSION procrastinate_migrate');
 is(content($database, 'public'), $before, 'created again, it knows them all');
 
@@ -168,9 +170,9 @@ is(content($database, 'public'), $before, 'created again, it knows them all');
 $before = $node->safe_psql($database, q{SELECT l::text FROM procrastinate_log('third') l});
 $node->safe_psql($database, 'ALTER SCHEMA third RENAME TO "Fourth; one"');
 is($node->safe_psql($database, q{SELECT l::text FROM procrastinate_log('"Fourth; one"') l}),
-	$before, 'a renamed schema takes its history along');
+	$before, 'a renamed schema has its history');
 $node->safe_psql($database, "$quiet CALL procrastinate_migrate(schema => '\"Fourth; one\"')");
-is_at($node, $database, 'Fourth; one', $HEAD, 'and goes on to head');
+is_at($node, $database, 'Fourth; one', $HEAD, 'the schema can be upgraded to head');
 $node->safe_psql($database,
 		"INSERT INTO \"Fourth; one\".procrastinate_jobs (queue_name, task_name)"
 	  . " VALUES ('a', 'b')");
@@ -180,7 +182,7 @@ is( $node->safe_psql(
 		  . q{ SELECT task_name FROM procrastinate_fetch_job_v2(NULL, NULL)}
 	),
 	'b',
-	'where jobs are deferred and fetched');
+	'jobs are deferred and fetched in the renamed schema');
 
 # ---- Starting over ------------------------------------------------------------------------------
 
@@ -188,18 +190,18 @@ $node->safe_psql($database, 'DROP TABLE public.procrastinate_schema_history');
 ($status, $out, $err) =
   $node->psql($database, "$quiet SELECT procrastinate_upgrade('head', 'public')");
 like($err, qr/holds Procrastinate's tables but no history/, 'an error explains how to start over');
-is_at($node, $database, 'public', 20, 'and no migration runs over the tables');
+is_at($node, $database, 'public', 20, 'an upgrade is refused');
 is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_jobs'), '100', 'no job is lost');
 my ($hint) = $err =~ /^HINT:  .*?(SELECT procrastinate_adopt.*;)$/m;
 is( $node->safe_psql($database, "$quiet $hint SELECT procrastinate_upgrade('0021')"),
 	"0020\n0021",
-	'a hint names what records the revision, and it goes on');
+	'the HINT records the revision, and the upgrade succeeds');
 $node->safe_psql($database,
 		"$quiet DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
 	  . ' CREATE EXTENSION procrastinate_migrate;'
 	  . ' SELECT procrastinate_upgrade(schema => \'public\')'
 );
-is_at($node, $database, 'public', $HEAD, 'in a schema made anew there is nothing left of what was');
+is_at($node, $database, 'public', $HEAD, 'a new schema of the same name has no history');
 
 $node->stop;
 done_testing();

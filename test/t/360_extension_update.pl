@@ -91,7 +91,8 @@ sub three_ways
 	my $restored = dump_and_restore($updated);
 	$node->safe_psql($_, $update) foreach $updated, $restored;
 	is(members($updated),  members($fresh), "updated from $old to $new is as created at $new");
-	is(members($restored), members($fresh), "dumped at $old, restored and updated to $new as well");
+	is(members($restored), members($fresh),
+		"dumped at $old, restored and updated to $new is as created at $new");
 	return ($fresh, $updated, $restored);
 }
 
@@ -115,16 +116,16 @@ foreach my $database (three_ways($version, $invented))
 			$database,
 			q{SELECT procrastinate_invented(), count(*) FROM procrastinate_invented_settings}),
 		'invented|0',
-		'the new function and the new table are there');
+		'the new function and the new table exist');
 }
 
 foreach my $database ($old, $restored)
 {
 	$node->safe_psql($database, "ALTER EXTENSION $name UPDATE TO '$invented'");
 	is( $node->safe_psql($database, 'SELECT procrastinate_invented()'),
-		'invented', 'an installation\'s database is updated');
+		'invented', 'the extension is updated in a database with an installation');
 	is( $node->safe_psql($database, 'SELECT revision, is_head FROM procrastinate_current()'),
-		'0026|f', 'and its installation is where it was');
+		'0026|f', 'the installation is at the same revision');
 }
 $node->safe_psql($old, q{INSERT INTO procrastinate_invented_settings VALUES ('a', 'b')});
 is( $node->safe_psql(
@@ -154,16 +155,16 @@ is( $session->query('SELECT revision FROM procrastinate_current()')
 	  . $session->query('SELECT count(*) FROM procrastinate_log()')
 	  . $session->query(q{SELECT procrastinate_sql('current:head') <> ''}),
 	"0026$HEAD" . ($HEAD - 26) . '26t',
-	'which may still read');
+	'the older library may read');
 like(
 	$session->refusal('SELECT procrastinate_downgrade(NULL)'),
-	qr/^0A000: /, 'and the error says that there is no downgrade');
-is_at($node, $old, 'public', 26, 'nothing was changed');
+	qr/^0A000: /, 'the error says that there is no downgrade');
+is_at($node, $old, 'public', 26, 'nothing has changed');
 my ($status, $out, $err) = $node->psql($old, 'SELECT procrastinate_upgrade()');
 like(
 	$err,
 	qr/^HINT:  .*start a new session; else run ALTER EXTENSION procrastinate_migrate UPDATE;$/m,
-	'the hint names both ways out');
+	'the HINT names both ways out');
 
 # The functions are there and the extension is not: only by hand.
 my $orphan = database_with();

@@ -29,11 +29,11 @@ system_or_bail('cp', $node->config_data('--pkglibdir') . '/dict_snowball.so', $l
 is($session->refusal($call), '57000: the background worker that built an index was ended',
 	'a worker of another library refuses');
 ok($node->log_contains(qr/could not find function "procrastinate_build_index_v\d+"/, $log),
-	"and the server's log says why");
+	"the server's log gives the reason");
 
 rename "$library.old", $library or die "cannot rename $library.old: $!";
-is_as_recorded($node, $database, 'queue', 'nothing is half done');
-is($session->refusal($call), 'no error', 'with the library of the session it goes on');
+is_as_recorded($node, $database, 'queue', 'the schema is as recorded');
+is($session->refusal($call), 'no error', 'the call succeeds with the library of the session');
 is_at($node, $database, 'queue', 20, 'to 0020');
 $session->close;
 $node->stop;

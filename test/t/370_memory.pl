@@ -65,7 +65,7 @@ sub does_not_grow
 		"$name: " . ($failing ? 'all fail' : 'none fails'));
 
 	# A cache may take one more block when it happens to be rebuilt: no more than that.
-	cmp_ok($last - $first, '<', 32_768, 'and the memory does not grow')
+	cmp_ok($last - $first, '<', 32_768, 'the memory does not grow')
 	  or diag("from $first to $last in $calls calls");
 	return;
 }
@@ -110,7 +110,7 @@ does_not_grow(
 
 # Within one statement and one transaction, where nothing is freed in between by the server itself.
 is( $node->safe_psql($database,
-		<<'SQL'), 't', 'nor within one statement, with errors that are caught');
+		<<'SQL'), 't', 'the memory does not grow in one statement that catches errors');
 SET client_min_messages = error;
 CREATE FUNCTION grown(calls int) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -194,13 +194,13 @@ SQL
 		\%outcomes,
 		{ '57014: canceling statement due to user request' => 150 },
 		'150 upgrades are cancelled, at 30 different commands');
-	cmp_ok($bytes[1] - $bytes[0], '<', 65536, 'and the memory does not grow');
+	cmp_ok($bytes[1] - $bytes[0], '<', 65536, 'the memory does not grow');
 	$session->query('DROP EVENT TRIGGER cancel; DROP FUNCTION public.cancel()');
 	is( $session->query(
 			q{SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'}
 		),
 		'0',
-		'and no lock is left');
+		'no lock is left');
 	$session->close;
 }
 

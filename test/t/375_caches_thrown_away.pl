@@ -33,7 +33,7 @@ foreach my $from (23, 24, 30)
 		is($session->refusal(sprintf $call, lit(revision_name($to)), lit($schema)), 'no error',
 			"$how to $to while caches are thrown away");
 		$session->close;
-		is_at($node, $database, $schema, $to, "$how has come to $to");
+		is_at($node, $database, $schema, $to, "$how has reached $to");
 	}
 }
 done_testing();

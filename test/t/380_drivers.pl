@@ -59,11 +59,11 @@ same_lines(
 		'NOTICE:  0001 took N ms',
 		'NOTICE:  Running upgrade 0001 -> 0002, Migration: Drop Started At Column',
 		'NOTICE:  0002 took N ms', ],
-	'each step is told, with the time that it took');
+	'a NOTICE names each migration and its duration');
 same_lines(
 	told(q{SELECT procrastinate_upgrade('0002', 'told')}),
 	['NOTICE:  schema "told" is at 0002 already: nothing to do'],
-	'where there is nothing to do, one notice says so');
+	'one NOTICE says that there is nothing to do');
 same_lines(
 	told(q{CALL procrastinate_migrate('0003', 'told')}),
 	[   'NOTICE:  Running upgrade 0002 -> 0003, Migration: Drop Started At Column',
@@ -71,7 +71,7 @@ same_lines(
 		'NOTICE:  step 0003.2 of 3: drop the column',
 		'NOTICE:  step 0003.3 of 3: remove the fetch barrier',
 		'NOTICE:  0003 took N ms', ],
-	'the procedure says the same, and its steps');
+	'the NOTICEs of the procedure include its steps');
 same_lines(
 	told(q{SELECT procrastinate_upgrade(schema => 'told_at_once')}),
 	[   "NOTICE:  Installing $HEAD_NAME (head) directly, instead of $HEAD migrations",
@@ -80,13 +80,13 @@ same_lines(
 same_lines(
 	told(q{CALL procrastinate_migrate(schema => 'told_at_once')}),
 	[qq{NOTICE:  schema "told_at_once" is at $HEAD_NAME (head) already: nothing to do}],
-	'at head one notice says so');
+	'one NOTICE says that the schema is at head');
 $node->safe_psql($database, q{CALL procrastinate_migrate('0030', 'told')});
 my $told = told(q{CALL procrastinate_migrate('0031', 'told')});
 is( $told->[0],
 	'NOTICE:  Running upgrade 0030 -> 0031, Migration: Post Cancel Notification',
 	'a NOTICE shows the title of a migration');
-is($told->[-1], 'NOTICE:  0031 took N ms', 'and its time when it is done');
+is($told->[-1], 'NOTICE:  0031 took N ms', 'a NOTICE shows the duration of a migration');
 $node->safe_psql($database, 'CREATE SCHEMA chain');
 $told = told(q{SELECT procrastinate_upgrade('0037', 'chain')});
 is_deeply(
@@ -121,21 +121,21 @@ SQL
 		$node->installed_command('pgbench'),
 		'-n', '-t', '1', '-M', $mode, '-f', $script, $node->connstr($database));
 	my ($status, $out, $err) = run_program(@pgbench);
-	is($status,           0,          "pgbench -M $mode runs it all") or diag($err);
-	is(revision($schema), $HEAD_NAME, 'and the schema is at head');
-	is_at($node, $database, $schema, $HEAD, 'with the catalog of head');
+	is($status,           0,          "pgbench -M $mode runs an upgrade") or diag($err);
+	is(revision($schema), $HEAD_NAME, 'the schema is at head');
+	is_at($node, $database, $schema, $HEAD, 'the catalog is that of head');
 	my $calm = written(
 		"SELECT procrastinate_upgrade('head', '$schema');\nSELECT * FROM procrastinate_history();\n"
 	);
 	($status, $out, $err) = run_program(
 		$node->installed_command('pgbench'),
 		'-n', '-t', '50', '-c', '2', '-M', $mode, '-f', $calm, $node->connstr($database));
-	is($status, 0, 'again and again, by two clients');
+	is($status, 0, 'two clients call the functions repeatedly');
 	my $refused = written("SELECT procrastinate_upgrade('nowhere');\n");
 	($status, $out, $err) = run_program(
 		$node->installed_command('pgbench'),
 		'-n', '-t', '1', '-M', $mode, '-f', $refused, $node->connstr($database));
-	like($err, qr/Can't locate revision identified by 'nowhere'/, 'an error comes out as it is');
+	like($err, qr/Can't locate revision identified by 'nowhere'/, 'pgbench gets the error');
 }
 
 # ---- psql: the extended protocol with parameters, several statements in one string --------------
@@ -155,7 +155,7 @@ SKIP:
 	is(revision('bound'), $HEAD_NAME, 'and the procedure');
 	($status, $out, my $err) =
 	  $node->psql($database, qq{SELECT procrastinate_upgrade(\$1) \\bind 'no''where' \\g});
-	like($err, qr/identified by 'no'where'/, 'whatever is in them');
+	like($err, qr/identified by 'no'where'/, 'parameters may contain quotes');
 }
 
 $node->safe_psql($database, 'CREATE SCHEMA strings');
@@ -194,12 +194,12 @@ like(
 like(
 	$err,
 	qr/procrastinate_migrate\(\) cannot run inside a transaction block/,
-	'so the procedure is refused there');
+	'the procedure is refused in a string of several statements');
 ($status, $out, $err) = run_program(
 	$node->installed_command('psql'),
 	'-XAtq', '-d', $node->connstr($database),
 	'-c',    q{CALL procrastinate_migrate('head', 'strings')});
-is($status, 0, 'and alone in its string it is not');
+is($status, 0, 'the procedure is not refused alone in its string');
 
 # Values that a driver prepares once and reuses, also after the schema changed under them.
 $node->safe_psql($database, 'CREATE SCHEMA prepared');
@@ -256,7 +256,8 @@ except driver.Error as error:
     print(getattr(error, "sqlstate", None) or error.pgcode)
 PYTHON
 	($status, $out, $err) = run_program('python3', $program, $node->connstr($database));
-	is($out,               "0026\n$HEAD\nPM001\n", "$driver gets what psql gets") or diag($err);
+	is($out,               "0026\n$HEAD\nPM001\n",
+		"$driver gets the same results as psql") or diag($err);
 	is(revision('python'), $HEAD_NAME,             'and its schema is at head');
 }
 
@@ -275,17 +276,18 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
 			    . q{ 's');}
 			  . q{ SELECT procrastinate_upgrade('head')}),
 		"0026\n$HEAD_NAME",
-		"a database in $encoding gets to head");
-	is_at($node, $coded, $_, $HEAD, "and has the catalog of head in $_") foreach 's', 'public';
+		"a database in $encoding reaches head");
+	is_at($node, $coded, $_, $HEAD, "the schema in $_ has the catalog of head")
+	  foreach 's', 'public';
 	is( $node->safe_psql($coded, "SELECT * FROM procrastinate_detect('$_')"),
-		"$HEAD_NAME|t|0|0|0", "and is known to be there in $_") foreach 's', 'public';
+		"$HEAD_NAME|t|0|0|0", "the schema in $_ is recorded at head") foreach 's', 'public';
 	my ($status, undef, $err) = $node->psql(
 		$coded,
 		q{SET client_encoding = 'UTF8'; SELECT procrastinate_upgrade(repeat('}
 		  . ($encoding eq 'EUC_JP' ? "\xe6\x97\xa5" : "\xc3\xa9") . q{', 100))});
 	like(
 		$err, qr/ERROR:  Can't locate revision identified by '/,
-		"and refuses a name of other letters, over-long, in words");
+		"an over-long name of other letters is refused with a message");
 }
 
 $node->stop;
