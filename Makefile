@@ -34,10 +34,11 @@ CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp src/common/*.cpp)) src/c
 UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 
 # embed.pl checks migrations and tables and turns them into C++ literals. One source file includes
-# the result.
+# the result. The time of a folder says that a file has come or gone.
 EMBEDDED := src/embedded.inc
-EMBEDDED_FROM := $(addprefix $(here)/,src/embed.pl $(sort $(call in_source,src/embed/*.pm \
-	src/data/*.tsv src/data/*.sql src/migrations/*.sql src/migrations/online/*.sql)))
+EMBEDDED_FROM := $(addprefix $(here)/,src/embed.pl src/migrations src/migrations/online \
+	$(sort $(call in_source,src/embed/*.pm src/data/*.tsv src/data/*.sql src/migrations/*.sql \
+	src/migrations/online/*.sql)))
 
 # src/sql/NAME.sql becomes src/sql/NAME.hpp, which defines the string procrastinate::sql::NAME.
 QUERIES := $(patsubst %.sql,%.hpp,$(sort $(call in_source,src/sql/*.sql)))

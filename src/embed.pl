@@ -32,12 +32,12 @@ my @changes   = Labels::changes(\@chain);
 my $head_text = Chain::read_head($source, \@chain);
 
 my %steps;
-foreach my $path (files_of("$source/migrations/online"))
+foreach my $path (files_of("$source/migrations/online", qr/^\d{4}\.sql$/, 'NNNN.sql'))
 {
 	my ($revision) = $path =~ m{/(\d{4})\.sql$};
-	my ($migration) = grep { defined $revision and $_->{revision} eq $revision } @chain;
+	my ($migration) = grep { $_->{revision} eq $revision } @chain;
 	fail($path, 1, 'is named after no revision of the chain') unless $migration;
-	$steps{$revision} = Steps::read_steps($path, $migration, \@chain, \@facts);
+	$steps{$revision} = [ Steps::read_steps($path, $migration, \@chain, \@facts) ];
 }
 
 # A C++ string literal; undefined is empty.
@@ -82,6 +82,53 @@ sub definition
 	return join(', ', @parts);
 }
 
+# The name of an array with these elements, which it prints; an empty span if there are none.
+my $arrays = 0;
+
+sub array
+{
+	my ($type, @elements) = @_;
+	return '{}' unless @elements;
+	my $name = 'array_' . ++$arrays;
+	print "inline constexpr $type ${name}[] = {", join(', ', @elements), "};\n";
+	return $name;
+}
+
+# The parts of a step that are not empty, in the order of chain::WrittenStep.
+sub step
+{
+	my ($migration, $step) = @_;
+	my @parts = (".revision = $migration->{number}", ".kind = StepKind::$step->{kind}");
+	push @parts, ".$_ = " . quoted($step->{$_})
+	  foreach grep { defined $step->{$_} } qw(title table index);
+	my @locks = map {
+		my @fields = map { quoted($_) } @$_{qw(table mode)};
+		'{' . join(', ', @fields, $_->{may_be_gone} ? 'true' : ()) . '}'
+	} @{ $step->{locks} // [] };
+	push @parts, '.locks = ' . array('StepLock', @locks) if @locks;
+	push @parts, '.sql = ' . raw($step->{sql})           if $step->{sql} ne '';
+	if (my $rest = $step->{rest})
+	{
+		my $beginnings = array('std::string_view', map { quoted($_) } @{ $rest->{beginnings} });
+		push @parts, ".rest = {Rest::$rest->{kind}, $beginnings}";
+	}
+	push @parts, ".ahead_of = $step->{'ahead of'}" if $step->{'ahead of'};
+	push @parts, '.has_barrier = true'             if $step->{barrier};
+	push @parts, '.is_rewrite = true'              if $step->{rewrites};
+	return join ', ', @parts;
+}
+
+sub step_table
+{
+	my @rows;
+	foreach my $migration (@chain)
+	{
+		push @rows, map { step($migration, $_) } @{ $steps{ $migration->{revision} } // [] };
+	}
+	table('WrittenStep', 'step_table', @rows);
+	return;
+}
+
 print "// Made by embed.pl from data/ and migrations/; do not edit.\n";
 table(
 	'Migration',
@@ -92,7 +139,7 @@ table(
 		  raw($_->{sql})
 	} @chain);
 print "inline constexpr std::string_view head_text = ", raw($head_text), ";\n";
-table('std::string_view', 'online_texts', map { raw($steps{ $_->{revision} } // '') } @chain);
+step_table();
 table(
 	'Release',
 	'release_table',
@@ -100,16 +147,12 @@ table(
 		join ', ', quoted($_->{release}), map { $_ + 0 } @$_{qw(head works_from works_to)}
 	} @releases);
 
-my ($enums, @rows) = (0);
+my @rows;
 foreach my $fact (@facts)
 {
 	my $labels;
-	if ($fact->{labels})
-	{
-		$labels = 'labels_' . ++$enums;
-		my $list = join ', ', map { quoted($_) } @{ $fact->{labels} };
-		print "inline constexpr std::string_view ${labels}[] = {$list};\n";
-	}
+	$labels = array('std::string_view', map { quoted($_) } @{ $fact->{labels} })
+	  if $fact->{labels};
 	push @rows, '{' . definition($fact, $labels) . "}, $fact->{first}, $fact->{last}";
 }
 table('Fact', 'fact_table', @rows);

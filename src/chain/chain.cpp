@@ -1,6 +1,7 @@
 #include "chain/chain.hpp"
 
 #include "chain/facts.hpp"
+#include "chain/step.hpp"
 #include "common/template.hpp"
 
 #include <array>
@@ -14,6 +15,8 @@ namespace
 } // namespace
 
 std::span<const Migration> migrations() { return migration_table; }
+
+std::span<const WrittenStep> written_steps() { return step_table; }
 
 std::span<const Release> releases() { return release_table; }
 
@@ -34,11 +37,6 @@ std::string head_script(std::string_view quoted_schema)
         in_literal.append(one == '\'' ? 2 : 1, one);
     return common::substitute(head_text,
                               {{"schema", quoted_schema}, {"schema_in_literal", in_literal}});
-}
-
-std::string_view online_script(Revision revision)
-{
-    return online_texts[static_cast<std::size_t>(revision) - 1];
 }
 
 Revision head() { return static_cast<Revision>(std::size(migration_table)); }

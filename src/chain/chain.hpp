@@ -50,9 +50,6 @@ std::span<const Release> releases(); // oldest first; a head is never older than
 // that does not contain the schema; string literals need standard_conforming_strings = on, and
 // function bodies, which are not qualified, check_function_bodies = off.
 std::string head_script(std::string_view quoted_schema);
-// The step file of a migration, as steps() in step.hpp reads it; empty if the migration is one
-// step.
-std::string_view online_script(Revision revision);
 
 Revision head();
 

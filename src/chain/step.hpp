@@ -1,7 +1,7 @@
 // Steps of an online run: how a migration changes big tables in use, in several transactions of
-// which none holds a strong lock for long. Read from the step files in ../migrations/online/; their
-// format is in ../migrations/README.md, and the build checks them (embed/Steps.pm). A migration
-// without a step file is one brief step.
+// which none holds a strong lock for long. The build makes them from the step files in
+// ../migrations/online/ (embed/Steps.pm); ../migrations/README.md has the format of these files. A
+// migration without a step file is one brief step.
 #pragma once
 
 #include "chain/chain.hpp"
@@ -37,19 +37,35 @@ struct Rest
         without, // all that begin with none of `beginnings`
         only     // all that begin with one of them
     } kind = none;
-    std::vector<std::string_view> beginnings;
+    std::span<const std::string_view> beginnings = {};
 
     bool takes(std::string_view statement) const;
 };
 
-struct Step
+// A step as a step file has it.
+struct WrittenStep
 {
     Revision revision;
+    StepKind kind;
+    std::string_view title;
+    std::string_view table = {};          // whose rows a batched step changes; a new index's table
+    std::string_view index = {};          // that a concurrent step builds
+    std::span<const StepLock> locks = {}; // as the file lists them
+    std::string_view sql = {};
+    Rest rest = {};
+    // The later revision that the step belongs to, or base. The step runs early because the
+    // revisions between need it to be fast, and only if the run goes that far.
+    Revision ahead_of = base;
+    bool has_barrier = false;
+    bool is_rewrite = false; // a batched step that changes every row
+};
+
+struct Step : WrittenStep
+{
     int number; // from 1
     int count;  // the number of steps of the revision
-    StepKind kind;
     // What the step does to the fetch barrier. A step that the file marks with `barrier` closes it,
-    // and parse_steps() adds one before that installs it and one after that removes it.
+    // and steps() adds one before that installs it and one after that removes it.
     enum
     {
         none,
@@ -57,23 +73,15 @@ struct Step
         close,
         remove
     } barrier = none;
-    // The later revision that the step belongs to, or base. The step runs early because the
-    // revisions between need it to be fast, and only if the run goes that far.
-    Revision ahead_of = base;
-    bool is_rewrite = false; // a batched step that changes every row
-    std::string_view title;
-    std::string_view table;      // whose rows a batched step changes
-    std::vector<StepLock> locks; // as the file lists them
-    std::string_view sql;
-    Rest rest;
 
-    std::string name() const;         // "0024.3"
-    std::string_view index() const;   // the index that a concurrent step builds
-    std::string_view indexed() const; // the table of that index, else empty
+    std::string name() const; // "0024.3"
     // The locks on Procrastinate's tables that the step takes: those of its kind, or those of the
     // file. Each step also locks the history table.
     std::vector<StepLock> all_locks() const;
 };
+
+// The steps of the step files, in the order of the chain.
+std::span<const WrittenStep> written_steps();
 
 // The steps of a revision after base, in order.
 std::vector<Step> steps(Revision revision);
@@ -86,10 +94,6 @@ std::vector<std::string> built_ahead(Revision revision);
 
 // The whole migration as one brief step without locks.
 Step whole_step(Revision revision);
-
-// Reads a step file; `revision` is the one that the steps get. Throws std::invalid_argument for a
-// text of another format.
-std::vector<Step> parse_steps(Revision revision, std::string_view text);
 
 // "brief", "batched", "concurrent" or "validated".
 std::string_view kind_name(StepKind kind);

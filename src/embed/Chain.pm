@@ -56,7 +56,8 @@ sub read_migrations
 		  };
 	}
 	fail($table, 1, 'has no revision') unless @chain;
-	foreach my $path (files_of("$source/migrations"))
+	my @others = qw(README.md online);
+	foreach my $path (files_of("$source/migrations", qr/^\d{4}_.*\.sql$/, 'NNNN_name.sql', @others))
 	{
 		fail($path, 1, 'chain.tsv has no row for this file') unless $known{$path};
 	}

@@ -9,7 +9,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(items literals statements tokens);
+our @EXPORT_OK = qw(items literals refusal statements tokens);
 
 my $COMMENT = qr{--[^\n]*|(?<nested>/\*(?:[^*/]++|\*(?!/)|/(?!\*)|(?&nested))*+\*/)};
 my $STRING = qr{[eE]'(?:[^'\\]++|\\.|'')*+'|(?:[bBxXnN]|[uU]&)?'[^']*+(?:''[^']*+)*+'}s;
@@ -114,6 +114,28 @@ sub outer
 	return ' ' if $token->{kind} eq 'comment';
 	return '$$$$' if $token->{kind} eq 'body' && uc($first->{text}) ne 'DO';
 	return $token->{text};
+}
+
+# Why a statement cannot run in a migration or in a step; nothing if it can. The library begins and
+# ends the transaction and sets the settings. May_be_concurrent is true for a step that runs outside
+# of a transaction block.
+sub refusal
+{
+	my ($statement, %options) = @_;
+	my @words = map { $_->{text} } @{ $statement->{tokens} };
+	my ($at) = grep { $words[$_] =~ /^\\/ } 0 .. $#words;
+	return 'a command of psql: \\' . ($words[ $at + 1 ] // '') . '; remove it' if defined $at;
+	my ($first, $second) = map { uc($_ // '') } @words[ 0, 1 ];
+	return "$first would begin or end a transaction, which the library does: remove it"
+	  if $first =~ /^(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)$/
+	  or "$first $second" eq 'PREPARE TRANSACTION';
+	return "$first would change a setting, which the library does: remove it"
+	  if $first =~ /^(?:SET|RESET|DISCARD)$/;
+	return 'CONCURRENTLY cannot run in a transaction: build the index in a concurrent step'
+	  if not $options{may_be_concurrent}
+	  and $first =~ /^(?:CREATE|DROP|REINDEX)$/
+	  and grep { uc eq 'CONCURRENTLY' } @words;
+	return;
 }
 
 # The words between quotes in a text, without the quotes. Dies as tokens() does.

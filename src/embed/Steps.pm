@@ -1,5 +1,5 @@
-# Checks the step files in migrations/online: a mistake there would be found only in production.
-# chain::parse_steps reads the same format at run time.
+# Reads and checks the step files in migrations/online: a mistake there would be found only in
+# production. The library gets typed steps and parses none of this.
 
 package Steps;
 
@@ -10,60 +10,71 @@ use LockModes qw(@LOCK_MODES);
 use Sql;
 use Table qw(fail lines_of parsed);
 
-# The text of a step file after its checks.
+# The steps of a file, in order, as hashes. A step has `line`, `kind`, `title`, `sql` and its
+# `statements`. It may have `table` (whose rows it changes, or which gets its index), `index`,
+# `barrier`, `rewrites`, `ahead of`, `locks` (hashes of `table`, `mode` and `may_be_gone`) and
+# `rest` (a hash of `kind`, `beginnings` and `line`).
 sub read_steps
 {
 	my ($path, $migration, $chain, $facts) = @_;
 	my @lines = lines_of($path);
-	my $steps = {
+	my $file  = {
 		path      => $path,
 		migration => $migration,
 		head      => $chain->[-1]{number},
-		tables    => tables_at($migration, $facts, @lines)
+		tables    => tables_at($migration, $facts, @lines),
+		steps     => []
 	};
-	my ($step, $number, $is_in_comment) = (undef, 0, 0);
-	foreach my $line (@lines, undef)
+	my ($number, $is_in_comment) = (0, 0);
+	foreach my $line (@lines)
 	{
 		$number++;
-		if (not defined $line or $line =~ /^-- step\b/)
+		my ($keyword, $words) = keyword($path, $number, $line);
+		if (defined $keyword)
 		{
-			end_step($steps, $step) if $step;
-			$step = begin_step($steps, $number, $line) if defined $line;
+			add_step($file, $number, $words) if $keyword eq 'step';
+			add_locks($file, $number, $words) if $keyword eq 'lock';
+			add_rest($file, $number, $words) if $keyword eq 'rest';
 			$is_in_comment = 0;
 			next;
 		}
-		fail($path, $number, 'is undecided: decide, then remove this line')
-		  if $line =~ /^-- undecided\b/;
-		my ($word, $words) = $line =~ /^-- ([a-z]+)\b(.*)$/;
-		if (not $step)
-		{
-			fail($path, $number, 'a statement outside of a step')
-			  if $line =~ /\S/ and $line !~ /^--/;
-			fail($path, $number, "-- $word outside of a step")
-			  if not $is_in_comment and defined $word and $word =~ /^(?:lock|rest)$/;
-		}
-		elsif (defined $word and not $is_in_comment)
-		{
-			if    ($word eq 'lock') { add_locks($steps, $step, $number, $words) }
-			elsif ($word eq 'rest') { add_rest($steps, $step, $number, $words) }
-			else                    { fail($path, $number, "unknown keyword: $word") }
-		}
-		elsif ($line =~ /\S/ and $line !~ /^--/)
-		{
-			fail($path, $number, 'a statement outside of a step, after its rest') if $step->{rest};
-			$step->{sql} .= "$line\n";
-			$step->{sql_line} //= $number;
-		}
-		elsif ($step->{sql} ne '')
-		{
-			# The lines keep their numbers.
-			$step->{sql} .= "\n";
-		}
+		my ($word) = $line =~ /^-- ([a-z]+)\b/;
+		fail($path, $number, "unknown keyword: $word")
+		  if @{ $file->{steps} } and defined $word and not $is_in_comment;
 		# A comment that begins with a capital letter may go on over lines.
 		$is_in_comment = $line =~ /^--/ && ($is_in_comment || !defined $word);
+		add_text($file, $number, $line);
 	}
-	fail($path, 1, 'has no step') unless $step;
-	return join '', map { "$_\n" } @lines;
+	fail($path, 1, 'has no step') unless @{ $file->{steps} };
+	end_step($file);
+	my $last = $file->{steps}[-1];
+	fail($path, $last->{line},
+		'the last step completes the revision: it cannot be ahead of another')
+	  if $last->{'ahead of'};
+	check_coverage($file, $_) foreach @{ $migration->{statements} };
+	foreach my $rest (grep { defined } map { $_->{rest} } @{ $file->{steps} })
+	{
+		fail($path, $rest->{line}, 'runs no statement of the migration: remove it')
+		  unless grep { takes($rest, $_) } @{ $migration->{statements} };
+	}
+	return @{ $file->{steps} };
+}
+
+# The keyword of a line, and what follows it; nothing for another line. A line that almost has one
+# is refused wherever it stands: it would be a comment, and the step would miss what it says.
+sub keyword
+{
+	my ($path, $line, $text) = @_;
+	my ($word) = $text =~ /^\s*--\s*(step|lock|rest|undecided)\b/i or return;
+	fail($path, $line, 'is undecided: decide, then remove this line') if lc $word eq 'undecided';
+	my $known = lc $word;
+	my ($words) = $text =~ /^-- $known(?= |\z)(.*)$/;
+	fail($path, $line,
+		"looks like a keyword, which is spelled \"-- $known\" at the beginning of a line: spell it"
+		  . ' so, or begin the comment with another word')
+	  unless defined $words;
+	fail($path, $line, 'ends with a blank: remove it') if $text =~ /\s$/;
+	return ($known, $words);
 }
 
 # Tables that the revision or the one before has, or that the step file itself creates.
@@ -83,113 +94,223 @@ sub tables_at
 
 sub check_table
 {
-	my ($steps, $line, $table) = @_;
-	fail($steps->{path}, $line, "no fact has a table $table at this revision or the one before")
-	  unless $steps->{tables}{$table};
+	my ($file, $line, $table) = @_;
+	fail($file->{path}, $line, "no fact has a table $table at this revision or the one before")
+	  unless $file->{tables}{$table};
 	return;
 }
 
 # "-- step <kind>[ <table>][, barrier][, rewrites][, ahead of <revision>]: <title>"
-sub begin_step
+sub add_step
 {
-	my ($steps, $line, $text) = @_;
-	my $path = $steps->{path};
-	my ($kind, $table, $options) = $text =~ /^-- step (\w+)(?: (\w+))?((?:, [^:,]+)*): \S/
+	my ($file, $line, $words) = @_;
+	my $path = $file->{path};
+	end_step($file) if @{ $file->{steps} };
+	my ($kind, $table, $options, $title) = $words =~ /^ (\w+)(?: (\w+))?((?:, [^:,]+)*): (\S.*)$/
 	  or fail($path, $line, 'a step needs a kind and a title: -- step brief: change the index');
 	fail($path, $line, "unknown kind of step: $kind")
 	  unless $kind =~ /^(?:brief|batched|concurrent|validated)$/;
 	fail($path, $line, 'a batched step names its table, and no other step does')
 	  if ($kind eq 'batched') != defined $table;
-	check_table($steps, $line, $table) if defined $table;
-	my %step = (kind => $kind, line => $line, sql => '');
+	check_table($file, $line, $table) if defined $table;
+	my %step = (kind => $kind, line => $line, title => $title, table => $table, sql => '');
+	my %kind_of = (barrier => 'brief', rewrites => 'batched', 'ahead of' => 'concurrent');
 	foreach my $option (split /, /, $options =~ s/^, //r)
 	{
-		if ($option =~ /^ahead of (.*)$/)
-		{
-			my $revision = $1;
-			fail($path, $line, "ahead of no revision: $revision") unless $revision =~ /^\d{4}$/;
-			fail($path, $line, "ahead of $revision, which is no later revision of the chain")
-			  unless $revision > $steps->{migration}{number} and $revision <= $steps->{head};
-			fail($path, $line, 'only a concurrent step can be ahead') unless $kind eq 'concurrent';
-		}
-		elsif ($option eq 'barrier')
-		{
-			fail($path, $line, 'only a brief step has a barrier') unless $kind eq 'brief';
-		}
-		elsif ($option eq 'rewrites')
-		{
-			fail($path, $line, 'only a batched step rewrites rows') unless $kind eq 'batched';
-		}
-		else
-		{
-			fail($path, $line, "unknown keyword: $option");
-		}
+		my ($word, $revision) = $option =~ /^(ahead of) (.*)$/ ? ($1, $2) : ($option, 1);
+		fail($path, $line, "unknown keyword: $option") unless $kind_of{$word};
+		fail($path, $line, "only a $kind_of{$word} step can have: $word")
+		  unless $kind eq $kind_of{$word};
+		fail($path, $line, "$word twice: remove one") if $step{$word};
+		check_ahead($file, $line, $revision) if $word eq 'ahead of';
+		$step{$word} = $revision + 0;
 	}
-	return \%step;
+	push @{ $file->{steps} }, \%step;
+	return;
+}
+
+sub check_ahead
+{
+	my ($file, $line, $revision) = @_;
+	fail($file->{path}, $line, "ahead of no revision: $revision") unless $revision =~ /^\d{4}$/;
+	fail($file->{path}, $line, "ahead of $revision, which is no later revision of the chain")
+	  unless $revision > $file->{migration}{number} and $revision <= $file->{head};
+	return;
+}
+
+# The step that a line of the file belongs to.
+sub step_at
+{
+	my ($file, $line, $keyword) = @_;
+	fail($file->{path}, $line, "-- $keyword outside of a step") unless @{ $file->{steps} };
+	return $file->{steps}[-1];
 }
 
 # "-- lock <table> <mode>[ if there], ..."
 sub add_locks
 {
-	my ($steps, $step, $line, $text) = @_;
-	my $path = $steps->{path};
-	fail($path, $line, 'a second lock in a step: name all tables in one line') if $step->{has_lock};
-	fail($path, $line, 'a lock after statements or rest') if $step->{sql} ne '' or $step->{rest};
+	my ($file, $line, $words) = @_;
+	my $path = $file->{path};
+	my $step = step_at($file, $line, 'lock');
+	fail($path, $line, 'a second lock in a step: name all tables in one line') if $step->{locks};
+	fail($path, $line, 'a lock after statements or rest: move it up to its step')
+	  if $step->{has_statement} or $step->{rest};
 	fail($path, $line, "a $step->{kind} step takes the locks of its kind")
 	  if $step->{kind} =~ /^(?:batched|concurrent)$/;
-	$step->{has_lock} = 1;
-	fail($path, $line, 'names no table') unless $text =~ /\S/;
-	foreach my $lock (split /,/, $text)
+	fail($path, $line, 'names no table: name one and a lock mode') if $words eq '';
+	fail($path, $line, 'ends with a comma: remove it') if $words =~ /,$/;
+	foreach my $lock (split /,/, $words, -1)
 	{
-		my ($table, $mode) = $lock =~ /^ (\w+) ([A-Z ]+?)(?: if there)?$/;
+		my ($table, $mode, $may_be_gone) = $lock =~ /^ (\w+) ([A-Z ]+?)( if there)?$/;
 		fail($path, $line, "not a table and a lock mode:$lock") unless defined $mode;
 		fail($path, $line, "unknown lock mode: $mode") unless grep { $_ eq $mode } @LOCK_MODES;
-		check_table($steps, $line, $table);
+		check_table($file, $line, $table);
+		fail($path, $line, "locks $table twice: name the stronger mode only")
+		  if grep { $_->{table} eq $table } @{ $step->{locks} };
+		push @{ $step->{locks} },
+		  { table => $table, mode => $mode, may_be_gone => defined $may_be_gone };
 	}
+	@$step{qw(sql sql_line)} = ('', undef);
 	return;
 }
 
 # "-- rest[ without <beginning of statement>, ...| only <beginning of statement>, ...]"
 sub add_rest
 {
-	my ($steps, $step, $line, $text) = @_;
-	my $path = $steps->{path};
-	fail($path, $line, 'a second rest in a step') if $step->{rest};
-	$step->{rest} = 1;
-	return if $text eq '';
-	my ($list) = $text =~ /^ (?:without|only) (\S.*)$/
-	  or fail($path, $line, "unknown keyword:$text");
-	foreach my $beginning (split /, /, $list)
+	my ($file, $line, $words) = @_;
+	my $path = $file->{path};
+	my $step = step_at($file, $line, 'rest');
+	fail($path, $line, 'a second rest in a step: write one list') if $step->{rest};
+	$step->{rest} = { kind => 'without', beginnings => [], line => $line };
+	return if $words eq '';
+	fail($path, $line, 'ends with a comma: remove it') if $words =~ /,$/;
+	my ($kind, $list) = $words =~ /^ (without|only) (\S.*)$/
+	  or fail($path, $line, "unknown keyword:$words");
+	$step->{rest}{kind} = $kind;
+	foreach my $beginning (split /, /, $list, -1)
 	{
+		fail($path, $line, 'has two commas without a beginning of a statement: remove one')
+		  if $beginning eq '';
+		fail($path, $line, "names a beginning twice: $beginning")
+		  if grep { $_ eq $beginning } @{ $step->{rest}{beginnings} };
 		fail($path, $line, "no statement of the migration begins with: $beginning")
-		  unless grep { index($_->{text}, $beginning) == 0 } @{ $steps->{migration}{statements} };
+		  unless grep { index($_->{text}, $beginning) == 0 } @{ $file->{migration}{statements} };
+		push @{ $step->{rest}{beginnings} }, $beginning;
 	}
 	return;
 }
 
+# A line that has no keyword. The SQL of a step is what its file has between the keywords, with
+# comments.
+sub add_text
+{
+	my ($file, $line, $text) = @_;
+	my $path         = $file->{path};
+	my ($step)       = $file->{steps}[-1];
+	my $is_statement = $text =~ /\S/ && $text !~ /^--/;
+	fail($path, $line, 'a statement outside of a step') if $is_statement and not $step;
+	fail($path, $line, 'a statement outside of a step, after its rest')
+	  if $is_statement and $step->{rest};
+	return if not $step or $step->{rest};
+	$step->{has_statement} ||= $is_statement;
+	$step->{sql} .= "$text\n";
+	$step->{sql_line} //= $line;
+	return;
+}
+
+# Checks the last step, once all of it has been read.
 sub end_step
 {
-	my ($steps, $step) = @_;
-	my ($path, $line, $kind) = ($steps->{path}, $step->{line}, $step->{kind});
-	my $begin = $step->{sql_line} // $line;
-	my @statements = parsed($path, $begin, sub { Sql::statements($step->{sql}) });
+	my ($file) = @_;
+	my ($path, $step) = ($file->{path}, $file->{steps}[-1]);
+	my ($line, $kind) = @$step{qw(line kind)};
+	my @statements =
+	  parsed($path, $step->{sql_line} // $line, sub { Sql::statements($step->{sql}) });
 	fail($path, $line, 'the step does nothing') unless @statements or $step->{rest};
 	fail($path, $line, 'the last statement of the step has no end')
 	  if @statements and $statements[-1]{is_open};
-	if ($kind eq 'concurrent')
+	$_->{line} += $step->{sql_line} - 1 foreach @statements;
+	$step->{statements} = \@statements;
+	foreach my $statement (@statements)
 	{
-		fail($path, $line, 'a concurrent step is one CREATE INDEX CONCURRENTLY name ON table')
-		  unless @statements == 1
-		  and not $step->{rest}
-		  and $statements[0]{text} =~ /^CREATE (?:UNIQUE )?INDEX CONCURRENTLY \w+\s+ON (\w+) /;
-		check_table($steps, $step->{sql_line}, $1);
+		my $why = Sql::refusal($statement, may_be_concurrent => $kind eq 'concurrent') or next;
+		fail($path, $statement->{line}, $why);
 	}
-	fail($path, $line, 'a batched step is one statement over ids from $1 to $2')
-	  if $kind eq 'batched'
-	  and not(@statements == 1
-		and not $step->{rest}
-		and $statements[0]{text} =~ /\$1\b/
-		and $statements[0]{text} =~ /\$2\b/);
+	check_concurrent($file, $step) if $kind eq 'concurrent';
+	check_batched($file, $step)    if $kind eq 'batched';
+	return;
+}
+
+sub check_concurrent
+{
+	my ($file, $step) = @_;
+	my @statements = @{ $step->{statements} };
+	fail($file->{path}, $step->{line},
+		'a concurrent step is one CREATE INDEX CONCURRENTLY name ON table')
+	  unless @statements == 1
+	  and not $step->{rest}
+	  and $statements[0]{text} =~ /^CREATE (?:UNIQUE )?INDEX CONCURRENTLY (\w+)\s+ON (\w+) /;
+	@$step{qw(index table)} = ($1, $2);
+	check_table($file, $statements[0]{line}, $step->{table});
+	return;
+}
+
+sub check_batched
+{
+	my ($file, $step) = @_;
+	my @statements = @{ $step->{statements} };
+	my ($greater, $not_greater) = map { qr/(?:$_|OPERATOR\(pg_catalog\.$_\))/ } qw(> <=);
+	fail($file->{path}, $step->{line},
+		'a batched step is one statement over ids with id > $1 and id <= $2')
+	  unless @statements == 1
+	  and not $step->{rest}
+	  and $statements[0]{outer} =~ /\bid\s*$greater\s*\$1\b/
+	  and $statements[0]{outer} =~ /\bid\s*$not_greater\s*\$2\b/;
+	return;
+}
+
+# True if a step's rest runs a statement, as chain::Rest::takes() decides it.
+sub takes
+{
+	my ($rest, $statement) = @_;
+	return 0 unless $rest;
+	my $is_listed = grep { index($statement->{text}, $_) == 0 } @{ $rest->{beginnings} };
+	return $rest->{kind} eq 'only' ? $is_listed : !$is_listed;
+}
+
+# The name of the object that a statement creates, changes or drops; nothing if it has none.
+sub object_of
+{
+	my ($text) = @_;
+	my $kind =
+	  qr/FUNCTION|PROCEDURE|TRIGGER|TABLE|TYPE|SEQUENCE|VIEW|RULE|DOMAIN|INDEX(?!\s+ON\b)/i;
+	return $1 if $text =~ /^(?:CREATE|ALTER|DROP)\b[\w\s]*?\b$kind\s+
+		(?:CONCURRENTLY\s+)?(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:ONLY\s+)?"?(\w+)/ix;
+	return $1 if $text =~ /^CREATE\s+(?:UNIQUE\s+)?INDEX\s+ON\s+(?:ONLY\s+)?"?(\w+)/i;
+	return $1 if $text =~ /^(?:UPDATE|DELETE\s+FROM|INSERT\s+INTO)\s+(?:ONLY\s+)?"?(\w+)/i;
+	return;
+}
+
+# Each statement of the migration runs once: in one step's rest, or in another way, by a statement
+# of a step that begins with the same word and names the same object. An index may come by a new
+# name. Locks are taken by "-- lock".
+sub check_coverage
+{
+	my ($file, $statement) = @_;
+	my ($first, @others) = grep { takes($_->{rest}, $statement) } @{ $file->{steps} };
+	my ($name) = $file->{migration}{path} =~ m{([^/]*)$};
+	my $place = "line $statement->{line} of $name";
+	fail($file->{path}, $others[0]{rest}{line},
+		"runs $place, which the rest in line $first->{rest}{line} runs: leave it out of one")
+	  if @others;
+	return if $first or $statement->{text} =~ /^LOCK\b/i;
+	my ($word) = $statement->{text} =~ /^(\w+)/;
+	$word .= '|ALTER' if $statement->{text} =~ /^CREATE\s+(?:UNIQUE\s+)?INDEX\b/i;
+	my $object = object_of($statement->{outer}) // '';
+	my @own    = map { @{ $_->{statements} } } @{ $file->{steps} };
+	fail($file->{path}, 1,
+		"no step runs $place: add it to a rest, or write a step that does the same")
+	  unless grep { $_->{text} =~ /^(?:$word)\b/i and $_->{outer} =~ /\b\Q$object\E/i } @own;
 	return;
 }
 

@@ -28,14 +28,24 @@ sub parsed
 	fail($path, $line + $number - 1, $message);
 }
 
-# The paths of the SQL files in a folder, in the order of their names.
+# The paths of the files in a folder, in the order of their names, without those that are hidden or
+# listed in `others`. Each other name must match the pattern; `rule` tells it to users. A file that
+# the build left out would be missed by nobody.
 sub files_of
 {
-	my ($folder) = @_;
+	my ($folder, $pattern, $rule, @others) = @_;
 	opendir(my $handle, $folder) or fail($folder, 0, "cannot be read: $!");
-	my @names = sort grep { /\.sql$/ } readdir $handle;
+	my @names = sort grep { !/^\./ } readdir $handle;
 	closedir $handle;
-	return map { "$folder/$_" } @names;
+	my @paths;
+	foreach my $name (@names)
+	{
+		next if grep { $_ eq $name } @others;
+		fail("$folder/$name", 1, "unexpected name: rename the file to $rule, or remove it")
+		  unless $name =~ $pattern;
+		push @paths, "$folder/$name";
+	}
+	return @paths;
 }
 
 # The lines of a file without their ends. Only what a C++ raw string literal can hold is let
@@ -82,6 +92,8 @@ sub rows_of
 		  if @fields < @needed or @fields > @columns;
 		my %row = (file => $path, line => $number);
 		@row{@columns} = map { defined $_ ? $_ : '' } @fields[ 0 .. $#columns ];
+		my ($padded) = grep { $row{$_} =~ /^ | $/ } @columns;
+		fail($path, $number, "$padded begins or ends with a blank: remove it") if defined $padded;
 		push @rows, \%row;
 	}
 	$has_heading or fail($path, 1, 'has no heading');

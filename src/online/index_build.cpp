@@ -36,7 +36,7 @@ void watch_worker(Watch &watch, int pid)
         return server::with_search_path(nullptr, [&] {
             const std::array parameters{spi::int4_parameter(pid),
                                         spi::oid_parameter(watch.installation.schema),
-                                        spi::text_parameter(watch.step.indexed())};
+                                        spi::text_parameter(watch.step.table)};
             const spi::Rows rows = spi::read_latest(sql::build_progress, parameters);
             return std::string(rows.count() == 0 ? "" : rows.text(0, 1).value_or(""));
         });
@@ -48,8 +48,8 @@ void watch_worker(Watch &watch, int pid)
 
 server::IndexState look_up(const catalog::Installation &installation, const chain::Step &step)
 {
-    return server::index_state(installation.schema, std::string(step.index()).c_str(),
-                               std::string(step.indexed()).c_str());
+    return server::index_state(installation.schema, std::string(step.index).c_str(),
+                               std::string(step.table).c_str());
 }
 
 [[noreturn]] void refuse_name(const catalog::Installation &installation, chain::Revision revision,
@@ -72,7 +72,7 @@ void require_free_names(const catalog::Installation &installation, chain::Revisi
     {
         if (step.kind != chain::StepKind::concurrent)
             continue;
-        const std::string index(step.index());
+        const std::string index(step.index);
         if (std::find(ahead.begin(), ahead.end(), index) != ahead.end() ||
             !catalog::has_relation(installation, index.c_str()))
             continue;
@@ -100,7 +100,7 @@ IndexState index_state_of(const catalog::Installation &installation, const chain
 
 void refuse_index(const catalog::Installation &installation, const chain::Step &step)
 {
-    refuse_name(installation, step.revision, std::string(step.index()));
+    refuse_name(installation, step.revision, std::string(step.index));
 }
 
 std::optional<chain::Step> skipped_invalid_index(const catalog::Installation &installation,
@@ -120,10 +120,10 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
 {
     // An index that another session is building is invalid, too: wait for that session, under a
     // lock that clients do not queue behind.
-    const std::string index(step.index());
+    const std::string index(step.index);
     for (const std::string_view mode : {"SHARE UPDATE EXCLUSIVE", "ACCESS EXCLUSIVE"})
     {
-        const std::array lock{chain::StepLock{step.indexed(), mode}};
+        const std::array lock{chain::StepLock{step.table, mode}};
         server::with_search_path(nullptr, [&] { upgrade::lock_tables(installation, lock); });
         server::wait_for_builder(installation.schema, index.c_str());
     }
@@ -176,8 +176,8 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
     // Releases the installation's lock and any snapshot: the build might wait for a session that
     // has a snapshot and waits for that lock.
     spi::commit();
-    const std::string table(step.indexed());
-    const std::string index(step.index());
+    const std::string table(step.table);
+    const std::string index(step.index);
     const std::string statement(step.sql);
     progress.show_no_blockers(); // procrastinate_progress shows the worker's from now on
     Watch watch{installation, step, progress};

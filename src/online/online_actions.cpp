@@ -234,7 +234,7 @@ Outcome OnlineLoop::build_index(const Step &step)
 Outcome OnlineLoop::drop_index(const Step &step)
 {
     if (!try_briefly([&] { drop_invalid_index(installation_, step); }))
-        return try_later(request_of(step, {{step.indexed(), "ACCESS EXCLUSIVE"}}));
+        return try_later(request_of(step, {{step.table, "ACCESS EXCLUSIVE"}}));
     spi::commit(); // no success yet: the next build may fail as this one did
     return Outcome::next_transaction;
 }

@@ -128,7 +128,7 @@ Outcome OnlineLoop::perform(Action action, Observation &seen)
     case Action::build_index:
         return build_index(step);
     case Action::build_index_plain:
-        return execute(request_of(step, {{step.indexed(), "SHARE"}}), plain_build(step), seen);
+        return execute(request_of(step, {{step.table, "SHARE"}}), plain_build(step), seen);
     case Action::record_built_index:
         return execute(request_of(step, {}), {}, seen);
     case Action::reinstall_barrier:

@@ -65,7 +65,8 @@ refuses('no release', qr/spelled X\.Y\.Z/, $name, $good, '--release', '99.99');
 refuses('an unknown works-from', qr/no revision: 9999/, $name, $good,
 	'--release', '99.99.0', '--works-from', '9999');
 refuses('nothing', qr/no statement/, $name, '-- nothing; at all');
-refuses('a commit', qr/line 2: COMMIT would end/, $name, "SELECT 1;\nCOMMIT;");
+refuses('a commit', qr/line 2: COMMIT would begin or end/, $name, "SELECT 1;\nCOMMIT;");
+refuses('a setting', qr/line 1: SET would change/, $name, "SET search_path = x;\n$good");
 refuses('a string without end', qr/line 1: a string/, $name, "SELECT 'x");
 refuses('a command of psql', qr/a command of psql/, $name, "\\set x 1\n$good");
 refuses('other characters', qr/printable ASCII/, $name, "-- \x{e9}\n$good");
