@@ -26,6 +26,7 @@ my @releases = Chain::read_releases($source, $head);
 my @facts    = Facts::read_structure("$source/data/structure.tsv", $head);
 my @bodies   = Facts::read_bodies("$source/data", $head, \@facts);
 Chain::check_facts(\@chain, \@facts, \@bodies);
+Chain::check_created(\@chain, \@facts);
 my @sources   = Chain::function_sources(\@chain, \@facts);
 my @labels    = Labels::added(\@chain, \@facts);
 my @changes   = Labels::changes(\@chain);

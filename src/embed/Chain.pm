@@ -5,6 +5,7 @@ package Chain;
 use strict;
 use warnings;
 
+use Head;
 use Sql;
 use Table qw(fail files_of lines_of parsed rows_of);
 
@@ -36,6 +37,13 @@ sub read_migrations
 		  if $row->{revision} ne sprintf('%04d', $number) or $row->{down_revision} ne $before;
 		fail($table, $row->{line}, "unknown phase: $row->{phase}")
 		  unless $row->{phase} =~ /^(?:pre|post|)$/;
+		my ($phase) = $row->{file} =~ /^[\d.]+_\d+_(pre|post)_/;
+		$phase //= '';
+		fail($table, $row->{line},
+			"phase is '$row->{phase}', but the file's name says '$phase': make them the same")
+		  if $row->{phase} ne $phase;
+		fail($table, $row->{line}, 'has no title: write the words of the file name')
+		  if $row->{title} eq '';
 		my $path = "$source/migrations/$row->{revision}_$row->{file}";
 		fail($table, $row->{line}, "there is no file $path") unless -e $path;
 		$known{$path} = 1;
@@ -44,12 +52,18 @@ sub read_migrations
 		fail($path, 1, 'holds no statement') unless @statements;
 		my ($open) = grep { $_->{is_open} } @statements;
 		fail($path, $open->{line}, 'the statement has no end') if $open;
+		foreach my $statement (@statements)
+		{
+			my $why = Sql::refusal($statement) or next;
+			fail($path, $statement->{line}, $why);
+		}
 		my $writes = grep { writes_rows($_) } @statements;
 		push @chain,
 		  {
 			%$row,
 			number      => $number,
 			path        => $path,
+			name        => "$row->{revision}_$row->{file}",
 			sql         => $sql,
 			statements  => \@statements,
 			writes_rows => $writes
@@ -64,14 +78,30 @@ sub read_migrations
 	return @chain;
 }
 
+# A release's name as a text that sorts as the releases do; nothing if it is spelled otherwise.
+sub release_key
+{
+	my ($release) = @_;
+	return unless $release =~ /^(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2}$/;
+	return sprintf '%09d.%09d.%09d', split /\./, $release;
+}
+
 # The releases, oldest first, their revisions as numbers.
 sub read_releases
 {
 	my ($source, $head) = @_;
 	my $table = "$source/data/releases.tsv";
-	my ($last, @releases) = (0);
+	my ($last, $last_key, @releases) = (0, '');
 	foreach my $row (rows_of($table, qw(release head works_from works_to)))
 	{
+		my $key = release_key($row->{release})
+		  or fail($table, $row->{line}, "no release: $row->{release}; spell it X.Y.Z");
+		fail($table, $row->{line}, "release $row->{release} is there twice: remove one row")
+		  if $key eq $last_key;
+		fail($table, $row->{line},
+			"release $row->{release} is older than the one before: sort the rows")
+		  if $key lt $last_key;
+		$last_key = $key;
 		foreach my $column (qw(head works_from works_to))
 		{
 			fail($table, $row->{line}, "$column is no revision of the chain: $row->{$column}")
@@ -106,6 +136,45 @@ sub check_facts
 		  unless $changes{ $migration->{number} } or $migration->{without_facts} ne '';
 	}
 	return;
+}
+
+# An object that a migration creates must be in the facts of its revision, unless the migration
+# drops or renames it: the facts were not generated after the migration had been changed.
+sub check_created
+{
+	my ($chain, $facts) = @_;
+	my %names;
+	foreach my $fact (@$facts)
+	{
+		my $kind = $fact->{kind} =~ /^(?:enum|composite)$/ ? 'type' : $fact->{kind};
+		$names{"$kind $fact->{name} $_"} = 1 foreach $fact->{first} .. $fact->{last};
+	}
+	foreach my $migration (@$chain)
+	{
+		foreach my $statement (@{ $migration->{statements} })
+		{
+			my ($kind, $name) = $statement->{outer} =~ /^CREATE\s+
+				(?:OR\s+REPLACE\s+|UNIQUE\s+|CONSTRAINT\s+)?
+				(FUNCTION|TABLE|TYPE|INDEX|SEQUENCE|TRIGGER)\s+
+				(?:IF\s+NOT\s+EXISTS\s+)?(?!ON\b)("[^"]+"|\w+)/ix
+			  or next;
+			$kind = lc $kind;
+			$name = $name =~ /^"(.*)"$/ ? $1 : lc $name;
+			next if $names{"$kind $name $migration->{number}"};
+			next if grep { is_gone_by($_, $name) } @{ $migration->{statements} };
+			fail($migration->{path}, $statement->{line},
+				"creates $kind $name, which structure.tsv does not have at $migration->{revision}:"
+				  . ' run make facts');
+		}
+	}
+	return;
+}
+
+sub is_gone_by
+{
+	my ($statement, $name) = @_;
+	return $statement->{outer} =~ /^(?:DROP|ALTER)\b.*\b\Q$name\E\b/is
+	  && $statement->{outer} =~ /^DROP\b|\bRENAME\b/i;
 }
 
 # A type as the facts spell it.
@@ -182,16 +251,25 @@ sub function_sources
 	return @sources;
 }
 
-# The text of head.sql. Its first line must name the chain's last revision.
+# The text of head.sql, without its checksums. The heading must be that of these migrations and of
+# the text below it.
 sub read_head
 {
 	my ($source, $chain) = @_;
-	my $path    = "$source/data/head.sql";
-	my @lines   = lines_of($path);
-	my $head    = $chain->[-1]{revision};
-	my $heading = "-- Schema of revision $head. ";
-	fail($path, 1, "must begin with: $heading") unless @lines and index($lines[0], $heading) == 0;
-	return join '', map { "$_\n" } @lines;
+	my $path = "$source/data/head.sql";
+	my ($revision, $sums, @lines) = map { "$_\n" } lines_of($path);
+	my $head = $chain->[-1]{revision};
+	fail($path, 1, "is not of revision $head, the last one of the chain: run make facts")
+	  unless defined $revision and $revision eq Head::revision_line($head);
+	my ($of_migrations, $of_text) = ($sums // '') =~ /(\w+), below (\w+)\.$/;
+	fail($path, 2, 'has no checksums: run make facts')
+	  unless defined $of_text and $sums eq Head::sums_line($of_migrations, $of_text);
+	my $below = join '', @lines;
+	fail($path, 2, 'the text below was changed or cut after it had been generated: run make facts')
+	  if $of_text ne Head::sum_below($below);
+	fail($path, 2, 'the migrations were changed after this file had been generated: run make facts')
+	  if $of_migrations ne Head::sum_of_migrations(map { [ @$_{qw(name sql)} ] } @$chain);
+	return $revision . $below;
 }
 
 1;

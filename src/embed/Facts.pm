@@ -154,7 +154,11 @@ sub read_structure
 sub read_bodies
 {
 	my ($folder, $head, $facts) = @_;
-	my %signatures = map { ($_->{signature} => 1) } grep { $_->{kind} eq 'function' } @$facts;
+	my (%revisions, %seen); # by the functions' signatures
+	foreach my $fact (grep { $_->{kind} eq 'function' } @$facts)
+	{
+		$revisions{ $fact->{signature} }{$_} = 1 foreach $fact->{first} .. $fact->{last};
+	}
 	my @rows = (
 		rows_of("$folder/upstream_bodies.tsv", qw(first last function md5 fails_before)),
 		rows_of("$folder/function_bodies.tsv", qw(first last function md5)));
@@ -168,10 +172,43 @@ sub read_bodies
 		fail($body{file}, $body{line}, "no hash: $body{md5}")
 		  unless $body{md5} =~ /^[0-9a-f]{32}$/;
 		fail($body{file}, $body{line}, "structure.tsv has no function $body{function}")
-		  unless $signatures{ $body{function} };
+		  unless $revisions{ $body{function} };
+		end_with_function(\%body, $revisions{ $body{function} })
+		  if $row->{file} =~ /upstream/ and $row->{last} eq '';
+		check_body(\%body, $revisions{ $body{function} }, \%seen);
 		push @bodies, \%body;
 	}
 	return @bodies;
+}
+
+# No program writes upstream's bodies: an empty `last` there is the last revision of the function.
+sub end_with_function
+{
+	my ($body, $revisions) = @_;
+	$body->{last} = $body->{first};
+	$body->{last}++ while $revisions->{ $body->{last} + 1 };
+	return;
+}
+
+# A body holds only while its function exists. One of ours is the only one at its revisions;
+# upstream may have several.
+sub check_body
+{
+	my ($body, $revisions, $seen) = @_;
+	my ($file, $line, $function) = @$body{qw(file line function)};
+	my ($what) = $file =~ m{([^/]*)$};
+	$what .= " $function";
+	$what .= " $body->{md5}" if $file =~ /upstream/;
+	foreach my $revision ($body->{first} .. $body->{last})
+	{
+		my $name = sprintf '%04d', $revision;
+		fail($file, $line,
+			"structure.tsv has no function $function at $name: correct first and last")
+		  unless $revisions->{$revision};
+		fail($file, $line, "a second row of $function at $name: remove one")
+		  if $seen->{"$what $revision"}++;
+	}
+	return;
 }
 
 1;

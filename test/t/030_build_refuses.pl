@@ -42,7 +42,7 @@ refuses(
 		edit('data/chain.tsv', qr/\tphase\n/, "\tphase\twithout_facts\n");
 		write_text($file, "SELECT 1;\n");
 	},
-	qr/data\/head\.sql:1: must begin with: -- Schema of revision $next\. /);
+	qr/data\/head\.sql:1: is not of revision $next, the last one of the chain: run make facts/);
 refuses('a gap in the chain', sub { edit('data/chain.tsv', qr/^0007/m, '0070') },
 	qr/data\/chain\.tsv:8: the chain is not one line of revisions/);
 refuses('an unknown phase', sub { edit('data/chain.tsv', qr/\tpre\n/, "\tbefore\n") },
@@ -76,6 +76,88 @@ refuses(
 	},
 	qr/migrations\/0027_\S+:\d+: uses label 'aborted' of procrastinate_job_\w+, which the same .*/);
 
+# ---- chain.tsv and releases.tsv -----------------------------------------------------------------
+
+refuses('a reason of a single blank',
+	sub {
+		edit('data/chain.tsv', qr/\tphase\n/, "\tphase\twithout_facts\n");
+		edit('data/chain.tsv', qr/\tInitial\t\n/, "\tInitial\t\t \n");
+	},
+	qr/data\/chain\.tsv:2: without_facts begins or ends with a blank: remove it/);
+refuses('a phase that the file name does not have',
+	sub { edit('data/chain.tsv', qr/\tpre\n/, "\tpost\n") },
+	qr/data\/chain\.tsv:31: phase is 'post', but the file's name says 'pre': make them the same/);
+refuses('a phase of a file name without one',
+	sub { edit('data/chain.tsv', qr/\tInitial\t\n/, "\tInitial\tpre\n") },
+	qr/data\/chain\.tsv:2: phase is 'pre', but the file's name says '': make them the same/);
+refuses('an empty title', sub { edit('data/chain.tsv', qr/\tInitial\t/, "\t\t") },
+	qr/data\/chain\.tsv:2: has no title: write the words of the file name/);
+refuses('a release that is there twice',
+	sub { edit('data/releases.tsv', qr/^(?=0\.4\.0\t)/m, "0.4.0\t0001\t0001\t0002\n") },
+	qr/data\/releases\.tsv:4: release 0\.4\.0 is there twice: remove one row/);
+refuses('releases out of order',
+	sub { edit('data/releases.tsv', qr/^0\.9\.0/m, '0.11.0') },
+	qr/data\/releases\.tsv:11: release 0\.10\.0 is older than the one before: sort the rows/);
+foreach my $name (qw(v3.9 3.9 3.9.0a 3.09.0))
+{
+	refuses("a release spelled $name", sub { edit('data/releases.tsv', qr/^3\.9\.0/m, $name) },
+		qr/data\/releases\.tsv:\d+: no release: $name; spell it X\.Y\.Z/);
+}
+
+# ---- The SQL of migrations -----------------------------------------------------------------------
+
+my $third = 'migrations/0003_00.05.00_02_drop_started_at_column.sql';
+foreach my $command (qw(BEGIN COMMIT END ROLLBACK))
+{
+	refuses("$command in a migration", sub { append($third, "-- Why.\n$command;\n") },
+		qr/$third:6: $command would begin or end a transaction, which the library does: remove it/);
+}
+refuses('a setting in a migration', sub { append($third, "set search_path = public;\n") },
+	qr/$third:5: SET would change a setting, which the library does: remove it/);
+refuses('a command of psql in a migration', sub { append($third, "\\set x 1\n;\n") },
+	qr/$third:5: a command of psql: \\set; remove it/);
+refuses('an index built concurrently in a migration',
+	sub { append($third, "CREATE INDEX CONCURRENTLY a ON procrastinate_jobs (id);\n") },
+	qr/$third:5: CONCURRENTLY cannot run in a transaction: .*/);
+my %create = (
+	'function made' => 'create or replace function Made() RETURNS int LANGUAGE sql RETURN 1',
+	'table made'    => 'CREATE TABLE IF NOT EXISTS made (id bigint)',
+	'type made'     => "CREATE TYPE made AS ENUM ('a')",
+	'index made'    => 'CREATE UNIQUE INDEX made ON procrastinate_jobs (id)',
+	'sequence made' => 'CREATE SEQUENCE made',
+	'trigger made'  =>
+	  'CREATE TRIGGER made AFTER INSERT ON procrastinate_jobs EXECUTE FUNCTION f()',
+	# It is gone from 0004 on.
+	'table procrastinate_version' => 'CREATE TABLE procrastinate_version (id bigint)');
+my $fifth = 'migrations/0005_00.06.00_01_fix_procrastinate_fetch_job.sql';
+foreach my $object (sort keys %create)
+{
+	refuses("a migration that creates $object", sub { append($fifth, "$create{$object};\n") },
+		qr/$fifth:\d+: creates $object, which structure\.tsv does not have at 0005: run make facts/);
+}
+foreach my $name ('0039.SQL', 'x.sql', '0039_name.sql.orig', '0039_name')
+{
+	my $path = "migrations/$name";
+	refuses("a migration with the name $name", sub { write_text($path, "SELECT 1;\n") },
+		qr/$path:1: unexpected name: rename the file to NNNN_name\.sql, or remove it/);
+}
+
+# ---- head.sql ------------------------------------------------------------------------------------
+
+my $changed = qr/data\/head\.sql:2: the text below was changed or cut after it .*: run make facts/;
+refuses('a head.sql that is cut',
+	sub { edit('data/head.sql', qr/\n\nCREATE FUNCTION.*/s, "\n") },
+	$changed);
+refuses('a head.sql without an object',
+	sub { edit('data/head.sql', qr/\nCREATE INDEX [^;]*;\n/, '') }, $changed);
+refuses('a head.sql that was edited', sub { append('data/head.sql', "-- A note.\n") }, $changed);
+refuses('a head.sql without checksums', sub { edit('data/head.sql', qr/^-- Checksums.*\n/m, '') },
+	qr/data\/head\.sql:2: has no checksums: run make facts/);
+refuses('an empty head.sql', sub { write_text('data/head.sql', '') },
+	qr/data\/head\.sql:1: is not of revision \d+, the last one of the chain: run make facts/);
+refuses('a migration that changed after the facts', sub { append($third, "SELECT 1;\n") },
+	qr/data\/head\.sql:2: the migrations were changed after this file .*: run make facts/);
+
 # ---- The facts -----------------------------------------------------------------------------------
 
 my $first = "0001\t\ttable\tprocrastinate_events";
@@ -105,5 +187,27 @@ refuses('a body of an unknown function',
 refuses('a function that no migration creates',
 	sub { append('data/structure.tsv', "0001\t\tfunction\tf() returns void language sql\n") },
 	qr/data\/structure\.tsv:\d+: no migration up to its first revision creates f\(\)/);
+
+my $body = 'procrastinate_fetch_job(target_queue_names character varying[])';
+refuses('two of our bodies at a revision',
+	sub { append('data/function_bodies.tsv', "0001\t0001\t$body\t" . '0' x 32 . "\n") },
+	qr/data\/function_bodies\.tsv:\d+: a second row of \Q$body\E at 0001: remove one/);
+refuses('an upstream body twice',
+	sub {
+		my ($row) = copy_text('data/upstream_bodies.tsv') =~ /^(0002\t0004\t.*\n)/m;
+		append('data/upstream_bodies.tsv', $row);
+	},
+	qr/data\/upstream_bodies\.tsv:\d+: a second row of \Q$body\E at 0002: remove one/);
+refuses('an upstream body after its function has gone',
+	sub { edit('data/upstream_bodies.tsv', qr/^0029\t0030\t/m, "0029\t0031\t") },
+	qr/data\/upstream_bodies\.tsv:\d+: structure\.tsv has no function \Q$body\E at 0031: .*/);
+
+# An empty last means as long as the function exists.
+my $cancel = 'procrastinate_cancel_job(job_id bigint, abort boolean, delete_job boolean)';
+copy_source();
+edit('data/upstream_bodies.tsv', qr/^0027\t0030\t(?=\Q$cancel\E)/m, "0027\t\t");
+($status, $error) = generate();
+is("$status $error", '0 ', 'an upstream body without a last revision builds');
+like(copy_text('embedded.inc'), qr/\{27, 30, "\Q$cancel\E", /, 'it ends with its function');
 
 done_testing();
