@@ -166,7 +166,8 @@ bool parse_step_name(std::string_view name, StepName &parsed)
     if (has_position)
         parsed.position = read_position(name);
     return has_position == parsed.position.has_value() && revision.size() == 4 &&
-           parsed.revision > base && parsed.revision <= head() && parsed.number >= 0;
+           parsed.revision > base && parsed.revision <= head() &&
+           parsed.number >= StepName::started;
 }
 
 } // namespace procrastinate::chain

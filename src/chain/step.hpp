@@ -105,14 +105,18 @@ struct Position
     long long last;
 };
 
-// How far a revision under way has come, as the history records it. The last completed step:
-// "0024.3", number 0 before the first. With a position the next step is a batched one that has come
-// so far: "0024.3, 500 of 900".
+// How far a revision under way has come, as the history records it: "0024.3" once step 3 is
+// complete, "0024.0" while the revision has started and no step is complete. With a position the
+// next step is a batched one that has come so far: "0024.3, 500 of 900".
 struct StepName
 {
+    static constexpr int started = 0; // as `number`: no step is complete
+
     Revision revision;
-    int number;
+    int number; // of the last completed step, or `started`
     std::optional<Position> position = {};
+
+    bool has_completed_step() const { return number != started; }
 };
 std::string step_name(const StepName &name);
 

@@ -54,7 +54,7 @@ void StepLog::record(const Step &step)
     });
 }
 
-void StepLog::record_start(const Step &step) { append({step.revision, 0}); }
+void StepLog::record_start(const Step &step) { append({step.revision, chain::StepName::started}); }
 
 void StepLog::record_position(const Step &step, std::int64_t done, std::int64_t last)
 {

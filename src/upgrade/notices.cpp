@@ -38,11 +38,11 @@ std::string progress_text(const InstallationState &state)
     if (!state.under_way)
         return {};
     const chain::Revision revision = state.under_way->revision;
-    const int number = state.under_way->number;
     const std::string text = "; " + std::string(chain::name(revision)) + " is under way, ";
     const std::string count = std::to_string(chain::steps(revision).size());
-    return number == 0 ? text + "none of its " + count + " steps is done"
-                       : text + "step " + std::to_string(number) + " of " + count + " is done";
+    if (!state.under_way->has_completed_step())
+        return text + "none of its " + count + " steps is done";
+    return text + "step " + std::to_string(state.under_way->number) + " of " + count + " is done";
 }
 
 void warn_of_unknown_history(const InstallationState &state,

@@ -228,6 +228,13 @@ TEST(Step, Names)
     ASSERT_TRUE(parse_step_name("0024.2", name));
     EXPECT_FALSE(name.position);
     EXPECT_EQ(step_name({24, 3}), "0024.3");
+    // Histories in the field have this text for a revision that has started.
+    EXPECT_EQ(step_name({24, StepName::started}), "0024.0");
+    ASSERT_TRUE(parse_step_name("0024.0", name));
+    EXPECT_EQ(name.number, StepName::started);
+    EXPECT_FALSE(name.has_completed_step());
+    ASSERT_TRUE(parse_step_name("0024.1", name));
+    EXPECT_TRUE(name.has_completed_step());
     for (const char *const text :
          {"", "0024", "0024.", "0024.1, ", "0024.1, 5", "0024.1, x of 9", "0024.1, 5 of 0",
           "0024.1, -9223372036854775807 of 9223372036854775807", ".1", "24.1", "9999.1", "0000.1",
