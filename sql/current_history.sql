@@ -55,6 +55,7 @@ SELECT revision, is_head, is_current, is_applied, applied_at IS NOT NULL AS has_
   FROM procrastinate_show('current');
 
 -- ---- at head, step by step and at once ----------------------------------------------------------
+CALL pg_temp.upgrade_to_last_commit();
 SELECT procrastinate_upgrade() = :'head' AS at_head;
 SELECT c.revision = :'head' AS at_head, is_head, c.file = h.file AS file,
        c.title = h.title AS title, c.source

@@ -85,7 +85,7 @@ SELECT count(*) FROM procrastinate_repair(dry_run => false);
 
 -- ---- an INVALID index, a constraint NOT VALID, an owner, another schema's function --------------
 SET client_min_messages = warning;
-SELECT procrastinate_upgrade('0028');
+CALL pg_temp.upgrade_to_last_commit();
 SELECT procrastinate_upgrade() = :'head' AS at_head;
 CREATE SCHEMA drift_two;
 SELECT procrastinate_upgrade(schema => 'drift_two') = :'head' AS at_head;

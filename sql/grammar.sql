@@ -165,6 +165,7 @@ SELECT procrastinate_upgrade('v3.2.0');
 SELECT procrastinate_upgrade('procrastinate_0035');
 SELECT procrastinate_upgrade('03.04.00_01_pre');
 SELECT procrastinate_upgrade('current+1');
+CALL pg_temp.upgrade_to_last_commit();
 SELECT procrastinate_upgrade('heads') = :'head' AS at_head;
 SELECT procrastinate_stamp('head-1', verify => false) = :'before_head' AS before_head;
 SELECT procrastinate_stamp('+1', verify => false) = :'head' AS at_head;

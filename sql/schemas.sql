@@ -62,6 +62,8 @@ SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
 -- own
 SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names
   WHERE n % 2 = 0 ORDER BY n \gexec
+SELECT format('CALL pg_temp.upgrade_to_last_commit(%L)', quote_ident(name)) FROM public.names
+  ORDER BY n \gexec
 SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) = :'head' AS at_head
   FROM public.names ORDER BY n;
 SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names

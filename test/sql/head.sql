@@ -6,6 +6,9 @@
 --     \set head_sql :abs_srcdir '/test/sql/head.sql'
 --     \i :head_sql
 --
+-- CALL pg_temp.upgrade_to_last_commit(schema) upgrades an installation to the last revision from
+-- which one transaction reaches the head, with a commit wherever the error PM007 asks for one.
+--
 -- Variables: head and before_head are names of revisions (four digits), heads is the number of
 -- revisions, newest_release the last release.
 -- pg_temp.named(text) replaces these names in a text by the words head, before_head and
@@ -32,5 +35,23 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     RETURN pg_temp.named(concat_ws(E'\n', sqlstate || ': ' || sqlerrm,
         'DETAIL:  ' || nullif(detail, ''), 'HINT:  ' || nullif(hint, '')));
+END $$;
+CREATE PROCEDURE pg_temp.upgrade_to_last_commit(
+    schema regnamespace DEFAULT quote_ident(current_schema())::regnamespace)
+LANGUAGE plpgsql AS $$
+DECLARE
+    advice text;
+BEGIN
+    LOOP
+        BEGIN
+            PERFORM procrastinate_upgrade('head', schema, dry_run => true);
+            RETURN;
+        EXCEPTION WHEN SQLSTATE 'PM007' THEN
+            GET STACKED DIAGNOSTICS advice = PG_EXCEPTION_HINT;
+        END;
+        PERFORM procrastinate_upgrade(
+            substring(advice FROM 'SELECT procrastinate_upgrade\(''(\d{4})'''), schema);
+        COMMIT;
+    END LOOP;
 END $$;
 \set ECHO all

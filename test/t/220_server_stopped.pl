@@ -62,12 +62,12 @@ sub deployer
 	foreach my $n (1 .. $schemas)
 	{
 		my $schema = "${prefix}_$n";
-		my $first = revision_name(27 + int rand 11);
+		my $first = 27 + int rand 11;
+		my @targets = map { revision_name($_) } $first, commit_points($first, $HEAD), $HEAD;
 		$script .= "CREATE SCHEMA $schema;\n" . (
 			"CALL procrastinate_migrate('head', '$schema');\n",
 			"SELECT procrastinate_upgrade('head', '$schema');\n",
-			"SELECT procrastinate_upgrade('$first', '$schema');\n"
-			  . "SELECT procrastinate_upgrade('head', '$schema');\n",
+			join('', map { "SELECT procrastinate_upgrade('$_', '$schema');\n" } @targets),
 			"SELECT procrastinate_upgrade('0001', '$schema');\n"
 			  . "CALL procrastinate_migrate('head', '$schema');\n")[ rand 4 ];
 	}

@@ -99,7 +99,7 @@ CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; E
 $cause;
 SQL
 		is($made->{text}, '', "aborting jobs, $what");
-		foreach my $call (q{SELECT procrastinate_upgrade('head');}, 'CALL procrastinate_migrate();')
+		foreach my $call (q{SELECT procrastinate_upgrade('0031');}, 'CALL procrastinate_migrate();')
 		{
 			my $failure = failure($schema, $call, 'landlord');
 			is($failure->{sqlstate}, $what =~ /rule/ ? 'PM009' : $sqlstate,

@@ -78,7 +78,7 @@ foreach my $case (
 	[ 29, 'procrastinate_jobs',           q{SELECT procrastinate_upgrade('0030', '%s')} ],
 	[ 29, 'procrastinate_jobs',           q{CALL procrastinate_migrate('head', '%s')} ],
 	[ 29, 'procrastinate_jobs',           '0029:0030' ],
-	[ 30, 'procrastinate_jobs',           q{SELECT procrastinate_upgrade('head', '%s')} ],
+	[ 30, 'procrastinate_jobs',           q{SELECT procrastinate_upgrade('0038', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{SELECT procrastinate_upgrade('0024', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')} ],
 	[ 23, 'procrastinate_schema_history', q{SELECT procrastinate_stamp('0023', schema => '%s')} ],

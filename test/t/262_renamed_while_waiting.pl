@@ -63,7 +63,7 @@ $_->close foreach $reader, $deployer, $renamer;
 # the schema by another one.
 run_sql("GRANT CREATE ON DATABASE $database TO mallory");
 my $holder;
-foreach my $call (q{SELECT procrastinate_upgrade('head', '%s')}, '0029:head')
+foreach my $call (q{SELECT procrastinate_upgrade('0038', '%s')}, '0029:0038')
 {
 	$schema = numbered_schema(29);
 	run_sql("ALTER SCHEMA $schema OWNER TO mallory");
@@ -91,7 +91,7 @@ foreach my $call (q{SELECT procrastinate_upgrade('head', '%s')}, '0029:head')
 	$renamer->wait;
 	is_at(
 		$node, $database, run_sql("SELECT nspname FROM pg_namespace WHERE oid = $oid"),
-		$error ? 29 : $HEAD,
+		$error ? 29 : 38,
 		"$call: the change is made in this schema");
 	$_->close foreach $holder, $deployer, $renamer;
 }

@@ -53,8 +53,9 @@ is( $node->safe_psql(
 allowed(
 	'creator', q{SELECT procrastinate_upgrade('0028', 'jobs')},
 	'0028',    'a role that may create in a schema installs there');
-allowed('creator', q{SELECT procrastinate_upgrade('head', 'jobs')}, $HEAD_NAME,
-	'a role that may create in a schema upgrades there');
+allowed('creator', "SELECT procrastinate_upgrade('$_', 'jobs')", $_,
+	"a role that may create in a schema upgrades there to $_")
+  foreach map { revision_name($_) } commit_points(28, $HEAD), $HEAD;
 is( query(
 		q{SELECT string_agg(DISTINCT pg_get_userbyid(owner), ',') FROM (}
 		  . q{SELECT relowner FROM pg_class WHERE relnamespace = 'jobs'::regnamespace UNION ALL}

@@ -122,6 +122,7 @@ CREATE TEMPORARY TABLE pg_extension (extname text, extversion text);
 CREATE TEMPORARY TABLE pg_class (id int);
 INSERT INTO pg_temp.procrastinate_schema_history VALUES (1, '$HEAD_NAME');
 SQL
+my @commits = map { revision_name($_) } commit_points(31, $HEAD);
 foreach my $path (@paths)
 {
 	my $before = "$quiet $temporary SET search_path = $path;";
@@ -130,6 +131,7 @@ foreach my $path (@paths)
 		[ q{tools.procrastinate_upgrade('0028', 'place')},         '0028' ],
 		[ q{tools.procrastinate_stamp('0028', schema => 'place')}, '0028' ],
 		[ q{tools.procrastinate_upgrade('0031', 'place')},         '0031' ],
+		(map { [ "tools.procrastinate_upgrade('$_', 'place')", $_ ] } @commits),
 		[ q{tools.procrastinate_upgrade('head', 'place')},         $HEAD_NAME ],
 		[ q{* FROM tools.procrastinate_current('place')},          qr/^$HEAD_NAME\|t\|/ ],
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_history(schema => 'place')}, $HEAD ],
@@ -214,7 +216,7 @@ foreach my $schema ('place', 'other')
 		  . ($better =~ s/SCHEMA/$schema/gr))
 	  foreach $database, $plain;
 }
-foreach my $target ('0001', '0028', 'head')
+foreach my $target ((map { revision_name($_) } 1, commit_points(1, $HEAD)), 'head')
 {
 	($status, $out, $err) = $node->psql(
 		$database,

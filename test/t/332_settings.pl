@@ -55,13 +55,15 @@ my $folder = "$PostgreSQL::Test::Utils::tmp_check/slow";
 mkdir $folder or die "cannot create $folder: $!";
 $node->safe_psql($database, "CREATE TABLESPACE slow LOCATION '$folder'");
 query('CREATE SCHEMA place');
+# One transaction goes from there to head.
+my $start = revision_name((37, commit_points(37, $HEAD))[-1]);
 foreach my $setting (accepted_settings($node, @settings))
 {
 	my ($status, $out, $err) = $node->psql(
 		$database,
 		"$quiet SET $setting; SELECT"
 		  . q{ procrastinate_upgrade('0028', 'place');}
-		  . q{ CALL procrastinate_migrate('0037', 'place');}
+		  . " CALL procrastinate_migrate('$start', 'place');"
 		  . q{ SELECT procrastinate_upgrade('head', 'place');}
 		  . q{ SELECT procrastinate_stamp('head', schema => 'place')});
 	is("$out$err", "0028\n$HEAD_NAME\n$HEAD_NAME", "$setting: each call reaches its target");

@@ -125,9 +125,6 @@ foreach
 		upgrade($node, $database, $from, $schema);
 		add_rows($schema, $from);
 	}
-	$node->safe_psql($database,
-		"SET client_min_messages = warning; SELECT procrastinate_upgrade('0028', '$at_once')")
-	  if $from < 27 && $to > 28;
 	upgrade($node, $database, $to, $at_once);
 	$node->safe_psql($database,
 		"SET client_min_messages = warning; CALL procrastinate_migrate('$end', '$online')");

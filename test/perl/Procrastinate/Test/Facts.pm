@@ -10,8 +10,9 @@ use Exporter 'import';
 use FindBin;
 
 our @EXPORT =
-  qw(%LOCK_KEY $HEAD $HEAD_NAME $NEWEST_RELEASE chain data_file facts facts_at last_revision_of
-  release_revision repository revision_name slurp statuses structure);
+  qw(%LOCK_KEY $HEAD $HEAD_NAME $NEWEST_RELEASE argument_types chain commit_points data_file
+  facts facts_at last_revision_for last_revision_of release_revision repository
+  revision_name slurp statuses structure);
 
 # The last revision as a number and as SQL names it, and the newest release. Set at the end of this
 # file.
@@ -89,6 +90,19 @@ sub facts_at
 	return grep { $_->{first} le $at and $_->{last} ge $at } facts();
 }
 
+# The types of the arguments that a caller gives to the function of a definition.
+sub argument_types
+{
+	my ($definition) = @_;
+	my $nested = qr/(\((?:[^()']|'(?:[^']|'')*'|(?-1))*\))/;
+	my ($list) = $definition =~ /^\w+$nested/ or die "no function: $definition";
+	$list = substr $list, 1, -1;
+	my @arguments;
+	push @arguments, $1 while $list =~ /\G((?:[^,()']|'(?:[^']|'')*'|$nested)+)(?:, )?/g;
+	return map { s/ DEFAULT .*//sr =~ s/^(?:IN|INOUT|VARIADIC) //r =~ s/^\w+ //r }
+	  grep { !/^OUT / } @arguments;
+}
+
 # The lines, in byte order, that a schema at this revision shows in the words of structure.tsv.
 sub structure
 {
@@ -100,6 +114,45 @@ sub revision_name
 {
 	my ($revision) = @_;
 	return sprintf '%04d', $revision;
+}
+
+# The revisions between two others, not base, after which an upgrade must commit, oldest first: one
+# transaction cannot add a label to an enum type and use it. From the last one on, one transaction
+# reaches the end.
+sub commit_points
+{
+	my ($from, $to) = @_;
+	my (%labels_of, @added);
+	foreach my $fact (sort { $a->{first} cmp $b->{first} } grep { $_->{kind} eq 'enum' } facts())
+	{
+		my ($type, $labels) = $fact->{definition} =~ /^(\w+) \((.*)\)$/;
+		my $known = $labels_of{$type};
+		my @new = grep { !$known->{$_} } split /, /, $labels;
+		push @added, map { [ int $fact->{first}, $_ ] } @new if $known;
+		$labels_of{$type} = { %{ $known // {} }, map { $_ => 1 } @new };
+	}
+	my @uses;
+	foreach my $row (chain())
+	{
+		# A function's body runs later. That of a DO block runs at once.
+		my $sql = slurp(repository() . "/src/migrations/$row->{revision}_$row->{file}");
+		$sql =~ s/--[^\n]*//g;
+		$sql =~ s/\bAS\s+\$(\w*)\$.*?\$\1\$//gis;
+		my $code = join ';', grep { !/^\s*(?:ALTER|CREATE)\s+TYPE\b/i } split /;/, $sql;
+		foreach my $label (@added)
+		{
+			next if $row->{revision} <= $label->[0] or $code !~ /'\Q$label->[1]\E'/;
+			push @uses, { added => $label->[0], used => int $row->{revision} };
+		}
+	}
+	my @points;
+	while (my @next = sort { $a <=> $b } map { $_->{used} }
+		grep { $from < $_->{added} and $_->{used} <= $to } @uses)
+	{
+		$from = $next[0] - 1;
+		push @points, $from;
+	}
+	return @points;
 }
 
 # The last revision whose schema has a function of this name.
@@ -119,6 +172,15 @@ sub release_revision
 	my ($row)     = grep { $_->{release} eq $release } rows_of('releases.tsv');
 	die "no release $release" if not defined $row;
 	return int $row->{head};
+}
+
+# The last revision on which the release's code runs.
+sub last_revision_for
+{
+	my ($release) = @_;
+	my ($row)     = grep { $_->{release} eq $release } rows_of('releases.tsv');
+	die "no release $release" if not defined $row;
+	return int $row->{works_to};
 }
 
 # The labels of procrastinate_job_status at a revision.
