@@ -79,8 +79,7 @@ sub key_of
 		return "$table.$name";
 	}
 	return $name if $fact->{kind} ne 'function';
-	my ($arguments) = $fact->{definition} =~ /\(([^)]*)\)/;
-	return "$name(" . join(', ', map { s/^\w+ //r } split /, /, $arguments) . ')';
+	return "$name(" . join(', ', argument_types($fact->{definition})) . ')';
 }
 
 # Changes to the object of one row: what to run, and what check says of it.
@@ -112,7 +111,9 @@ sub changes_to
 			[ "$on DROP COLUMN $part CASCADE",        'missing' ],
 			[ "$on RENAME COLUMN $part TO elsewhere", 'missing' ]);
 		push @changes, [ "$on ALTER COLUMN $part DROP NOT NULL", 'altered' ]
-		  if $definition =~ / not null/ and $part !~ /^(?:id|object)$/;
+		  if $definition =~ / not null/
+		  and not grep { /^\Q$table\E\.\S+ PRIMARY KEY \(.*\b\Q$part\E\b/ }
+		  map { $_->{definition} } @{ $fact->{constraints} };
 		push @changes, [ "$on ALTER COLUMN $part SET NOT NULL", 'altered' ]
 		  if $definition !~ / not null/;
 		push @changes, [ "$on ALTER COLUMN $part DROP DEFAULT", 'altered' ]
@@ -168,9 +169,9 @@ sub changes_to
 	}
 	if ($kind eq 'sequence')
 	{
-		my ($owner) = $definition =~ /owned by (\w+)/;
+		my ($owner) = $definition =~ /owned by (\w+\.\w+)/;
 		return [ "ALTER SEQUENCE $here RENAME TO elsewhere", 'missing' ]
-		  if $owner eq 'procrastinate_workers';
+		  if grep { /^\Q$owner\E .* as identity$/ } @{ $fact->{columns} };
 		return (
 			[ "DROP SEQUENCE $here CASCADE",        'missing' ],
 			[ "ALTER SEQUENCE $here OWNED BY NONE", 'altered' ],
@@ -207,6 +208,17 @@ sub changes_to
 	die "no changes to a $kind";
 }
 
+# Whether the schema has the types of a function's arguments.
+sub has_types
+{
+	my ($fact, $there) = @_;
+	my @types = join(' ', argument_types($fact->{definition})) =~ /\b(procrastinate_\w+)/g;
+	return not grep {
+		my $type = $_;
+		!grep { $there->{"$_ $type"} } qw(enum composite table)
+	} @types;
+}
+
 # Objects of other revisions, where there is none at this one: what makes each, and its name.
 sub additions
 {
@@ -218,8 +230,7 @@ sub additions
 		my ($kind, $key) = ($fact->{kind}, key_of($fact));
 		my ($table, $part) = split /\./, $key;
 		next if $there{"$kind $key"} or $added{"$kind $key"};
-		my $needed = $fact->{definition} =~ /(procrastinate_job_to_defer_v1)\[/ ? $1 : undef;
-		next if defined $needed and not $there{"composite $needed"};
+		next if $kind eq 'function' and not has_types($fact, \%there);
 		my ($arguments) = $key                =~ /\((.*)\)/;
 		my ($name)      = $key                =~ /^(\w+)/;
 		my ($of)        = $fact->{definition} =~ / ON (\w+)/;
@@ -264,6 +275,7 @@ foreach my $revision (1 .. $HEAD)
 
 	my @facts       = facts_at($revision);
 	my @constraints = grep { $_->{kind} eq 'constraint' } @facts;
+	my @columns     = map { $_->{definition} } grep { $_->{kind} eq 'column' } @facts;
 	my %expected;
 	my $script = '';
 	my $try    = sub {
@@ -276,6 +288,7 @@ foreach my $revision (1 .. $HEAD)
 	foreach my $fact (@facts)
 	{
 		$fact->{constraints} = \@constraints;
+		$fact->{columns}     = \@columns;
 		foreach my $change (changes_to($fact))
 		{
 			my ($sql, $problem, $object) = @$change;
