@@ -57,7 +57,7 @@ sub refuses
 }
 
 my $name = '99.99.00_01_pre_name.sql';
-my $good = 'CREATE SEQUENCE procrastinate_numbers;';
+my $good = 'CREATE TABLE procrastinate_numbers (id bigint);';
 refuses('a name', qr/the name is not/, 'name.sql', $good);
 refuses('an old name', qr/comes before/, '00.00.00_02_name.sql', $good);
 refuses('an old release', qr/not newer than/, $name, $good, '--release', '0.1.0');
@@ -71,6 +71,50 @@ refuses('a string without end', qr/line 1: a string/, $name, "SELECT 'x");
 refuses('a command of psql', qr/a command of psql/, $name, "\\set x 1\n$good");
 refuses('other characters', qr/printable ASCII/, $name, "-- \x{e9}\n$good");
 refuses('SQL that fails', qr/does not exist/, $name, "$good\nDROP TABLE no_such_table;");
+
+# What src/data cannot express. The label is the reason that is given, up to a colon.
+my $body = q{RETURNS int LANGUAGE sql AS 'SELECT 1'};
+foreach my $case (
+	[ 'the name of schema public', "CREATE FUNCTION public.x() $body" ],
+	[ 'the name of schema other',  'CREATE TABLE other.x (id int)' ],
+	[ 'the name of schema other',  'ALTER TABLE procrastinate_jobs ADD FOREIGN KEY (id) REFERENCES other.x' ],
+	[ 'the body of a function names the schema public',
+		q{CREATE FUNCTION x() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM public.x $$} ],
+	[ 'INSERT of values',    "$good INSERT INTO procrastinate_numbers VALUES (1)" ],
+	[ 'GRANT',               'GRANT SELECT ON procrastinate_jobs TO PUBLIC' ],
+	[ 'REVOKE',              'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pg_catalog FROM PUBLIC' ],
+	[ 'CREATE VIEW',         'CREATE VIEW x AS SELECT 1' ],
+	[ 'CREATE MATERIALIZED VIEW', 'CREATE MATERIALIZED VIEW x AS SELECT 1' ],
+	[ 'CREATE DOMAIN',       'CREATE DOMAIN x AS int' ],
+	[ 'CREATE SEQUENCE',     'CREATE SEQUENCE x' ],
+	[ 'CREATE AGGREGATE',    'CREATE AGGREGATE x (int) (SFUNC = int4pl, STYPE = int)' ],
+	[ 'CREATE RULE',         'CREATE RULE x AS ON DELETE TO procrastinate_jobs DO ALSO NOTHING' ],
+	[ 'CREATE POLICY',       'CREATE POLICY x ON procrastinate_jobs' ],
+	[ 'CREATE EXTENSION',    'CREATE EXTENSION hstore' ],
+	[ 'CREATE EVENT TRIGGER', 'CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION x()' ],
+	[ 'CREATE UNLOGGED TABLE', 'CREATE UNLOGGED TABLE x (id int)' ],
+	[ 'CREATE TABLE AS',     'CREATE TABLE x AS SELECT 1' ],
+	[ 'CREATE PROCEDURE',    q{CREATE PROCEDURE x() LANGUAGE sql AS 'SELECT 1'} ],
+	[ 'ALTER TABLE',         'ALTER TABLE procrastinate_jobs ENABLE ROW LEVEL SECURITY' ],
+	[ 'the name "x" in double quotes', qq{CREATE FUNCTION "x"() $body} ],
+	[ 'an argument without a name', "CREATE FUNCTION x(a int, timestamp with time zone) $body" ],
+	[ 'an argument without a name', "CREATE FUNCTION x(int[]) $body" ],
+	[ 'a body without quotes', 'CREATE FUNCTION x(a int) RETURNS int LANGUAGE sql RETURN 1' ],
+	[ 'the name "the id"',   'ALTER TABLE procrastinate_jobs ADD COLUMN "the id" int' ],
+	[ q{the label 'it''s'},  q{CREATE TYPE x AS ENUM ('it''s')} ],
+	[ q{the label 'a, b'},   q{ALTER TYPE procrastinate_job_status ADD VALUE 'a, b'} ])
+{
+	my ($reason, $sql) = @$case;
+	refuses($sql, qr/line 1: \Q$reason\E: /, $name, "$sql;");
+}
+
+# What is seen only after the migrations have run.
+refuses('rows by a DO block', qr/leave rows in \S+procrastinate_numbers, and head\.sql has no rows/,
+	$name, "$good DO \$\$ BEGIN INSERT INTO procrastinate_numbers VALUES (1); END \$\$;");
+refuses('a privilege by a DO block', qr/change privileges of procrastinate_jobs/,
+	$name, 'DO $$ BEGIN GRANT SELECT ON procrastinate_jobs TO PUBLIC; END $$;');
+refuses('a view by a DO block', qr/a kind that structure\.tsv does not have: other view/,
+	$name, 'DO $$ BEGIN CREATE VIEW x AS SELECT 1; END $$;');
 
 # The steps of one revision.
 sub steps_are

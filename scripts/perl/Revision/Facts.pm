@@ -30,11 +30,13 @@ sub write_all
 sub write_structure
 {
 	my ($folder, $file, @revisions) = @_;
+	my @spans = spans($folder, 'structure', @revisions);
+	kind($_->[2]) foreach @spans;
 	my @rows = sort {
 		     $a->[0] cmp $b->[0]
 		  || $RANK{ kind($a->[2]) } <=> $RANK{ kind($b->[2]) }
 		  || $a->[2] cmp $b->[2]
-	} spans($folder, 'structure', @revisions);
+	} @spans;
 	write_table($file, "first\tlast\tkind\tdefinition",
 		map { [ $_->[0], $_->[1], split / /, $_->[2], 2 ] } @rows);
 	return;
