@@ -134,6 +134,8 @@ sub check_facts
 		fail($migration->{path}, 1,
 			"neither structure.tsv nor function_bodies.tsv changes at $migration->{revision}")
 		  unless $changes{ $migration->{number} } or $migration->{without_facts} ne '';
+		fail($migration->{path}, 1, 'without_facts in chain.tsv is undecided: say why there')
+		  if $migration->{without_facts} eq 'undecided';
 	}
 	return;
 }

@@ -77,7 +77,8 @@ my $body = q{RETURNS int LANGUAGE sql AS 'SELECT 1'};
 foreach my $case (
 	[ 'the name of schema public', "CREATE FUNCTION public.x() $body" ],
 	[ 'the name of schema other',  'CREATE TABLE other.x (id int)' ],
-	[ 'the name of schema other',  'ALTER TABLE procrastinate_jobs ADD FOREIGN KEY (id) REFERENCES other.x' ],
+	[ 'the name of schema other',
+		'ALTER TABLE procrastinate_jobs ADD FOREIGN KEY (id) REFERENCES other.x' ],
 	[ 'the body of a function names the schema public',
 		q{CREATE FUNCTION x() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM public.x $$} ],
 	[ 'INSERT of values',    "$good INSERT INTO procrastinate_numbers VALUES (1)" ],
@@ -115,6 +116,11 @@ refuses('a privilege by a DO block', qr/change privileges of procrastinate_jobs/
 	$name, 'DO $$ BEGIN GRANT SELECT ON procrastinate_jobs TO PUBLIC; END $$;');
 refuses('a view by a DO block', qr/a kind that structure\.tsv does not have: other view/,
 	$name, 'DO $$ BEGIN CREATE VIEW x AS SELECT 1; END $$;');
+refuses('what the build refuses', qr{would be written:\nsrc/migrations/\S+:2: uses label 'paused'},
+	$name, <<'SQL');
+ALTER TYPE procrastinate_job_status ADD VALUE 'paused';
+DO $$ BEGIN IF false THEN PERFORM 'paused'; END IF; END $$;
+SQL
 
 # The steps of one revision.
 sub steps_are
@@ -195,6 +201,58 @@ ALTER TABLE procrastinate_events
 ALTER TABLE procrastinate_events
     DROP CONSTRAINT procrastinate_events_at_check_$next;
 STEPS
+steps_are('a key of a new table', $name, <<'SQL', <<"STEPS");
+CREATE TABLE procrastinate_notes (job_id bigint, other bigint REFERENCES procrastinate_events (id));
+ALTER TABLE procrastinate_notes ADD FOREIGN KEY (job_id) REFERENCES procrastinate_jobs (id);
+SQL
+-- step brief: add tables; change tables
+-- lock procrastinate_jobs SHARE ROW EXCLUSIVE, procrastinate_events SHARE ROW EXCLUSIVE
+-- rest
+STEPS
+steps_are('a column of a type that is not built in', $name, <<'SQL', <<"STEPS", qr/line 2: if the/);
+CREATE TYPE procrastinate_kind AS ENUM ('a'); CREATE TYPE procrastinate_pair AS (a int, b int);
+ALTER TABLE procrastinate_jobs ADD COLUMN pair procrastinate_pair;
+ALTER TABLE procrastinate_jobs ADD COLUMN kind procrastinate_kind;
+SQL
+-- step brief, barrier: add types and columns; do what is undecided
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
+CREATE TYPE procrastinate_pair AS (a int, b int);
+-- undecided: line 2: if the type procrastinate_pair is a domain, the table is rewritten
+ALTER TABLE procrastinate_jobs
+    ADD COLUMN pair procrastinate_pair;
+-- rest only CREATE TYPE procrastinate_kind, ALTER TABLE procrastinate_jobs ADD COLUMN kind
+STEPS
+steps_are('a function that old releases call', $name, <<'SQL', <<"STEPS", qr/old releases may use/);
+DROP FUNCTION procrastinate_register_worker_v1();
+SQL
+-- step brief: drop functions
+-- undecided: old releases may use procrastinate_register_worker_v1: check works_to in releases.tsv
+-- rest
+STEPS
+steps_are('no object', $name, <<'SQL', '', qr/chain\.tsv: $next changes no object/);
+COMMENT ON FUNCTION procrastinate_register_worker_v1() IS 'adds a worker';
+SQL
+{
+	my $function = "$tree/99.99.00_00_pre_fetch_jobs.sql";
+	open(my $out, '>', $function) or die "$function: $!";
+	print $out 'CREATE FUNCTION procrastinate_fetch_job_many() RETURNS SETOF procrastinate_jobs',
+	  q{ LANGUAGE sql AS 'SELECT * FROM procrastinate_jobs';};
+	close $out;
+	my ($is_done, $text) =
+	  new_revision($name, 'ALTER TABLE procrastinate_jobs ADD COLUMN note text;',
+		$function, '--release', '99.99.0');
+	ok($is_done, 'a column behind a fetch function of a set: done') or diag $text;
+	my ($path) = $text =~ m{^(src/migrations/online/\d{4}\.sql)$}m;
+	is(defined $path ? slurp("$tree/$path") =~ s/\A.*\n\n//r : '',
+		<<'STEPS', 'a column behind a fetch function of a set: its steps');
+-- step brief, barrier: add columns
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
+-- undecided: the fetch barrier cannot be put into procrastinate_fetch_job_many, which returns a set
+-- rest
+STEPS
+	system_or_bail('sh', '-c', 'rm -rf "$2/src" && cd "$1" && tar -cf - src | tar -C "$2" -xf -',
+		'copy', repository(), $tree);
+}
 steps_are('rows', $name, <<'SQL', <<"STEPS", qr/line 2: UPDATE/);
 DO $$ BEGIN END $$;
 UPDATE procrastinate_jobs SET lock = NULL;

@@ -20,6 +20,14 @@ my $UNKNOWN = 'a program cannot tell what this does to clients at work';
 my %IS_STABLE = map { $_ => 1 } qw(now transaction_timestamp statement_timestamp char character
   varchar bpchar numeric decimal bit time timestamp timestamptz interval varying);
 
+# Types, as they may be written, that are no domains.
+my %IS_BUILT_IN = map { $_ => 1 } qw(bigint bit bool boolean box bpchar bytea char character cidr
+  circle date decimal double float float4 float8 inet int int2 int4 int8 integer interval json jsonb
+  line lseg macaddr macaddr8 money name national nchar numeric oid path point polygon real regclass
+  smallint text time timestamp timestamptz timetz tsquery tsvector uuid varbit varchar xml int4range
+  int8range numrange tsrange tstzrange daterange int4multirange int8multirange nummultirange
+  tsmultirange tstzmultirange datemultirange);
+
 # What begins a constraint of a column.
 my %BEGINS_CONSTRAINT = map { $_ => 1 } qw(CONSTRAINT NOT NULL CHECK DEFAULT UNIQUE PRIMARY
   REFERENCES GENERATED COLLATE);
@@ -30,7 +38,13 @@ sub alter_table
 	my @tokens = @{ $statement->{tokens} };
 	my $at = skip(\@tokens, 2, 'IF EXISTS', 'ONLY');
 	my $table = name_at($statement, $at);
-	return free(touches => [$table], phrase => 'change tables') if !is_there($catalog, $table);
+	if (!is_there($catalog, $table))
+	{
+		my %locks = map { $_ => 'SHARE ROW EXCLUSIVE' }
+		  grep { is_there($catalog, $_) } references(\@tokens, $at, $#tokens);
+		my %part = (touches => [$table], phrase => 'change tables', locks => \%locks);
+		return %locks ? { does => 'lock', %part } : free(%part);
+	}
 	my $first = skip(\@tokens, $at + 1, '*');
 	my $context = {
 		statement => $statement,
@@ -150,7 +164,7 @@ sub add_column
 	my $column = identifier($tokens[$at]);
 	my $text = text_of($statement, $from, $to);
 	my @clauses = clauses($statement, $at + 2, $to);
-	my $why = why_not($statement, $tokens[ $at + 1 ], @clauses);
+	my $why = why_not($statement, $at + 1, $catalog, @clauses);
 	return cannot($context, $why, $text, columns => $table, touches => [$column]) if defined $why;
 
 	my $has_default = grep { $_->{word} eq 'DEFAULT' } @clauses;
@@ -242,10 +256,15 @@ sub follows_on
 # Why a new column rewrites or checks the whole table; undef if it does not.
 sub why_not
 {
-	my ($statement, $type, @clauses) = @_;
+	my ($statement, $type_at, $catalog, @clauses) = @_;
 	my %clause = map { $_->{word} => $_ } @clauses;
+	my ($type, $after) = @{ $statement->{tokens} }[ $type_at, $type_at + 1 ];
 	return 'the type gives each row a value of its own, so the table is rewritten'
 	  if $type->{text} =~ /^(?:small|big)?serial[248]?$/i;
+	my $type_name = identifier($type) // $type->{text};
+	return "if the type $type_name is a domain, the table is rewritten"
+	  if !$IS_BUILT_IN{$type_name} && !$catalog->{enums}{$type_name}
+	  || $after && $after->{text} eq '.';
 	return 'a generated column is computed for each row, so the table is rewritten'
 	  if $clause{GENERATED};
 	return 'a primary key needs an index, which is built under ACCESS EXCLUSIVE'

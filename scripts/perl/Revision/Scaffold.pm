@@ -12,18 +12,18 @@ use Exporter 'import';
 use Revision::Classify qw(classify);
 use Revision::Parts qw(distinct merge_locks);
 use Revision::Rest qw(spell_rest);
-use Sql qw(statements);
+use Sql qw(items statements);
 
-our @EXPORT_OK = qw(scaffold);
+our @EXPORT_OK = qw(gone scaffold);
 
 my %BEFORE_OTHERS = (procrastinate_jobs => 0, procrastinate_events => 1);
 
-# scaffold(REVISION, SQL, FACTS): the text of online/REVISION.sql, and what is undecided in it, as a
-# list of strings. The text is undef if the migration needs no steps of its own. FACTS are the rows
-# of structure.tsv as hashes.
+# scaffold(REVISION, SQL, NOTES, FACTS): the text of online/REVISION.sql, and what is undecided in
+# it, as a list of strings. The text is undef if the migration needs no steps of its own. NOTES are
+# more of what is undecided. FACTS are the rows of structure.tsv as hashes.
 sub scaffold
 {
-	my ($revision, $sql, @facts) = @_;
+	my ($revision, $sql, $notes, @facts) = @_;
 	my $catalog = catalog_before($revision, @facts);
 	my @statements = statements($sql);
 	my @units;
@@ -41,6 +41,7 @@ sub scaffold
 	name_constraints($revision, \@units, @facts);
 	my @steps = steps($revision, \@statements, \@units, $catalog);
 	my @undecided = map { why($_) } grep { $_->{does} eq 'undecided' } @units;
+	unshift @{ $steps[0]{undecided} }, @$notes if @$notes;
 	push @undecided, map { @{ $_->{undecided} // [] } } @steps;
 	my ($first, @more) = @steps;
 	my $is_plain = $first && !@more && $first->{kind} eq 'brief' && !%{ $first->{locks} };
@@ -48,14 +49,42 @@ sub scaffold
 	return (text($revision, \@statements, @steps), @undecided);
 }
 
+# The functions, tables and columns of the revision before that a revision does not have any more,
+# by name; a function of the same argument types is there still.
+sub gone
+{
+	my ($revision, @facts) = @_;
+	my $before = sprintf '%04d', $revision - 1;
+	my %is_there;
+	my $key = sub {
+		my ($fact) = @_;
+		my ($name) = $fact->{definition} =~ /^([\w.]+)/;
+		return "$fact->{kind} $name" if $fact->{kind} ne 'function';
+		my $arguments = $fact->{definition} =~ s/\) returns .*//sr =~ s/^\w+\(//r;
+		return "function $name(" . join(', ', map { s/ DEFAULT .*//sr } items($arguments)) . ')';
+	};
+	my @relevant = grep { $_->{kind} =~ /^(?:function|table|column)$/ } @facts;
+	$is_there{ $key->($_) } = 1
+	  foreach grep { $_->{first} le $revision && ($_->{last} eq '' || $_->{last} ge $revision) }
+	  @relevant;
+	my @gone = grep { !$is_there{ $key->($_) } }
+	  grep { $_->{first} le $before && $_->{last} eq $before } @relevant;
+	return distinct(map { $_->{definition} =~ /^([\w.]+)/ } @gone);
+}
+
 # What is there before the revision: see Revision::Classify.
 sub catalog_before
 {
 	my ($revision, @facts) = @_;
-	my %catalog = map { $_ => {} } qw(tables indexes keys functions dropped fetched);
+	my %catalog =
+	  map { $_ => {} } qw(tables indexes keys functions dropped fetched fetched_set enums);
 	my $before = sprintf '%04d', $revision - 1;
 	foreach my $fact (@facts)
 	{
+		$catalog{enums}{$1} = 1
+		  if $fact->{kind} eq 'enum'
+		  && $fact->{first} le $revision
+		  && $fact->{definition} =~ /^(\w+) /;
 		next if $fact->{first} gt $before || ($fact->{last} ne '' && $fact->{last} lt $before);
 		my ($kind, $definition) = @$fact{qw(kind definition)};
 		$catalog{tables}{$definition} //= {} if $kind eq 'table';
@@ -67,9 +96,11 @@ sub catalog_before
 		  && $definition =~ /^(\w+)\.(\S+) FOREIGN KEY .* REFERENCES (\w+)/;
 		if ($kind eq 'function')
 		{
-			my ($name, $returns) = $definition =~ /^(\w+)\(.*\) returns (\S+)/;
+			my ($name, $is_set, $returns) = $definition =~ /^(\w+)\(.*\) returns (SETOF )?(\S+)/;
 			$catalog{functions}{$name} = 1;
-			$catalog{fetched}{$returns} = 1 if $name =~ /^procrastinate_fetch_job/;
+			next if $name !~ /^procrastinate_fetch_job/;
+			$catalog{fetched}{$returns} = 1;
+			push @{ $catalog{fetched_set}{$returns} }, $name if $is_set;
 		}
 	}
 	$catalog{indexes_before} = { %{ $catalog{indexes} } };
@@ -303,8 +334,10 @@ sub brief
 		notes     => [ map { why($_) } grep { $_->{does} eq 'undecided' } @rest ],
 		locks     => merge_locks(map { $_->{locks} } @$units),
 		undecided => [
-			map { "the fetch barrier is for procrastinate_jobs only, not for $_" }
-			grep { $_ ne 'procrastinate_jobs' } @fetched
+			(map { "the fetch barrier is for procrastinate_jobs only, not for $_" }
+			grep { $_ ne 'procrastinate_jobs' } @fetched),
+			(map { "the fetch barrier cannot be put into $_, which returns a set" }
+			map { @{ $catalog->{fetched_set}{$_} // [] } } @fetched)
 		]);
 }
 
