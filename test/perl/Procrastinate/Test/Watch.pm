@@ -15,6 +15,11 @@ our @EXPORT =
   qw(all_called called_before create_row_versions held_locks same_lines wait_for wait_for_build
   wait_for_step);
 
+# The test files call all functions up to this revision. A release that scripts/new-revision adds
+# may bring others, which they do not know yet: test 100 prints these. Once the files call the
+# functions of a later revision, it stands here.
+our $CALLED_UP_TO = 38;
+
 # Which test file looks at which functions: each function of structure.tsv belongs to one subject.
 our %SUBJECT = (
 	fetch         => qr/^procrastinate_fetch_job/,
@@ -43,8 +48,9 @@ sub all_called
 	my ($session, $before, $subject, $revision) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $now = called_before($session);
+	my %is_known = map { $_ => 1 } map { structure($_) } 1 .. $CALLED_UP_TO;
 	my @missed;
-	foreach my $line (grep { /^function / } structure($revision))
+	foreach my $line (grep { /^function / && $is_known{$_} } structure($revision))
 	{
 		my ($signature) = $line =~ /^function (.*?\)) returns /;
 		next if $signature !~ $SUBJECT{$subject};
