@@ -162,7 +162,7 @@ sub differences
 }
 
 # Returns the differences between a schema and its recorded revision, and that revision. If a
-# migration is under way, objects of the next revision are no differences.
+# migration is under way, objects of the next revision are no differences. Users' views are none.
 sub differences_from_record
 {
 	my ($node, $database, $schema) = @_;
@@ -174,6 +174,7 @@ sub differences_from_record
 		  . ' ORDER BY id DESC LIMIT 1) AS last');
 	$revision = $revision eq 'base' ? 0 : int $revision;
 	my $differences = differences($node, $database, $schema, $revision);
+	$differences =~ s/^> other view .*\n//mg;
 
 	# Indexes that an earlier migration has built ahead.
 	$differences =~ s/^> index procrastinate_jobs_id_lock_idx_00(?:20|29) .*\n//mg;
