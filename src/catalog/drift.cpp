@@ -1,6 +1,8 @@
 #include "catalog/drift.hpp"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 namespace procrastinate::catalog
 {
@@ -180,20 +182,34 @@ const chain::Definition &definition_of(const Difference &difference)
     return *difference.found;
 }
 
-// True if the difference of a table includes that of its part, or that of a constraint includes
-// that of its index.
-bool is_implied(const Difference &part, const std::vector<Difference> &all)
+// The differences that include those of their parts: of a table its parts', of a constraint its
+// index's. Sets, because a schema may hold thousands of objects of the same name.
+class Wholes
 {
-    const bool is_whole = part.problem == Problem::missing || part.problem == Problem::extra;
-    return std::any_of(all.begin(), all.end(), [&](const Difference &other) {
-        if (other.problem != part.problem || &other == &part)
-            return false;
-        if (other.kind == Kind::table)
-            return is_whole && other.object == definition_of(part).table;
-        return part.kind == Kind::index && other.kind == Kind::constraint &&
-               definition_of(other).name == part.object;
-    });
-}
+  public:
+    explicit Wholes(const std::vector<Difference> &all)
+    {
+        for (const Difference &one : all)
+            if (one.kind == Kind::table)
+                tables_.emplace(one.problem, one.object);
+            else if (one.kind == Kind::constraint)
+                constraints_.emplace(one.problem, definition_of(one).name);
+    }
+
+    bool include(const Difference &part) const
+    {
+        const bool is_whole = part.problem == Problem::missing || part.problem == Problem::extra;
+        return (is_whole && part.kind != Kind::table &&
+                tables_.contains({part.problem, definition_of(part).table})) ||
+               (part.kind == Kind::index && constraints_.contains({part.problem, part.object}));
+    }
+
+  private:
+    using Names = std::set<std::pair<Problem, std::string_view>>;
+
+    Names tables_;
+    Names constraints_;
+};
 
 } // namespace
 
@@ -287,9 +303,10 @@ std::vector<Difference> Comparison::all_differences(chain::Revision revision) co
 std::vector<Difference> Comparison::with(chain::Revision revision) const
 {
     const std::vector<Difference> all = all_differences(revision);
+    const Wholes wholes(all);
     std::vector<Difference> shown;
     for (const Difference &one : all)
-        if (!is_implied(one, all))
+        if (!wholes.include(one))
             shown.push_back(one);
     std::stable_sort(shown.begin(), shown.end(),
                      [](const Difference &left, const Difference &right) {

@@ -60,12 +60,13 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
     if (!is_possible && !given)
         return std::nullopt;
     if (!is_possible)
-        throw common::Refusal{
-            common::sqlstate::feature_not_supported,
-            std::string("schema \"") + name + "\" cannot hold an installation of Procrastinate",
-            "It is a temporary schema, a system schema, or has a name that search_path takes for "
-            "something else.",
-            "Name another schema, for example schema => 'public'."};
+        throw common::Refusal{common::sqlstate::feature_not_supported,
+                              std::string("schema \"") + name +
+                                  "\" cannot hold an installation of Procrastinate",
+                              "The schema is temporary, belongs to the system, or has a name with "
+                              "a meaning of its own in "
+                              "search_path.",
+                              "Name another schema, for example schema => 'public'."};
     const char *const quoted = server::call([name] { return quote_identifier(name); });
     const char *const quoted_text = server::call([quoted] { return quote_literal_cstr(quoted); });
     return Installation{schema, name, quoted, quoted_text};
@@ -77,7 +78,7 @@ Installation locate(std::optional<Oid> given)
     if (!installation)
         throw common::Refusal{
             common::sqlstate::undefined_schema, "no schema has been selected",
-            "No schema of search_path exists and grants you USAGE, or the first one cannot hold an "
+            "search_path names no schema on which you have USAGE, or the first one cannot hold an "
             "installation.",
             "Name the schema, for example schema => 'public'."};
     return *installation;
@@ -88,14 +89,14 @@ std::string in_schema(const Installation &installation)
     return "schema \"" + std::string(installation.name) + "\"";
 }
 
-bool may_use(const Installation &installation)
+bool has_privilege(const Installation &installation, const char *privilege)
 {
     const Oid schema = installation.schema;
-    const NullableDatum may = server::call([schema] {
+    const NullableDatum may = server::call([schema, privilege] {
         LOCAL_FCINFO(info, 2);
         InitFunctionCallInfoData(*info, nullptr, 2, InvalidOid, nullptr, nullptr);
         info->args[0] = {ObjectIdGetDatum(schema), false};
-        info->args[1] = {CStringGetTextDatum("USAGE"), false};
+        info->args[1] = {CStringGetTextDatum(privilege), false};
         const Datum result = has_schema_privilege_id(info);
         return NullableDatum{result, info->isnull};
     });
@@ -106,7 +107,7 @@ bool may_use(const Installation &installation)
 
 void require_usage(const Installation &installation)
 {
-    if (!may_use(installation))
+    if (!has_privilege(installation, "USAGE"))
         throw common::Refusal{common::sqlstate::insufficient_privilege,
                               "permission denied for schema " + std::string(installation.name),
                               "You need USAGE on the schema.",
@@ -130,7 +131,7 @@ void require_same_name(const Installation &installation)
                               "\" has been dropped or renamed by another session",
                           name == nullptr ? std::string()
                                           : "It is called \"" + std::string(name) + "\" now.",
-                          "Call it again with the schema that is meant."};
+                          "Call the function again with the new name of the schema."};
 }
 
 bool has_relation(const Installation &installation, const char *relation)

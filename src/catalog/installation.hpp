@@ -29,10 +29,12 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given);
 // The words for a message: schema "jobs".
 std::string in_schema(const Installation &installation);
 
-// True if the caller has USAGE on the schema. Throws Refusal 3F000 if it has been dropped.
-bool may_use(const Installation &installation);
+// True if the current role has the privilege on the schema ("USAGE", "CREATE"). Throws Refusal
+// 3F000 if it has been dropped.
+bool has_privilege(const Installation &installation, const char *privilege);
 
-// Throws Refusal 42501 if the caller has no USAGE on the schema, 3F000 if it has been dropped.
+// Throws Refusal 42501 if the current role has no USAGE on the schema, 3F000 if it has been
+// dropped.
 void require_usage(const Installation &installation);
 
 // Throws Refusal 3F000 if the schema has been dropped; it may have been renamed.

@@ -166,8 +166,15 @@ std::optional<Relative> as_relative(std::string_view target)
                     target[sign] == '-' ? -distance : distance};
 }
 
+// What becomes of a relative target beyond an end of the chain.
+enum class Overshoot
+{
+    refused,
+    ends_there
+};
+
 Revision resolve(std::string_view target, const CurrentRevision &current,
-                 std::optional<Revision> anchor, bool clamp)
+                 std::optional<Revision> anchor, Overshoot overshoot)
 {
     if (target.size() > longest_name)
         refuse(target,
@@ -189,33 +196,33 @@ Revision resolve(std::string_view target, const CurrentRevision &current,
     const Revision reached = from + relative->steps;
     if (reached >= base && reached <= head())
         return reached;
-    if (clamp)
+    if (overshoot == Overshoot::ends_there)
         return reached < base ? base : head();
 
     const std::string_view digits = relative->sign_and_digits.substr(1);
     const bool back = relative->steps < 0;
     const int available = back ? from : head() - from;
-    throw common::Refusal{
-        common::sqlstate::relative_overshoot,
-        "Relative revision " + std::string(relative->sign_and_digits) + " didn't produce " +
-            std::string(digits) + " migrations",
-        "From " + std::string(name(from)) + " to " + (back ? "base" : "head") +
-            (available == 1 ? " there is 1 migration."
-                            : " there are " + std::to_string(available) + " migrations."),
-        back ? "The chain begins at base." : "To go as far as there is, name head."};
+    throw common::Refusal{common::sqlstate::relative_overshoot,
+                          "Relative revision " + std::string(relative->sign_and_digits) +
+                              " didn't produce " + std::string(digits) + " migrations",
+                          "From " + std::string(name(from)) + " to " + (back ? "base" : "head") +
+                              (available == 1
+                                   ? " there is 1 migration."
+                                   : " there are " + std::to_string(available) + " migrations."),
+                          back ? "The chain begins at base." : "The last revision is head."};
 }
 
 } // namespace
 
 Revision resolve_target(std::string_view target, const CurrentRevision &current)
 {
-    return resolve(target, current, std::nullopt, false);
+    return resolve(target, current, std::nullopt, Overshoot::refused);
 }
 
 Revision resolve_range_end(std::string_view target, const CurrentRevision &current,
                            std::optional<Revision> anchor)
 {
-    return resolve(target, current, anchor, true);
+    return resolve(target, current, anchor, Overshoot::ends_there);
 }
 
 const Release &resolve_release(std::string_view name)

@@ -216,17 +216,19 @@ ENTRY_POINT(procrastinate_log)
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const upgrade::History history = upgrade::read_history(installation);
-        for (const upgrade::Event &event : history.events)
-            rows.add(server::Row()
-                         .datum(Int64GetDatum(event.id))
-                         .datum(TimestampTzGetDatum(event.applied_at))
-                         .text(event.applied_by)
-                         .text(event.name)
-                         .text(event.from)
-                         .text(event.to)
-                         .datum(procrastinate::entry::duration_of(event))
-                         .text(event.version));
+        (void)upgrade::visit_history(
+            installation, upgrade::EventOrder::oldest_first, [&rows](const upgrade::Event &event) {
+                rows.add(server::Row()
+                             .datum(Int64GetDatum(event.id))
+                             .datum(TimestampTzGetDatum(event.applied_at))
+                             .text(event.applied_by)
+                             .text(event.name)
+                             .text(event.from)
+                             .text(event.to)
+                             .datum(procrastinate::entry::duration_of(event))
+                             .text(event.version));
+                return true;
+            });
         return server::RowSet::result();
     });
 }

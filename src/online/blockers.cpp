@@ -24,6 +24,8 @@ std::string conflicts_of(const LockRequest &request)
 {
     std::vector<chain::StepLock> locks = request.locks;
     locks.push_back({catalog::history_table, "SHARE ROW EXCLUSIVE"});
+    if (request.is_of_barrier())
+        locks.push_back({"procrastinate_fetch_barrier", "ACCESS EXCLUSIVE"});
     std::string text;
     for (const chain::StepLock &lock : locks)
         for (const std::string &mode : upgrade::conflicting_modes(lock.mode))
@@ -50,13 +52,11 @@ Blockers blockers_of(const catalog::Installation &installation, const LockReques
     const std::array parameters{
         spi::oid_parameter(installation.schema),
         spi::text_parameter(conflicts_of(request)),
-        spi::boolean_parameter(request.is_of_barrier()),
         spi::text_parameter(has_version_tables ? upgrade::alembic_table() : ""),
         spi::text_parameter(has_version_tables ? upgrade::django_table() : ""),
         spi::boolean_parameter(request.purpose != LockRequest::step),
         spi::int8_parameter(static_cast<std::int64_t>(lock_timeout)),
         spi::text_parameter(tables_of(request)),
-        spi::oid_parameter(server::class_id(server::LockKey::fetch_barrier)),
         spi::oid_parameter(server::class_id(server::LockKey::installation))};
     const spi::Rows rows = spi::read_latest(sql::blockers, parameters);
     Blockers found;
@@ -84,7 +84,7 @@ void give_up(const catalog::Installation &installation, const LockRequest &reque
     const std::string left = leaves_index
                                  ? "An invalid index is left, which the next call drops unless "
                                    "another session is building it."
-                                 : "No try has changed anything.";
+                                 : "No attempt has changed anything.";
     throw common::Refusal{common::sqlstate::lock_not_available, request.failure(),
                           "It was tried " + count_of(lock_retry.failures()) + " in " +
                               std::to_string(static_cast<long>(lock_retry.waited() / 1000)) +

@@ -1,15 +1,19 @@
 #include "online/fetch_barrier.hpp"
 
 #include "common/template.hpp"
+#include "online/channels.hpp"
 #include "online/lock_timeout_scope.hpp"
 #include "server/messages.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "sql/create_fetch_barrier.hpp"
 #include "sql/fetch_barrier_body.hpp"
+#include "sql/fetch_barrier_grant.hpp"
 #include "sql/fetch_functions.hpp"
 #include "sql/notify_workers.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/privileges.hpp"
 #include "upgrade/sql_text.hpp"
 
 #include <vector>
@@ -23,9 +27,7 @@ namespace
 namespace spi = server::spi;
 using catalog::Installation;
 
-// Workers of release 3 listen on channels of their own, and expect JSON.
-constexpr chain::Revision first_of_new_channels = 30;
-constexpr chain::Revision end_of_old_channels = 31;
+constexpr const char *barrier_table = "procrastinate_fetch_barrier";
 
 // The template fetch_barrier_body.sql, split at its placeholders.
 struct BarrierText
@@ -35,38 +37,35 @@ struct BarrierText
     std::string after_body;
 
     // What stands before the function's own body.
-    std::string opening(Oid schema) const
+    std::string opening(const Installation &installation) const
     {
-        return before_schema + std::to_string(static_cast<std::int32_t>(schema)) + before_body;
+        return before_schema + installation.quoted + before_body;
     }
 };
 
 BarrierText barrier_text()
 {
     constexpr std::string_view mark = "\001"; // not in the template, which is printable
-    const std::string key =
-        std::to_string(static_cast<std::int32_t>(server::LockKey::fetch_barrier));
     // A body begins in the line after its opening quotes.
     const std::string text =
-        "\n" + common::substitute(sql::fetch_barrier_body,
-                                  {{"key", key}, {"schema", mark}, {"body", mark}});
+        "\n" + common::substitute(sql::fetch_barrier_body, {{"schema", mark}, {"body", mark}});
     const std::size_t schema = text.find(mark);
     const std::size_t body = text.find(mark, schema + 1);
     return {text.substr(0, schema), text.substr(schema + 1, body - schema - 1),
             text.substr(body + 1)};
 }
 
-// The function's own body; the whole if it has no barrier. After a dump the barrier may be of a
-// schema with another OID.
+// The function's own body; the whole if it has no barrier. The barrier may name the schema as it
+// was called before.
 std::string_view body_without_barrier(const BarrierText &barrier, std::string_view body)
 {
     if (!body.starts_with(barrier.before_schema) || !body.ends_with(barrier.after_body))
         return body;
     std::string_view inner = body.substr(barrier.before_schema.size());
-    inner.remove_prefix(std::min(inner.find_first_not_of("-0123456789"), inner.size()));
-    if (!inner.starts_with(barrier.before_body))
+    const std::size_t schema_end = inner.find(barrier.before_body);
+    if (schema_end == std::string_view::npos)
         return body;
-    inner.remove_prefix(barrier.before_body.size());
+    inner.remove_prefix(schema_end + barrier.before_body.size());
     inner.remove_suffix(barrier.after_body.size());
     return inner;
 }
@@ -115,12 +114,30 @@ void replace_body(const FetchFunction &function, std::string_view body)
     spi::execute(definition.c_str());
 }
 
+// The roles that may fetch jobs may lock the table.
+void create_table(const Installation &installation)
+{
+    if (catalog::has_relation(installation, barrier_table))
+        upgrade::require_no_foreign_objects(installation);
+    else
+        spi::execute(
+            common::substitute(sql::create_fetch_barrier, {{"schema", installation.quoted}})
+                .c_str());
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rows = spi::read_latest(sql::fetch_barrier_grant, parameters);
+    if (rows.count() == 0)
+        return;
+    const std::string grant(rows.text(0, 1).value_or(""));
+    spi::execute(grant.c_str());
+}
+
 } // namespace
 
 void install_fetch_barrier(const Installation &installation)
 {
+    create_table(installation);
     const BarrierText barrier = barrier_text();
-    const std::string opening = barrier.opening(installation.schema);
+    const std::string opening = barrier.opening(installation);
     for (const FetchFunction &function : fetch_functions(installation))
     {
         if (function.body.starts_with(opening))
@@ -140,7 +157,7 @@ void install_fetch_barrier(const Installation &installation)
 bool is_fetch_barrier_outdated(const Installation &installation)
 {
     const BarrierText barrier = barrier_text();
-    const std::string opening = barrier.opening(installation.schema);
+    const std::string opening = barrier.opening(installation);
     const std::vector<FetchFunction> functions = fetch_functions(installation);
     return std::any_of(functions.begin(), functions.end(), [&](const FetchFunction &function) {
         return !function.body.starts_with(opening) &&
@@ -155,6 +172,9 @@ void remove_fetch_barrier(const Installation &installation)
         if (const std::string_view body = body_without_barrier(barrier, function.body);
             body != function.body)
             replace_body(function, body);
+    if (catalog::has_relation(installation, barrier_table))
+        spi::execute(
+            (std::string("DROP TABLE ") + installation.quoted + "." + barrier_table).c_str());
 }
 
 void notify_workers(const Installation &installation, chain::Revision revision)
@@ -187,14 +207,14 @@ void notify_turned_away_workers(const Installation &installation, chain::Revisio
     });
 }
 
-FetchBarrier::FetchBarrier(const Installation &installation)
-    : lock_(server::LockKey::fetch_barrier, installation.schema)
-{
-}
+FetchBarrier::FetchBarrier(const Installation &installation) : installation_(installation) {}
 
 bool FetchBarrier::try_close()
 {
-    return server::attempt([this] { lock_.acquire(); });
+    const Oid schema = installation_.schema;
+    const Oid table = server::call([schema] { return get_relname_relid(barrier_table, schema); });
+    lock_.emplace(server::relation_lock_tag(table), AccessExclusiveLock);
+    return server::attempt([this] { lock_->acquire(); });
 }
 
 } // namespace procrastinate::online

@@ -7,8 +7,10 @@
 // fetches that run finish first, new ones return NULL at once, which workers take as "no job now".
 // A last step removes the barrier from the bodies.
 //
-// The barrier is an advisory lock (LockKey::fetch_barrier): fetches share it to the end of their
-// transactions, the session that closes it holds it exclusively. It opens if that session ends.
+// The barrier is the lock of a table, procrastinate_fetch_barrier, which exists as long as the
+// bodies have the barrier: fetches hold ACCESS SHARE to the end of their transactions, the session
+// that closes it holds ACCESS EXCLUSIVE across transactions. It opens if that session ends. Only
+// roles that may change jobs can lock the table, and only its owner exclusively.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -26,8 +28,7 @@ namespace procrastinate::online
 void install_fetch_barrier(const catalog::Installation &installation);
 void remove_fetch_barrier(const catalog::Installation &installation);
 
-// True if fetch functions have the barrier of a schema with another OID, as after a dump is
-// restored.
+// True if fetch functions have the barrier of a schema with another name, as after ALTER SCHEMA.
 bool is_fetch_barrier_outdated(const catalog::Installation &installation);
 
 // Notifies waiting workers of all queues, by the channels of the releases that work on that
@@ -49,11 +50,12 @@ class FetchBarrier
     // barrier open, if that was too short. The lock can also be granted in the moment in which the
     // wait ends: is_closed() tells. Runs inside an SPI connection.
     bool try_close();
-    bool is_closed() const { return lock_.is_held(); }
-    void open() { lock_.release(); }
+    bool is_closed() const { return lock_ && lock_->is_held(); }
+    void open() { lock_.reset(); }
 
   private:
-    server::SessionLock lock_;
+    const catalog::Installation &installation_;
+    std::optional<server::SessionLock> lock_;
 };
 
 } // namespace procrastinate::online

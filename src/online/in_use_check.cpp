@@ -3,10 +3,12 @@
 #include "chain/facts.hpp"
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
+#include "online/channels.hpp"
 #include "server/current_role.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/raw_table_scan.hpp"
+#include "server/role_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/function_calls.hpp"
 #include "sql/hidden_sessions.hpp"
@@ -22,9 +24,6 @@ namespace
 namespace spi = server::spi;
 using catalog::Installation;
 using chain::Revision;
-
-// The post migration after which workers listen on the channels "procrastinate_queue_v1" only.
-constexpr Revision end_of_old_channels = 31;
 
 // Sessions report their counts about once a second; a worker that has no job calls a function every
 // 5 s.
@@ -100,11 +99,14 @@ std::vector<std::string> old_workers(const Installation &installation, std::int6
 // When the release's pre migration was applied; NULL if the history does not tell.
 spi::Parameter applied_at(const Installation &installation, Revision pre)
 {
-    const upgrade::History history = upgrade::read_history(installation);
     spi::Parameter parameter{TIMESTAMPTZOID, 0, true};
-    for (const upgrade::Event &event : history.events)
-        if (event.name == upgrade::event::upgrade && event.to == chain::name(pre))
+    (void)upgrade::visit_history(
+        installation, upgrade::EventOrder::newest_first, [&](const upgrade::Event &event) {
+            if (event.name != upgrade::event::upgrade || event.to != chain::name(pre))
+                return true;
             parameter = {TIMESTAMPTZOID, TimestampTzGetDatum(event.applied_at), false};
+            return false;
+        });
     return parameter;
 }
 
@@ -169,13 +171,15 @@ std::vector<std::string> InUseCheck::called_since(const Calls &calls,
     return found;
 }
 
-Use InUseCheck::check(const Installation &installation, Revision revision,
+Use InUseCheck::check(const Installation &installation, Oid owner, Revision revision,
                       const CallOptions &options)
 {
     const chain::Migration &migration = chain::migration(revision);
     if (migration.phase == chain::Phase::pre)
-        for_each_worker(installation, [this](std::int64_t id, TimestampTz) {
-            newest_old_worker_ = std::max(newest_old_worker_, id);
+        server::as_role(owner, [&] {
+            for_each_worker(installation, [this](std::int64_t id, TimestampTz) {
+                newest_old_worker_ = std::max(newest_old_worker_, id);
+            });
         });
     const std::vector<std::string_view> names = dropped_functions(revision);
     if (migration.phase != chain::Phase::post || names.empty())
@@ -183,7 +187,8 @@ Use InUseCheck::check(const Installation &installation, Revision revision,
     common::Findings findings;
     findings.add(sessions_in_use(installation, revision, alternatives(names)));
     if (newest_old_worker_ > 0)
-        findings.add(old_workers(installation, newest_old_worker_));
+        findings.add(
+            server::as_role(owner, [&] { return old_workers(installation, newest_old_worker_); }));
     const Calls calls = count_calls(installation);
     findings.add(called_since(calls, names));
     if (!has_warned_ && !findings.any())

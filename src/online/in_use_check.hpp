@@ -27,7 +27,9 @@ class InUseCheck
     // Reads how often functions have been called up to now, if the setting track_functions is on.
     void begin(const catalog::Installation &installation);
 
-    // To be called before the migration to `revision`. `options` are the call's, for the hint.
+    // To be called before the migration to `revision`, as the caller: that role may see more
+    // sessions than `owner`, the installation's, who reads its tables. `options` are the call's, for
+    // the hint.
     //
     // A pre migration: notes which workers are registered; reads procrastinate_workers (ACCESS
     // SHARE). A post migration that drops functions: throws Refusal PM013 with
@@ -37,7 +39,7 @@ class InUseCheck
     //   heartbeats;
     // - the functions that have been called since begin().
     // Raises a WARNING, once, if the caller may not see the queries of some sessions.
-    Use check(const catalog::Installation &installation, chain::Revision revision,
+    Use check(const catalog::Installation &installation, Oid owner, chain::Revision revision,
               const CallOptions &options);
 
   private:

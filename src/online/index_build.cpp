@@ -5,7 +5,6 @@
 #include "server/index_state.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
-#include "sql/build_lock_holder.hpp"
 #include "sql/build_progress.hpp"
 #include "upgrade/locks.hpp"
 
@@ -150,25 +149,13 @@ std::string plain_build(const chain::Step &step)
     return statement;
 }
 
-void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
-                      ProgressReport &progress)
+std::string holder_of_builds(const catalog::Installation &installation)
 {
-    if (progress.is_due())
-    {
-        const std::string holder = server::with_search_path(nullptr, [&] {
-            const std::array parameters{
-                spi::oid_parameter(installation.schema),
-                spi::oid_parameter(server::class_id(server::LockKey::index_build))};
-            const spi::Rows rows = spi::read_latest(sql::build_lock_holder, parameters);
-            return std::string(rows.text(0, 1).value_or("another session"));
-        });
-        progress.tell(request_of(step).name(),
-                      "waiting for " + holder + ", which has the advisory lock of index builds");
-    }
-    spi::commit();
+    return server::with_search_path(
+        nullptr, [&] { return upgrade::lock_holder(installation, server::LockKey::index_build); });
 }
 
-std::optional<std::string> build_concurrently(const catalog::Installation &installation,
+std::optional<std::string> build_concurrently(const catalog::Installation &installation, Oid owner,
                                               const chain::Step &step,
                                               const std::string &without_worker,
                                               ProgressReport &progress)
@@ -183,7 +170,7 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
     Watch watch{installation, step, progress};
     server::BuildResult result = server::with_context(label_of(step), [&] {
         return server::build_index(
-            {installation.schema, table.c_str(), index.c_str(), statement.c_str()},
+            {owner, installation.schema, table.c_str(), index.c_str(), statement.c_str()},
             [](void *context, int pid) { watch_worker(*static_cast<Watch *>(context), pid); },
             &watch);
     });

@@ -37,17 +37,16 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
 // The step's statement without CONCURRENTLY: it builds the index while writers wait.
 std::string plain_build(const chain::Step &step);
 
-// Tells the caller which session has the advisory lock of index builds, if a NOTICE is due, and
-// commits. Runs inside an SPI connection that may commit.
-void tell_other_build(const catalog::Installation &installation, const chain::Step &step,
-                      ProgressReport &progress);
+// The session that has the advisory lock of index builds, for a message. Runs inside an SPI
+// connection.
+std::string holder_of_builds(const catalog::Installation &installation);
 
-// Builds the index with CREATE INDEX CONCURRENTLY in a background worker, and waits for that
-// without a snapshot: it commits first. Returns the worker's error if that could not have a lock
-// (40P01, 55P03), else nothing. Throws Refusal 53400 if the server has no free worker;
+// Builds the index as role `owner` with CREATE INDEX CONCURRENTLY in a background worker, and waits
+// for that without a snapshot: it commits first. Returns the worker's error if that could not have
+// a lock (40P01, 55P03), else nothing. Throws Refusal 53400 if the server has no free worker;
 // `without_worker` is the call that needs none, for the hint. Throws other errors of the worker.
 // Runs inside an SPI connection that may commit, with the advisory lock of index builds.
-std::optional<std::string> build_concurrently(const catalog::Installation &installation,
+std::optional<std::string> build_concurrently(const catalog::Installation &installation, Oid owner,
                                               const chain::Step &step,
                                               const std::string &without_worker,
                                               ProgressReport &progress);

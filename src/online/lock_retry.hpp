@@ -9,7 +9,7 @@
 namespace procrastinate::online
 {
 
-// The tries of one purpose since its last success. All times are milliseconds, but for skip().
+// The tries of one purpose since its last success. All times are milliseconds.
 class LockRetry
 {
   public:
@@ -28,8 +28,6 @@ class LockRetry
             since_ = server::now();
     }
     void succeed() { failures_ = 0; }
-    // Time in which nothing was asked for does not count.
-    void skip(std::int64_t microseconds) { since_ += microseconds; }
 
     // How long to wait for the running fetches when the barrier is closed: longer with each
     // failure, up to 10 s. New fetches do not queue behind that wait, they return no job; pause()
@@ -71,11 +69,6 @@ class LockRetries
     }
 
     LockRetry &operator[](LockRequest::Purpose purpose) { return retries_[purpose]; }
-    void skip(std::int64_t microseconds)
-    {
-        for (LockRetry &retry : retries_)
-            retry.skip(microseconds);
-    }
 
   private:
     std::array<LockRetry, LockRequest::purposes> retries_;

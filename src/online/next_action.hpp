@@ -24,7 +24,7 @@ enum class Action
     build_index,        // CREATE INDEX CONCURRENTLY, by a background worker
     build_index_plain,  // CREATE INDEX, while writers wait
     record_built_index, // the index is valid: the step is done
-    reinstall_barrier,  // the fetch functions have the barrier of a schema with another OID
+    reinstall_barrier,  // the fetch functions have the barrier of a schema with another name
     wait_for_fetches,   // those that began before the barrier was installed
     close_barrier,      // from then on fetches return no job
     begin_batches,      // read the range of ids
@@ -58,7 +58,7 @@ enum class IndexMethod
 // The fetch barrier of a step that closes it; installed for other steps.
 enum class BarrierState
 {
-    outdated,  // the functions have the barrier of a schema with another OID, as after a dump
+    outdated,  // the functions have the barrier of a schema with another name
     installed, // and open
     closed     // by this call
 };

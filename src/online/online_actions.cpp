@@ -39,8 +39,10 @@ Outcome OnlineLoop::finish(const UpgradePath &path)
 Outcome OnlineLoop::check_use(Observation &seen)
 {
     Use use{};
-    if (!try_briefly(
-            [&] { use = in_use_check_.check(installation_, seen.step.revision, options_); }))
+    if (!try_as_caller([&] {
+            use =
+                in_use_check_.check(installation_, precheck_.owner(), seen.step.revision, options_);
+        }))
         return try_later(in_use_check_request());
     retries_[LockRequest::in_use_check].succeed();
     if (use == Use::none_seen)
@@ -75,10 +77,11 @@ Outcome OnlineLoop::announce_step(Observation &seen)
 Outcome OnlineLoop::execute(const LockRequest &request, std::string_view statements,
                             const Observation &seen)
 {
-    return execute_step(installation_, request, statements, seen.path, options_.lock_timeout,
-                        step_log_)
-               ? end(seen.step)
-               : try_later(request);
+    const bool is_done = precheck_.as_owner([&] {
+        return execute_step(installation_, request, statements, seen.path, options_.lock_timeout,
+                            step_log_);
+    });
+    return is_done ? end(seen.step) : try_later(request);
 }
 
 // Commits the step. With the barrier closed: waits for the clients that may have planned a fetch
@@ -134,7 +137,7 @@ Outcome OnlineLoop::close_barrier(const Step &step)
     spi::commit(); // no other session waits for the installation's lock meanwhile
     LockRetry &retry = retries_[LockRequest::step];
     with_lock_timeout(retry.barrier_timeout(options_.lock_timeout),
-                      [&] { (void)barrier_.try_close(); });
+                      [&] { precheck_.as_owner([&] { (void)barrier_.try_close(); }); });
     if (!barrier_.is_closed())
         return try_later(request_of(step));
     closed_for_ = step;
@@ -197,10 +200,10 @@ Outcome OnlineLoop::lock_builds(Observation &seen)
         observe_indexes(seen);
         return Outcome::same_transaction;
     }
-    step_log_.progress().show_no_blockers();
-    tell_other_build(installation_, seen.step, step_log_.progress());
-    wait([] { server::pause(100); });
-    return Outcome::next_transaction;
+    // Another call may build for long: nothing changes meanwhile.
+    const std::string holder = holder_of_builds(installation_);
+    return try_later(request_of(seen.step, {}),
+                     "waiting for " + holder + ", which has the advisory lock of index builds");
 }
 
 Outcome OnlineLoop::record_build_start(const Step &step)
@@ -222,8 +225,8 @@ Outcome OnlineLoop::build_index(const Step &step)
     CallOptions without_worker = options_;
     without_worker.concurrently = false;
     const std::optional<std::string> error = build_concurrently(
-        installation_, step, call_of(installation_, precheck_.target(), without_worker),
-        step_log_.progress());
+        installation_, precheck_.owner(), step,
+        call_of(installation_, precheck_.target(), without_worker), step_log_.progress());
     if (error)
         return try_later(request_of(step), error);
     succeed();

@@ -79,22 +79,19 @@ class OnlineLoop
     // worker said.
     Outcome try_later(const LockRequest &request, const std::optional<std::string> &error = {});
 
-    // Runs `body` in a subtransaction. Returns false if a lock could not be had within
-    // options.lock_timeout: nothing has been done then.
+    // Runs `body` in a subtransaction, as the installation's owner. Returns false if a lock could
+    // not be had within options.lock_timeout: nothing has been done then.
     template <typename Body> bool try_briefly(Body body)
+    {
+        return try_as_caller([&] { precheck_.as_owner(body); });
+    }
+    // The same as the caller, for what runs no code of other roles.
+    template <typename Body> bool try_as_caller(Body body)
     {
         return server::attempt([&] {
             with_lock_timeout(options_.lock_timeout,
                               [&] { server::with_search_path(nullptr, body); });
         });
-    }
-
-    // Runs a wait for another call's work, which options.retry_for does not limit.
-    template <typename Body> void wait(Body body)
-    {
-        const std::int64_t began = server::now();
-        body();
-        retries_.skip(server::now() - began);
     }
 
     const catalog::Installation &installation_;

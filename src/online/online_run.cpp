@@ -43,17 +43,13 @@ bool OnlineLoop::iterate()
 
 std::optional<UpgradePath> OnlineLoop::read_path()
 {
-    // While fetches return no job, the installation's lock is waited for as briefly as any other.
     const bool is_closed = barrier_.is_closed();
-    if (!is_closed)
-        wait([&] { server::with_search_path(nullptr, [&] { precheck_.lock_installation(); }); });
     std::optional<UpgradePath> path;
-    const bool is_read = try_briefly([&] {
-        if (is_closed)
-            precheck_.lock_installation();
+    const bool is_read = try_as_caller([&] {
+        precheck_.lock_installation();
         if (!precheck_.is_target_resolved())
             in_use_check_.begin(installation_);
-        path = precheck_.read_path();
+        precheck_.as_owner([&] { path = precheck_.read_path(); });
     });
     if (!is_read)
     {
@@ -156,13 +152,16 @@ void OnlineLoop::succeed()
 Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<std::string> &error)
 {
     Blockers found{"The blockers could not be looked up within lock_timeout.", {}};
-    (void)try_briefly([&] { found = blockers_of(installation_, request, options_.lock_timeout); });
+    (void)try_as_caller(
+        [&] { found = blockers_of(installation_, request, options_.lock_timeout); });
     LockRetry &retry = retries_[request.purpose];
     retry.fail();
     barrier_.open();
     if (request.is_of_barrier())
-        notify_turned_away_workers(installation_, request.of_step.revision - 1,
-                                   options_.lock_timeout);
+        precheck_.as_owner([&] {
+            notify_turned_away_workers(installation_, request.of_step.revision - 1,
+                                       options_.lock_timeout);
+        });
     spi::commit();
     if (retry.is_over())
         give_up(installation_, request, precheck_.target(), options_, retry,

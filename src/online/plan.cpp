@@ -69,12 +69,11 @@ double rounded(double seconds)
 
 PlannedStep planned(const catalog::Installation &installation, const Step &step)
 {
-    PlannedStep plan{
-        step,  statement_of(step), locks_of(step), std::string(relation_of(step)), 0, false,
-        false, brief_step};
+    PlannedStep plan{step, statement_of(step), locks_of(step), std::string(relation_of(step))};
     plan.relation_size = size_of(installation, relation_of(step));
     plan.rewrites = step.is_rewrite;
     plan.scans = step.kind != StepKind::brief;
+    plan.estimate = brief_step;
     const auto size = static_cast<double>(plan.relation_size);
     if (plan.rewrites)
         plan.estimate += size / rewrite_rate;

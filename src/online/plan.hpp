@@ -13,13 +13,13 @@ namespace procrastinate::online
 struct PlannedStep
 {
     chain::Step step;
-    std::string statement;      // or several
-    std::string lock;           // modes and tables, in the order in which they are locked; or empty
-    std::string relation;       // the largest of the tables that the step locks; or empty
-    std::int64_t relation_size; // bytes, with indexes and TOAST
-    bool rewrites;              // every row of the relation
-    bool scans;                 // the whole relation
-    double estimate;            // seconds, rounded to two digits
+    std::string statement; // or several
+    std::string lock;      // modes and tables, in the order in which they are locked; or empty
+    std::string relation;  // the largest of the tables that the step locks; or empty
+    std::int64_t relation_size = 0; // bytes, with indexes and TOAST
+    bool rewrites = false;          // every row of the relation
+    bool scans = false;             // the whole relation
+    double estimate = 0;            // seconds, rounded to two digits
 };
 
 // The steps that procrastinate_migrate() would run now to reach the target, in order. Throws

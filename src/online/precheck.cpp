@@ -12,7 +12,7 @@ namespace procrastinate::online
 using chain::Revision;
 using upgrade::UpgradePath;
 
-void Precheck::lock_installation() const { change_.enter(); }
+void Precheck::lock_installation() { change_.enter(); }
 
 UpgradePath Precheck::read_path()
 {

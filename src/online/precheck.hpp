@@ -24,9 +24,16 @@ class Precheck
 
     // Takes the installation's advisory lock to the end of the transaction; waits for it as long as
     // the setting lock_timeout says. Throws Refusal PM008 if library and extension differ in
-    // version, 42501 if the caller may not read the installation, 3F000 if the schema is gone;
+    // version, 42501 if the caller may not act as the owner, 3F000 if the schema is gone;
     // 25006 of the server on a standby; 55P03 of the server.
-    void lock_installation() const;
+    void lock_installation();
+
+    // Runs `body` as the installation's owner, whom lock_installation() has found.
+    template <typename Body> auto as_owner(Body &&body) const -> std::invoke_result_t<Body &>
+    {
+        return change_.as_owner(body);
+    }
+    Oid owner() const { return change_.owner(); }
 
     // With that lock: the way to the target. Reads jobs and events (ACCESS SHARE, and ROW EXCLUSIVE
     // before 0024) if there is a migration left to run. Compares the catalog with the current

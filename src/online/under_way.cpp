@@ -17,9 +17,6 @@ namespace
 
 namespace spi = server::spi;
 
-// Any role can make a table of the history's name. A day of batches is 17 thousand rows.
-constexpr std::size_t most_rows = 100'000;
-
 struct Candidate
 {
     Oid schema;
@@ -49,17 +46,36 @@ std::optional<UnderWay> about_to_begin(Oid schema, const upgrade::InstallationSt
     return UnderWay{schema, first, {}, {}};
 }
 
+// Nothing if the history is locked, or another table has its name now. Keeps no lock.
+std::optional<upgrade::InstallationState> state_without_waiting(const Candidate &candidate)
+{
+    const Oid schema = candidate.schema;
+    if (!server::try_lock_table(candidate.history))
+        return std::nullopt;
+    std::optional<upgrade::InstallationState> state;
+    try
+    {
+        if (server::call([=] { return get_relname_relid(catalog::history_table, schema); }) ==
+            candidate.history)
+            state = upgrade::read_state(catalog::locate(schema));
+    }
+    catch (const common::Refusal &)
+    {
+        server::unlock_table(candidate.history);
+        throw;
+    }
+    server::unlock_table(candidate.history);
+    return state;
+}
+
 std::optional<UnderWay> under_way(const Candidate &candidate)
 {
     const Oid schema = candidate.schema;
-    const catalog::Installation installation = catalog::locate(schema);
-    // It is locked, for example by DROP, or another table has its name now.
-    if (!server::try_lock_table(candidate.history) ||
-        server::call([=] { return get_relname_relid(catalog::history_table, schema); }) !=
-            candidate.history)
+    // It is locked, for example by DROP.
+    const std::optional<upgrade::InstallationState> read = state_without_waiting(candidate);
+    if (!read)
         return std::nullopt;
-    const upgrade::History history = upgrade::read_history(installation, most_rows);
-    const upgrade::InstallationState state = upgrade::state_of(installation, history);
+    const upgrade::InstallationState &state = *read;
     if (!state.under_way)
         return candidate.is_running ? about_to_begin(schema, state) : std::nullopt;
     const auto steps = chain::steps(state.under_way->revision);

@@ -103,10 +103,11 @@ upgrade::InstallationState read_state(const Installation &installation, Listenin
     upgrade::InstallationState state;
     listening.run([&] {
         const int level = server::open_settings();
-        // Rounded up, so that no time is left when it ends.
-        if (left && *left < (LockTimeout == 0 ? largest_lock_timeout : LockTimeout))
+        // Rounded up, so that no time is left when it ends. The interval may be of any length.
+        const double longest = LockTimeout == 0 ? largest_lock_timeout : LockTimeout;
+        if (left && *left < longest)
             server::set("lock_timeout",
-                        std::to_string(1 + std::max(0, static_cast<int>(*left))).c_str());
+                        std::to_string(1 + static_cast<int>(std::max(0.0, *left))).c_str());
         catalog::require_there(installation);
         state =
             server::with_search_path(nullptr, [&] { return upgrade::read_state(installation); });

@@ -4,7 +4,6 @@
 #include "chain/step.hpp"
 #include "common/quoting.hpp"
 #include "common/template.hpp"
-#include "server/advisory_lock.hpp"
 #include "sql/append_history.hpp"
 #include "sql/create_history.hpp"
 #include "sql/script_begin.hpp"
@@ -45,14 +44,11 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     const std::string record_start =
         create_history +
         substitute(sql::append_history, {{"table", table}, {"values", stamp_values}});
-    const std::string lock_key =
-        std::to_string(static_cast<std::int32_t>(server::LockKey::installation));
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;
     return substitute(sql::script_begin,
                       {{"schema", common::quoted_literal(installation.name)},
                        {"start", chain::name(from)},
                        {"goal", chain::name(goal)},
-                       {"lock_key", lock_key},
                        {"lock_jobs", on_off(locks_jobs)},
                        {"keeps_history", on_off(from < last)},
                        {"names", upgrade::object_names()},
@@ -95,6 +91,7 @@ std::string run_step(const Installation &installation, const Step &step)
                                          {"drop_indexes", drop_indexes(step)},
                                          {"sql", step.sql},
                                          {"append_history", append_history},
+                                         {"history", history},
                                          {"revision", chain::name(step.to)}});
 }
 

@@ -1,8 +1,9 @@
 // Keys of the advisory locks that the extension takes, and their lock tags.
 //
-// Each lock has two keys, as pg_advisory_lock(key1 int, key2 int): a LockKey, and an object, which
-// is the OID of the installation's schema unless stated otherwise. pg_locks shows the first as
-// classid, the second as objid.
+// Each lock has two keys: a LockKey, and an object, which is the OID of the installation's schema
+// unless stated otherwise. pg_locks shows the first as classid, the second as objid. The fourth
+// field of the lock tag is one that no SQL function uses: so no role can take these locks but by a
+// call of this extension that it may make, and what pg_locks shows of them is true.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -10,13 +11,11 @@
 namespace procrastinate::server
 {
 
-// The values are four ASCII letters. Scripts for psql take the same locks.
+// The values are four ASCII letters.
 enum class LockKey : std::int32_t
 {
     // "PROC", exclusive: one change of an installation at a time.
     installation = 0x50524F43,
-    // "PROd", shared by fetches, exclusive while columns of the jobs table change.
-    fetch_barrier = 0x50524F64,
     // "PROb", exclusive: one concurrent index build at a time.
     index_build = 0x50524F62,
     // "PROw", shared by sessions that run procrastinate_migrate().
@@ -35,8 +34,16 @@ inline Oid class_id(LockKey key) { return static_cast<Oid>(key); }
 inline LOCKTAG advisory_lock_tag(LockKey key, Oid object)
 {
     LOCKTAG tag;
-    // 2: advisory locks with two keys (src/backend/utils/adt/lockfuncs.c)
-    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, class_id(key), object, 2);
+    // SQL functions use 1 and 2 (src/backend/utils/adt/lockfuncs.c). pg_locks: objsubid = 3
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, class_id(key), object, 3);
+    return tag;
+}
+
+// The lock tag of a table of the current database.
+inline LOCKTAG relation_lock_tag(Oid table)
+{
+    LOCKTAG tag;
+    SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
     return tag;
 }
 

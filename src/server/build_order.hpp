@@ -27,9 +27,8 @@ struct BuildOrder
 {
     // Written by the session.
     Oid database;
-    Oid login_role;
-    Oid role;
-    bool is_superuser;
+    Oid login_role; // of the session; the worker connects as this role
+    Oid role;       // the worker acts as this role
     Oid schema;
     char table[NAMEDATALEN];
     char index[NAMEDATALEN];

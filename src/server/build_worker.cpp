@@ -55,7 +55,8 @@ void run_statement(const BuildOrder &order)
     pgstat_report_activity(STATE_IDLE, nullptr);
 }
 
-// Connects as the session's role and takes over its settings. search_path is the schema.
+// Connects as the session's role, takes over its settings, and then acts as the order's role until
+// the worker ends. search_path is the schema.
 void prepare_session(const BuildOrder &order)
 {
     const auto set = [](const char *setting, const char *value) {
@@ -63,7 +64,6 @@ void prepare_session(const BuildOrder &order)
     };
     BackgroundWorkerInitializeConnectionByOid(order.database, order.login_role, 0);
     StartTransactionCommand();
-    SetCurrentRoleId(order.role, order.is_superuser);
     for (std::size_t i = 0; i < build_settings.size(); ++i)
         set(build_settings[i], order.settings[i]);
     set("lock_timeout", "0");
@@ -78,6 +78,7 @@ void prepare_session(const BuildOrder &order)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema has been dropped")));
     set("search_path", psprintf("%s, pg_temp", quote_identifier(schema)));
     CommitTransactionCommand();
+    SetUserIdAndSecContext(order.role, SECURITY_RESTRICTED_OPERATION);
 }
 
 void work(BuildOrder *order)

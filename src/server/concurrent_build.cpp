@@ -102,8 +102,7 @@ dsm_segment *write_order(const IndexBuild &build)
         *order = BuildOrder{};
         order->database = MyDatabaseId;
         order->login_role = GetAuthenticatedUserId();
-        order->role = GetUserId();
-        order->is_superuser = superuser();
+        order->role = build.role;
         order->schema = build.schema;
         strlcpy(order->table, build.table, sizeof order->table);
         strlcpy(order->index, build.index, sizeof order->index);

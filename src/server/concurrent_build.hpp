@@ -1,7 +1,7 @@
 // CREATE INDEX CONCURRENTLY from inside a procedure, by a background worker.
 //
 // The server refuses the statement in functions and procedures. The worker runs it at top level, as
-// the caller's role.
+// a given role in a security-restricted operation.
 #pragma once
 
 #include "server/index_state.hpp"
@@ -13,6 +13,7 @@ namespace procrastinate::server
 
 struct IndexBuild
 {
+    Oid role; // need not have LOGIN
     Oid schema;
     const char *table;
     const char *index;

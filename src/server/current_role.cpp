@@ -1,17 +1,21 @@
-// The name of the current role.
+// Names of roles.
 #include "server/current_role.hpp"
 
 namespace procrastinate::server
 {
 
-std::string current_role()
+std::string role_name(Oid role)
 {
-    return call([] { return GetUserNameFromId(GetUserId(), false); });
+    return call([role] { return GetUserNameFromId(role, false); });
 }
 
-std::string quoted_current_role()
+std::string quoted_role_name(Oid role)
 {
-    return call([] { return quote_identifier(GetUserNameFromId(GetUserId(), false)); });
+    return call([role] { return quote_identifier(GetUserNameFromId(role, false)); });
 }
+
+std::string current_role() { return role_name(GetUserId()); }
+
+std::string quoted_current_role() { return quoted_role_name(GetUserId()); }
 
 } // namespace procrastinate::server

@@ -1,5 +1,5 @@
-// The current role: the one whose privileges count, which SET ROLE and a SECURITY DEFINER function
-// change.
+// Names of roles. The current role is the one whose privileges count; SET ROLE, a SECURITY DEFINER
+// function and RoleScope change it.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -7,10 +7,12 @@
 namespace procrastinate::server
 {
 
-// Its name, as it is in pg_roles.
+// The name as it is in pg_roles. Throws ServerError 42704 if the role has been dropped.
+std::string role_name(Oid role);
 std::string current_role();
 
-// Its name as SQL writes it: in double quotes if it needs them.
+// The name as SQL writes it: in double quotes if it needs them.
+std::string quoted_role_name(Oid role);
 std::string quoted_current_role();
 
 } // namespace procrastinate::server

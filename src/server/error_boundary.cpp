@@ -43,7 +43,7 @@ ErrorData *take_error(MemoryContext context) noexcept
 
 } // namespace
 
-Outcome protect(void (*run)(void *closure), void *closure) noexcept
+Protected protect(void (*run)(void *closure), void *closure) noexcept
 {
     MemoryContext const context = CurrentMemoryContext;
     volatile bool failed = false;

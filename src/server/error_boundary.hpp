@@ -36,14 +36,14 @@ namespace detail
 
 // How code inside call() ended. `error` is nullptr after a failure if there was no memory to copy
 // it.
-struct Outcome
+struct Protected
 {
     bool failed;
     ErrorData *error;
 };
 
 // Runs `run(closure)` under PG_TRY. `run` must not throw a C++ exception.
-Outcome protect(void (*run)(void *closure), void *closure) noexcept;
+Protected protect(void (*run)(void *closure), void *closure) noexcept;
 
 // What enter() raises after all C++ objects are gone; plain data.
 struct Raised
@@ -81,7 +81,7 @@ template <typename Body> auto call(Body &&body) -> std::invoke_result_t<Body &>
         Closure &body;
         Kept result;
     } frame{body, {}};
-    const detail::Outcome outcome = detail::protect(
+    const detail::Protected outcome = detail::protect(
         [](void *closure) {
             auto &inner = *static_cast<Frame *>(closure);
             if constexpr (returns)

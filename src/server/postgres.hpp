@@ -37,13 +37,20 @@ extern "C"
 #include "access/xlog.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "commands/trigger.h"
@@ -118,15 +125,13 @@ inline bool holds_lock(const LOCKTAG &tag, LOCKMODE mode)
 #endif
 }
 
-// expression_tree_walker(); before 16 it declares the walker without arguments. Inside call().
-inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)
+// True if SET ROLE would take `member` to `role`. Inside call().
+inline bool may_set_role(Oid member, Oid role)
 {
 #if PG_VERSION_NUM >= 160000
-    return expression_tree_walker(node, walker, context);
+    return member_can_set_role(member, role);
 #else
-    using Undeclared = bool (*)();
-    auto *const any = reinterpret_cast<void (*)()>(walker);
-    return expression_tree_walker(node, reinterpret_cast<Undeclared>(any), context);
+    return is_member_of_role(member, role);
 #endif
 }
 

@@ -33,6 +33,44 @@ bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *nu
     return is_plain;
 }
 
+// The value of a column in the current memory context. Inside call().
+Datum copy_of(Datum value, Oid type)
+{
+    if (type == INTERVALOID)
+        return datumCopy(value, false, sizeof(Interval));
+    if (type != TEXTOID && type != VARCHAROID)
+        return value;
+    const auto *const text = pg_detoast_datum_slice(
+        reinterpret_cast<varlena *>(DatumGetPointer(value)), 0, longest_raw_text);
+    const char *const bytes = VARDATA_ANY(text);
+    const int length =
+        pg_mbcliplen(bytes, static_cast<int>(VARSIZE_ANY_EXHDR(text)), longest_raw_text);
+    return CStringGetDatum(pnstrdup(bytes, static_cast<Size>(length)));
+}
+
+// A valid unique B-tree index on that column alone. InvalidOid if there is none. Inside call().
+Oid index_on(Relation table, AttrNumber column)
+{
+    List *const indexes = RelationGetIndexList(table);
+    ListCell *cell = nullptr;
+    Oid found = InvalidOid;
+    foreach (cell, indexes)
+    {
+        Relation const index = index_open(lfirst_oid(cell), AccessShareLock);
+        const auto *const form = index->rd_index;
+        if (form->indisvalid && form->indisunique && form->indimmediate && form->indnatts == 1 &&
+            form->indkey.values[0] == column && index->rd_rel->relam == BTREE_AM_OID &&
+            index->rd_opcintype[0] == INT8OID && index->rd_opfamily[0] == INTEGER_BTREE_FAM_OID &&
+            heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
+            found = lfirst_oid(cell);
+        index_close(index, AccessShareLock);
+        if (OidIsValid(found))
+            break;
+    }
+    list_free(indexes);
+    return found;
+}
+
 } // namespace
 
 RawRow RawTable::row(std::size_t index) const
@@ -46,11 +84,13 @@ bool try_lock_table(Oid table)
     return call([table] { return ConditionalLockRelationOid(table, AccessShareLock); });
 }
 
+void unlock_table(Oid table) { UnlockRelationOid(table, AccessShareLock); }
+
 // A sequential scan as of a catalog. The planner would evaluate expressions of the table's indexes.
 RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most)
 {
     return call([oid, columns, most] {
-        RawTable found{false, false, NIL};
+        RawTable found;
         AttrNumber numbers[most_columns] = {};
         Relation const table = try_relation_open(oid, AccessShareLock);
         if (table == nullptr)
@@ -82,11 +122,7 @@ RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t
                     value = values[attribute];
                     if (row->nulls[column])
                         continue;
-                    const Oid type = columns[column].type;
-                    if (type == TEXTOID || type == VARCHAROID)
-                        value = CStringGetDatum(TextDatumGetCString(value));
-                    else if (type == INTERVALOID)
-                        value = datumCopy(value, false, sizeof(Interval));
+                    value = copy_of(value, columns[column].type);
                 }
                 found.rows = lappend(found.rows, row);
             }
@@ -96,6 +132,73 @@ RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t
         }
         relation_close(table, AccessShareLock);
         return found;
+    });
+}
+
+RawScan::RawScan(Oid oid, std::span<const RawColumn> columns, Order order)
+    : columns_(columns),
+      direction_(order == ascending ? ForwardScanDirection : BackwardScanDirection)
+{
+    call([this, oid] { open(oid); });
+}
+
+// Inside call().
+void RawScan::open(Oid oid)
+{
+    table_ = try_relation_open(oid, AccessShareLock);
+    if (table_ == nullptr)
+        return;
+    is_allowed_ = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+    is_plain_ = server::is_plain(table_, columns_, numbers_);
+    const Oid index = is_plain_ ? index_on(table_, numbers_[0]) : InvalidOid;
+    is_plain_ = OidIsValid(index);
+    if (!is_plain_ || !is_allowed_)
+        return;
+    index_ = index_open(index, AccessShareLock);
+    snapshot_ = RegisterSnapshot(GetLatestSnapshot());
+    PushActiveSnapshot(snapshot_);
+    memory_ = AllocSetContextCreate(CurrentMemoryContext, "row of a table", ALLOCSET_SMALL_SIZES);
+    scan_ = systable_beginscan_ordered(table_, index_, snapshot_, 0, nullptr);
+}
+
+bool RawScan::next()
+{
+    if (scan_ == nullptr)
+        return false;
+    return call([this] {
+        CHECK_FOR_INTERRUPTS();
+        HeapTuple const tuple = systable_getnext_ordered(scan_, direction_);
+        if (!HeapTupleIsValid(tuple))
+            return false;
+        MemoryContextReset(memory_);
+        MemoryContext const before = MemoryContextSwitchTo(memory_);
+        const TupleDesc shape = RelationGetDescr(table_);
+        for (std::size_t column = 0; column < columns_.size(); ++column)
+        {
+            values_[column] = heap_getattr(tuple, numbers_[column], shape, &nulls_[column]);
+            if (!nulls_[column])
+                values_[column] = copy_of(values_[column], columns_[column].type);
+        }
+        MemoryContextSwitchTo(before);
+        return true;
+    });
+}
+
+void RawScan::close()
+{
+    call([this] {
+        if (scan_ != nullptr)
+        {
+            systable_endscan_ordered(scan_);
+            PopActiveSnapshot();
+            UnregisterSnapshot(snapshot_);
+            MemoryContextDelete(memory_);
+            index_close(index_, AccessShareLock);
+        }
+        if (table_ != nullptr)
+            relation_close(table_, AccessShareLock);
+        scan_ = nullptr;
+        table_ = nullptr;
     });
 }
 

@@ -14,7 +14,10 @@ struct RawColumn
     Oid type;
 };
 
-// A row. Its values live in the memory context that was current when the table was read.
+// A text is cut after this many bytes: another role may have written it.
+inline constexpr int longest_raw_text = 1000;
+
+// A row. Its values live as long as the function that returned it says.
 class RawRow
 {
   public:
@@ -37,20 +40,87 @@ class RawRow
 
 struct RawTable
 {
-    bool is_plain;   // an ordinary table with these columns, without rules and policies
-    bool is_allowed; // the current role has SELECT on the table
-    List *rows;      // empty unless both are true
+    bool is_plain = false;   // an ordinary table with these columns, without rules and policies
+    bool is_allowed = false; // the current role has SELECT on the table
+    List *rows = NIL;        // empty unless both are true
 
     std::size_t count() const { return static_cast<std::size_t>(list_length(rows)); }
     RawRow row(std::size_t index) const;
 };
 
-// Takes an ACCESS SHARE lock to the end of the transaction. Returns false instead of waiting.
+// Takes an ACCESS SHARE lock. Returns false instead of waiting.
 bool try_lock_table(Oid table);
+void unlock_table(Oid table);
 
 // Reads at most `most` rows, in no particular order, with the latest snapshot. At most 8 columns.
 // Waits for an ACCESS SHARE lock and releases it. A table that does not exist gives is_plain =
-// false.
+// false. The rows live in the current memory context.
 RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most = SIZE_MAX);
+
+// Reads a table row by row, in the order of its first column, with the latest snapshot. The column
+// must be a bigint with a unique B-tree index of its own. At most 8 columns. Waits for an ACCESS
+// SHARE lock. To be closed before the transaction goes on after a C++ exception; visit_rows() does
+// that.
+class RawScan
+{
+  public:
+    enum Order
+    {
+        ascending,
+        descending
+    };
+
+    RawScan(Oid oid, std::span<const RawColumn> columns, Order order);
+    RawScan(const RawScan &) = delete;
+    RawScan &operator=(const RawScan &) = delete;
+
+    // An ordinary table with these columns and the index, without rules and policies.
+    bool is_plain() const { return is_plain_; }
+    // The current role has SELECT on the table.
+    bool is_allowed() const { return is_allowed_; }
+
+    // Goes to the next row; false at the end, or if not both of the above are true.
+    bool next();
+    // The row's values live until the next call of next() or close().
+    RawRow row() const { return {values_, nulls_}; }
+
+    // Releases the lock.
+    void close();
+
+  private:
+    static constexpr std::size_t most_columns = 8;
+
+    void open(Oid oid);
+
+    std::span<const RawColumn> columns_;
+    Relation table_ = nullptr;
+    Relation index_ = nullptr;
+    SysScanDesc scan_ = nullptr;
+    Snapshot snapshot_ = nullptr;
+    MemoryContext memory_ = nullptr; // of the current row
+    ScanDirection direction_;
+    AttrNumber numbers_[most_columns] = {};
+    Datum values_[most_columns] = {};
+    bool nulls_[most_columns] = {};
+    bool is_plain_ = false;
+    bool is_allowed_ = false;
+};
+
+// Calls visit(row) for each row until it returns false, and closes the scan.
+template <typename Visit> void visit_rows(RawScan &scan, Visit &&visit)
+{
+    try
+    {
+        while (scan.next() && visit(scan.row()))
+        {
+        }
+    }
+    catch (...)
+    {
+        scan.close();
+        throw;
+    }
+    scan.close();
+}
 
 } // namespace procrastinate::server

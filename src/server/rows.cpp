@@ -28,7 +28,10 @@ Row &Row::datum(std::optional<Datum> value)
 
 RowSet::RowSet(FunctionCallInfo fcinfo)
 {
-    call([fcinfo] { InitMaterializedSRF(fcinfo, 0); });
+    memory_ = call([fcinfo] {
+        InitMaterializedSRF(fcinfo, 0);
+        return AllocSetContextCreate(CurrentMemoryContext, "result row", ALLOCSET_SMALL_SIZES);
+    });
     result_ = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 }
 
@@ -36,7 +39,10 @@ void RowSet::add(const Row &row)
 {
     ReturnSetInfo *const result = result_;
     const Row *const cells = &row;
-    call([cells, result] {
+    MemoryContext const memory = memory_;
+    call([cells, result, memory] {
+        MemoryContextReset(memory);
+        MemoryContext const before = MemoryContextSwitchTo(memory);
         Datum values[Row::most_cells];
         bool nulls[Row::most_cells];
         if (static_cast<int>(cells->cells_.size()) != result->setDesc->natts)
@@ -52,6 +58,7 @@ void RowSet::add(const Row &row)
                                  : cell.datum.value_or(Datum(0));
             ++column;
         }
+        MemoryContextSwitchTo(before);
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     });
 }

@@ -38,6 +38,7 @@ class RowSet
 
   private:
     ReturnSetInfo *result_ = nullptr;
+    MemoryContext memory_ = nullptr; // of the row that is being added
 };
 
 } // namespace procrastinate::server

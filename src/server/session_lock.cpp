@@ -1,4 +1,4 @@
-// A session-level advisory lock that is released with its C++ object.
+// A lock that a session holds across transactions, released with its C++ object.
 #include "server/session_lock.hpp"
 
 namespace procrastinate::server
@@ -6,19 +6,18 @@ namespace procrastinate::server
 
 bool SessionLock::take(Wait wait)
 {
-    const LOCKTAG tag = advisory_lock_tag(key_, object_);
-    const bool was_held = holds_lock(tag, mode_); // by the user's pg_advisory_lock()
+    const bool was_held = holds_lock(tag_, mode_); // by another object
     try
     {
-        is_held_ = call([&tag, this, wait] {
-            return LockAcquire(&tag, mode_, true, wait == Wait::no) != LOCKACQUIRE_NOT_AVAIL;
+        is_held_ = call([this, wait] {
+            return LockAcquire(&tag_, mode_, true, wait == Wait::no) != LOCKACQUIRE_NOT_AVAIL;
         });
     }
     catch (...)
     {
         // The lock may have been granted when the wait was given up. The end of the transaction
         // would not release it.
-        is_held_ = !was_held && holds_lock(tag, mode_);
+        is_held_ = !was_held && holds_lock(tag_, mode_);
         release();
         throw;
     }
@@ -34,8 +33,7 @@ void SessionLock::release()
     if (!is_held_)
         return;
     is_held_ = false;
-    const LOCKTAG tag = advisory_lock_tag(key_, object_);
-    (void)LockRelease(&tag, mode_, true);
+    (void)LockRelease(&tag_, mode_, true);
 }
 
 } // namespace procrastinate::server

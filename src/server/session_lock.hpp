@@ -1,4 +1,4 @@
-// A session-level advisory lock that is released with its C++ object.
+// A lock that a session holds across transactions, released with its C++ object.
 #pragma once
 
 #include "server/advisory_lock.hpp"
@@ -10,9 +10,11 @@ namespace procrastinate::server
 class SessionLock
 {
   public:
-    // `mode` is ExclusiveLock or ShareLock. Takes no lock yet.
+    // Takes no lock yet.
+    SessionLock(const LOCKTAG &tag, LOCKMODE mode) : tag_(tag), mode_(mode) {}
+    // An advisory lock; `mode` is ExclusiveLock or ShareLock.
     SessionLock(LockKey key, Oid object, LOCKMODE mode = ExclusiveLock)
-        : key_(key), object_(object), mode_(mode)
+        : SessionLock(advisory_lock_tag(key, object), mode)
     {
     }
     SessionLock(const SessionLock &) = delete;
@@ -34,8 +36,7 @@ class SessionLock
     };
     bool take(Wait wait);
 
-    LockKey key_;
-    Oid object_;
+    LOCKTAG tag_;
     LOCKMODE mode_;
     bool is_held_ = false;
 };

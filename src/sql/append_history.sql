@@ -5,5 +5,5 @@
 -- {{table}}   name of the table, quoted and qualified as the caller needs it
 -- {{values}}  expressions for event, from_revision, to_revision, duration and version
 
-INSERT INTO {{table}} (id, event, from_revision, to_revision, duration, version)
-VALUES ((SELECT coalesce(max(h.id), 0) + 1 FROM ONLY {{table}} h), {{values}});
+INSERT INTO {{table}} (id, applied_by, event, from_revision, to_revision, duration, version)
+VALUES ((SELECT coalesce(max(h.id), 0) + 1 FROM ONLY {{table}} h), session_user, {{values}});

@@ -3,14 +3,12 @@
 --
 -- $1 OID of the schema
 -- $2 conflicting locks, as text: "procrastinate_jobs ShareLock, ..."
--- $3 true if the step closes the fetch barrier: its shared holders count as blockers
--- $4 Alembic's version table, or ''
--- $5 Django's migrations table, or ''
--- $6 true if a change of the schema's own row (rename, drop) blocks
--- $7 milliseconds for which the lock was waited for
--- $8 tables that the call locks, as text: "procrastinate_jobs, ..."
--- $9 key of the fetch barrier's advisory lock
--- $10 key of the installation's advisory lock
+-- $3 Alembic's version table, or ''
+-- $4 Django's migrations table, or ''
+-- $5 true if a change of the schema's own row (rename, drop) blocks
+-- $6 milliseconds for which the lock was waited for
+-- $7 tables that the call locks, as text: "procrastinate_jobs, ..."
+-- $8 key of the installation's advisory lock
 --
 -- Returns a line of text for a message, the pid (0: prepared transaction), and true if that
 -- transaction can have blocked for as long as the lock was waited for. Kind 1 holds a conflicting
@@ -29,17 +27,15 @@ with recursive db as (
 ), held as (
     select l.pid, l.virtualtransaction, l.mode,
            case when c.relname is not null then c.relname
-                when l.classid = $9 then 'the fetch barrier'
-                when l.classid = $10 then 'the installation'
+                when l.classid = $8 then 'the installation'
                 else 'the schema' end as what,
            case when f.oid is not null then
                      case when f.relname || ' ' || l.mode = any (string_to_array($2, ', ')) then 1
-                          when f.relname = any (string_to_array($8, ', '))
+                          when f.relname = any (string_to_array($7, ', '))
                                and l.mode not in ('AccessShareLock', 'SIReadLock') then 2
                           else 3 end
-                when l.classid = $9 then case when $3 then 1 else 3 end
                 when l.locktype = 'transactionid' or l.classid = 'pg_namespace'::regclass then
-                     case when $6 then 1 else 3 end
+                     case when $5 then 1 else 3 end
                 when l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') then 1
                 else 3 end as kind
       from pg_locks l
@@ -48,12 +44,12 @@ with recursive db as (
      where l.granted and l.pid is distinct from pg_backend_pid()
        and coalesce(l.database, (select oid from db)) = (select oid from db)
        and (f.oid is not null
-            or c.oid in (to_regclass(nullif($4, '')), to_regclass(nullif($5, '')))
-            or ($6 and l.locktype = 'transactionid'
+            or c.oid in (to_regclass(nullif($3, '')), to_regclass(nullif($4, '')))
+            or ($5 and l.locktype = 'transactionid'
                 and l.transactionid = (select xmax from pg_namespace where oid = $1))
-            or ($6 and l.locktype = 'object' and l.classid = 'pg_namespace'::regclass
+            or ($5 and l.locktype = 'object' and l.classid = 'pg_namespace'::regclass
                 and l.objid = $1 and l.mode = 'AccessExclusiveLock')
-            or (l.locktype = 'advisory' and l.classid in ($9, $10) and l.objid = $1))
+            or (l.locktype = 'advisory' and l.objsubid = 3 and l.classid = $8 and l.objid = $1))
 ), blocker as (
     select l.pid, l.mode, l.what, l.kind, p.gid, coalesce(a.usename, p.owner) as role,
            nullif(a.application_name, '') as application, a.backend_type, a.state,
@@ -75,7 +71,7 @@ select coalesce('Session ' || pid, 'Prepared transaction ' || coalesce(quote_lit
        || coalesce('; ' || query, ''),
        coalesce(pid, 0),
        min(kind) < 3
-       and coalesce(began < clock_timestamp() - $7 * interval '1 millisecond', true)
+       and coalesce(began < clock_timestamp() - $6 * interval '1 millisecond', true)
   from blocker
  group by pid, gid, role, application, backend_type, state, began, query
  order by began nulls last

@@ -12,7 +12,7 @@ CREATE TABLE {{table}} (
     from_revision text NOT NULL,
     to_revision text NOT NULL,
     applied_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
-    applied_by text NOT NULL DEFAULT current_user,
+    applied_by text NOT NULL DEFAULT session_user,
     duration interval NOT NULL,
     version text NOT NULL
 );

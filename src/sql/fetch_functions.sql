@@ -1,6 +1,5 @@
 -- Fetch functions of an installation that the fetch barrier can be put into: PL/pgSQL functions of
--- the current role (or, for a superuser, of any superuser) that return one row of
--- procrastinate_jobs.
+-- the current role that return one row of procrastinate_jobs.
 --
 -- $1 OID of the schema
 --
@@ -13,8 +12,7 @@ select pg_get_functiondef(p.oid), p.prosrc || '', p.oid::regprocedure::text
   join pg_class c on c.oid = t.typrelid
   join pg_language l on l.oid = p.prolang
   join pg_roles o on o.oid = p.proowner
-  join pg_roles me on me.rolname = current_user
  where p.pronamespace = $1 and c.relnamespace = $1 and c.relname = 'procrastinate_jobs'
    and not p.proretset and l.lanname = 'plpgsql' and p.proname ~ '^procrastinate_fetch_job'
-   and (o.oid = me.oid or (o.rolsuper and me.rolsuper))
+   and o.rolname = current_user
  order by p.proname

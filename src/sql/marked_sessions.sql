@@ -8,5 +8,5 @@
 
 select split_part(virtualtransaction, '/', 1)::int4, split_part(virtualtransaction, '/', 2)::int8
   from pg_locks
- where locktype = 'advisory' and classid in ($1, $2)
+ where locktype = 'advisory' and objsubid = 3 and classid in ($1, $2)
    and database = (select oid from pg_database where datname = current_database())

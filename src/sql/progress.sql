@@ -19,15 +19,11 @@ with db as (
     select oid from pg_database where datname = current_database()
 ), caller as (
     -- The session that runs the call; of several, the one with the installation's lock or that of
-    -- index builds. Any role can take advisory locks, but only a role that may change the jobs runs
-    -- a call.
+    -- index builds.
     select w.pid
       from pg_locks w
-      left join pg_stat_activity a on a.pid = w.pid
-      left join pg_class j on j.relnamespace = $1 and j.relname = 'procrastinate_jobs'
-     where w.database = (select oid from db) and w.locktype = 'advisory' and w.objsubid = 2
+     where w.database = (select oid from db) and w.locktype = 'advisory' and w.objsubid = 3
        and w.classid = $5 and w.objid = $1
-       and (j.oid is null or pg_has_role(a.usesysid, j.relowner, 'MEMBER'))
      order by exists (select from pg_locks l
                        where l.pid = w.pid and l.database = w.database and l.locktype = 'advisory'
                          and l.objsubid = w.objsubid and l.classid in ($6, $7) and l.objid = w.objid
@@ -60,7 +56,7 @@ with db as (
     select array_agg(distinct case when l.classid = $8 then l.objid::int8::int4
                                    else coalesce(l.pid, 0) end) as pids
       from pg_locks l
-     where l.database = (select oid from db) and l.locktype = 'advisory' and l.objsubid = 2
+     where l.database = (select oid from db) and l.locktype = 'advisory' and l.objsubid = 3
        and l.granted
        and ((l.classid = $8 and l.pid = (select pid from caller)
              and l.objid::int8::int4 in (select coalesce(x.pid, 0) from pg_locks x where x.granted

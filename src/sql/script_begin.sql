@@ -4,7 +4,6 @@
 -- {{schema}}           name of the schema, as a literal
 -- {{start}}            revision that this transaction starts from
 -- {{goal}}             revision that the whole script ends at
--- {{lock_key}}         first key of the installation's advisory lock; the second: the schema's OID
 -- {{lock_jobs}}        on if the transaction needs the jobs table locked, else off
 -- {{keeps_history}}    on if the transaction appends to the history, else off
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
@@ -14,8 +13,11 @@
 -- {{create_history}}   create_history.sql for format(): schema, table
 --
 -- What differs between scripts reaches the DO block in settings, so that no name has to be quoted
--- inside the block; psql substitutes no variable there. The block looks for foreign objects again
--- once the tables are locked, because a trigger can be added until then.
+-- inside the block; psql substitutes no variable there.
+--
+-- The lock of the history excludes other scripts and procrastinate_migrate, which takes the same.
+-- The history is read only once it is locked: from then on it keeps its name. The block looks for
+-- foreign objects again once all tables are locked, because a trigger can be added until then.
 
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL standard_conforming_strings = on;
@@ -26,7 +28,6 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL procrastinate_script.schema = {{schema}};
 SET LOCAL procrastinate_script.start = '{{start}}';
 SET LOCAL procrastinate_script.goal = '{{goal}}';
-SET LOCAL procrastinate_script.lock = '{{lock_key}}';
 SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
 SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
 SET LOCAL procrastinate_script.names = '{{names}}';
@@ -38,7 +39,7 @@ DECLARE
     schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
     names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
     history CONSTANT text := 'procrastinate_schema_history';
-    has_history boolean;
+    history_oid oid;
     recorded text;
     latest text;
     present text[];
@@ -48,15 +49,6 @@ BEGIN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
             USING ERRCODE = '3F000', HINT = format('CREATE SCHEMA %I;', schema_name);
     END IF;
-    -- procrastinate_migrate takes the same lock.
-    PERFORM pg_advisory_xact_lock(current_setting('procrastinate_script.lock')::int,
-        (schema_oid::bigint
-         - CASE WHEN schema_oid::bigint > 2147483647 THEN 4294967296 ELSE 0 END)::int);
-    -- Keep the schema's name until the end. Only a superuser can.
-    IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
-        PERFORM FROM pg_namespace n WHERE n.oid = schema_oid FOR KEY SHARE;
-    END IF;
-
     FOR pass IN 1 .. 2 LOOP
         IF NOT EXISTS (SELECT FROM pg_namespace n
                         WHERE n.oid = schema_oid AND n.nspname = schema_name) THEN
@@ -74,15 +66,46 @@ BEGIN
         END IF;
         EXIT WHEN pass = 2;
 
+        LOOP
+            history_oid := (SELECT c.oid
+                              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                             WHERE n.nspname = schema_name AND c.relname = history);
+            IF history_oid IS NULL THEN
+                EXIT WHEN NOT current_setting('procrastinate_script.keeps_history')::boolean;
+                -- Waits if another session is creating the table.
+                BEGIN
+                    EXECUTE format($create${{create_history}}$create$, schema_name, history);
+                EXCEPTION WHEN duplicate_table OR unique_violation THEN
+                    NULL;
+                END;
+                CONTINUE;
+            END IF;
+            EXIT WHEN EXISTS (
+                SELECT FROM pg_locks l
+                 WHERE l.pid = pg_backend_pid() AND l.relation = history_oid AND l.granted
+                   AND l.mode IN ('ShareRowExclusiveLock', 'AccessExclusiveLock'));
+            IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+                            WHERE c.oid = history_oid AND c.relkind = 'r'
+                              AND r.rolname = current_user
+                              AND NOT c.relhasrules AND NOT c.relrowsecurity) THEN
+                RAISE EXCEPTION 'table %.% is not a history table',
+                    quote_ident(schema_name), history
+                    USING ERRCODE = 'PM010';
+            END IF;
+            EXECUTE format('LOCK TABLE ONLY %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name,
+                           history);
+        END LOOP;
+        -- Keep the schema's name until the end. Only a superuser can.
+        IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+            PERFORM FROM pg_namespace n WHERE n.oid = schema_oid FOR KEY SHARE;
+        END IF;
         present := ARRAY(SELECT o.name
             FROM (SELECT c.relname AS name, c.relnamespace AS schema, c.relkind <> 'r' AS rank
                     FROM pg_class c
                   UNION ALL
                   SELECT t.typname, t.typnamespace, true FROM pg_type t WHERE t.typrelid = 0) o
            WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
-        has_history := EXISTS (SELECT FROM pg_class c
-                                WHERE c.relnamespace = schema_oid AND c.relname = history);
-        IF has_history THEN
+        IF history_oid IS NOT NULL THEN
             EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I ORDER BY id DESC LIMIT 1',
                            schema_name, history)
                INTO recorded, latest;
@@ -128,14 +151,6 @@ BEGIN
             EXECUTE format('LOCK TABLE %I.procrastinate_jobs IN ACCESS EXCLUSIVE MODE',
                            schema_name);
         END IF;
-        IF has_history THEN
-            EXECUTE format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name, history);
-        END IF;
     END LOOP;
-
-    -- This fails if another session has created the table since.
-    IF NOT has_history AND current_setting('procrastinate_script.keeps_history')::boolean THEN
-        EXECUTE format($create${{create_history}}$create$, schema_name, history);
-    END IF;
 END
 $check$;

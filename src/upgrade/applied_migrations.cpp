@@ -6,32 +6,30 @@ namespace procrastinate::upgrade
 using chain::Revision;
 
 AppliedMigrations::AppliedMigrations(const catalog::Installation &installation)
+    : state_(read_state(installation)), applied_by_(chain::migrations().size() + 1)
 {
-    const History history = read_history(installation);
-    state_ = state_of(installation, history);
-    replay(history.events);
+    (void)visit_history(installation, EventOrder::oldest_first, [this](const Event &event) {
+        replay(event);
+        return true;
+    });
 }
 
 // A stamp may go back: what it leaves behind is not applied any more.
-void AppliedMigrations::replay(const std::vector<Event> &events)
+void AppliedMigrations::replay(const Event &event)
 {
-    applied_by_.resize(chain::migrations().size() + 1);
-    for (const Event &event : events)
+    const std::optional<Revision> from = recorded_revision(event.from);
+    const std::optional<Revision> to = recorded_revision(event.to);
+    if (!from || !to)
+        return;
+    for (Revision revision = *from + 1; revision <= *to; ++revision)
     {
-        const std::optional<Revision> from = recorded_revision(event.from);
-        const std::optional<Revision> to = recorded_revision(event.to);
-        if (!from || !to)
-            continue;
-        for (Revision revision = *from + 1; revision <= *to; ++revision)
-        {
-            std::optional<Event> &applied = applied_by_[static_cast<std::size_t>(revision)];
-            applied = event;
-            if (*to != *from + 1)
-                applied->duration = std::nullopt;
-        }
-        for (Revision revision = *to + 1; revision <= *from; ++revision)
-            applied_by_[static_cast<std::size_t>(revision)] = std::nullopt;
+        std::optional<Event> &applied = applied_by_[static_cast<std::size_t>(revision)];
+        applied = event;
+        if (*to != *from + 1)
+            applied->duration = std::nullopt;
     }
+    for (Revision revision = *to + 1; revision <= *from; ++revision)
+        applied_by_[static_cast<std::size_t>(revision)] = std::nullopt;
 }
 
 std::optional<bool> AppliedMigrations::is_current(Revision revision) const

@@ -16,7 +16,7 @@ class AppliedMigrations
     AppliedMigrations() = default;
 
     // Reads the history, inside an SPI connection and under a search_path of the server's own.
-    // Throws as read_history() does.
+    // Throws as visit_history() does.
     explicit AppliedMigrations(const catalog::Installation &installation);
 
     const InstallationState &state() const { return state_; }
@@ -30,7 +30,7 @@ class AppliedMigrations
     const Event *event_of(chain::Revision revision) const;
 
   private:
-    void replay(const std::vector<Event> &events);
+    void replay(const Event &event);
 
     InstallationState state_;
     std::vector<std::optional<Event>> applied_by_; // by revision; empty: not applied

@@ -2,6 +2,7 @@
 
 #include "catalog/extension.hpp"
 #include "common/refusal.hpp"
+#include "upgrade/acting_role.hpp"
 #include "upgrade/library_version.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/privileges.hpp"
@@ -50,18 +51,21 @@ void require_read_committed()
 
 } // namespace
 
-void Change::enter() const
+void Change::enter()
 {
     require_writable(command_);
     require_same_version();
-    // All that is missing is reported at once, not USAGE alone.
-    if (!catalog::may_use(installation_))
-        require_privileges(installation_);
-    lock_installation(installation_);
+    // Before the lock, so that no other role can keep changes out by it.
+    owner_ = require_acting_role(installation_);
+    as_owner([this] { require_schema_privileges(installation_); });
+    lock_installation(installation_, under_way_ == UnderWay::continued ? Wait::quiet : Wait::told);
+    // Another session may have given the installation to another role meanwhile.
+    owner_ = require_acting_role(installation_);
 }
 
 InstallationState Change::read_state() const
 {
+    lock_history(installation_);
     InstallationState state = upgrade::read_state(installation_);
     if (state.is_unknown_history())
         throw unknown_history(state, installation_);
@@ -72,6 +76,7 @@ InstallationState Change::read_state() const
 
 UpgradePath Change::plan(std::string_view target, std::optional<chain::Revision> goal) const
 {
+    lock_history(installation_);
     const UpgradePath path = plan_upgrade_path(installation_, target, goal);
     if (under_way_ == UnderWay::refused)
         require_finished(path.under_way, installation_);

@@ -3,22 +3,25 @@
 //
 //   enter()          1  the transaction may write                     25006
 //                    2  library and extension have the same version   PM008
-//                    3  the caller has USAGE on the schema            42501, PM010
+//                    3  the caller may act as the owner, who may      42501
+//                       use the schema and create in it
 //                    4  advisory lock of the installation             55P03, 57014, 3F000
-//   read_state()     5  the history is known                          PM006
+//   read_state()     5  lock of the history, which is known           PM006
 //   or plan()           and leads to the target                       PM001 to PM006, PM009
 //                    6  no migration is under way                     PM012
 //   prepare()        7  isolation level                               25001
 //                    8  lock of the schema's name                     3F000
-//                    9  privileges and owners                         42501, PM010
+//                    9  privileges, and objects of other roles        42501
 //
-// A call that finds nothing to do ends after read_state() or plan(). After prepare() the caller
-// checks what its own change needs, locks tables (upgrade/locks.hpp), writes, and ends with
-// record_change(). Locks are held until the transaction ends.
+// All that follows enter() runs in as_owner(): as the role that owns the installation, in a
+// security-restricted operation. A call that finds nothing to do ends after read_state() or plan().
+// After prepare() the caller checks what its own change needs, locks tables (upgrade/locks.hpp),
+// writes, and ends with record_change(). Locks are held until the transaction ends.
 //
 // Everything here runs inside an SPI connection and under a search_path of the server's own.
 #pragma once
 
+#include "server/role_scope.hpp"
 #include "upgrade/installation_state.hpp"
 #include "upgrade/upgrade_path.hpp"
 
@@ -58,7 +61,14 @@ class Change
 
     // Stages 1 to 4. Waits for the lock as long as lock_timeout and statement_timeout allow, and
     // says so in a NOTICE.
-    void enter() const;
+    void enter();
+
+    // Runs `body` as the owner whom enter() has found. The transaction must not end in it.
+    template <typename Body> auto as_owner(Body &&body) const -> std::invoke_result_t<Body &>
+    {
+        return server::as_role(owner_, body);
+    }
+    Oid owner() const { return owner_; }
 
     // Stages 5 and 6, for a change that may find tables without a history.
     InstallationState read_state() const;
@@ -74,6 +84,7 @@ class Change
     const catalog::Installation &installation_;
     const char *command_;
     UnderWay under_way_;
+    Oid owner_ = InvalidOid;
 };
 
 // Records that an event which began at `started` has led from one revision to another: a row in the

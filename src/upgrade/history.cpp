@@ -4,6 +4,7 @@
 #include "common/template.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
+#include "server/subtransaction.hpp"
 #include "sql/append_history.hpp"
 #include "sql/create_history.hpp"
 #include "upgrade/library_version.hpp"
@@ -63,45 +64,66 @@ std::optional<chain::Revision> recorded_revision(std::string_view name)
     return std::nullopt;
 }
 
-History read_history(const catalog::Installation &installation, std::size_t limit)
+Refusal no_history_table(const catalog::Installation &installation)
 {
-    History history;
-    const Oid table = history_oid(installation.schema);
-    if (!OidIsValid(table))
-        return history;
-    const server::RawTable found = server::scan_raw_table(table, columns, limit);
-    if (history_oid(installation.schema) != table)
-    {
-        // The table was dropped while this session waited for its lock; there may be another now.
-        catalog::require_there(installation);
-        return read_history(installation, limit);
-    }
-    if (!found.is_plain || found.count() >= limit)
-        throw Refusal{
-            common::sqlstate::untrusted_object,
+    return {common::sqlstate::untrusted_object,
             "table " + table_of(installation) + " is not a history table",
-            "It is not a plain table with the columns that procrastinate_migrate creates, "
-            "or it has rules or row-level security.",
+            "It is not a plain table with the columns and the primary key that "
+            "procrastinate_migrate creates, or it has rules or row-level security.",
             "Check what it is, then rename or drop it."};
-    if (!found.is_allowed)
-        throw Refusal{common::sqlstate::insufficient_privilege,
-                      "permission denied for table " + std::string(catalog::history_table),
-                      "You need SELECT on the table.",
-                      "GRANT SELECT ON " + table_of(installation) + " TO PUBLIC;"};
-    history.exists = true;
-    history.events.reserve(found.count());
-    for (std::size_t i = 0; i < found.count(); ++i)
-        history.events.push_back(event_of(found.row(i)));
-    std::sort(history.events.begin(), history.events.end(),
-              [](const Event &left, const Event &right) { return left.id < right.id; });
-    return history;
+}
+
+bool visit_history(const catalog::Installation &installation, EventOrder order,
+                   const std::function<bool(const Event &)> &visit)
+{
+    for (;;)
+    {
+        const Oid table = history_oid(installation.schema);
+        if (!OidIsValid(table))
+            return false;
+        server::RawScan scan(table, columns,
+                             order == EventOrder::oldest_first ? server::RawScan::ascending
+                                                               : server::RawScan::descending);
+        if (history_oid(installation.schema) != table)
+        {
+            // The table was dropped while this session waited for its lock; there may be another.
+            scan.close();
+            catalog::require_there(installation);
+            continue;
+        }
+        const bool is_allowed = scan.is_allowed();
+        const bool is_plain = scan.is_plain();
+        visit_rows(scan, [&visit](const server::RawRow &row) { return visit(event_of(row)); });
+        if (!is_plain)
+            throw no_history_table(installation);
+        if (!is_allowed)
+            throw Refusal{common::sqlstate::insufficient_privilege,
+                          "permission denied for table " + std::string(catalog::history_table),
+                          "You need SELECT on the table.",
+                          "GRANT SELECT ON " + table_of(installation) + " TO PUBLIC;"};
+        return true;
+    }
 }
 
 void create_history(const catalog::Installation &installation)
 {
     // All its statements at once: an error names the table anyway.
-    spi::execute(
-        common::substitute(sql::create_history, {{"table", table_of(installation)}}).c_str());
+    const std::string statements =
+        common::substitute(sql::create_history, {{"table", table_of(installation)}});
+    try
+    {
+        server::in_subtransaction([&statements] { spi::execute(statements.c_str()); });
+    }
+    catch (const server::ServerError &error)
+    {
+        if (error.data()->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
+            error.data()->sqlerrcode != ERRCODE_DUPLICATE_TABLE)
+            throw;
+        throw Refusal{common::sqlstate::lock_not_available,
+                      "another session has just created table " + table_of(installation),
+                      "An offline script has changed the schema at the same time.",
+                      "Call it again."};
+    }
 }
 
 void append_history(const catalog::Installation &installation, std::string_view event,
@@ -119,6 +141,21 @@ void append_history(const catalog::Installation &installation, std::string_view 
     const std::string statement = common::substitute(
         sql::append_history, {{"table", table_of(installation)}, {"values", "$1, $2, $3, $4, $5"}});
     spi::execute(statement.c_str(), parameters);
+    // A trigger can keep the row out, or change it.
+    bool is_recorded = false;
+    (void)visit_history(installation, EventOrder::newest_first, [&](const Event &last) {
+        is_recorded =
+            last.name == event && last.from == chain::name(from) && last.to == chain::name(to);
+        return false;
+    });
+    if (is_recorded)
+        return;
+    throw Refusal{
+        common::sqlstate::rows_unchanged,
+        "could not record event \"" + std::string(event) + "\" in table " + table_of(installation),
+        "The row is not there after it was inserted: a trigger or a rule on the table has "
+        "changed it or kept it out.",
+        "Drop the triggers and rules of the table, and call it again."};
 }
 
 } // namespace procrastinate::upgrade

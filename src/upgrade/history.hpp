@@ -9,11 +9,12 @@
 
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
+#include "common/refusal.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace procrastinate::upgrade
 {
@@ -42,17 +43,22 @@ struct Event
     std::string version;              // of the library that wrote it
 };
 
-struct History
+enum class EventOrder
 {
-    bool exists = false;
-    std::vector<Event> events; // oldest first
+    oldest_first,
+    newest_first
 };
 
-// Reads the rows that are committed now, whatever the caller's snapshot is, as the catalog is read.
-// Takes ACCESS SHARE on the table. Throws Refusal PM010 if the table is not a plain table with the
-// history's columns, or has `limit` rows or more; 42501 if the caller may not read it; 3F000 if the
-// schema was dropped meanwhile.
-History read_history(const catalog::Installation &installation, std::size_t limit = SIZE_MAX);
+// Calls visit(event) for the events that are committed now, whatever the caller's snapshot is, as
+// the catalog is read, until it returns false. Returns false if there is no history table. Holds
+// ACCESS SHARE on the table meanwhile, and one event in memory. Texts are cut after 1000 bytes.
+// Throws Refusal PM010 if the table is not a plain table with the history's columns and its primary
+// key; 42501 if the caller may not read it; 3F000 if the schema was dropped meanwhile.
+bool visit_history(const catalog::Installation &installation, EventOrder order,
+                   const std::function<bool(const Event &)> &visit);
+
+// The refusal PM010 of a table that only has the history's name.
+common::Refusal no_history_table(const catalog::Installation &installation);
 
 // The revision that a name in the history means; empty if this version does not know the name.
 std::optional<chain::Revision> recorded_revision(std::string_view name);

@@ -30,58 +30,83 @@ TimestampTz began(const Event &one)
     return one.applied_at - duration.time - duration.day * USECS_PER_DAY;
 }
 
-// Of a history that ends with steps: they belong to the migration after the current revision.
-void read_steps(const History &history, InstallationState &state)
+// Reads a history from its end to the last event that is no step.
+class LastEvents
 {
-    const std::string name = history.events.back().name.substr(event::step.size());
-    chain::StepName step{};
-    if (!chain::parse_step_name(name, step) || step.revision - 1 != state.current.revision ||
-        static_cast<std::size_t>(step.number) >= chain::steps(step.revision).size())
+  public:
+    // Returns whether an earlier event is needed.
+    bool read(const Event &event)
     {
-        state.unknown_step = name;
-        return;
+        if (!latest_)
+            latest_ = event;
+        if (!is_step(event))
+        {
+            last_ = event;
+            return false;
+        }
+        if (is_in_step_)
+            since_ = event.applied_at;
+        is_in_step_ = is_in_step_ && is_position(event);
+        began_ = began(event);
+        return ++steps_ < most_steps;
     }
-    state.under_way = step;
-    bool is_in_step = true;
-    for (auto one = history.events.rbegin(); one != history.events.rend() && is_step(*one); ++one)
-    {
-        if (is_in_step)
-            state.since = one->applied_at;
-        is_in_step = is_in_step && is_position(*one);
-        state.began = began(*one);
-    }
-}
 
-} // namespace
+    bool is_empty() const { return !latest_; }
+    bool is_too_long() const { return steps_ == most_steps; }
 
-InstallationState state_of(const catalog::Installation &installation, const History &history)
-{
-    InstallationState state;
-    state.has_history = history.exists;
-    if (!history.events.empty())
+    void fill(InstallationState &state) const
     {
-        const Event &latest = history.events.back();
-        const auto ended =
-            std::find_if_not(history.events.rbegin(), history.events.rend(), is_step);
-        state.last = ended == history.events.rend() ? latest : *ended;
+        state.last = last_ ? last_ : latest_;
         state.recorded = state.last->to;
         state.current = {recorded_revision(state.last->to),
                          "the history ends at a revision that this version does not know",
                          sqlstate::unknown_history};
-        if (is_step(latest))
-            read_steps(history, state);
+        if (!is_step(*latest_))
+            return;
+        // The steps belong to the migration after the current revision.
+        const std::string name = latest_->name.substr(event::step.size());
+        chain::StepName step{};
+        if (!chain::parse_step_name(name, step) || step.revision - 1 != state.current.revision ||
+            static_cast<std::size_t>(step.number) >= chain::steps(step.revision).size())
+        {
+            state.unknown_step = name;
+            return;
+        }
+        state.under_way = step;
+        state.since = since_;
+        state.began = began_;
     }
+
+  private:
+    // A day of batches records 17 thousand positions. Another role may have written the rows.
+    static constexpr int most_steps = 100'000;
+
+    std::optional<Event> latest_;
+    std::optional<Event> last_; // the last event that is no step
+    TimestampTz since_ = 0;
+    TimestampTz began_ = 0;
+    bool is_in_step_ = true;
+    int steps_ = 0;
+};
+
+} // namespace
+
+InstallationState read_state(const catalog::Installation &installation)
+{
+    InstallationState state;
+    LastEvents events;
+    state.has_history = visit_history(installation, EventOrder::newest_first,
+                                      [&events](const Event &event) { return events.read(event); });
+    if (events.is_too_long())
+        throw no_history_table(installation);
+    if (!events.is_empty())
+        events.fill(state);
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
         state.current = {std::nullopt, "the schema holds Procrastinate's tables but no history",
                          sqlstate::no_history};
     else
         state.current = {chain::base, {}, {}};
     return state;
-}
-
-InstallationState read_state(const catalog::Installation &installation)
-{
-    return state_of(installation, read_history(installation));
 }
 
 Refusal unknown_history(const InstallationState &state, const catalog::Installation &installation)

@@ -26,12 +26,9 @@ struct InstallationState
     bool is_unknown_history() const { return last && (!current.revision || unknown_step); }
 };
 
-// Derives the state from a history that was read. Without a history, an installation that has the
-// jobs table has no known revision, and any other is at base.
-InstallationState state_of(const catalog::Installation &installation, const History &history);
-
-// read_history() and state_of(). Inside an SPI connection and under a search_path of the server's
-// own. Throws as read_history() does.
+// Reads the last events of the history. Without a history, an installation that has the jobs table
+// has no known revision, and any other is at base. Inside an SPI connection and under a search_path
+// of the server's own. Throws as visit_history() does, and PM010 after 100,000 steps in a row.
 InstallationState read_state(const catalog::Installation &installation);
 
 // The current revision. Throws Refusal PM005 if there are tables but no history, and PM006 if this

@@ -1,8 +1,9 @@
 #include "upgrade/locks.hpp"
 
-#include "server/advisory_lock.hpp"
 #include "server/messages.hpp"
 #include "server/schema_name_lock.hpp"
+#include "server/spi.hpp"
+#include "sql/lock_holder.hpp"
 #include "upgrade/lock_modes.hpp"
 #include "upgrade/privileges.hpp"
 
@@ -12,76 +13,60 @@ namespace procrastinate::upgrade
 namespace
 {
 
-enum class Wait
-{
-    yes,
-    no
-};
-
 // Returns whether this transaction has the installation's advisory lock now.
-bool acquire(Oid schema, Wait wait)
+bool acquire(Oid schema, bool (*take)(const LOCKTAG &tag))
 {
-    return server::call([=] {
-        const LOCKTAG tag = server::advisory_lock_tag(server::LockKey::installation, schema);
-        const bool does_not_wait = wait == Wait::no;
-        return LockAcquire(&tag, ExclusiveLock, false, does_not_wait) != LOCKACQUIRE_NOT_AVAIL;
-    });
+    return server::call(
+        [=] { return take(server::advisory_lock_tag(server::LockKey::installation, schema)); });
 }
 
-// Returns whether the object with this row in the cache belongs to another role, which is no
-// superuser. Inside call().
-bool has_foreign_owner(SysCacheIdentifier cache, AttrNumber owner_column, Oid oid)
+bool take_at_once(const LOCKTAG &tag)
 {
-    HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
+    return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool take_after_waiting(const LOCKTAG &tag)
+{
+    return LockAcquire(&tag, ExclusiveLock, false, false) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+// The owner of the function, or of the operator's function, that something depends on; InvalidOid
+// for anything else. Inside call().
+Oid owner_of_code(Oid class_id, Oid object)
+{
+    const Oid function = class_id == ProcedureRelationId  ? object
+                         : class_id == OperatorRelationId ? get_opcode(object)
+                                                          : InvalidOid;
+    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
     if (!HeapTupleIsValid(tuple))
-        return false;
-    bool is_null = false;
-    const Oid owner = DatumGetObjectId(SysCacheGetAttr(cache, tuple, owner_column, &is_null));
+        return InvalidOid;
+    const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
     ReleaseSysCache(tuple);
-    return owner != GetUserId() && !superuser_arg(owner);
+    return owner;
 }
 
-// A walker over a trigger's condition. Returns false if it consists of columns, constants and the
-// server's own operators, as those of Procrastinate's triggers do, and no type belongs to another
-// role. The query foreign_objects.sql decides about everything else.
-bool is_doubtful(Node *node, void *context)
+// Returns whether the trigger calls code of another role, which is no superuser: its function, or
+// what its condition calls. pg_depend has all but the server's own. Inside call().
+bool is_foreign(const Trigger &trigger, Relation dependencies)
 {
-    if (node == nullptr)
-        return false;
-    switch (nodeTag(node))
-    {
-    case T_List:
-        break;
-    case T_DistinctExpr:
-    case T_OpExpr:
-        if (reinterpret_cast<const OpExpr *>(node)->opno >= FirstNormalObjectId)
-            return true;
-        [[fallthrough]];
-    case T_BooleanTest:
-    case T_BoolExpr:
-    case T_Const:
-    case T_NullTest:
-    case T_RelabelType:
-    case T_Var:
-        if (has_foreign_owner(TYPEOID, Anum_pg_type_typowner, exprType(node)))
-            return true;
-        break;
-    default:
-        return true;
-    }
-    return server::walk_expression(node, is_doubtful, context);
-}
-
-// Inside call().
-bool may_be_foreign(const Trigger &trigger)
-{
-    const bool is_replica = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
-    if (trigger.tgenabled == TRIGGER_DISABLED ||
-        (trigger.tgenabled == TRIGGER_FIRES_ON_REPLICA && !is_replica))
+    if (trigger.tgenabled == TRIGGER_DISABLED || trigger.tgisinternal)
         return false; // only the table's owner can enable it
-    return has_foreign_owner(PROCOID, Anum_pg_proc_proowner, trigger.tgfoid) ||
-           (trigger.tgqual != nullptr &&
-            is_doubtful(static_cast<Node *>(stringToNode(trigger.tgqual)), nullptr));
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(TriggerRelationId));
+    ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(trigger.tgoid));
+    SysScanDesc const scan =
+        systable_beginscan(dependencies, DependDependerIndexId, true, nullptr, 2, keys);
+    bool found = false;
+    while (HeapTuple const tuple = systable_getnext(scan))
+    {
+        const auto *const form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+        const Oid owner = owner_of_code(form->refclassid, form->refobjid);
+        found = found || (OidIsValid(owner) && owner != GetUserId() && !superuser_arg(owner));
+    }
+    systable_endscan(scan);
+    return found;
 }
 
 // Locks the table that has the name once the lock is held, as the server's own look-up by name
@@ -109,23 +94,25 @@ enum class Absent
     refused
 };
 
-// Returns whether statements on a locked table may run code of another role: the table belongs to
-// another role, or a trigger's function or condition may. Inside call().
-bool may_run_foreign_code(Oid table)
+// Returns whether the locked table, or code that one of its triggers calls, belongs to another
+// role. Inside call().
+bool has_foreign_owner(Oid table)
 {
     Relation const relation = relation_open(table, NoLock);
+    Relation const dependencies = table_open(DependRelationId, AccessShareLock);
     // A copy: the look-ups of the functions may rebuild the relation's own descriptor.
     TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
     bool found = relation->rd_rel->relowner != GetUserId();
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
-        found = found || may_be_foreign(triggers->triggers[i]);
+        found = found || is_foreign(triggers->triggers[i], dependencies);
     FreeTriggerDesc(triggers);
+    table_close(dependencies, AccessShareLock);
     relation_close(relation, NoLock);
     return found;
 }
 
-// Locks the table and those that inherit from it: a statement changes them all. Returns whether it
-// may run code of another role on any of them.
+// Locks the table and those that inherit from it: a statement changes them all. Returns whether one
+// of them, or a trigger's function, belongs to another role.
 bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Absent::allowed)
 {
     return server::call([=] {
@@ -139,7 +126,7 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Ab
         bool found = false;
         ListCell *cell = nullptr;
         foreach (cell, family)
-            found = may_run_foreign_code(lfirst_oid(cell)) || found;
+            found = has_foreign_owner(lfirst_oid(cell)) || found;
         list_free(family);
         return found;
     });
@@ -164,16 +151,33 @@ std::vector<std::string> conflicting_modes(std::string_view mode)
     return modes;
 }
 
-void lock_installation(const catalog::Installation &installation)
+void lock_installation(const catalog::Installation &installation, Wait wait)
 {
-    if (!acquire(installation.schema, Wait::no))
+    if (!acquire(installation.schema, take_at_once))
     {
-        server::notice("waiting for another session that holds the lock of " +
-                       catalog::in_schema(installation));
-        (void)acquire(installation.schema, Wait::yes);
+        if (wait == Wait::told)
+            server::notice("waiting for " +
+                           lock_holder(installation, server::LockKey::installation) +
+                           ", which is changing " + catalog::in_schema(installation));
+        (void)acquire(installation.schema, take_after_waiting);
     }
     // Waiting for an advisory lock does not process invalidations, as waiting for a table's does.
     catalog::require_same_name(installation);
+}
+
+std::string lock_holder(const catalog::Installation &installation, server::LockKey key)
+{
+    const std::array parameters{server::spi::oid_parameter(installation.schema),
+                                server::spi::oid_parameter(server::class_id(key))};
+    const server::spi::Rows rows = server::spi::read_latest(sql::lock_holder, parameters);
+    return std::string(rows.text(0, 1).value_or("another session"));
+}
+
+void lock_history(const catalog::Installation &installation)
+{
+    const Oid schema = installation.schema;
+    server::call(
+        [schema] { (void)lock_by_name(schema, catalog::history_table, ShareRowExclusiveLock); });
 }
 
 void lock_schema_name(const catalog::Installation &installation)

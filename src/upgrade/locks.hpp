@@ -4,6 +4,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/step.hpp"
+#include "server/advisory_lock.hpp"
 
 #include <string>
 #include <vector>
@@ -11,10 +12,24 @@
 namespace procrastinate::upgrade
 {
 
-// Takes the installation's advisory lock, exclusive. Waits for the session that holds it, with a
-// NOTICE, as long as lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema
-// was renamed or dropped meanwhile.
-void lock_installation(const catalog::Installation &installation);
+enum class Wait
+{
+    told, // with a NOTICE that names the session waited for
+    quiet // the caller tells
+};
+
+// Takes the installation's advisory lock, exclusive. Waits for the session that holds it, as long as
+// lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema was renamed or
+// dropped meanwhile. Inside an SPI connection and under a search_path of the server's own.
+void lock_installation(const catalog::Installation &installation, Wait wait);
+
+// The session that holds one of the extension's advisory locks of the installation, for a message:
+// "session 4711 of role app". Inside an SPI connection and under a search_path of the server's own.
+std::string lock_holder(const catalog::Installation &installation, server::LockKey key);
+
+// Locks the history, if there is one, in SHARE ROW EXCLUSIVE mode. To be called before the history
+// is read for a change: from then on it keeps its name, and no other session writes to it.
+void lock_history(const catalog::Installation &installation);
 
 // Locks the schema against being renamed or dropped: statements use its name, the advisory lock
 // uses its OID. Throws Refusal 3F000 as above.

@@ -36,62 +36,72 @@ ForeignObjects find_foreign_objects(const catalog::Installation &installation)
     return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
 }
 
-std::string may_not_change(const char *kind_of_role, const catalog::Installation &installation)
+std::string may_not_change(const catalog::Installation &installation)
 {
-    return std::string(kind_of_role) + " \"" + server::current_role() +
-           "\" may not change the installation in " + catalog::in_schema(installation);
+    return "role \"" + server::current_role() + "\" may not change the installation in " +
+           catalog::in_schema(installation);
 }
 
-[[noreturn]] void refuse_superuser(const catalog::Installation &installation,
-                                   const ForeignObjects &foreign)
+// What is missing, and the statements that grant it.
+struct Missing
 {
-    throw Refusal{common::sqlstate::untrusted_object,
-                  may_not_change("superuser", installation) + ", which has objects of another role",
-                  foreign.detail + "\nCode of other roles would run with a superuser's rights, and "
-                                   "new objects would belong to the superuser.",
-                  foreign.hint};
+    Findings findings;
+    std::string hint;
+};
+
+Missing missing_privileges(const catalog::Installation &installation)
+{
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rights = spi::read_latest(sql::privileges, parameters);
+    Missing missing;
+    for (const auto &[column, privilege] : {std::pair(1, "CREATE"), std::pair(2, "USAGE")})
+        if (!rights.boolean(0, column))
+        {
+            missing.findings.add(std::string(privilege) + " on schema " + installation.quoted +
+                                 " is missing");
+            missing.hint = std::string("GRANT CREATE, USAGE ON SCHEMA ") + installation.quoted +
+                           " TO " + server::quoted_current_role() + ";";
+        }
+    if (!rights.boolean(0, 3))
+    {
+        missing.findings.add("USAGE on language plpgsql is missing");
+        missing.hint += (missing.hint.empty() ? "" : "\n") +
+                        ("GRANT USAGE ON LANGUAGE plpgsql TO " + server::quoted_current_role()) +
+                        ";";
+    }
+    return missing;
+}
+
+void refuse_missing(const catalog::Installation &installation, const Missing &missing,
+                    const ForeignObjects &foreign)
+{
+    if (!missing.findings.any() && foreign.detail.empty())
+        return;
+    std::string detail = missing.findings.text();
+    if (!detail.empty() && !foreign.detail.empty())
+        detail += "\n";
+    throw Refusal{common::sqlstate::insufficient_privilege, may_not_change(installation),
+                  detail + foreign.detail, foreign.detail.empty() ? missing.hint : foreign.hint};
 }
 
 } // namespace
 
+void require_schema_privileges(const catalog::Installation &installation)
+{
+    if (!catalog::has_privilege(installation, "CREATE") ||
+        !catalog::has_privilege(installation, "USAGE"))
+        refuse_missing(installation, missing_privileges(installation), ForeignObjects());
+}
+
 void require_privileges(const catalog::Installation &installation)
 {
-    const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rights = spi::read_latest(sql::privileges, parameters);
-    Findings missing;
-    std::string hint;
-    for (const auto &[column, privilege] : {std::pair(1, "CREATE"), std::pair(2, "USAGE")})
-        if (!rights.boolean(0, column))
-        {
-            missing.add(std::string(privilege) + " on schema " + installation.quoted +
-                        " is missing");
-            hint = std::string("GRANT CREATE, USAGE ON SCHEMA ") + installation.quoted + " TO " +
-                   server::quoted_current_role() + ";";
-        }
-    if (!rights.boolean(0, 3))
-    {
-        missing.add("USAGE on language plpgsql is missing");
-        hint += (hint.empty() ? "" : "\n") +
-                ("GRANT USAGE ON LANGUAGE plpgsql TO " + server::quoted_current_role()) + ";";
-    }
-    if (!missing.any())
-        return require_no_foreign_objects(installation);
-
-    const ForeignObjects foreign = find_foreign_objects(installation);
-    throw Refusal{common::sqlstate::insufficient_privilege, may_not_change("role", installation),
-                  missing.text() + (foreign.detail.empty() ? "" : "\n") + foreign.detail,
-                  foreign.detail.empty() ? hint : foreign.hint};
+    refuse_missing(installation, missing_privileges(installation),
+                   find_foreign_objects(installation));
 }
 
 void require_no_foreign_objects(const catalog::Installation &installation)
 {
-    const ForeignObjects foreign = find_foreign_objects(installation);
-    if (foreign.detail.empty())
-        return;
-    if (server::call([] { return superuser(); }))
-        refuse_superuser(installation, foreign);
-    throw Refusal{common::sqlstate::insufficient_privilege, may_not_change("role", installation),
-                  foreign.detail, foreign.hint};
+    refuse_missing(installation, Missing(), find_foreign_objects(installation));
 }
 
 } // namespace procrastinate::upgrade

@@ -1,5 +1,5 @@
-// Privileges and ownership that a change needs. An installation belongs to one role; that role
-// changes it.
+// Privileges and ownership that a change needs. Everything here is about the current role, which is
+// the installation's owner (upgrade/acting_role.hpp).
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -8,14 +8,15 @@ namespace procrastinate::upgrade
 {
 
 // Throws Refusal 42501 with everything that is missing: CREATE and USAGE on the schema, USAGE on
-// the language plpgsql, and objects or code of other roles. A member of the owning role is refused
-// too, as objects that the member creates would not belong to the owner, who could neither use nor
-// change them. A superuser gets PM010: triggers, defaults and policies of the owner would run with
-// the superuser's rights. Inside an SPI connection and under a search_path of the server's own.
+// the language plpgsql. Inside an SPI connection and under a search_path of the server's own.
+void require_schema_privileges(const catalog::Installation &installation);
+
+// The same, and require_no_foreign_objects(), in one refusal.
 void require_privileges(const catalog::Installation &installation);
 
-// The part about objects and code of other roles. To be called again once the tables are locked:
-// from then on no session can add a trigger to them.
+// Throws Refusal 42501 if an object of the installation belongs to another role, or if code of
+// another role that is no superuser runs when rows of its tables change. To be called again once
+// the tables are locked: from then on no session can add a trigger to them.
 void require_no_foreign_objects(const catalog::Installation &installation);
 
 } // namespace procrastinate::upgrade

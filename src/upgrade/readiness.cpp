@@ -6,6 +6,7 @@
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "upgrade/precheck.hpp"
+#include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/settings.hpp"
 #include "upgrade/version_table_sync.hpp"
@@ -97,8 +98,8 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
         add("Rename or drop the objects whose names the migrations need, or move them to another "
             "schema.");
     if (!found.precheck.dependents.empty())
-        add("Drop the dependent objects, and create them again after the upgrade if they still can "
-            "be.");
+        add("Drop the dependent objects. After the upgrade create those again whose columns and "
+            "functions still exist.");
     if (!found.precheck.rows.empty())
         add("Change or delete the rows that the migrations would fail at.");
     if (found.names_taken.empty())
@@ -127,9 +128,9 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
     doubts.add(found.precheck.doubts);
     const Findings &warned = is_strict ? doubts : findings;
     if (warned.any())
-        server::warning(in_schema(installation) + " differs from " +
-                            std::string(chain::name(current)) + " or may not reach " +
-                            std::string(chain::name(target)),
+        server::warning(in_schema(installation) + " has problems that may make the upgrade from " +
+                            std::string(chain::name(current)) + " to " +
+                            std::string(chain::name(target)) + " fail",
                         warned.text(),
                         "To see the differences: SELECT * FROM procrastinate_check(schema => " +
                             std::string(installation.quoted_text) + ");");
@@ -141,6 +142,7 @@ void require_ready(const catalog::Installation &installation, chain::Revision cu
                    chain::Revision target, bool has_history)
 {
     require_syncable(target);
+    require_no_deferred_triggers(installation, current, target);
     if (current == chain::base)
         require_no_objects(installation, names_taken(installation, current, target), has_history);
     else

@@ -105,15 +105,17 @@ std::vector<Repair> repair(const Installation &installation, Run run)
                 catalog::require_usage(installation);
                 return plan_repair(installation, read_state(installation)).repairs;
             }
-            const Change change(installation, "procrastinate_repair()");
+            Change change(installation, "procrastinate_repair()");
             change.enter();
-            const InstallationState state = change.read_state();
-            RepairPlan plan = plan_repair(installation, state);
-            if (plan.repairs.empty())
+            return change.as_owner([&] {
+                const InstallationState state = change.read_state();
+                // The same rights are needed whether there is something to repair or not.
+                change.prepare(Isolation::read_committed);
+                RepairPlan plan = plan_repair(installation, state);
+                if (!plan.repairs.empty())
+                    run_repairs(installation, state, plan);
                 return plan.repairs;
-            change.prepare(Isolation::read_committed);
-            run_repairs(installation, state, plan);
-            return plan.repairs;
+            });
         });
     });
 }

@@ -44,19 +44,25 @@ TimestampTz now()
     return server::call([] { return GetCurrentTimestamp(); });
 }
 
-// Runs `body` inside an SPI connection and under a search_path of the server's own.
-template <typename Body> Revision connected(Body body)
+// Runs `body(change)` as the installation's owner, inside an SPI connection and under a search_path
+// of the server's own.
+template <typename Body>
+Revision changing(const Installation &installation, const char *command, Body body)
 {
-    return spi::connected([&] { return server::with_search_path(nullptr, body); });
+    return spi::connected([&] {
+        return server::with_search_path(nullptr, [&] {
+            Change change(installation, command);
+            change.enter();
+            return change.as_owner([&] { return body(change); });
+        });
+    });
 }
 
 } // namespace
 
 Revision stamp(const Installation &installation, std::string_view target, Verify verify)
 {
-    return connected([&] {
-        const Change change(installation, "procrastinate_stamp()");
-        change.enter();
+    return changing(installation, "procrastinate_stamp()", [&](const Change &change) {
         const TimestampTz started = now();
         const InstallationState state = change.read_state();
         const Revision revision = chain::resolve_target(target, state.current);
@@ -70,9 +76,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
 
 Revision adopt(const Installation &installation)
 {
-    return connected([&] {
-        const Change change(installation, "procrastinate_adopt()");
-        change.enter();
+    return changing(installation, "procrastinate_adopt()", [&](const Change &change) {
         const TimestampTz started = now();
         const InstallationState state = change.read_state();
         change.prepare(isolation_for(state));

@@ -139,10 +139,8 @@ void lock_tables_for(const Installation &installation, const UpgradePath &path)
 }
 
 // Everything before the first write: checks and locks. Nothing but the path if it is at its end.
-UpgradePath prepare(const Installation &installation, std::string_view target)
+UpgradePath prepare(const Change &change, const Installation &installation, std::string_view target)
 {
-    const Change change(installation, "procrastinate_upgrade()");
-    change.enter();
     const UpgradePath path = change.plan(target);
     if (path.reached_target())
         return path;
@@ -168,13 +166,18 @@ void run_migrations(const Installation &installation, const UpgradePath &path)
 // Inside an SPI connection.
 UpgradePath run(const Installation &installation, std::string_view target)
 {
-    const UpgradePath path =
-        server::with_search_path(nullptr, [&] { return prepare(installation, target); });
-    if (path.reached_target())
-        notice_nothing_to_do(installation, path.target);
-    else
-        server::with_search_path(installation.quoted, [&] { run_migrations(installation, path); });
-    return path;
+    Change change(installation, "procrastinate_upgrade()");
+    server::with_search_path(nullptr, [&change] { change.enter(); });
+    return change.as_owner([&] {
+        const UpgradePath path = server::with_search_path(
+            nullptr, [&] { return prepare(change, installation, target); });
+        if (path.reached_target())
+            notice_nothing_to_do(installation, path.target);
+        else
+            server::with_search_path(installation.quoted,
+                                     [&] { run_migrations(installation, path); });
+        return path;
+    });
 }
 
 std::vector<HeldLock> locks_now()
@@ -226,7 +229,7 @@ Revision rehearse(const Installation &installation, std::string_view target)
         const std::string held = new_locks(locks, before, installation.schema);
         server::notice("the upgrade took " + time_since(started) + " and has been rolled back",
                        held.empty()
-                           ? "It locked no table that existed before."
+                           ? "The upgrade locked no existing table."
                            : "Locks that it would hold until the transaction ends:" + held);
         return path.target;
     });

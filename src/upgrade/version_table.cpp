@@ -1,10 +1,12 @@
 #include "upgrade/version_table.hpp"
 
 #include "chain/target.hpp"
+#include "common/quoting.hpp"
 #include "common/refusal.hpp"
 #include "common/template.hpp"
 #include "server/messages.hpp"
 #include "server/schema_name_lock.hpp"
+#include "sql/setting_steered.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -70,12 +72,37 @@ Opened open(const std::string &value)
     });
 }
 
+std::string option_of(std::string_view setting)
+{
+    return "procrastinate_migrate." + std::string(setting);
+}
+
+bool is_steered(std::string_view setting)
+{
+    if (!server::call([] { return superuser(); }))
+        return false;
+    const std::array parameters{spi::text_parameter(option_of(setting))};
+    return spi::read_latest(sql::setting_steered, parameters).boolean(0, 1);
+}
+
 } // namespace
 
-VersionTable open_version_table(std::string_view setting, std::string_view value)
+void warn_if_steered(std::string_view setting, std::string_view value)
 {
+    if (!value.empty() && is_steered(setting))
+        server::warning(option_of(setting) + " is ignored",
+                        "Its value is a default of this database, whose owner is no superuser. A "
+                        "superuser does not write to the table that another role has chosen.",
+                        "To sync the table in this session: SET " + option_of(setting) + " = " +
+                            common::quoted_literal(value) + ";");
+}
+
+std::optional<VersionTable> open_version_table(std::string_view setting, std::string_view value)
+{
+    if (value.empty() || is_steered(setting))
+        return std::nullopt;
     const std::string text(value);
-    const std::string option = "procrastinate_migrate." + std::string(setting);
+    const std::string option = option_of(setting);
     const Opened table = open(text);
     if (!OidIsValid(table.oid))
         throw Refusal{common::sqlstate::invalid_parameter,
@@ -98,7 +125,7 @@ VersionTable open_version_table(std::string_view setting, std::string_view value
                       std::string("table ") + table.name + " has been moved by another session",
                       {},
                       "Set " + option + " to the table that is meant."};
-    return {table.oid, table.name, option};
+    return VersionTable{table.oid, table.name, option};
 }
 
 server::RawTable VersionTable::read(std::span<const server::RawColumn> columns,

@@ -30,9 +30,15 @@ struct VersionTable
 };
 
 // Finds the table that `value` of `setting` names, and locks it (SHARE ROW EXCLUSIVE, and its
-// schema's name): it keeps its name and gets no trigger until the transaction ends. Throws Refusal
-// 22023 if the value names no table; 42501 if the caller may not write it, and PM010 if writing it
-// could run code of another role, both before waiting for a lock. Inside an SPI connection.
-VersionTable open_version_table(std::string_view setting, std::string_view value);
+// schema's name): it keeps its name and gets no trigger until the transaction ends. Returns nothing
+// if the value is empty or steered (below). Throws Refusal 22023 if the value names no table; 42501
+// if the current role may not write it, and PM010 if writing it could run code of another role,
+// both before waiting for a lock. Inside an SPI connection.
+std::optional<VersionTable> open_version_table(std::string_view setting, std::string_view value);
+
+// Raises a WARNING if the setting is not followed because it is steered: its value is a default of
+// the database, whose owner is neither a superuser nor the caller, and the current role is a
+// superuser. The owner of the database would choose a table that the superuser writes to.
+void warn_if_steered(std::string_view setting, std::string_view value);
 
 } // namespace procrastinate::upgrade

@@ -25,19 +25,23 @@ using common::Refusal;
 
 constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 
-VersionTable open_alembic() { return open_version_table("alembic_version", alembic_table()); }
+// Nothing if the setting is empty or not to be trusted.
+std::optional<VersionTable> open_alembic()
+{
+    return open_version_table("alembic_version", alembic_table());
+}
 
 struct AlembicRows
 {
-    bool has_from; // a row of the revision before
-    bool has_to;   // a row of the revision after
-    bool has_any;  // a row of any revision of this chain
+    bool has_from = false; // a row of the revision before
+    bool has_to = false;   // a row of the revision after
+    bool has_any = false;  // a row of any revision of this chain
 };
 
 AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
 {
     const server::RawTable plain = table.read(alembic_columns, "Alembic's");
-    AlembicRows rows{false, false, false};
+    AlembicRows rows;
     for (std::size_t i = 0; i < plain.count(); ++i)
     {
         const std::string_view id = plain.row(i).text(0);
@@ -53,7 +57,10 @@ AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
 
 void sync_alembic(Revision from, Revision to)
 {
-    const VersionTable table = open_alembic();
+    const std::optional<VersionTable> opened = open_alembic();
+    if (!opened)
+        return;
+    const VersionTable &table = *opened;
     const AlembicRows rows = alembic_rows(table, from, to);
     const std::string left = chain::alembic_id(from, alembic_ids());
     const std::string reached = chain::alembic_id(to, alembic_ids());
@@ -76,7 +83,10 @@ constexpr std::array<server::RawColumn, 3> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}, {"applied", TIMESTAMPTZOID}}};
 constexpr std::string_view django_app = "procrastinate";
 
-VersionTable open_django() { return open_version_table("django_migrations", django_table()); }
+std::optional<VersionTable> open_django()
+{
+    return open_version_table("django_migrations", django_table());
+}
 
 DjangoNames require_names(Revision target)
 {
@@ -123,8 +133,11 @@ std::string select(const DjangoNames &names, const std::vector<bool> &rows, Appl
 
 void sync_django(Revision from, Revision to)
 {
+    const std::optional<VersionTable> opened = open_django();
+    if (!opened)
+        return;
+    const VersionTable &table = *opened;
     const DjangoNames names = require_names(std::max(from, to));
-    const VersionTable table = open_django();
     const std::vector<bool> rows = django_rows(table, names);
     const auto missing_at = [&](Revision revision) {
         return select(names, rows, Applied::no, 1, chain::django_count(revision).with_sql);
@@ -155,20 +168,21 @@ void sync_django(Revision from, Revision to)
 
 void require_syncable(Revision target)
 {
-    if (!alembic_table().empty())
-        (void)alembic_rows(open_alembic(), chain::base, chain::base);
-    if (!django_table().empty())
-        (void)django_rows(open_django(), require_names(target));
+    for (const auto &[setting, value] : {std::pair("alembic_version", alembic_table()),
+                                         std::pair("django_migrations", django_table())})
+        warn_if_steered(setting, value);
+    if (const auto alembic = open_alembic())
+        (void)alembic_rows(*alembic, chain::base, chain::base);
+    if (const auto django = open_django())
+        (void)django_rows(*django, require_names(target));
 }
 
 void sync_version_tables(Revision from, Revision to)
 {
     if (from == to)
         return;
-    if (!alembic_table().empty())
-        sync_alembic(from, to);
-    if (!django_table().empty())
-        sync_django(from, to);
+    sync_alembic(from, to);
+    sync_django(from, to);
 }
 
 } // namespace procrastinate::upgrade

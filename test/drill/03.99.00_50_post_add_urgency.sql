@@ -3,4 +3,5 @@ drop function procrastinate_retry_job_v1(
   bigint, timestamp with time zone, integer, varchar, varchar);
 
 DROP INDEX procrastinate_jobs_priority_idx_v1; CREATE INDEX procrastinate_jobs_priority_idx_v1
-  ON procrastinate_jobs(urgency DESC, priority desc, id ASC) WHERE status = 'todo';
+  ON procrastinate_jobs(urgency DESC, priority desc, id ASC)
+  WHERE status OPERATOR(pg_catalog.=) 'todo';

@@ -1,6 +1,6 @@
 -- Uses the label, and has a default with quotes, commas and parentheses.
 CREATE INDEX procrastinate_events_paused_idx
-    ON procrastinate_events (job_id) WHERE type = 'paused';
+    ON procrastinate_events (job_id) WHERE type OPERATOR(pg_catalog.=) 'paused';
 
 CREATE FUNCTION procrastinate_pauses_v1(
     of_job bigint,

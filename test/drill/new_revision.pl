@@ -214,7 +214,7 @@ CREATE TYPE procrastinate_kind AS ENUM ('a'); CREATE TYPE procrastinate_pair AS 
 ALTER TABLE procrastinate_jobs ADD COLUMN pair procrastinate_pair;
 ALTER TABLE procrastinate_jobs ADD COLUMN kind procrastinate_kind;
 SQL
--- step brief, barrier: add types and columns; do what is undecided
+-- step brief, barrier: add types and columns; run statements that need a decision
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 CREATE TYPE procrastinate_pair AS (a int, b int);
 -- undecided: line 2: if the type procrastinate_pair is a domain, the table is rewritten
@@ -257,7 +257,7 @@ steps_are('rows', $name, <<'SQL', <<"STEPS", qr/line 2: UPDATE/);
 DO $$ BEGIN END $$;
 UPDATE procrastinate_jobs SET lock = NULL;
 SQL
--- step brief: do what is undecided
+-- step brief: run statements that need a decision
 -- lock procrastinate_jobs ROW EXCLUSIVE
 -- undecided: line 1: a program cannot tell what this does to clients at work
 -- undecided: line 2: UPDATE changes rows of a table in use; if many, in a batched step

@@ -116,8 +116,5 @@ my $refusals  = slurp(repository() . '/src/common/refusal.hpp');
 my @sqlstates = $refusals =~ /"(PM\d{3})"/g;
 cmp_ok(scalar @sqlstates, '>=', 10, 'there are SQLSTATEs of ours');
 like($readme, qr/^\| $_ \| [a-z]/m, "the README explains SQLSTATE $_") foreach @sqlstates;
-like(
-	$readme, qr/advisory\s+lock\s+`\($LOCK_KEY{installation}, OID of the schema\)`/,
-	'the README names the advisory lock that a change holds');
 
 done_testing();

@@ -138,8 +138,9 @@ sub crowds
 		is(history($schema), $recorded, "$label: the history has each revision once");
 		my $idle = grep { /is at $HEAD_NAME \(head\) already: nothing to do/ } @notes;
 		is($idle, $crowd - 1, "$label: all but one find nothing to do") if $how eq 'upgrade';
-		ok( (grep { /waiting for another session that holds the lock of schema/ } @notes) > 0,
-			"$label: some get a notice that they wait");
+		ok( (grep { /waiting for session \d+ of role \S+, which is changing schema/ } @notes) > 0,
+			"$label: some get a notice that they wait")
+		  if $how eq 'upgrade';
 	}
 
 	# A session that migrates lets go of the lock between two revisions. One transaction cannot
@@ -224,8 +225,8 @@ sub locks_of_users
 	$deployer->query(upgrade_call($schema));
 	my $held = "FROM pg_locks WHERE locktype = 'advisory' AND pid = $deployer->{pid}";
 	is( $deployer->query("SELECT classid, objid, objsubid, mode, granted $held"),
-		"$lock_class|$oid|2|ExclusiveLock|t",
-		q{the lock is the advisory one that the schema's OID names, and there is no other});
+		"$lock_class|$oid|3|ExclusiveLock|t",
+		q{the lock is one that no SQL function can take, and there is no other});
 	$deployer->query('ROLLBACK');
 	is($deployer->query("SELECT count(*) $held"), '0', 'the lock ends with the transaction');
 	$_->close foreach $deployer, $user;
@@ -315,7 +316,8 @@ sub timeouts
 		my ($what, $expected) = @$case;
 		foreach my $call (\&upgrade_call, \&migrate_call)
 		{
-			my $how    = $call == \&upgrade_call ? 'upgrade' : 'migrate';
+			my $how = $call == \&upgrade_call ? 'upgrade' : 'migrate';
+			next if "$what $how" eq 'lock_timeout migrate';    # retry_for counts instead
 			my $schema = new_schema("${what}_$how", 0);
 			my ($first, $second) = (session(), session());
 			$first->query('BEGIN');

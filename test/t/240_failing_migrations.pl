@@ -291,11 +291,18 @@ CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON procrastinate_jobs DEFERRABLE INI
 	FOR EACH ROW EXECUTE FUNCTION late();
 SQL
 	$failure = failure($schema, 'CALL procrastinate_migrate();');
-	is($failure->{message}, 'too late', q{a user's deferred trigger fails at the commit});
-	like($failure->{context}, qr/^commit of migration 0030 \(.*\)$/m,
-		'the context names the commit');
+	is($failure->{sqlstate}, 'PM009',
+		q{a user's deferred trigger is refused before the first step});
+	like(
+		$failure->{detail},
+		qr/^Trigger late on table procrastinate_jobs is deferred to the end of the transaction\.$/m,
+		'the DETAIL names it');
+	my ($disable) = $failure->{text} =~ /^(ALTER TABLE .* DISABLE TRIGGER late;)$/m;
+	$node->safe_psql($database, $disable // 'SELECT');
+	is(failure($schema, q{CALL procrastinate_migrate('0030');})->{text}, '',
+		'the HINT works when pasted');
 	$node->safe_psql($database, "DROP FUNCTION $schema.late() CASCADE");
-	is(is_as_recorded($node, $database, $schema, 'nothing of that step is left'), 29, 'at 0029');
+	is(is_as_recorded($node, $database, $schema, 'the schema is as recorded'), 30, 'at 0030');
 	return;
 }
 

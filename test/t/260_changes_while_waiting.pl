@@ -17,60 +17,11 @@ my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 set_traps($node, $database);
-run_sql(<<'SQL');
-SET ROLE mallory;
-CREATE DOMAIN public.checked AS text CHECK (public.spring(value));
-CREATE TYPE public.holder AS (checked public.checked);
-CREATE OPERATOR public.<~> (FUNCTION = ts_rewrite, LEFTARG = tsquery, RIGHTARG = text);
-CREATE FUNCTION public.fold(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM public.spring('fold');
-	RETURN $1;
-END $$;
-CREATE TABLE public.folded (a int) PARTITION BY HASH ((a + public.fold(1)));
-RESET ROLE;
-CREATE FUNCTION public.run(query text) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE query;
-	RETURN true;
-END $$;
-REVOKE ALL ON FUNCTION public.run FROM PUBLIC;
-SQL
-reset_traps();
 
-# Mallory's code is the trigger's function, or is called by its condition, or checks a value that
-# the condition makes.
+# Mallory's code is the trigger's function, or is called by its condition.
 my $calling = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s EXECUTE FUNCTION public.spring()';
-my %conditions = (
-	'its condition'        => q{public.spring('condition')},
-	'a domain'             => q{'domain'::public.checked = 'domain'},
-	'an array of a domain' => q{('{array}' || left(NEW::text, 0))::public.checked[] IS NOT NULL},
-	'a row with a domain'  => q{('(row)' || left(NEW::text, 0))::public.holder IS NOT NULL},
-	'a query in a text'    =>
-	  q{query_to_xml('SELECT public.spring(''query'')', true, false, '') IS NOT NULL},
-	'a value that is read' =>
-	  q{domain_in(('read' || left(NEW::text, 0))::cstring, 'public.checked'::regtype, -1) IS NOT}
-	    . q{ NULL},
-	'a key of partitions' => q{satisfies_hash_partition('public.folded'::regclass, 2, 0, 1)},
-	'a function of the caller\'s'      => q{public.run('SELECT public.spring(''run'')')},
-	'an element of an array'           => q{(ARRAY[]::public.holder[])[1] IS NOT NULL},
-	'an operator on a query in a text' =>
-	  q{(tsquery 'a' OPERATOR(public.<~>) 'SELECT tsquery ''a'', tsquery ''b'' WHERE}
-	    . q{ public.spring(''operator'')') IS NOT NULL},
-	'a row that is made of a constant' =>
-	  q{jsonb_populate_record(NULL::public.holder, '{"checked": "constant"}') IS NOT NULL});
-$conditions{'a type that JSON is read into'} =
-  q{JSON_VALUE(to_jsonb(NEW), '$.status' RETURNING public.checked) IS NOT NULL}
-  if run_sql('SHOW server_version_num') >= 170000;
-$conditions{'a value that is tried'} = q{pg_input_is_valid('tried', 'public.checked')}
-  if run_sql('SHOW server_version_num') >= 160000;
-
-sub condition
-{
-	my ($what) = @_;
-	return 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s FOR EACH ROW'
-	  . " WHEN ($conditions{$what}) EXECUTE FUNCTION suppress_redundant_updates_trigger()";
-}
+my $condition = 'CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON %s FOR EACH ROW WHEN'
+  . q{ (public.spring('condition')) EXECUTE FUNCTION suppress_redundant_updates_trigger()};
 
 # Creates a trigger while the call waits for a worker, whose transaction locks the table. Mallory's
 # session waits for the lock before the call or behind it.
@@ -85,17 +36,15 @@ foreach my $case (
 	[ 23, 'procrastinate_schema_history', '0023:0024' ],
 	[ 0,  'procrastinate_schema_history', q{SELECT procrastinate_upgrade('head', '%s')} ],
 	[ 0,  'procrastinate_schema_history', 'base:head' ],
-	(   map { [ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')}, $_ ] }
-		sort keys %conditions),
-	[ 29, 'procrastinate_jobs', '0029:0030', 'its condition' ],
-	[ 29, 'procrastinate_jobs', '0029:0030', 'a row with a domain' ],
+	[ 29, 'procrastinate_jobs', q{SELECT procrastinate_upgrade('0030', '%s')}, 'condition' ],
+	[ 29, 'procrastinate_jobs', '0029:0030', 'condition' ],
 	[   23, 'procrastinate_schema_history', q{CALL procrastinate_migrate('0024', '%s')},
-		'its condition' ],
-	[ 23, 'procrastinate_schema_history', '0023:0024', 'its condition' ])
+		'condition' ],
+	[ 23, 'procrastinate_schema_history', '0023:0024', 'condition' ])
 {
 	my ($revision, $table, $call, $by) = @$case;
-	my $trigger = $by ? condition($by) : $calling;
-	my $label   = "$call, a trigger on $table" . ($by ? " by $by" : '');
+	my $trigger = $by ? $condition : $calling;
+	my $label   = "$call, a trigger on $table" . ($by ? " by its $by" : '');
 	foreach my $created_before (1, 0)
 	{
 		my $schema = numbered_schema($revision);
@@ -136,14 +85,14 @@ foreach my $case (
 		{
 			# Either session may get its lock first once the worker is done.
 			like(
-				$error, $created_before ? qr/^(?:PM010|42501): / : qr/^(?:PM010|42501): |^$/,
+				$error, $created_before ? qr/^42501: / : qr/^42501: |^$/,
 				"$label, $when: refused" . ($created_before ? '' : ' or done'));
 			run_sql("DROP TRIGGER trap ON $schema.$table");
 			is_as_recorded($node, $database, $schema, "$label, $when: the catalog is as recorded");
 		}
 		elsif ($created_before)
 		{
-			like($error, qr/^(?:PM010|42501): /, "$label, $when: refused");
+			like($error, qr/^42501: /, "$label, $when: refused");
 			is( revision_of($schema), $revision ? revision_name($revision) : '',
 				"$label, $when: nothing is done");
 			run_sql("DROP TRIGGER trap ON $schema.$table");
@@ -178,7 +127,7 @@ foreach my $case (
 	}
 	$worker->query('COMMIT');
 	is(($mallory->wait)[1], '', 'a trigger is created on a table that inherits from ours');
-	like(($deployer->wait)[1], qr/^PM010: /, 'the upgrade is refused');
+	like(($deployer->wait)[1], qr/^42501: /, 'the upgrade is refused');
 	run_sql("DROP TABLE $schema.kid");
 	is_at($node, $database, $schema, 30, 'the upgrade has changed nothing');
 	no_trap_ran('the trigger has not run');
@@ -202,7 +151,7 @@ foreach my $case (
 		  . " RETURN NULL; END'"
 	);
 	$worker->query('COMMIT');
-	like(($deployer->wait)[1], qr/^PM010: /,
+	like(($deployer->wait)[1], qr/^42501: /,
 		'a repair creates no trigger that calls another role\'s function');
 	is(run_sql("SELECT count(*) FROM pg_trigger WHERE tgfoid = '$function'::regproc"),
 		'0', 'there is no such trigger');

@@ -27,7 +27,7 @@ END $$;
 SQL
 
 batches();
-a_door();
+the_barrier();
 done_testing();
 
 # The caller's session, and one of the schema's owner.
@@ -72,17 +72,18 @@ SQL
 }
 
 # The query that looks which workers to notify after the barrier could not be closed.
-sub a_door
+sub the_barrier
 {
-	my ($caller, $mallory) = sessions('doored', 24, 10);
-	$mallory->query(
-		qq{SELECT pg_advisory_lock_shared($LOCK_KEY{fetch_barrier},}
-		  . qq{ 'doored'::regnamespace::oid::integer)}
-	);
+	my ($caller, $mallory) = sessions('barrier', 24, 10);
+	my $holder = user_session($node, $database, 'barrier');
+	$holder->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0025')});
+	cancelled_after($node, $database, $caller, 'barrier', '0025.1');
+	$holder->query('COMMIT; BEGIN; LOCK TABLE procrastinate_fetch_barrier IN ACCESS SHARE MODE');
 	$caller->send(q{CALL procrastinate_migrate('0025')});
 	wait_for($node, $database,
-		qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND classid}
-		  . qq{ = $LOCK_KEY{fetch_barrier}},
+		qq{SELECT count(*) = 1 FROM pg_locks WHERE pid = $caller->{pid} AND NOT granted AND relation}
+		  . q{ = 'barrier.procrastinate_fetch_barrier'::regclass},
 		'the call waits for the barrier');
 	$mallory->query(<<'SQL');
 BEGIN;
@@ -91,6 +92,8 @@ CREATE VIEW procrastinate_jobs AS SELECT 'queue'::varchar AS queue_name WHERE pu
 GRANT ALL ON procrastinate_jobs TO PUBLIC;
 COMMIT;
 SQL
+	$holder->query('COMMIT');
 	is_refused($caller, $mallory);
+	$holder->close;
 	return;
 }

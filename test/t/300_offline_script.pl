@@ -338,7 +338,7 @@ my $script = IPC::Run::start(command_of($maker, $path), '>', \$out, '2>', \$wait
 ok( $node->poll_query_until(
 		'postgres',
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '$maker'"
-		  . " AND wait_event = 'advisory'"
+		  . " AND wait_event = 'transactionid'"
 	),
 	'a script waits for an upgrade that is under way');
 $session->query('COMMIT');
@@ -354,7 +354,9 @@ $other->send('SELECT procrastinate_upgrade(\'0003\', ' . lit(name($ODD_SCHEMA)) 
 ok($node->poll_query_until('postgres', $other->waits_for_lock),
 	'an upgrade waits for a script that is under way');
 $session->query('COMMIT');
-is(($other->wait)[0], '0003', 'the upgrade succeeds after the script');
+is((split /:/, ($other->wait)[1])[0], '55P03', 'the upgrade is told that the script came first');
+is( $other->query('SELECT procrastinate_upgrade(\'0003\', ' . lit(name($ODD_SCHEMA)) . ')'),
+	'0003', 'the second call finds nothing to do');
 is( $node->safe_psql(
 		$maker, 'SELECT count(*) FROM procrastinate_log(' . lit(name($ODD_SCHEMA)) . ')'),
 	'3',

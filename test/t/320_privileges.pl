@@ -1,5 +1,5 @@
-# All functions run with the caller's privileges: who can install, change and read. Missing
-# privileges are reported before anything is changed.
+# Who can install, change and read. A change is made as the role that owns the installation,
+# whoever calls. Missing privileges are reported before anything is changed.
 
 use strict;
 use warnings;
@@ -64,7 +64,7 @@ is( query(
 	'creator',
 	'that role owns all new objects');
 is( query(q{SELECT DISTINCT applied_by FROM procrastinate_log('jobs')}),
-	'creator', 'the log names that role');
+	$super, 'the log names the role that has logged in');
 query(q{REVOKE CREATE ON SCHEMA jobs FROM creator});
 refused(
 	'creator',
@@ -107,19 +107,15 @@ query(q{GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC});
 
 query(q{CREATE SCHEMA shared AUTHORIZATION owners});
 allowed('owners', q{SELECT procrastinate_upgrade('0030', 'shared')}, '0030', 'a role owns another');
-$error = refused(
-	'member',
-	q{SELECT procrastinate_upgrade('0031', 'shared')},
-	qr/42501: role "member" may not change/,
-	'a member of the owning role is refused');
-($hint) = $error =~ /^HINT:  (.*)$/m;
-is($hint, 'SET ROLE owners;', 'the HINT names the owning role');
 allowed(
-	'member', ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'shared')},
-	'0031', 'the HINT works when pasted by the member');
+	'member', q{SELECT procrastinate_upgrade('0031', 'shared')},
+	'0031',   'a member of the owning role upgrades');
+allowed($super, q{SELECT procrastinate_stamp('0031', schema => 'shared')}, '0031',
+	'so does a superuser');
+is(owners_of('shared'), 'owners', 'all objects belong to the owning role');
 allowed(
 	'owners', q{SELECT procrastinate_upgrade('0032', 'shared')},
-	'0032',   'the owner can upgrade after the member');
+	'0032',   'the owner can upgrade after the others');
 query(q{ALTER TABLE shared.procrastinate_events OWNER TO creator});
 $error = refused(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
@@ -129,13 +125,20 @@ my ($give) = $error =~ /^HINT:  .* give them to role owners\.\n(ALTER .*;)$/m;
 is( $give,
 	'ALTER TABLE shared.procrastinate_events OWNER TO owners;',
 	'the HINT is a statement that gives the table to one role');
+foreach my $role ('member', $super)
+{
+	refused(
+		$role, q{SELECT procrastinate_upgrade('0033', 'shared')},
+		qr/42501: .*\nDETAIL:  table procrastinate_events belongs to role creator\.$/m,
+		"whoever calls: $role");
+}
 query($give);
 allowed(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
 	'0033',   'an upgrade succeeds after this statement');
 allowed(
-	'member',   q{SET ROLE owners; SELECT procrastinate_upgrade('head', 'installed')},
-	$HEAD_NAME, 'a member installs in the name of the owning role');
+	'owners',   q{SELECT procrastinate_upgrade('head', 'installed')},
+	$HEAD_NAME, 'the role installs in a schema of another role');
 my $before = query(q{SELECT count(*) FROM procrastinate_log('installed')});
 query(q{GRANT CREATE, USAGE ON SCHEMA installed TO creator});
 $error = refused(
@@ -192,9 +195,22 @@ refused(
 	"and $_"
   ) foreach map { "SELECT * FROM procrastinate_$_" } q{detect('installed')},
   q{check(schema => 'installed')}, q{repair('installed')}, q{plan('head', 'installed')};
-allowed(
-	'onlooker', q{SELECT procrastinate_upgrade('head', 'installed')},
-	$HEAD_NAME, 'an upgrade that has nothing to do is allowed');
+foreach my $call (
+	q{SELECT procrastinate_upgrade('head', 'installed')},
+	q{CALL procrastinate_migrate('head', 'installed')},
+	q{SELECT procrastinate_adopt('installed')},
+	q{SELECT procrastinate_repair('installed', dry_run => false)})
+{
+	$error = refused(
+		'onlooker', $call,
+		qr/ERROR:  42501: role "onlooker" may not change the installation in schema "installed"/,
+		"a call that would have nothing to do needs the same rights: $call");
+}
+like($error, qr/^DETAIL:  The installation belongs to role owners, /m, 'the error names the owner');
+like(
+	$error,
+	qr/^HINT:  Call it as role owners, .*GRANT owners TO onlooker;$/m,
+	'and what to grant');
 is(query(q{SELECT count(*) FROM procrastinate_log('installed')}), $before, 'and is not logged');
 
 # ---- A superuser and another role's installation ------------------------------------------------
@@ -205,34 +221,68 @@ allowed(
 	q{"O'Dd ""role"""},
 	q{SELECT procrastinate_upgrade('0030', 'theirs')},
 	'0030', 'a role whose name needs quotes upgrades');
-$error = refused(
-	$super,
-	q{SELECT procrastinate_upgrade('0031', 'theirs')},
-	qr/ERROR:  PM010: superuser "$super" may not change the installation in schema "theirs"/,
-	'a superuser is refused in an installation of another role');
-($hint) = $error =~ /^HINT:  .*(SET ROLE .*;)$/m;
-is($hint, q{SET ROLE "O'Dd ""role""";}, 'the HINT is to become that role');
 allowed(
-	$super, ($hint // '') . q{ SELECT procrastinate_upgrade('0031', 'theirs')},
-	'0031', 'the HINT works when pasted by the superuser');
+	$super, q{SELECT procrastinate_upgrade('0031', 'theirs')},
+	'0031', 'a superuser upgrades the installation of another role');
+allowed($super, q{CALL procrastinate_migrate('0035', 'theirs')}, '', 'by steps, too');
+allowed($super, q{SELECT procrastinate_stamp('0035', schema => 'theirs')}, '0035', 'and stamps it');
+query(q{DROP FUNCTION theirs.procrastinate_notify_queue_job_inserted_v1 CASCADE});
+allowed($super, q{SELECT count(*) > 0 FROM procrastinate_repair('theirs', dry_run => false)},
+	't', 'and repairs it');
+is(owners_of('theirs'), q{O'Dd "role"}, 'all objects belong to the owner of the installation');
+is( query(q{SELECT string_agg(DISTINCT applied_by, ' ') FROM procrastinate_log('theirs')}),
+	$super, 'the log names the role that has logged in');
+allowed(
+	q{"O'Dd ""role"""}, q{SELECT procrastinate_upgrade('head', 'theirs')},
+	$HEAD_NAME, 'the owner goes on');
 
-foreach my $call (
-	q{CALL procrastinate_migrate('head', 'theirs')},
-	q{SELECT procrastinate_stamp('0031', schema => 'theirs')})
-{
-	refused($super, $call, qr/ERROR:  PM010: /, "refused as well: $call");
-}
+# Without tables, the owner of the schema owns the installation if the caller may act as that role.
+query(q{CREATE SCHEMA empty AUTHORIZATION owners; CREATE SCHEMA granted AUTHORIZATION owners;
+	GRANT CREATE, USAGE ON SCHEMA granted TO creator});
+allowed($super, q{SELECT procrastinate_upgrade('0028', 'empty')}, '0028',
+	'a superuser installs in a schema of another role');
+is(owners_of('empty'), 'owners', 'its owner owns the installation');
+allowed('creator', q{SELECT procrastinate_upgrade('0028', 'granted')}, '0028',
+	'a role that may only create in a schema installs there');
+is(owners_of('granted'), 'creator', 'that role owns the installation');
+query(q{DROP TABLE empty.procrastinate_schema_history});
+allowed('member', q{SELECT procrastinate_adopt('empty')}, '0028',
+	'a member adopts tables of the owning role');
+is(owners_of('empty'), 'owners', 'the history belongs to the owner of the tables');
+$node->safe_psql('landlords',
+	q{SET client_min_messages = warning; SELECT procrastinate_upgrade('0028', 'public')});
+my $in_public = $node->safe_psql('landlords', <<'SQL');
+SELECT DISTINCT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+SQL
+is($in_public, 'landlord',
+	'what is installed in schema public belongs to the owner of the database');
 
 # ---- Builds of indexes, by a worker that logs in as the caller has ------------------------------
 
 query('ALTER ROLE member LOGIN CONNECTION LIMIT 2; ALTER ROLE landlord CONNECTION LIMIT 2');
 built_as('landlord', 'landlord');
 built_as('member',   'owners');
+built_as($super,     'owners');
 
 $node->stop;
 done_testing();
 
-# From 0019 to head by a role that is no superuser, in its own name or that of the owning role.
+# The owners of all that is in the schema.
+sub owners_of
+{
+	my ($schema) = @_;
+	return query(<<"SQL");
+SELECT string_agg(DISTINCT pg_get_userbyid(owner), ', ')
+  FROM (SELECT relowner FROM pg_class WHERE relnamespace = '$schema'::regnamespace
+        UNION ALL SELECT proowner FROM pg_proc WHERE pronamespace = '$schema'::regnamespace
+        UNION ALL SELECT typowner FROM pg_type WHERE typnamespace = '$schema'::regnamespace
+       ) o (owner)
+SQL
+}
+
+# From 0019 to head by a role that has logged in, in an installation of its own or of another role,
+# which need not have LOGIN.
 sub built_as
 {
 	my ($login, $owner) = @_;
@@ -243,9 +293,9 @@ sub built_as
 		local $ENV{PGUSER} = $login;
 		map { user_session($node, $database, $schema) } 1 .. 2;
 	};
-	$caller->query("SET ROLE $owner; SELECT procrastinate_upgrade('0019')");
+	$caller->query("SELECT procrastinate_upgrade('0019', '$schema')");
 	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
-	$caller->send('CALL procrastinate_migrate()');
+	$caller->send("CALL procrastinate_migrate('head', '$schema')");
 	wait_for(
 		$node, $database,
 		"SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE current_locker_pid ="

@@ -18,7 +18,7 @@ my $database = new_database($node);
 use_database($node, $database);
 
 gives_up();
-a_wait_that_is_no_try();
+a_wait_for_another_change();
 advice_for_an_odd_name();
 cancelled_as_time_is_up();
 refused_while_under_way();
@@ -48,7 +48,7 @@ sub gives_up
 		qr/ERROR:  migration 0015 \(.*\), step 1 \(the whole migration\) could not get its locks/,
 		'it gives up');
 	my ($tries, $seconds) = $err =~
-	  /^DETAIL:  It was tried (\d+) times in (\d+) s\. No try has changed anything\.$/m;
+	  /^DETAIL:  It was tried (\d+) times in (\d+) s\. No attempt has changed anything\.$/m;
 	cmp_ok($seconds // 0,  '>=', 3,  'after as long as it may try');
 	cmp_ok($tries   // 0,  '>',  1,  'more than once');
 	cmp_ok($tries   // 99, '<',  20, 'in pauses that grow');
@@ -100,28 +100,28 @@ sub gives_up
 	return;
 }
 
-# Time spent waiting for another session's change of the schema does not count as a try.
-sub a_wait_that_is_no_try
+# retry_for bounds the wait for another session's change of the schema, too.
+sub a_wait_for_another_change
 {
 	my $schema = filled_schema('patient', 14);
-	my ($holder, $other, $caller) = map { session($schema) } 1 .. 3;
-	my $lock   = qq{($LOCK_KEY{installation}, 'patient'::regnamespace::oid::integer)};
-	my $pauses = $caller->pauses;
-	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
-	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '4 s')});
-	wait_for($node, $database, $pauses, 'a step has failed');
-	$other->query("SELECT pg_advisory_lock$lock");
-	wait_for(
-		$node, $database,
-		"SELECT clock_timestamp() > waitstart + interval '4 s' FROM pg_locks WHERE pid ="
-		  . " $caller->{pid} AND NOT granted",
-		'the call has waited for longer than it may try');
-	$other->query("SELECT pg_advisory_unlock$lock");
-	wait_for($node, $database, $pauses, 'the step has failed again');
-	$holder->query('COMMIT');
-	is(($caller->wait)[1], '', 'and may be tried for the rest of the time');
+	my ($other, $caller) = map { session($schema) } 1 .. 2;
+	$other->query(
+		"BEGIN; SELECT count(*) FROM procrastinate_repair('$schema', dry_run => false)");
+	$caller->query('SET client_min_messages = notice');
+	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '1 s')});
+	like(
+		$caller->notice(qr/waiting/),
+		qr/^pre-check: waiting for locks, asked \d+ times, for session $other->{pid}/,
+		'the first NOTICE names the session that is changing the schema');
+	my (undef, $error) = $caller->wait;
+	like($error, qr/^55P03: could not lock the tables to read the current revision$/,
+		'the call gives up after retry_for');
+	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '3 min')});
+	wait_for($node, $database, $caller->waits_for_lock, 'the call waits');
+	$other->query('COMMIT');
+	is(($caller->wait)[1], '', 'it goes on after the other session has ended its transaction');
 	is_at($node, $database, $schema, 15, 'to 0015');
-	$_->close foreach $holder, $other, $caller;
+	$_->close foreach $other, $caller;
 	return;
 }
 

@@ -56,7 +56,7 @@ sub interrupted_build
 		is( $other->query(
 					'SELECT count(*) FROM pg_locks WHERE pid = '
 				  . $caller->{pid}
-				  . " AND locktype = 'advisory' AND objsubid = 2 AND classid ="
+				  . " AND locktype = 'advisory' AND objsubid = 3 AND classid ="
 				    . " $LOCK_KEY{installation}"
 			),
 			'0',

@@ -13,9 +13,8 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $barrier      = $LOCK_KEY{fetch_barrier};
-my $node         = start_server();
-my $database     = new_database($node);
+my $node     = start_server();
+my $database = new_database($node);
 use_database($node, $database);
 
 barrier();
@@ -39,8 +38,7 @@ sub barrier
 {
 	my $schema = filled_schema('barrier', 24);
 	my $before = bodies($schema);
-	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
-	my $oid = schema_oid($schema);
+	my ($reader, $caller, $worker, $owner) = map { session($schema) } 1 .. 4;
 
 	# A reader blocks the step that adds the column.
 	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_jobs; FETCH c');
@@ -50,7 +48,8 @@ sub barrier
 		'the call is cancelled before the column comes');
 	isnt(bodies($schema), $before, 'install the fetch barrier');
 	is( $caller->query(
-			'SELECT count(*) FROM pg_locks WHERE locktype = \'advisory\' AND pid = pg_backend_pid()'
+			q{SELECT count(*) FROM pg_locks WHERE relation = 'procrastinate_fetch_barrier'::regclass}
+			  . q{ OR locktype = 'advisory'}
 		),
 		'0',
 		'the barrier is open: the call holds no lock any more');
@@ -58,7 +57,8 @@ sub barrier
 		$worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), qr/^\d+$/,
 		'a fetch gets a job while the barrier is open');
 
-	$caller->query("SELECT pg_advisory_lock($barrier, $oid)");
+	my $lock = 'LOCK TABLE procrastinate_fetch_barrier IN ACCESS EXCLUSIVE MODE';
+	$owner->query("BEGIN; $lock");
 	is( $worker->query('SELECT id FROM procrastinate_fetch_job(NULL)'), 'NULL',
 		'a fetch gets no job, and does not wait, while the barrier is closed');
 	is($worker->query('SELECT (procrastinate_fetch_job(NULL)) IS NULL'), 't',
@@ -69,13 +69,13 @@ sub barrier
 	$worker->send('SELECT id FROM procrastinate_fetch_job(NULL)');
 	is(join('', $worker->wait), 'NULL', 'nor does it wait for the table');
 	$worker->query('RESET statement_timeout');
-	$caller->query('COMMIT');
-	$caller->query("SELECT pg_advisory_unlock($barrier, $oid)");
+	$_->query('COMMIT') foreach $caller, $owner;
 
 	# A running fetch keeps the barrier open.
 	$worker->query('BEGIN; SELECT id FROM procrastinate_fetch_job(NULL)');
-	is($caller->query("SELECT pg_try_advisory_lock($barrier, $oid)"), 'f',
-		'a fetch holds the barrier open to its end');
+	is($owner->refusal("BEGIN; $lock NOWAIT") =~ s/:.*//sr,
+		'55P03', 'a fetch holds the barrier open to its end');
+	$owner->query('ROLLBACK');
 	$worker->query('COMMIT');
 
 	$worker->query('LISTEN procrastinate_any_queue; LISTEN "procrastinate_queue#queue 1"');
@@ -86,7 +86,9 @@ sub barrier
 	is_at($node, $database, $schema, 25, 'the next call ends at 0025');
 	is( $node->safe_psql($database, "SELECT count(*) FROM procrastinate_check('0025', '$schema')"),
 		'0', 'the functions are those of 0025: nothing of the barrier is left');
-	$_->close foreach $reader, $caller, $worker;
+	is($owner->query(q{SELECT to_regclass('procrastinate_fetch_barrier') IS NULL}),
+		't', 'nor is its table');
+	$_->close foreach $reader, $caller, $worker, $owner;
 
 	# A function body that cannot be put into a block is left as it is.
 	$schema = filled_schema('own_body', 24);
@@ -195,8 +197,9 @@ BEGIN
 			RETURN false;
 		ELSIF last ~ '^step 0025[.]2 ' AND EXISTS (
 			SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
-			 WHERE pid = $pid AND wait_event = 'Extension' AND classid = $barrier AND granted
-			 AND mode = 'ExclusiveLock')
+			 WHERE pid = $pid AND wait_event = 'Extension' AND granted
+			   AND relation = to_regclass('$schema.procrastinate_fetch_barrier')
+			   AND mode = 'AccessExclusiveLock')
 		THEN
 			RETURN true;
 		END IF;

@@ -269,6 +269,8 @@ sub gate
 		'no wait if the schema is there already');
 	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}),
 		'PM014: schema "gate" is not at 0028 in time', 'a wait ends in time');
+	is($waiter->refusal(q{CALL procrastinate_wait('0028', '-178000000 years')}),
+		'PM014: schema "gate" is not at 0028 in time', 'a time that is over is none');
 	is($waiter->refusal(q{CALL procrastinate_wait('2.6.0@pre', '1 min')}), 'no error',
 		'nor where a release finds its part');
 	is($waiter->refusal(q{CALL procrastinate_wait('nowhere')}) =~ s/:.*//r, 'PM001',

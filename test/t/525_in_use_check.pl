@@ -259,8 +259,8 @@ CREATE VIEW $schema.procrastinate_workers AS SELECT $schema.strange() AS id,
 	now() AS last_heartbeat;
 SQL
 	$reader->query('COMMIT');
-	is(($caller->wait)[1] =~ s/:.*//sr, '42P07',
-		'a view in the place of the workers\' table is in the way, and is not read');
+	is(($caller->wait)[1] =~ s/:.*//sr, '42501',
+		'a view in the place of the workers\' table is refused, and is not read');
 	$_->close foreach $reader, $caller;
 	return;
 }

@@ -134,7 +134,7 @@ sub a_fetch_function_of_another_role
 	is($session->refusal(q{CALL procrastinate_migrate('0025', retry_for => '0')}) =~ s/:.*//sr,
 		'55P03', 'the barrier is installed');
 	is( $session->query(
-			q{SELECT string_agg(proname || ': ' || (prosrc ~ 'try_advisory'), ', ' ORDER BY}
+			q{SELECT string_agg(proname || ': ' || (prosrc ~ 'fetch_barrier'), ', ' ORDER BY}
 			  . q{ proname) FROM pg_proc}
 			  . q{ WHERE pronamespace = 'shared'::regnamespace AND proname ~}
 			    . q{ '^procrastinate_fetch_job'}

@@ -271,8 +271,8 @@ sub a_build_by_hand_that_came_second
 sub a_build_that_is_lost_again
 {
 	my $session = queue('lost', 19, 3);
-	my ($writer, $analyzer, $first, $second) = map { session('lost') } 1 .. 4;
-	my $lock = qq{($LOCK_KEY{installation}, 'lost'::regnamespace::oid::integer)};
+	my ($writer, $analyzer, $holds, $waits) = map { session('lost') } 1 .. 4;
+	my $lock = 'BEGIN; LOCK TABLE procrastinate_schema_history IN SHARE ROW EXCLUSIVE MODE';
 	my $lose = sub {
 		my ($meanwhile) = @_;
 		$writer->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
@@ -285,19 +285,33 @@ sub a_build_that_is_lost_again
 	$analyzer->query(q{SET deadlock_timeout = '1 min'});
 
 	# One build fails, and the next begins at the next try.
-	$lose->(sub { $session->send(q{CALL procrastinate_migrate('0020', retry_for => '500 ms')}) });
-	$first->query("SELECT pg_advisory_lock$lock");
+	$lose->(
+		sub {
+			$session->send(
+				q{CALL procrastinate_migrate('0020', lock_timeout => '3 s', retry_for => '6 s')});
+		});
+	$holds->query($lock);
 	$writer->query('COMMIT');
 	is(($analyzer->wait)[1], '', 'a build that waits for who waits for it is ended');
-	wait_until($session->waits_for_lock, 'the call waits for its turn');
-	$second->send("SELECT pg_advisory_lock$lock");
-	wait_until($second->waits_for_lock, 'and another session behind it');
-	$first->query("SELECT pg_advisory_unlock$lock");
-	$second->wait;
-	is($first->query(q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NULL}), 't',
-		'what is left of it is dropped');
-	$lose->(sub { $second->query("SELECT pg_advisory_unlock$lock") });
+	my $lost = $holds->query('SELECT clock_timestamp()');
+
+	# The call drops the rest of the build. Then another session has its turn.
+	my $is_dropped = q{SELECT to_regclass('procrastinate_jobs_id_lock_idx_0020') IS NULL};
+	eventually(
+		sub {
+			wait_until($session->waits_for_lock, 'the call waits for its turn');
+			$waits->send($lock);
+			wait_until($waits->waits_for_lock, 'another session waits behind it');
+			$holds->query('COMMIT');
+			$waits->wait;
+			($holds, $waits) = ($waits, $holds);
+			return $holds->query($is_dropped) eq 't';
+		},
+		'what is left of the build is dropped');
+	$lose->(sub { $holds->query('COMMIT') });
 	my $log = -s $node->logfile;
+	wait_until("SELECT clock_timestamp() > '$lost'::timestamptz + interval '6 s'",
+		'the call has tried for long enough');
 	$writer->query('COMMIT');
 	is(($analyzer->wait)[1], '', 'the next one, too');
 	like(($session->wait)[1], qr/^55P03: migration 0020 .* could not get its locks/,
@@ -311,6 +325,6 @@ sub a_build_that_is_lost_again
 	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error',
 		'the next call goes on');
 	is_at($node, $database, 'lost', 20, 'to 0020');
-	$_->close foreach $session, $writer, $analyzer, $first, $second;
+	$_->close foreach $session, $writer, $analyzer, $holds, $waits;
 	return;
 }

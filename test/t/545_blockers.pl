@@ -180,23 +180,27 @@ sub what_is_left_of_a_build
 	return;
 }
 
-# Any role can take the lock of index builds.
+# Another call builds an index.
 sub the_lock_of_builds
 {
 	my $holder = session(filled_schema('held', 19, 10));
-	my $lock   = qq{($LOCK_KEY{index_build}, 'held'::regnamespace::oid::integer)};
-	$holder->query("SELECT pg_advisory_lock$lock");
+	my $reader = session('held');
+	$reader->query(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_events');
+	$holder->send(q{CALL procrastinate_migrate('0020')});
+	wait_for($node, $database, 'SELECT count(*) = 1 FROM pg_stat_progress_create_index',
+		'a build waits for a reader');
 	my $caller = call('held', '0020');
 	like(
 		$caller->notice(qr/builds/),
-		qr/^step\ 0020\.1:\ waiting\ for\ session\ $holder->{pid}\ of\ role\ \S+,\ which\ has
+		qr/^step\ 0020\.1:\ waiting\ for\ .*\ session\ $holder->{pid}\ of\ role\ \S+,\ which\ has
 			\ the\ advisory\ lock\ of\ index\ builds$/x,
 		'a NOTICE names the session that holds the lock of builds');
-	is(progress(), "held|1|t||{$holder->{pid}}", 'and is seen to wait for it');
-	$holder->query("SELECT pg_advisory_unlock$lock");
+	$reader->query('COMMIT');
+	is(($holder->wait)[1], '', 'the build comes to its end');
 	is(($caller->wait)[1], '', 'it goes on');
 	is_at($node, $database, 'held', 20, 'to 0020');
-	$_->close foreach $holder, $caller;
+	$_->close foreach $holder, $reader, $caller;
 	return;
 }
 

@@ -24,7 +24,7 @@ sub free { return { does => 'free', @_ } }
 sub undecided
 {
 	my ($why, @more) = @_;
-	return { does => 'undecided', why => $why, phrase => 'do what is undecided', @more };
+	return { does => 'undecided', why => $why, phrase => 'run statements that need a decision', @more };
 }
 
 sub is_there

@@ -19,7 +19,7 @@ our @EXPORT =
 our ($HEAD, $HEAD_NAME, $NEWEST_RELEASE);
 
 # The first keys of the advisory locks, by the names that src/server/advisory_lock.hpp gives them:
-# installation, fetch_barrier, index_build, running, waiting, blocker.
+# installation, index_build, running, waiting, blocker.
 our %LOCK_KEY;
 
 # The top folder of the repository, found from the running test, wherever it was started.

@@ -1,0 +1,17 @@
+// The role as which an installation is changed: its owner, whoever calls.
+#pragma once
+
+#include "catalog/installation.hpp"
+
+namespace procrastinate::upgrade
+{
+
+// The owner of the history table, else of the jobs table. If neither exists: the schema's owner if
+// the caller may SET ROLE to it, else the caller. A schema of pg_database_owner counts as the
+// database owner's.
+//
+// Throws Refusal 42501 if the caller may not SET ROLE to the owner of the tables, and 3F000 if the
+// schema has been dropped.
+Oid require_acting_role(const catalog::Installation &installation);
+
+} // namespace procrastinate::upgrade

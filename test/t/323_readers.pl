@@ -1,0 +1,143 @@
+# What readers take: memory and locks do not depend on what another role has written to a table of
+# the history's name, and no lock on such a table is kept to the end of the transaction.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Procrastinate::Test::Roles;
+use Test::More;
+
+my $node     = start_server(name => 'readers');
+my $database = new_database($node);
+look_as_roles($node, $database);
+
+my $columns = 'id bigint PRIMARY KEY, event text, from_revision text, to_revision text,'
+  . ' applied_at timestamptz, applied_by text, duration interval, version text';
+my $mebibytes = 1024;    # of VmHWM, which is in kB
+
+large_texts();
+many_rows();
+no_lock_is_kept();
+many_overloads();
+$node->stop;
+done_testing();
+
+# The largest memory that the session has had so far, in kB. Shared memory does not count.
+sub peak
+{
+	my ($session) = @_;
+	my ($peak) = slurp_file("/proc/$session->{pid}/status") =~ /^VmHWM:\s+(\d+) kB$/m;
+	return $peak;
+}
+
+# A history of another role, whose texts take a gigabyte.
+sub large_texts
+{
+	query(<<"SQL");
+CREATE ROLE mallory;
+CREATE SCHEMA hers AUTHORIZATION mallory;
+GRANT USAGE ON SCHEMA hers TO PUBLIC;
+CREATE TABLE hers.procrastinate_schema_history ($columns);
+INSERT INTO hers.procrastinate_schema_history
+SELECT n, 'step 0024.' || repeat('1', 50000000), '0023', '0023', now(), 'x', '0', 'x'
+  FROM generate_series(1, 20) AS n;
+GRANT SELECT ON hers.procrastinate_schema_history TO PUBLIC;
+SQL
+	my $session = user_session($node, $database, 'public');
+	$session->query('SELECT count(*) FROM procrastinate_progress');
+	my $before = peak($session);
+	is($session->query('SELECT count(*) FROM procrastinate_progress'),
+		'0', 'a history that makes no sense is not shown');
+	is($session->query(q{SELECT count(*) FROM procrastinate_current('hers')}),
+		'1', 'its last known revision is read');
+	is($session->query(q{SELECT max(length(event)) FROM procrastinate_log('hers')}),
+		'1000', 'the log cuts long texts');
+	cmp_ok(peak($session) - $before, '<', 100 * $mebibytes,
+		'memory does not grow with the texts');
+	$session->close;
+	query('DROP SCHEMA hers CASCADE');
+	return;
+}
+
+# A long history. The current revision needs its last row only.
+sub many_rows
+{
+	query('CREATE SCHEMA old');
+	allowed('postgres', q{SELECT procrastinate_upgrade('0026', 'old')}, '0026', 'at 0026');
+	query(<<'SQL');
+INSERT INTO old.procrastinate_schema_history
+SELECT n + 1000, 'repair', '0026', '0026', now(), 'x', '0', 'x'
+  FROM generate_series(1, 300000) AS n;
+SQL
+	my $session = user_session($node, $database, 'old');
+	$session->query('SELECT revision FROM procrastinate_current()');
+	my $before = peak($session);
+	is($session->query('SELECT revision FROM procrastinate_current()'),
+		'0026', 'the current revision of a long history');
+	is($session->query('SELECT count(*) FROM procrastinate_history() WHERE is_applied'),
+		'26', 'its migrations');
+	is($session->query('SELECT count(*) FROM procrastinate_pending()'),
+		$HEAD - 26, 'those to come');
+	cmp_ok(peak($session) - $before, '<', 40 * $mebibytes, 'memory does not grow with the rows');
+	$session->close;
+	query('DROP SCHEMA old CASCADE');
+	return;
+}
+
+sub no_lock_is_kept
+{
+	foreach my $number (1 .. 5)
+	{
+		query("CREATE SCHEMA s$number");
+		allowed('postgres', "SELECT procrastinate_upgrade('0001', 's$number')", '0001', 'at 0001');
+	}
+	my $session = user_session($node, $database, 's1');
+	foreach my $call (
+		qw(procrastinate_progress procrastinate_under_way() procrastinate_current()
+		procrastinate_log() procrastinate_pending() procrastinate_plan() procrastinate_history()
+		procrastinate_supports('3.0.0')))
+	{
+		$session->query("BEGIN; SELECT count(*) FROM $call");
+		is( $session->query(
+				q{SELECT string_agg(relation::regclass || ' ' || mode, ', ') FROM pg_locks}
+				  . q{ WHERE pid = pg_backend_pid() AND relation::regclass::text ~ 'history|jobs'}
+			),
+			'NULL',
+			"no lock is kept on a table of an installation: $call");
+		$session->query('COMMIT');
+	}
+	$session->close;
+	return;
+}
+
+# Functions that have a name of ours, as another role can make them by the thousands.
+sub many_overloads
+{
+	query('CREATE SCHEMA overloaded');
+	allowed('postgres', q{SELECT procrastinate_upgrade('head', 'overloaded')},
+		$HEAD_NAME, 'at head');
+	query(<<'SQL');
+DO $$
+BEGIN
+	FOR n IN 1 .. 2000 LOOP
+		EXECUTE format('CREATE FUNCTION overloaded.procrastinate_fetch_job_v2(%s) RETURNS int'
+			' LANGUAGE sql AS ''SELECT 1''',
+			array_to_string(array_fill('int'::text, ARRAY[1 + n % 44]), ', ') || ', '
+			|| array_to_string(array_fill('text'::text, ARRAY[1 + n / 44]), ', '));
+	END LOOP;
+END $$;
+SQL
+	is( query(
+			q{SELECT revision, exact, missing, extra FROM procrastinate_detect('overloaded')}
+			  . ' LIMIT 1'
+		),
+		"$HEAD_NAME|f|0|2000", 'the revision is detected');
+	is( query(q{SELECT count(*) FROM procrastinate_check(schema => 'overloaded')}),
+		'2000', 'and each function is listed');
+	return;
+}
