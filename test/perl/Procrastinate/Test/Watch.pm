@@ -99,7 +99,7 @@ SELECT DISTINCT ON (c.relname)
   FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
  WHERE l.pid = $pid AND l.granted AND l.mode <> 'AccessShareLock'
    AND c.relnamespace = '$schema'::regnamespace AND c.relkind = 'r'
-   AND c.relname <> 'procrastinate_schema_history'
+   AND c.relname NOT IN ('procrastinate_schema_history', 'procrastinate_fetch_barrier')
  ORDER BY c.relname, array_position('{RowShareLock, RowExclusiveLock,
        ShareUpdateExclusiveLock, ShareLock, ShareRowExclusiveLock, ExclusiveLock,
        AccessExclusiveLock}', l.mode) DESC
