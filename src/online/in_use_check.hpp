@@ -28,8 +28,8 @@ class InUseCheck
     void begin(const catalog::Installation &installation);
 
     // To be called before the migration to `revision`, as the caller: that role may see more
-    // sessions than `owner`, the installation's, who reads its tables. `options` are the call's, for
-    // the hint.
+    // sessions than `owner`, the installation's, who reads its tables. `options` are the call's,
+    // for the hint.
     //
     // A pre migration: notes which workers are registered; reads procrastinate_workers (ACCESS
     // SHARE). A post migration that drops functions: throws Refusal PM013 with

@@ -27,12 +27,11 @@ Row &Row::datum(std::optional<Datum> value)
 }
 
 RowSet::RowSet(FunctionCallInfo fcinfo)
+    : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)), memory_(call([fcinfo] {
+          InitMaterializedSRF(fcinfo, 0);
+          return AllocSetContextCreate(CurrentMemoryContext, "result row", ALLOCSET_SMALL_SIZES);
+      }))
 {
-    memory_ = call([fcinfo] {
-        InitMaterializedSRF(fcinfo, 0);
-        return AllocSetContextCreate(CurrentMemoryContext, "result row", ALLOCSET_SMALL_SIZES);
-    });
-    result_ = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 }
 
 void RowSet::add(const Row &row)

@@ -18,8 +18,8 @@ enum class Wait
     quiet // the caller tells
 };
 
-// Takes the installation's advisory lock, exclusive. Waits for the session that holds it, as long as
-// lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema was renamed or
+// Takes the installation's advisory lock, exclusive. Waits for the session that holds it, as long
+// as lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema was renamed or
 // dropped meanwhile. Inside an SPI connection and under a search_path of the server's own.
 void lock_installation(const catalog::Installation &installation, Wait wait);
 

@@ -24,7 +24,8 @@ sub free { return { does => 'free', @_ } }
 sub undecided
 {
 	my ($why, @more) = @_;
-	return { does => 'undecided', why => $why, phrase => 'run statements that need a decision', @more };
+	my $phrase = 'run statements that need a decision';
+	return { does => 'undecided', why => $why, phrase => $phrase, @more };
 }
 
 sub is_there
