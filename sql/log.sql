@@ -43,7 +43,7 @@ SELECT procrastinate_upgrade(schema => 'log_at_once') = :'head' AS at_head;
 SELECT id, event, from_revision, to_revision = :'head' AS to_head
   FROM procrastinate_log('log_at_once');
 
--- applied_by is the role of the session, whoever owns the installation
+-- applied_by is the role of the session, not the owner of the installation
 CREATE ROLE regress_procrastinate_log;
 CREATE SCHEMA log_role AUTHORIZATION regress_procrastinate_log;
 SET ROLE regress_procrastinate_log;

@@ -29,7 +29,7 @@ inline constexpr std::string_view needs_commit = "PM007";
 inline constexpr std::string_view version_mismatch = "PM008";
 // The catalog differs from what the revision says.
 inline constexpr std::string_view catalog_contradicts = "PM009";
-// An untrusted role owns an object that the migration would use.
+// A table has the wrong shape, or code on it that could run as another role.
 inline constexpr std::string_view untrusted_object = "PM010";
 // No deployment without downtime leads to the release.
 inline constexpr std::string_view no_route = "PM011";

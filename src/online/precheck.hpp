@@ -28,7 +28,7 @@ class Precheck
     // 25006 of the server on a standby; 55P03 of the server.
     void lock_installation();
 
-    // Runs `body` as the installation's owner, whom lock_installation() has found.
+    // Runs `body` as the installation's owner, found by lock_installation().
     template <typename Body> auto as_owner(Body &&body) const -> std::invoke_result_t<Body &>
     {
         return change_.as_owner(body);

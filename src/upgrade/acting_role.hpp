@@ -1,4 +1,4 @@
-// The role as which an installation is changed: its owner, whoever calls.
+// The role as which an installation is changed: its owner, not the caller.
 #pragma once
 
 #include "catalog/installation.hpp"

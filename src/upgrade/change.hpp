@@ -63,7 +63,7 @@ class Change
     // says so in a NOTICE.
     void enter();
 
-    // Runs `body` as the owner whom enter() has found. The transaction must not end in it.
+    // Runs `body` as the owner, found by enter(). The transaction must not end in it.
     template <typename Body> auto as_owner(Body &&body) const -> std::invoke_result_t<Body &>
     {
         return server::as_role(owner_, body);

@@ -1,5 +1,5 @@
 # Who can install, change and read. A change is made as the role that owns the installation,
-# whoever calls. Missing privileges are reported before anything is changed.
+# not as the caller. Missing privileges are reported before anything is changed.
 
 use strict;
 use warnings;
@@ -130,7 +130,7 @@ foreach my $role ('member', $super)
 	refused(
 		$role, q{SELECT procrastinate_upgrade('0033', 'shared')},
 		qr/42501: .*\nDETAIL:  table procrastinate_events belongs to role creator\.$/m,
-		"whoever calls: $role");
+		"an installation of two roles is refused to role $role");
 }
 query($give);
 allowed(

@@ -127,7 +127,7 @@ allowed($super, q{SELECT procrastinate_upgrade('0013', 'place')}, '0013',
 	'a superuser upgrades the installation of mallory');
 allowed($super, q{CALL procrastinate_migrate('0026', 'place')}, '', 'by steps, too');
 is( query('SELECT string_agg(DISTINCT ran_as, \' \') FROM public.traps'),
-	'mallory', 'the code of mallory runs as mallory, and nobody else');
+	'mallory', 'the code of mallory runs as mallory, and as no other role');
 
 # ---- Code of mallory in an installation of another role ------------------------------------------
 

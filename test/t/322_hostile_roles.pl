@@ -114,7 +114,7 @@ SQL
 		$HEAD_NAME,
 		'an upgrade by a superuser succeeds');
 	is_no_superuser('the code of the owner has run as the owner');
-	is( $node->safe_psql('hers', <<'SQL'), 'mallory', 'to whom all objects belong');
+	is( $node->safe_psql('hers', <<'SQL'), 'mallory', 'all objects belong to the owner');
 SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ' ') FROM pg_class
  WHERE relnamespace = 'place'::regnamespace
 SQL
