@@ -126,12 +126,13 @@ void require_same_name(const Installation &installation)
     const char *const name = name_now(installation);
     if (name != nullptr && installation.name == name)
         return;
-    throw common::Refusal{common::sqlstate::undefined_schema,
-                          "schema \"" + std::string(installation.name) +
-                              "\" has been dropped or renamed by another session",
-                          name == nullptr ? std::string()
-                                          : "It is called \"" + std::string(name) + "\" now.",
-                          "Call the function again with the new name of the schema."};
+    throw common::Refusal{
+        common::sqlstate::undefined_schema,
+        "schema \"" + std::string(installation.name) +
+            "\" has been dropped or renamed by another session",
+        name == nullptr ? std::string() : "It is called \"" + std::string(name) + "\" now.",
+        name == nullptr ? std::string()
+                        : "Call the function again with the new name of the schema."};
 }
 
 bool has_relation(const Installation &installation, const char *relation)

@@ -1,5 +1,6 @@
 #include "chain/route.hpp"
 
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 
 #include <algorithm>
@@ -129,9 +130,9 @@ std::string advice(const Release &release, Revision revision, std::string_view s
     const std::string place = ", schema => " + std::string(schema) + ");";
     const std::string target = "('" + std::string(release.name);
     if (revision == base)
-        return "SELECT procrastinate_upgrade" + target + "'" + place;
+        return "SELECT " + common::own_function("procrastinate_upgrade") + target + "'" + place;
     if (revision < release.works_from)
-        return "CALL procrastinate_migrate" + target + "@pre'" + place;
+        return "CALL " + common::own_function("procrastinate_migrate") + target + "@pre'" + place;
     const Release *other = &releases().back();
     for (const Release &candidate : releases())
         if (&candidate > &release && supports(candidate, revision))

@@ -259,13 +259,18 @@ sub check_batched
 {
 	my ($file, $step) = @_;
 	my @statements = @{ $step->{statements} };
-	my ($greater, $not_greater) = map { qr/(?:$_|OPERATOR\(pg_catalog\.$_\))/ } qw(> <=);
+	my ($not_less, $not_greater) = map { qr/(?:$_|OPERATOR\(pg_catalog\.$_\))/ } qw(>= <=);
 	fail($file->{path}, $step->{line},
-		'a batched step is one statement over ids with id > $1 and id <= $2')
+		'a batched step is one statement over ids with id >= $1 and id <= $2')
 	  unless @statements == 1
 	  and not $step->{rest}
-	  and $statements[0]{outer} =~ /\bid\s*$greater\s*\$1\b/
+	  and $statements[0]{outer} =~ /\bid\s*$not_less\s*\$1\b/
 	  and $statements[0]{outer} =~ /\bid\s*$not_greater\s*\$2\b/;
+	# The library counts the rows that a batch left unchanged, by the same condition.
+	fail($file->{path}, $statements[0]{line},
+		'the statement of a batched step has one WHERE, which begins a line')
+	  unless 1 == (() = $statements[0]{text} =~ /^WHERE /mg)
+	  and $statements[0]{outer} =~ /^WHERE /m;
 	return;
 }
 

@@ -21,7 +21,7 @@ ENTRY_POINT(procrastinate_upgrade)
     const std::string_view target = arguments.required_text(0, "target");
     const bool dry_run = arguments.required_boolean(2, "dry_run");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
-    return server::text_result(chain::name(dry_run ? upgrade::rehearse(installation, target)
+    return server::text_result(chain::name(dry_run ? upgrade::dry_run(installation, target)
                                                    : upgrade::upgrade(installation, target)));
 }
 

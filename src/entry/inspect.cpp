@@ -5,8 +5,8 @@
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
 #include "server/arguments.hpp"
-#include "server/messages.hpp"
 #include "server/rows.hpp"
+#include "upgrade/catalog_match.hpp"
 #include "upgrade/notices.hpp"
 
 namespace
@@ -19,19 +19,6 @@ namespace server = procrastinate::server;
 using procrastinate::entry::reading;
 
 std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
-
-// The nearest revision, for a schema without a history.
-std::optional<chain::Revision> nearest(const catalog::Installation &installation,
-                                       std::span<const catalog::CatalogObject> structure)
-{
-    const std::optional<catalog::RevisionMatch> match = catalog::nearest_revision(structure);
-    if (!match)
-        return std::nullopt;
-    server::notice(
-        "schema \"" + std::string(installation.name) + "\" has no history; by its catalog it is " +
-        (match->is_exact() ? "at " : "nearest to ") + std::string(chain::name(match->revision)));
-    return match->revision;
-}
 
 } // namespace
 
@@ -68,10 +55,8 @@ ENTRY_POINT(procrastinate_check)
         const upgrade::InstallationState state = upgrade::read_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
         const auto structure = catalog::structure(installation, memory);
-        chain::CurrentRevision current = state.current;
-        if (!current.revision && !state.is_unknown_history())
-            current.revision = nearest(installation, server::span_of(structure));
-        const chain::Revision revision = chain::resolve_target(target, current);
+        const chain::Revision revision = chain::resolve_target(
+            target, upgrade::recorded_or_nearest(installation, state, server::span_of(structure)));
         const std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
         const std::vector<std::string> repairs =

@@ -67,8 +67,8 @@ void Batches::begin(const catalog::Installation &installation, const chain::Step
     begun.step_ = step.name();
     begun.first_ = number_in(rows, 1).value_or(0);
     begun.last_ = number_in(rows, 2).value_or(begun.first_);
-    begun.done_ = begun.next_ =
-        reached ? std::max<std::int64_t>(begun.first_, reached->done) : begun.first_;
+    if (reached && reached->done >= begun.first_)
+        begun.done_ = std::min<std::int64_t>(reached->done, begun.last_);
     *this = begun;
 }
 
@@ -77,9 +77,11 @@ void Batches::run(const catalog::Installation &installation, const chain::Step &
     const std::int64_t started = server::now();
     const std::string query =
         common::substitute(sql::batch_end, {{"table", table_of(installation, step)}});
-    const std::array from{spi::int8_parameter(done_), spi::int8_parameter(size_)};
-    next_ = std::min(number_in(spi::read_latest(query.c_str(), from), 1).value_or(last_), last_);
-    const std::array range{spi::int8_parameter(done_), spi::int8_parameter(next_)};
+    // Steps are over ids that are there, but the last row may have been deleted meanwhile.
+    const std::int64_t first = are_over() ? last_ : from();
+    const std::array size{spi::int8_parameter(first), spi::int8_parameter(size_)};
+    next_ = std::min(number_in(spi::read_latest(query.c_str(), size), 1).value_or(last_), last_);
+    const std::array range{spi::int8_parameter(first), spi::int8_parameter(next_)};
     newly_changed_ = static_cast<std::int64_t>(spi::execute(std::string(step.sql).c_str(), range));
     if (newly_changed_ < size_)
         require_changed(installation, step, range);
@@ -97,10 +99,10 @@ void Batches::committed()
 
 double Batches::percent() const
 {
-    const auto first = static_cast<double>(first_);
-    return last_ == first_
-               ? 100
-               : 100 * (static_cast<double>(done_) - first) / (static_cast<double>(last_) - first);
+    if (are_over())
+        return 100;
+    const double ids = static_cast<double>(last_) - static_cast<double>(first_) + 1;
+    return 100 * (static_cast<double>(from()) - static_cast<double>(first_)) / ids;
 }
 
 } // namespace procrastinate::online

@@ -33,16 +33,19 @@ class Batches
     void committed();
 
     bool are_of(const chain::Step &step) const { return step_ == step.name(); }
-    bool are_over() const { return done_ >= last_; }
+    bool are_over() const { return done_ && *done_ >= last_; }
     double percent() const;                               // of the ids
     double milliseconds() const { return milliseconds_; } // that run() took
     std::int64_t changed() const { return changed_; }     // rows, by this call
 
   private:
+    // The first id that is not done. There is one: the batches are not over.
+    std::int64_t from() const { return done_ ? *done_ + 1 : first_; }
+
     std::string step_;
     std::int64_t first_ = 0;
-    std::int64_t done_ = 0; // the last id of what is committed
-    std::int64_t next_ = 0; // the last id of run()
+    std::optional<std::int64_t> done_; // the last id of what is committed, by any call
+    std::int64_t next_ = 0;            // the last id of run()
     std::int64_t last_ = 0;
     std::int64_t size_ = 1000; // rows
     std::int64_t changed_ = 0;

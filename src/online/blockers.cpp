@@ -1,6 +1,7 @@
 #include "online/blockers.hpp"
 
 #include "common/refusal.hpp"
+#include "online/fetch_barrier.hpp"
 #include "online/index_build.hpp"
 #include "server/advisory_lock.hpp"
 #include "server/spi.hpp"
@@ -24,8 +25,8 @@ std::string conflicts_of(const LockRequest &request)
 {
     std::vector<chain::StepLock> locks = request.locks;
     locks.push_back({catalog::history_table, "SHARE ROW EXCLUSIVE"});
-    if (request.is_of_barrier())
-        locks.push_back({"procrastinate_fetch_barrier", "ACCESS EXCLUSIVE"});
+    if (request.locks_barrier())
+        locks.push_back({fetch_barrier_table, "ACCESS EXCLUSIVE"});
     std::string text;
     for (const chain::StepLock &lock : locks)
         for (const std::string &mode : upgrade::conflicting_modes(lock.mode))
@@ -40,8 +41,6 @@ std::string tables_of(const LockRequest &request)
         tables.append(tables.empty() ? "" : ", ").append(lock.table);
     return tables;
 }
-
-std::string count_of(int tries) { return tries == 1 ? "once" : std::to_string(tries) + " times"; }
 
 } // namespace
 
@@ -84,9 +83,9 @@ void give_up(const catalog::Installation &installation, const LockRequest &reque
     const std::string left = leaves_index
                                  ? "An invalid index is left, which the next call drops unless "
                                    "another session is building it."
-                                 : "No attempt has changed anything.";
+                                 : "No try has changed anything.";
     throw common::Refusal{common::sqlstate::lock_not_available, request.failure(),
-                          "It was tried " + count_of(lock_retry.failures()) + " in " +
+                          "It was " + tried(lock_retry.failures()) + " in " +
                               std::to_string(static_cast<long>(lock_retry.waited() / 1000)) +
                               " s. " + left + "\n" + blockers,
                           "End the sessions that block it, or give it more time: " +

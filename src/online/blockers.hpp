@@ -24,8 +24,8 @@ struct Blockers
 
 // The blockers of the request now, by src/sql/blockers.sql. `lock_timeout`:
 // milliseconds for which the locks were waited for. Runs inside an SPI connection and under a
-// search_path of the server's own, in the transaction that asked for the locks: it may have the
-// installation's lock, and a later transaction's would not.
+// search_path of the server's own, in the transaction that asked for the locks, since that one may
+// hold the installation's lock.
 Blockers blockers_of(const catalog::Installation &installation, const LockRequest &request,
                      double lock_timeout);
 

@@ -1,5 +1,7 @@
 #include "online/call_options.hpp"
 
+#include "common/own_function.hpp"
+
 namespace procrastinate::online
 {
 
@@ -27,8 +29,8 @@ std::string call_of(const catalog::Installation &installation, const std::string
     constexpr CallOptions defaults;
     const char *const quoted =
         server::call([&target] { return quote_literal_cstr(target.c_str()); });
-    std::string call = "CALL procrastinate_migrate(" + std::string(quoted) + ", schema => " +
-                       installation.quoted_text;
+    std::string call = "CALL " + common::own_function("procrastinate_migrate") + "(" + quoted +
+                       ", schema => " + installation.quoted_text;
     if (options.lock_timeout != defaults.lock_timeout)
         call += ", lock_timeout => " + interval_literal(options.lock_timeout);
     if (options.retry_for != defaults.retry_for)

@@ -1,10 +1,13 @@
 #include "online/column_replacement.hpp"
 
 #include "common/findings.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
+#include "common/template.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "sql/column_replacement.hpp"
+#include "sql/plan_of_event_update.hpp"
 
 namespace procrastinate::online
 {
@@ -19,8 +22,8 @@ std::string hint_of(const catalog::Installation &installation, const upgrade::Up
     std::string hint = "Drop or validate these objects, and create them again when the schema is "
                        "at 0024.";
     if (!path.under_way)
-        hint += " Or stop the workers while the table is rewritten: SELECT "
-                "procrastinate_upgrade('0024', schema => " +
+        hint += " Or stop the workers while the table is rewritten: SELECT " +
+                common::own_function("procrastinate_upgrade") + "('0024', schema => " +
                 std::string(installation.quoted_text) + ");";
     return hint;
 }
@@ -29,8 +32,8 @@ std::string hint_of(const catalog::Installation &installation, const upgrade::Up
 // column list, or by its WHERE.
 std::string update_refusal(const catalog::Installation &installation)
 {
-    const std::string statement = "EXPLAIN UPDATE " + std::string(installation.quoted) +
-                                  ".procrastinate_events SET job_id = job_id WHERE false";
+    const std::string statement =
+        common::substitute(sql::plan_of_event_update, {{"schema", installation.quoted}});
     try
     {
         server::undone([&statement] { return spi::execute(statement.c_str()); });

@@ -8,6 +8,7 @@
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "sql/create_fetch_barrier.hpp"
+#include "sql/drop_fetch_barrier.hpp"
 #include "sql/fetch_barrier_body.hpp"
 #include "sql/fetch_barrier_grant.hpp"
 #include "sql/fetch_functions.hpp"
@@ -26,8 +27,6 @@ namespace
 
 namespace spi = server::spi;
 using catalog::Installation;
-
-constexpr const char *barrier_table = "procrastinate_fetch_barrier";
 
 // The template fetch_barrier_body.sql, split at its placeholders.
 struct BarrierText
@@ -117,7 +116,7 @@ void replace_body(const FetchFunction &function, std::string_view body)
 // The roles that may fetch jobs may lock the table.
 void create_table(const Installation &installation)
 {
-    if (catalog::has_relation(installation, barrier_table))
+    if (catalog::has_relation(installation, fetch_barrier_table))
         upgrade::require_no_foreign_objects(installation);
     else
         spi::execute(
@@ -172,9 +171,9 @@ void remove_fetch_barrier(const Installation &installation)
         if (const std::string_view body = body_without_barrier(barrier, function.body);
             body != function.body)
             replace_body(function, body);
-    if (catalog::has_relation(installation, barrier_table))
+    if (catalog::has_relation(installation, fetch_barrier_table))
         spi::execute(
-            (std::string("DROP TABLE ") + installation.quoted + "." + barrier_table).c_str());
+            common::substitute(sql::drop_fetch_barrier, {{"schema", installation.quoted}}).c_str());
 }
 
 void notify_workers(const Installation &installation, chain::Revision revision)
@@ -194,8 +193,8 @@ void notify_workers(const Installation &installation, chain::Revision revision)
         notify("_v1", R"({"type": "job_inserted", "job_id": 0})");
 }
 
-void notify_turned_away_workers(const Installation &installation, chain::Revision revision,
-                                double lock_timeout)
+void notify_workers_briefly(const Installation &installation, chain::Revision revision,
+                            double lock_timeout)
 {
     (void)server::attempt([&] {
         with_lock_timeout(lock_timeout, [&] {
@@ -212,7 +211,8 @@ FetchBarrier::FetchBarrier(const Installation &installation) : installation_(ins
 bool FetchBarrier::try_close()
 {
     const Oid schema = installation_.schema;
-    const Oid table = server::call([schema] { return get_relname_relid(barrier_table, schema); });
+    const Oid table =
+        server::call([schema] { return get_relname_relid(fetch_barrier_table, schema); });
     lock_.emplace(server::relation_lock_tag(table), AccessExclusiveLock);
     return server::attempt([this] { lock_->acquire(); });
 }

@@ -20,6 +20,8 @@
 namespace procrastinate::online
 {
 
+inline constexpr const char *fetch_barrier_table = "procrastinate_fetch_barrier";
+
 // All functions here run inside an SPI connection and under a search_path of the server's own, in
 // the caller's transaction. Installing, and removing, twice does no harm. Replacing a function
 // takes no lock on a table.
@@ -37,8 +39,8 @@ void notify_workers(const catalog::Installation &installation, chain::Revision r
 
 // notify_workers() for workers that found the barrier closed: they would fetch again only after
 // their polling interval. Does nothing if a lock cannot be had within `lock_timeout` milliseconds.
-void notify_turned_away_workers(const catalog::Installation &installation, chain::Revision revision,
-                                double lock_timeout);
+void notify_workers_briefly(const catalog::Installation &installation, chain::Revision revision,
+                            double lock_timeout);
 
 // The barrier as this session closes and opens it. It is open when the object is destroyed.
 class FetchBarrier
@@ -46,9 +48,8 @@ class FetchBarrier
   public:
     explicit FetchBarrier(const catalog::Installation &installation);
 
-    // Waits for running fetches as long as the setting lock_timeout says; returns false, with the
-    // barrier open, if that was too short. The lock can also be granted in the moment in which the
-    // wait ends: is_closed() tells. Runs inside an SPI connection.
+    // Waits for running fetches as long as the setting lock_timeout says. Returns false, with the
+    // barrier open, if that was too short. Runs inside an SPI connection.
     bool try_close();
     bool is_closed() const { return lock_ && lock_->is_held(); }
     void open() { lock_.reset(); }

@@ -4,6 +4,7 @@
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "online/channels.hpp"
+#include "online/query_use.hpp"
 #include "server/current_role.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
@@ -11,7 +12,6 @@
 #include "server/role_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/function_calls.hpp"
-#include "sql/hidden_sessions.hpp"
 #include "sql/sessions_in_use.hpp"
 #include "upgrade/history.hpp"
 
@@ -110,22 +110,48 @@ spi::Parameter applied_at(const Installation &installation, Revision pre)
     return parameter;
 }
 
-std::vector<std::string> sessions_in_use(const Installation &installation, Revision post,
-                                         const std::string &names)
+struct Sessions
 {
-    const std::array parameters{spi::text_parameter(names), applied_at(installation, post - 1),
-                                spi::boolean_parameter(post == end_of_old_channels)};
+    std::vector<std::string> in_use; // a line for each
+    int hidden = 0;                  // whose queries the caller may not see
+};
+
+// Sessions that seem to use what the post migration drops: those whose last query calls one of the
+// functions; and those that have listened for jobs since before the pre migration, or listen on a
+// channel of older releases.
+Sessions find_sessions(const Installation &installation, Revision post,
+                       const std::vector<std::string_view> &functions)
+{
+    const std::array parameters{spi::oid_parameter(installation.schema),
+                                applied_at(installation, post - 1)};
     const spi::Rows rows = spi::read_latest(sql::sessions_in_use, parameters);
-    std::vector<std::string> found;
+    Sessions found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
-        found.emplace_back(rows.text(row, 1).value_or(""));
+    {
+        server::call([] { CHECK_FOR_INTERRUPTS(); });
+        const std::optional<std::string_view> query = rows.text(row, 3);
+        if (!query)
+        {
+            ++found.hidden;
+            continue;
+        }
+        const QueryUse use = use_in(*query, installation, functions);
+        const bool is_old = use.listens && post == end_of_old_channels && !use.listens_to_new;
+        const std::string session(rows.text(row, 1).value_or(""));
+        if (!use.called.empty())
+            found.in_use.push_back(session + std::string(rows.text(row, 2).value_or("")) +
+                                   ", calls " + std::string(use.called));
+        else if (is_old)
+            found.in_use.push_back(session + "listens for jobs on a channel of older releases");
+        else if (use.listens && rows.boolean(row, 4))
+            found.in_use.push_back(session +
+                                   "has listened for jobs since before the pre migration");
+    }
     return found;
 }
 
-void warn_of_hidden_sessions(Revision post)
+void warn_of_hidden_sessions(Revision post, int count)
 {
-    const std::int64_t count =
-        DatumGetInt64(spi::read_latest(sql::hidden_sessions).datum(0, 1).value_or(0));
     if (count == 0)
         return;
     const std::string role = server::quoted_current_role();
@@ -133,16 +159,8 @@ void warn_of_hidden_sessions(Revision post)
                         std::string(chain::name(post)) + " drops are in use",
                     "Role " + role + " may not see the queries of " + std::to_string(count) +
                         (count == 1 ? " session" : " sessions") +
-                        " of other roles in this database.",
+                        " of other roles that may use the queue.",
                     "Grant it before the next upgrade: GRANT pg_read_all_stats TO " + role + ";");
-}
-
-std::string alternatives(const std::vector<std::string_view> &names)
-{
-    std::string text;
-    for (const std::string_view name : names)
-        text.append(text.empty() ? "" : "|").append(name);
-    return text;
 }
 
 } // namespace
@@ -185,14 +203,15 @@ Use InUseCheck::check(const Installation &installation, Oid owner, Revision revi
     if (migration.phase != chain::Phase::post || names.empty())
         return Use::none_seen;
     common::Findings findings;
-    findings.add(sessions_in_use(installation, revision, alternatives(names)));
+    const Sessions sessions = find_sessions(installation, revision, names);
+    findings.add(sessions.in_use);
     if (newest_old_worker_ > 0)
         findings.add(
             server::as_role(owner, [&] { return old_workers(installation, newest_old_worker_); }));
     const Calls calls = count_calls(installation);
     findings.add(called_since(calls, names));
     if (!has_warned_ && !findings.any())
-        warn_of_hidden_sessions(revision);
+        warn_of_hidden_sessions(revision, sessions.hidden);
     has_warned_ = true;
     if (!findings.any())
     {

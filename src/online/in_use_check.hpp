@@ -27,18 +27,19 @@ class InUseCheck
     // Reads how often functions have been called up to now, if the setting track_functions is on.
     void begin(const catalog::Installation &installation);
 
-    // To be called before the migration to `revision`, as the caller: that role may see more
-    // sessions than `owner`, the installation's, who reads its tables. `options` are the call's,
-    // for the hint.
+    // To be called before the migration to `revision`, as the caller, who may see the queries of
+    // more sessions than the installation's owner. Tables are read as `owner`. `options` are the
+    // call's, for the hint.
     //
     // A pre migration: notes which workers are registered; reads procrastinate_workers (ACCESS
     // SHARE). A post migration that drops functions: throws Refusal PM013 with
     // - the sessions whose last query calls one of them, and those that have listened for jobs
-    //   since before the release's pre migration, as far as the caller may see them;
+    //   since before the release's pre migration, as far as the caller may see them. Sessions of
+    //   roles that may neither insert nor update jobs do not count;
     // - the workers that were registered before a pre migration of this call and still send
     //   heartbeats;
     // - the functions that have been called since begin().
-    // Raises a WARNING, once, if the caller may not see the queries of some sessions.
+    // Raises a WARNING, once, if the caller may not see the queries of some of these sessions.
     Use check(const catalog::Installation &installation, Oid owner, chain::Revision revision,
               const CallOptions &options);
 

@@ -1,12 +1,16 @@
 #include "online/index_build.hpp"
 
 #include "common/refusal.hpp"
+#include "common/template.hpp"
 #include "server/concurrent_build.hpp"
+#include "server/current_role.hpp"
 #include "server/index_state.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/build_progress.hpp"
+#include "sql/drop_index.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/settings.hpp"
 
 namespace procrastinate::online
 {
@@ -45,12 +49,6 @@ void watch_worker(Watch &watch, int pid)
         watch.progress.tell(request_of(watch.step).name(), phase);
 }
 
-server::IndexState look_up(const catalog::Installation &installation, const chain::Step &step)
-{
-    return server::index_state(installation.schema, std::string(step.index).c_str(),
-                               std::string(step.table).c_str());
-}
-
 [[noreturn]] void refuse_name(const catalog::Installation &installation, chain::Revision revision,
                               const std::string &index)
 {
@@ -83,18 +81,8 @@ IndexState index_state_of(const catalog::Installation &installation, const chain
 {
     if (step.kind != chain::StepKind::concurrent)
         return IndexState::absent;
-    switch (look_up(installation, step))
-    {
-    case server::IndexState::elsewhere:
-        return IndexState::on_another_table;
-    case server::IndexState::invalid:
-        return IndexState::invalid;
-    case server::IndexState::valid:
-        return IndexState::valid;
-    case server::IndexState::absent:
-        break;
-    }
-    return IndexState::absent;
+    return server::index_state(installation.schema, std::string(step.index).c_str(),
+                               std::string(step.table).c_str());
 }
 
 void refuse_index(const catalog::Installation &installation, const chain::Step &step)
@@ -136,9 +124,9 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
     case IndexState::invalid:
         break;
     }
-    const std::string statement = "DROP INDEX " + index;
+    const std::string statement = common::substitute(sql::drop_index, {{"index", index}});
     server::with_search_path(installation.quoted, [&] {
-        server::with_context(label_of(step), [&] { spi::execute(statement.c_str()); });
+        server::with_context(step_label(step), [&] { spi::execute(statement.c_str()); });
     });
 }
 
@@ -156,10 +144,16 @@ std::string holder_of_builds(const catalog::Installation &installation)
 }
 
 std::optional<std::string> build_concurrently(const catalog::Installation &installation, Oid owner,
-                                              const chain::Step &step,
+                                              const chain::Step &step, double lock_timeout,
                                               const std::string &without_worker,
                                               ProgressReport &progress)
 {
+    server::BuildSlot slot;
+    if (!slot.try_acquire(upgrade::max_build_workers()))
+        return "other sessions of role " + server::session_role() + " build " +
+               std::to_string(upgrade::max_build_workers()) +
+               " indexes in this database, as many as procrastinate_migrate.max_build_workers "
+               "allows";
     // Releases the installation's lock and any snapshot: the build might wait for a session that
     // has a snapshot and waits for that lock.
     spi::commit();
@@ -168,9 +162,10 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
     const std::string statement(step.sql);
     progress.show_no_blockers(); // procrastinate_progress shows the worker's from now on
     Watch watch{installation, step, progress};
-    server::BuildResult result = server::with_context(label_of(step), [&] {
+    server::BuildResult result = server::with_context(step_label(step), [&] {
         return server::build_index(
-            {owner, installation.schema, table.c_str(), index.c_str(), statement.c_str()},
+            {owner, installation.schema, table.c_str(), index.c_str(), statement.c_str(),
+             static_cast<int>(std::min(lock_timeout, 2e9))},
             [](void *context, int pid) { watch_worker(*static_cast<Watch *>(context), pid); },
             &watch);
     });

@@ -45,7 +45,7 @@ std::string LockRequest::failure() const
     case step:
         break;
     }
-    return label_of(of_step) + " could not get its locks";
+    return step_label(of_step) + " could not get its locks";
 }
 
 LockRequest precheck_request() { return {LockRequest::precheck, {}, locks_of_reading()}; }
@@ -59,9 +59,9 @@ LockRequest request_of(const chain::Step &step, std::vector<chain::StepLock> loc
     return {LockRequest::step, step, std::move(locks)};
 }
 
-std::string label_of(const chain::Step &step)
+std::string step_label(const chain::Step &step)
 {
-    return upgrade::label_of(chain::migration(step.revision)) + ", step " +
+    return upgrade::migration_label(chain::migration(step.revision)) + ", step " +
            std::to_string(step.number) + " (" + std::string(step.title) + ")";
 }
 

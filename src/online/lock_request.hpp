@@ -32,7 +32,13 @@ struct LockRequest
     // The message of the error if the locks cannot be had, in lower case and without a full stop.
     std::string failure() const;
 
-    bool is_of_barrier() const { return purpose == step && of_step.barrier == chain::Step::close; }
+    // Closing the fetch barrier and removing it need its table's strongest lock, which running
+    // fetches are in the way of.
+    bool locks_barrier() const
+    {
+        return purpose == step &&
+               (of_step.barrier == chain::Step::close || of_step.barrier == chain::Step::remove);
+    }
     // The version tables of Alembic and Django: the pre-check reads them, the last step of a
     // migration changes them.
     bool is_of_version_tables() const { return purpose != step || of_step.number == of_step.count; }
@@ -46,6 +52,6 @@ LockRequest request_of(const chain::Step &step);
 LockRequest request_of(const chain::Step &step, std::vector<chain::StepLock> locks);
 
 // "migration 0031 (03.00.00_50_post_cancel_notification.sql), step 3 (update the aborting jobs)"
-std::string label_of(const chain::Step &step);
+std::string step_label(const chain::Step &step);
 
 } // namespace procrastinate::online

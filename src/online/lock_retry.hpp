@@ -27,7 +27,11 @@ class LockRetry
         if (failures_++ == 0)
             since_ = server::now();
     }
-    void succeed() { failures_ = 0; }
+    void succeed()
+    {
+        failures_ = 0;
+        waited_at_barrier_ = 0;
+    }
 
     // How long to wait for the running fetches when the barrier is closed: longer with each
     // failure, up to 10 s. New fetches do not queue behind that wait, they return no job; pause()
@@ -38,7 +42,6 @@ class LockRetry
             std::max(lock_timeout, std::min({10'000.0, lock_timeout * doublings(), left()}));
         return waited_at_barrier_;
     }
-    void barrier_closed() { waited_at_barrier_ = 0; }
 
     // Longer with each failure, up to 2 s, or up to four times what the barrier was waited for in
     // vain. The length is random, so that two sessions do not collide again and again. Can be
@@ -49,8 +52,10 @@ class LockRetry
         server::pause(std::min(longest, std::max(50.0, left())) * (0.5 + server::random() / 2));
     }
 
-  private:
+    // Until the retries are over; negative afterwards.
     double left() const { return retry_for_ - waited(); }
+
+  private:
     double doublings() const { return 1 << std::min(failures_, 10); }
 
     double retry_for_;
@@ -58,6 +63,12 @@ class LockRetry
     int failures_ = 0;
     std::int64_t since_ = 0; // the first failure
 };
+
+// "tried once", "tried 3 times".
+inline std::string tried(int failures)
+{
+    return failures == 1 ? "tried once" : "tried " + std::to_string(failures) + " times";
+}
 
 // One count for each purpose: the pre-check may succeed between two tries of a step.
 class LockRetries

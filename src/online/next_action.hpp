@@ -6,6 +6,7 @@
 #pragma once
 
 #include "chain/step.hpp"
+#include "common/index_state.hpp"
 
 namespace procrastinate::online
 {
@@ -40,14 +41,7 @@ enum class Unit
     step
 };
 
-// The index of a concurrent step, as the catalog shows it; absent for other steps.
-enum class IndexState
-{
-    absent,
-    invalid,
-    valid,
-    on_another_table
-};
+using common::IndexState;
 
 enum class IndexMethod
 {
@@ -68,13 +62,13 @@ struct State
 {
     bool is_target_reached = false;
     Unit unit = Unit::step;
-    bool is_under_way = false;      // the history has a row of a step of this migration
-    bool is_unused = false;         // the in-use check has passed, or is not wanted
-    bool are_names_free = false;    // of the indexes that the migration builds
-    bool is_announced = false;      // the step, to the caller
-    bool has_skipped_index = false; // an invalid one, of a step that this target skips
-    bool are_builds_locked = false; // this call has the advisory lock of index builds
-    IndexState index = IndexState::absent;
+    bool is_under_way = false;             // the history has a row of a step of this migration
+    bool is_unused = false;                // the in-use check has passed, or is not wanted
+    bool are_names_free = false;           // of the indexes that the migration builds
+    bool is_announced = false;             // the step, to the caller
+    bool has_skipped_index = false;        // an invalid one, of a step that this target skips
+    bool are_builds_locked = false;        // this call has the advisory lock of index builds
+    IndexState index = IndexState::absent; // of a concurrent step; absent for other steps
     IndexMethod method = IndexMethod::concurrently;
     BarrierState barrier = BarrierState::installed;
     bool are_fetches_over = false;  // those that began before the barrier was installed

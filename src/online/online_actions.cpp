@@ -48,20 +48,20 @@ Outcome OnlineLoop::check_use(Observation &seen)
     if (use == Use::none_seen)
     {
         seen.state.is_unused = true;
-        return Outcome::same_transaction;
+        return Outcome::ask_again;
     }
     step_log_.progress().show_no_blockers();
     spi::commit();
     step_log_.progress().tell_counting(seen.step);
     server::pause(200);
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 Outcome OnlineLoop::check_names(Observation &seen)
 {
     require_free_names(installation_, seen.step.revision);
     seen.state.are_names_free = true;
-    return Outcome::same_transaction;
+    return Outcome::ask_again;
 }
 
 Outcome OnlineLoop::announce_step(Observation &seen)
@@ -69,7 +69,7 @@ Outcome OnlineLoop::announce_step(Observation &seen)
     step_log_.begin(seen.step, seen.path.began);
     server::fault_point("before", seen.step.name());
     seen.state.is_announced = true;
-    return Outcome::same_transaction;
+    return Outcome::ask_again;
 }
 
 // ---- Steps in one transaction -------------------------------------------------------------------
@@ -90,7 +90,7 @@ Outcome OnlineLoop::end(const Step &step)
 {
     server::fault_point("in", step.name());
     // Users' deferred triggers and constraints run, and may fail, in the commit.
-    server::with_context("commit of " + label_of(step), [] { spi::commit(); });
+    server::with_context("commit of " + step_label(step), [] { spi::commit(); });
     succeed();
     if (barrier_.is_closed())
     {
@@ -104,7 +104,7 @@ Outcome OnlineLoop::end(const Step &step)
         precheck_.migration_ended(step.revision);
     step_log_.end(step);
     server::fault_point("after", step.name());
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 // ---- The fetch barrier --------------------------------------------------------------------------
@@ -119,7 +119,7 @@ Outcome OnlineLoop::reinstall_barrier(const Step &step)
         return try_later(request_of(step));
     spi::commit();
     fetches_over_for_.clear();
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 // Fetches that began before the barrier was installed do not share its lock. Once for each step.
@@ -129,21 +129,21 @@ Outcome OnlineLoop::wait_for_fetches(Observation &seen)
     wait_for_running_clients(longest_fetch);
     fetches_over_for_ = seen.step.name();
     seen.state.are_fetches_over = true;
-    return Outcome::same_transaction;
+    return Outcome::ask_again;
 }
 
 Outcome OnlineLoop::close_barrier(const Step &step)
 {
     spi::commit(); // no other session waits for the installation's lock meanwhile
     LockRetry &retry = retries_[LockRequest::step];
+    bool is_closed = false;
     with_lock_timeout(retry.barrier_timeout(options_.lock_timeout),
-                      [&] { precheck_.as_owner([&] { (void)barrier_.try_close(); }); });
-    if (!barrier_.is_closed())
+                      [&] { precheck_.as_owner([&] { is_closed = barrier_.try_close(); }); });
+    if (!is_closed)
         return try_later(request_of(step));
     closed_for_ = step;
-    retry.barrier_closed();
     server::fault_point("closed", step.name());
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 // ---- Batches ------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ Outcome OnlineLoop::begin_batches(Observation &seen)
     if (!are_begun)
         return try_later(request_of(seen.step));
     seen.state.are_batches_begun = true;
-    return Outcome::same_transaction;
+    return Outcome::ask_again;
 }
 
 Outcome OnlineLoop::run_batch(const Step &step)
@@ -168,11 +168,12 @@ Outcome OnlineLoop::run_batch(const Step &step)
         upgrade::lock_tables(installation_, step.all_locks());
         server::with_search_path(installation_.quoted, [&] {
             upgrade::set_script_settings();
-            server::with_context(label_of(step), [&] { batches_.run(installation_, step); });
+            server::with_context(step_label(step), [&] { batches_.run(installation_, step); });
             if (batches_.is_last())
                 step_log_.record(step);
             else
-                step_log_.record_position(step, batches_.next(), batches_.last());
+                step_log_.record_position(step, {batches_.next(), batches_.last()},
+                                          batches_.percent());
         });
     });
     if (!is_done)
@@ -180,13 +181,13 @@ Outcome OnlineLoop::run_batch(const Step &step)
     batches_.committed();
     if (batches_.are_over())
         return end(step);
-    server::with_context("commit of " + label_of(step), [] { spi::commit(); });
+    server::with_context("commit of " + step_label(step), [] { spi::commit(); });
     succeed();
     server::fault_point("batch", step.name());
     step_log_.progress().tell_rows(step, batches_.percent(), batches_.changed());
     throttle_.pause_after(batches_.milliseconds());
     wait_for_replicas(step, step_log_.progress());
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 // ---- Index builds -------------------------------------------------------------------------------
@@ -198,7 +199,7 @@ Outcome OnlineLoop::lock_builds(Observation &seen)
     {
         seen.state.are_builds_locked = true;
         observe_indexes(seen);
-        return Outcome::same_transaction;
+        return Outcome::ask_again;
     }
     // Another call may build for long: nothing changes meanwhile.
     const std::string holder = holder_of_builds(installation_);
@@ -217,7 +218,7 @@ Outcome OnlineLoop::record_build_start(const Step &step)
     spi::commit();
     succeed();
     server::fault_point("recorded", step.name());
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 Outcome OnlineLoop::build_index(const Step &step)
@@ -226,11 +227,12 @@ Outcome OnlineLoop::build_index(const Step &step)
     without_worker.concurrently = false;
     const std::optional<std::string> error = build_concurrently(
         installation_, precheck_.owner(), step,
+        std::max(options_.lock_timeout, retries_[LockRequest::step].left()),
         call_of(installation_, precheck_.target(), without_worker), step_log_.progress());
     if (error)
         return try_later(request_of(step), error);
     succeed();
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 // In a transaction of its own, since the lock keeps readers waiting.
@@ -239,7 +241,7 @@ Outcome OnlineLoop::drop_index(const Step &step)
     if (!try_briefly([&] { drop_invalid_index(installation_, step); }))
         return try_later(request_of(step, {{step.table, "ACCESS EXCLUSIVE"}}));
     spi::commit(); // no success yet: the next build may fail as this one did
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 } // namespace procrastinate::online

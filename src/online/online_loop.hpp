@@ -9,7 +9,7 @@
 #include "online/lock_retry.hpp"
 #include "online/lock_timeout_scope.hpp"
 #include "online/next_action.hpp"
-#include "online/precheck.hpp"
+#include "online/online_precheck.hpp"
 #include "online/step_log.hpp"
 #include "online/throttle.hpp"
 #include "server/session_lock.hpp"
@@ -21,8 +21,8 @@ namespace procrastinate::online
 // How to go on after an action.
 enum class Outcome
 {
-    same_transaction, // ask for the next action with what is known
-    next_transaction, // observe anew
+    ask_again,    // for the next action, with what is known
+    observe_anew, // in a new iteration
     finished
 };
 
@@ -96,7 +96,7 @@ class OnlineLoop
 
     const catalog::Installation &installation_;
     const CallOptions &options_;
-    Precheck precheck_;
+    OnlinePrecheck precheck_;
     InUseCheck in_use_check_;
     FetchBarrier barrier_;
     std::optional<chain::Step> closed_for_; // the step that closed the barrier last

@@ -34,8 +34,8 @@ bool OnlineLoop::iterate()
         Outcome outcome{};
         do
             outcome = perform(next_action(seen.step, seen.state), seen);
-        while (outcome == Outcome::same_transaction);
-        return outcome == Outcome::next_transaction;
+        while (outcome == Outcome::ask_again);
+        return outcome == Outcome::observe_anew;
     });
 }
 
@@ -157,10 +157,13 @@ Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<st
     LockRetry &retry = retries_[request.purpose];
     retry.fail();
     barrier_.open();
-    if (request.is_of_barrier())
+    if (request.locks_barrier())
         precheck_.as_owner([&] {
-            notify_turned_away_workers(installation_, request.of_step.revision - 1,
-                                       options_.lock_timeout);
+            // The columns are as before until the barrier has been closed.
+            const bool is_before = request.of_step.barrier == Step::close;
+            notify_workers_briefly(
+                installation_, is_before ? request.of_step.revision - 1 : request.of_step.revision,
+                options_.lock_timeout);
         });
     spi::commit();
     if (retry.is_over())
@@ -168,7 +171,7 @@ Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<st
                 error.value_or(found.text));
     step_log_.progress().tell_waiting(request, retry.failures(), found.pids, error.value_or(""));
     retry.pause();
-    return Outcome::next_transaction;
+    return Outcome::observe_anew;
 }
 
 void migrate(const Installation &installation, std::string_view target, const CallOptions &options)

@@ -1,5 +1,6 @@
 #include "online/progress_report.hpp"
 
+#include "online/lock_retry.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 
@@ -66,8 +67,8 @@ void ProgressReport::tell_waiting(const LockRequest &request, int failures,
 {
     show_blockers(pids);
     if (is_due())
-        tell(request.name(), "waiting for locks, asked " + std::to_string(failures) + " times" +
-                                 list_of(pids) + (error.empty() ? "" : ": ") + first_line(error));
+        tell(request.name(), "waiting for locks, " + tried(failures) + list_of(pids) +
+                                 (error.empty() ? "" : ": ") + first_line(error));
 }
 
 } // namespace procrastinate::online

@@ -32,7 +32,7 @@ void lock_tables(const Installation &installation, const LockRequest &request,
                  const UpgradePath &path)
 {
     const Step &step = request.of_step;
-    server::with_context("before " + label_of(step), [&] {
+    server::with_context("before " + step_label(step), [&] {
         if (step.count == 1 && request.locks.empty())
             upgrade::lock_tables(installation, upgrade::tables_of(path.current, path.current + 1));
         else
@@ -65,8 +65,8 @@ void run(const Installation &installation, const Step &step, std::string_view st
     if (!path.has_history)
         upgrade::create_history(installation);
     const chain::Migration &migration = chain::migration(step.revision);
-    upgrade::run_script(statements, label_of(step));
-    upgrade::run_rest(migration.sql, upgrade::label_of(migration), step.rest);
+    upgrade::run_script(statements, step_label(step));
+    upgrade::run_rest(migration.sql, upgrade::migration_label(migration), step.rest);
 }
 
 void finish(const Installation &installation, const LockRequest &request)

@@ -14,6 +14,7 @@ namespace
 using chain::Step;
 
 constexpr std::int64_t between_positions = 5'000'000; // microseconds
+constexpr double percent_between_positions = 0.1;
 
 } // namespace
 
@@ -45,7 +46,7 @@ void StepLog::append(const chain::StepName &name)
 
 void StepLog::record(const Step &step)
 {
-    server::with_context("history of " + label_of(step), [&] {
+    server::with_context("history of " + step_label(step), [&] {
         if (step.number == step.count)
             upgrade::record_change(installation_, upgrade::event::upgrade, step.revision - 1,
                                    step.revision, began_);
@@ -56,12 +57,15 @@ void StepLog::record(const Step &step)
 
 void StepLog::record_start(const Step &step) { append({step.revision, chain::StepName::started}); }
 
-void StepLog::record_position(const Step &step, std::int64_t done, std::int64_t last)
+void StepLog::record_position(const Step &step, const chain::Position &reached, double percent)
 {
-    if (server::now() - position_recorded_ < between_positions)
+    const bool is_first = position_recorded_ == 0;
+    if (!is_first && (server::now() - position_recorded_ < between_positions ||
+                      percent - recorded_percent_ < percent_between_positions))
         return;
-    append({step.revision, step.number - 1, chain::Position{done, last}});
+    append({step.revision, step.number - 1, reached});
     position_recorded_ = server::now();
+    recorded_percent_ = percent;
 }
 
 void StepLog::end(const Step &step) const

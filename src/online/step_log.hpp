@@ -20,10 +20,11 @@ class StepLog
     // search_path set to the schema, and throw Refusal 3F000 if the schema was renamed meanwhile.
     // The step is done, and after the last one its migration:
     void record(const chain::Step &step);
-    // An index of the step's name is ours, though no step is done:
+    // A build begins. From then on an index with the step's name counts as built by this step:
     void record_start(const chain::Step &step);
-    // Batches have come to the id `done`; written with the first batch and then every 5 s:
-    void record_position(const chain::Step &step, std::int64_t done, std::int64_t last);
+    // Batches have done `percent` of the step, and have come to an id. Written with the first batch,
+    // then every 5 s, but at most 1000 times in all, since each look at the history reads the rows:
+    void record_position(const chain::Step &step, const chain::Position &reached, double percent);
 
     // Raises a NOTICE with the time that a migration took, after the commit of its last step.
     void end(const chain::Step &step) const;
@@ -40,6 +41,7 @@ class StepLog
     std::string step_;
     TimestampTz step_began_ = 0;
     TimestampTz position_recorded_ = 0;
+    double recorded_percent_ = 0;
 };
 
 } // namespace procrastinate::online

@@ -2,6 +2,7 @@
 
 #include "chain/target.hpp"
 #include "common/findings.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "online/session_markers.hpp"
 #include "server/pause.hpp"
@@ -125,7 +126,8 @@ std::string detail_of(const upgrade::InstallationState &state)
 
 std::string hint_to_see_log(const Installation &installation)
 {
-    return "To see what has changed it: SELECT * FROM procrastinate_log(schema => " +
+    return "To see what has changed it: SELECT * FROM " +
+           common::own_function("procrastinate_log") + "(schema => " +
            std::string(installation.quoted_text) + ");";
 }
 

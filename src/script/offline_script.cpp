@@ -58,7 +58,7 @@ std::string begin_transaction(const Installation &installation, Revision from, R
 }
 
 // What a step of the script does.
-struct Step
+struct ScriptStep
 {
     std::string_view event;
     Revision from;
@@ -67,7 +67,7 @@ struct Step
     std::string sql;
 };
 
-std::string drop_indexes(const Step &step)
+std::string drop_indexes(const ScriptStep &step)
 {
     std::string text;
     if (step.to - step.from == 1)
@@ -76,7 +76,7 @@ std::string drop_indexes(const Step &step)
     return text;
 }
 
-std::string run_step(const Installation &installation, const Step &step)
+std::string run_step(const Installation &installation, const ScriptStep &step)
 {
     const std::string values =
         substitute(sql::script_history_values, {{"event", step.event},

@@ -24,7 +24,10 @@ enum class LockKey : std::int32_t
     waiting = 0x50524F67,
     // "PROo", shared. The object is the pid that the session waits for, 0 for a prepared
     // transaction.
-    blocker = 0x50524F6F
+    blocker = 0x50524F6F,
+    // "PROs", exclusive: a place for a background worker that builds an index. The object is the
+    // role whose session has started the worker; see build_slot_tag().
+    build_slot = 0x50524F73
 };
 
 // The key as pg_locks.classid shows it, and as queries bind it.
@@ -36,6 +39,14 @@ inline LOCKTAG advisory_lock_tag(LockKey key, Oid object)
     LOCKTAG tag;
     // SQL functions use 1 and 2 (src/backend/utils/adt/lockfuncs.c). pg_locks: objsubid = 3
     SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, class_id(key), object, 3);
+    return tag;
+}
+
+// The lock tag of one of a role's places for workers, counted from 0.
+inline LOCKTAG build_slot_tag(Oid role, int slot)
+{
+    LOCKTAG tag;
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, class_id(LockKey::build_slot), role, 3 + slot);
     return tag;
 }
 

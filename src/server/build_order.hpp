@@ -22,7 +22,7 @@ enum class BuildStage
 // The order, and the worker's answer. Plain data in a dynamic shared memory segment.
 //
 // A session may have loaded an older library than its worker loads. A change of this structure
-// therefore needs a new name for the worker's function, procrastinate_build_index_v1().
+// therefore needs a new name for the worker's function, procrastinate_build_index_v2().
 struct BuildOrder
 {
     // Written by the session.
@@ -34,6 +34,7 @@ struct BuildOrder
     char index[NAMEDATALEN];
     char statement[build_statement_size];
     char settings[build_settings.size()][NAMEDATALEN];
+    char lock_timeout[NAMEDATALEN]; // of the worker, in milliseconds
 
     // Written by the worker; the texts are its error.
     BuildStage stage;

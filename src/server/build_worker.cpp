@@ -66,7 +66,7 @@ void prepare_session(const BuildOrder &order)
     StartTransactionCommand();
     for (std::size_t i = 0; i < build_settings.size(); ++i)
         set(build_settings[i], order.settings[i]);
-    set("lock_timeout", "0");
+    set("lock_timeout", order.lock_timeout);
     set("statement_timeout", "0");
     if (GetConfigOption("transaction_timeout", true, false) != nullptr) // from PostgreSQL 17 on
         set("transaction_timeout", "0");
@@ -124,7 +124,7 @@ void run_worker(dsm_handle handle)
 } // namespace procrastinate::server
 
 // The entry point of the worker. The argument is the handle of the segment with the BuildOrder.
-extern "C" __attribute__((visibility("default"))) void procrastinate_build_index_v1(Datum handle)
+extern "C" __attribute__((visibility("default"))) void procrastinate_build_index_v2(Datum handle)
 {
     procrastinate::server::run_worker(DatumGetUInt32(handle));
 }

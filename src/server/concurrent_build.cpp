@@ -84,7 +84,7 @@ BackgroundWorkerHandle *start_worker(dsm_segment *segment)
         worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
         strlcpy(worker.bgw_library_name, "$libdir/procrastinate_migrate",
                 sizeof worker.bgw_library_name);
-        strlcpy(worker.bgw_function_name, "procrastinate_build_index_v1",
+        strlcpy(worker.bgw_function_name, "procrastinate_build_index_v2",
                 sizeof worker.bgw_function_name);
         strlcpy(worker.bgw_name, "procrastinate_migrate", sizeof worker.bgw_name);
         strlcpy(worker.bgw_type, "procrastinate_migrate", sizeof worker.bgw_type);
@@ -111,6 +111,7 @@ dsm_segment *write_order(const IndexBuild &build)
             elog(ERROR, "statement is too long");
         for (std::size_t i = 0; i < build_settings.size(); ++i)
             copy_clipped(order->settings[i], GetConfigOption(build_settings[i], true, false));
+        snprintf(order->lock_timeout, sizeof order->lock_timeout, "%d", build.lock_timeout);
         return segment;
     });
 }
@@ -140,6 +141,19 @@ void raise_worker_ended()
 }
 
 } // namespace
+
+bool BuildSlot::try_acquire(int slots)
+{
+    const Oid role = GetSessionUserId();
+    for (int slot = 0; slot < slots; ++slot)
+    {
+        lock_.emplace(build_slot_tag(role, slot), ExclusiveLock);
+        if (lock_->try_acquire())
+            return true;
+    }
+    lock_.reset();
+    return false;
+}
 
 BuildResult build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
                         void *context)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "server/index_state.hpp"
+#include "server/session_lock.hpp"
 
 #include <string>
 
@@ -18,6 +19,20 @@ struct IndexBuild
     const char *table;
     const char *index;
     const char *statement; // at most 2047 bytes
+    int lock_timeout;      // milliseconds that each of the statement's lock waits may take
+};
+
+// One of the places that the session's role has for background workers in this database. The
+// server's max_worker_processes are for all roles: this keeps one role from using them up.
+class BuildSlot
+{
+  public:
+    // Takes one of the first `slots` places, to the end of the object. Returns false if other
+    // sessions of the role have them all.
+    bool try_acquire(int slots);
+
+  private:
+    std::optional<SessionLock> lock_;
 };
 
 enum class BuildEnd

@@ -1,6 +1,8 @@
 // Error boundary: copies server errors into exceptions, and raises exceptions as server errors.
 #include "server/error_boundary.hpp"
 
+#include "common/own_function.hpp"
+
 namespace procrastinate::server
 {
 
@@ -79,12 +81,12 @@ char *copy(MemoryContext context, std::string_view text) noexcept
     return copied;
 }
 
+} // namespace
+
 int encoded(std::string_view sqlstate) noexcept
 {
     return MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
 }
-
-} // namespace
 
 Raised current_exception(MemoryContext context) noexcept
 {
@@ -143,6 +145,12 @@ void raise(const Raised &raised)
         errfinish(raised.location.file, raised.location.line, raised.location.function);
     }
     pg_unreachable();
+}
+
+void note_extension_schema(FunctionCallInfo fcinfo)
+{
+    const char *const schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+    common::set_extension_schema(schema == nullptr ? "" : quote_identifier(schema));
 }
 
 } // namespace detail

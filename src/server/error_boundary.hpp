@@ -59,8 +59,15 @@ struct Raised
 // The current exception as plain data, its texts copied into `context`. Call it in a catch block.
 Raised current_exception(MemoryContext context) noexcept;
 
+// "PM001" as MAKE_SQLSTATE encodes it.
+int encoded(std::string_view sqlstate) noexcept;
+
 // Raises it as a server error.
 [[noreturn]] void raise(const Raised &raised);
+
+// Messages qualify the extension's functions with the schema of the one that is called. Raises the
+// server's errors: no C++ object may be alive.
+void note_extension_schema(FunctionCallInfo fcinfo);
 
 } // namespace detail
 
@@ -146,6 +153,7 @@ template <typename Body> Datum enter(Body &&body)
     PG_FUNCTION_INFO_V1(name);                                                                     \
     Datum name(PG_FUNCTION_ARGS)                                                                   \
     {                                                                                              \
+        procrastinate::server::detail::note_extension_schema(fcinfo);                              \
         return procrastinate::server::enter([fcinfo] { return name##_body(fcinfo); });             \
     }                                                                                              \
     }                                                                                              \

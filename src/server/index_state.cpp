@@ -42,7 +42,7 @@ IndexState read_index_state(Oid schema, const char *index, const char *table)
     const bool is_elsewhere = row->indrelid != get_relname_relid(table, schema);
     ReleaseSysCache(tuple);
     if (is_elsewhere)
-        return IndexState::elsewhere;
+        return IndexState::on_another_table;
     return is_valid ? IndexState::valid : IndexState::invalid;
 }
 

@@ -2,18 +2,13 @@
 // commit.
 #pragma once
 
+#include "common/index_state.hpp"
 #include "server/error_boundary.hpp"
 
 namespace procrastinate::server
 {
 
-enum class IndexState
-{
-    absent,
-    elsewhere, // an index of this name belongs to another table
-    invalid,   // left by a concurrent build that failed, or that is running
-    valid
-};
+using common::IndexState;
 
 // The state of the index of this name in the schema, for a table of the same schema. Reads the
 // catalog as it is now, whatever the snapshot of the transaction. Takes no lock on the index.

@@ -1,4 +1,3 @@
-// NOTICE and WARNING messages to the client.
 #include "server/messages.hpp"
 
 namespace procrastinate::server
@@ -7,28 +6,44 @@ namespace procrastinate::server
 namespace
 {
 
+struct Message
+{
+    int level;
+    std::string_view message;
+    std::string_view detail;
+    std::string_view hint;
+    SourceLocation location;
+};
+
 // The length as "%.*s" takes it.
 int length(std::string_view text) { return static_cast<int>(text.size()); }
 
-} // namespace
-
-void notice(std::string_view message, std::string_view detail)
+// As ereport(), which would name this file and line.
+void send(const Message &sent)
 {
-    call([=] {
-        ereport(NOTICE,
-                (errmsg_internal("%.*s", length(message), message.data()),
-                 detail.empty() ? 0 : errdetail_internal("%.*s", length(detail), detail.data())));
+    call([&sent] {
+        if (!errstart(sent.level, TEXTDOMAIN))
+            return;
+        errmsg_internal("%.*s", length(sent.message), sent.message.data());
+        if (!sent.detail.empty())
+            errdetail_internal("%.*s", length(sent.detail), sent.detail.data());
+        if (!sent.hint.empty())
+            errhint("%.*s", length(sent.hint), sent.hint.data());
+        errfinish(sent.location.file, sent.location.line, sent.location.function);
     });
 }
 
-void warning(std::string_view message, std::string_view detail, std::string_view hint)
+} // namespace
+
+void notice(std::string_view message, std::string_view detail, SourceLocation location)
 {
-    call([=] {
-        ereport(WARNING,
-                (errmsg_internal("%.*s", length(message), message.data()),
-                 detail.empty() ? 0 : errdetail_internal("%.*s", length(detail), detail.data()),
-                 hint.empty() ? 0 : errhint("%.*s", length(hint), hint.data())));
-    });
+    send({NOTICE, message, detail, {}, location});
+}
+
+void warning(std::string_view message, std::string_view detail, std::string_view hint,
+             SourceLocation location)
+{
+    send({WARNING, message, detail, hint, location});
 }
 
 } // namespace procrastinate::server

@@ -69,7 +69,7 @@ struct PlannedQuery
 
 Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters);
 
-// Runs one statement. Returns the number of rows that it changed or returned. Throws ServerError
+// Runs one statement, or several. Returns the number of rows that the last one changed or returned. Throws ServerError
 // 0A000 for a statement that SPI does not run, such as COMMIT.
 std::uint64_t execute(const char *statement, std::span<const Parameter> parameters = {});
 

@@ -2,6 +2,6 @@
 --
 -- {{table}} the step's table, qualified and quoted
 --
--- Returns the id before the first and the last id; NULL if the table is empty.
+-- Returns the first and the last id; NULL if the table is empty.
 
-select min(id)::int8 - 1, max(id)::int8 from {{table}}
+select min(id)::int8, max(id)::int8 from {{table}}

@@ -1,28 +1,25 @@
--- Sessions of this database that seem to use what a post migration drops, as lines for a DETAIL.
+-- Sessions of this database whose roles may use the queue of an installation, with their last
+-- queries.
 --
--- $1 names of the dropped functions, as alternatives of a regular expression: "a|b"
+-- $1 OID of the installation's schema
 -- $2 when the release's pre migration was applied; NULL if that is not known
--- $3 true if workers of the release listen on channels of their own
 --
--- A session is returned if its last query calls one of the functions; or if that query is a LISTEN
--- for jobs, and the session is older than the pre migration, or listens on a channel of older
--- releases. The caller may not see the queries of other roles: hidden_sessions.sql counts those.
+-- Returns a description; how long the session has been in its state; the query, NULL if the caller
+-- may not see it; and true if the session began before $2. A role may use the queue if it, or a role
+-- that it is a member of, may insert or update jobs.
 
-with session as (
-    select a.pid, a.backend_start, a.state_change,
-           format('Session %s of role %s%s, ', a.pid, a.usename,
-                  ' (' || nullif(a.application_name, '') || ')') as description,
-           format('%s for %s, calls ', a.state,
-                  date_trunc('second', clock_timestamp() - a.state_change))
-               || substring(a.query from '[[:<:]](' || $1 || ')[[:space:]]*[(]') as call,
-           a.query ~* '^[[:space:]]*listen[[:space:]]+"?procrastinate_(any_)?queue' as listens,
-           $3 and a.query !~* '^[^_]*_(any_)?queue_v1' as is_old
-      from pg_stat_activity a
-     where a.datname = current_database() and a.pid <> pg_backend_pid()
-       and a.backend_type = 'client backend')
-select description
-       || coalesce(call, case when is_old then 'listens for jobs on a channel of older releases'
-                              else 'has listened for jobs since before the pre migration' end)
-  from session
- where call is not null or (listens and (is_old or backend_start < $2))
- order by state_change desc
+with queue_role as (
+    select r.oid
+      from pg_roles r
+      join pg_class c on c.relnamespace = $1 and c.relname = 'procrastinate_jobs'
+       and has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE'))
+select format('Session %s of role %s%s, ', a.pid, a.usename,
+              ' (' || nullif(a.application_name, '') || ')'),
+       format('%s for %s', a.state, date_trunc('second', clock_timestamp() - a.state_change)),
+       case when a.backend_type is not null then a.query end,
+       coalesce(a.backend_start < $2, false)
+  from pg_stat_activity a
+ where a.datname = current_database() and a.pid <> pg_backend_pid()
+   and coalesce(a.backend_type, 'client backend') = 'client backend'
+   and exists (select from queue_role q where pg_has_role(a.usesysid, q.oid, 'MEMBER'))
+ order by a.state_change desc

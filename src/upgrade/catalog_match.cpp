@@ -2,6 +2,7 @@
 
 #include "catalog/structure.hpp"
 #include "common/findings.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "upgrade/external_versions.hpp"
@@ -33,8 +34,8 @@ Findings differences(std::span<const catalog::CatalogObject> structure, Revision
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " holds none of Procrastinate's objects",
                   "There is no table, type or function of any revision to adopt.",
-                  "To install it: SELECT procrastinate_upgrade('head', " +
-                      std::string(installation.quoted_text) + ");"};
+                  "To install it: SELECT " + common::own_function("procrastinate_upgrade") +
+                      "('head', " + std::string(installation.quoted_text) + ");"};
 }
 
 std::string finding_of(const ExternalVersion &version)
@@ -50,6 +51,7 @@ std::string finding_of(const ExternalVersion &version)
 {
     const std::string revision(chain::name(nearest.revision));
     const std::string schema(installation.quoted_text);
+    const std::string repair = common::own_function("procrastinate_repair") + "(" + schema;
     Findings external_versions;
     for (const ExternalVersion &version : read_external_versions(installation))
         external_versions.add(finding_of(version));
@@ -59,11 +61,11 @@ std::string finding_of(const ExternalVersion &version)
                       (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
                       differences(structure, nearest.revision).text() +
                       (external_versions.any() ? "\n" : "") + external_versions.text(),
-                  "To see what can be repaired: SELECT * FROM procrastinate_repair(" + schema +
-                      ");\nTo repair it: SELECT * FROM procrastinate_repair(" + schema +
-                      ", dry_run => false);\nTo record the revision without repair: SELECT "
-                      "procrastinate_stamp('" +
-                      revision + "', verify => false, schema => " + schema + ");"};
+                  "To see what can be repaired: SELECT * FROM " + repair +
+                      ");\nTo repair it: SELECT * FROM " + repair +
+                      ", dry_run => false);\nTo record the revision without repair: SELECT " +
+                      common::own_function("procrastinate_stamp") + "('" + revision +
+                      "', verify => false, schema => " + schema + ");"};
 }
 
 } // namespace
@@ -92,9 +94,28 @@ void require_match(const Installation &installation, Revision revision)
     const std::string schema = ", schema => " + std::string(installation.quoted_text) + ");";
     throw Refusal{sqlstate::catalog_contradicts, in_schema(installation) + " is not at " + wanted,
                   findings.text(),
-                  "To see all differences: SELECT * FROM procrastinate_check('" + wanted + "'" +
-                      schema + "\nTo record it without this check: SELECT procrastinate_stamp('" +
-                      wanted + "', verify => false" + schema};
+                  "To see all differences: SELECT * FROM " +
+                      common::own_function("procrastinate_check") + "('" + wanted + "'" + schema +
+                      "\nTo record it without this check: SELECT " +
+                      common::own_function("procrastinate_stamp") + "('" + wanted +
+                      "', verify => false" + schema};
+}
+
+chain::CurrentRevision recorded_or_nearest(const Installation &installation,
+                                           const InstallationState &state,
+                                           std::span<const catalog::CatalogObject> structure)
+{
+    chain::CurrentRevision current = state.current;
+    if (current.revision || state.is_unknown_history())
+        return current;
+    const std::optional<catalog::RevisionMatch> nearest = catalog::nearest_revision(structure);
+    if (!nearest)
+        return current;
+    server::notice(in_schema(installation) + " has no history; by its catalog it is " +
+                   (nearest->is_exact() ? "at " : "nearest to ") +
+                   std::string(chain::name(nearest->revision)));
+    current.revision = nearest->revision;
+    return current;
 }
 
 void warn_of_external_versions(const Installation &installation, Revision revision)

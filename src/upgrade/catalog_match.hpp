@@ -3,7 +3,8 @@
 #pragma once
 
 #include "catalog/installation.hpp"
-#include "chain/chain.hpp"
+#include "catalog/structure.hpp"
+#include "upgrade/installation_state.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -15,6 +16,12 @@ chain::Revision require_exact_match(const catalog::Installation &installation);
 
 // Throws Refusal PM009 with the differences if the schema does not match the revision.
 void require_match(const catalog::Installation &installation, chain::Revision revision);
+
+// The recorded revision. For tables without a history the revision that the catalog is nearest to,
+// with a NOTICE; no revision if it matches none. With an unknown history the state as it is.
+chain::CurrentRevision recorded_or_nearest(const catalog::Installation &installation,
+                                           const InstallationState &state,
+                                           std::span<const catalog::CatalogObject> structure);
 
 // WARNING if Alembic or Django has recorded another revision, with the commands that correct that.
 void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision);

@@ -58,7 +58,8 @@ void Change::enter()
     // Before the lock, so that no other role can keep changes out by it.
     owner_ = require_acting_role(installation_);
     as_owner([this] { require_schema_privileges(installation_); });
-    lock_installation(installation_, under_way_ == UnderWay::continued ? Wait::quiet : Wait::told);
+    lock_installation(installation_,
+                      unfinished_ == Unfinished::continued ? WaitNotice::none : WaitNotice::raised);
     // Another session may have given the installation to another role meanwhile.
     owner_ = require_acting_role(installation_);
 }
@@ -69,7 +70,7 @@ InstallationState Change::read_state() const
     InstallationState state = upgrade::read_state(installation_);
     if (state.is_unknown_history())
         throw unknown_history(state, installation_);
-    if (under_way_ == UnderWay::refused)
+    if (unfinished_ == Unfinished::refused)
         require_finished(state.under_way, installation_);
     return state;
 }
@@ -78,7 +79,7 @@ UpgradePath Change::plan(std::string_view target, std::optional<chain::Revision>
 {
     lock_history(installation_);
     const UpgradePath path = plan_upgrade_path(installation_, target, goal);
-    if (under_way_ == UnderWay::refused)
+    if (unfinished_ == Unfinished::refused)
         require_finished(path.under_way, installation_);
     return path;
 }

@@ -29,7 +29,7 @@ namespace procrastinate::upgrade
 {
 
 // A migration that procrastinate_migrate() has begun and not ended.
-enum class UnderWay
+enum class Unfinished
 {
     refused,  // PM012
     continued // by the online run
@@ -54,8 +54,8 @@ class Change
     // `command` is named in the server's error for a read-only transaction:
     // "procrastinate_stamp()".
     Change(const catalog::Installation &installation, const char *command,
-           UnderWay under_way = UnderWay::refused)
-        : installation_(installation), command_(command), under_way_(under_way)
+           Unfinished unfinished = Unfinished::refused)
+        : installation_(installation), command_(command), unfinished_(unfinished)
     {
     }
 
@@ -83,7 +83,7 @@ class Change
   private:
     const catalog::Installation &installation_;
     const char *command_;
-    UnderWay under_way_;
+    Unfinished unfinished_;
     Oid owner_ = InvalidOid;
 };
 

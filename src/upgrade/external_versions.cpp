@@ -4,6 +4,7 @@
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 #include "sql/external_version_tables.hpp"
+#include "upgrade/version_table.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -13,18 +14,15 @@ namespace
 
 namespace spi = server::spi;
 
-constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 constexpr std::array<server::RawColumn, 2> django_columns{
     {{"app", VARCHAROID}, {"name", VARCHAROID}}};
-
-constexpr std::size_t most_rows = 10'000; // any role may have filled the table
 
 // Alembic has a row for each branch; rows of other chains are skipped. A plain number such as 0003
 // may belong to another chain too: it counts only in the installation's own schema.
 void read_alembic(Oid table, const std::string &name, bool is_own,
                   std::vector<ExternalVersion> &versions)
 {
-    const server::RawTable rows = server::scan_raw_table(table, alembic_columns, most_rows);
+    const server::RawTable rows = server::scan_raw_table(table, alembic_columns, most_version_rows);
     for (std::size_t i = 0; i < rows.count(); ++i)
     {
         const std::string_view id = rows.row(i).text(0);
@@ -39,7 +37,7 @@ void read_alembic(Oid table, const std::string &name, bool is_own,
 
 void read_django(Oid table, const std::string &name, std::vector<ExternalVersion> &versions)
 {
-    const server::RawTable rows = server::scan_raw_table(table, django_columns, most_rows);
+    const server::RawTable rows = server::scan_raw_table(table, django_columns, most_version_rows);
     std::string_view last;
     for (std::size_t i = 0; i < rows.count(); ++i)
         if (rows.row(i).text(0) == "procrastinate")

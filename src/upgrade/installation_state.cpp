@@ -1,5 +1,6 @@
 #include "upgrade/installation_state.hpp"
 
+#include "common/own_function.hpp"
 #include "upgrade/library_version.hpp"
 
 namespace procrastinate::upgrade
@@ -34,6 +35,8 @@ TimestampTz began(const Event &one)
 class LastEvents
 {
   public:
+    static constexpr int most_steps = 100'000; // far more than a run writes
+
     // Returns whether an earlier event is needed.
     bool read(const Event &event)
     {
@@ -78,9 +81,6 @@ class LastEvents
     }
 
   private:
-    // A day of batches records 17 thousand positions. Another role may have written the rows.
-    static constexpr int most_steps = 100'000;
-
     std::optional<Event> latest_;
     std::optional<Event> last_; // the last event that is no step
     TimestampTz since_ = 0;
@@ -98,7 +98,13 @@ InstallationState read_state(const catalog::Installation &installation)
     state.has_history = visit_history(installation, EventOrder::newest_first,
                                       [&events](const Event &event) { return events.read(event); });
     if (events.is_too_long())
-        throw no_history_table(installation);
+        throw Refusal{sqlstate::untrusted_object,
+                      "the history of " + in_schema(installation) + " ends with more than " +
+                          std::to_string(LastEvents::most_steps) + " rows of steps",
+                      "procrastinate_migrate() writes 1000 rows for a step at most: another role "
+                      "has written them.",
+                      "To see who: SELECT * FROM " + common::own_function("procrastinate_log") +
+                          "(schema => " + installation.quoted_text + ");"};
     if (!events.is_empty())
         events.fill(state);
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
@@ -131,7 +137,8 @@ chain::Revision require_known(const InstallationState &state,
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's tables but no history",
                   "Nothing records which migrations have been applied, so none can be run.",
-                  "To record the revision that the schema matches: SELECT procrastinate_adopt(" +
+                  "To record the revision that the schema matches: SELECT " +
+                      common::own_function("procrastinate_adopt") + "(" +
                       std::string(installation.quoted_text) + ");"};
 }
 
@@ -146,8 +153,8 @@ void require_finished(const std::optional<chain::StepName> &under_way,
                   "migration " + revision + " is under way in " + in_schema(installation),
                   std::to_string(under_way->number) + " of its " + std::to_string(count) +
                       " steps are done.",
-                  "To finish it: CALL procrastinate_migrate('" + revision + "', schema => " +
-                      std::string(installation.quoted_text) + ");"};
+                  "To finish it: CALL " + common::own_function("procrastinate_migrate") + "('" +
+                      revision + "', schema => " + std::string(installation.quoted_text) + ");"};
 }
 
 void require_tables(const catalog::Installation &installation, chain::Revision current)

@@ -13,7 +13,7 @@ namespace procrastinate::upgrade
 struct InstallationState
 {
     bool has_history = false;
-    std::optional<Event> last; // the last event that is not a step; of steps alone, the last step
+    std::optional<Event> last; // the last event that is not a step; if all are steps, the last step
     chain::CurrentRevision current;
     std::string recorded; // to_revision of `last`, as it is written there; empty without `last`
     std::optional<chain::StepName>

@@ -1,6 +1,7 @@
 #include "upgrade/locks.hpp"
 
 #include "server/messages.hpp"
+#include "server/owners.hpp"
 #include "server/schema_name_lock.hpp"
 #include "server/spi.hpp"
 #include "sql/lock_holder.hpp"
@@ -37,12 +38,7 @@ Oid owner_of_code(Oid class_id, Oid object)
     const Oid function = class_id == ProcedureRelationId  ? object
                          : class_id == OperatorRelationId ? get_opcode(object)
                                                           : InvalidOid;
-    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-    if (!HeapTupleIsValid(tuple))
-        return InvalidOid;
-    const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
-    ReleaseSysCache(tuple);
-    return owner;
+    return server::owner_of_function(function);
 }
 
 // Returns whether the trigger calls code of another role, which is no superuser: its function, or
@@ -151,11 +147,11 @@ std::vector<std::string> conflicting_modes(std::string_view mode)
     return modes;
 }
 
-void lock_installation(const catalog::Installation &installation, Wait wait)
+void lock_installation(const catalog::Installation &installation, WaitNotice notice)
 {
     if (!acquire(installation.schema, take_at_once))
     {
-        if (wait == Wait::told)
+        if (notice == WaitNotice::raised)
             server::notice("waiting for " +
                            lock_holder(installation, server::LockKey::installation) +
                            ", which is changing " + catalog::in_schema(installation));

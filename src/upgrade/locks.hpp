@@ -12,16 +12,16 @@
 namespace procrastinate::upgrade
 {
 
-enum class Wait
+enum class WaitNotice
 {
-    told, // with a NOTICE that names the session waited for
-    quiet // the caller tells
+    raised, // names the session waited for
+    none    // the caller raises its own
 };
 
 // Takes the installation's advisory lock, exclusive. Waits for the session that holds it, as long
 // as lock_timeout and statement_timeout allow. Throws Refusal 3F000 if the schema was renamed or
 // dropped meanwhile. Inside an SPI connection and under a search_path of the server's own.
-void lock_installation(const catalog::Installation &installation, Wait wait);
+void lock_installation(const catalog::Installation &installation, WaitNotice notice);
 
 // The session that holds one of the extension's advisory locks of the installation, for a message:
 // "session 4711 of role app". Inside an SPI connection and under a search_path of the server's own.
@@ -47,7 +47,7 @@ Tables tables_of(chain::Revision current, chain::Revision target);
 
 // Locks those of the tables that exist, and the tables that inherit from them. From then on no
 // session can add a trigger or put another table in their place. Then refuses objects and code of
-// other roles on them (42501, PM010). The jobs table gets its strongest lock at once: a later
+// other roles on them (42501). The jobs table gets its strongest lock at once: a later
 // statement that needs a stronger lock than an earlier one holds would deadlock with a worker that
 // waits for the table in between.
 void lock_tables(const catalog::Installation &installation, Tables tables);

@@ -10,7 +10,7 @@ std::string display_name(chain::Revision revision)
     return std::string(chain::name(revision)) + (revision == chain::head() ? " (head)" : "");
 }
 
-std::string label_of(const chain::Migration &migration)
+std::string migration_label(const chain::Migration &migration)
 {
     return "migration " + std::string(migration.revision) + " (" + std::string(migration.file) +
            ")";

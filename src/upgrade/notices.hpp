@@ -13,7 +13,7 @@ namespace procrastinate::upgrade
 std::string display_name(chain::Revision revision);
 
 // "migration 0031 (03.00.00_50_post_cancel_notification.sql)"
-std::string label_of(const chain::Migration &migration);
+std::string migration_label(const chain::Migration &migration);
 
 // "Running upgrade 0030 -> 0031, Migration: post cancel notification", as Alembic logs it.
 std::string running_upgrade(const chain::Migration &migration);

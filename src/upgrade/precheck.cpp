@@ -49,8 +49,8 @@ PrecheckResult run_precheck(const Installation &installation,
         const std::string finding = common::capitalized(catalog::in_words(one));
         if (!one.is_of_revision)
         {
-            // A function as its release shipped it that fails on this server: no migration fails of
-            // it.
+            // A function that its release shipped so, and that fails on this server. It makes no
+            // migration fail.
             if (one.severity == catalog::Severity::error)
                 result.doubts.push_back(finding);
             continue;

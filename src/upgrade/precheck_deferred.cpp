@@ -15,7 +15,8 @@ namespace
 namespace spi = server::spi;
 using chain::Revision;
 
-// Tables whose rows the migrations write, in one transaction or in batches; separated by blanks.
+} // namespace
+
 std::string written_tables(Revision current, Revision target)
 {
     std::string tables = catalog::history_table;
@@ -30,18 +31,16 @@ std::string written_tables(Revision current, Revision target)
     return tables;
 }
 
-} // namespace
-
-void require_no_deferred_triggers(const catalog::Installation &installation, Revision current,
-                                  Revision target)
+void require_no_deferred_triggers(const catalog::Installation &installation,
+                                  const std::string &tables)
 {
     const std::array parameters{spi::oid_parameter(installation.schema),
-                                spi::text_parameter(written_tables(current, target))};
+                                spi::text_parameter(tables)};
     const spi::Rows rows = spi::read_latest(sql::deferred_triggers, parameters);
     if (rows.count() == 0)
         return;
     common::Findings findings;
-    std::string hint = "Disable it until the schema is upgraded:";
+    std::string hint = "Disable it, and enable it after the change:";
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
         findings.add(std::string(rows.text(row, 1).value_or("")));
@@ -49,8 +48,7 @@ void require_no_deferred_triggers(const catalog::Installation &installation, Rev
     }
     throw common::Refusal{common::sqlstate::catalog_contradicts,
                           catalog::in_schema(installation) +
-                              " is not ready for the migrations up to " +
-                              std::string(chain::name(target)),
+                              " has deferred triggers that the change would fire",
                           findings.text() + "\nA change runs as the installation's owner in a "
                                             "security-restricted operation, in which PostgreSQL "
                                             "fires no deferred trigger.",

@@ -17,19 +17,19 @@ using chain::Fact;
 using chain::Kind;
 using chain::Revision;
 
-enum class Change
+enum class Effect
 {
     drops,
     changes // the type of a column
 };
 
-std::string_view verb_of(Change change) { return change == Change::drops ? "drops" : "changes"; }
+std::string_view verb_of(Effect change) { return change == Effect::drops ? "drops" : "changes"; }
 
 // The migration that drops or changes an object.
 struct End
 {
     Revision by;
-    Change change;
+    Effect change;
 };
 
 // The end of an object on the way from `current` to `target`; nothing if it stays.
@@ -46,10 +46,10 @@ std::optional<End> end_of(const Fact &fact, Revision current, Revision target)
             return one.first == by && one.kind == fact.kind && one.key == fact.key;
         });
         if (next == facts.end())
-            return End{by, Change::drops};
+            return End{by, Effect::drops};
         // A default or NOT NULL can change under an object that depends on the column.
         if (fact.kind == Kind::column && next->type != fact.type)
-            return End{by, Change::changes};
+            return End{by, Effect::changes};
         now = &*next;
     }
     return std::nullopt;
@@ -105,7 +105,7 @@ Question question_about(const Comparison &comparison, Revision current, Revision
             continue;
         question.ending.add(*object);
         question.changes.append(question.changes.empty() ? "" : " ")
-            .append(end->change == Change::changes ? "t" : "f");
+            .append(end->change == Effect::changes ? "t" : "f");
         question.ends.push_back(
             std::string(chain::kind_name(fact.kind)) + " " + std::string(fact.key) + ", which " +
             std::string(chain::name(end->by)) + " " + std::string(verb_of(end->change)));

@@ -27,7 +27,8 @@ struct ForeignObjects
 
 ForeignObjects find_foreign_objects(const catalog::Installation &installation)
 {
-    if (!catalog::holds_known_names(installation))
+    if (!catalog::holds_known_names(installation) &&
+        !catalog::has_relation(installation, catalog::history_table))
         return {};
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(object_names())};

@@ -3,6 +3,7 @@
 #include "catalog/named_objects.hpp"
 #include "catalog/structure.hpp"
 #include "common/findings.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "upgrade/precheck.hpp"
@@ -48,7 +49,8 @@ void require_no_objects(const catalog::Installation &installation,
                   in_schema(installation) + " holds Procrastinate's objects, but " +
                       (has_history ? "its history says base" : "no history of them"),
                   findings.text(),
-                  "If they are Procrastinate's: SELECT procrastinate_adopt(" +
+                  "If they are Procrastinate's: SELECT " +
+                      common::own_function("procrastinate_adopt") + "(" +
                       std::string(installation.quoted_text) + ");\nIf not, rename or drop them."};
 }
 
@@ -88,12 +90,12 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
     };
     if (found.match)
         add("The schema matches " + std::string(chain::name(*found.match)) +
-            ", not the recorded revision. To record it: SELECT procrastinate_adopt(" + schema +
-            ");");
+            ", not the recorded revision. To record it: SELECT " +
+            common::own_function("procrastinate_adopt") + "(" + schema + ");");
     else if (!found.precheck.drift.empty())
-        add("To see the differences: SELECT * FROM procrastinate_check(schema => " + schema +
-            ");\nTo repair them: SELECT * FROM procrastinate_repair(" + schema +
-            ", dry_run => false);");
+        add("To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
+            "(schema => " + schema + ");\nTo repair them: SELECT * FROM " +
+            common::own_function("procrastinate_repair") + "(" + schema + ", dry_run => false);");
     if (!found.names_taken.empty())
         add("Rename or drop the objects whose names the migrations need, or move them to another "
             "schema.");
@@ -132,7 +134,8 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
                             std::string(chain::name(current)) + " to " +
                             std::string(chain::name(target)) + " fail",
                         warned.text(),
-                        "To see the differences: SELECT * FROM procrastinate_check(schema => " +
+                        "To see the differences: SELECT * FROM " +
+                            common::own_function("procrastinate_check") + "(schema => " +
                             std::string(installation.quoted_text) + ");");
 }
 
@@ -142,7 +145,7 @@ void require_ready(const catalog::Installation &installation, chain::Revision cu
                    chain::Revision target, bool has_history)
 {
     require_syncable(target);
-    require_no_deferred_triggers(installation, current, target);
+    require_no_deferred_triggers(installation, written_tables(current, target));
     if (current == chain::base)
         require_no_objects(installation, names_taken(installation, current, target), has_history);
     else

@@ -12,6 +12,7 @@ namespace procrastinate::upgrade
 // - names that the migrations need and other objects have: PM005 from base, else PM009
 // - by the setting procrastinate_migrate.verify, differences from `current` and what the migrations
 //   would fail at: PM009, or a WARNING
+// - deferred triggers on tables whose rows the migrations write: PM009
 // - version tables that the settings name and that cannot be synced: 22023, 42501, PM010
 // Locks the version tables, and tables whose rows it reads. Call it after Change::prepare().
 void require_ready(const catalog::Installation &installation, chain::Revision current,

@@ -5,8 +5,10 @@
 #include "catalog/structure.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
+#include "upgrade/catalog_match.hpp"
 #include "upgrade/change.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/upgrade.hpp"
@@ -37,8 +39,8 @@ int rank_of(const Difference &difference)
 }
 
 // Changes of an owner are left out: which role shall own the installation is the user's decision.
-std::vector<Repair> repair_statements(std::span<const Difference> differences, Revision revision,
-                                      const Installation &installation)
+std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision revision,
+                               const Installation &installation)
 {
     const std::vector<std::string> statements =
         catalog::repair_statements(differences, revision, installation.quoted);
@@ -52,16 +54,6 @@ std::vector<Repair> repair_statements(std::span<const Difference> differences, R
     return repairs;
 }
 
-// The recorded revision; without a history the nearest.
-Revision revision_of(const Installation &installation, const InstallationState &state,
-                     std::span<const catalog::CatalogObject> structure)
-{
-    if (state.current.revision || state.is_unknown_history())
-        return require_known(state, installation);
-    const std::optional<catalog::RevisionMatch> nearest = catalog::nearest_revision(structure);
-    return nearest ? nearest->revision : chain::base;
-}
-
 struct RepairPlan
 {
     Revision revision;
@@ -72,16 +64,20 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
-    const Revision revision = revision_of(installation, state, server::span_of(structure));
-    return {revision,
-            repair_statements(catalog::Comparison(server::span_of(structure)).with(revision),
-                              revision, installation)};
+    if (state.is_unknown_history())
+        throw unknown_history(state, installation);
+    // Without any of Procrastinate's objects there is nothing to repair.
+    const Revision revision = recorded_or_nearest(installation, state, server::span_of(structure))
+                                  .revision.value_or(chain::base);
+    return {revision, repairs_of(catalog::Comparison(server::span_of(structure)).with(revision),
+                                 revision, installation)};
 }
 
 void run_repairs(const Installation &installation, const InstallationState &state,
                  const RepairPlan &plan)
 {
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    require_no_deferred_triggers(installation, catalog::history_table);
     lock_tables(installation, Tables::history_and_jobs);
     set_script_settings();
     for (const Repair &repair : plan.repairs)

@@ -16,6 +16,7 @@ char *django_migrations = nullptr;
 char *names_in_django = nullptr;
 int wal_rate = 64 * 1024;
 int replication_lag = 128 * 1024;
+int build_workers = 2;
 
 constexpr config_enum_entry verify_levels[] = {
     {"off", static_cast<int>(VerifyLevel::off), false},
@@ -66,41 +67,50 @@ int max_wal_rate() { return wal_rate; }
 
 int max_replication_lag() { return replication_lag; }
 
+int max_build_workers() { return build_workers; }
+
 void define_settings()
 {
     define_enum("procrastinate_migrate.verify",
-                "What happens with differences that are found before an upgrade.",
+                "Sets what happens with differences that are found before an upgrade.",
                 "\"error\" refuses to upgrade if a migration would fail, and warns of other "
                 "differences; \"warn\" only warns; \"off\" does not check.",
                 &verify, verify_levels);
     define_text("procrastinate_migrate.alembic_version",
-                "Alembic's version table, with its schema, that each change also updates.",
+                "Sets Alembic's version table, with its schema, that each change also updates.",
                 "The row of this chain is updated in the same transaction; rows of other branches "
                 "are not.",
                 &alembic_version);
-    define_enum("procrastinate_migrate.alembic_ids", "Ids of this chain in Alembic's table.",
+    define_enum("procrastinate_migrate.alembic_ids",
+                "Sets which ids this chain has in Alembic's table.",
                 "\"plain\" are the revisions, as 0001; \"zero_based\" are procrastinate_0000 for "
                 "revision 0001 and so on.",
                 &ids_in_alembic, kinds_of_ids);
     define_text(
         "procrastinate_migrate.django_migrations",
-        "Django's migrations table, with its schema, that each change also updates.",
+        "Sets Django's migrations table, with its schema, that each change also updates.",
         "Rows of the app \"procrastinate\" are added in the same transaction; rows of other "
         "apps are not touched.",
         &django_migrations);
     define_text("procrastinate_migrate.django_names",
-                "Names of Django's migrations of the app \"procrastinate\".",
+                "Sets the names of Django's migrations of the app \"procrastinate\".",
                 "The output of \"manage.py showmigrations procrastinate\", or the names separated "
                 "by blanks.",
                 &names_in_django);
     define_kilobytes("procrastinate_migrate.max_wal_rate",
-                     "WAL per second that batches of row updates may write.",
+                     "Sets how much WAL batches of row updates may write in a second.",
                      "procrastinate_migrate() pauses between batches to stay below it; 0 is no "
                      "limit.",
                      &wal_rate, 0);
-    define_kilobytes("procrastinate_migrate.max_replication_lag",
-                     "WAL that a replica may have to apply before the next batch waits.",
-                     "-1 is no limit.", &replication_lag, -1);
+    define_kilobytes(
+        "procrastinate_migrate.max_replication_lag",
+        "Sets how much WAL a replica may have left to apply before the next batch waits.",
+        "-1 is no limit.", &replication_lag, -1);
+    DefineCustomIntVariable(
+        "procrastinate_migrate.max_build_workers",
+        "Sets how many indexes a role may build at the same time in a database.",
+        "Each concurrent index build of procrastinate_migrate() is a background worker.",
+        &build_workers, build_workers, 1, 1000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     server::define_fault_points();
     MarkGUCPrefixReserved("procrastinate_migrate");
 }

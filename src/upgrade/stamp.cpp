@@ -7,6 +7,7 @@
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/change.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/precheck_deferred.hpp"
 #include "upgrade/upgrade.hpp"
 #include "upgrade/version_table_sync.hpp"
 
@@ -31,6 +32,7 @@ void record_revision(const Installation &installation, const InstallationState &
                      std::string_view event, Revision revision, TimestampTz started)
 {
     require_syncable(revision);
+    require_no_deferred_triggers(installation, catalog::history_table);
     lock_tables(installation, Tables::history);
     if (!state.has_history)
         create_history(installation);

@@ -4,11 +4,14 @@
 
 #include "chain/facts.hpp"
 #include "chain/step.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
+#include "common/template.hpp"
 #include "server/messages.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "sql/drop_index.hpp"
 #include "upgrade/change.hpp"
 #include "upgrade/held_locks.hpp"
 #include "upgrade/locks.hpp"
@@ -66,9 +69,10 @@ void require_one_transaction(const Installation &installation, Revision current,
     if (label == nullptr)
         return;
     const Revision reachable = label->used_by - 1;
-    const auto call = [&installation](std::string_view command, Revision to) {
-        return std::string(command) + "('" + std::string(chain::name(to)) + "', schema => " +
-               installation.quoted_text + ");";
+    const auto call = [&installation](std::string_view verb, std::string_view function,
+                                      Revision to) {
+        return std::string(verb) + " " + common::own_function(function) + "('" +
+               std::string(chain::name(to)) + "', schema => " + installation.quoted_text + ");";
     };
     throw Refusal{common::sqlstate::needs_commit,
                   "one transaction cannot upgrade from " + std::string(chain::name(current)) +
@@ -78,11 +82,11 @@ void require_one_transaction(const Installation &installation, Revision current,
                       ", migration " + std::string(chain::name(label->used_by)) +
                       " uses it, and PostgreSQL allows that only after a commit.",
                   uncommitted != nullptr
-                      ? "COMMIT;\n" + call("SELECT procrastinate_upgrade", target)
-                      : call("CALL procrastinate_migrate", target) +
+                      ? "COMMIT;\n" + call("SELECT", "procrastinate_upgrade", target)
+                      : call("CALL", "procrastinate_migrate", target) +
                             "\nOr, in two transactions:\n" +
-                            call("SELECT procrastinate_upgrade", reachable) + "\n" +
-                            call("SELECT procrastinate_upgrade", target)};
+                            call("SELECT", "procrastinate_upgrade", reachable) + "\n" +
+                            call("SELECT", "procrastinate_upgrade", target)};
 }
 
 // One migration and its row in the history.
@@ -92,8 +96,8 @@ void run_migration(const Installation &installation, const chain::Migration &mig
     const Revision from = migration.number - 1;
     notice_begin(migration);
     const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
-    run_script(migration.sql, label_of(migration), enum_types);
-    server::with_context("history of " + label_of(migration), [&] {
+    run_script(migration.sql, migration_label(migration), enum_types);
+    server::with_context("history of " + migration_label(migration), [&] {
         record_change(installation, event::upgrade, from, migration.number, started);
     });
     notice_end(migration, started);
@@ -119,7 +123,7 @@ void drop_built_ahead(const Installation &installation, Revision revision)
 {
     for (const std::string &index : chain::built_ahead(revision))
         if (catalog::has_relation(installation, index.c_str()))
-            spi::execute(("DROP INDEX " + index).c_str());
+            spi::execute(common::substitute(sql::drop_index, {{"index", index}}).c_str());
 }
 
 void run_chain(const Installation &installation, Revision current, Revision target)
@@ -134,11 +138,11 @@ void run_chain(const Installation &installation, Revision current, Revision targ
 
 void lock_tables_for(const Installation &installation, const UpgradePath &path)
 {
-    server::with_context("before " + label_of(chain::migration(path.current + 1)),
+    server::with_context("before " + migration_label(chain::migration(path.current + 1)),
                          [&] { lock_tables(installation, tables_of(path.current, path.target)); });
 }
 
-// Everything before the first write: checks and locks. Nothing but the path if it is at its end.
+// Everything before the first write: checks and locks. Checks nothing if the target is reached.
 UpgradePath prepare(const Change &change, const Installation &installation, std::string_view target)
 {
     const UpgradePath path = change.plan(target);
@@ -210,7 +214,7 @@ Revision upgrade(const Installation &installation, std::string_view target)
     return spi::connected([&] { return run(installation, target).target; });
 }
 
-Revision rehearse(const Installation &installation, std::string_view target)
+Revision dry_run(const Installation &installation, std::string_view target)
 {
     return spi::connected([&] {
         const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });

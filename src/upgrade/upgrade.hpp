@@ -17,7 +17,7 @@ chain::Revision upgrade(const catalog::Installation &installation, std::string_v
 
 // Upgrades as above, reports the time taken and the locks held, and rolls the upgrade back. Returns
 // the revision that it had reached.
-chain::Revision rehearse(const catalog::Installation &installation, std::string_view target);
+chain::Revision dry_run(const catalog::Installation &installation, std::string_view target);
 
 // Whether a stamp requires that the schema matches the revision.
 enum class Verify

@@ -17,8 +17,6 @@ namespace
 namespace spi = server::spi;
 using common::Refusal;
 
-constexpr std::size_t most_rows = 10'000; // any role may have filled the table
-
 struct Opened
 {
     Oid oid;
@@ -48,9 +46,11 @@ void check_table(const RangeVar *name, Oid table, Oid, void *)
                         errmsg("permission denied for table %s", name->relname),
                         errdetail("You need SELECT, INSERT, UPDATE and DELETE on the table.")));
     if (!is_trusted)
-        ereport(ERROR, (errcode(MAKE_SQLSTATE('P', 'M', '0', '1', '0')),
+        ereport(ERROR, (errcode(server::detail::encoded(common::sqlstate::untrusted_object)),
                         errmsg("cannot sync table %s", name->relname),
-                        errdetail("It is not a table, or it belongs to another role.")));
+                        errdetail("It is not a table, or it belongs to another role."),
+                        errhint("Name a table of role %s.",
+                                quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 Opened open(const std::string &value)
@@ -72,7 +72,7 @@ Opened open(const std::string &value)
     });
 }
 
-std::string option_of(std::string_view setting)
+std::string setting_name(std::string_view setting)
 {
     return "procrastinate_migrate." + std::string(setting);
 }
@@ -81,7 +81,7 @@ bool is_steered(std::string_view setting)
 {
     if (!server::call([] { return superuser(); }))
         return false;
-    const std::array parameters{spi::text_parameter(option_of(setting))};
+    const std::array parameters{spi::text_parameter(setting_name(setting))};
     return spi::read_latest(sql::setting_steered, parameters).boolean(0, 1);
 }
 
@@ -90,10 +90,10 @@ bool is_steered(std::string_view setting)
 void warn_if_steered(std::string_view setting, std::string_view value)
 {
     if (!value.empty() && is_steered(setting))
-        server::warning(option_of(setting) + " is ignored",
+        server::warning(setting_name(setting) + " is ignored",
                         "Its value is a default of this database, whose owner is no superuser. A "
                         "superuser does not write to the table that another role has chosen.",
-                        "To sync the table in this session: SET " + option_of(setting) + " = " +
+                        "To sync the table in this session: SET " + setting_name(setting) + " = " +
                             common::quoted_literal(value) + ";");
 }
 
@@ -102,7 +102,7 @@ std::optional<VersionTable> open_version_table(std::string_view setting, std::st
     if (value.empty() || is_steered(setting))
         return std::nullopt;
     const std::string text(value);
-    const std::string option = option_of(setting);
+    const std::string option = setting_name(setting);
     const Opened table = open(text);
     if (!OidIsValid(table.oid))
         throw Refusal{common::sqlstate::invalid_parameter,
@@ -131,7 +131,7 @@ std::optional<VersionTable> open_version_table(std::string_view setting, std::st
 server::RawTable VersionTable::read(std::span<const server::RawColumn> columns,
                                     std::string_view whose) const
 {
-    const server::RawTable rows = server::scan_raw_table(oid, columns, most_rows);
+    const server::RawTable rows = server::scan_raw_table(oid, columns, most_version_rows);
     if (!rows.is_plain)
         throw Refusal{common::sqlstate::untrusted_object, "cannot sync table " + name,
                       "It does not have " + std::string(whose) + " columns.",

@@ -5,11 +5,16 @@
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 
+#include <array>
 #include <string>
 #include <string_view>
 
 namespace procrastinate::upgrade
 {
+
+inline constexpr std::size_t most_version_rows = 10'000; // any role may have filled the table
+
+inline constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
 
 struct VersionTable
 {

@@ -23,8 +23,6 @@ using common::Refusal;
 
 // ---- Alembic ------------------------------------------------------------------------------------
 
-constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
-
 // Nothing if the setting is empty or not to be trusted.
 std::optional<VersionTable> open_alembic()
 {

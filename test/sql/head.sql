@@ -50,7 +50,7 @@ BEGIN
             GET STACKED DIAGNOSTICS advice = PG_EXCEPTION_HINT;
         END;
         PERFORM procrastinate_upgrade(
-            substring(advice FROM 'SELECT procrastinate_upgrade\(''(\d{4})'''), schema);
+            substring(advice FROM 'SELECT \S+\.procrastinate_upgrade\(''(\d{4})'''), schema);
         COMMIT;
     END LOOP;
 END $$;

@@ -46,7 +46,7 @@ refuses_steps('a table of a later revision',
 	"-- step brief: all\n-- lock procrastinate_workers SHARE\n-- rest\n",
 	'2: no fact has a table procrastinate_workers at this revision or the one before');
 refuses_steps('an unknown table of a batched step',
-	"-- step batched own: fill\nUPDATE own SET a = 1 WHERE id > \$1 AND id <= \$2;\n",
+	"-- step batched own: fill\nUPDATE own SET a = 1 WHERE id >= \$1 AND id <= \$2;\n",
 	'1: no fact has a table own at this revision or the one before');
 refuses_steps('a second lock', "$lock SHARE\n-- lock procrastinate_events SHARE\n-- rest\n",
 	'3: a second lock in a step: .*');
@@ -83,7 +83,7 @@ refuses_steps('a concurrent step with two statements',
 	'1: a concurrent step is one CREATE INDEX CONCURRENTLY name ON table');
 refuses_steps('a batched step without its range',
 	"-- step batched procrastinate_jobs: fill\nUPDATE procrastinate_jobs SET lock = NULL;\n",
-	'1: a batched step is one statement over ids with id > \$1 and id <= \$2');
+	'1: a batched step is one statement over ids with id >= \$1 and id <= \$2');
 
 # ---- Lines that almost have a keyword ------------------------------------------------------------
 
@@ -182,13 +182,13 @@ create index concurrently a on procrastinate_jobs (id);
 -- rest
 SQL
 	'2: CONCURRENTLY cannot run in a transaction: build the index in a concurrent step');
-foreach my $range ('job_id > $1 AND id <= $2', 'id >= $1 AND id <= $2', 'id > $1 AND id < $2',
+foreach my $range ('job_id >= $1 AND id <= $2', 'id > $1 AND id <= $2', 'id >= $1 AND id < $2',
 	q{id > 0 AND lock = '$1' AND id <= $2})
 {
 	refuses_steps("a batched step with the range $range",
 		"-- step batched procrastinate_jobs: fill\n"
 		  . "UPDATE procrastinate_jobs SET a = 1 WHERE $range;\n",
-		'1: a batched step is one statement over ids with id > \$1 and id <= \$2');
+		'1: a batched step is one statement over ids with id >= \$1 and id <= \$2');
 }
 
 # ---- Files ---------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ CREATE UNIQUE INDEX CONCURRENTLY made_id
 
 -- step batched made, rewrites: fill it
 UPDATE made SET id = id
-WHERE id OPERATOR(pg_catalog.>) $1 AND id <= $2;
+WHERE id OPERATOR(pg_catalog.>=) $1 AND id <= $2;
 
 -- step validated: analyze it
 
@@ -280,7 +280,7 @@ SELECT '-- lock';
 .title = "fill it",
 .table = "made",
 .sql = R"sql(UPDATE made SET id = id
-WHERE id OPERATOR(pg_catalog.>) $1 AND id <= $2;
+WHERE id OPERATOR(pg_catalog.>=) $1 AND id <= $2;
 
 )sql",
 .is_rewrite = true

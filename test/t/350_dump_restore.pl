@@ -192,7 +192,7 @@ $node->safe_psql($database, 'DROP TABLE public.procrastinate_schema_history');
 like($err, qr/holds Procrastinate's tables but no history/, 'an error explains how to start over');
 is_at($node, $database, 'public', 20, 'an upgrade is refused');
 is($node->safe_psql($database, 'SELECT count(*) FROM procrastinate_jobs'), '100', 'no job is lost');
-my ($hint) = $err =~ /^HINT:  .*?(SELECT procrastinate_adopt.*;)$/m;
+my ($hint) = $err =~ /^HINT:  .*?(SELECT public\.procrastinate_adopt.*;)$/m;
 is( $node->safe_psql($database, "$quiet $hint SELECT procrastinate_upgrade('0021')"),
 	"0020\n0021",
 	'the HINT records the revision, and the upgrade succeeds');

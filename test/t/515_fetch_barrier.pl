@@ -20,8 +20,9 @@ use_database($node, $database);
 barrier();
 barrier_and_idle_transactions();
 fetches_that_overlap();
-workers_turned_away();
-workers_woken();
+workers_find_it_closed();
+removal_waits_for_a_fetch();
+workers_are_notified();
 done_testing();
 
 sub bodies
@@ -134,45 +135,31 @@ SQL
 sub barrier_and_idle_transactions
 {
 	my $idle    = session('public');
-	my $watcher = session('public');
-	my $migrate = sub {
-		my ($schema, $while_it_runs) = @_;
+	# In another database: its own transactions must not be waited for.
+	my $watcher = new_session($node, 'postgres');
+	my $is_seen_closed = sub {
+		my ($schema) = @_;
 		my $caller = session(filled_schema($schema, 24));
 		$caller->send(q{CALL procrastinate_migrate('0025')});
-		$while_it_runs->($caller) if $while_it_runs;
+		my $is_seen = $watcher->query(pauses_with_lock($caller->{pid}));
 		my (undef, $error) = $caller->wait;
 		die "$schema: $error" if $error ne '';
-		my $seconds = $caller->query(<<'SQL');
-SELECT extract(epoch FROM after.applied_at - step.applied_at)
-  FROM procrastinate_log() AS step, procrastinate_log() AS after
- WHERE step.event = 'step 0025.2' AND after.to_revision = '0025'
-SQL
 		$caller->close;
-		return $seconds;
+		return $is_seen eq 't';
 	};
 
 	$idle->query('BEGIN');
 	eventually(
-		sub {
-			my $schema = "idle_$_[0]";
-			my $is_seen;
-			$migrate->(
-				$schema,
-				sub {
-					my ($caller) = @_;
-					$is_seen = $watcher->query(closed_after_the_step($schema, $caller->{pid}));
-				});
-			return $is_seen eq 't';
-		},
+		sub { $is_seen_closed->("idle_$_[0]") },
 		'the barrier stays closed for a transaction that is idle');
 	$idle->query('COMMIT');
 
-	# If it were waited for, the log would show the half second that is the longest wait for a
-	# fetch.
+	# If it were waited for, the barrier would be seen closed for half a second, the longest wait for
+	# a fetch.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle_1')});
 	wait_until($idle->pauses, 'procrastinate_wait() waits');
 	eventually(
-		sub { $migrate->("gated_$_[0]") < 0.45 },
+		sub { !$is_seen_closed->("waiting_$_[0]") },
 		'but not for one that waits for the schema');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($idle->{pid})");
 	$idle->wait;
@@ -180,33 +167,30 @@ SQL
 	return;
 }
 
-# SQL that is true as soon as the session pauses with the barrier closed after step 0025.2, and
-# false if it has come to its end without having been seen so.
-sub closed_after_the_step
+# SQL that is true as soon as the session pauses while it holds a table's strongest lock: the barrier
+# is closed, and the columns have changed. False if its CALL has ended without having been seen so.
+sub pauses_with_lock
 {
-	my ($schema, $pid) = @_;
+	my ($pid) = @_;
 	return <<"SQL";
-CREATE OR REPLACE FUNCTION pg_temp.is_closed() RETURNS boolean LANGUAGE plpgsql AS \$\$
+CREATE OR REPLACE FUNCTION pg_temp.pauses_with_lock() RETURNS boolean LANGUAGE plpgsql AS \$\$
 DECLARE
-	last text;
+	session record;
 BEGIN
 	LOOP
-		SELECT event || ' ' || to_revision INTO last FROM procrastinate_log('$schema')
-		  ORDER BY id DESC LIMIT 1;
-		IF last ~ '0025\$' THEN
+		PERFORM pg_stat_clear_snapshot();
+		SELECT state, query, wait_event INTO session FROM pg_stat_activity WHERE pid = $pid;
+		IF session.state = 'idle' AND session.query LIKE 'CALL %' THEN
 			RETURN false;
-		ELSIF last ~ '^step 0025[.]2 ' AND EXISTS (
-			SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
-			 WHERE pid = $pid AND wait_event = 'Extension' AND granted
-			   AND relation = to_regclass('$schema.procrastinate_fetch_barrier')
-			   AND mode = 'AccessExclusiveLock')
+		ELSIF session.wait_event = 'Extension' AND EXISTS (
+			SELECT FROM pg_locks WHERE pid = $pid AND granted AND mode = 'AccessExclusiveLock')
 		THEN
 			RETURN true;
 		END IF;
 		PERFORM pg_sleep(0.001);
 	END LOOP;
 END \$\$;
-SELECT pg_temp.is_closed()
+SELECT pg_temp.pauses_with_lock()
 SQL
 }
 
@@ -231,7 +215,7 @@ sub fetches_that_overlap
 }
 
 # Workers would look for jobs again only after a while.
-sub workers_turned_away
+sub workers_find_it_closed
 {
 	my $schema = filled_schema('turned_away', 24);
 	my ($reader, $caller, $worker) = map { session($schema) } 1 .. 3;
@@ -249,8 +233,44 @@ sub workers_turned_away
 	return;
 }
 
+# A fetch whose transaction stays open keeps the barrier's table from being dropped, too: that session
+# is named, and no other.
+sub removal_waits_for_a_fetch
+{
+	my $schema = filled_schema('kept_open', 24);
+	my ($fetcher, $reader, $caller, $worker) = map { session($schema) } 1 .. 4;
+	run_sql(<<'SQL');
+CREATE FUNCTION public.keep_barrier() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects()
+	            WHERE object_name = 'procrastinate_fetch_barrier') THEN
+		RAISE 'kept';
+	END IF;
+END $$;
+CREATE EVENT TRIGGER keep_barrier ON sql_drop EXECUTE FUNCTION public.keep_barrier();
+SQL
+	is($caller->refusal(q{CALL procrastinate_migrate('0025')}), 'P0001: kept',
+		'the call stops before the last step');
+	run_sql('DROP EVENT TRIGGER keep_barrier; DROP FUNCTION public.keep_barrier()');
+	$fetcher->query(q{BEGIN; SELECT procrastinate_fetch_job(NULL)});
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$worker->query('LISTEN procrastinate_any_queue');
+	$caller->query('SET client_min_messages = notice');
+	$caller->send(q{CALL procrastinate_migrate('0025')});
+	is( $caller->notice(qr/tried/) =~ s/tried .*?, for/tried n times, for/r,
+		"step 0025.3: waiting for locks, tried n times, for session $fetcher->{pid}",
+		'a notice names the session whose fetch is in the way');
+	like(join(',', $worker->notifications), qr/procrastinate_any_queue/,
+		'workers whose fetches returned no job are notified');
+	$fetcher->query('COMMIT');
+	is(($caller->wait)[1], '', 'then the call comes to its end');
+	$reader->query('COMMIT');
+	$_->close foreach $fetcher, $reader, $caller, $worker;
+	return;
+}
+
 # Notifications use the channels and the payload of the releases that work on the revision.
-sub workers_woken
+sub workers_are_notified
 {
 	my @old = map { "$_ procrastinate_migrate" } 'procrastinate_any_queue',
 	  'procrastinate_queue#queue 1';

@@ -9,7 +9,6 @@ use lib "$FindBin::RealBin/../perl";
 
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
 
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
@@ -23,8 +22,8 @@ plan_of_all();
 progress();
 progress_of_the_first_step();
 progress_of_two();
-gate();
-revisions_are_told();
+waits();
+revisions_are_notified();
 done_testing();
 
 # ------------------------------------------------------------------------------------------------
@@ -236,41 +235,63 @@ sub progress_of_two
 # procrastinate_wait()
 # ------------------------------------------------------------------------------------------------
 
-# procrastinate_wait() looks in one transaction and waits in the next. pg_locks and pg_stat_activity
-# are not read at the same instant: only an id that is read twice is that of a wait.
-sub seconds_until_it_looks
+# The number of transactions that the sessions have begun, once each of them pauses in one:
+# procrastinate_wait() looks in one transaction and pauses in the next.
+sub transactions_of
 {
-	my ($gate, $other, $statement) = @_;
-	my $now = "SELECT virtualxid FROM pg_locks JOIN pg_stat_activity USING (pid)"
-	  . " WHERE locktype = 'virtualxid' AND pid = $gate->{pid} AND wait_event = 'Extension'";
-	my $change = sub {
-		my ($before) = @_;
-		my ($found, $last) = ('', '');
-		while ($found eq '' || $found eq $before || $found ne $last)
-		{
-			usleep(1000);
-			($last, $found) = ($found, $other->query($now));
-		}
-		return $found;
-	};
-	my $last  = $change->($change->(''));    # it has just looked
-	my $began = time;
-	$other->query($statement);
-	$change->($last);
-	return time - $began;
+	my ($watcher, @waiters) = @_;
+	my @numbers;
+	foreach my $waiter (@waiters)
+	{
+		my $number = '';
+		$number = $watcher->query(<<"SQL") while $number eq '';
+SELECT split_part(virtualxid, '/', 2) FROM pg_locks JOIN pg_stat_activity USING (pid)
+ WHERE locktype = 'virtualxid' AND pid = $waiter->{pid} AND wait_event = 'Extension'
+SQL
+		push @numbers, $number;
+	}
+	return @numbers;
 }
 
-sub gate
+# A session in another database is not notified: it looks by itself only. In the same time a session
+# that is woken by each of the notifications looks more often.
+sub is_woken
 {
-	$node->safe_psql($database, 'CREATE SCHEMA gate');
-	upgrade($node, $database, 26, 'gate');
-	my ($waiter, $deployer, $listener) = map { session('gate') } 1 .. 3;
+	my ($waiter, $deployer) = @_;
+	my $elsewhere = new_database($node);
+	$node->safe_psql($elsewhere, 'CREATE SCHEMA waiting');
+	my $unnotified = user_session($node, $elsewhere, 'waiting');
+	$unnotified->send(q{CALL procrastinate_wait('0001', '3 min')});
+	my @before = transactions_of($deployer, $waiter, $unnotified);
+	my $last   = $before[0];
+	foreach (1 .. 10)
+	{
+		$deployer->query('NOTIFY procrastinate_schema');
+		my $now = $last;
+		($now) = transactions_of($deployer, $waiter) while $now == $last;
+		$last = $now;
+	}
+	my @after = transactions_of($deployer, $waiter, $unnotified);
+	my ($looks, $by_itself) = map { $after[$_] - $before[$_] } 0, 1;
+	cmp_ok($looks, '>', 2 * $by_itself,
+		'a notification wakes a wait: it looks more often than by itself');
+	$node->safe_psql($elsewhere, "SELECT pg_cancel_backend($unnotified->{pid})");
+	$unnotified->wait;
+	$unnotified->close;
+	return;
+}
+
+sub waits
+{
+	$node->safe_psql($database, 'CREATE SCHEMA awaited');
+	upgrade($node, $database, 26, 'awaited');
+	my ($waiter, $deployer, $listener) = map { session('awaited') } 1 .. 3;
 	is($waiter->refusal(q{CALL procrastinate_wait('0026')}), 'no error',
 		'no wait if the schema is there already');
 	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}),
-		'PM014: schema "gate" is not at 0028 in time', 'a wait ends in time');
+		'PM014: schema "awaited" is not at 0028 in time', 'a wait ends in time');
 	is($waiter->refusal(q{CALL procrastinate_wait('0028', '-178000000 years')}),
-		'PM014: schema "gate" is not at 0028 in time', 'a time that is over is none');
+		'PM014: schema "awaited" is not at 0028 in time', 'a time that is over is none');
 	is($waiter->refusal(q{CALL procrastinate_wait('2.6.0@pre', '1 min')}), 'no error',
 		'nor where a release finds its part');
 	is($waiter->refusal(q{CALL procrastinate_wait('nowhere')}) =~ s/:.*//r, 'PM001',
@@ -280,9 +301,9 @@ sub gate
 	$waiter->query('ROLLBACK');
 	$deployer->query('BEGIN; LOCK TABLE procrastinate_schema_history');
 	is($waiter->refusal(q{CALL procrastinate_wait('0028', '10 ms')}),
-		'PM014: schema "gate" is not at 0028 in time', 'as long as its history is locked, too');
+		'PM014: schema "awaited" is not at 0028 in time', 'as long as its history is locked, too');
 	my (undef, undef, $err) =
-	  $node->psql($database, q{CALL procrastinate_wait('0028', '10 ms', 'gate')});
+	  $node->psql($database, q{CALL procrastinate_wait('0028', '10 ms', 'awaited')});
 	my ($query) = $err =~ /^HINT:  To see that session: (.+)$/m;
 	is($node->safe_psql($database, $query), "$deployer->{pid}|AccessExclusiveLock",
 		'and the hint finds who has it');
@@ -308,20 +329,13 @@ sub gate
 	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0',
 		'no channel is listened to afterwards');
 
-	$waiter->send(q{CALL procrastinate_wait('0028', '3 min', 'gate')});
+	$waiter->send(q{CALL procrastinate_wait('0028', '3 min', 'awaited')});
 	$node->poll_query_until($database,
 		"SELECT wait_event = 'Extension' AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid ="
 		  . " $waiter->{pid}"
 	  )
 	  or die 'procrastinate_wait() does not wait';
-	my ($by_itself) =
-	  sort { $a <=> $b } map { seconds_until_it_looks($waiter, $deployer, 'SELECT 1') } 1 .. 3;
-	eventually(
-		sub {
-			return seconds_until_it_looks($waiter, $deployer, 'NOTIFY procrastinate_schema')
-			  < $by_itself / 2;
-		},
-		'a notification wakes it in less than half of the time after which it looks by itself');
+	is_woken($waiter, $deployer);
 
 	$listener->query('LISTEN procrastinate_schema');
 
@@ -342,7 +356,7 @@ sub gate
 # ------------------------------------------------------------------------------------------------
 
 # Each committed change is notified, and nothing else.
-sub revisions_are_told
+sub revisions_are_notified
 {
 	my ($session, $listener) = map { session('told') } 1 .. 2;
 	$session->query('CREATE SCHEMA told');

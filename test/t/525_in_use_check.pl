@@ -18,6 +18,7 @@ my $database = new_database($node);
 use_database($node, $database);
 
 last_queries();
+what_is_no_call();
 listeners();
 listeners_of_before();
 hidden_sessions();
@@ -70,13 +71,13 @@ sub last_queries
 			\ \d\d:\d\d:\d\d,\ calls\ procrastinate_fetch_job\.$/mx,
 		'and names who still calls what goes');
 	like($err,
-		qr/^HINT:  .*CALL procrastinate_migrate\('0031', schema => 'asked', force => true\);$/m,
+		qr/^HINT:  .*CALL public\.procrastinate_migrate\('0031', schema => 'asked', force => true\);$/m,
 		'and the way through');
 	is_at($node, $database, $schema, 30, 'the pre migration has been applied');
 	my ($advice) =
 	  complaint($schema, q{'0031', retry_for => '1000000 years'}) =~ /^HINT:  .*: (CALL .*)$/m;
 	is( $advice,
-		q{CALL procrastinate_migrate('0031', schema => 'asked', retry_for => '100000 years', force}
+		q{CALL public.procrastinate_migrate('0031', schema => 'asked', retry_for => '100000 years', force}
 		  . q{ => true);},
 		'for as long as any server can be told');
 	is($node->safe_psql($database, q{SELECT interval '100000 years' > interval '99999 years'}),
@@ -99,6 +100,66 @@ sub last_queries
 	is_at($node, $database, $schema, 33, 'to 0033');
 	$session->close;
 	return;
+}
+
+# Only calls count: no comment, no string, no function of another schema. And only the sessions of
+# roles that may use the queue.
+sub what_is_no_call
+{
+	my $schema = schema_at('commented', 30);
+	$node->safe_psql($database,
+		"CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA $schema TO stranger");
+	my $worker   = session($schema);
+	my $stranger = do { local $ENV{PGUSER} = 'stranger'; user_session($node, $database, $schema) };
+	my $call     = 'procrastinate_fetch_job(NULL)';
+	$worker->query('SET track_functions = none');    # the check would wait for counts
+	run_sql(<<'SQL');
+CREATE FUNCTION public.refuse_drop() RETURNS event_trigger LANGUAGE plpgsql
+	AS $$ BEGIN RAISE 'no use found'; END $$;
+CREATE EVENT TRIGGER refuse_drop ON ddl_command_start WHEN TAG IN ('DROP FUNCTION')
+	EXECUTE FUNCTION public.refuse_drop();
+SQL
+	foreach my $query (
+		"SELECT 1 /* $call */",
+		"SELECT '$call', \$\$ $call \$\$, E'$call', U&'$call' -- $call",
+		'SELECT 1 AS procrastinate_fetch_job',
+		'SELECT pg_temp.procrastinate_fetch_job(NULL)',
+		q{/* LISTEN "procrastinate_queue#default" */ SELECT 1},
+		)
+	{
+		$worker->query('CREATE OR REPLACE FUNCTION pg_temp.procrastinate_fetch_job(varchar[])'
+			  . q{ RETURNS int LANGUAGE sql AS 'SELECT 1'});
+		$worker->query($query);
+		is(use_found($schema), '', "no call: $query");
+	}
+	$stranger->refusal("SELECT id FROM $call");
+	is(use_found($schema), '', 'a role that may not use the queue calls it');
+	foreach my $query (
+		"/* a comment */ SELECT /* another */ id FROM procrastinate_fetch_job /**/ (NULL)",
+		qq{SELECT "id" FROM "$schema"."procrastinate_fetch_job" (NULL)},
+		"SELECT id FROM $schema.PROCRASTINATE_fetch_job(NULL) -- unterminated 'quotes",
+		"SELECT id FROM $call WHERE '" . 'x' x 2000 . q{' <> ''},
+		)
+	{
+		$worker->query($query);
+		like(use_found($schema), qr/Session $worker->{pid} of .*, calls procrastinate_fetch_job\./,
+			'a call: ' . substr($query, 0, 80));
+	}
+	$worker->query(q{/* new */ listen "procrastinate_queue#default"});
+	like(use_found($schema), qr/Session $worker->{pid} of .* listens for jobs on a channel of older/,
+		'a comment hides no LISTEN');
+	run_sql('DROP EVENT TRIGGER refuse_drop; DROP FUNCTION public.refuse_drop()');
+	$_->close foreach $worker, $stranger;
+	return;
+}
+
+# What the in-use check before 0031 finds. After it the call fails, by an event trigger.
+sub use_found
+{
+	my ($schema) = @_;
+	my (undef, undef, $err) = $node->psql($database,
+		"SET client_min_messages = error; CALL procrastinate_migrate('0031', schema => '$schema')");
+	return $err =~ /ERROR:  no use found$/m ? '' : $err =~ /^DETAIL:  (.*)$/m ? $1 : $err;
 }
 
 # A session that has listened since before the pre migration runs old code.
@@ -171,7 +232,7 @@ sub hidden_sessions
 	like(
 		$said->(),
 		qr/WARNING:  could not check whether functions that migration 0031 drops are in use
-DETAIL:  Role "Owner" may not see the queries of 1 session of other roles in this database\.
+DETAIL:  Role "Owner" may not see the queries of 1 session of other roles that may use the queue\.
 HINT:  .*: GRANT pg_read_all_stats TO "Owner";$/m, 'who may not, that there are some');
 	is_at($node, $database, 'owned', 31, 'and the call goes on, to 0031');
 	$_->close foreach $owner, $worker;

@@ -99,12 +99,12 @@ sub a_look_at_jobs_that_are_locked
 		'and names who has them');
 	unlike($error, qr/^No session/m, 'and no other session');
 	like($error,
-		qr/^HINT:\ \ .*:\ CALL\ procrastinate_migrate\('\+1',\ schema\ =>\ 'looked_at',
+		qr/^HINT:\ \ .*:\ CALL\ public\.procrastinate_migrate\('\+1',\ schema\ =>\ 'looked_at',
 			\ retry_for\ =>\ '1\ hour'\);$/mx,
 		'and what to do');
 	my $caller = call('looked_at', '0025');
-	is($caller->notice(qr/waiting/) =~ s/asked \d+/asked n/r,
-		'pre-check: waiting for locks, asked n times, for session ' . $holder->{pid},
+	is($caller->notice(qr/waiting/) =~ s/tried (?:once|\d+ times)/tried n times/r,
+		'pre-check: waiting for locks, tried n times, for session ' . $holder->{pid},
 		'a NOTICE says that the pre-check waits');
 	is(seen('schema, pid, waiting_for'), "looked_at|$caller->{pid}|{$holder->{pid}}",
 		'and is seen to wait');

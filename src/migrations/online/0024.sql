@@ -36,7 +36,7 @@ ALTER TABLE procrastinate_events ENABLE ALWAYS TRIGGER procrastinate_events_fill
 -- step batched procrastinate_events, rewrites: fill the column
 UPDATE procrastinate_events
 SET job_id_bigint = job_id
-WHERE id OPERATOR(pg_catalog.>) $1
+WHERE id OPERATOR(pg_catalog.>=) $1
     AND id OPERATOR(pg_catalog.<=) $2
     AND job_id_bigint IS NULL;
 

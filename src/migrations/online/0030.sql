@@ -8,7 +8,7 @@
 -- step batched procrastinate_jobs: update the aborting jobs
 UPDATE procrastinate_jobs
 SET abort_requested = true
-WHERE id OPERATOR(pg_catalog.>) $1
+WHERE id OPERATOR(pg_catalog.>=) $1
     AND id OPERATOR(pg_catalog.<=) $2
     AND status OPERATOR(pg_catalog.=) 'aborting'
     AND NOT abort_requested;

@@ -64,7 +64,7 @@ CREATE INDEX CONCURRENTLY procrastinate_jobs_id_lock_idx_v1 ON procrastinate_job
 -- step batched procrastinate_jobs: update the aborting jobs
 UPDATE procrastinate_jobs
 SET status = 'doing', abort_requested = true
-WHERE id OPERATOR(pg_catalog.>) $1
+WHERE id OPERATOR(pg_catalog.>=) $1
     AND id OPERATOR(pg_catalog.<=) $2
     AND status OPERATOR(pg_catalog.=) 'aborting';
 

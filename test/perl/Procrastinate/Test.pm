@@ -124,7 +124,7 @@ sub upgrade
 	$node->safe_psql($database,
 		"SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS $quoted");
 	my $needs_commit = qr/ERROR:\ \ one\ transaction\ cannot\ upgrade\ .*?
-		^SELECT\ procrastinate_upgrade\('(\d{4})',\ schema/msx;
+		^SELECT\ \S*procrastinate_upgrade\('(\d{4})',\ schema/msx;
 	my @targets = ($target);
 	while (@targets)
 	{

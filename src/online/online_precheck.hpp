@@ -13,12 +13,12 @@ namespace procrastinate::online
 {
 
 // All functions run inside an SPI connection and under a search_path of the server's own.
-class Precheck
+class OnlinePrecheck
 {
   public:
-    Precheck(const catalog::Installation &installation, std::string_view target)
+    OnlinePrecheck(const catalog::Installation &installation, std::string_view target)
         : installation_(installation), named_target_(target),
-          change_(installation, "procrastinate_migrate()", upgrade::UnderWay::continued)
+          change_(installation, "procrastinate_migrate()", upgrade::Unfinished::continued)
     {
     }
 

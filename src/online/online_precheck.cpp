@@ -1,4 +1,4 @@
-#include "online/precheck.hpp"
+#include "online/online_precheck.hpp"
 
 #include "common/refusal.hpp"
 #include "online/column_replacement.hpp"
@@ -12,9 +12,9 @@ namespace procrastinate::online
 using chain::Revision;
 using upgrade::UpgradePath;
 
-void Precheck::lock_installation() { change_.enter(); }
+void OnlinePrecheck::lock_installation() { change_.enter(); }
 
-UpgradePath Precheck::read_path()
+UpgradePath OnlinePrecheck::read_path()
 {
     const UpgradePath path = change_.plan(named_target_, target_);
     if (path.reached_target())
@@ -41,7 +41,7 @@ UpgradePath Precheck::read_path()
     return path;
 }
 
-chain::Step Precheck::next_step(const UpgradePath &path) const
+chain::Step OnlinePrecheck::next_step(const UpgradePath &path) const
 {
     const Revision revision = path.current + 1;
     if (unit_ == Unit::migration)
@@ -58,7 +58,7 @@ chain::Step Precheck::next_step(const UpgradePath &path) const
     return left.front();
 }
 
-void Precheck::migration_ended(Revision revision)
+void OnlinePrecheck::migration_ended(Revision revision)
 {
     if (compared_)
         compared_ = revision;

@@ -1,0 +1,34 @@
+#include "server/owners.hpp"
+
+namespace procrastinate::server
+{
+
+namespace
+{
+
+Oid owner_of(int cache, Oid object, AttrNumber column)
+{
+    HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
+    if (!HeapTupleIsValid(tuple))
+        return InvalidOid;
+    bool is_null = false;
+    const Oid owner = DatumGetObjectId(SysCacheGetAttr(cache, tuple, column, &is_null));
+    ReleaseSysCache(tuple);
+    return owner;
+}
+
+} // namespace
+
+Oid owner_of_relation(Oid relation) { return owner_of(RELOID, relation, Anum_pg_class_relowner); }
+
+Oid owner_of_function(Oid function) { return owner_of(PROCOID, function, Anum_pg_proc_proowner); }
+
+Oid owner_of_schema(Oid schema)
+{
+    const Oid owner = owner_of(NAMESPACEOID, schema, Anum_pg_namespace_nspowner);
+    return owner == ROLE_PG_DATABASE_OWNER
+               ? owner_of(DATABASEOID, MyDatabaseId, Anum_pg_database_datdba)
+               : owner;
+}
+
+} // namespace procrastinate::server
