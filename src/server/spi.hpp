@@ -69,8 +69,8 @@ struct PlannedQuery
 
 Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters);
 
-// Runs one statement, or several. Returns the number of rows that the last one changed or returned. Throws ServerError
-// 0A000 for a statement that SPI does not run, such as COMMIT.
+// Runs one statement, or several. Returns the number of rows that the last one changed or
+// returned. Throws ServerError 0A000 for a statement that SPI does not run, such as COMMIT.
 std::uint64_t execute(const char *statement, std::span<const Parameter> parameters = {});
 
 // Commits, and begins a new transaction. Only in a connection of Mode::may_commit.

@@ -5,8 +5,8 @@
 -- $2 when the release's pre migration was applied; NULL if that is not known
 --
 -- Returns a description; how long the session has been in its state; the query, NULL if the caller
--- may not see it; and true if the session began before $2. A role may use the queue if it, or a role
--- that it is a member of, may insert or update jobs.
+-- may not see it; and true if the session began before $2. A role may use the queue if it may
+-- insert or update jobs, or is a member of a role that may.
 
 with queue_role as (
     select r.oid

@@ -37,8 +37,8 @@ int max_wal_rate();
 // before the next batch waits; negative: no limit.
 int max_replication_lag();
 
-// procrastinate_migrate.max_build_workers: how many indexes the session's role may build at the same
-// time in the database. Only a superuser can set it.
+// procrastinate_migrate.max_build_workers: how many indexes the session's role may build at the
+// same time in the database. Only a superuser can set it.
 int max_build_workers();
 
 // Defines all of them, for _PG_init. May ereport.

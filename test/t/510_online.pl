@@ -134,7 +134,8 @@ sub advice_for_an_odd_name
 	my (undef, undef, $err) =
 	  $node->psql($database, "$call, lock_timeout => '20 ms', retry_for => '0')");
 	my ($advice) = $err =~ /^HINT:  .*(CALL .*;)$/m;
-	is($advice, $call =~ s/CALL /CALL public./r . ", lock_timeout => '20 ms', retry_for => '1 hour');",
+	my $expected = $call =~ s/CALL /CALL public./r;
+	is($advice, "$expected, lock_timeout => '20 ms', retry_for => '1 hour');",
 		'the hint has an odd name as SQL writes it');
 	$holder->query('COMMIT');
 	$node->safe_psql($database, $advice);

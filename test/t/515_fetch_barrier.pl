@@ -154,8 +154,8 @@ sub barrier_and_idle_transactions
 		'the barrier stays closed for a transaction that is idle');
 	$idle->query('COMMIT');
 
-	# If it were waited for, the barrier would be seen closed for half a second, the longest wait for
-	# a fetch.
+	# If it were waited for, the barrier would be seen closed for half a second, as long as a fetch is
+	# waited for at most.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle_1')});
 	wait_until($idle->pauses, 'procrastinate_wait() waits');
 	eventually(
@@ -167,8 +167,8 @@ sub barrier_and_idle_transactions
 	return;
 }
 
-# SQL that is true as soon as the session pauses while it holds a table's strongest lock: the barrier
-# is closed, and the columns have changed. False if its CALL has ended without having been seen so.
+# SQL that is true as soon as the session pauses while it holds the strongest lock of a table: the
+# barrier is closed, and the columns have changed. False if its CALL has ended without having been seen so.
 sub pauses_with_lock
 {
 	my ($pid) = @_;
@@ -233,8 +233,8 @@ sub workers_find_it_closed
 	return;
 }
 
-# A fetch whose transaction stays open keeps the barrier's table from being dropped, too: that session
-# is named, and no other.
+# A fetch whose transaction stays open also keeps the barrier's table from being dropped: that
+# session is named, and no other.
 sub removal_waits_for_a_fetch
 {
 	my $schema = filled_schema('kept_open', 24);
