@@ -230,6 +230,9 @@ void lock_tables(Oid schema)
     server::call([] { AcceptInvalidationMessages(); });
 }
 
+// Any role that may create functions in the schema can create as many as it likes.
+constexpr std::int64_t most_objects = 20'000;
+
 } // namespace
 
 server::pmr::vector<CatalogObject> structure(const Installation &installation,
@@ -240,7 +243,7 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
         spi::oid_parameter(installation.schema),
         spi::text_parameter(
             names_of({Kind::table, Kind::index, Kind::sequence, Kind::composite, Kind::enum_type})),
-        spi::text_parameter(names_of({Kind::function}))};
+        spi::text_parameter(names_of({Kind::function})), spi::int8_parameter(most_objects + 1)};
     lock_tables(installation.schema);
     const int level = server::open_settings();
     server::set("quote_all_identifiers", "off");
@@ -249,6 +252,14 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
     const std::string name(installation.name);
     const Qualifiers qualifiers(server::call([&name] { return quote_identifier(name.c_str()); }));
     server::close_settings(level);
+
+    if (rows.count() > most_objects)
+        throw common::Refusal{
+            common::sqlstate::untrusted_object,
+            in_schema(installation) + " has more than " + std::to_string(most_objects) +
+                " objects with names of Procrastinate's, or on its tables",
+            "They are too many to compare, and Procrastinate has created few of them.",
+            "Drop the functions of these names, or the indexes and columns, that are yours."};
 
     const Reader reader(rows, qualifiers, memory);
     server::pmr::vector<CatalogObject> objects(&memory);

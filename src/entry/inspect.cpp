@@ -16,7 +16,7 @@ namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
-using procrastinate::entry::reading;
+using procrastinate::entry::comparing;
 
 std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
 
@@ -28,7 +28,7 @@ ENTRY_POINT(procrastinate_detect)
     const server::Arguments arguments(fcinfo);
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     server::RowSet rows(fcinfo);
-    return reading(installation, [&] {
+    return comparing(installation, [&] {
         server::ContextResource memory;
         for (const catalog::RevisionMatch &match :
              catalog::closest_revisions(server::span_of(catalog::structure(installation, memory))))
@@ -50,7 +50,7 @@ ENTRY_POINT(procrastinate_check)
     const std::string_view target = arguments.required_text(0, "revision");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
-    return reading(installation, [&] {
+    return comparing(installation, [&] {
         server::ContextResource memory;
         const upgrade::InstallationState state = upgrade::read_state(installation);
         upgrade::warn_of_unknown_history(state, installation);

@@ -22,8 +22,8 @@ class StepLog
     void record(const chain::Step &step);
     // A build begins. From then on an index with the step's name counts as built by this step:
     void record_start(const chain::Step &step);
-    // Batches have done `percent` of the step, and have come to an id. Written with the first batch,
-    // then every 5 s, but at most 1000 times in all, since each look at the history reads the rows:
+    // Batches have done `percent` of the step and have reached an id. Written with the first batch,
+    // then every 5 s, but at most 1000 times a step, because each call reads these rows:
     void record_position(const chain::Step &step, const chain::Position &reached, double percent);
 
     // Raises a NOTICE with the time that a migration took, after the commit of its last step.

@@ -40,7 +40,8 @@ class Scanner
     core_yyscan_t scanner_; // its memory is the current context's
 };
 
-// The scanner returns a word's text and a string's in the same way: U&'a', E'a' and B'1' are strings.
+// The scanner returns the text of a word and of a string in the same way. U&'a', E'a' and B'1' are
+// strings.
 bool is_word(std::string_view rest)
 {
     const auto first = static_cast<unsigned char>(rest.front());

@@ -6,6 +6,7 @@
 -- {{schema}} expression of type oid: the installation's schema
 -- {{names}}  expression of type text[]: names of everything that Procrastinate has had at some
 --            revision and that has a name of its own in a schema
+-- {{shadowing_objects}} the query shadowing_objects.sql
 --
 -- Returns one row of two texts, DETAIL and HINT; both are NULL if nothing was found. Needs a
 -- search_path of the server's own, so that names come out qualified.
@@ -72,6 +73,8 @@ WITH RECURSIVE me AS (
         ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
       JOIN pg_roles r ON r.oid = p.proowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
+    UNION ALL
+    {{shadowing_objects}}
 ), one AS (
     SELECT r.oid, r.rolname
       FROM me JOIN pg_roles r ON r.oid = coalesce(

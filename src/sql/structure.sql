@@ -4,6 +4,7 @@
 -- $1 OID of the schema
 -- $2 names of relations and types, parted by blanks
 -- $3 names of functions, parted by blanks
+-- $4 the largest number of rows
 --
 -- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,
 -- and no operator of another role is used. Finds the objects by their names and by indexes of the
@@ -199,3 +200,4 @@ select line.kind, line.key, line.name, line."table", line.definition, line.detai
        line.class_id::oid, line.object_id, line.sub_id::int
   from line
  order by line.rank, line.key collate "C", line.definition collate "C"
+ limit $4

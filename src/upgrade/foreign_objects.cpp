@@ -3,6 +3,7 @@
 #include "chain/facts.hpp"
 #include "common/template.hpp"
 #include "sql/foreign_objects.hpp"
+#include "sql/shadowing_objects.hpp"
 
 #include <set>
 
@@ -22,7 +23,15 @@ std::string object_names()
 
 std::string foreign_objects_sql(std::string_view schema, std::string_view names)
 {
-    return common::substitute(sql::foreign_objects, {{"schema", schema}, {"names", names}});
+    return common::substitute(sql::foreign_objects,
+                              {{"schema", schema},
+                               {"names", names},
+                               {"shadowing_objects", shadowing_objects_sql(schema)}});
+}
+
+std::string shadowing_objects_sql(std::string_view schema)
+{
+    return common::substitute(sql::shadowing_objects, {{"schema", schema}});
 }
 
 } // namespace procrastinate::upgrade

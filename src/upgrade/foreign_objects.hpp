@@ -17,4 +17,8 @@ std::string object_names();
 // what counts.
 std::string foreign_objects_sql(std::string_view schema, std::string_view names);
 
+// The part of it that finds functions and operators of other roles which hide the server's
+// (src/sql/shadowing_objects.sql). Returns a row for each.
+std::string shadowing_objects_sql(std::string_view schema);
+
 } // namespace procrastinate::upgrade

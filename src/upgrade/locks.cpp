@@ -192,6 +192,7 @@ Tables tables_of(chain::Revision current, chain::Revision target)
 
 void lock_tables(const catalog::Installation &installation, Tables tables)
 {
+    require_no_shadowing_objects(installation);
     bool found =
         tables == Tables::history_and_jobs &&
         server::with_context("lock of procrastinate_jobs", [&installation] {
@@ -211,6 +212,7 @@ void lock_to_read_jobs(const catalog::Installation &installation)
 
 void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks)
 {
+    require_no_shadowing_objects(installation);
     bool found = false;
     for (const chain::StepLock &lock : locks)
     {

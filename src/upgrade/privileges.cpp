@@ -105,4 +105,12 @@ void require_no_foreign_objects(const catalog::Installation &installation)
     refuse_missing(installation, Missing(), find_foreign_objects(installation));
 }
 
+void require_no_shadowing_objects(const catalog::Installation &installation)
+{
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const std::string query = "SELECT EXISTS (" + shadowing_objects_sql("$1") + ")";
+    if (spi::read_latest(query.c_str(), parameters).boolean(0, 1))
+        require_no_foreign_objects(installation);
+}
+
 } // namespace procrastinate::upgrade

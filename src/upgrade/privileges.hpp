@@ -14,9 +14,14 @@ void require_schema_privileges(const catalog::Installation &installation);
 // The same, and require_no_foreign_objects(), in one refusal.
 void require_privileges(const catalog::Installation &installation);
 
-// Throws Refusal 42501 if an object of the installation belongs to another role, or if code of
-// another role that is no superuser runs when rows of its tables change. To be called again once
-// the tables are locked: from then on no session can add a trigger to them.
+// Throws Refusal 42501 if an object of the installation belongs to another role, if code of another
+// role that is no superuser runs when rows of its tables change, or if such a role has objects as
+// below. To be called again once the tables are locked: from then on no session can add a trigger
+// to them.
 void require_no_foreign_objects(const catalog::Installation &installation);
+
+// The same for a part that no lock can keep out, cheap enough for each transaction: functions and
+// operators of other roles in the schema that have the name of one of the server's.
+void require_no_shadowing_objects(const catalog::Installation &installation);
 
 } // namespace procrastinate::upgrade

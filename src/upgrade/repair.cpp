@@ -5,6 +5,7 @@
 #include "catalog/structure.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
+#include "server/subtransaction.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/change.hpp"
 #include "upgrade/locks.hpp"
@@ -99,7 +100,10 @@ std::vector<Repair> repair(const Installation &installation, Run run)
             if (run == Run::no)
             {
                 catalog::require_usage(installation);
-                return plan_repair(installation, read_state(installation)).repairs;
+                // Its locks end with it.
+                return server::undone([&installation] {
+                    return plan_repair(installation, read_state(installation)).repairs;
+                });
             }
             Change change(installation, "procrastinate_repair()");
             change.enter();

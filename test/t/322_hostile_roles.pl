@@ -29,6 +29,8 @@ default_of_the_database();
 row_kept_out_of_the_history();
 chosen_arguments();
 view_in_the_place_of_the_history();
+better_fitting_function();
+better_fitting_operator();
 done_testing();
 
 sub is_no_superuser
@@ -293,5 +295,66 @@ sub view_in_the_place_of_the_history
 	}
 	$worker->query('COMMIT');
 	$_->close foreach $worker, $deployer, $owner;
+	return;
+}
+
+# A role that may create functions in the schema makes one that fits a call of a trigger function
+# better than the server's, or an operator. The call is refused, in the middle of a migration, too.
+sub better_fitting_function
+{
+	query(<<'SQL');
+CREATE SCHEMA shared;
+GRANT CREATE, USAGE ON SCHEMA shared TO mallory;
+SELECT procrastinate_upgrade('0028', 'shared');
+SELECT procrastinate_upgrade('0030', 'shared');
+INSERT INTO shared.procrastinate_jobs (queue_name, task_name, status)
+VALUES ('q', 't', 'aborting');
+SQL
+	as_role('mallory', <<'SQL');
+CREATE FUNCTION shared.json_build_object(text, text, text, bigint) RETURNS json LANGUAGE plpgsql
+AS $$
+BEGIN
+	ALTER ROLE mallory SUPERUSER;
+	RETURN '{}';
+END
+$$;
+SQL
+	my ($status, undef, $err) =
+	  $node->psql($database, q{CALL procrastinate_migrate('0031', 'shared')});
+	like($err, qr/^psql:<stdin>:1: ERROR:  role "\Q$super\E" may not change the installation/m,
+		'an online run refuses a function that would be called instead of the server\'s');
+	like(
+		$err,
+		qr/^DETAIL:\ \ function\ shared\.json_build_object\(text,text,text,bigint\)\ of\ role\ mallory
+			\ has\ the\ name\ of\ one\ of\ the\ server's\.$/mx,
+		'and names it');
+	(undef, undef, $err) = $node->psql($database, q{SELECT procrastinate_upgrade('0031', 'shared')});
+	like($err, qr/ERROR:  role "\Q$super\E" may not change/, 'so does an upgrade');
+	my ($script) =
+	  $node->safe_psql($database, q{SELECT procrastinate_sql('0030:0031', schema => 'shared')});
+	(undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
+	like($err, qr/ERROR:  .*shared/, 'and a script');
+	query('DROP FUNCTION shared.json_build_object(text, text, text, bigint)');
+	is_no_superuser('and none of them calls it');
+	return;
+}
+
+sub better_fitting_operator
+{
+	as_role('mallory', <<'SQL');
+CREATE FUNCTION shared.evil(shared.procrastinate_job_status, shared.procrastinate_job_status)
+RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END $$;
+CREATE OPERATOR shared.= (FUNCTION = shared.evil, LEFTARG = shared.procrastinate_job_status,
+	RIGHTARG = shared.procrastinate_job_status);
+SQL
+	my (undef, undef, $err) =
+	  $node->psql($database, q{CALL procrastinate_migrate('0031', 'shared')});
+	like(
+		$err,
+		qr/^DETAIL:\ \ operator\ shared\.=\(shared\.procrastinate_job_status,.*\)\ of\ role\ mallory
+			\ has\ the\ name\ of\ one\ of\ the\ server's\.$/mx,
+		'an operator is refused, too');
+	is_no_superuser('and is not called');
+	query('DROP SCHEMA shared CASCADE');
 	return;
 }

@@ -100,15 +100,17 @@ sub no_lock_is_kept
 	foreach my $call (
 		qw(procrastinate_progress procrastinate_under_way() procrastinate_current()
 		procrastinate_log() procrastinate_pending() procrastinate_plan() procrastinate_history()
-		procrastinate_supports('3.0.0')))
+		procrastinate_supports('3.0.0') procrastinate_detect() procrastinate_check()
+		procrastinate_repair()))
 	{
 		$session->query("BEGIN; SELECT count(*) FROM $call");
 		is( $session->query(
-				q{SELECT string_agg(relation::regclass || ' ' || mode, ', ') FROM pg_locks}
-				  . q{ WHERE pid = pg_backend_pid() AND relation::regclass::text ~ 'history|jobs'}
+				q{SELECT string_agg(relname || ' ' || mode, ', ') FROM pg_locks}
+				  . q{ JOIN pg_class c ON c.oid = relation JOIN pg_namespace n ON n.oid =}
+				  . q{ relnamespace WHERE pid = pg_backend_pid() AND nspname ~ '^s[1-5]$'}
 			),
 			'NULL',
-			"no lock is kept on a table of an installation: $call");
+			"no lock is kept on an object of an installation: $call");
 		$session->query('COMMIT');
 	}
 	$session->close;

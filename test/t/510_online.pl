@@ -23,6 +23,7 @@ advice_for_an_odd_name();
 cancelled_as_time_is_up();
 refused_while_under_way();
 workers_notice_nothing();
+smallest_and_largest_id();
 done_testing();
 
 # ------------------------------------------------------------------------------------------------
@@ -326,5 +327,24 @@ sub workers_notice_nothing
 			'0',
 			"$start to $end: and so has every success");
 	}
+	return;
+}
+
+# The first and the last id that there can be are in a batch, too.
+sub smallest_and_largest_id
+{
+	my $schema = 'far_ids';
+	upgrade($node, $database, 29, $schema);
+	my $session = session($schema);
+	$session->query(<<'SQL');
+INSERT INTO procrastinate_jobs (id, queue_name, task_name, status)
+VALUES (-9223372036854775808, 'q', 't', 'aborting'), (5, 'q', 't', 'aborting'),
+       (9223372036854775807, 'q', 't', 'aborting')
+SQL
+	is($session->refusal(q{CALL procrastinate_migrate('0031')}), 'no error',
+		'ids at both ends of bigint are in the range of the batches');
+	is($session->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'),
+		'3', 'and all their rows have changed');
+	$session->close;
 	return;
 }

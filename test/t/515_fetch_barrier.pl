@@ -154,8 +154,8 @@ sub barrier_and_idle_transactions
 		'the barrier stays closed for a transaction that is idle');
 	$idle->query('COMMIT');
 
-	# If it were waited for, the barrier would be seen closed for half a second, as long as a fetch is
-	# waited for at most.
+	# If the call waited for it, the barrier would be seen closed for half a second, the longest wait
+	# for a fetch.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle_1')});
 	wait_until($idle->pauses, 'procrastinate_wait() waits');
 	eventually(
@@ -168,7 +168,7 @@ sub barrier_and_idle_transactions
 }
 
 # SQL that is true as soon as the session pauses while it holds the strongest lock of a table: the
-# barrier is closed, and the columns have changed. False if its CALL has ended without having been seen so.
+# barrier is closed, and the columns have changed. False if its CALL has ended before that was seen.
 sub pauses_with_lock
 {
 	my ($pid) = @_;

@@ -146,7 +146,9 @@ SQL
 			'a call: ' . substr($query, 0, 80));
 	}
 	$worker->query(q{/* new */ listen "procrastinate_queue#default"});
-	like(use_found($schema), qr/$worker->{pid} of .* listens for jobs on a channel of older releases/,
+	like(
+		use_found($schema),
+		qr/$worker->{pid} of .* listens for jobs on a channel of older releases/,
 		'a comment hides no LISTEN');
 	run_sql('DROP EVENT TRIGGER refuse_drop; DROP FUNCTION public.refuse_drop()');
 	$_->close foreach $worker, $stranger;
