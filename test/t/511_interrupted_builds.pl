@@ -20,6 +20,7 @@ use_database($node, $database);
 interrupted_build();
 two_schemas();
 no_worker();
+places_for_workers();
 done_testing();
 
 sub last_event
@@ -177,5 +178,47 @@ sub no_worker
 	$poor->safe_psql($there, 'CALL procrastinate_migrate(concurrently => false)');
 	is_at($poor, $there, 'public', $HEAD, 'to head, too');
 	$poor->stop;
+	return;
+}
+
+# The builds of one role take no more than its places for background workers. A build that waits for
+# longer than retry_for gives its place back.
+sub places_for_workers
+{
+	my @schemas = map { filled_schema("place_$_", 19) } 1 .. 3;
+	my ($reader, @callers) = (session('place_1'), map { session($_) } @schemas);
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+	$callers[0]->send(q{CALL procrastinate_migrate('0020')});
+	wait_for_build($node, $database);
+	my $workers = q{SELECT count(*) FROM pg_stat_activity}
+	  . q{ WHERE backend_type = 'procrastinate_migrate'};
+	my $call = q{CALL procrastinate_migrate('0020', retry_for => '100 ms')};
+
+	$callers[1]->query('SET procrastinate_migrate.max_build_workers = 1');
+	my (undef, undef, $err) = $node->psql($database,
+		"SET search_path = place_2, public; SET procrastinate_migrate.max_build_workers = 1; $call");
+	my $role = run_sql('SELECT session_user');
+	like($err, qr/ERROR:  migration 0020 .* could not get its locks/, 'no place is left');
+	like(
+		$err,
+		qr/^other\ sessions\ of\ role\ \Q$role\E\ build\ 1\ indexes\ in\ this\ database,\ as\ many
+			\ as\ procrastinate_migrate\.max_build_workers\ allows$/mx,
+		'and the error says whose builds have the others');
+	is(run_sql($workers), '1', 'no second worker has begun');
+
+	is($callers[1]->refusal("RESET procrastinate_migrate.max_build_workers; $call") =~ s/:.*//sr,
+		'55P03', 'with two places the build begins, and waits as long as retry_for');
+	is(run_sql($workers), '1', 'then its worker has ended');
+	my $elsewhere = session('place_3');
+	my $set       = 'SET procrastinate_migrate.max_build_workers = 9';
+	$elsewhere->query("CREATE ROLE other_builder; SET SESSION AUTHORIZATION other_builder; $set");
+	$elsewhere->query('SELECT count(*) FROM procrastinate_heads()');
+	is($elsewhere->query('SHOW procrastinate_migrate.max_build_workers'),
+		'2', 'what another role has set before the library was loaded does not count');
+	is($elsewhere->refusal($set) =~ s/:.*//sr, '42501', 'only a superuser sets the number');
+	$reader->query('COMMIT');
+	is(($callers[0]->wait)[1], '', 'the first build comes to its end');
+	is($callers[1]->refusal($call), 'no error', 'and the second one in the next call');
+	$_->close foreach $reader, $elsewhere, @callers;
 	return;
 }
