@@ -59,11 +59,11 @@ src/sql/%.hpp: $(here)/src/sql/%.sql $(here)/src/embed_query.awk
 	LC_ALL=C awk -f $(here)/src/embed_query.awk $< > $@.new
 	mv -f $@.new $@
 
-ifneq (,$(filter $(scripted) unit,$(MAKECMDGOALS)))
+ifneq (,$(filter $(scripted) unit fuzz,$(MAKECMDGOALS)))
 
 # ---- Scripts ------------------------------------------------------------------------------------
 
-.PHONY: $(scripted) unit
+.PHONY: $(scripted) unit fuzz
 
 help:
 	@$(here)/scripts/help
@@ -92,8 +92,27 @@ build/unit/%.o: $(here)/%.cpp | $(EMBEDDED)
 
 -include $(UNIT_OBJECTS:.o=.d)
 
+# Fuzz targets: the same sources, with clang's libFuzzer and the sanitizers. make check-debug runs
+# them.
+FUZZ_CXX ?= clang++
+FUZZ_FLAGS := $(OUR_CPPFLAGS) -std=c++20 -Wall -Wextra $(WERROR) -O1 -g -fno-sanitize-recover=all
+FUZZ_PROGRAMS := $(patsubst test/fuzz/%.cpp,build/fuzz/%,$(call in_source,test/fuzz/*.cpp))
+FUZZ_OBJECTS := $(patsubst %.cpp,build/fuzz/%.o,$(CORE_SOURCES))
+
+fuzz: $(FUZZ_PROGRAMS)
+
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
+	$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^
+
+build/fuzz/%.o: $(here)/%.cpp | $(EMBEDDED)
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+
+.SECONDARY: $(FUZZ_OBJECTS) $(FUZZ_PROGRAMS:build/fuzz/%=build/fuzz/test/fuzz/%.o)
+-include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_PROGRAMS:build/fuzz/%=build/fuzz/test/fuzz/%.d)
+
 # PGXS goals in the same command line (make check install): a second make builds them.
-others := $(filter-out $(scripted) unit,$(MAKECMDGOALS))
+others := $(filter-out $(scripted) unit fuzz,$(MAKECMDGOALS))
 ifneq (,$(others))
 .PHONY: $(others)
 $(others):

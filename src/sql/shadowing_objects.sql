@@ -1,7 +1,7 @@
 -- Functions and operators of other roles in the installation's schema that a statement could call
--- instead of the server's. A statement of a migration names the server's functions and operators
--- without a schema, as the bodies of its functions do: of several that fit, PostgreSQL takes the one
--- whose argument types fit best, in whichever schema of the search_path it is. A template.
+-- instead of the server's. Bodies of Procrastinate's functions name the server's functions and
+-- operators without a schema. PostgreSQL then takes the one whose argument types fit best, in any
+-- schema of the search_path. A template.
 --
 -- {{schema}} expression of type oid: the installation's schema
 --

@@ -319,16 +319,17 @@ BEGIN
 END
 $$;
 SQL
-	my ($status, undef, $err) =
+	my (undef, undef, $err) =
 	  $node->psql($database, q{CALL procrastinate_migrate('0031', 'shared')});
 	like($err, qr/^psql:<stdin>:1: ERROR:  role "\Q$super\E" may not change the installation/m,
 		'an online run refuses a function that would be called instead of the server\'s');
 	like(
 		$err,
-		qr/^DETAIL:\ \ function\ shared\.json_build_object\(text,text,text,bigint\)\ of\ role\ mallory
-			\ has\ the\ name\ of\ one\ of\ the\ server's\.$/mx,
+		qr/^DETAIL:\ \ function\ shared\.json_build_object\(text,text,text,bigint\)\ of\ role
+			\ mallory\ has\ the\ name\ of\ one\ of\ the\ server's\.$/mx,
 		'and names it');
-	(undef, undef, $err) = $node->psql($database, q{SELECT procrastinate_upgrade('0031', 'shared')});
+	(undef, undef, $err) =
+	  $node->psql($database, q{SELECT procrastinate_upgrade('0031', 'shared')});
 	like($err, qr/ERROR:  role "\Q$super\E" may not change/, 'so does an upgrade');
 	my ($script) =
 	  $node->safe_psql($database, q{SELECT procrastinate_sql('0030:0031', schema => 'shared')});

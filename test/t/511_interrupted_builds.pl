@@ -187,7 +187,8 @@ sub places_for_workers
 {
 	my @schemas = map { filled_schema("place_$_", 19) } 1 .. 3;
 	my ($reader, @callers) = (session('place_1'), map { session($_) } @schemas);
-	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+	$reader->query(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
 	$callers[0]->send(q{CALL procrastinate_migrate('0020')});
 	wait_for_build($node, $database);
 	my $workers = q{SELECT count(*) FROM pg_stat_activity}

@@ -154,8 +154,8 @@ sub barrier_and_idle_transactions
 		'the barrier stays closed for a transaction that is idle');
 	$idle->query('COMMIT');
 
-	# If the call waited for it, the barrier would be seen closed for half a second, the longest wait
-	# for a fetch.
+	# If the call waited for it, the barrier would be seen closed for half a second, the longest
+	# wait for a fetch.
 	$idle->send(q{CALL procrastinate_wait('head', schema => 'idle_1')});
 	wait_until($idle->pauses, 'procrastinate_wait() waits');
 	eventually(
