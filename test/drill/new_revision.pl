@@ -13,6 +13,8 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::NewRevision;
 
+set_up();
+
 my $good = 'CREATE TABLE procrastinate_numbers (id bigint);';
 refuses_revision('a name', qr/the name is not/, 'name.sql', $good);
 refuses_revision('an old name', qr/comes before/, '00.00.00_02_name.sql', $good);

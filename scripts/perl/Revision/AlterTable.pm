@@ -9,7 +9,7 @@ use warnings;
 use Exporter 'import';
 
 use Revision::Parts qw(distinct free identifier is_there merge_locks name_at quoted references skip
-  split_list strongest text_of top_level undecided);
+  split_list strongest taken text_of top_level undecided);
 
 our @EXPORT_OK = qw(alter_table);
 
@@ -64,8 +64,7 @@ sub alter_table
 			locks   => merge_locks(map { $_->{locks} } @together),
 			touches => [ map { @{ $_->{touches} } } @together ],
 			columns => scalar((grep { defined } map { $_->{columns} } @together)[0]),
-			phrase  => join(', ', distinct(map { $_->{phrase} } @together)),
-			adds_columns => !grep { !$_->{adds_column} } @together
+			phrase  => join(', ', distinct(map { $_->{phrase} } @together))
 		},
 		@alone);
 }
@@ -202,7 +201,6 @@ sub add_column
 		action      => @apart ? join(' ', $type, @kept) : $text,
 		locks       => $locks,
 		columns     => $table,
-		adds_column => 1,
 		touches     => [$column],
 		phrase      => 'add columns'
 	};
@@ -321,6 +319,7 @@ sub table_constraint
 	return undecided('the constraint needs an index, which is built under ACCESS EXCLUSIVE', %part)
 	  if $definition !~ /^UNIQUE\s*(\(.*\))$/is || !defined $name;
 	my $columns = $1;
+	return undecided(taken($name), %part) if exists $catalog->{indexes}{$name};
 	$catalog->{indexes}{$name} = $table;
 	my $is_taken = exists $catalog->{indexes_before}{$name};
 	return { %part, does => 'unique', definition => $columns, taken => $is_taken };

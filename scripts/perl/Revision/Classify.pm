@@ -10,7 +10,7 @@ use Exporter 'import';
 
 use Revision::AlterTable qw(alter_table);
 use Revision::Parts
-  qw(free is_there name_at references skip split_list strongest text_of top_level undecided);
+  qw(free is_there name_at references skip split_list strongest taken text_of top_level undecided);
 
 our @EXPORT_OK = qw(classify);
 
@@ -116,6 +116,8 @@ sub create_index
 	my $after = skip(\@tokens, $on + 1, 'ONLY');
 	my $table = name_at($statement, $after);
 	my $name = $at < $on ? name_at($statement, $at) : '';
+	return undecided(taken($name), touches => [$name], locks => { $table => 'SHARE' })
+	  if exists $catalog->{indexes}{$name};
 	$catalog->{indexes}{$name} = $table if $name ne '';
 	return free(touches => [$name], phrase => 'add indexes') if !is_there($catalog, $table);
 	return undecided('the index has no name, so no step can build it concurrently',

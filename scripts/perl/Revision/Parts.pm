@@ -11,7 +11,7 @@ use Exporter 'import';
 use LockModes qw(@LOCK_MODES);
 
 our @EXPORT_OK = qw(distinct free identifier is_there merge_locks name_at quoted references skip
-  split_list strongest text_of top_level undecided);
+  split_list strongest taken text_of top_level undecided);
 
 my %STRENGTH = map { $LOCK_MODES[$_] => $_ } 0 .. $#LOCK_MODES;
 
@@ -27,6 +27,9 @@ sub undecided
 	my $phrase = 'run statements that need a decision';
 	return { does => 'undecided', why => $why, phrase => $phrase, @more };
 }
+
+# Why an index cannot be built: no statement before frees its name.
+sub taken { return "another index has the name $_[0], and no statement drops it by that name" }
 
 sub is_there
 {

@@ -9,23 +9,25 @@ use warnings;
 
 use Exporter 'import';
 
+use Revision::Before qw(catalog_before);
 use Revision::Classify qw(classify);
 use Revision::Parts qw(distinct merge_locks);
 use Revision::Rest qw(spell_rest);
-use Sql qw(items statements);
+use Sql qw(statements);
 
-our @EXPORT_OK = qw(gone scaffold);
+our @EXPORT_OK = qw(scaffold);
 
 my %BEFORE_OTHERS = (procrastinate_jobs => 0, procrastinate_events => 1);
 
-# scaffold(REVISION, SQL, NOTES, FACTS): the text of online/REVISION.sql, and what is undecided in
-# it, as a list of strings. The text is undef if the migration needs no steps of its own. NOTES are
-# more of what is undecided. FACTS are the rows of structure.tsv as hashes.
+# scaffold(REVISION, SQLS, NOTES, FACTS): the text of online/REVISION.sql, and what is undecided in
+# it, as a list of strings. The text is undef if the migration needs no steps of its own. SQLS are
+# the texts of all migrations up to this one, NOTES more of what is undecided, FACTS the rows of
+# structure.tsv as hashes.
 sub scaffold
 {
-	my ($revision, $sql, $notes, @facts) = @_;
-	my $catalog = catalog_before($revision, @facts);
-	my @statements = statements($sql);
+	my ($revision, $sqls, $notes, @facts) = @_;
+	my $catalog = catalog_before($revision, join('', @$sqls), @facts);
+	my @statements = statements($sqls->[-1]);
 	my @units;
 	foreach my $number (0 .. $#statements)
 	{
@@ -47,64 +49,6 @@ sub scaffold
 	my $is_plain = $first && !@more && $first->{kind} eq 'brief' && !%{ $first->{locks} };
 	return (undef) if !@undecided && (!$first || $is_plain);
 	return (text($revision, \@statements, @steps), @undecided);
-}
-
-# The functions, tables and columns of the revision before that a revision does not have any more,
-# by name; a function of the same argument types is there still.
-sub gone
-{
-	my ($revision, @facts) = @_;
-	my $before = sprintf '%04d', $revision - 1;
-	my %is_there;
-	my $key = sub {
-		my ($fact) = @_;
-		my ($name) = $fact->{definition} =~ /^([\w.]+)/;
-		return "$fact->{kind} $name" if $fact->{kind} ne 'function';
-		my $arguments = $fact->{definition} =~ s/\) returns .*//sr =~ s/^\w+\(//r;
-		return "function $name(" . join(', ', map { s/ DEFAULT .*//sr } items($arguments)) . ')';
-	};
-	my @relevant = grep { $_->{kind} =~ /^(?:function|table|column)$/ } @facts;
-	$is_there{ $key->($_) } = 1
-	  foreach grep { $_->{first} le $revision && ($_->{last} eq '' || $_->{last} ge $revision) }
-	  @relevant;
-	my @gone = grep { !$is_there{ $key->($_) } }
-	  grep { $_->{first} le $before && $_->{last} eq $before } @relevant;
-	return distinct(map { $_->{definition} =~ /^([\w.]+)/ } @gone);
-}
-
-# What is there before the revision: see Revision::Classify.
-sub catalog_before
-{
-	my ($revision, @facts) = @_;
-	my %catalog =
-	  map { $_ => {} } qw(tables indexes keys functions dropped fetched fetched_set enums);
-	my $before = sprintf '%04d', $revision - 1;
-	foreach my $fact (@facts)
-	{
-		$catalog{enums}{$1} = 1
-		  if $fact->{kind} eq 'enum'
-		  && $fact->{first} le $revision
-		  && $fact->{definition} =~ /^(\w+) /;
-		next if $fact->{first} gt $before || ($fact->{last} ne '' && $fact->{last} lt $before);
-		my ($kind, $definition) = @$fact{qw(kind definition)};
-		$catalog{tables}{$definition} //= {} if $kind eq 'table';
-		$catalog{tables}{$1}{$2} = 1 if $kind eq 'column' && $definition =~ /^(\w+)\.(\S+) /;
-		$catalog{indexes}{$1} = $2
-		  if $kind eq 'index' && $definition =~ /^(?:UNIQUE )?(\S+) ON (\S+) /;
-		$catalog{keys}{$1}{$2} = $3
-		  if $kind eq 'constraint'
-		  && $definition =~ /^(\w+)\.(\S+) FOREIGN KEY .* REFERENCES (\w+)/;
-		if ($kind eq 'function')
-		{
-			my ($name, $is_set, $returns) = $definition =~ /^(\w+)\(.*\) returns (SETOF )?(\S+)/;
-			$catalog{functions}{$name} = 1;
-			next if $name !~ /^procrastinate_fetch_job/;
-			$catalog{fetched}{$returns} = 1;
-			push @{ $catalog{fetched_set}{$returns} }, $name if $is_set;
-		}
-	}
-	$catalog{indexes_before} = { %{ $catalog{indexes} } };
-	return \%catalog;
 }
 
 # A constraint that the migration does not name has the name that the facts show.
@@ -138,7 +82,8 @@ sub name_constraints
 sub step { return { kind => 'brief', locks => {}, parts => [], rest => [], @_ } }
 
 # The steps in their order. `labels` come first, since a label can be used only after a commit. An
-# index is built early, unless it is of a new column. A constraint is added NOT VALID, then
+# index is built before `main`, which may drop the index that it replaces, and replace functions
+# that need it. Columns come before an index of them. A constraint is added NOT VALID, then
 # validated; what needs it comes last.
 sub steps
 {
@@ -147,7 +92,7 @@ sub steps
 		revision   => $revision,
 		statements => $statements,
 		units      => $units,
-		map { $_ => [] } qw(labels early main late constraints validations last)
+		map { $_ => [] } qw(labels early main late behind constraints validations last)
 	};
 	my $is_mixed = grep { $_->{does} !~ /^(?:label|free|none)$/ } @$units;
 	foreach my $unit (@$units)
@@ -155,7 +100,7 @@ sub steps
 		my $does = $unit->{does};
 		if    ($does eq 'none') { next }
 		elsif ($does eq 'label' && $is_mixed)   { push @{ $plan->{labels} }, $unit }
-		elsif ($does =~ /^(?:index|unique)$/)   { plan_index($plan, $unit) }
+		elsif ($does =~ /^(?:index|unique)$/)   { plan_index($plan, $unit, $catalog) }
 		elsif ($does eq 'constraint')           { plan_constraint($plan, $unit) }
 		elsif ($does eq 'validate')             { plan_validation($plan, $unit, $catalog) }
 		elsif ($does eq 'not_null')             { plan_not_null($plan, $unit) }
@@ -167,9 +112,9 @@ sub steps
 		$brief->($plan->{labels}),
 		$brief->(\@first),
 		@{ $plan->{early} },
-		(@first ? @{ $plan->{late} } : ()),
+		@{ $plan->{late} },
 		$brief->($plan->{main}),
-		(@first ? () : @{ $plan->{late} }),
+		@{ $plan->{behind} },
 		$brief->($plan->{constraints}),
 		@{ $plan->{validations} },
 		$brief->($plan->{last}));
@@ -179,21 +124,25 @@ sub steps
 
 sub plan_index
 {
-	my ($plan, $unit) = @_;
+	my ($plan, $unit, $catalog) = @_;
 	my ($name, $table) = @$unit{qw(name table)};
-	my $is_late = uses_new($unit, $plan->{units});
+	my @needed = needed($unit, $plan->{units});
+	my $place = !@needed ? 'early' : (grep { !creates($_) } @needed) ? 'behind' : 'late';
+	$unit->{is_late} = $place eq 'late';
 	my $is_unique = $unit->{unique} || $unit->{does} eq 'unique';
 	# A name is free once the migration has dropped or renamed the index that has it.
-	my $built = $unit->{taken} && !$is_late ? substr($name, 0, 58) . "_$plan->{revision}" : $name;
+	my $built = $unit->{taken} ? substr($name, 0, 58) . "_$plan->{revision}" : $name;
 	my $build = step(
 		kind  => 'concurrent',
 		title => "build index $built",
 		sql   => 'CREATE ' . ($is_unique ? 'UNIQUE ' : '') . "INDEX CONCURRENTLY $built\n"
 		  . "    ON $table $unit->{definition};");
-	my @bodies = grep { /\bFUNCTION\b/i } map { $_->{text} } @{ $plan->{statements} };
-	$build->{undecided} = ['a function with ON CONFLICT may need this index before it is there']
-	  if $is_late && $is_unique && grep { /\bON\s+CONFLICT\b/i } @bodies;
-	push @{ $plan->{ $is_late ? 'late' : 'early' } }, $build;
+	my $behind = 'built after the other changes, which may need it or drop what it replaces';
+	my $conflict = "INSERT INTO $table ... ON CONFLICT fails on this uniqueness if it names another"
+	  . ' one: see 0021';
+	push @{ $build->{undecided} }, $behind if $place eq 'behind';
+	push @{ $build->{undecided} }, $conflict if $is_unique && $catalog->{upserted}{$table};
+	push @{ $plan->{$place} }, $build;
 
 	my @sqls;
 	push @sqls, "ALTER INDEX $built RENAME TO $name;" if $built ne $name;
@@ -201,7 +150,7 @@ sub plan_index
 	  if $unit->{does} eq 'unique';
 	return if !@sqls;
 	my $phrase = $unit->{does} eq 'unique' ? 'add constraints' : 'exchange indexes';
-	push @{ $plan->{ $is_late ? 'last' : 'main' } },
+	push @{ $plan->{ $place eq 'behind' ? 'last' : 'main' } },
 	  explicit($unit, $phrase, { $table => 'ACCESS EXCLUSIVE' }, @sqls);
 	return;
 }
@@ -273,34 +222,48 @@ sub validation
 		sql => "ALTER TABLE $table VALIDATE CONSTRAINT $name;");
 }
 
-# A fetch function may need the index of a new column. Then the new columns come first, with what
-# they need, and leave `main`.
+# What an index of a new column needs leaves `main` and comes first, with all other new columns:
+# they need the fetch barrier only once.
 sub columns_first
 {
 	my ($plan) = @_;
-	my $fetch = qr/^(?:CREATE|DROP)\b[^(]*\bFUNCTION\b[^(]*\bprocrastinate_fetch_job/i;
-	return if !@{ $plan->{late} } || !grep { $_->{text} =~ $fetch } @{ $plan->{statements} };
+	return if !@{ $plan->{late} };
 	my %is_first;
-	foreach my $unit (reverse @{ $plan->{main} })
+	foreach my $unit (@{ $plan->{units} })
 	{
-		my $is_needed = $unit->{sql} =~ /^CREATE\s+(?:TYPE|TABLE|SEQUENCE|DOMAIN)\b/i
-		  && grep { $is_first{$_} && depends_on($_, $unit) } @{ $plan->{main} };
-		$is_first{$unit} = 1 if $unit->{adds_columns} || $is_needed;
+		next if !$unit->{is_late} && ($unit->{phrase} // '') ne 'add columns';
+		my @needed = ($unit, needed($unit, $plan->{units}));
+		next if grep { !$_->{is_late} && !creates($_) } @needed;
+		$is_first{ $_->{order} } = 1 foreach grep { !$_->{is_late} } @needed;
 	}
-	my @first = grep { $is_first{$_} } @{ $plan->{main} };
-	@{ $plan->{main} } = grep { !$is_first{$_} } @{ $plan->{main} };
+	my @first = grep { $is_first{ $_->{order} } } @{ $plan->{main} };
+	@{ $plan->{main} } = grep { !$is_first{ $_->{order} } } @{ $plan->{main} };
 	return @first;
 }
 
-# Whether a part uses something that the migration creates before it.
-sub uses_new
+# The parts before a part that make what it uses, and what these use.
+sub needed
 {
 	my ($unit, $units) = @_;
-	return scalar grep {
-		     $_->{order} < $unit->{order}
-		  && ($_->{columns} || $_->{does} eq 'free')
-		  && depends_on($unit, $_)
-	} @$units;
+	my %needed;
+	my @users = ($unit);
+	while (my $user = shift @users)
+	{
+		foreach my $maker (@$units)
+		{
+			next if $maker->{order} >= $user->{order} || $needed{ $maker->{order} };
+			next if !$maker->{columns} && $maker->{does} ne 'free' || !depends_on($user, $maker);
+			push @users, $needed{ $maker->{order} } = $maker;
+		}
+	}
+	return map { $needed{$_} } sort { $a <=> $b } keys %needed;
+}
+
+# Whether a part only adds what no client at work can use yet.
+sub creates
+{
+	my ($unit) = @_;
+	return ($unit->{phrase} // '') =~ /^add (?:columns|functions|sequences|tables|types)$/;
 }
 
 # A step that takes its locks for a moment; none if there is nothing to do.

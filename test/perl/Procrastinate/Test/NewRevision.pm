@@ -14,15 +14,36 @@ use Test::More;
 use Procrastinate::Test;
 
 our @EXPORT = qw($NAME $NEXT leaves_undecided new_revision refuses_revision release_in_tree
-  start_over steps_are write_migration);
+  set_up start_over steps_are write_migration);
 
 # The file of the migration under test, and its revision.
 our $NAME = '99.99.00_01_pre_name.sql';
 our $NEXT = sprintf '%04d', (chain())[-1]{revision} + 2;
 
-my $tree = PostgreSQL::Test::Utils::tempdir('tree');
-my $saved = PostgreSQL::Test::Utils::tempdir('saved');
-my ($pg_config) = grep { -x } map { "$_/pg_config" } split /:/, $ENV{PATH};
+my ($tree, $saved, $pg_config);
+
+# Makes the copy and its head.
+sub set_up
+{
+	$tree = PostgreSQL::Test::Utils::tempdir('tree');
+	$saved = PostgreSQL::Test::Utils::tempdir('saved');
+	($pg_config) = grep { -x } map { "$_/pg_config" } split /:/, $ENV{PATH};
+	my $copy = 'cd "$1" && tar -cf - scripts src test/catalog.sql | tar -C "$2" -xf -';
+	system_or_bail('sh', '-c', $copy, 'copy', repository(), $tree);
+	my $sql = <<'SQL';
+CREATE TYPE procrastinate_test_state AS ENUM ('one', 'two');
+CREATE TYPE procrastinate_test_pair AS (a int, b int);
+CREATE FUNCTION procrastinate_test_v1() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE INDEX procrastinate_jobs_test_idx ON procrastinate_jobs (priority);
+CREATE UNIQUE INDEX procrastinate_jobs_test_key ON procrastinate_jobs (lock) WHERE attempts IS NULL;
+ALTER TABLE procrastinate_events ADD CONSTRAINT procrastinate_events_test_key UNIQUE (id, type);
+SQL
+	my @release = ('--release', '99.98.0');
+	my ($is_done, $text) = new_revision('99.98.00_01_pre_objects.sql', $sql, @release);
+	$is_done or die "the made-up head: $text";
+	system_or_bail('cp', '-R', "$tree/src", $saved);
+	return;
+}
 
 # The tree's files and what they contain.
 sub state_of_tree
@@ -114,18 +135,5 @@ sub leaves_undecided
 	start_over();
 	return;
 }
-
-system_or_bail('sh', '-c', 'cd "$1" && tar -cf - scripts src test/catalog.sql | tar -C "$2" -xf -',
-	'copy', repository(), $tree);
-my ($is_done, $text) = new_revision('99.98.00_01_pre_objects.sql', <<'SQL', '--release', '99.98.0');
-CREATE TYPE procrastinate_test_state AS ENUM ('one', 'two');
-CREATE TYPE procrastinate_test_pair AS (a int, b int);
-CREATE FUNCTION procrastinate_test_v1() RETURNS int LANGUAGE sql AS 'SELECT 1';
-CREATE INDEX procrastinate_jobs_test_idx ON procrastinate_jobs (priority);
-CREATE UNIQUE INDEX procrastinate_jobs_test_key ON procrastinate_jobs (lock) WHERE attempts IS NULL;
-ALTER TABLE procrastinate_events ADD CONSTRAINT procrastinate_events_test_key UNIQUE (id, type);
-SQL
-$is_done or die "the made-up head: $text";
-system_or_bail('cp', '-R', "$tree/src", $saved);
 
 1;
