@@ -253,24 +253,34 @@ sub function_sources
 	return @sources;
 }
 
-# The text of head.sql, without its checksums. The heading must be that of these migrations and of
-# the text below it.
+# The text of head.sql, without its checksums. They must be those of the migrations, of the facts and
+# of the text below.
 sub read_head
 {
 	my ($source, $chain) = @_;
 	my $path = "$source/data/head.sql";
-	my ($revision, $sums, @lines) = map { "$_\n" } lines_of($path);
+	my ($revision, @lines) = map { "$_\n" } lines_of($path);
 	my $head = $chain->[-1]{revision};
 	fail($path, 1, "is not of revision $head, the last one of the chain: run make facts")
 	  unless defined $revision and $revision eq Head::revision_line($head);
-	my ($of_migrations, $of_text) = ($sums // '') =~ /(\w+), below (\w+)\.$/;
+	my @sums = splice @lines, 0, @Head::SUMMED;
 	fail($path, 2, 'has no checksums: run make facts')
-	  unless defined $of_text and $sums eq Head::sums_line($of_migrations, $of_text);
-	my $below = join '', @lines;
-	fail($path, 2, 'the text below was changed or cut after it had been generated: run make facts')
-	  if $of_text ne Head::sum_below($below);
+	  if @Head::SUMMED != grep { /^-- Checksum of / } @sums;
+	my $below    = join '', @lines;
+	my @tables   = map { "$source/data/$_.tsv" } qw(structure function_bodies);
+	my @expected = Head::sum_lines(
+		Head::text_of_migrations(map { [ @$_{qw(name sql)} ] } @$chain),
+		map({ text_of($_) } @tables), $below);
+	my @is_same = map { $sums[$_] eq $expected[$_] } 0 .. $#sums;
+	fail($path, 5, 'the text below was changed or cut after it had been generated: run make facts')
+	  unless $is_same[3];
 	fail($path, 2, 'the migrations were changed after this file had been generated: run make facts')
-	  if $of_migrations ne Head::sum_of_migrations(map { [ @$_{qw(name sql)} ] } @$chain);
+	  unless $is_same[0];
+	foreach my $number (0, 1)
+	{
+		fail($tables[$number], 1, 'was changed after it had been generated: run make facts')
+		  unless $is_same[ $number + 1 ];
+	}
 	return $revision . $below;
 }
 

@@ -144,19 +144,33 @@ foreach my $name ('0039.SQL', 'x.sql', '0039_name.sql.orig', '0039_name')
 
 # ---- head.sql ------------------------------------------------------------------------------------
 
-my $changed = qr/data\/head\.sql:2: the text below was changed or cut after it .*: run make facts/;
+my $changed = qr/data\/head\.sql:5: the text below was changed or cut after it .*: run make facts/;
 refuses('a head.sql that is cut',
 	sub { edit('data/head.sql', qr/\n\nCREATE FUNCTION.*/s, "\n") },
 	$changed);
 refuses('a head.sql without an object',
 	sub { edit('data/head.sql', qr/\nCREATE INDEX [^;]*;\n/, '') }, $changed);
 refuses('a head.sql that was edited', sub { append('data/head.sql', "-- A note.\n") }, $changed);
-refuses('a head.sql without checksums', sub { edit('data/head.sql', qr/^-- Checksums.*\n/m, '') },
+refuses('a head.sql without checksums', sub { edit('data/head.sql', qr/^-- Checksum of the .*\n/m, '') },
 	qr/data\/head\.sql:2: has no checksums: run make facts/);
 refuses('an empty head.sql', sub { write_text('data/head.sql', '') },
 	qr/data\/head\.sql:1: is not of revision \d+, the last one of the chain: run make facts/);
 refuses('a migration that changed after the facts', sub { append($third, "SELECT 1;\n") },
 	qr/data\/head\.sql:2: the migrations were changed after this file .*: run make facts/);
+
+my $again = 'was changed after it had been generated: run make facts';
+refuses('a type that was changed in the facts',
+	sub { edit('data/structure.tsv', qr/(?<=procrastinate_jobs\.priority )integer/, 'bigint') },
+	qr/data\/structure\.tsv:1: $again/);
+refuses('a fact that was removed',
+	sub { edit('data/structure.tsv', qr/^\d+\t\tindex\t.*\n/m, '') },
+	qr/data\/structure\.tsv:1: $again/);
+refuses('a hash that was changed',
+	sub { edit('data/function_bodies.tsv', qr/[0-9a-f]{32}\n/, '0' x 32 . "\n") },
+	qr/data\/function_bodies\.tsv:1: $again/);
+refuses('a function body that was removed',
+	sub { edit('data/function_bodies.tsv', qr/^\d+\t\t.*\n/m, '') },
+	qr/data\/function_bodies\.tsv:1: $again/);
 
 # ---- The facts -----------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ sub write_all
 	die "no revision was read\n" if !@revisions;
 	write_structure($folder, "$target/structure.tsv", @revisions);
 	write_bodies($folder, "$target/function_bodies.tsv", @revisions);
-	write_head("$folder/head.dump", $schema, "$target/head.sql", $revisions[-1], @migrations);
+	write_head("$folder/head.dump", $schema, $target, $revisions[-1], @migrations);
 	return;
 }
 
@@ -83,10 +83,11 @@ sub spans
 }
 
 # head.sql: the dump without its settings and comments, every name qualified by a placeholder. Its
-# heading has the revision, and checksums that the build compares.
+# heading has the revision, and checksums that the build compares. The other files of the folder
+# must have been written.
 sub write_head
 {
-	my ($dump, $schema, $file, $revision, @migrations) = @_;
+	my ($dump, $schema, $target, $revision, @migrations) = @_;
 	open(my $in, '<', $dump) or die "$dump: $!\n";
 	my $sql = join '', grep { !/^\\/ } <$in>;
 	my @statements =
@@ -94,9 +95,11 @@ sub write_head
 	  map { $_->{text} } statements($sql);
 	my $below = join '', map { "\n" . with_placeholders($_, $schema) . ";\n" } @statements;
 	my @texts = map { [ m{([^/]*)$}, text_of($_) ] } @migrations;
+	my @tables = map { text_of("$target/$_.tsv") } qw(structure function_bodies);
+	my $file = "$target/head.sql";
 	open(my $out, '>', $file) or die "$file: $!\n";
 	print $out Head::revision_line($revision);
-	print $out Head::sums_line(Head::sum_of_migrations(@texts), Head::sum_below($below)), $below;
+	print $out Head::sum_lines(Head::text_of_migrations(@texts), @tables, $below), $below;
 	close($out) or die "$file: $!\n";
 	return;
 }
