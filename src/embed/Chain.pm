@@ -29,7 +29,7 @@ sub read_migrations
 	my ($source) = @_;
 	my $table = "$source/data/chain.tsv";
 	my (@chain, %known);
-	foreach my $row (rows_of($table, qw(revision down_revision file title phase without_facts?)))
+	foreach my $row (rows_of($table, qw(revision down_revision file title phase steps without_facts?)))
 	{
 		my $before = @chain ? $chain[-1]{revision} : '';
 		my $number = @chain + 1;
@@ -44,6 +44,7 @@ sub read_migrations
 		  if $row->{phase} ne $phase;
 		fail($table, $row->{line}, 'has no title: write the words of the file name')
 		  if $row->{title} eq '';
+		check_steps($source, $table, $row);
 		my $path = "$source/migrations/$row->{revision}_$row->{file}";
 		fail($table, $row->{line}, "there is no file $path") unless -e $path;
 		$known{$path} = 1;
@@ -76,6 +77,21 @@ sub read_migrations
 		fail($path, 1, 'chain.tsv has no row for this file') unless $known{$path};
 	}
 	return @chain;
+}
+
+# A step file that was removed or forgotten would be missed by nobody: the revision would be one
+# step, with all of its locks at once.
+sub check_steps
+{
+	my ($source, $table, $row) = @_;
+	my $path = "$source/migrations/online/$row->{revision}.sql";
+	fail($table, $row->{line}, "steps is yes or no, not: $row->{steps}")
+	  unless $row->{steps} =~ /^(?:yes|no)$/;
+	fail($table, $row->{line}, "there is no file $path, though steps is yes")
+	  if $row->{steps} eq 'yes' and not -e $path;
+	fail($table, $row->{line}, "there is a file $path, though steps is no")
+	  if $row->{steps} eq 'no' and -e $path;
+	return;
 }
 
 # A release's name as a text that sorts as the releases do; nothing if it is spelled otherwise.

@@ -21,7 +21,7 @@ cmp_ok(length copy_text('embedded.inc'), '>', 100_000, 'into C++ tables');
 
 # ---- The chain -----------------------------------------------------------------------------------
 
-my $title = "$next\t$head\t99.00.00_01_new.sql\tNew\t\n";
+my $title = "$next\t$head\t99.00.00_01_new.sql\tNew\t\tno\n";
 my $file  = "migrations/${next}_99.00.00_01_new.sql";
 
 refuses('a row without a file', sub { append('data/chain.tsv', $title) },
@@ -39,13 +39,13 @@ refuses(
 	'a head.sql of another revision',
 	sub {
 		append('data/chain.tsv', $title =~ s/\n/\tonly rows change\n/r);
-		edit('data/chain.tsv', qr/\tphase\n/, "\tphase\twithout_facts\n");
+		edit('data/chain.tsv', qr/\tsteps\n/, "\tsteps\twithout_facts\n");
 		write_text($file, "SELECT 1;\n");
 	},
 	qr/data\/head\.sql:1: is not of revision $next, the last one of the chain: run make facts/);
 refuses('a gap in the chain', sub { edit('data/chain.tsv', qr/^0007/m, '0070') },
 	qr/data\/chain\.tsv:8: the chain is not one line of revisions/);
-refuses('an unknown phase', sub { edit('data/chain.tsv', qr/\tpre\n/, "\tbefore\n") },
+refuses('an unknown phase', sub { edit('data/chain.tsv', qr/\tpre\t/, "\tbefore\t") },
 	qr/data\/chain\.tsv:31: unknown phase: before/);
 refuses('a statement without an end',
 	sub { append("migrations/0003_00.05.00_02_drop_started_at_column.sql", "SELECT 1\n") },
@@ -80,16 +80,23 @@ refuses(
 
 refuses('a reason of a single blank',
 	sub {
-		edit('data/chain.tsv', qr/\tphase\n/, "\tphase\twithout_facts\n");
-		edit('data/chain.tsv', qr/\tInitial\t\n/, "\tInitial\t\t \n");
+		edit('data/chain.tsv', qr/\tsteps\n/, "\tsteps\twithout_facts\n");
+		edit('data/chain.tsv', qr/\tInitial\t\tno\n/, "\tInitial\t\tno\t \n");
 	},
 	qr/data\/chain\.tsv:2: without_facts begins or ends with a blank: remove it/);
 refuses('a phase that the file name does not have',
-	sub { edit('data/chain.tsv', qr/\tpre\n/, "\tpost\n") },
+	sub { edit('data/chain.tsv', qr/\tpre\t/, "\tpost\t") },
 	qr/data\/chain\.tsv:31: phase is 'post', but the file's name says 'pre': make them the same/);
 refuses('a phase of a file name without one',
-	sub { edit('data/chain.tsv', qr/\tInitial\t\n/, "\tInitial\tpre\n") },
+	sub { edit('data/chain.tsv', qr/\tInitial\t\t/, "\tInitial\tpre\t") },
 	qr/data\/chain\.tsv:2: phase is 'pre', but the file's name says '': make them the same/);
+refuses('a step file that was removed', sub { remove('migrations/online/0024.sql') },
+	qr/data\/chain\.tsv:25: there is no file migrations\/online\/0024\.sql, though steps is yes/);
+refuses('a step file that the chain does not know',
+	sub { write_text('migrations/online/0002.sql', "-- step brief: all\n-- rest\n") },
+	qr/data\/chain\.tsv:3: there is a file migrations\/online\/0002\.sql, though steps is no/);
+refuses('an unknown word for steps', sub { edit('data/chain.tsv', qr/\tyes\n/, "\tmany\n") },
+	qr/data\/chain\.tsv:\d+: steps is yes or no, not: many/);
 refuses('an empty title', sub { edit('data/chain.tsv', qr/\tInitial\t/, "\t\t") },
 	qr/data\/chain\.tsv:2: has no title: write the words of the file name/);
 refuses('a release that is there twice',

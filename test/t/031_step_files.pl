@@ -15,10 +15,18 @@ my $head = (chain())[-1]{revision};
 my $next = sprintf '%04d', $head + 1;
 
 # A step file of its own for 0002, which has none.
+sub write_steps
+{
+	my ($text) = @_;
+	write_text('migrations/online/0002.sql', $text);
+	edit('data/chain.tsv', qr/^0002\t.*\K\tno$/m, "\tyes");
+	return;
+}
+
 sub refuses_steps
 {
 	my ($what, $text, $expected) = @_;
-	refuses($what, sub { write_text('migrations/online/0002.sql', $text) },
+	refuses($what, sub { write_steps($text) },
 		"migrations/online/0002\\.sql:$expected");
 	return;
 }
@@ -206,7 +214,7 @@ foreach my $name ('0033.SQL', '33.sql', '0033_steps.sql', '0033')
 
 # A step file may lock a table that it creates itself, and say why in comments.
 copy_source();
-write_text('migrations/online/0002.sql', <<'SQL');
+write_steps(<<'SQL');
 -- 0002 under load: nothing but
 -- locks of tables first, and statements.
 
