@@ -1,5 +1,6 @@
 #include "online/index_build.hpp"
 
+#include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "common/template.hpp"
 #include "server/concurrent_build.hpp"
@@ -27,6 +28,7 @@ struct Watch
     const catalog::Installation &installation;
     const chain::Step &step;
     ProgressReport &progress;
+    std::string phase; // the last one that was reported
 };
 
 // What the worker does now, in a connection of its own, so that nothing is left in memory between
@@ -47,6 +49,7 @@ void watch_worker(Watch &watch, int pid)
     spi::commit();
     if (!phase.empty())
         watch.progress.tell(request_of(watch.step).name(), phase);
+    watch.phase = phase;
 }
 
 [[noreturn]] void refuse_name(const catalog::Installation &installation, chain::Revision revision,
@@ -161,7 +164,7 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
     const std::string index(step.index);
     const std::string statement(step.sql);
     progress.show_no_blockers(); // procrastinate_progress shows the worker's from now on
-    Watch watch{installation, step, progress};
+    Watch watch{installation, step, progress, {}};
     server::BuildResult result = server::with_context(step_label(step), [&] {
         return server::build_index(
             {owner, installation.schema, table.c_str(), index.c_str(), statement.c_str(),
@@ -176,7 +179,7 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
             "Raise max_worker_processes, or let writers wait while indexes are built: " +
                 without_worker};
     if (result.end == server::BuildEnd::no_lock)
-        return std::move(result.error);
+        return result.error + (watch.phase.empty() ? "" : "\n") + common::capitalized(watch.phase);
     return std::nullopt;
 }
 

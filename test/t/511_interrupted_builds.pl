@@ -195,7 +195,6 @@ sub places_for_workers
 	  . q{ WHERE backend_type = 'procrastinate_migrate'};
 	my $call = q{CALL procrastinate_migrate('0020', retry_for => '100 ms')};
 
-	$callers[1]->query('SET procrastinate_migrate.max_build_workers = 1');
 	my (undef, undef, $err) = $node->psql($database,
 		"SET search_path = place_2, public; SET procrastinate_migrate.max_build_workers = 1; $call");
 	my $role = run_sql('SELECT session_user');
@@ -207,8 +206,15 @@ sub places_for_workers
 		'and the error says whose builds have the others');
 	is(run_sql($workers), '1', 'no second worker has begun');
 
-	is($callers[1]->refusal("RESET procrastinate_migrate.max_build_workers; $call") =~ s/:.*//sr,
-		'55P03', 'with two places the build begins, and waits as long as retry_for');
+	(undef, undef, $err) = $node->psql($database,
+		q{SET search_path = place_2, public; CALL procrastinate_migrate('0020', retry_for => '3 s')});
+	like($err, qr/ERROR:  migration 0020 .* could not get its locks/,
+		'with two places the build begins, and waits as long as retry_for');
+	like(
+		$err,
+		qr/^canceling\ statement\ due\ to\ lock\ timeout\n
+			Waiting\ for\ [a-z ]+,\ for\ session\ $reader->{pid}\ of\ role/mx,
+		'and the error names the session that it waited for');
 	is(run_sql($workers), '1', 'then its worker has ended');
 	my $elsewhere = session('place_3');
 	my $set       = 'SET procrastinate_migrate.max_build_workers = 9';

@@ -286,7 +286,7 @@ sub a_publication_of_events
 	like(
 		$err,
 		qr/^DETAIL:\ \ Cannot\ update\ table\ "procrastinate_events":\ Column\ used\ in\ the
-			\ publication\ WHERE\ .+[^.]\.\nHINT:\ \ .+\ SELECT\ procrastinate_upgrade/mx,
+			\ publication\ WHERE\ .+[^.]\.\nHINT:\ \ .+\ SELECT\ public\.procrastinate_upgrade/mx,
 		'a publication that forbids updates is an error');
 	is($session->query('SELECT revision, source FROM procrastinate_current()'), '0023|upgrade',
 		'before anything is done');

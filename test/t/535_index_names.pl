@@ -288,7 +288,7 @@ sub a_build_that_is_lost_again
 	$lose->(
 		sub {
 			$session->send(
-				q{CALL procrastinate_migrate('0020', lock_timeout => '3 s', retry_for => '6 s')});
+				q{CALL procrastinate_migrate('0020', lock_timeout => '1 min', retry_for => '6 s')});
 		});
 	$holds->query($lock);
 	$writer->query('COMMIT');
