@@ -14,6 +14,7 @@ use lib $0 =~ s{[^/]*$}{embed}r;
 use Chain;
 use Facts;
 use Labels;
+use StepChecks;
 use Steps;
 use Table qw(fail files_of);
 
@@ -40,6 +41,7 @@ foreach my $path (files_of("$source/migrations/online", qr/^\d{4}\.sql$/, 'NNNN.
 	fail($path, 1, 'is named after no revision of the chain') unless $migration;
 	$steps{$revision} = [ Steps::read_steps($path, $migration, \@chain, \@facts) ];
 }
+StepChecks::check_ahead("$source/migrations/online", \%steps);
 
 # A C++ string literal; undefined is empty.
 sub quoted

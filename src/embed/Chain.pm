@@ -29,7 +29,8 @@ sub read_migrations
 	my ($source) = @_;
 	my $table = "$source/data/chain.tsv";
 	my (@chain, %known);
-	foreach my $row (rows_of($table, qw(revision down_revision file title phase steps without_facts?)))
+	my @columns = qw(revision down_revision file title phase steps without_facts?);
+	foreach my $row (rows_of($table, @columns))
 	{
 		my $before = @chain ? $chain[-1]{revision} : '';
 		my $number = @chain + 1;
@@ -269,8 +270,8 @@ sub function_sources
 	return @sources;
 }
 
-# The text of head.sql, without its checksums. They must be those of the migrations, of the facts and
-# of the text below.
+# The text of head.sql, without its checksums. They must be those of the migrations, of the facts
+# and of the text below.
 sub read_head
 {
 	my ($source, $chain) = @_;

@@ -1,5 +1,5 @@
-# The heading of head.sql: checksums of the migrations, of the facts that were generated from them and
-# of the schema below it. Written by scripts/facts and compared by the build.
+# The heading of head.sql: checksums of the migrations, of the facts that were generated from them
+# and of the schema below it. Written by scripts/facts and compared by the build.
 
 package Head;
 

@@ -8,6 +8,7 @@ use warnings;
 
 use LockModes qw(@LOCK_MODES);
 use Sql;
+use StepChecks;
 use Table qw(fail lines_of parsed);
 
 # The steps of a file, in order, as hashes. A step has `line`, `kind`, `title`, `sql` and its
@@ -22,6 +23,7 @@ sub read_steps
 		path      => $path,
 		migration => $migration,
 		head      => $chain->[-1]{number},
+		facts     => $facts,
 		tables    => tables_at($migration, $facts, @lines),
 		steps     => []
 	};
@@ -51,12 +53,7 @@ sub read_steps
 	fail($path, $last->{line},
 		'the last step completes the revision: it cannot be ahead of another')
 	  if $last->{'ahead of'};
-	check_coverage($file, $_) foreach @{ $migration->{statements} };
-	foreach my $rest (grep { defined } map { $_->{rest} } @{ $file->{steps} })
-	{
-		fail($path, $rest->{line}, 'runs no statement of the migration: remove it')
-		  unless grep { takes($rest, $_) } @{ $migration->{statements} };
-	}
+	StepChecks::check($file);
 	return @{ $file->{steps} };
 }
 
@@ -65,7 +62,8 @@ sub read_steps
 sub keyword
 {
 	my ($path, $line, $text) = @_;
-	my ($word) = $text =~ /^\s*--\s*(step|lock|rest|undecided)\b/i or return;
+	my ($word) = $text =~ /^\s*--\s*(step|lock|rest|undecided)\b/i;
+	return check_comment($path, $line, $text) unless defined $word;
 	fail($path, $line, 'is undecided: decide, then remove this line') if lc $word eq 'undecided';
 	my $known = lc $word;
 	my ($words) = $text =~ /^-- $known(?= |\z)(.*)$/;
@@ -75,6 +73,17 @@ sub keyword
 	  unless defined $words;
 	fail($path, $line, 'ends with a blank: remove it') if $text =~ /\s$/;
 	return ($known, $words);
+}
+
+# Refuses a comment that may be a misspelled keyword, or the end of a line that was broken.
+sub check_comment
+{
+	my ($path, $line, $text) = @_;
+	my ($word) = $text =~ /^\s*--\s*((?i:locks|rests)|steps|brief|batched|concurrent|validated|
+		barrier|rewrites|ahead)\b/x;
+	fail($path, $line, "begins with $word, as a line of a step may: begin it with another word")
+	  if defined $word;
+	return;
 }
 
 # Tables that the revision or the one before has, or that the step file itself creates.
@@ -260,6 +269,10 @@ sub check_batched
 	my ($file, $step) = @_;
 	my @statements = @{ $step->{statements} };
 	my ($not_less, $not_greater) = map { qr/(?:$_|OPERATOR\(pg_catalog\.$_\))/ } qw(>= <=);
+	my $object = @statements ? StepChecks::object_of($statements[0]{outer}) : undef;
+	fail($file->{path}, $statements[0]{line},
+		"changes rows of $object, but the step is batched $step->{table}")
+	  if defined $object and $object ne $step->{table};
 	fail($file->{path}, $step->{line},
 		'a batched step is one statement over ids with id >= $1 and id <= $2')
 	  unless @statements == 1
@@ -271,51 +284,6 @@ sub check_batched
 		'the statement of a batched step has one WHERE, which begins a line')
 	  unless 1 == (() = $statements[0]{text} =~ /^WHERE /mg)
 	  and $statements[0]{outer} =~ /^WHERE /m;
-	return;
-}
-
-# True if a step's rest runs a statement, as chain::Rest::takes() decides it.
-sub takes
-{
-	my ($rest, $statement) = @_;
-	return 0 unless $rest;
-	my $is_listed = grep { index($statement->{text}, $_) == 0 } @{ $rest->{beginnings} };
-	return $rest->{kind} eq 'only' ? $is_listed : !$is_listed;
-}
-
-# The name of the object that a statement creates, changes or drops; nothing if it has none.
-sub object_of
-{
-	my ($text) = @_;
-	my $kind =
-	  qr/FUNCTION|PROCEDURE|TRIGGER|TABLE|TYPE|SEQUENCE|VIEW|RULE|DOMAIN|INDEX(?!\s+ON\b)/i;
-	return $1 if $text =~ /^(?:CREATE|ALTER|DROP)\b[\w\s]*?\b$kind\s+
-		(?:CONCURRENTLY\s+)?(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:ONLY\s+)?"?(\w+)/ix;
-	return $1 if $text =~ /^CREATE\s+(?:UNIQUE\s+)?INDEX\s+ON\s+(?:ONLY\s+)?"?(\w+)/i;
-	return $1 if $text =~ /^(?:UPDATE|DELETE\s+FROM|INSERT\s+INTO)\s+(?:ONLY\s+)?"?(\w+)/i;
-	return;
-}
-
-# Each statement of the migration runs once: in one step's rest, or in another way, by a statement
-# of a step that begins with the same word and names the same object. An index may come by a new
-# name. Locks are taken by "-- lock".
-sub check_coverage
-{
-	my ($file, $statement) = @_;
-	my ($first, @others) = grep { takes($_->{rest}, $statement) } @{ $file->{steps} };
-	my ($name) = $file->{migration}{path} =~ m{([^/]*)$};
-	my $place = "line $statement->{line} of $name";
-	fail($file->{path}, $others[0]{rest}{line},
-		"runs $place, which the rest in line $first->{rest}{line} runs: leave it out of one")
-	  if @others;
-	return if $first or $statement->{text} =~ /^LOCK\b/i;
-	my ($word) = $statement->{text} =~ /^(\w+)/;
-	$word .= '|ALTER' if $statement->{text} =~ /^CREATE\s+(?:UNIQUE\s+)?INDEX\b/i;
-	my $object = object_of($statement->{outer}) // '';
-	my @own    = map { @{ $_->{statements} } } @{ $file->{steps} };
-	fail($file->{path}, 1,
-		"no step runs $place: add it to a rest, or write a step that does the same")
-	  unless grep { $_->{text} =~ /^(?:$word)\b/i and $_->{outer} =~ /\b\Q$object\E/i } @own;
 	return;
 }
 

@@ -158,7 +158,8 @@ refuses('a head.sql that is cut',
 refuses('a head.sql without an object',
 	sub { edit('data/head.sql', qr/\nCREATE INDEX [^;]*;\n/, '') }, $changed);
 refuses('a head.sql that was edited', sub { append('data/head.sql', "-- A note.\n") }, $changed);
-refuses('a head.sql without checksums', sub { edit('data/head.sql', qr/^-- Checksum of the .*\n/m, '') },
+refuses('a head.sql without checksums',
+	sub { edit('data/head.sql', qr/^-- Checksum of the .*\n/m, '') },
 	qr/data\/head\.sql:2: has no checksums: run make facts/);
 refuses('an empty head.sql', sub { write_text('data/head.sql', '') },
 	qr/data\/head\.sql:1: is not of revision \d+, the last one of the chain: run make facts/);

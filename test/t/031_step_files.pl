@@ -39,8 +39,8 @@ refuses_steps('an unknown kind of step', "-- step quick: all\n-- rest\n",
 refuses_steps('an unknown option of a step', "-- step brief, window: all\n-- rest\n",
 	'1: unknown keyword: window');
 refuses_steps('an unknown keyword',
-	"-- step brief: all\n-- locks procrastinate_jobs SHARE\n-- rest\n",
-	'2: unknown keyword: locks');
+	"-- step brief: all\n-- table procrastinate_jobs SHARE\n-- rest\n",
+	'2: unknown keyword: table');
 refuses_steps('an unknown word after rest', "-- step brief: all\n-- rest but LOCK TABLE\n",
 	'2: unknown keyword: but LOCK TABLE');
 refuses_steps('a step without a title',
@@ -116,6 +116,13 @@ foreach my $line ('-- Lock procrastinate_jobs SHARE', '--lock procrastinate_jobs
 	'-- REST', '-- rest.', '-- Step brief: all', '-- step: all', '-- lock: none')
 {
 	refuses_steps("'$line'", "-- step brief: all\nSELECT 1;\n$line\n-- rest\n", "3: $looks");
+}
+foreach my $word (qw(locks Locks rests steps brief batched concurrent validated barrier ahead))
+{
+	refuses_steps(
+		"a comment that goes on with $word",
+		"-- step brief: all\n-- A note.\n-- $word procrastinate_jobs SHARE\n-- rest\n",
+		"3: begins with $word, as a line of a step may: begin it with another word");
 }
 refuses_steps('an undecided line of another spelling', "--Undecided: all\n$rest",
 	'1: is undecided: decide, then remove this line');
@@ -199,6 +206,73 @@ foreach my $range ('job_id >= $1 AND id <= $2', 'id > $1 AND id <= $2', 'id >= $
 		'1: a batched step is one statement over ids with id >= \$1 and id <= \$2');
 }
 
+refuses(
+	'a batched step of another table',
+	sub {
+		edit('migrations/online/0030.sql', qr/batched \K\w+/, 'procrastinate_events');
+	},
+	qr/migrations\/online\/0030\.sql:\d+: changes rows of procrastinate_jobs, but the step is .*/);
+refuses_steps(
+	'a statement that a longer name seems to replace', <<'SQL',
+-- step brief: all
+CREATE OR REPLACE FUNCTION procrastinate_fetch_job_2() RETURNS int LANGUAGE sql RETURN 1;
+CREATE OR REPLACE FUNCTION procrastinate_finish_job_2() RETURNS int LANGUAGE sql RETURN 1;
+SQL
+	'1: no step runs line \d+ of 0002_\S+: add it to a rest, or write a step that does the same');
+
+# ---- Indexes and tables --------------------------------------------------------------------------
+
+refuses(
+	'an index that a step and a rest create',
+	sub { edit('migrations/online/0007.sql', qr/ without CREATE UNIQUE INDEX/, '') },
+	qr/migrations\/online\/0007\.sql:6: runs line 7 of 0007_\S+, but a step creates \S+ too: .*/);
+refuses(
+	'an index that a step creates by another name, and a rest',
+	sub { edit('migrations/online/0029.sql', qr/DROP INDEX\K, CREATE INDEX$/m, '') },
+	qr/migrations\/online\/0029\.sql:\d+: runs line \d+ of 0029_\S+, but a step creates .* too: .*/);
+refuses(
+	'a lock on a table that the same step creates',
+	sub {
+		edit('migrations/online/0032.sql', qr/(?<=ACCESS EXCLUSIVE)\n/,
+			", procrastinate_workers SHARE\n");
+	},
+	qr/migrations\/online\/0032\.sql:4: uses table procrastinate_workers, which no step before .*/);
+refuses_steps(
+	'an index whose name is taken', <<'SQL',
+-- step concurrent: build
+CREATE INDEX CONCURRENTLY procrastinate_jobs_queue_name_idx ON procrastinate_jobs (queue_name);
+-- step brief: all
+-- rest
+SQL
+	'2: index procrastinate_jobs_queue_name_idx is there at 0001: build it under another name, .*');
+foreach my $case (
+	[ 'other columns'     => qr/\(queueing_lock\)/,     '(queueing_lock, id)' ],
+	[ 'no uniqueness'     => qr/UNIQUE (?=INDEX CON)/,  '' ],
+	[ 'another table'     => qr/ON procrastinate_jobs/, 'ON procrastinate_events' ],
+	[ 'another condition' => qr/'todo'/,                "'doing'" ])
+{
+	my ($what, $pattern, $replacement) = @$case;
+	refuses(
+		"an index with $what",
+		sub { edit('migrations/online/0007.sql', $pattern, $replacement) },
+		qr/migrations\/online\/0007\.sql:9: not the index of line 7 of 0007_\S+, which is a unique .*/
+	);
+}
+refuses(
+	'an index of a constraint with other columns',
+	sub {
+		edit('migrations/online/0021.sql', qr/periodic_id(?=, defer_timestamp\);)/, 'id');
+	},
+	qr/migrations\/online\/0021\.sql:\d+: not the index of line \d+ of 0021_\S+, which is .*/);
+refuses(
+	'an index ahead of a revision that does not build it',
+	sub { edit('migrations/online/0008.sql', qr/ahead of 0020/, 'ahead of 0021') },
+	qr/migrations\/online\/0008\.sql:\d+: ahead of 0021, where no step builds index \S+_idx_0020/);
+refuses(
+	'an index ahead of a revision that builds another one',
+	sub { edit('migrations/online/0027.sql', qr/\(id, lock\)/, '(lock, id)') },
+	qr/migrations\/online\/0027\.sql:\d+: not the index that a step of 0029 builds, which is .*/);
+
 # ---- Files ---------------------------------------------------------------------------------------
 
 refuses(
@@ -216,7 +290,7 @@ foreach my $name ('0033.SQL', '33.sql', '0033_steps.sql', '0033')
 copy_source();
 write_steps(<<'SQL');
 -- 0002 under load: nothing but
--- locks of tables first, and statements.
+-- tables that are locked, and statements.
 
 -- step brief: make a table
 -- Nothing else writes it:
@@ -232,8 +306,8 @@ SELECT '-- lock';
 -- Nothing is left.
 
 -- step concurrent, ahead of 0007: build its index
-CREATE UNIQUE INDEX CONCURRENTLY made_id
-    ON made (id);
+CREATE UNIQUE INDEX CONCURRENTLY procrastinate_jobs_queueing_lock_idx
+    ON procrastinate_jobs (queueing_lock) WHERE status = 'todo';
 
 -- step batched made, rewrites: fill it
 UPDATE made SET id = id
@@ -275,10 +349,10 @@ SELECT '-- lock';
 .revision = 2,
 .kind = StepKind::concurrent,
 .title = "build its index",
-.table = "made",
-.index = "made_id",
-.sql = R"sql(CREATE UNIQUE INDEX CONCURRENTLY made_id
-    ON made (id);
+.table = "procrastinate_jobs",
+.index = "procrastinate_jobs_queueing_lock_idx",
+.sql = R"sql(CREATE UNIQUE INDEX CONCURRENTLY procrastinate_jobs_queueing_lock_idx
+    ON procrastinate_jobs (queueing_lock) WHERE status = 'todo';
 
 )sql",
 .ahead_of = 7

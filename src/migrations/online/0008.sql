@@ -1,6 +1,6 @@
--- Steps of 0008. An old and a new fetch must not run at the same time, because neither sees the
--- locks that the other takes. The fetch barrier keeps new fetches out, and the table lock waits
--- for old ones. The lock table is dropped once no session can be about to use it.
+-- Steps of 0008. An old and a new fetch must not run at the same time, because neither sees what
+-- the other locks. The fetch barrier keeps new fetches out, and the table lock waits for old ones.
+-- The lock table is dropped once no session can be about to use it.
 -- The index by which new fetches look up locks comes with 0020. On the way there it is built
 -- first.
 
