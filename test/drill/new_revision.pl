@@ -102,6 +102,7 @@ CREATE INDEX procrastinate_allowed_idx ON procrastinate_allowed ("collate" COLLA
 CREATE FUNCTION procrastinate_allowed(strict int) RETURNS int LANGUAGE sql
 CALLED ON NULL INPUT SET work_mem = '1MB' AS 'SELECT strict';
 COMMENT ON TABLE procrastinate_allowed IS 'GENERATED ALWAYS AS (x), DISABLE TRIGGER, STRICT';
+COMMENT ON COLUMN procrastinate_allowed.id IS 'as in public.procrastinate_jobs';
 SQL
 	ok($is_done, 'what src/data can express: done') or diag $text;
 	start_over();

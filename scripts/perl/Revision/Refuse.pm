@@ -152,7 +152,9 @@ sub why_name
 			  if $is_object && $name ne 'pg_catalog' && !$column;
 		}
 		return 'the body of a function names the schema public: an installation may have any schema'
-		  if $token->{kind} =~ /^(?:body|string)$/ && $text =~ /\bpublic\s*\.\s*["\w]/i;
+		  if $words[0] ne 'COMMENT'
+		  && $token->{kind} =~ /^(?:body|string)$/
+		  && $text =~ /\bpublic\s*\.\s*["\w]/i;
 		next if $token->{kind} ne 'quoted';
 		return "the name $text: src/data has names of letters, digits and _ only"
 		  if $name !~ /^[a-z_][a-z0-9_]*$/;

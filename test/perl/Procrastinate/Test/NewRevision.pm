@@ -84,6 +84,7 @@ sub refuses_revision
 	my ($is_done, $text) = new_revision(@arguments);
 	ok(!$is_done, "$label: refused");
 	like($text, $complaint, "$label: says why");
+	unlike($text, qr{^src/data/\S+ written$}m, "$label: does not say that it wrote a file");
 	is(state_of_tree(), $before, "$label: changes nothing");
 	return;
 }
