@@ -1,7 +1,8 @@
--- The second half of the made-up release: a function is dropped, and an index is replaced.
-drop function procrastinate_retry_job_v1(
+-- The second half of the made-up release: a function is dropped, and an index is
+-- replaced. A real release may have dropped them before.
+drop function if exists procrastinate_retry_job_v1(
   bigint, timestamp with time zone, integer, varchar, varchar);
 
-DROP INDEX procrastinate_jobs_priority_idx_v1; CREATE INDEX procrastinate_jobs_priority_idx_v1
-  ON procrastinate_jobs(urgency DESC, priority desc, id ASC)
+DROP INDEX IF EXISTS procrastinate_jobs_priority_idx_v1; CREATE INDEX
+  procrastinate_jobs_priority_idx_v1 ON procrastinate_jobs(urgency DESC, priority desc, id ASC)
   WHERE status OPERATOR(pg_catalog.=) 'todo';

@@ -179,7 +179,7 @@ $node->safe_psql($database,
 is( $node->safe_psql(
 		$database,
 		q{SET search_path = "Fourth; one";}
-		  . q{ SELECT task_name FROM procrastinate_fetch_job_v2(NULL, NULL)}
+		  . ' SELECT task_name FROM ' . newest_call('procrastinate_fetch_job', $HEAD)
 	),
 	'b',
 	'jobs are deferred and fetched in the renamed schema');

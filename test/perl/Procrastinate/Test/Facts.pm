@@ -11,7 +11,7 @@ use FindBin;
 
 our @EXPORT =
   qw(%LOCK_KEY $HEAD $HEAD_NAME $NEWEST_RELEASE argument_types chain commit_points data_file
-  facts facts_at last_revision_for last_revision_of release_revision repository
+  facts facts_at last_revision_for last_revision_of newest_call release_revision repository
   revision_name slurp statuses structure);
 
 # The last revision as a number and as SQL names it, and the newest release. Set at the end of this
@@ -163,6 +163,20 @@ sub last_revision_of
 	  grep { $_->{kind} eq 'function' and $_->{definition} =~ /^\Q$function\E\(/ } facts();
 	die "no revision has a function $function" if not defined $last;
 	return int $last;
+}
+
+# A call of the newest version of a function at a revision: procrastinate_fetch_job_v2, not _v1.
+# Each argument is NULL, or the value that is given for its type.
+sub newest_call
+{
+	my ($function, $revision, %value_of) = @_;
+	my %definition_of = map { /^\Q$function\E(?:_v(\d+))?\(/ ? ($1 // 0, $_) : () }
+	  map { $_->{definition} } grep { $_->{kind} eq 'function' } facts_at($revision);
+	my ($newest) = sort { $b <=> $a } keys %definition_of;
+	die "$revision has no function $function" if not defined $newest;
+	my $definition = $definition_of{$newest};
+	my @values = map { $value_of{$_} // "NULL::$_" } argument_types($definition);
+	return $definition =~ s/\(.*//sr . '(' . join(', ', @values) . ')';
 }
 
 # The revision that a release of Procrastinate expects.
