@@ -202,22 +202,25 @@ sub events_of_a_life
 {
 	my ($session, $revision) = @_;
 	my $fetch =
-	    $revision < 30 ? 'procrastinate_fetch_job(NULL)'
-	  : $revision < 32 ? 'procrastinate_fetch_job_v1(NULL)'
-	  : 'procrastinate_fetch_job_v2(NULL, NULL)';
-	my $past  = q{'2001-01-01 00:00:00+00'};
+	  $revision < 30 ? 'procrastinate_fetch_job(NULL)'
+	  : newest_call('procrastinate_fetch_job', $revision);
+	my $past      = q{'2001-01-01 00:00:00+00'};
+	my %values_of = (
+		bigint                     => '%d',
+		boolean                    => 'false',
+		procrastinate_job_status   => q{'succeeded'},
+		'timestamp with time zone' => $past);
 	my $retry =
 	    $revision < 14 ? "procrastinate_finish_job(%d, 'todo', $past)"
 	  : $revision < 30 ? "procrastinate_retry_job(%d, $past)"
-	  : $revision < 37 ? "procrastinate_retry_job_v1(%d, $past, NULL, NULL, NULL)"
-	  : "procrastinate_retry_job_v2(%d, $past, NULL, NULL, NULL)";
+	  : newest_call('procrastinate_retry_job', $revision, %values_of);
 	my $finish =
 	    $revision < 14 ? q{procrastinate_finish_job(%d, 'succeeded', NULL)}
 	  : $revision < 16 ? q{procrastinate_finish_job(%d, 'succeeded')}
 	  : $revision < 19 ? q{procrastinate_finish_job(%d, 'succeeded', false)}
 	  : $revision < 23 ? q{procrastinate_finish_job(%d, 'succeeded', NULL, false)}
 	  : $revision < 30 ? q{procrastinate_finish_job(%d, 'succeeded', false)}
-	  : q{procrastinate_finish_job_v1(%d, 'succeeded', false)};
+	  : newest_call('procrastinate_finish_job', $revision, %values_of);
 	my $id = defer($session, $revision);
 	foreach my $call ($fetch, $retry, $fetch, $finish)
 	{

@@ -134,7 +134,7 @@ sub jobs_of_the_stalled
 	my $fetch = sub {
 		return 'SELECT id FROM '
 		  . ($_[0] eq 'NULL' && $revision == 32 ? 'procrastinate_fetch_job_v1(NULL)'
-			: "procrastinate_fetch_job_v2(NULL, $_[0])");
+			: newest_call('procrastinate_fetch_job', $revision, bigint => $_[0]));
 	};
 	scenario($session, sub {
 		insert_jobs($session, $revision, { id => 1 }, { id => 2 }, { id => 3 });
@@ -147,7 +147,9 @@ sub jobs_of_the_stalled
 		$session->query('SELECT * FROM procrastinate_prune_stalled_workers_v1(60)');
 		is($session->query('SELECT id, status, worker_id FROM procrastinate_jobs ORDER BY id'),
 			"1|doing|NULL\n2|doing|102\n3|doing|NULL", 'the job of a pruned worker is still doing');
-		$session->query('SELECT procrastinate_retry_job_v1(1, now(), NULL, NULL, NULL)');
+		my %values_of = (bigint => 1, 'timestamp with time zone' => 'now()');
+		my $retry     = newest_call('procrastinate_retry_job', $revision, %values_of);
+		$session->query("SELECT $retry");
 		is($session->query($fetch->(102)), '1', 'another worker fetches the job');
 	});
 	return;

@@ -108,8 +108,7 @@ sub day
 	my $fetch =
 	  $revision < 30
 	  ? q{procrastinate_fetch_job('{day}')}
-	  : $revision < 32 ? q{procrastinate_fetch_job_v1('{day}')}
-	  :                  q{procrastinate_fetch_job_v2('{day}', NULL)};
+	  : newest_call('procrastinate_fetch_job', $revision, 'character varying[]' => q('{day}'));
 	my @finish =
 	  $revision < 19
 	  ? ('procrastinate_finish_job', q{'succeeded'}, 'NULL::timestamptz')
