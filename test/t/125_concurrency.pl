@@ -361,9 +361,11 @@ sub order_of_locks
 sub abort_before_retry
 {
 	my ($session, $revision, $database, @sessions) = @_;
-	my @retries = ('procrastinate_retry_job_v1');
-	push @retries, 'procrastinate_retry_job_v2' if $revision >= 37;
-	foreach my $retry (@retries)
+	my @retries = forms(
+		$revision,
+		[ 30, undef, 'procrastinate_retry_job_v1' ],
+		[ 37, undef, 'procrastinate_retry_job_v2' ]);
+	foreach my $retry (map { $_->[2] } @retries)
 	{
 		insert_jobs($session, $revision, { id => 1, status => 'doing' });
 		$sessions[0]->query('BEGIN; SELECT procrastinate_cancel_job_v1(1, true, false)');

@@ -109,16 +109,17 @@ sub day
 	  $revision < 30
 	  ? q{procrastinate_fetch_job('{day}')}
 	  : newest_call('procrastinate_fetch_job', $revision, 'character varying[]' => q('{day}'));
+	my $newest = sub { return newest_call($_[0], $revision) =~ s/\(.*//r };
 	my @finish =
 	  $revision < 19
 	  ? ('procrastinate_finish_job', q{'succeeded'}, 'NULL::timestamptz')
 	  : $revision < 30 ? ('procrastinate_finish_job', q{'succeeded'}, 'now()', 'false')
-	  :                  ('procrastinate_finish_job_v1', q{'succeeded'}, 'false');
+	  :                  ($newest->('procrastinate_finish_job'), q{'succeeded'}, 'false');
 	my @retry =
 	  $revision < 14
 	  ? ('procrastinate_finish_job', q{'todo'}, 'now()')
 	  : $revision < 30 ? ('procrastinate_retry_job', 'now()')
-	  :                  ('procrastinate_retry_job_v1', 'now()', ('NULL') x 3);
+	  :                  ($newest->('procrastinate_retry_job'), 'now()', ('NULL') x 3);
 	my @tick = (
 		q{'ticks'}, (q{'a lock'}, 'NULL') x ($revision >= 12), q{'tick'}, (0) x ($revision >= 26),
 		(q{'id'}) x ($revision >= 21), 100, (q{'{}'}) x ($revision >= 21));
