@@ -132,7 +132,8 @@ test_tap() {
         as_server_user TMPDIR="$work" TESTDIR="$work/$suite" \
             TESTDATADIR="$work/$suite/tmp_check" TESTLOGDIR="$work/$suite/log" \
             PG_TEST_PORT_DIR="$work/$suite" INITDB_TEMPLATE="$work/$suite/template" \
-            PG_REGRESS="$pgxs/test/regress/pg_regress" PERL5LIB="$pgxs/test/perl:$tree/test/perl" \
+            PG_REGRESS="$pgxs/test/regress/pg_regress" APPLICATION_ROLE="${APPLICATION_ROLE:-}" \
+            PERL5LIB="$pgxs/test/perl:$tree/test/perl" \
             perl scripts/tap "${JOBS:-$cores}" "${files[@]}"
     ) 2>&1 | tee "$logs/$suite.log" || true
     good=$(number 's/^tap: \([0-9]*\) passed.*/\1/p' "$logs/$suite.log")

@@ -86,7 +86,7 @@ Installation locate(std::optional<Oid> given)
 
 std::string in_schema(const Installation &installation)
 {
-    return "schema \"" + std::string(installation.name) + "\"";
+    return "schema \"" + installation.name + "\"";
 }
 
 bool has_privilege(const Installation &installation, const char *privilege)
@@ -109,7 +109,7 @@ void require_usage(const Installation &installation)
 {
     if (!has_privilege(installation, "USAGE"))
         throw common::Refusal{common::sqlstate::insufficient_privilege,
-                              "permission denied for schema " + std::string(installation.name),
+                              "permission denied for schema " + installation.name,
                               "You need USAGE on the schema.",
                               std::string("GRANT USAGE ON SCHEMA ") + installation.quoted + " TO " +
                                   server::quoted_current_role() + ";"};
@@ -128,8 +128,7 @@ void require_same_name(const Installation &installation)
         return;
     throw common::Refusal{
         common::sqlstate::undefined_schema,
-        "schema \"" + std::string(installation.name) +
-            "\" has been dropped or renamed by another session",
+        "schema \"" + installation.name + "\" has been dropped or renamed by another session",
         name == nullptr ? std::string() : "It is called \"" + std::string(name) + "\" now.",
         name == nullptr ? std::string()
                         : "Call the function again with the new name of the schema."};

@@ -4,18 +4,19 @@
 
 #include "server/error_boundary.hpp"
 
+#include <string>
+
 namespace procrastinate::catalog
 {
 
 inline constexpr const char *history_table = "procrastinate_schema_history";
 
-// The texts live as long as the memory context that was current when it was located.
 struct Installation
 {
     Oid schema;
-    std::string_view name;   // as in pg_namespace
-    const char *quoted;      // as an identifier
-    const char *quoted_text; // quoted, then as a literal: regnamespace reads it, for hints
+    std::string name;        // as in pg_namespace
+    std::string quoted;      // as an identifier
+    std::string quoted_text; // quoted, then as a literal: regnamespace reads it, for hints
 };
 
 // The given schema; else the first one in search_path that holds procrastinate_jobs, else the first

@@ -20,7 +20,7 @@ RevisionMatch match_of(chain::Revision revision, std::span<const Difference> dif
     return match;
 }
 
-std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure)
+std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure, Pulse pulse)
 {
     constexpr std::size_t most = 3;
     std::vector<RevisionMatch> matches;
@@ -28,7 +28,11 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
         return matches;
     const Comparison comparison(structure);
     for (chain::Revision revision = chain::base; revision <= chain::head(); ++revision)
+    {
         matches.push_back(match_of(revision, comparison.with(revision)));
+        if (pulse != nullptr)
+            pulse();
+    }
     // Of revisions that match alike the later one comes first: a chain is only ever upgraded.
     std::sort(matches.begin(), matches.end(),
               [](const RevisionMatch &left, const RevisionMatch &right) {
@@ -44,9 +48,9 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
     return matches;
 }
 
-std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure)
+std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure, Pulse pulse)
 {
-    const std::vector<RevisionMatch> matches = closest_revisions(structure);
+    const std::vector<RevisionMatch> matches = closest_revisions(structure, pulse);
     return matches.empty() ? std::nullopt : std::optional(matches.front());
 }
 

@@ -231,7 +231,7 @@ void lock_tables(Oid schema)
 }
 
 // Any role that may create functions in the schema can create as many as it likes.
-constexpr std::int64_t most_objects = 20'000;
+constexpr std::int64_t most_objects = 5'000;
 
 } // namespace
 

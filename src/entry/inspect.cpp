@@ -5,6 +5,7 @@
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
 #include "server/arguments.hpp"
+#include "server/pause.hpp"
 #include "server/rows.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/notices.hpp"
@@ -31,7 +32,8 @@ ENTRY_POINT(procrastinate_detect)
     return comparing(installation, [&] {
         server::ContextResource memory;
         for (const catalog::RevisionMatch &match :
-             catalog::closest_revisions(server::span_of(catalog::structure(installation, memory))))
+             catalog::closest_revisions(server::span_of(catalog::structure(installation, memory)),
+                                        server::check_interrupts))
             rows.add(server::Row()
                          .text(chain::name(match.revision))
                          .boolean(match.is_exact())

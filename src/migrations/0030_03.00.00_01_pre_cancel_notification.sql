@@ -331,9 +331,11 @@ AS $$
 DECLARE
     payload text;
 BEGIN
-    payload := json_build_object('type', 'abort_job_requested', 'job_id', NEW.id)::text;
-    PERFORM pg_notify('procrastinate_queue_v1#' || NEW.queue_name, payload);
-    PERFORM pg_notify('procrastinate_any_queue_v1', payload);
+    payload :=
+        pg_catalog.json_build_object('type', 'abort_job_requested', 'job_id', NEW.id)::text;
+    PERFORM pg_catalog.pg_notify(
+        'procrastinate_queue_v1#' OPERATOR(pg_catalog.||) NEW.queue_name, payload);
+    PERFORM pg_catalog.pg_notify('procrastinate_any_queue_v1', payload);
     RETURN NULL;
 END;
 $$;

@@ -22,7 +22,7 @@ constexpr double wanted_duration = 100; // milliseconds
 
 std::string table_of(const catalog::Installation &installation, const chain::Step &step)
 {
-    return std::string(installation.quoted) + "." + std::string(step.table);
+    return installation.quoted + "." + std::string(step.table);
 }
 
 // The condition of the step's statement, from WHERE on.

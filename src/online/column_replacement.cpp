@@ -24,7 +24,7 @@ std::string hint_of(const catalog::Installation &installation, const upgrade::Up
     if (!path.under_way)
         hint += " Or stop the workers while the table is rewritten: SELECT " +
                 common::own_function("procrastinate_upgrade") + "('0024', schema => " +
-                std::string(installation.quoted_text) + ");";
+                installation.quoted_text + ");";
     return hint;
 }
 

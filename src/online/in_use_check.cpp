@@ -35,6 +35,8 @@ constexpr std::array<server::RawColumn, 2> workers_columns{
 // Procrastinate regards a worker without a heartbeat for that long as stalled.
 constexpr std::int64_t longest_without_heartbeat = 30'000'000; // microseconds
 
+constexpr std::size_t most_findings = 20;
+
 bool has_function(Revision revision, std::string_view name)
 {
     const auto facts = chain::facts();
@@ -69,29 +71,34 @@ std::map<std::string, std::int64_t, std::less<>> count_calls(const Installation 
     return counted;
 }
 
-// Calls visit(id, last heartbeat) for each row of procrastinate_workers, if there is such a table.
-// Another role may have made it, so no query reads it.
-template <typename Visit> void for_each_worker(const Installation &installation, Visit visit)
+// Calls visit(id, last heartbeat) for the rows of procrastinate_workers, newest first, until it
+// returns false. Another role may have made the table, so no query reads it.
+template <typename Visit> void visit_workers(const Installation &installation, Visit visit)
 {
     const Oid schema = installation.schema;
     const Oid oid = server::call([schema] { return get_relname_relid(workers_table, schema); });
     if (!OidIsValid(oid))
         return;
-    const server::RawTable workers = server::scan_raw_table(oid, workers_columns);
-    for (std::size_t i = 0; i < workers.count(); ++i)
-        visit(DatumGetInt64(workers.row(i).datum(0).value_or(0)),
-              DatumGetTimestampTz(workers.row(i).datum(1).value_or(0)));
+    server::RawScan workers(oid, workers_columns, server::RawScan::descending);
+    server::visit_rows(workers, [&visit](const server::RawRow &row) {
+        return visit(DatumGetInt64(row.datum(0).value_or(0)),
+                     DatumGetTimestampTz(row.datum(1).value_or(0)));
+    });
 }
 
+// At most most_findings of them: any role that may register a worker can register many.
 std::vector<std::string> old_workers(const Installation &installation, std::int64_t newest)
 {
     std::vector<std::string> found;
     const std::int64_t now = server::now();
-    for_each_worker(installation, [&](std::int64_t id, TimestampTz heartbeat) {
-        if (id <= newest && now - heartbeat < longest_without_heartbeat)
-            found.push_back("Worker " + std::to_string(id) + ", whose last heartbeat came " +
-                            std::to_string(std::max<std::int64_t>(now - heartbeat, 0) / 1'000'000) +
-                            " s ago, was registered before this call's pre migrations");
+    visit_workers(installation, [&](std::int64_t id, TimestampTz heartbeat) {
+        if (id <= newest && heartbeat > now - longest_without_heartbeat)
+            found.push_back(
+                "Worker " + std::to_string(id) + ", whose last heartbeat came " +
+                std::to_string(std::max<std::int64_t>(now - std::min(heartbeat, now), 0) /
+                               1'000'000) +
+                " s ago, was registered before this call's pre migrations");
+        return found.size() < most_findings;
     });
     return found;
 }
@@ -195,8 +202,9 @@ Use InUseCheck::check(const Installation &installation, Oid owner, Revision revi
     const chain::Migration &migration = chain::migration(revision);
     if (migration.phase == chain::Phase::pre)
         server::as_role(owner, [&] {
-            for_each_worker(installation, [this](std::int64_t id, TimestampTz) {
+            visit_workers(installation, [this](std::int64_t id, TimestampTz) {
                 newest_old_worker_ = std::max(newest_old_worker_, id);
+                return false; // the first one is the newest
             });
         });
     const std::vector<std::string_view> names = dropped_functions(revision);
@@ -226,7 +234,7 @@ Use InUseCheck::check(const Installation &installation, Oid owner, Revision revi
     throw common::Refusal{
         common::sqlstate::still_used,
         "migration " + std::string(migration.revision) + " drops functions of schema \"" +
-            std::string(installation.name) + "\" that seem to be in use",
+            installation.name + "\" that seem to be in use",
         findings.text(),
         "Deploy the release of this schema everywhere and end the old workers, then call it again. "
         "If the sessions are no workers, or use another schema: " +

@@ -55,12 +55,11 @@ void watch_worker(Watch &watch, int pid)
 [[noreturn]] void refuse_name(const catalog::Installation &installation, chain::Revision revision,
                               const std::string &index)
 {
-    throw common::Refusal{common::sqlstate::catalog_contradicts,
-                          "cannot build index \"" + index + "\" of migration " +
-                              std::string(chain::name(revision)),
-                          "Another relation has this name.",
-                          "Rename it: ALTER INDEX " + std::string(installation.quoted) + "." +
-                              index + " RENAME TO own_index;"};
+    throw common::Refusal{
+        common::sqlstate::catalog_contradicts,
+        "cannot build index \"" + index + "\" of migration " + std::string(chain::name(revision)),
+        "Another relation has this name.",
+        "Rename it: ALTER INDEX " + installation.quoted + "." + index + " RENAME TO own_index;"};
 }
 
 } // namespace
@@ -128,7 +127,7 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
         break;
     }
     const std::string statement = common::substitute(sql::drop_index, {{"index", index}});
-    server::with_search_path(installation.quoted, [&] {
+    server::with_search_path(installation.quoted.c_str(), [&] {
         server::with_context(step_label(step), [&] { spi::execute(statement.c_str()); });
     });
 }

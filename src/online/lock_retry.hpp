@@ -22,10 +22,11 @@ class LockRetry
         return failures_ == 0 ? 0 : static_cast<double>(server::now() - since_) / 1000;
     }
 
-    void fail()
+    // `asked`: when the locks were asked for, if that was long ago.
+    void fail(std::optional<std::int64_t> asked = {})
     {
         if (failures_++ == 0)
-            since_ = server::now();
+            since_ = asked.value_or(server::now());
     }
     void succeed()
     {

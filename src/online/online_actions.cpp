@@ -166,7 +166,7 @@ Outcome OnlineLoop::run_batch(const Step &step)
 {
     const bool is_done = try_briefly([&] {
         upgrade::lock_tables(installation_, step.all_locks());
-        server::with_search_path(installation_.quoted, [&] {
+        server::with_search_path(installation_.quoted.c_str(), [&] {
             upgrade::set_script_settings();
             server::with_context(step_label(step), [&] { batches_.run(installation_, step); });
             if (batches_.is_last())
@@ -211,7 +211,8 @@ Outcome OnlineLoop::record_build_start(const Step &step)
 {
     const bool is_recorded = try_briefly([&] {
         upgrade::lock_tables(installation_, upgrade::Tables::history);
-        server::with_search_path(installation_.quoted, [&] { step_log_.record_start(step); });
+        server::with_search_path(installation_.quoted.c_str(),
+                                 [&] { step_log_.record_start(step); });
     });
     if (!is_recorded)
         return try_later(request_of(step, {}));
@@ -225,12 +226,13 @@ Outcome OnlineLoop::build_index(const Step &step)
 {
     CallOptions without_worker = options_;
     without_worker.concurrently = false;
+    const std::int64_t asked = server::now();
     const std::optional<std::string> error = build_concurrently(
         installation_, precheck_.owner(), step,
         std::max(options_.lock_timeout, retries_[LockRequest::step].left()),
         call_of(installation_, precheck_.target(), without_worker), step_log_.progress());
     if (error)
-        return try_later(request_of(step), error);
+        return try_later(request_of(step), error, asked);
     succeed();
     return Outcome::observe_anew;
 }

@@ -76,8 +76,9 @@ class OnlineLoop
     void succeed();
     // Locks could not be had. Opens the barrier, shows the blockers to caller and other sessions,
     // and pauses; throws Refusal 55P03 once options.retry_for is over. `error`: what a background
-    // worker said.
-    Outcome try_later(const LockRequest &request, const std::optional<std::string> &error = {});
+    // worker said; `asked`: when it began to wait.
+    Outcome try_later(const LockRequest &request, const std::optional<std::string> &error = {},
+                      std::optional<std::int64_t> asked = {});
 
     // Runs `body` in a subtransaction, as the installation's owner. Returns false if a lock could
     // not be had within options.lock_timeout: nothing has been done then.

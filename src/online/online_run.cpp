@@ -6,6 +6,7 @@
 #include "online/session_markers.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
+#include "upgrade/acting_role.hpp"
 
 namespace procrastinate::online
 {
@@ -149,13 +150,14 @@ void OnlineLoop::succeed()
     step_log_.progress().show_no_blockers();
 }
 
-Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<std::string> &error)
+Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<std::string> &error,
+                              std::optional<std::int64_t> asked)
 {
     Blockers found{"The blockers could not be looked up within lock_timeout.", {}};
     (void)try_as_caller(
         [&] { found = blockers_of(installation_, request, options_.lock_timeout); });
     LockRetry &retry = retries_[request.purpose];
-    retry.fail();
+    retry.fail(asked);
     barrier_.open();
     if (request.locks_barrier())
         precheck_.as_owner([&] {
@@ -176,6 +178,8 @@ Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<st
 
 void migrate(const Installation &installation, std::string_view target, const CallOptions &options)
 {
+    // Other sessions are shown only calls of roles that may change the installation.
+    (void)upgrade::require_acting_role(installation);
     const SessionMarker marker(server::LockKey::running, installation.schema);
     OnlineLoop loop(installation, target, options);
     while (loop.iterate())

@@ -94,10 +94,10 @@ bool execute_step(const Installation &installation, const LockRequest &request,
             server::with_search_path(nullptr, [&] { prepare(installation, request, path); });
             if (!only_records(request))
                 step_log.progress().show_no_blockers(); // it has its locks
-            server::with_search_path(installation.quoted,
+            server::with_search_path(installation.quoted.c_str(),
                                      [&] { run(installation, step, statements, path); });
             server::with_search_path(nullptr, [&] { finish(installation, request); });
-            server::with_search_path(installation.quoted, [&] { step_log.record(step); });
+            server::with_search_path(installation.quoted.c_str(), [&] { step_log.record(step); });
         });
     });
 }

@@ -127,8 +127,8 @@ std::string detail_of(const upgrade::InstallationState &state)
 std::string hint_to_see_log(const Installation &installation)
 {
     return "To see what has changed it: SELECT * FROM " +
-           common::own_function("procrastinate_log") + "(schema => " +
-           std::string(installation.quoted_text) + ");";
+           common::own_function("procrastinate_log") + "(schema => " + installation.quoted_text +
+           ");";
 }
 
 std::string hint_to_see_locks(const Installation &installation)
@@ -136,7 +136,7 @@ std::string hint_to_see_locks(const Installation &installation)
     return "To see that session: SELECT pid, mode FROM pg_locks WHERE granted AND relation = "
            "(SELECT oid FROM pg_class WHERE relname = '" +
            std::string(catalog::history_table) +
-           "' AND relnamespace = " + std::string(installation.quoted_text) + "::regnamespace);";
+           "' AND relnamespace = " + installation.quoted_text + "::regnamespace);";
 }
 
 // Names the schema as it is called now.
@@ -145,8 +145,8 @@ std::string hint_to_see_locks(const Installation &installation)
 {
     const Installation now = catalog::locate(installation.schema);
     throw common::Refusal{common::sqlstate::not_in_time,
-                          "schema \"" + std::string(now.name) + "\" is not at " + goal + " in time",
-                          why, hint(now)};
+                          "schema \"" + now.name + "\" is not at " + goal + " in time", why,
+                          hint(now)};
 }
 
 } // namespace

@@ -83,7 +83,7 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
                                                 {"from", chain::name(step.from)},
                                                 {"to", chain::name(step.to)},
                                                 {"version", script_version()}});
-    const std::string history = std::string(installation.quoted) + "." + catalog::history_table;
+    const std::string history = installation.quoted + "." + catalog::history_table;
     const std::string append_history =
         substitute(sql::append_history, {{"table", history}, {"values", values}});
     return "\n\n-- " + step.message + "\n" +

@@ -26,6 +26,11 @@ bool pause_until_woken(double milliseconds)
     });
 }
 
+void check_interrupts()
+{
+    call([] { CHECK_FOR_INTERRUPTS(); });
+}
+
 void pause(double milliseconds)
 {
     const std::int64_t until = now() + static_cast<std::int64_t>(milliseconds * 1000);

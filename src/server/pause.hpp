@@ -21,6 +21,9 @@ class HeldInterrupts
     }
 };
 
+// Throws ServerError if the session is cancelled (57014) or terminated.
+void check_interrupts();
+
 // Waits. Throws ServerError if the session is cancelled (57014) or terminated.
 void pause(double milliseconds);
 

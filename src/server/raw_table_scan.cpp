@@ -79,12 +79,69 @@ RawRow RawTable::row(std::size_t index) const
     return {kept->values, kept->nulls};
 }
 
-bool try_lock_table(Oid table)
+namespace
 {
-    return call([table] { return ConditionalLockRelationOid(table, AccessShareLock); });
+
+// The table, its TOAST table, and the indexes of both. The table must be locked. Inside call().
+List *relations_of(Oid oid)
+{
+    List *relations = list_make1_oid(oid);
+    Relation const table = relation_open(oid, NoLock);
+    relations = list_concat(relations, RelationGetIndexList(table));
+    const Oid toast = table->rd_rel->reltoastrelid;
+    relation_close(table, NoLock);
+    if (!OidIsValid(toast))
+        return relations;
+    relations = lappend_oid(relations, toast);
+    Oid index = InvalidOid;
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(toast));
+    Relation const indexes = table_open(IndexRelationId, AccessShareLock);
+    SysScanDesc const scan =
+        systable_beginscan(indexes, IndexIndrelidIndexId, true, nullptr, 1, &key);
+    while (HeapTuple const tuple = systable_getnext(scan))
+    {
+        index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indexrelid;
+        relations = lappend_oid(relations, index);
+    }
+    systable_endscan(scan);
+    table_close(indexes, AccessShareLock);
+    return relations;
 }
 
-void unlock_table(Oid table) { UnlockRelationOid(table, AccessShareLock); }
+} // namespace
+
+bool try_lock_table(Oid table)
+{
+    return call([table] {
+        if (!ConditionalLockRelationOid(table, AccessShareLock))
+            return false;
+        if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
+        {
+            UnlockRelationOid(table, AccessShareLock);
+            return false;
+        }
+        List *const relations = relations_of(table);
+        for (int i = 1; i < list_length(relations); ++i)
+            if (!ConditionalLockRelationOid(list_nth_oid(relations, i), AccessShareLock))
+            {
+                while (--i >= 0)
+                    UnlockRelationOid(list_nth_oid(relations, i), AccessShareLock);
+                return false;
+            }
+        return true;
+    });
+}
+
+void unlock_table(Oid table)
+{
+    call([table] {
+        List *const relations = relations_of(table);
+        for (int i = list_length(relations) - 1; i >= 0; --i)
+            UnlockRelationOid(list_nth_oid(relations, i), AccessShareLock);
+    });
+}
 
 // A sequential scan as of a catalog. The planner would evaluate expressions of the table's indexes.
 RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most)

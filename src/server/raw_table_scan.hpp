@@ -48,7 +48,8 @@ struct RawTable
     RawRow row(std::size_t index) const;
 };
 
-// Takes an ACCESS SHARE lock. Returns false instead of waiting.
+// Takes ACCESS SHARE locks on the table, its TOAST table and the indexes of both, which reading it
+// opens. Returns false, without a lock, instead of waiting.
 bool try_lock_table(Oid table);
 void unlock_table(Oid table);
 

@@ -2,11 +2,13 @@
 // do: as the owner, in a security-restricted operation.
 //
 // In such an operation the server refuses SET ROLE, SET SESSION AUTHORIZATION, temporary tables,
-// cursors WITH HOLD and deferred triggers. So code that the owner has planted in the objects runs
-// with the owner's rights only, and leaves nothing behind in the session.
+// cursors WITH HOLD and deferred triggers. as_role() also restores the settings that code has
+// changed, and refuses types in the session's temporary schema, which the server allows and finds
+// before its own. So code that the owner has planted in the objects runs with the owner's rights
+// only, and leaves nothing behind in the session that runs with the caller's.
 #pragma once
 
-#include "server/error_boundary.hpp"
+#include "server/setting_scope.hpp"
 
 namespace procrastinate::server
 {
@@ -31,11 +33,36 @@ class RoleScope
     int context_before_ = 0;
 };
 
-// Runs `body` as the role.
+// The types of the role in the session's temporary schema.
+int count_temporary_types(Oid role);
+
+// Throws Refusal PM010 if the role has more of them than `before`.
+void require_temporary_types(Oid role, int before);
+
+// Runs `body` as the role. Throws Refusal PM010 if code that it ran has left a temporary type.
 template <typename Body> auto as_role(Oid role, Body &&body) -> std::invoke_result_t<Body &>
 {
-    const RoleScope scope(role);
-    return body();
+    const int level = open_settings();
+    const int before = count_temporary_types(role);
+    const auto end = [&] {
+        close_settings(level);
+        require_temporary_types(role, before);
+    };
+    const auto run = [&] {
+        const RoleScope scope(role);
+        return body();
+    };
+    if constexpr (std::is_void_v<std::invoke_result_t<Body &>>)
+    {
+        run();
+        end();
+    }
+    else
+    {
+        auto result = run();
+        end();
+        return result;
+    }
 }
 
 } // namespace procrastinate::server

@@ -27,7 +27,8 @@ void set_as_server(const char *setting, const char *value)
 
 void close_settings(int level)
 {
-    call([level] { AtEOXact_GUC(true, level); });
+    // As for an abort: a plain SET of code that ran in the scope must not outlive it.
+    call([level] { AtEOXact_GUC(false, level); });
 }
 
 } // namespace procrastinate::server

@@ -14,7 +14,7 @@
 -- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, index
 -- expressions and statistics: functions, and the functions of operators. Those of superusers are
 -- trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
--- owner.
+-- owner. The type of a column is code, too: a domain has checks.
 
 WITH RECURSIVE me AS (
     SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user
@@ -39,6 +39,15 @@ WITH RECURSIVE me AS (
     SELECT 3, 'routine', p.proname, p.oid::regprocedure::text, p.proowner
       FROM pg_proc p
      WHERE p.pronamespace = {{schema}} AND p.proname = ANY ({{names}})
+), column_type (oid, relation, name) AS (
+    SELECT a.atttypid, ours.oid, a.attname
+      FROM ours JOIN pg_attribute a ON a.attrelid = ours.oid
+     WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION
+    SELECT below.oid, c.relation, c.name
+      FROM column_type c JOIN pg_type t ON t.oid = c.oid
+      CROSS JOIN LATERAL (VALUES (t.typbasetype), (t.typelem)) AS below (oid)
+     WHERE below.oid <> 0
 ), part (class, oid) AS (
     SELECT 'pg_trigger'::regclass, t.oid
       FROM ours JOIN pg_trigger t ON t.tgrelid = ours.oid
@@ -73,13 +82,20 @@ WITH RECURSIVE me AS (
         ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
       JOIN pg_roles r ON r.oid = p.proowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
+    UNION
+    SELECT 4, format('column %s of table %s has type %s of role %s', c.name, c.relation::regclass,
+                     t.oid::regtype, r.rolname)
+      FROM me, column_type c
+      JOIN pg_type t ON t.oid = c.oid
+      JOIN pg_roles r ON r.oid = t.typowner
+     WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION ALL
     {{shadowing_objects}}
 ), one AS (
     SELECT r.oid, r.rolname
       FROM me JOIN pg_roles r ON r.oid = coalesce(
-               (SELECT o.owner FROM object o WHERE o.name = 'procrastinate_schema_history'),
-               (SELECT o.owner FROM object o WHERE o.name = 'procrastinate_jobs' LIMIT 1),
+               (SELECT o.owner FROM object o
+                 WHERE o.name = 'procrastinate_jobs' AND o.kind = 'table'),
                me.oid)
 )
 SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], E'\n')
@@ -87,7 +103,7 @@ SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], 
            AS detail,
        CASE WHEN count(*) = 0 THEN NULL
             WHEN (SELECT one.oid <> me.oid FROM one, me)
-            THEN (SELECT format('Run it as role %I.', one.rolname) FROM one)
+            THEN (SELECT format('Connect as role %I.', one.rolname) FROM one)
             ELSE (SELECT format('Look at them first; then drop them, or give them to role %I.',
                                 one.rolname)
                          || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',

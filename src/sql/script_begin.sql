@@ -64,6 +64,14 @@ BEGIN
                 current_user, schema_name
                 USING ERRCODE = '42501', DETAIL = untrusted.detail, HINT = untrusted.hint;
         END IF;
+        IF session_user <> current_user
+           AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) THEN
+            RAISE EXCEPTION 'a superuser must not run this script as role "%" after SET ROLE',
+                current_user
+                USING ERRCODE = '42501',
+                    DETAIL = 'A trigger of that role could RESET ROLE and act as the superuser.',
+                    HINT = format('Connect as role %I.', current_user);
+        END IF;
         EXIT WHEN pass = 2;
 
         LOOP

@@ -12,7 +12,7 @@ with queue_role as (
     select r.oid
       from pg_roles r
       join pg_class c on c.relnamespace = $1 and c.relname = 'procrastinate_jobs'
-       and has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE'))
+       and has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE'))
 select format('Session %s of role %s%s, ', a.pid, a.usename,
               ' (' || nullif(a.application_name, '') || ')'),
        format('%s for %s', a.state, date_trunc('second', clock_timestamp() - a.state_change)),

@@ -7,7 +7,8 @@
 -- $4 the largest number of rows
 --
 -- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,
--- and no operator of another role is used. Finds the objects by their names and by indexes of the
+-- and no operator of another role is used. Texts that are longer than any of Procrastinate's are cut
+-- or replaced by their md5: any role that may create functions could make them huge. Finds the objects by their names and by indexes of the
 -- catalog, so that other objects of the database cost nothing. Leaves out members of extensions.
 --
 -- Returns the columns of catalog::CatalogObject, ordered by kind and key:
@@ -166,7 +167,10 @@ with relation as materialized (
       from routine p
       join pg_language l on l.oid = p.prolang
      cross join lateral (
-           select concat(p.proname, '(', pg_get_function_arguments(p.oid), ')',
+           select concat(p.proname, '(',
+                         case when coalesce(pg_column_size(p.proargdefaults), 0) < 8000
+                              then pg_get_function_arguments(p.oid)
+                              else 'defaults ' || md5(p.proargdefaults::text) end, ')',
                          ' returns ' || pg_get_function_result(p.oid)) as declaration,
                   array_to_string(p.proconfig, ', ') as settings) d
     union all
@@ -193,8 +197,15 @@ with relation as materialized (
       join pg_rewrite r on r.oid = d.objid
       join pg_class v on v.oid = r.ev_class and v.oid <> c.oid
 )
-select line.kind, line.key, line.name, line."table", line.definition, line.detail, line.addition,
-       line.default_value, line.generated, line.columns, line.flag, line.labels, line.body,
+select line.kind, line.key, line.name, line."table",
+       case when length(line.definition) > 8000
+            then left(line.definition, 4000) || ' ... ' || md5(line.definition)
+            else line.definition end,
+       case when length(line.detail) > 8000 then md5(line.detail) else line.detail end,
+       case when length(line.addition) > 8000 then md5(line.addition) else line.addition end,
+       case when length(line.default_value) > 8000
+            then md5(line.default_value) else line.default_value end,
+       line.generated, line.columns, line.flag, line.labels, line.body,
        line.flaw,
        case when line.owner is not null then pg_get_userbyid(line.owner)::text end,
        line.class_id::oid, line.object_id, line.sub_id::int

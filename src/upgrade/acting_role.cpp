@@ -12,19 +12,23 @@ namespace
 
 using catalog::Installation;
 
-// The owner of the installation's tables; InvalidOid if there are none.
+// The owner of the jobs table. Without one, the history's owner, but only if that is the schema's
+// owner or a superuser: any role that may create tables in the schema can make an empty history.
+// InvalidOid if no table decides.
 Oid owner_of_tables(const Installation &installation)
 {
     const Oid schema = installation.schema;
-    for (const char *const table : {catalog::history_table, "procrastinate_jobs"})
-    {
-        const Oid owner = server::call([schema, table] {
-            return server::owner_of_relation(get_relname_relid(table, schema));
-        });
-        if (OidIsValid(owner))
-            return owner;
-    }
-    return InvalidOid;
+    return server::call([schema] {
+        const Oid jobs_owner =
+            server::owner_of_relation(get_relname_relid("procrastinate_jobs", schema));
+        if (OidIsValid(jobs_owner))
+            return jobs_owner;
+        const Oid owner =
+            server::owner_of_relation(get_relname_relid(catalog::history_table, schema));
+        const bool is_trusted =
+            OidIsValid(owner) && (owner == server::owner_of_schema(schema) || superuser_arg(owner));
+        return is_trusted ? owner : InvalidOid;
+    });
 }
 
 } // namespace

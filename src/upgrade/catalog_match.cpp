@@ -5,6 +5,7 @@
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
+#include "server/pause.hpp"
 #include "upgrade/external_versions.hpp"
 
 namespace procrastinate::upgrade
@@ -35,7 +36,7 @@ Findings differences(std::span<const catalog::CatalogObject> structure, Revision
                   in_schema(installation) + " holds none of Procrastinate's objects",
                   "There is no table, type or function of any revision to adopt.",
                   "To install it: SELECT " + common::own_function("procrastinate_upgrade") +
-                      "('head', " + std::string(installation.quoted_text) + ");"};
+                      "('head', " + installation.quoted_text + ");"};
 }
 
 std::string finding_of(const ExternalVersion &version)
@@ -75,7 +76,8 @@ Revision require_exact_match(const Installation &installation)
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
     const auto objects = server::span_of(structure);
-    const std::vector<catalog::RevisionMatch> matches = catalog::closest_revisions(objects);
+    const std::vector<catalog::RevisionMatch> matches =
+        catalog::closest_revisions(objects, server::check_interrupts);
     if (matches.empty())
         refuse_empty(installation);
     if (!matches.front().is_exact())
@@ -91,7 +93,7 @@ void require_match(const Installation &installation, Revision revision)
     if (!findings.any())
         return;
     const std::string wanted(chain::name(revision));
-    const std::string schema = ", schema => " + std::string(installation.quoted_text) + ");";
+    const std::string schema = ", schema => " + installation.quoted_text + ");";
     throw Refusal{sqlstate::catalog_contradicts, in_schema(installation) + " is not at " + wanted,
                   findings.text(),
                   "To see all differences: SELECT * FROM " +
@@ -108,7 +110,8 @@ chain::CurrentRevision recorded_or_nearest(const Installation &installation,
     chain::CurrentRevision current = state.current;
     if (current.revision || state.is_unknown_history())
         return current;
-    const std::optional<catalog::RevisionMatch> nearest = catalog::nearest_revision(structure);
+    const std::optional<catalog::RevisionMatch> nearest =
+        catalog::nearest_revision(structure, server::check_interrupts);
     if (!nearest)
         return current;
     server::notice(in_schema(installation) + " has no history; by its catalog it is " +

@@ -19,10 +19,11 @@ constexpr std::array<server::RawColumn, 2> django_columns{
 
 // Alembic has a row for each branch; rows of other chains are skipped. A plain number such as 0003
 // may belong to another chain too: it counts only in the installation's own schema.
-void read_alembic(Oid table, const std::string &name, bool is_own,
+void read_alembic(Oid table, const std::string &name, bool is_own, std::size_t &rows_left,
                   std::vector<ExternalVersion> &versions)
 {
-    const server::RawTable rows = server::scan_raw_table(table, alembic_columns, most_version_rows);
+    const server::RawTable rows = server::scan_raw_table(table, alembic_columns, rows_left);
+    rows_left -= rows.count();
     for (std::size_t i = 0; i < rows.count(); ++i)
     {
         const std::string_view id = rows.row(i).text(0);
@@ -35,9 +36,11 @@ void read_alembic(Oid table, const std::string &name, bool is_own,
     }
 }
 
-void read_django(Oid table, const std::string &name, std::vector<ExternalVersion> &versions)
+void read_django(Oid table, const std::string &name, std::size_t &rows_left,
+                 std::vector<ExternalVersion> &versions)
 {
-    const server::RawTable rows = server::scan_raw_table(table, django_columns, most_version_rows);
+    const server::RawTable rows = server::scan_raw_table(table, django_columns, rows_left);
+    rows_left -= rows.count();
     std::string_view last;
     for (std::size_t i = 0; i < rows.count(); ++i)
         if (rows.row(i).text(0) == "procrastinate")
@@ -74,6 +77,7 @@ std::vector<ExternalVersion> read_external_versions(const catalog::Installation 
         tables.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)), rows.boolean(row, 2),
                           std::string(rows.text(row, 3).value_or("")), rows.boolean(row, 4)});
     std::vector<ExternalVersion> versions;
+    std::size_t rows_left = most_version_rows; // of all tables: any role may have made some
     for (const bool own : {true, false})
     {
         for (const Table &table : tables)
@@ -81,9 +85,9 @@ std::vector<ExternalVersion> read_external_versions(const catalog::Installation 
             if (table.is_own != own || !server::try_lock_table(table.oid))
                 continue;
             if (table.is_alembic)
-                read_alembic(table.oid, table.name, own, versions);
+                read_alembic(table.oid, table.name, own, rows_left, versions);
             else
-                read_django(table.oid, table.name, versions);
+                read_django(table.oid, table.name, rows_left, versions);
         }
         if (!versions.empty())
             break;

@@ -29,7 +29,7 @@ constexpr std::array<server::RawColumn, 8> columns{{{"id", INT8OID},
 
 std::string table_of(const catalog::Installation &installation)
 {
-    return std::string(installation.quoted) + "." + catalog::history_table;
+    return installation.quoted + "." + catalog::history_table;
 }
 
 Oid history_oid(Oid schema)

@@ -138,8 +138,8 @@ chain::Revision require_known(const InstallationState &state,
                   in_schema(installation) + " holds Procrastinate's tables but no history",
                   "Nothing records which migrations have been applied, so none can be run.",
                   "To record the revision that the schema matches: SELECT " +
-                      common::own_function("procrastinate_adopt") + "(" +
-                      std::string(installation.quoted_text) + ");"};
+                      common::own_function("procrastinate_adopt") + "(" + installation.quoted_text +
+                      ");"};
 }
 
 void require_finished(const std::optional<chain::StepName> &under_way,
@@ -154,7 +154,7 @@ void require_finished(const std::optional<chain::StepName> &under_way,
                   std::to_string(under_way->number) + " of its " + std::to_string(count) +
                       " steps are done.",
                   "To finish it: CALL " + common::own_function("procrastinate_migrate") + "('" +
-                      revision + "', schema => " + std::string(installation.quoted_text) + ");"};
+                      revision + "', schema => " + installation.quoted_text + ");"};
 }
 
 void require_tables(const catalog::Installation &installation, chain::Revision current)
@@ -171,8 +171,8 @@ void require_tables(const catalog::Installation &installation, chain::Revision c
                       " has no table procrastinate_jobs, but its history says " +
                       std::string(chain::name(current)),
                   "Procrastinate's objects were dropped or moved, and the history was left.",
-                  "To start over, drop the history: DROP TABLE " +
-                      std::string(installation.quoted) + "." + catalog::history_table + ";"};
+                  "To start over, drop the history: DROP TABLE " + installation.quoted + "." +
+                      catalog::history_table + ";"};
 }
 
 } // namespace procrastinate::upgrade

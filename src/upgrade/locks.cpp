@@ -128,6 +128,16 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Ab
     });
 }
 
+// After the locks: their wait gives other sessions time to create objects. `found`: what
+// lock_table() returned.
+void require_nothing_foreign(const catalog::Installation &installation, bool found)
+{
+    if (found)
+        require_no_foreign_objects(installation);
+    else
+        require_no_shadowing_objects(installation);
+}
+
 LOCKMODE mode_of(std::string_view name)
 {
     const auto *const found = std::find(lock_modes.begin(), lock_modes.end(), name);
@@ -172,8 +182,12 @@ std::string lock_holder(const catalog::Installation &installation, server::LockK
 void lock_history(const catalog::Installation &installation)
 {
     const Oid schema = installation.schema;
-    server::call(
-        [schema] { (void)lock_by_name(schema, catalog::history_table, ShareRowExclusiveLock); });
+    const Oid owner = server::call([schema] {
+        return server::owner_of_relation(
+            lock_by_name(schema, catalog::history_table, ShareRowExclusiveLock));
+    });
+    if (OidIsValid(owner) && owner != GetUserId())
+        require_no_foreign_objects(installation);
 }
 
 void lock_schema_name(const catalog::Installation &installation)
@@ -192,27 +206,25 @@ Tables tables_of(chain::Revision current, chain::Revision target)
 
 void lock_tables(const catalog::Installation &installation, Tables tables)
 {
-    require_no_shadowing_objects(installation);
     bool found =
         tables == Tables::history_and_jobs &&
         server::with_context("lock of procrastinate_jobs", [&installation] {
             return lock_table(installation.schema, "procrastinate_jobs", AccessExclusiveLock);
         });
     found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
-    if (found)
-        require_no_foreign_objects(installation);
+    require_nothing_foreign(installation, found);
 }
 
 void lock_to_read_jobs(const catalog::Installation &installation)
 {
     lock_schema_name(installation);
-    if (lock_table(installation.schema, "procrastinate_jobs", AccessShareLock, Absent::refused))
-        require_no_foreign_objects(installation);
+    const bool found =
+        lock_table(installation.schema, "procrastinate_jobs", AccessShareLock, Absent::refused);
+    require_nothing_foreign(installation, found);
 }
 
 void lock_tables(const catalog::Installation &installation, std::span<const chain::StepLock> locks)
 {
-    require_no_shadowing_objects(installation);
     bool found = false;
     for (const chain::StepLock &lock : locks)
     {
@@ -226,8 +238,7 @@ void lock_tables(const catalog::Installation &installation, std::span<const chai
                 found;
     }
     found = lock_table(installation.schema, catalog::history_table, ShareRowExclusiveLock) || found;
-    if (found)
-        require_no_foreign_objects(installation);
+    require_nothing_foreign(installation, found);
 }
 
 } // namespace procrastinate::upgrade

@@ -50,8 +50,8 @@ void require_no_objects(const catalog::Installation &installation,
                       (has_history ? "its history says base" : "no history of them"),
                   findings.text(),
                   "If they are Procrastinate's: SELECT " +
-                      common::own_function("procrastinate_adopt") + "(" +
-                      std::string(installation.quoted_text) + ");\nIf not, rename or drop them."};
+                      common::own_function("procrastinate_adopt") + "(" + installation.quoted_text +
+                      ");\nIf not, rename or drop them."};
 }
 
 // What the checks of an upgrade found.
@@ -136,7 +136,7 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
                         warned.text(),
                         "To see the differences: SELECT * FROM " +
                             common::own_function("procrastinate_check") + "(schema => " +
-                            std::string(installation.quoted_text) + ");");
+                            installation.quoted_text + ");");
 }
 
 } // namespace

@@ -178,7 +178,7 @@ UpgradePath run(const Installation &installation, std::string_view target)
         if (path.reached_target())
             notice_nothing_to_do(installation, path.target);
         else
-            server::with_search_path(installation.quoted,
+            server::with_search_path(installation.quoted.c_str(),
                                      [&] { run_migrations(installation, path); });
         return path;
     });

@@ -12,7 +12,7 @@ use Test::More;
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
 
-my $node     = start_server();
+my $node     = start_server(conf => 'max_prepared_transactions = 1');
 my $database = new_database($node);
 use_database($node, $database);
 
@@ -90,6 +90,19 @@ like(
 	$session->refusal("SELECT procrastinate_upgrade('0029', '$schema')"),
 	qr/^PM007: /, 'labels of an older type that the transaction has changed are refused');
 $session->close;
+
+# ---- A transaction that has changed the schema cannot be prepared --------------------------------
+
+{
+	my $prepared = numbered_schema(30);
+	my $session  = session($prepared);
+	$session->query(q{BEGIN; SELECT procrastinate_upgrade('0031')});
+	is($session->refusal(q{PREPARE TRANSACTION 'change'}),
+		'0A000: cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY',
+		'PREPARE TRANSACTION fails after a change');
+	is(revision_of($prepared), '0030', 'and the change is rolled back');
+	$session->close;
+}
 
 $node->stop;
 done_testing();

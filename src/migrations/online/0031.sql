@@ -1,12 +1,12 @@
 -- Steps of 0031. Once no function can set status 'aborting', batches update the jobs that have it.
--- The triggers of 0030 write no event and do not notify for these updates, because abort_requested
--- is true already.
+-- The triggers of 0030 write no event for these updates. They notify only of jobs whose
+-- abort_requested somebody has set back to false.
 -- The index build comes before the batches: it waits for all transactions that may have called
 -- such a function. The constraint is validated while clients work.
 
 -- step brief: drop the functions that older releases call
--- The functions of the triggers of 0030, which run for each row of the batches, with operators of
--- pg_catalog only.
+-- The functions of the triggers of 0030, which run for each row of the batches, with operators and
+-- functions of pg_catalog only.
 CREATE OR REPLACE FUNCTION procrastinate_sync_abort_requested_with_status_temp()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -51,6 +51,22 @@ BEGIN
         VALUES (NEW.id, event_type);
     END IF;
 
+    RETURN NULL;
+END;
+$$;
+
+CREATE OR REPLACE FUNCTION procrastinate_notify_queue_abort_job_v1()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    payload text;
+BEGIN
+    payload :=
+        pg_catalog.json_build_object('type', 'abort_job_requested', 'job_id', NEW.id)::text;
+    PERFORM pg_catalog.pg_notify(
+        'procrastinate_queue_v1#' OPERATOR(pg_catalog.||) NEW.queue_name, payload);
+    PERFORM pg_catalog.pg_notify('procrastinate_any_queue_v1', payload);
     RETURN NULL;
 END;
 $$;

@@ -101,7 +101,50 @@ sub new_database
 	my ($node) = @_;
 	my $database = empty_database($node);
 	$node->safe_psql($database, 'CREATE EXTENSION procrastinate_migrate');
+	give_to_application($node, $database) if $ENV{APPLICATION_ROLE};
 	return $database;
+}
+
+# With APPLICATION_ROLE set, schemas belong to that role, which is no superuser, and so does all that
+# a superuser creates there: the tests' calls are those of a superuser on another role's
+# installation.
+sub give_to_application
+{
+	my ($node, $database) = @_;
+	my $role = name($ENV{APPLICATION_ROLE});
+	$node->psql('postgres', "CREATE ROLE $role");
+	$node->safe_psql($database, <<"SQL");
+ALTER DATABASE $database OWNER TO $role;
+CREATE SCHEMA application_role;
+CREATE FUNCTION application_role.give() RETURNS event_trigger LANGUAGE plpgsql
+	SET search_path = pg_catalog AS \$\$
+DECLARE
+	command record;
+BEGIN
+	FOR command IN
+		SELECT CASE WHEN c.classid = 'pg_namespace'::regclass THEN 'SCHEMA'
+		            WHEN c.classid = 'pg_proc'::regclass THEN 'ROUTINE'
+		            WHEN c.classid = 'pg_type'::regclass THEN 'TYPE'
+		            ELSE CASE r.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+		                                WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE'
+		                                ELSE 'TABLE' END END AS kind, c.object_identity AS object
+		  FROM pg_event_trigger_ddl_commands() c
+		  LEFT JOIN pg_namespace n ON c.classid = 'pg_namespace'::regclass AND n.oid = c.objid
+		  LEFT JOIN pg_proc p ON c.classid = 'pg_proc'::regclass AND p.oid = c.objid
+		  LEFT JOIN pg_type t ON c.classid = 'pg_type'::regclass AND t.oid = c.objid
+		  LEFT JOIN pg_class r ON c.classid = 'pg_class'::regclass AND r.oid = c.objid
+		       AND r.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+		  JOIN pg_roles o ON o.oid = coalesce(n.nspowner, p.proowner, t.typowner, r.relowner)
+		 WHERE o.rolsuper AND NOT c.in_extension AND c.command_tag ~ '^CREATE'
+		   AND c.schema_name IS DISTINCT FROM 'pg_temp'
+		   AND c.object_identity !~ '^(application_role|pg_temp)'
+	LOOP
+		EXECUTE format('ALTER %s %s OWNER TO $role', command.kind, command.object);
+	END LOOP;
+END \$\$;
+CREATE EVENT TRIGGER application_role ON ddl_command_end EXECUTE FUNCTION application_role.give();
+SQL
+	return;
 }
 
 sub empty_database
