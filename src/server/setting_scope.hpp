@@ -1,8 +1,8 @@
 // Sets configuration parameters for a piece of work, as a function's SET clause does.
 //
 // Settings that other code has changed in the scope are restored, too, such as by a SET in a user's
-// trigger. On error the end of the (sub)transaction restores the old values. A commit in between restores
-// them too, so a scope must not extend over one.
+// trigger. On error the end of the (sub)transaction restores the old values. A commit in between
+// restores them too, so a scope must not extend over one.
 #pragma once
 
 #include "server/error_boundary.hpp"

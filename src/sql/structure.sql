@@ -7,9 +7,11 @@
 -- $4 the largest number of rows
 --
 -- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,
--- and no operator of another role is used. Texts that are longer than any of Procrastinate's are cut
--- or replaced by their md5: any role that may create functions could make them huge. Finds the objects by their names and by indexes of the
+-- and no operator of another role is used. Finds the objects by their names and by indexes of the
 -- catalog, so that other objects of the database cost nothing. Leaves out members of extensions.
+--
+-- Texts that are longer than any of Procrastinate's are cut or replaced by their md5: any role that
+-- may create functions could make them huge.
 --
 -- Returns the columns of catalog::CatalogObject, ordered by kind and key:
 --   1 kind, 2 key, 3 name, 4 table, 5 definition as structure.tsv spells it

@@ -373,7 +373,8 @@ sub server_functions_in_batches
 CREATE SCHEMA batches;
 SELECT procrastinate_upgrade('0028', 'batches');
 SELECT procrastinate_upgrade('0030', 'batches');
-INSERT INTO batches.procrastinate_jobs (queue_name, task_name, status) VALUES ('q', 't', 'aborting');
+INSERT INTO batches.procrastinate_jobs (queue_name, task_name, status)
+VALUES ('q', 't', 'aborting');
 UPDATE batches.procrastinate_jobs SET abort_requested = false;
 CREATE FUNCTION batches.json_build_object(text, text, text, bigint) RETURNS json LANGUAGE plpgsql
 	AS $$ BEGIN RAISE 'called'; END $$;
@@ -410,10 +411,11 @@ CREATE TRIGGER t BEFORE INSERT ON set_by.procrastinate_schema_history
 	FOR EACH ROW EXECUTE FUNCTION set_by.evil();
 SQL
 	my $session  = user_session($node, $database, 'set_by');
-	my $settings = q{SELECT string_agg(name || ' = ' || setting, ', ' ORDER BY name) FROM pg_settings}
-	  . q{ WHERE name IN ('search_path', 'lock_timeout', 'standard_conforming_strings',}
+	my $settings = q{SELECT string_agg(name || ' = ' || setting, ', ' ORDER BY name)}
+	  . q{ FROM pg_settings WHERE name IN ('search_path', 'lock_timeout', 'standard_conforming_strings',}
 	  . q{ 'default_transaction_read_only', 'row_security')};
-	my $before = $session->query("SELECT count(*) FROM procrastinate_heads(); $settings") =~ s/.*\n//r;
+	$session->query('SELECT count(*) FROM procrastinate_heads()');
+	my $before = $session->query($settings);
 	foreach my $call (
 		q{SELECT procrastinate_upgrade('0027')}, q{SELECT procrastinate_stamp('0026', false)},
 		q{SELECT procrastinate_adopt()},         q{CALL procrastinate_migrate('0031')},

@@ -105,8 +105,8 @@ sub new_database
 	return $database;
 }
 
-# With APPLICATION_ROLE set, schemas belong to that role, which is no superuser, and so does all that
-# a superuser creates there: the tests' calls are those of a superuser on another role's
+# With APPLICATION_ROLE set, schemas belong to that role, which is no superuser, and so does all
+# that a superuser creates there: the tests' calls are those of a superuser on another role's
 # installation.
 sub give_to_application
 {
