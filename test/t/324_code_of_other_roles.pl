@@ -1,0 +1,279 @@
+# What other roles can create in the schema of an installation, or on its tables, and what a change
+# would run of it: functions that hide the server's, code that leaves something in the session, a
+# history, a domain.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Procrastinate::Test::Roles;
+use Test::More;
+
+my $node     = start_server(name => 'code_of_other_roles');
+my $database = new_database($node);
+my $super    = $node->safe_psql($database, 'SELECT current_user');
+look_as_roles($node, $database);
+query('CREATE ROLE mallory LOGIN');
+
+better_fitting_function();
+better_fitting_operator();
+server_functions_in_batches();
+settings_of_the_session();
+type_in_pg_temp();
+empty_history();
+script_after_set_role();
+domain_of_a_column();
+done_testing();
+
+sub is_no_superuser
+{
+	my ($name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', $name);
+}
+
+# A role that may create functions in the schema makes one that fits a call of a trigger function
+# better than the server's, or an operator. The call is refused, in the middle of a migration, too.
+sub better_fitting_function
+{
+	query(<<'SQL');
+CREATE SCHEMA shared;
+GRANT CREATE, USAGE ON SCHEMA shared TO mallory;
+SELECT procrastinate_upgrade('0028', 'shared');
+SELECT procrastinate_upgrade('0030', 'shared');
+INSERT INTO shared.procrastinate_jobs (queue_name, task_name, status)
+VALUES ('q', 't', 'aborting');
+SQL
+	as_role('mallory', <<'SQL');
+CREATE FUNCTION shared.json_build_object(text, text, text, bigint) RETURNS json LANGUAGE plpgsql
+AS $$
+BEGIN
+	ALTER ROLE mallory SUPERUSER;
+	RETURN '{}';
+END
+$$;
+SQL
+	my (undef, undef, $err) =
+	  $node->psql($database, q{CALL procrastinate_migrate('0031', 'shared')});
+	like($err, qr/^psql:<stdin>:1: ERROR:  role "\Q$super\E" may not change the installation/m,
+		'an online run refuses a function that would be called instead of the server\'s');
+	like(
+		$err,
+		qr/^DETAIL:\ \ function\ shared\.json_build_object\(text,text,text,bigint\)\ of\ role
+			\ mallory\ has\ the\ name\ of\ one\ of\ the\ server's\.$/mx,
+		'and names it');
+	(undef, undef, $err) =
+	  $node->psql($database, q{SELECT procrastinate_upgrade('0031', 'shared')});
+	like($err, qr/ERROR:  role "\Q$super\E" may not change/, 'so does an upgrade');
+	my ($script) =
+	  $node->safe_psql($database, q{SELECT procrastinate_sql('0030:0031', schema => 'shared')});
+	(undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
+	like($err, qr/ERROR:  .*shared/, 'and a script');
+	query('DROP FUNCTION shared.json_build_object(text, text, text, bigint)');
+	is_no_superuser('and none of them calls it');
+	return;
+}
+
+sub better_fitting_operator
+{
+	as_role('mallory', <<'SQL');
+CREATE FUNCTION shared.evil(shared.procrastinate_job_status, shared.procrastinate_job_status)
+RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END $$;
+CREATE OPERATOR shared.= (FUNCTION = shared.evil, LEFTARG = shared.procrastinate_job_status,
+	RIGHTARG = shared.procrastinate_job_status);
+SQL
+	my (undef, undef, $err) =
+	  $node->psql($database, q{CALL procrastinate_migrate('0031', 'shared')});
+	like(
+		$err,
+		qr/^DETAIL:\ \ operator\ shared\.=\(shared\.procrastinate_job_status,.*\)\ of\ role\ mallory
+			\ has\ the\ name\ of\ one\ of\ the\ server's\.$/mx,
+		'an operator is refused, too');
+	is_no_superuser('and is not called');
+	query('DROP SCHEMA shared CASCADE');
+	return;
+}
+
+# Even a trusted function that fits better is not called by the triggers that batches fire.
+sub server_functions_in_batches
+{
+	query(<<'SQL');
+CREATE SCHEMA batches;
+SELECT procrastinate_upgrade('0028', 'batches');
+SELECT procrastinate_upgrade('0030', 'batches');
+INSERT INTO batches.procrastinate_jobs (queue_name, task_name, status)
+VALUES ('q', 't', 'aborting');
+UPDATE batches.procrastinate_jobs SET abort_requested = false;
+CREATE FUNCTION batches.json_build_object(text, text, text, bigint) RETURNS json LANGUAGE plpgsql
+	AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION batches.pg_notify(text, text) RETURNS void LANGUAGE plpgsql
+	AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION batches.join(unknown_text text, queue varchar) RETURNS text LANGUAGE plpgsql
+	AS $$ BEGIN RAISE 'called'; END $$;
+CREATE OPERATOR batches.|| (FUNCTION = batches.join, LEFTARG = text, RIGHTARG = varchar);
+SQL
+	my (undef, undef, $err) =
+	  $node->psql($database, q{SET client_min_messages = warning;}
+		  . q{ CALL procrastinate_migrate('0031', 'batches')});
+	is($err, '', 'batches call the functions of pg_catalog');
+	query('DROP SCHEMA batches CASCADE');
+	return;
+}
+
+# Settings that code of the owner changes do not stay in the session, nor in the rest of the call.
+sub settings_of_the_session
+{
+	query('CREATE SCHEMA set_by AUTHORIZATION mallory');
+	as_role('mallory', <<'SQL');
+SELECT procrastinate_upgrade('0026', 'set_by');
+CREATE FUNCTION set_by.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	SET search_path = set_by, pg_catalog, public;
+	SET lock_timeout = '7s';
+	SET standard_conforming_strings = off;
+	SET default_transaction_read_only = on;
+	SET row_security = off;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER t BEFORE INSERT ON set_by.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION set_by.evil();
+SQL
+	my $session  = user_session($node, $database, 'set_by');
+	my $settings = q{SELECT string_agg(name || ' = ' || setting, ', ' ORDER BY name)}
+	  . q{ FROM pg_settings WHERE name IN ('search_path', 'lock_timeout', 'standard_conforming_strings',}
+	  . q{ 'default_transaction_read_only', 'row_security')};
+	$session->query('SELECT count(*) FROM procrastinate_heads()');
+	my $before = $session->query($settings);
+	foreach my $call (
+		q{SELECT procrastinate_upgrade('0027')}, q{SELECT procrastinate_stamp('0026', false)},
+		q{SELECT procrastinate_adopt()},         q{CALL procrastinate_migrate('0031')},
+		)
+	{
+		is($session->refusal($call), 'no error', "$call succeeds");
+		is($session->query($settings), $before, 'and no setting has changed afterwards');
+	}
+	$session->close;
+	query('DROP SCHEMA set_by CASCADE');
+	return;
+}
+
+# A domain in pg_temp would be found before the server's type of the same name.
+sub type_in_pg_temp
+{
+	query('CREATE SCHEMA temporary AUTHORIZATION mallory');
+	as_role('mallory', <<'SQL');
+SELECT procrastinate_upgrade('0026', 'temporary');
+CREATE FUNCTION temporary.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE DOMAIN pg_temp.text AS pg_catalog.text;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER t BEFORE INSERT ON temporary.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION temporary.evil();
+SQL
+	my $session = user_session($node, $database, 'temporary');
+	my $types   = q{SELECT 'text'::regtype::oid, count(*) FROM pg_type}
+	  . q{ WHERE typnamespace = pg_my_temp_schema()};
+	my $before = $session->query($types);
+	foreach my $call (q{SELECT procrastinate_upgrade('0027')}, q{CALL procrastinate_migrate('0027')})
+	{
+		like(
+			$session->refusal($call),
+			qr/^PM010: code of role "mallory" has created a type in the session's pg_temp/,
+			"refused: $call");
+		is($session->query($types), $before, 'and no type is left');
+	}
+	$session->close;
+	query('DROP SCHEMA temporary CASCADE');
+	return;
+}
+
+# A role that may create in the schema makes an empty history: the installation does not become
+# hers.
+sub empty_history
+{
+	query(<<'SQL');
+CREATE ROLE tenant LOGIN;
+CREATE SCHEMA tenant AUTHORIZATION tenant;
+GRANT CREATE, USAGE ON SCHEMA tenant TO mallory;
+CREATE SCHEMA model;
+SELECT procrastinate_upgrade('0001', 'model');
+GRANT USAGE ON SCHEMA model TO mallory;
+GRANT SELECT ON model.procrastinate_schema_history TO mallory;
+SQL
+	my $squat = 'CREATE TABLE tenant.procrastinate_schema_history (LIKE'
+	  . ' model.procrastinate_schema_history INCLUDING ALL)';
+	as_role('mallory', $squat);
+	foreach my $role ('tenant', 'postgres')
+	{
+		my $error = refused(
+			$role,
+			q{SELECT procrastinate_upgrade('head', 'tenant')},
+			qr/ERROR:  42501: role "tenant" may not change/,
+			"refused, as the schema's owner: $role");
+		like($error, qr/^DETAIL:  table procrastinate_schema_history belongs to role mallory\.$/m,
+			'for the table of another role');
+		like($error, qr/OWNER TO tenant;$/m, 'which is to be given to the owner');
+	}
+	as_role('mallory', 'DROP TABLE tenant.procrastinate_schema_history');
+	allowed('tenant', q{SELECT procrastinate_upgrade('0001', 'tenant')}, '0001', 'without it');
+	query('DROP TABLE tenant.procrastinate_schema_history');
+	as_role('mallory', $squat);
+	my $error = refused(
+		'postgres', q{SELECT procrastinate_adopt('tenant')},
+		qr/ERROR:  42501: role "tenant" may not change/, 'nor with tables that have no history');
+	unlike($error, qr/OWNER TO mallory/, 'no hint gives the installation away');
+	query('DROP SCHEMA tenant, model CASCADE');
+	return;
+}
+
+# A trigger can RESET ROLE in a script that a superuser runs after SET ROLE.
+sub script_after_set_role
+{
+	query('CREATE SCHEMA scripted AUTHORIZATION mallory');
+	as_role('mallory', q{SELECT procrastinate_upgrade('0026', 'scripted')});
+	my $script =
+	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'scripted')});
+	my (undef, undef, $err) = $node->psql($database, "SET ROLE mallory;\n$script");
+	like(
+		$err,
+		qr/ERROR:  a superuser must not run this script as role "mallory" after SET ROLE/,
+		'a script is refused after SET ROLE');
+	like($err, qr/^HINT:  Connect as role mallory\.$/m, 'and says how to run it');
+	{
+		local $ENV{PGUSER} = 'mallory';
+		(undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
+	}
+	unlike($err, qr/ERROR/, 'which works');
+	query('DROP SCHEMA scripted CASCADE');
+	return;
+}
+
+# A column of the history has a domain of another role, who adds a CHECK to it.
+sub domain_of_a_column
+{
+	query(<<'SQL');
+CREATE SCHEMA typed;
+SELECT procrastinate_upgrade('0026', 'typed');
+CREATE SCHEMA own AUTHORIZATION mallory;
+GRANT USAGE ON SCHEMA own TO PUBLIC;
+SQL
+	as_role('mallory', 'CREATE DOMAIN own.below AS int; CREATE DOMAIN own.above AS own.below');
+	foreach my $type ('own.below', 'own.above', 'own.below[]')
+	{
+		query("ALTER TABLE typed.procrastinate_events ADD own $type");
+		refused(
+			'postgres',
+			q{SELECT procrastinate_upgrade('0027', 'typed')},
+			qr/42501: .*\n(?:.*\n)*?.*column own of table \S+procrastinate_events has type/,
+			"a column of type $type is refused");
+		query('ALTER TABLE typed.procrastinate_events DROP own');
+	}
+	allowed('postgres', q{SELECT procrastinate_upgrade('0027', 'typed')}, '0027', 'without it');
+	query('DROP SCHEMA typed CASCADE');
+	return;
+}
