@@ -23,6 +23,7 @@ my $mebibytes = 1024;    # of VmHWM, which is in kB
 large_texts();
 many_rows();
 no_lock_is_kept();
+locked_index();
 many_overloads();
 $node->stop;
 done_testing();
@@ -114,6 +115,33 @@ sub no_lock_is_kept
 		$session->query('COMMIT');
 	}
 	$session->close;
+	return;
+}
+
+# Another role rebuilds an index of a history of its own.
+sub locked_index
+{
+	query(<<'SQL');
+CREATE ROLE builder LOGIN;
+CREATE SCHEMA rebuilt AUTHORIZATION builder;
+SQL
+	as_role('builder', q{SELECT procrastinate_upgrade('0001', 'rebuilt')});
+	my $builder = user_session($node, $database, 'rebuilt');
+	my $reader  = user_session($node, $database, 'public');
+	$reader->query(q{SET statement_timeout = '20s'});
+	foreach my $kind ('INDEX rebuilt.procrastinate_schema_history_pkey',
+		'TABLE rebuilt.procrastinate_schema_history')
+	{
+		$builder->query("BEGIN; REINDEX $kind");
+		foreach my $call (qw(procrastinate_progress procrastinate_under_way()))
+		{
+			is($reader->refusal("SELECT count(*) FROM $call"),
+				'no error', "REINDEX $kind keeps nobody from $call");
+		}
+		$builder->query('COMMIT');
+	}
+	$_->close foreach $builder, $reader;
+	query('DROP SCHEMA rebuilt CASCADE');
 	return;
 }
 

@@ -134,6 +134,17 @@ SQL
 	}
 	$stranger->refusal("SELECT id FROM $call");
 	is(use_found($schema), '', 'a role that may not use the queue calls it');
+	$node->safe_psql($database, <<"SQL");
+CREATE ROLE by_column LOGIN;
+GRANT USAGE ON SCHEMA $schema TO by_column;
+GRANT UPDATE (status) ON $schema.procrastinate_jobs TO by_column;
+SQL
+	my $by_column =
+	  do { local $ENV{PGUSER} = 'by_column'; user_session($node, $database, $schema) };
+	$by_column->refusal("SELECT id FROM $call");
+	like(use_found($schema), qr/Session $by_column->{pid} of role by_column/,
+		'a role that may update one column calls it');
+	$by_column->query('SELECT 1');
 	foreach my $query (
 		"/* a comment */ SELECT /* another */ id FROM procrastinate_fetch_job /**/ (NULL)",
 		qq{SELECT "id" FROM "$schema"."procrastinate_fetch_job" (NULL)},
@@ -151,7 +162,7 @@ SQL
 		qr/$worker->{pid} of .* listens for jobs on a channel of older releases/,
 		'a comment hides no LISTEN');
 	run_sql('DROP EVENT TRIGGER refuse_drop; DROP FUNCTION public.refuse_drop()');
-	$_->close foreach $worker, $stranger;
+	$_->close foreach $worker, $stranger, $by_column;
 	return;
 }
 
@@ -246,11 +257,12 @@ sub heartbeats
 {
 	my $schema  = schema_at('beating', 33);
 	my $session = session($schema);
-	my ($stalled, $alive) =
-	  map { $session->query('SELECT procrastinate_register_worker_v1()') } 1 .. 2;
+	my ($stalled, $never, $alive) =
+	  map { $session->query('SELECT procrastinate_register_worker_v1()') } 1 .. 3;
 	$session->query(
 		"UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 min' WHERE id ="
-		  . " $stalled"
+		  . " $stalled; UPDATE procrastinate_workers SET last_heartbeat = '-infinity' WHERE id ="
+		  . " $never"
 	);
 	my $err = complaint($schema, q{'head'});
 	like($err, qr/ERROR:  migration 0035 drops functions of schema "beating"/,
