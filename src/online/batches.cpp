@@ -83,8 +83,7 @@ void Batches::run(const catalog::Installation &installation, const chain::Step &
     next_ = std::min(number_in(spi::read_latest(query.c_str(), size), 1).value_or(last_), last_);
     const std::array range{spi::int8_parameter(first), spi::int8_parameter(next_)};
     newly_changed_ = static_cast<std::int64_t>(spi::execute(std::string(step.sql).c_str(), range));
-    if (newly_changed_ < size_)
-        require_changed(installation, step, range);
+    require_changed(installation, step, range);
     milliseconds_ = static_cast<double>(server::now() - started) / 1000;
 }
 

@@ -126,16 +126,17 @@ struct Sessions
 // Sessions that seem to use what the post migration drops: those whose last query calls one of the
 // functions; and those that have listened for jobs since before the pre migration, or listen on a
 // channel of older releases.
-Sessions find_sessions(const Installation &installation, Revision post,
+Sessions find_sessions(const Installation &installation, Oid owner, Revision post,
                        const std::vector<std::string_view> &functions)
 {
-    const std::array parameters{spi::oid_parameter(installation.schema),
-                                applied_at(installation, post - 1)};
+    const std::array parameters{
+        spi::oid_parameter(installation.schema),
+        server::as_role(owner, [&] { return applied_at(installation, post - 1); })};
     const spi::Rows rows = spi::read_latest(sql::sessions_in_use, parameters);
     Sessions found;
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
-        server::call([] { CHECK_FOR_INTERRUPTS(); });
+        server::check_interrupts();
         const std::optional<std::string_view> query = rows.text(row, 3);
         if (!query)
         {
@@ -211,7 +212,7 @@ Use InUseCheck::check(const Installation &installation, Oid owner, Revision revi
     if (migration.phase != chain::Phase::post || names.empty())
         return Use::none_seen;
     common::Findings findings;
-    const Sessions sessions = find_sessions(installation, revision, names);
+    const Sessions sessions = find_sessions(installation, owner, revision, names);
     findings.add(sessions.in_use);
     if (newest_old_worker_ > 0)
         findings.add(

@@ -152,10 +152,10 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
 {
     server::BuildSlot slot;
     if (!slot.try_acquire(upgrade::max_build_workers()))
-        return "other sessions of role " + server::session_role() + " build " +
-               std::to_string(upgrade::max_build_workers()) +
-               " indexes in this database, as many as procrastinate_migrate.max_build_workers "
-               "allows";
+        return "role \"" + server::session_role() +
+               "\" has as many index builds in this database as "
+               "procrastinate_migrate.max_build_workers allows (" +
+               std::to_string(upgrade::max_build_workers()) + ")";
     // Releases the installation's lock and any snapshot: the build might wait for a session that
     // has a snapshot and waits for that lock.
     spi::commit();

@@ -50,7 +50,8 @@ std::optional<UnderWay> about_to_begin(Oid schema, const upgrade::InstallationSt
 std::optional<upgrade::InstallationState> state_without_waiting(const Candidate &candidate)
 {
     const Oid schema = candidate.schema;
-    if (!server::try_lock_table(candidate.history))
+    const std::vector<Oid> locked = server::try_lock_table(candidate.history);
+    if (locked.empty())
         return std::nullopt;
     std::optional<upgrade::InstallationState> state;
     try
@@ -61,10 +62,10 @@ std::optional<upgrade::InstallationState> state_without_waiting(const Candidate 
     }
     catch (const common::Refusal &)
     {
-        server::unlock_table(candidate.history);
+        server::unlock(locked);
         throw;
     }
-    server::unlock_table(candidate.history);
+    server::unlock(locked);
     return state;
 }
 

@@ -1,6 +1,7 @@
 #include "server/query_tokens.hpp"
 
 #include "server/memory.hpp"
+#include "server/setting_scope.hpp"
 #include "server/subtransaction.hpp"
 
 namespace procrastinate::server
@@ -59,6 +60,10 @@ std::vector<QueryToken> query_tokens(std::string_view query)
     ContextResource memory;
     const pmr::string text = copy_of(query, memory);
     std::vector<QueryToken> tokens;
+    // The scanner would tell this session's client of long names and backslashes in the query.
+    const int level = open_settings();
+    set("client_min_messages", "error");
+    set("standard_conforming_strings", "on");
     try
     {
         in_subtransaction([&] {
@@ -79,6 +84,7 @@ std::vector<QueryToken> query_tokens(std::string_view query)
             ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
             throw;
     }
+    close_settings(level);
     return tokens;
 }
 

@@ -112,15 +112,15 @@ List *relations_of(Oid oid)
 
 } // namespace
 
-bool try_lock_table(Oid table)
+std::vector<Oid> try_lock_table(Oid table)
 {
-    return call([table] {
+    const List *const locked = call([table]() -> const List * {
         if (!ConditionalLockRelationOid(table, AccessShareLock))
-            return false;
+            return NIL;
         if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
         {
             UnlockRelationOid(table, AccessShareLock);
-            return false;
+            return NIL;
         }
         List *const relations = relations_of(table);
         for (int i = 1; i < list_length(relations); ++i)
@@ -128,19 +128,20 @@ bool try_lock_table(Oid table)
             {
                 while (--i >= 0)
                     UnlockRelationOid(list_nth_oid(relations, i), AccessShareLock);
-                return false;
+                return NIL;
             }
-        return true;
+        return relations;
     });
+    std::vector<Oid> relations;
+    for (int i = 0; i < list_length(locked); ++i)
+        relations.push_back(list_nth_oid(locked, i));
+    return relations;
 }
 
-void unlock_table(Oid table)
+void unlock(std::span<const Oid> relations)
 {
-    call([table] {
-        List *const relations = relations_of(table);
-        for (int i = list_length(relations) - 1; i >= 0; --i)
-            UnlockRelationOid(list_nth_oid(relations, i), AccessShareLock);
-    });
+    for (const Oid relation : relations)
+        UnlockRelationOid(relation, AccessShareLock);
 }
 
 // A sequential scan as of a catalog. The planner would evaluate expressions of the table's indexes.

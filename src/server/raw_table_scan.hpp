@@ -5,6 +5,8 @@
 
 #include "server/error_boundary.hpp"
 
+#include <vector>
+
 namespace procrastinate::server
 {
 
@@ -49,9 +51,9 @@ struct RawTable
 };
 
 // Takes ACCESS SHARE locks on the table, its TOAST table and the indexes of both, which reading it
-// opens. Returns false, without a lock, instead of waiting.
-bool try_lock_table(Oid table);
-void unlock_table(Oid table);
+// opens. Returns what it has locked, for unlock(); nothing, without a lock, instead of waiting.
+std::vector<Oid> try_lock_table(Oid table);
+void unlock(std::span<const Oid> relations);
 
 // Reads at most `most` rows, in no particular order, with the latest snapshot. At most 8 columns.
 // Waits for an ACCESS SHARE lock and releases it. A table that does not exist gives is_plain =

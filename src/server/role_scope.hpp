@@ -3,12 +3,15 @@
 //
 // In such an operation the server refuses SET ROLE, SET SESSION AUTHORIZATION, temporary tables,
 // cursors WITH HOLD and deferred triggers. as_role() also restores the settings that code has
-// changed, and refuses types in the session's temporary schema, which the server allows and finds
-// before its own. So code that the owner has planted in the objects runs with the owner's rights
-// only, and leaves nothing behind in the session that runs with the caller's.
+// changed, and refuses new types in the session's temporary schema, which the server allows and
+// finds before its own. So code that the owner has planted in the objects runs with the owner's
+// rights only, and leaves no role, setting or type behind in the session.
 #pragma once
 
 #include "server/setting_scope.hpp"
+
+#include <set>
+#include <string>
 
 namespace procrastinate::server
 {
@@ -33,20 +36,20 @@ class RoleScope
     int context_before_ = 0;
 };
 
-// The types of the role in the session's temporary schema.
-int count_temporary_types(Oid role);
+// The objects in the session's temporary schema, each as class, OID and name.
+std::set<std::string> temporary_objects();
 
-// Throws Refusal PM010 if the role has more of them than `before`.
-void require_temporary_types(Oid role, int before);
+// Throws Refusal PM010 if there are others now than `before`.
+void require_temporary_objects(const std::set<std::string> &before, Oid role);
 
 // Runs `body` as the role. Throws Refusal PM010 if code that it ran has left a temporary type.
 template <typename Body> auto as_role(Oid role, Body &&body) -> std::invoke_result_t<Body &>
 {
     const int level = open_settings();
-    const int before = count_temporary_types(role);
+    const std::set<std::string> before = temporary_objects();
     const auto end = [&] {
         close_settings(level);
-        require_temporary_types(role, before);
+        require_temporary_objects(before, role);
     };
     const auto run = [&] {
         const RoleScope scope(role);

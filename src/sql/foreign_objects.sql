@@ -46,7 +46,11 @@ WITH RECURSIVE me AS (
     UNION
     SELECT below.oid, c.relation, c.name
       FROM column_type c JOIN pg_type t ON t.oid = c.oid
-      CROSS JOIN LATERAL (VALUES (t.typbasetype), (t.typelem)) AS below (oid)
+      CROSS JOIN LATERAL (
+           SELECT t.typbasetype UNION ALL SELECT t.typelem
+           UNION ALL SELECT a.atttypid FROM pg_attribute a
+                      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+           ) AS below (oid)
      WHERE below.oid <> 0
 ), part (class, oid) AS (
     SELECT 'pg_trigger'::regclass, t.oid
@@ -63,6 +67,11 @@ WITH RECURSIVE me AS (
       FROM ours JOIN pg_constraint k ON k.conrelid = ours.oid
     UNION ALL
     SELECT 'pg_class'::regclass, i.indexrelid FROM ours JOIN pg_index i ON i.indrelid = ours.oid
+    UNION ALL
+    SELECT 'pg_type'::regclass, c.oid FROM column_type c
+    UNION ALL
+    SELECT 'pg_constraint'::regclass, k.oid
+      FROM column_type c JOIN pg_constraint k ON k.contypid = c.oid
     UNION ALL
     SELECT 'pg_statistic_ext'::regclass, s.oid
       FROM ours JOIN pg_statistic_ext s ON s.stxrelid = ours.oid
@@ -94,8 +103,8 @@ WITH RECURSIVE me AS (
 ), one AS (
     SELECT r.oid, r.rolname
       FROM me JOIN pg_roles r ON r.oid = coalesce(
-               (SELECT o.owner FROM object o
-                 WHERE o.name = 'procrastinate_jobs' AND o.kind = 'table'),
+               (SELECT c.relowner FROM pg_class c
+                 WHERE c.relnamespace = {{schema}} AND c.relname = 'procrastinate_jobs'),
                me.oid)
 )
 SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], E'\n')
@@ -103,7 +112,7 @@ SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], 
            AS detail,
        CASE WHEN count(*) = 0 THEN NULL
             WHEN (SELECT one.oid <> me.oid FROM one, me)
-            THEN (SELECT format('Connect as role %I.', one.rolname) FROM one)
+            THEN (SELECT format('Connect as role %I, or as a member of it that is no superuser.', one.rolname) FROM one)
             ELSE (SELECT format('Look at them first; then drop them, or give them to role %I.',
                                 one.rolname)
                          || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',

@@ -70,7 +70,8 @@ BEGIN
                 current_user
                 USING ERRCODE = '42501',
                     DETAIL = 'A trigger of that role could RESET ROLE and act as the superuser.',
-                    HINT = format('Connect as role %I.', current_user);
+                    HINT = format('Connect as role %I, or as a member of it that is no '
+                        'superuser.', current_user);
         END IF;
         EXIT WHEN pass = 2;
 

@@ -2,8 +2,8 @@
 -- the rules and views that users have made on them.
 --
 -- $1 OID of the schema
--- $2 names of relations and types, parted by blanks
--- $3 names of functions, parted by blanks
+-- $2 names of relations and types, separated by blanks
+-- $3 names of functions, separated by blanks
 -- $4 the largest number of rows
 --
 -- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,

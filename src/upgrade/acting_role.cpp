@@ -47,7 +47,7 @@ Oid require_acting_role(const Installation &installation)
                 catalog::in_schema(installation),
             "The installation belongs to role " + server::role_name(owner) +
                 ", and a change is made as that role. You may not SET ROLE to it.",
-            "Call it as role " + server::quoted_role_name(owner) + "."};
+            "Call it as role " + server::quoted_role_name(owner) + " or as a member of it."};
     if (OidIsValid(owner))
         return owner;
     const Oid schema = installation.schema;

@@ -6,7 +6,7 @@
 //                    3  the caller may act as the owner, who may      42501
 //                       use the schema and create in it
 //                    4  advisory lock of the installation             55P03, 57014, 3F000
-//   read_state()     5  lock of the history, which is known           PM006
+//   read_state()     5  lock of the history, which is the owner's     42501, PM006
 //   or plan()           and leads to the target                       PM001 to PM006, PM009
 //                    6  no migration is under way                     PM012
 //   prepare()        7  isolation level                               25001

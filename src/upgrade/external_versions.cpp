@@ -82,12 +82,16 @@ std::vector<ExternalVersion> read_external_versions(const catalog::Installation 
     {
         for (const Table &table : tables)
         {
-            if (table.is_own != own || !server::try_lock_table(table.oid))
+            if (table.is_own != own || rows_left == 0)
+                continue;
+            const std::vector<Oid> locked = server::try_lock_table(table.oid);
+            if (locked.empty())
                 continue;
             if (table.is_alembic)
                 read_alembic(table.oid, table.name, own, rows_left, versions);
             else
                 read_django(table.oid, table.name, rows_left, versions);
+            server::unlock(locked);
         }
         if (!versions.empty())
             break;

@@ -101,8 +101,7 @@ InstallationState read_state(const catalog::Installation &installation)
         throw Refusal{sqlstate::untrusted_object,
                       "the history of " + in_schema(installation) + " ends with more than " +
                           std::to_string(LastEvents::most_steps) + " rows of steps",
-                      "procrastinate_migrate() writes 1000 rows for a step at most: another role "
-                      "has written them.",
+                      "procrastinate_migrate() writes 1000 rows a call at most for a step.",
                       "To see who: SELECT * FROM " + common::own_function("procrastinate_log") +
                           "(schema => " + installation.quoted_text + ");"};
     if (!events.is_empty())

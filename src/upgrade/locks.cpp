@@ -182,12 +182,18 @@ std::string lock_holder(const catalog::Installation &installation, server::LockK
 void lock_history(const catalog::Installation &installation)
 {
     const Oid schema = installation.schema;
-    const Oid owner = server::call([schema] {
+    const auto require_own = [&installation](Oid owner) {
+        if (OidIsValid(owner) && owner != GetUserId())
+            require_no_foreign_objects(installation);
+    };
+    // Before the lock, so that the owner of a foreign table cannot make the caller wait for it.
+    require_own(server::call([schema] {
+        return server::owner_of_relation(get_relname_relid(catalog::history_table, schema));
+    }));
+    require_own(server::call([schema] {
         return server::owner_of_relation(
             lock_by_name(schema, catalog::history_table, ShareRowExclusiveLock));
-    });
-    if (OidIsValid(owner) && owner != GetUserId())
-        require_no_foreign_objects(installation);
+    }));
 }
 
 void lock_schema_name(const catalog::Installation &installation)

@@ -23,7 +23,7 @@ enum class Effect
     changes // the type of a column
 };
 
-std::string_view verb_of(Effect change) { return change == Effect::drops ? "drops" : "changes"; }
+std::string_view verb_of(Effect effect) { return effect == Effect::drops ? "drops" : "changes"; }
 
 // The migration that drops or changes an object.
 struct End

@@ -25,10 +25,16 @@ struct ForeignObjects
     std::string hint;
 };
 
+bool has_shadowing_objects(const catalog::Installation &installation)
+{
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const std::string query = "SELECT EXISTS (" + shadowing_objects_sql("$1") + ")";
+    return spi::read_latest(query.c_str(), parameters).boolean(0, 1);
+}
+
 ForeignObjects find_foreign_objects(const catalog::Installation &installation)
 {
-    if (!catalog::holds_known_names(installation) &&
-        !catalog::has_relation(installation, catalog::history_table))
+    if (!catalog::holds_known_names(installation) && !has_shadowing_objects(installation))
         return {};
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(object_names())};
@@ -107,9 +113,7 @@ void require_no_foreign_objects(const catalog::Installation &installation)
 
 void require_no_shadowing_objects(const catalog::Installation &installation)
 {
-    const std::array parameters{spi::oid_parameter(installation.schema)};
-    const std::string query = "SELECT EXISTS (" + shadowing_objects_sql("$1") + ")";
-    if (spi::read_latest(query.c_str(), parameters).boolean(0, 1))
+    if (has_shadowing_objects(installation))
         require_no_foreign_objects(installation);
 }
 

@@ -209,7 +209,7 @@ foreach my $call (
 like($error, qr/^DETAIL:  The installation belongs to role owners, /m, 'the error names the owner');
 like(
 	$error,
-	qr/^HINT:  Call it as role owners\.$/m,
+	qr/^HINT:  Call it as role owners or as a member of it\.$/m,
 	'and what to grant');
 is(query(q{SELECT count(*) FROM procrastinate_log('installed')}), $before, 'and is not logged');
 

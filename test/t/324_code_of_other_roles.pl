@@ -40,6 +40,19 @@ sub is_no_superuser
 # better than the server's, or an operator. The call is refused, in the middle of a migration, too.
 sub better_fitting_function
 {
+	query('CREATE SCHEMA fresh; GRANT CREATE, USAGE ON SCHEMA fresh TO mallory');
+	as_role('mallory', q{CREATE FUNCTION fresh.now(text) RETURNS int LANGUAGE sql AS 'SELECT 1'});
+	my $refused =
+	  qr/ERROR:  .*may not change the installation.*\n.*fresh\.now\(text\) of role mallory/;
+	foreach my $call (q{SELECT procrastinate_upgrade('head', 'fresh')},
+		q{CALL procrastinate_migrate('head', 'fresh')},
+		$node->safe_psql($database, q{SELECT procrastinate_sql('base:head', schema => 'fresh')}))
+	{
+		my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
+		like($error, $refused, 'a first install is refused: ' . substr($call, 0, 40) =~ s/\n.*//sr);
+	}
+	is(query(q{SELECT count(*) FROM procrastinate_current('fresh')}), '0', 'before it begins');
+	query('DROP SCHEMA fresh CASCADE');
 	query(<<'SQL');
 CREATE SCHEMA shared;
 GRANT CREATE, USAGE ON SCHEMA shared TO mallory;
@@ -164,12 +177,13 @@ SQL
 # A domain in pg_temp would be found before the server's type of the same name.
 sub type_in_pg_temp
 {
-	query('CREATE SCHEMA temporary AUTHORIZATION mallory');
+	query('CREATE SCHEMA temporary AUTHORIZATION mallory; GRANT pg_monitor TO mallory');
 	as_role('mallory', <<'SQL');
 SELECT procrastinate_upgrade('0026', 'temporary');
 CREATE FUNCTION temporary.evil() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	CREATE DOMAIN pg_temp.text AS pg_catalog.text;
+	ALTER DOMAIN pg_temp.text OWNER TO pg_monitor;
 	RETURN NEW;
 END $$;
 CREATE TRIGGER t BEFORE INSERT ON temporary.procrastinate_schema_history
@@ -183,7 +197,7 @@ SQL
 	{
 		like(
 			$session->refusal($call),
-			qr/^PM010: code of role "mallory" has created a type in the session's pg_temp/,
+			qr/^PM010: a temporary type was created or renamed by code of role "mallory"/,
 			"refused: $call");
 		is($session->query($types), $before, 'and no type is left');
 	}
@@ -243,7 +257,7 @@ sub script_after_set_role
 		$err,
 		qr/ERROR:  a superuser must not run this script as role "mallory" after SET ROLE/,
 		'a script is refused after SET ROLE');
-	like($err, qr/^HINT:  Connect as role mallory\.$/m, 'and says how to run it');
+	like($err, qr/^HINT:  Connect as role mallory, or as a member of it that is no superuser\.$/m, 'and says how to run it');
 	{
 		local $ENV{PGUSER} = 'mallory';
 		(undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
