@@ -99,7 +99,7 @@ foreach my $call (q{SELECT procrastinate_upgrade('0038', '%s')}, '0029:0038')
 # The script of a role that is no superuser cannot keep the name, but compares it again.
 $schema = numbered_schema(0);
 run_sql(<<"SQL");
-CREATE ROLE deployer;
+CREATE ROLE deployer LOGIN;
 GRANT ALL ON SCHEMA $schema TO deployer;
 SET client_min_messages = warning;
 SET ROLE deployer;
@@ -107,9 +107,9 @@ SELECT procrastinate_upgrade('0029', '$schema');
 RESET ROLE;
 ALTER SCHEMA $schema OWNER TO mallory;
 SQL
-($holder, $deployer, $renamer) = map { session() } 1 .. 3;
+($holder, $renamer) = map { session() } 1 .. 2;
+$deployer = do { local $ENV{PGUSER} = 'deployer'; session() };
 $holder->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs");
-$deployer->query('SET ROLE deployer');
 $deployer->send(offline_script($schema, '0029:head'));
 until_blocked($deployer);
 $renamer->query(
