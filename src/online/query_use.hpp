@@ -16,9 +16,10 @@ struct QueryUse
     bool listens_to_new;     // on a channel of release 3 or later
 };
 
-// A name before a parenthesis counts as a call, in DROP FUNCTION, too. Looks at the query's tokens, so that neither a comment nor a string counts as a call. A call that
-// names another schema than the installation's does not count. A query that the server has cut is
-// looked at as far as it goes. Runs inside an SPI connection.
+// Looks at the query's tokens, so that neither a comment nor a string counts as a call. A name
+// before a parenthesis is a call, in DROP FUNCTION, too, unless another schema than the
+// installation's qualifies it. A query that the server has cut is looked at as far as it goes. Runs
+// inside an SPI connection.
 QueryUse use_in(std::string_view query, const catalog::Installation &installation,
                 const std::vector<std::string_view> &functions);
 

@@ -23,7 +23,7 @@ class StepLog
     // A build begins. From then on an index with the step's name counts as built by this step:
     void record_start(const chain::Step &step);
     // Batches have done `percent` of the step and have reached an id. Written with the first batch,
-    // then every 5 s, but at most 1000 times a call, because each look at the history reads these rows:
+    // then every 5 s, but at most 1000 times a call, because each look at the history reads them:
     void record_position(const chain::Step &step, const chain::Position &reached, double percent);
 
     // Raises a NOTICE with the time that a migration took, after the commit of its last step.

@@ -3,9 +3,10 @@
 //
 // In such an operation the server refuses SET ROLE, SET SESSION AUTHORIZATION, temporary tables,
 // cursors WITH HOLD and deferred triggers. as_role() also restores the settings that code has
-// changed, and refuses new types in the session's temporary schema, which the server allows and
-// finds before its own. So code that the owner has planted in the objects runs with the owner's
-// rights only, and leaves no role, setting or type behind in the session.
+// changed, and refuses new types in the session's temporary schema, which would be found before the
+// server's own; newer minor releases of the server refuse them, too. So code that the owner has
+// planted in the objects runs with the owner's rights only, and leaves no role, setting or type
+// behind in the session.
 #pragma once
 
 #include "server/setting_scope.hpp"

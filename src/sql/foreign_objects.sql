@@ -112,7 +112,9 @@ SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], 
            AS detail,
        CASE WHEN count(*) = 0 THEN NULL
             WHEN (SELECT one.oid <> me.oid FROM one, me)
-            THEN (SELECT format('Connect as role %I, or as a member of it that is no superuser.', one.rolname) FROM one)
+            THEN (SELECT format('Connect as role %I, or as a member of it that is no superuser.',
+                                one.rolname)
+                    FROM one)
             ELSE (SELECT format('Look at them first; then drop them, or give them to role %I.',
                                 one.rolname)
                          || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',

@@ -7,8 +7,8 @@ namespace procrastinate::upgrade
 {
 
 // The owner of the jobs table. Without one, the owner of the history table if that is the schema's
-// owner or a superuser. Else the schema's owner if the caller may SET ROLE to it, else the caller. A
-// schema of pg_database_owner counts as the database owner's.
+// owner or a superuser. Else the schema's owner if the caller may SET ROLE to it, else the caller.
+// A schema of pg_database_owner counts as the database owner's.
 //
 // Throws Refusal 42501 if the caller may not SET ROLE to the owner of the tables, and 3F000 if the
 // schema has been dropped.
