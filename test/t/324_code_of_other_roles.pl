@@ -200,7 +200,8 @@ SQL
 	{
 		like(
 			$session->refusal($call),
-			qr/^(?:PM010:\ a\ temporary\ type\ was\ created\ or\ renamed\ by\ code\ of\ role\ "mallory"
+			qr/^(?:PM010:\ a\ temporary\ type\ was\ created\ or\ renamed\ by\ code\ of
+				\ role\ "mallory"
 				|42501:\ cannot\ create\ a\ type\ in\ a\ temporary\ schema)/x,
 			"refused: $call");
 		is($session->query($types), $before, 'and no type is left');
