@@ -133,6 +133,7 @@ std::vector<Oid> try_lock_table(Oid table)
         return relations;
     });
     std::vector<Oid> relations;
+    relations.reserve(static_cast<std::size_t>(list_length(locked)));
     for (int i = 0; i < list_length(locked); ++i)
         relations.push_back(list_nth_oid(locked, i));
     return relations;
