@@ -93,7 +93,6 @@ List *relations_of(Oid oid)
     if (!OidIsValid(toast))
         return relations;
     relations = lappend_oid(relations, toast);
-    Oid index = InvalidOid;
     ScanKeyData key;
     ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
                 ObjectIdGetDatum(toast));
@@ -101,10 +100,8 @@ List *relations_of(Oid oid)
     SysScanDesc const scan =
         systable_beginscan(indexes, IndexIndrelidIndexId, true, nullptr, 1, &key);
     while (HeapTuple const tuple = systable_getnext(scan))
-    {
-        index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indexrelid;
-        relations = lappend_oid(relations, index);
-    }
+        relations =
+            lappend_oid(relations, reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indexrelid);
     systable_endscan(scan);
     table_close(indexes, AccessShareLock);
     return relations;

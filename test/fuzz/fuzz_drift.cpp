@@ -2,7 +2,7 @@
 // changed.
 #include "../unit/schema.hpp"
 
-#include <cstdlib>
+#include "require.hpp"
 
 namespace
 {
@@ -10,12 +10,6 @@ namespace
 namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
 namespace test = procrastinate::test;
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 } // namespace
 

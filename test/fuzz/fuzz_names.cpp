@@ -4,19 +4,13 @@
 #include "chain/step.hpp"
 #include "upgrade/sql_text.hpp"
 
-#include <cstdlib>
+#include "require.hpp"
 
 namespace
 {
 
 namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 void read_step_name(std::string_view text)
 {

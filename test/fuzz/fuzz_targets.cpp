@@ -1,19 +1,13 @@
 // Targets, ranges and releases, as any role can pass them to a function.
 #include "chain/range.hpp"
 
-#include <cstdlib>
+#include "require.hpp"
 
 namespace
 {
 
 namespace chain = procrastinate::chain;
 namespace common = procrastinate::common;
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 bool is_revision(chain::Revision revision)
 {

@@ -108,9 +108,9 @@ sub what_is_no_call
 {
 	my $schema = schema_at('commented', 30);
 	$node->safe_psql($database,
-		"CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA $schema TO stranger");
+		"CREATE ROLE unrelated LOGIN; GRANT USAGE ON SCHEMA $schema TO unrelated");
 	my $worker   = session($schema);
-	my $stranger = do { local $ENV{PGUSER} = 'stranger'; user_session($node, $database, $schema) };
+	my $unrelated = do { local $ENV{PGUSER} = 'unrelated'; user_session($node, $database, $schema) };
 	my $call     = 'procrastinate_fetch_job(NULL)';
 	$worker->query('SET track_functions = none');    # the check would wait for counts
 	run_sql(<<'SQL');
@@ -132,7 +132,7 @@ SQL
 		$worker->query($query);
 		is(use_found($schema), '', "no call: $query");
 	}
-	$stranger->refusal("SELECT id FROM $call");
+	$unrelated->refusal("SELECT id FROM $call");
 	is(use_found($schema), '', 'a role that may not use the queue calls it');
 	$node->safe_psql($database, <<"SQL");
 CREATE ROLE by_column LOGIN;
@@ -162,7 +162,7 @@ SQL
 		qr/$worker->{pid} of .* listens for jobs on a channel of older releases/,
 		'a comment hides no LISTEN');
 	run_sql('DROP EVENT TRIGGER refuse_drop; DROP FUNCTION public.refuse_drop()');
-	$_->close foreach $worker, $stranger, $by_column;
+	$_->close foreach $worker, $unrelated, $by_column;
 	return;
 }
 
