@@ -192,5 +192,25 @@ note("update scripts in the repository: $scripts");
 my ($base) = glob(repository() . "/src/$name--$version.sql");
 ok($scripts || (defined $base && -e $base), 'the default version can be created or reached');
 
+# ---- Hints name the extension's functions with its schema, wherever it is ------------------------
+
+{
+	my $moved = new_database($node);
+	$node->safe_psql($moved, <<'SQL');
+CREATE SCHEMA "Ext";
+ALTER EXTENSION procrastinate_migrate SET SCHEMA "Ext";
+CREATE SCHEMA app;
+SET client_min_messages = warning;
+SELECT "Ext".procrastinate_upgrade('0026', 'app');
+DROP TABLE app.procrastinate_schema_history;
+SQL
+	my (undef, undef, $error) = $node->psql($moved,
+		q{SET search_path = app; SELECT "Ext".procrastinate_upgrade('0027')});
+	my ($hint) = $error =~ /^HINT:  .*?(SELECT .*;)$/m;
+	is($hint, q{SELECT "Ext".procrastinate_adopt('app');}, 'a hint has the schema of the extension');
+	is($node->safe_psql($moved, "SET client_min_messages = warning; SET search_path = app; $hint"),
+		'0026', 'and works from any search_path');
+}
+
 $node->stop;
 done_testing();
