@@ -207,7 +207,9 @@ SQL
 	my (undef, undef, $error) = $node->psql($moved,
 		q{SET search_path = app; SELECT "Ext".procrastinate_upgrade('0027')});
 	my ($hint) = $error =~ /^HINT:  .*?(SELECT .*;)$/m;
-	is($hint, q{SELECT "Ext".procrastinate_adopt('app');}, 'a hint has the schema of the extension');
+	is($hint,
+		q{SELECT "Ext".procrastinate_adopt('app');},
+		'a hint has the schema of the extension');
 	is($node->safe_psql($moved, "SET client_min_messages = warning; SET search_path = app; $hint"),
 		'0026', 'and works from any search_path');
 }

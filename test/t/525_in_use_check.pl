@@ -110,7 +110,8 @@ sub what_is_no_call
 	$node->safe_psql($database,
 		"CREATE ROLE unrelated LOGIN; GRANT USAGE ON SCHEMA $schema TO unrelated");
 	my $worker   = session($schema);
-	my $unrelated = do { local $ENV{PGUSER} = 'unrelated'; user_session($node, $database, $schema) };
+	my $unrelated =
+	  do { local $ENV{PGUSER} = 'unrelated'; user_session($node, $database, $schema) };
 	my $call     = 'procrastinate_fetch_job(NULL)';
 	$worker->query('SET track_functions = none');    # the check would wait for counts
 	run_sql(<<'SQL');
