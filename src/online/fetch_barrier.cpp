@@ -1,5 +1,6 @@
 #include "online/fetch_barrier.hpp"
 
+#include "common/quoting.hpp"
 #include "common/template.hpp"
 #include "online/channels.hpp"
 #include "online/lock_timeout_scope.hpp"
@@ -104,13 +105,16 @@ std::vector<FetchFunction> fetch_functions(const Installation &installation)
     return found;
 }
 
-// pg_get_functiondef() puts the body as it is between dollar quotes that do not occur in it. They
-// do not occur in the barrier's text either.
-void replace_body(const FetchFunction &function, std::string_view body)
+// pg_get_functiondef() ends with AS, a dollar quote, the body, and the same dollar quote. The new
+// body is written as a string literal: it contains the schema's name, in which any dollar quote may
+// occur.
+void replace_body(const FetchFunction &function, const std::string &body)
 {
-    std::string definition = function.definition;
-    definition.replace(definition.rfind(function.body), function.body.size(), body);
-    spi::execute(definition.c_str());
+    const std::string &definition = function.definition;
+    const std::size_t quote = definition.rfind("AS $", definition.rfind(function.body));
+    const std::string statement =
+        definition.substr(0, quote) + "AS " + common::quoted_literal(body);
+    spi::execute(statement.c_str());
 }
 
 // The roles that may fetch jobs may lock the table.
@@ -170,7 +174,7 @@ void remove_fetch_barrier(const Installation &installation)
     for (const FetchFunction &function : fetch_functions(installation))
         if (const std::string_view body = body_without_barrier(barrier, function.body);
             body != function.body)
-            replace_body(function, body);
+            replace_body(function, std::string(body));
     if (catalog::has_relation(installation, fetch_barrier_table))
         spi::execute(
             common::substitute(sql::drop_fetch_barrier, {{"schema", installation.quoted}}).c_str());
@@ -211,10 +215,18 @@ FetchBarrier::FetchBarrier(const Installation &installation) : installation_(ins
 bool FetchBarrier::try_close()
 {
     const Oid schema = installation_.schema;
-    const Oid table =
-        server::call([schema] { return get_relname_relid(fetch_barrier_table, schema); });
+    const auto find_table = [schema] {
+        return server::call([schema] { return get_relname_relid(fetch_barrier_table, schema); });
+    };
+    const Oid table = find_table();
     lock_.emplace(server::relation_lock_tag(table), AccessExclusiveLock);
-    return server::attempt([this] { lock_->acquire(); });
+    if (!server::attempt([this] { lock_->acquire(); }))
+        return false;
+    // Another call may have ended the step and dropped the table meanwhile.
+    if (OidIsValid(table) && find_table() == table)
+        return true;
+    open();
+    return false;
 }
 
 } // namespace procrastinate::online
