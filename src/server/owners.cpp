@@ -23,6 +23,8 @@ Oid owner_of_relation(Oid relation) { return owner_of(RELOID, relation, Anum_pg_
 
 Oid owner_of_function(Oid function) { return owner_of(PROCOID, function, Anum_pg_proc_proowner); }
 
+Oid owner_of_type(Oid type) { return owner_of(TYPEOID, type, Anum_pg_type_typowner); }
+
 Oid owner_of_schema(Oid schema)
 {
     const Oid owner = owner_of(NAMESPACEOID, schema, Anum_pg_namespace_nspowner);

@@ -11,6 +11,7 @@ namespace procrastinate::server
 
 Oid owner_of_relation(Oid relation);
 Oid owner_of_function(Oid function);
+Oid owner_of_type(Oid type);
 
 // The schema's owner; the database's owner if that is pg_database_owner, a role that has this one
 // member.

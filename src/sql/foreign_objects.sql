@@ -14,7 +14,8 @@
 -- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, index
 -- expressions and statistics: functions, and the functions of operators. Those of superusers are
 -- trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
--- owner. The type of a column is code, too: a domain has checks.
+-- owner. A type is code, too, where a column has it or an expression casts to it: a domain has
+-- checks.
 
 WITH RECURSIVE me AS (
     SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user
@@ -39,20 +40,7 @@ WITH RECURSIVE me AS (
     SELECT 3, 'routine', p.proname, p.oid::regprocedure::text, p.proowner
       FROM pg_proc p
      WHERE p.pronamespace = {{schema}} AND p.proname = ANY ({{names}})
-), column_type (oid, relation, name) AS (
-    SELECT a.atttypid, ours.oid, a.attname
-      FROM ours JOIN pg_attribute a ON a.attrelid = ours.oid
-     WHERE a.attnum > 0 AND NOT a.attisdropped
-    UNION
-    SELECT below.oid, c.relation, c.name
-      FROM column_type c JOIN pg_type t ON t.oid = c.oid
-      CROSS JOIN LATERAL (
-           SELECT t.typbasetype UNION ALL SELECT t.typelem
-           UNION ALL SELECT a.atttypid FROM pg_attribute a
-                      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-           ) AS below (oid)
-     WHERE below.oid <> 0
-), part (class, oid) AS (
+), table_part (class, oid) AS (
     SELECT 'pg_trigger'::regclass, t.oid
       FROM ours JOIN pg_trigger t ON t.tgrelid = ours.oid
      WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
@@ -68,13 +56,32 @@ WITH RECURSIVE me AS (
     UNION ALL
     SELECT 'pg_class'::regclass, i.indexrelid FROM ours JOIN pg_index i ON i.indrelid = ours.oid
     UNION ALL
-    SELECT 'pg_type'::regclass, c.oid FROM column_type c
-    UNION ALL
-    SELECT 'pg_constraint'::regclass, k.oid
-      FROM column_type c JOIN pg_constraint k ON k.contypid = c.oid
-    UNION ALL
     SELECT 'pg_statistic_ext'::regclass, s.oid
       FROM ours JOIN pg_statistic_ext s ON s.stxrelid = ours.oid
+), used_type (oid, class, user_oid, sub_id) AS (
+    SELECT a.atttypid, 'pg_class'::regclass, ours.oid, a.attnum::int
+      FROM ours JOIN pg_attribute a ON a.attrelid = ours.oid
+     WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION
+    SELECT d.refobjid, part.class, part.oid, 0
+      FROM table_part part JOIN pg_depend d ON d.classid = part.class AND d.objid = part.oid
+     WHERE d.refclassid = 'pg_type'::regclass
+    UNION
+    SELECT below.oid, u.class, u.user_oid, u.sub_id
+      FROM used_type u JOIN pg_type t ON t.oid = u.oid
+      CROSS JOIN LATERAL (
+           SELECT t.typbasetype UNION ALL SELECT t.typelem
+           UNION ALL SELECT a.atttypid FROM pg_attribute a
+                      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+           ) AS below (oid)
+     WHERE below.oid <> 0
+), part (class, oid) AS (
+    SELECT class, oid FROM table_part
+    UNION ALL
+    SELECT 'pg_type'::regclass, u.oid FROM used_type u
+    UNION ALL
+    SELECT 'pg_constraint'::regclass, k.oid
+      FROM used_type u JOIN pg_constraint k ON k.contypid = u.oid
 ), finding AS (
     SELECT object.rank,
            format('%s %s belongs to role %s', object.kind, object.name, r.rolname) AS text
@@ -92,10 +99,10 @@ WITH RECURSIVE me AS (
       JOIN pg_roles r ON r.oid = p.proowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION
-    SELECT 4, format('column %s of table %s has type %s of role %s', c.name, c.relation::regclass,
-                     t.oid::regtype, r.rolname)
-      FROM me, column_type c
-      JOIN pg_type t ON t.oid = c.oid
+    SELECT 4, format('%s has type %s of role %s',
+                     pg_describe_object(u.class, u.user_oid, u.sub_id), t.oid::regtype, r.rolname)
+      FROM me, used_type u
+      JOIN pg_type t ON t.oid = u.oid
       JOIN pg_roles r ON r.oid = t.typowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION ALL

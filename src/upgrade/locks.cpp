@@ -31,10 +31,12 @@ bool take_after_waiting(const LOCKTAG &tag)
     return LockAcquire(&tag, ExclusiveLock, false, false) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-// The owner of the function, or of the operator's function, that something depends on; InvalidOid
-// for anything else. Inside call().
+// The owner of the function, of the operator's function, or of the type that something depends on;
+// InvalidOid for anything else. Inside call().
 Oid owner_of_code(Oid class_id, Oid object)
 {
+    if (class_id == TypeRelationId)
+        return server::owner_of_type(object);
     const Oid function = class_id == ProcedureRelationId  ? object
                          : class_id == OperatorRelationId ? get_opcode(object)
                                                           : InvalidOid;
@@ -92,7 +94,7 @@ enum class Absent
 
 // Returns whether the locked table, or code that one of its triggers calls, belongs to another
 // role. Inside call().
-bool has_foreign_owner(Oid table)
+bool is_or_calls_foreign(Oid table)
 {
     Relation const relation = relation_open(table, NoLock);
     Relation const dependencies = table_open(DependRelationId, AccessShareLock);
@@ -122,14 +124,14 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Ab
         bool found = false;
         ListCell *cell = nullptr;
         foreach (cell, family)
-            found = has_foreign_owner(lfirst_oid(cell)) || found;
+            found = is_or_calls_foreign(lfirst_oid(cell)) || found;
         list_free(family);
         return found;
     });
 }
 
-// After the locks: their wait gives other sessions time to create objects. `found`: what
-// lock_table() returned.
+// Call it once the locks are held: while the session waited for them, other sessions could create
+// objects. `found`: what lock_table() returned.
 void require_nothing_foreign(const catalog::Installation &installation, bool found)
 {
     if (found)
