@@ -33,9 +33,9 @@ std::string script_version() { return std::string(upgrade::library_version) + " 
 
 const char *on_off(bool value) { return value ? "on" : "off"; }
 
-// The begin of a transaction that goes from `from` to `last`, in a script that goes to `goal`.
+// The begin of a transaction that goes from `from` to `last`, in a script that ends at `end`.
 std::string begin_transaction(const Installation &installation, Revision from, Revision last,
-                              Revision goal)
+                              Revision end)
 {
     // For format() with the schema, the table, and the revision.
     constexpr std::string_view table = "%1$I.%2$I";
@@ -48,7 +48,7 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     return substitute(sql::script_begin,
                       {{"schema", common::quoted_literal(installation.name)},
                        {"start", chain::name(from)},
-                       {"goal", chain::name(goal)},
+                       {"end", chain::name(end)},
                        {"lock_jobs", on_off(locks_jobs)},
                        {"keeps_history", on_off(from < last)},
                        {"names", upgrade::object_names()},
@@ -91,7 +91,6 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
                                          {"drop_indexes", drop_indexes(step)},
                                          {"sql", step.sql},
                                          {"append_history", append_history},
-                                         {"history", history},
                                          {"revision", chain::name(step.to)}});
 }
 

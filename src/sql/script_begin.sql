@@ -3,7 +3,7 @@
 --
 -- {{schema}}           name of the schema, as a literal
 -- {{start}}            revision that this transaction starts from
--- {{goal}}             revision that the whole script ends at
+-- {{end}}              revision that the whole script ends at
 -- {{lock_jobs}}        on if the transaction needs the jobs table locked, else off
 -- {{keeps_history}}    on if the transaction appends to the history, else off
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
@@ -27,14 +27,14 @@ SET LOCAL row_security = off;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL procrastinate_script.schema = {{schema}};
 SET LOCAL procrastinate_script.start = '{{start}}';
-SET LOCAL procrastinate_script.goal = '{{goal}}';
+SET LOCAL procrastinate_script.ends_at = '{{end}}';
 SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
 SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
 SET LOCAL procrastinate_script.names = '{{names}}';
 DO $check$
 DECLARE
     wanted CONSTANT text := current_setting('procrastinate_script.start');
-    goal CONSTANT text := current_setting('procrastinate_script.goal');
+    script_end CONSTANT text := current_setting('procrastinate_script.ends_at');
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
     schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
     names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
@@ -64,12 +64,14 @@ BEGIN
                 current_user, schema_name
                 USING ERRCODE = '42501', DETAIL = untrusted.detail, HINT = untrusted.hint;
         END IF;
-        IF session_user <> current_user
-           AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) THEN
-            RAISE EXCEPTION 'a superuser must not run this script as role "%" after SET ROLE',
-                current_user
+        -- The role that has logged in, also after SET SESSION AUTHORIZATION.
+        IF EXISTS (SELECT FROM pg_stat_get_activity(pg_backend_pid()) a
+                     JOIN pg_roles r ON r.oid = a.usesysid
+                    WHERE r.rolsuper AND r.rolname <> current_user) THEN
+            RAISE EXCEPTION 'a superuser must not run this script as role "%"', current_user
                 USING ERRCODE = '42501',
-                    DETAIL = 'A trigger of that role could RESET ROLE and act as the superuser.',
+                    DETAIL = 'A trigger of that role could RESET ROLE or RESET SESSION '
+                        'AUTHORIZATION, and act as the superuser.',
                     HINT = format('Connect as role %I, or as a member of it that is no '
                         'superuser.', current_user);
         END IF;
@@ -147,7 +149,7 @@ BEGIN
                 schema_name, recorded, wanted
                 USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
                     'SELECT procrastinate_sql(%L, schema => %L);',
-                    recorded || ':' || goal, quote_ident(schema_name));
+                    recorded || ':' || script_end, quote_ident(schema_name));
         END IF;
         IF wanted <> 'base' AND cardinality(present) = 0 THEN
             RAISE EXCEPTION

@@ -5,7 +5,6 @@
 -- {{drop_indexes}}    script_drop_index.sql for each index that an online run may have built ahead
 -- {{sql}}             script_migration.sql or script_head.sql
 -- {{append_history}}  append_history.sql
--- {{history}}         name of the history, quoted and qualified
 -- {{revision}}        revision that the step leads to
 
 DO $begin$
@@ -16,11 +15,15 @@ BEGIN
 {{drop_indexes}}END
 $begin$;
 {{sql}}{{append_history}}DO $recorded$
+DECLARE
+    is_recorded boolean;
 BEGIN
+    EXECUTE format('SELECT to_revision = %L AND event IN (''install'', ''upgrade'')'
+                   ' FROM ONLY %I.procrastinate_schema_history ORDER BY id DESC LIMIT 1',
+                   '{{revision}}', current_setting('procrastinate_script.schema'))
+       INTO is_recorded;
     -- A trigger can keep the row out, or change it.
-    IF NOT EXISTS (SELECT FROM ONLY {{history}} h
-                    WHERE h.id = (SELECT max(l.id) FROM ONLY {{history}} l)
-                      AND h.to_revision = '{{revision}}' AND h.event IN ('install', 'upgrade')) THEN
+    IF is_recorded IS NOT TRUE THEN
         RAISE EXCEPTION 'could not record {{revision}} in the history' USING ERRCODE = '55000';
     END IF;
 END

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Procrastinate::Test;
 use Test::More;
 
-my $hostile = qq{a'b"c\nd\\e \$check\$ \$\$ :var :'var' :"var" \\! false; --};
+my $hostile = qq{a'b"c\nd\\e \$check\$ \$recorded\$ \$\$ :var :'var' :"var" \\! false; --};
 my @schemas = ('public', $ODD_SCHEMA, $hostile);
 my @labels  = ('public', 'an odd schema', 'a hostile schema');
 my $node    = start_server(name => 'offline');
