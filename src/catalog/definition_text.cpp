@@ -1,6 +1,7 @@
 #include "catalog/definition_text.hpp"
 
 #include "chain/facts.hpp"
+#include "common/quoting.hpp"
 
 #include <algorithm>
 
@@ -38,9 +39,7 @@ bool is_looked_up(std::string_view name)
 
 std::string qualified(std::string_view text, std::string_view schema)
 {
-    std::string in_literal;
-    for (const char one : schema)
-        in_literal.append(one == '\'' ? 2 : 1, one);
+    const std::string in_literal = common::doubled(schema, "'");
     std::string result;
     for (std::size_t at = 0; at < text.size();)
     {

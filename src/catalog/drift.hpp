@@ -82,17 +82,17 @@ struct RevisionMatch
 RevisionMatch match_of(chain::Revision revision, std::span<const Difference> differences);
 
 // Called between two pieces of a long comparison; it may throw to end it.
-using Pulse = void (*)();
+using CheckInterrupts = void (*)();
 
 // The revisions that match without a difference. If there is none, the three with the fewest
 // differences, best first. Empty for an empty structure.
 std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure,
-                                             Pulse pulse = nullptr);
+                                             CheckInterrupts check_interrupts = nullptr);
 
 // The revision that stands in for the current one if an installation has no history: the first of
 // closest_revisions(). Nothing for an empty structure.
 std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure,
-                                              Pulse pulse = nullptr);
+                                              CheckInterrupts check_interrupts = nullptr);
 
 // The revision that matches without a difference; nothing if there is none.
 std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure);

@@ -64,8 +64,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
                               std::string("schema \"") + name +
                                   "\" cannot hold an installation of Procrastinate",
                               "The schema is temporary, belongs to the system, or has a name with "
-                              "a meaning of its own in "
-                              "search_path.",
+                              "a meaning of its own in search_path.",
                               "Name another schema, for example schema => 'public'."};
     const char *const quoted = server::call([name] { return quote_identifier(name); });
     const char *const quoted_text = server::call([quoted] { return quote_literal_cstr(quoted); });

@@ -21,7 +21,7 @@ struct Installation
 
 // The given schema; else the first one in search_path that holds procrastinate_jobs, else the first
 // that holds a history table, else the current schema. Throws Refusal: 3F000 if there is none,
-// 0A000 if it cannot hold an installation (a temporary or system schema).
+// 0A000 if it cannot hold an installation (a temporary or system schema, or one called "$user").
 Installation locate(std::optional<Oid> given);
 
 // As above, but nothing if search_path yields no schema, or one that cannot hold an installation.

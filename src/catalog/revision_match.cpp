@@ -20,7 +20,8 @@ RevisionMatch match_of(chain::Revision revision, std::span<const Difference> dif
     return match;
 }
 
-std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure, Pulse pulse)
+std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure,
+                                             CheckInterrupts check_interrupts)
 {
     constexpr std::size_t most = 3;
     std::vector<RevisionMatch> matches;
@@ -30,8 +31,8 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
     for (chain::Revision revision = chain::base; revision <= chain::head(); ++revision)
     {
         matches.push_back(match_of(revision, comparison.with(revision)));
-        if (pulse != nullptr)
-            pulse();
+        if (check_interrupts != nullptr)
+            check_interrupts();
     }
     // Of revisions that match alike the later one comes first: a chain is only ever upgraded.
     std::sort(matches.begin(), matches.end(),
@@ -48,9 +49,10 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
     return matches;
 }
 
-std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure, Pulse pulse)
+std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure,
+                                              CheckInterrupts check_interrupts)
 {
-    const std::vector<RevisionMatch> matches = closest_revisions(structure, pulse);
+    const std::vector<RevisionMatch> matches = closest_revisions(structure, check_interrupts);
     return matches.empty() ? std::nullopt : std::optional(matches.front());
 }
 

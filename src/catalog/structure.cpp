@@ -1,11 +1,9 @@
 #include "catalog/structure.hpp"
 
+#include "common/quoting.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/structure.hpp"
-
-#include <initializer_list>
-#include <set>
 
 namespace procrastinate::catalog
 {
@@ -22,21 +20,8 @@ bool fails_here(std::string_view body)
 {
     const auto bodies = chain::function_bodies();
     return !body.empty() && std::any_of(bodies.begin(), bodies.end(), [body](const auto &one) {
-        return one.md5 == body && one.fails_before > PG_VERSION_NUM / 10000;
+        return one.md5 == body && one.fails_before > server::major_version;
     });
-}
-
-// The names of facts of some kinds, parted by blanks.
-std::string names_of(std::initializer_list<chain::Kind> kinds)
-{
-    std::set<std::string_view> names;
-    for (const chain::Fact &fact : chain::facts())
-        if (std::find(kinds.begin(), kinds.end(), fact.kind) != kinds.end())
-            names.insert(fact.name);
-    std::string text;
-    for (const std::string_view name : names)
-        text.append(text.empty() ? "" : " ").append(name);
-    return text;
 }
 
 // The installation's schema as it stands before a name, in plain text and in a string literal.
@@ -45,14 +30,9 @@ struct Qualifiers
     std::string plain;
     std::string in_literal;
 
-    explicit Qualifiers(const char *quoted_schema) : plain(std::string(quoted_schema) + ".")
+    explicit Qualifiers(const char *quoted_schema)
+        : plain(std::string(quoted_schema) + "."), in_literal(common::doubled(plain, "'"))
     {
-        for (const char one : plain)
-        {
-            if (one == '\'')
-                in_literal += one;
-            in_literal += one;
-        }
     }
 };
 
@@ -241,9 +221,10 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
     using chain::Kind;
     const std::array parameters{
         spi::oid_parameter(installation.schema),
-        spi::text_parameter(
-            names_of({Kind::table, Kind::index, Kind::sequence, Kind::composite, Kind::enum_type})),
-        spi::text_parameter(names_of({Kind::function})), spi::int8_parameter(most_objects + 1)};
+        spi::text_parameter(chain::names_of(
+            {Kind::table, Kind::index, Kind::sequence, Kind::composite, Kind::enum_type})),
+        spi::text_parameter(chain::names_of({Kind::function})),
+        spi::int8_parameter(most_objects + 1)};
     lock_tables(installation.schema);
     const int level = server::open_settings();
     server::set("quote_all_identifiers", "off");

@@ -2,6 +2,7 @@
 
 #include "chain/facts.hpp"
 #include "chain/step.hpp"
+#include "common/quoting.hpp"
 #include "common/template.hpp"
 
 #include <array>
@@ -32,11 +33,9 @@ std::span<const LabelChange> label_changes() { return label_change_table; }
 
 std::string head_script(std::string_view quoted_schema)
 {
-    std::string in_literal;
-    for (const char one : quoted_schema)
-        in_literal.append(one == '\'' ? 2 : 1, one);
-    return common::substitute(head_text,
-                              {{"schema", quoted_schema}, {"schema_in_literal", in_literal}});
+    return common::substitute(
+        head_text,
+        {{"schema", quoted_schema}, {"schema_in_literal", common::doubled(quoted_schema, "'")}});
 }
 
 Revision head() { return static_cast<Revision>(std::size(migration_table)); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace procrastinate::chain
 {
@@ -22,6 +23,17 @@ std::optional<Kind> kind_named(std::string_view name)
     const auto *const found = std::find(kind_names.begin(), kind_names.end(), name);
     return found == kind_names.end() ? std::nullopt
                                      : std::optional(static_cast<Kind>(found - kind_names.begin()));
+}
+
+std::string names_of(std::initializer_list<Kind> kinds)
+{
+    std::string names;
+    std::set<std::string_view> known;
+    for (const Fact &fact : facts())
+        if (std::find(kinds.begin(), kinds.end(), fact.kind) != kinds.end() &&
+            known.insert(fact.name).second)
+            names.append(names.empty() ? "" : " ").append(fact.name);
+    return names;
 }
 
 std::optional<Revision> created_by(std::string_view enum_type)

@@ -137,6 +137,9 @@ std::span<const FunctionSource> function_sources(); // in the order of the chain
 std::span<const AddedLabel> added_labels();
 std::span<const LabelChange> label_changes();
 
+// The names of the facts of some kinds, each once, separated by blanks.
+std::string names_of(std::initializer_list<Kind> kinds);
+
 // The first revision that has an enum type; nothing for a name that is no enum type's.
 std::optional<Revision> created_by(std::string_view enum_type);
 
@@ -144,16 +147,19 @@ std::optional<Revision> created_by(std::string_view enum_type);
 // if there is none.
 std::span<const std::string_view> labels_by(std::string_view enum_type, Revision revision);
 
-// The label that keeps a transaction from going on from one revision to another; null if none does.
-// PostgreSQL lets a transaction use a label that it has added to a type only after a commit. If the
-// same run creates the type, it creates it with the labels of its target (CreatedTypes::complete),
-// unless it runs the migrations as they are written (CreatedTypes::as_written). The result is the
-// one whose use comes first.
+// How a run creates the enum types of the chain: with the labels of its target, or as the migrations
+// are written, which add labels later.
 enum class CreatedTypes
 {
     complete,
     as_written
 };
+
+// The label that keeps a transaction from going on from one revision to another; null if none does.
+// PostgreSQL lets a transaction use a label that it has added to a type only after a commit. If the
+// same run creates the type, it creates it with the labels of its target (CreatedTypes::complete),
+// unless it runs the migrations as they are written (CreatedTypes::as_written). The result is the
+// one whose use comes first.
 const AddedLabel *label_needing_commit(Revision from, Revision to, CreatedTypes created);
 
 // The last revision that a transaction which begins at `from` can reach on its way to `to`.

@@ -92,7 +92,8 @@ std::vector<RouteStep> route(const Release &from, const Release &to, Revision cu
         throw common::Refusal{common::sqlstate::no_route, none,
                               in_words(from) + ", and the schema is at " +
                                   std::string(name(current)) + ".",
-                              "procrastinate_releases() lists the releases and what they work on."};
+                              "To see the releases and what they work on: SELECT * FROM " +
+                                  common::own_function("procrastinate_releases") + "();"};
     std::vector<Stop> stops = search(from, to, current, Bridges::newer_only);
     if (stops.empty())
         stops = search(from, to, current, Bridges::any);

@@ -2,6 +2,7 @@
 
 #include "chain/external_ids.hpp"
 #include "chain/suggestions.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 
 #include <algorithm>
@@ -180,7 +181,8 @@ Revision resolve(std::string_view target, const CurrentRevision &current,
         refuse(target,
                "A target has at most " + std::to_string(longest_name) + " bytes, this one has " +
                    std::to_string(target.size()) + ".",
-               "procrastinate_history() lists the revisions and files, and what expects them.");
+               "To see the revisions, files and releases: SELECT * FROM " +
+                   common::own_function("procrastinate_history") + "();");
     const std::optional<Relative> relative = as_relative(target);
     if (!relative)
         return resolve_name(target, target, current);
@@ -233,7 +235,8 @@ const Release &resolve_release(std::string_view name)
                               "Can't locate release identified by '" + excerpt(name) + "'",
                               "The releases known are " + std::string(releases().front().name) +
                                   " to " + std::string(releases().back().name) + ".",
-                              "procrastinate_releases() lists them."};
+                              "To see them: SELECT * FROM " +
+                                  common::own_function("procrastinate_releases") + "();"};
     return *release;
 }
 

@@ -3,9 +3,6 @@
 namespace procrastinate::common
 {
 
-namespace
-{
-
 std::string doubled(std::string_view text, std::string_view special)
 {
     std::string result;
@@ -13,8 +10,6 @@ std::string doubled(std::string_view text, std::string_view special)
         result.append(special.find(one) == std::string_view::npos ? 1 : 2, one);
     return result;
 }
-
-} // namespace
 
 std::string quoted_identifier(std::string_view name) { return '"' + doubled(name, "\"") + '"'; }
 

@@ -7,6 +7,9 @@
 namespace procrastinate::common
 {
 
+// The text with each of the special characters doubled.
+std::string doubled(std::string_view text, std::string_view special);
+
 // A name as an identifier, always in double quotes.
 std::string quoted_identifier(std::string_view name);
 

@@ -1,5 +1,6 @@
 // Entry points of online runs: procrastinate_migrate, _wait, _plan, _under_way, _get_progress.
 #include "chain/target.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
 #include "online/online_run.hpp"
@@ -73,7 +74,8 @@ ENTRY_POINT(procrastinate_migrate)
                               "procrastinate_migrate() cannot run inside a transaction block",
                               "It commits after each step.",
                               "Call it outside of BEGIN, of functions and of EXCEPTION blocks. To "
-                              "upgrade in one transaction, use SELECT procrastinate_upgrade()."};
+                              "upgrade in one transaction: SELECT " +
+                                  common::own_function("procrastinate_upgrade") + "();"};
     const std::string_view target = arguments.required_text(0, "target");
     const double lock_timeout = arguments.required_milliseconds(2, "lock_timeout");
     const double retry_for = arguments.required_milliseconds(3, "retry_for");

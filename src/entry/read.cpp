@@ -59,7 +59,8 @@ read_applied(const std::optional<catalog::Installation> &installation)
     }
 }
 
-// Runs `body(applied)` with that, or with no migration applied: the chain is known anyway.
+// Runs `body(applied)` with the migrations of that installation, or with none if there is no
+// installation: the chain is known anyway.
 template <typename Body> Datum with_applied_if_any(Body body)
 {
     const std::optional<catalog::Installation> installation = catalog::locate_if_any(std::nullopt);

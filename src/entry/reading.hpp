@@ -1,4 +1,4 @@
-// Frame of functions that only read.
+// Runs the bodies of functions that only read.
 #pragma once
 
 #include "catalog/installation.hpp"

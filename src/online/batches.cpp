@@ -3,6 +3,7 @@
 #include "common/refusal.hpp"
 #include "common/template.hpp"
 #include "server/pause.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/batch_end.hpp"
 #include "sql/batch_range.hpp"
@@ -77,12 +78,14 @@ void Batches::run(const catalog::Installation &installation, const chain::Step &
     const std::int64_t started = server::now();
     const std::string query =
         common::substitute(sql::batch_end, {{"table", table_of(installation, step)}});
-    // Steps are over ids that are there, but the last row may have been deleted meanwhile.
+    // The last rows may have been deleted since an earlier call: the step ends with an empty batch.
     const std::int64_t first = are_over() ? last_ : from();
     const std::array size{spi::int8_parameter(first), spi::int8_parameter(size_)};
     next_ = std::min(number_in(spi::read_latest(query.c_str(), size), 1).value_or(last_), last_);
     const std::array range{spi::int8_parameter(first), spi::int8_parameter(next_)};
-    newly_changed_ = static_cast<std::int64_t>(spi::execute(std::string(step.sql).c_str(), range));
+    // A trigger must not set the search_path of the next query.
+    newly_changed_ = static_cast<std::int64_t>(server::restoring_settings(
+        [&] { return spi::execute(std::string(step.sql).c_str(), range); }));
     require_changed(installation, step, range);
     milliseconds_ = static_cast<double>(server::now() - started) / 1000;
 }

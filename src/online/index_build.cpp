@@ -178,7 +178,7 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
             "Raise max_worker_processes, or let writers wait while indexes are built: " +
                 without_worker};
     if (result.end == server::BuildEnd::no_lock)
-        return result.error + (watch.phase.empty() ? "" : "\n") + common::capitalized(watch.phase);
+        return result.error + (watch.phase.empty() ? "" : ": ") + watch.phase;
     return std::nullopt;
 }
 

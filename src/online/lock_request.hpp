@@ -1,4 +1,4 @@
-// What a call asks the server's locks for: a step, the pre-check, or the in-use check.
+// What a call needs locks for: a step, the pre-check, or the in-use check.
 //
 // Messages, the look-up of blockers and the count of retries need to know which of the three could
 // not have its locks.

@@ -30,7 +30,7 @@ using upgrade::UpgradePath;
 
 Outcome OnlineLoop::finish(const UpgradePath &path)
 {
-    // Otherwise another session may have run the last steps, or more.
+    // If the target was resolved, this call or another session has run migrations since.
     if (!precheck_.is_target_resolved())
         upgrade::notice_nothing_to_do(installation_, path.current);
     return Outcome::finished;
@@ -89,9 +89,10 @@ Outcome OnlineLoop::execute(const LockRequest &request, std::string_view stateme
 Outcome OnlineLoop::end(const Step &step)
 {
     server::fault_point("in", step.name());
-    // Users' deferred triggers and constraints run, and may fail, in the commit.
+    // A commit can fail, for example if the queue of notifications is full.
     server::with_context("commit of " + step_label(step), [] { spi::commit(); });
     succeed();
+    ended_ = step;
     if (barrier_.is_closed())
     {
         // A cancel or termination now would open the barrier too early.

@@ -70,6 +70,8 @@ class OnlineLoop
     Outcome execute(const LockRequest &request, std::string_view statements,
                     const Observation &seen);
 
+    // Throws Refusal PM010 if this call has ended the step before: its row of the history is gone.
+    void require_progress(const chain::Step &step) const;
     // Commits the last transaction of a step.
     Outcome end(const chain::Step &step);
     // The step's locks could be had: its retries and the blockers shown so far are over.
@@ -101,6 +103,7 @@ class OnlineLoop
     InUseCheck in_use_check_;
     FetchBarrier barrier_;
     std::optional<chain::Step> closed_for_; // the step that closed the barrier last
+    std::optional<chain::Step> ended_;      // the last step that this call has ended
     std::string fetches_over_for_; // name of the step that has waited for the fetches before it
     LockRetries retries_;
     Batches batches_;

@@ -16,7 +16,7 @@ void OnlinePrecheck::lock_installation() { change_.enter(); }
 
 UpgradePath OnlinePrecheck::read_path()
 {
-    const UpgradePath path = change_.plan(named_target_, target_);
+    const UpgradePath path = change_.read_path(named_target_, target_);
     if (path.reached_target())
         return path;
     const bool is_first = !target_;

@@ -35,8 +35,9 @@ class OnlinePrecheck
     }
     Oid owner() const { return change_.owner(); }
 
-    // With that lock: the way to the target. Reads jobs and events (ACCESS SHARE, and ROW EXCLUSIVE
-    // before 0024) if there is a migration left to run. Compares the catalog with the current
+    // With that lock: the way to the target. Locks the history (SHARE ROW EXCLUSIVE) and, if there
+    // is a migration left to run, the installation's tables (ACCESS SHARE; before 0024
+    // procrastinate_events in ROW EXCLUSIVE mode). Compares the catalog with the current
     // revision once, and again after another session has changed it. Throws Refusal as
     // upgrade::upgrade(); errors of the server about locks leave this as it was.
     upgrade::UpgradePath read_path();

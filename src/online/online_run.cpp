@@ -1,5 +1,8 @@
 #include "online/online_run.hpp"
 
+#include "common/findings.hpp"
+#include "common/own_function.hpp"
+#include "common/refusal.hpp"
 #include "online/blockers.hpp"
 #include "online/index_build.hpp"
 #include "online/online_loop.hpp"
@@ -68,6 +71,7 @@ bool OnlineLoop::observe(Observation &seen)
     if (state.is_target_reached)
         return true;
     seen.step = precheck_.next_step(seen.path);
+    require_progress(seen.step);
     state.unit = precheck_.unit();
     state.is_under_way = seen.path.under_way.has_value();
     state.is_unused = options_.force;
@@ -88,6 +92,21 @@ bool OnlineLoop::observe(Observation &seen)
         state.barrier = is_outdated ? BarrierState::outdated : BarrierState::installed;
     }
     return true;
+}
+
+void OnlineLoop::require_progress(const Step &step) const
+{
+    if (!ended_ ||
+        std::pair(step.revision, step.number) > std::pair(ended_->revision, ended_->number))
+        return;
+    throw common::Refusal{
+        common::sqlstate::untrusted_object,
+        "the history of " + catalog::in_schema(installation_) + " does not have " +
+            step_label(*ended_) + " any more",
+        "This call has recorded the step, and the row has been removed since. The call would run "
+        "the step again and again.",
+        "To see the history: SELECT * FROM " + common::own_function("procrastinate_log") +
+            "(schema => " + installation_.quoted_text + ");"};
 }
 
 void OnlineLoop::observe_indexes(Observation &seen)
@@ -170,7 +189,7 @@ Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<st
     spi::commit();
     if (retry.is_over())
         give_up(installation_, request, precheck_.target(), options_, retry,
-                error.value_or(found.text));
+                error ? common::capitalized(*error) + "." : found.text);
     step_log_.progress().tell_waiting(request, retry.failures(), found.pids, error.value_or(""));
     retry.pause();
     return Outcome::observe_anew;

@@ -28,8 +28,8 @@ class SessionMarker
 // They are for the pauses between lock retries: during a lock wait pg_blocking_pids() tells more.
 std::deque<SessionMarker> blocker_markers(const std::vector<pid_t> &pids);
 
-// Waits until the transactions that run now have ended, but at most so many milliseconds. It leaves
-// out the sessions of procrastinate_migrate() and procrastinate_wait(), which may last long and
+// Waits until the transactions that run now have ended, but at most `milliseconds`. It leaves out
+// the sessions of procrastinate_migrate() and procrastinate_wait(), which may last long and
 // fetch no job. Runs inside an SPI connection that may commit, without a snapshot.
 void wait_for_running_clients(double milliseconds);
 

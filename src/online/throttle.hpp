@@ -11,8 +11,8 @@ class Throttle
   public:
     void begin();
 
-    // Pauses after a batch that took so many milliseconds: for a quarter of that, and until the WAL
-    // that the server has written since begin() is within procrastinate_migrate.max_wal_rate. An
+    // Pauses after a batch that took `milliseconds`: for a quarter of them, and until the WAL that
+    // this session has written since begin() is within procrastinate_migrate.max_wal_rate. An
     // allowance that was not used is kept for at most one second. Can be cancelled.
     void pause_after(double milliseconds);
 

@@ -140,12 +140,12 @@ std::string hint_to_see_locks(const Installation &installation)
 }
 
 // Names the schema as it is called now.
-[[noreturn]] void fail_in_time(const Installation &installation, const std::string &goal,
+[[noreturn]] void fail_in_time(const Installation &installation, const std::string &target,
                                const std::string &why, std::string (*hint)(const Installation &))
 {
     const Installation now = catalog::locate(installation.schema);
     throw common::Refusal{common::sqlstate::not_in_time,
-                          "schema \"" + now.name + "\" is not at " + goal + " in time", why,
+                          "schema \"" + now.name + "\" is not at " + target + " in time", why,
                           hint(now)};
 }
 
@@ -163,7 +163,7 @@ void wait(const Installation &installation, std::string_view target,
     };
     const SessionMarker marker(server::LockKey::waiting, installation.schema);
     Listening listening;
-    std::string goal_name(target);
+    std::string target_name(target);
     const auto read_in_time = [&] {
         try
         {
@@ -173,15 +173,15 @@ void wait(const Installation &installation, std::string_view target,
         {
             if (!server::is_of_lock(error) || left().value_or(between_reads) > 0)
                 throw;
-            fail_in_time(installation, goal_name, "Another session has locked its history.",
+            fail_in_time(installation, target_name, "Another session has locked its history.",
                          hint_to_see_locks);
         }
     };
     upgrade::InstallationState state = read_in_time();
-    const chain::Revision goal = chain::resolve_target(target, state.current);
-    if (state.current.revision && *state.current.revision >= goal)
+    const chain::Revision resolved = chain::resolve_target(target, state.current);
+    if (state.current.revision && *state.current.revision >= resolved)
         return;
-    goal_name = upgrade::display_name(goal);
+    target_name = upgrade::display_name(resolved);
     listening.begin();
     for (;;)
     {
@@ -191,13 +191,13 @@ void wait(const Installation &installation, std::string_view target,
             listening.begin();
         }
         state = read_in_time();
-        if (state.current.revision && *state.current.revision >= goal)
+        if (state.current.revision && *state.current.revision >= resolved)
             break;
         const double pause = left().value_or(between_reads);
         if (pause <= 0)
         {
             listening.end();
-            fail_in_time(installation, goal_name, detail_of(state), hint_to_see_log);
+            fail_in_time(installation, target_name, detail_of(state), hint_to_see_log);
         }
         listening.pause(std::min(pause, between_reads));
     }

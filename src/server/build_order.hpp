@@ -22,7 +22,7 @@ enum class BuildStage
 // The order, and the worker's answer. Plain data in a dynamic shared memory segment.
 //
 // A session may have loaded an older library than its worker loads. A change of this structure
-// therefore needs a new name for the worker's function, procrastinate_build_index_v2().
+// therefore needs a new name for the worker's function; now it is procrastinate_build_index_v2().
 struct BuildOrder
 {
     // Written by the session.

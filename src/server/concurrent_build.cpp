@@ -135,7 +135,7 @@ void raise_worker_ended()
                  errmsg("the background worker that built an index was ended"),
                  errdetail("Possible reasons are a role that may no longer connect, and a library "
                            "that was replaced after this session loaded it."),
-                 errhint("See the server log, then call procrastinate_migrate() again in a new "
+                 errhint("See the server log, then call procrastinate_migrate again in a new "
                          "session.")));
     });
 }

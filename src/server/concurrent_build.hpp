@@ -1,7 +1,8 @@
 // CREATE INDEX CONCURRENTLY from inside a procedure, by a background worker.
 //
-// The server refuses the statement in functions and procedures. The worker runs it at top level, as
-// a given role in a security-restricted operation.
+// The server refuses the statement in functions and procedures. The worker connects as the session's
+// role and runs the statement at top level as the given role. The server itself enters a
+// security-restricted operation while it evaluates expressions of the index.
 #pragma once
 
 #include "server/index_state.hpp"

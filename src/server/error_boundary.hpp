@@ -5,8 +5,9 @@
 //   ENTRY_POINT(name)  server to C++: defines a function that SQL can call. An exception that
 //                      leaves its body is raised as a server error, after all C++ objects are gone.
 //
-// An error must not be swallowed in between. It is always raised again, so that the server ends the
-// (sub)transaction.
+// An error may be swallowed only after the subtransaction in which it was raised has been rolled
+// back (server/subtransaction.hpp). Otherwise it is raised again, so that the server ends the
+// transaction.
 #pragma once
 
 #include "server/postgres.hpp"
@@ -26,6 +27,7 @@ class ServerError
 
     // Appends a line to the error's CONTEXT.
     void add_context(std::string_view line);
+    void set_hint(std::string_view text);
 
   private:
     ErrorData *data_; // in a memory context that outlives the call

@@ -27,12 +27,12 @@ void check_interrupts();
 // Waits. Throws ServerError if the session is cancelled (57014) or terminated.
 void pause(double milliseconds);
 
-// Waits until the session's latch is set, but no longer than that. Returns true if it was set.
+// Waits until the session's latch is set, but at most `milliseconds`. Returns true if it was set.
 // Errors as pause().
 bool pause_until_woken(double milliseconds);
 
 // Waits until every transaction of the database that is running now has ended, except `others`, but
-// no longer than that. Call it without a snapshot. Errors as pause().
+// at most `milliseconds`. Call it without a snapshot. Errors as pause().
 void wait_for_older_transactions(double milliseconds, std::span<const VirtualTransactionId> others);
 
 // The time in microseconds; only differences have a meaning.

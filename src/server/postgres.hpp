@@ -107,6 +107,8 @@ extern "C"
 namespace procrastinate::server
 {
 
+inline constexpr int major_version = PG_VERSION_NUM / 10000;
+
 // Runs a portal to its end, at top level. Inside call(), or in a background worker.
 inline void run_portal(Portal portal)
 {

@@ -2,12 +2,15 @@
 
 #include "common/refusal.hpp"
 #include "server/current_role.hpp"
+#include "server/spi.hpp"
 
 namespace procrastinate::server
 {
 
 namespace
 {
+
+constinit spi::PlannedQuery cursors_query{"SELECT name FROM pg_catalog.pg_cursors"};
 
 // Texts of what pg_depend lists for the schema. Inside call().
 List *texts_of_objects(Oid schema)
@@ -38,7 +41,7 @@ List *texts_of_objects(Oid schema)
 
 } // namespace
 
-std::set<std::string> temporary_objects()
+std::set<std::string> session_objects()
 {
     const List *const texts = call([]() -> const List * {
         const Oid schema = LookupNamespaceNoError("pg_temp");
@@ -47,20 +50,41 @@ std::set<std::string> temporary_objects()
     std::set<std::string> objects;
     for (int i = 0; i < list_length(texts); ++i)
         objects.emplace(static_cast<const char *>(list_nth(texts, i)));
+    const spi::Rows cursors = spi::read_latest(cursors_query, std::span<const spi::Parameter>());
+    for (std::uint64_t row = 0; row < cursors.count(); ++row)
+    {
+        const std::string name(cursors.text(row, 1).value_or(""));
+        const Portal portal = call([&name] { return GetPortalByName(name.c_str()); });
+        const std::uint64_t position = PortalIsValid(portal) ? portal->portalPos : 0;
+        objects.insert("cursor " + std::to_string(position) + " " + name);
+    }
     return objects;
 }
 
-void require_temporary_objects(const std::set<std::string> &before, Oid role)
+void require_same_session_objects(const std::set<std::string> &before, Oid role)
 {
-    for (const std::string &object : temporary_objects())
-        if (!before.contains(object))
-            throw common::Refusal{
-                common::sqlstate::untrusted_object,
-                "a temporary type was created or renamed by code of role \"" + role_name(role) +
-                    "\"",
-                "A trigger or function of the installation has run during the change. The session "
-                "would find the type before the server's own.",
-                "Check the triggers on the tables of the installation."};
+    if (session_objects() == before)
+        return;
+    throw common::Refusal{common::sqlstate::untrusted_object,
+                          "code of role \"" + role_name(role) +
+                              "\" has changed temporary objects or cursors of the session",
+                          "A trigger or function of the installation has run during the change. "
+                          "What it leaves in the session could act with your privileges later.",
+                          "Check the triggers on the tables of the installation."};
+}
+
+void hint_at_deferred_trigger(ServerError &error, Oid role)
+{
+    const ErrorData &data = *error.data();
+    // Its message is translated; the function that raises it is not.
+    const bool is_refused = data.sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE &&
+                            data.funcname != nullptr &&
+                            std::string_view(data.funcname) == "afterTriggerMarkEvents";
+    if (is_refused && data.hint == nullptr)
+        error.set_hint("A change runs as role " + quoted_role_name(role) +
+                       " in a security-restricted operation, in which the server defers no "
+                       "trigger or foreign key. Disable the trigger that the CONTEXT names, and "
+                       "enable it after the change.");
 }
 
 } // namespace procrastinate::server

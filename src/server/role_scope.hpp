@@ -3,10 +3,14 @@
 //
 // In such an operation the server refuses SET ROLE, SET SESSION AUTHORIZATION, temporary tables,
 // cursors WITH HOLD and deferred triggers. as_role() also restores the settings that code has
-// changed, and refuses new types in the session's temporary schema, which would be found before the
-// server's own; newer minor releases of the server refuse them, too. So code that the owner has
-// planted in the objects runs with the owner's rights only, and leaves no role, setting or type
-// behind in the session.
+// changed, and refuses what else would outlive it:
+//
+//   types in the session's temporary schema, which would be found before the server's own (newer
+//       minor releases of the server refuse them, too)
+//   cursors: a commit in a procedure runs the query of a cursor that a language has pinned, as the
+//       caller; and a FETCH from a cursor of the caller's takes rows away
+//
+// So code that the owner has planted in the objects runs with the owner's rights only.
 #pragma once
 
 #include "server/setting_scope.hpp"
@@ -37,36 +41,43 @@ class RoleScope
     int context_before_ = 0;
 };
 
-// The objects in the session's temporary schema, each as class, OID and name.
-std::set<std::string> temporary_objects();
+// The objects in the session's temporary schema and its cursors, each with what identifies it and,
+// for a cursor, its position. Inside an SPI connection.
+std::set<std::string> session_objects();
 
-// Throws Refusal PM010 if there are others now than `before`.
-void require_temporary_objects(const std::set<std::string> &before, Oid role);
+// Throws Refusal PM010 if they are others now than `before`. Inside an SPI connection.
+void require_same_session_objects(const std::set<std::string> &before, Oid role);
 
-// Runs `body` as the role. Throws Refusal PM010 if code that it ran has left a temporary type.
+// Adds a HINT to the error if it is the server's refusal to defer a trigger in a security-restricted
+// operation.
+void hint_at_deferred_trigger(ServerError &error, Oid role);
+
+template <typename Body>
+auto with_deferred_trigger_hint(Oid role, Body &&body) -> std::invoke_result_t<Body &>
+{
+    try
+    {
+        return body();
+    }
+    catch (ServerError &error)
+    {
+        hint_at_deferred_trigger(error, role);
+        throw;
+    }
+}
+
+// Runs `body` as the role, inside an SPI connection. Throws Refusal PM010 if code that it ran has
+// changed temporary objects or cursors of the session.
 template <typename Body> auto as_role(Oid role, Body &&body) -> std::invoke_result_t<Body &>
 {
-    const int level = open_settings();
-    const std::set<std::string> before = temporary_objects();
-    const auto end = [&] {
-        close_settings(level);
-        require_temporary_objects(before, role);
-    };
+    const std::set<std::string> before = session_objects();
     const auto run = [&] {
-        const RoleScope scope(role);
-        return body();
+        return restoring_settings([&] {
+            const RoleScope scope(role);
+            return with_deferred_trigger_hint(role, body);
+        });
     };
-    if constexpr (std::is_void_v<std::invoke_result_t<Body &>>)
-    {
-        run();
-        end();
-    }
-    else
-    {
-        auto result = run();
-        end();
-        return result;
-    }
+    return run_and_close(run, [&] { require_same_session_objects(before, role); });
 }
 
 } // namespace procrastinate::server

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "server/error_boundary.hpp"
+#include "server/run_and_close.hpp"
 
 namespace procrastinate::server
 {
@@ -19,28 +20,26 @@ void set_as_server(const char *setting, const char *value);
 // Restores the values from before the scope.
 void close_settings(int level);
 
+// Runs `body` in a scope.
+template <typename Body> auto restoring_settings(Body &&body) -> std::invoke_result_t<Body &>
+{
+    const int level = open_settings();
+    return run_and_close(body, [level] { close_settings(level); });
+}
+
 // Runs `body` with search_path set to the schema, which is quoted as an identifier, and pg_temp
 // last. nullptr: pg_catalog and pg_temp only, so that no other role can provide an object.
 template <typename Body>
 auto with_search_path(const char *quoted_schema, Body &&body) -> std::invoke_result_t<Body &>
 {
-    const int level = open_settings();
-    const char *const path = call([quoted_schema] {
-        return quoted_schema == nullptr ? "pg_catalog, pg_temp"
-                                        : psprintf("%s, pg_temp", quoted_schema);
+    return restoring_settings([&] {
+        const char *const path = call([quoted_schema] {
+            return quoted_schema == nullptr ? "pg_catalog, pg_temp"
+                                            : psprintf("%s, pg_temp", quoted_schema);
+        });
+        set("search_path", path);
+        return body();
     });
-    set("search_path", path);
-    if constexpr (std::is_void_v<std::invoke_result_t<Body &>>)
-    {
-        body();
-        close_settings(level);
-    }
-    else
-    {
-        auto result = body();
-        close_settings(level);
-        return result;
-    }
 }
 
 } // namespace procrastinate::server

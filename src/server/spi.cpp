@@ -36,7 +36,7 @@ enum class Access
 };
 
 // Inside call().
-int execute_unguarded(const char *statement, std::span<const Parameter> parameters, Access access)
+int execute_in_call(const char *statement, std::span<const Parameter> parameters, Access access)
 {
     Unpacked unpacked(parameters);
     const int result =
@@ -98,7 +98,7 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters)
 {
     call([&] {
         PushActiveSnapshot(GetLatestSnapshot());
-        execute_unguarded(query, parameters, Access::read_only);
+        execute_in_call(query, parameters, Access::read_only);
         PopActiveSnapshot();
     });
     return {SPI_tuptable, SPI_processed};
@@ -127,7 +127,7 @@ Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
 std::uint64_t execute(const char *statement, std::span<const Parameter> parameters)
 {
     return call([&] {
-        execute_unguarded(statement, parameters, Access::read_write);
+        execute_in_call(statement, parameters, Access::read_write);
         SPI_freetuptable(SPI_tuptable);
         return SPI_processed;
     });

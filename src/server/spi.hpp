@@ -9,6 +9,7 @@
 #pragma once
 
 #include "server/error_boundary.hpp"
+#include "server/run_and_close.hpp"
 
 namespace procrastinate::server::spi
 {
@@ -84,17 +85,7 @@ void disconnect();
 template <typename Body> auto connected(Mode mode, Body &&body) -> std::invoke_result_t<Body &>
 {
     connect(mode);
-    if constexpr (std::is_void_v<std::invoke_result_t<Body &>>)
-    {
-        body();
-        disconnect();
-    }
-    else
-    {
-        auto result = body();
-        disconnect();
-        return result;
-    }
+    return run_and_close(body, disconnect);
 }
 
 template <typename Body> auto connected(Body &&body) -> std::invoke_result_t<Body &>

@@ -1,4 +1,4 @@
--- Objects of other owners that depend on objects which migrations drop or change.
+-- Objects of users that depend on objects which migrations drop or change.
 --
 -- $1, $2, $3 objects that are dropped or changed: classid, objid and objsubid as in pg_depend,
 --    each a list, separated by blanks

@@ -1,4 +1,4 @@
--- Tables alembic_version and django_migrations that the caller may read, those of the
+-- Tables alembic_version and django_migrations that the current role may read, those of the
 -- installation's schema first. The names are looked up by an index.
 --
 -- $1 OID of the installation's schema

@@ -2,6 +2,7 @@
 
 #include "catalog/extension.hpp"
 #include "common/refusal.hpp"
+#include "server/setting_scope.hpp"
 #include "upgrade/acting_role.hpp"
 #include "upgrade/library_version.hpp"
 #include "upgrade/locks.hpp"
@@ -75,10 +76,11 @@ InstallationState Change::read_state() const
     return state;
 }
 
-UpgradePath Change::plan(std::string_view target, std::optional<chain::Revision> goal) const
+UpgradePath Change::read_path(std::string_view target,
+                              std::optional<chain::Revision> resolved) const
 {
     lock_history(installation_);
-    const UpgradePath path = plan_upgrade_path(installation_, target, goal);
+    const UpgradePath path = plan_upgrade_path(installation_, target, resolved);
     if (unfinished_ == Unfinished::refused)
         require_finished(path.under_way, installation_);
     return path;
@@ -96,14 +98,16 @@ void Change::prepare(Isolation isolation, Privileges privileges) const
 void record_change(const catalog::Installation &installation, std::string_view event,
                    chain::Revision from, chain::Revision to, TimestampTz started)
 {
-    append_history(installation, event, from, to, started);
-    if (from != to)
-    {
-        sync_version_tables(from, to);
-        const std::string revision(chain::name(to));
-        server::call([&revision] { Async_Notify("procrastinate_schema", revision.c_str()); });
-    }
-    catalog::require_same_name(installation);
+    server::with_search_path(nullptr, [&] {
+        append_history(installation, event, from, to, started);
+        if (from != to)
+        {
+            sync_version_tables(from, to);
+            const std::string revision(chain::name(to));
+            server::call([&revision] { Async_Notify("procrastinate_schema", revision.c_str()); });
+        }
+        catalog::require_same_name(installation);
+    });
 }
 
 } // namespace procrastinate::upgrade

@@ -7,18 +7,20 @@
 //                       use the schema and create in it
 //                    4  advisory lock of the installation             55P03, 57014, 3F000
 //   read_state()     5  lock of the history, which is the owner's     42501, PM006
-//   or plan()           and leads to the target                       PM001 to PM006, PM009
+//   or read_path()      and leads to the target                       PM001 to PM006, PM009
 //                    6  no migration is under way                     PM012
 //   prepare()        7  isolation level                               25001
 //                    8  lock of the schema's name                     3F000
 //                    9  privileges, and objects of other roles        42501
 //
 // All that follows enter() runs in as_owner(): as the role that owns the installation, in a
-// security-restricted operation. A call that finds nothing to do ends after read_state() or plan().
+// security-restricted operation. A call that finds nothing to do ends after read_state() or
+// read_path().
 // After prepare() the caller checks what its own change needs, locks tables (upgrade/locks.hpp),
 // writes, and ends with record_change(). Locks are held until the transaction ends.
 //
-// Everything here runs inside an SPI connection and under a search_path of the server's own.
+// Everything here runs inside an SPI connection. Under a search_path of the server's own, except
+// record_change(), which sets one.
 #pragma once
 
 #include "server/role_scope.hpp"
@@ -73,9 +75,10 @@ class Change
     // Stages 5 and 6, for a change that may find tables without a history.
     InstallationState read_state() const;
 
-    // Stages 5 and 6, for a change that leads to a target. `goal` is the target if it has been
+    // Stages 5 and 6, for a change that leads to a target. `resolved` is the target if it has been
     // resolved before, in an earlier transaction of the same call.
-    UpgradePath plan(std::string_view target, std::optional<chain::Revision> goal = {}) const;
+    UpgradePath read_path(std::string_view target,
+                          std::optional<chain::Revision> resolved = {}) const;
 
     // Stages 7 to 9. The last call before the change's first write.
     void prepare(Isolation isolation, Privileges privileges = Privileges::required) const;

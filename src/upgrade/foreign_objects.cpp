@@ -5,20 +5,14 @@
 #include "sql/foreign_objects.hpp"
 #include "sql/shadowing_objects.hpp"
 
-#include <set>
-
 namespace procrastinate::upgrade
 {
 
 std::string object_names()
 {
-    std::string names;
-    std::set<std::string_view> known;
-    for (const chain::Fact &fact : chain::facts())
-        if (fact.kind != chain::Kind::column && fact.kind != chain::Kind::constraint &&
-            fact.kind != chain::Kind::trigger && known.insert(fact.name).second)
-            names.append(names.empty() ? "" : " ").append(fact.name);
-    return names;
+    using chain::Kind;
+    return chain::names_of({Kind::table, Kind::index, Kind::enum_type, Kind::composite,
+                            Kind::sequence, Kind::function});
 }
 
 std::string foreign_objects_sql(std::string_view schema, std::string_view names)

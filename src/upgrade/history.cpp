@@ -3,6 +3,7 @@
 #include "common/refusal.hpp"
 #include "common/template.hpp"
 #include "server/raw_table_scan.hpp"
+#include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "sql/append_history.hpp"
@@ -64,7 +65,7 @@ std::optional<chain::Revision> recorded_revision(std::string_view name)
     return std::nullopt;
 }
 
-Refusal no_history_table(const catalog::Installation &installation)
+Refusal not_a_history_table(const catalog::Installation &installation)
 {
     return {common::sqlstate::untrusted_object,
             "table " + table_of(installation) + " is not a history table",
@@ -95,7 +96,7 @@ bool visit_history(const catalog::Installation &installation, EventOrder order,
         const bool is_plain = scan.is_plain();
         visit_rows(scan, [&visit](const server::RawRow &row) { return visit(event_of(row)); });
         if (!is_plain)
-            throw no_history_table(installation);
+            throw not_a_history_table(installation);
         if (!is_allowed)
             throw Refusal{common::sqlstate::insufficient_privilege,
                           "permission denied for table " + std::string(catalog::history_table),
@@ -112,7 +113,9 @@ void create_history(const catalog::Installation &installation)
         common::substitute(sql::create_history, {{"table", table_of(installation)}});
     try
     {
-        server::in_subtransaction([&statements] { spi::execute(statements.c_str()); });
+        server::in_subtransaction([&statements] {
+            server::with_search_path(nullptr, [&] { spi::execute(statements.c_str()); });
+        });
     }
     catch (const server::ServerError &error)
     {

@@ -4,7 +4,8 @@
 // in steps appends one row a step, and positions inside a long one. The last row's to_revision is
 // the current revision; upgrade/installation_state.hpp derives it.
 //
-// Everything here runs inside an SPI connection and under a search_path of the server's own.
+// Everything here runs inside an SPI connection. Under a search_path of the server's own, except
+// create_history(), which sets one.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -58,7 +59,7 @@ bool visit_history(const catalog::Installation &installation, EventOrder order,
                    const std::function<bool(const Event &)> &visit);
 
 // The refusal PM010 of a table that only has the history's name.
-common::Refusal no_history_table(const catalog::Installation &installation);
+common::Refusal not_a_history_table(const catalog::Installation &installation);
 
 // The revision that a name in the history means; empty if this version does not know the name.
 std::optional<chain::Revision> recorded_revision(std::string_view name);
@@ -67,8 +68,8 @@ std::optional<chain::Revision> recorded_revision(std::string_view name);
 void create_history(const catalog::Installation &installation);
 
 // Appends a row for an event that began at `started` and ends now. Needs SHARE ROW EXCLUSIVE on the
-// table (lock_tables), which makes the id unique. Other tools and listeners learn of
-// the change from record_change().
+// table (lock_tables), which makes the id unique. Other tools and listeners learn of the change from
+// record_change(). Throws Refusal 55000 if the row is not there afterwards.
 void append_history(const catalog::Installation &installation, std::string_view event,
                     chain::Revision from, chain::Revision to, TimestampTz started);
 

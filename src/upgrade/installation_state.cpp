@@ -99,11 +99,12 @@ InstallationState read_state(const catalog::Installation &installation)
                                       [&events](const Event &event) { return events.read(event); });
     if (events.is_too_long())
         throw Refusal{sqlstate::untrusted_object,
-                      "the history of " + in_schema(installation) + " ends with more than " +
-                          std::to_string(LastEvents::most_steps) + " rows of steps",
+                      "the history of " + in_schema(installation) + " ends with " +
+                          std::to_string(LastEvents::most_steps) + " rows of steps or more",
                       "procrastinate_migrate() writes 1000 rows a call at most for a step.",
-                      "To see who: SELECT * FROM " + common::own_function("procrastinate_log") +
-                          "(schema => " + installation.quoted_text + ");"};
+                      "To see the roles that wrote them: SELECT * FROM " +
+                          common::own_function("procrastinate_log") + "(schema => " +
+                          installation.quoted_text + ");"};
     if (!events.is_empty())
         events.fill(state);
     else if (catalog::has_relation(installation, "procrastinate_jobs"))

@@ -1,6 +1,7 @@
 #include "upgrade/notices.hpp"
 
 #include "server/messages.hpp"
+#include "server/pause.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -26,7 +27,7 @@ std::string running_upgrade(const chain::Migration &migration)
 
 std::string time_since(TimestampTz started)
 {
-    const TimestampTz ended = server::call([] { return GetCurrentTimestamp(); });
+    const TimestampTz ended = server::now();
     const long tenths = static_cast<long>((ended - started) / 100);
     return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }

@@ -3,6 +3,7 @@
 #include "catalog/repair_statements.hpp"
 
 #include "catalog/structure.hpp"
+#include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
@@ -77,7 +78,7 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
 void run_repairs(const Installation &installation, const InstallationState &state,
                  const RepairPlan &plan)
 {
-    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    const TimestampTz started = server::now();
     require_no_deferred_triggers(installation, catalog::history_table);
     lock_tables(installation, Tables::history_and_jobs);
     set_script_settings();

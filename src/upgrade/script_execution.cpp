@@ -86,7 +86,8 @@ void run_statements(std::string_view script, std::string_view label, TextOf text
         try
         {
             server::call([] { CHECK_FOR_INTERRUPTS(); });
-            server::spi::execute(text.c_str());
+            // A trigger that a statement fires must not set the search_path of the next one.
+            server::restoring_settings([&text] { server::spi::execute(text.c_str()); });
         }
         catch (server::ServerError &error)
         {

@@ -38,7 +38,7 @@ int max_wal_rate();
 int max_replication_lag();
 
 // procrastinate_migrate.max_build_workers: how many indexes the session's role may build at the
-// same time in the database. Only a superuser can set it.
+// same time in the database. A superuser can set it, or a role that has been granted SET on it.
 int max_build_workers();
 
 // Defines all of them, for _PG_init. May ereport.

@@ -1,7 +1,9 @@
 // Recording a revision without running a migration: stamp and adopt; and the refusal to downgrade.
 #include "chain/target.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
+#include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "upgrade/catalog_match.hpp"
@@ -41,11 +43,6 @@ void record_revision(const Installation &installation, const InstallationState &
                   started);
 }
 
-TimestampTz now()
-{
-    return server::call([] { return GetCurrentTimestamp(); });
-}
-
 // Runs `body(change)` as the installation's owner, inside an SPI connection and under a search_path
 // of the server's own.
 template <typename Body>
@@ -65,7 +62,7 @@ Revision changing(const Installation &installation, const char *command, Body bo
 Revision stamp(const Installation &installation, std::string_view target, Verify verify)
 {
     return changing(installation, "procrastinate_stamp()", [&](const Change &change) {
-        const TimestampTz started = now();
+        const TimestampTz started = server::now();
         const InstallationState state = change.read_state();
         const Revision revision = chain::resolve_target(target, state.current);
         change.prepare(isolation_for(state));
@@ -79,7 +76,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
 Revision adopt(const Installation &installation)
 {
     return changing(installation, "procrastinate_adopt()", [&](const Change &change) {
-        const TimestampTz started = now();
+        const TimestampTz started = server::now();
         const InstallationState state = change.read_state();
         change.prepare(isolation_for(state));
         const Revision revision = require_exact_match(installation);
@@ -99,8 +96,9 @@ void downgrade()
     throw Refusal{common::sqlstate::feature_not_supported, "downgrade is not supported",
                   "Procrastinate has no downgrade migrations, and none could restore data that has "
                   "been dropped.",
-                  "Restore a backup, or deploy an earlier release: procrastinate_history() lists "
-                  "which release expects which revision."};
+                  "Restore a backup, or deploy an earlier release. To see which release expects "
+                  "which revision: SELECT * FROM " +
+                      common::own_function("procrastinate_history") + "();"};
 }
 
 } // namespace procrastinate::upgrade

@@ -8,6 +8,7 @@
 #include "common/refusal.hpp"
 #include "common/template.hpp"
 #include "server/messages.hpp"
+#include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
@@ -95,7 +96,7 @@ void run_migration(const Installation &installation, const chain::Migration &mig
 {
     const Revision from = migration.number - 1;
     notice_begin(migration);
-    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    const TimestampTz started = server::now();
     run_script(migration.sql, migration_label(migration), enum_types);
     server::with_context("history of " + migration_label(migration), [&] {
         record_change(installation, event::upgrade, from, migration.number, started);
@@ -108,7 +109,7 @@ void install_head(const Installation &installation)
     const Revision head = chain::head();
     server::notice("Installing " + display_name(head) + " directly, instead of " +
                    std::to_string(head) + " migrations");
-    const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+    const TimestampTz started = server::now();
     // The schema is not on the search_path: no operator or function in it can be picked.
     server::with_search_path(nullptr, [&] {
         run_script(chain::head_script(installation.quoted),
@@ -145,7 +146,7 @@ void lock_tables_for(const Installation &installation, const UpgradePath &path)
 // Everything before the first write: checks and locks. Checks nothing if the target is reached.
 UpgradePath prepare(const Change &change, const Installation &installation, std::string_view target)
 {
-    const UpgradePath path = change.plan(target);
+    const UpgradePath path = change.read_path(target);
     if (path.reached_target())
         return path;
     require_one_transaction(installation, path.current, path.target);
@@ -217,15 +218,12 @@ Revision upgrade(const Installation &installation, std::string_view target)
 Revision dry_run(const Installation &installation, std::string_view target)
 {
     return spi::connected([&] {
-        const TimestampTz started = server::call([] { return GetCurrentTimestamp(); });
+        const TimestampTz started = server::now();
         const std::vector<HeldLock> before = locks_now();
         std::vector<HeldLock> locks;
         const UpgradePath path = server::undone([&] {
             const UpgradePath done = run(installation, target);
             locks = locks_now();
-            // Constraints and triggers that users have deferred may fail at the end of the
-            // transaction, under the users' search_path.
-            spi::execute("SET CONSTRAINTS ALL IMMEDIATE");
             return done;
         });
         if (path.reached_target())

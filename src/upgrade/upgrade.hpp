@@ -10,8 +10,9 @@ namespace procrastinate::upgrade
 {
 
 // Upgrades to the target, as Alembic's `upgrade`. From base to head it creates the schema of head
-// directly. Returns the revision reached. Throws Refusal PM001 to PM010, PM012, 25001, 42501,
-// 22023, 3F000, and the errors of the migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if
+// directly. Returns the revision reached. Throws Refusal PM001 to PM010, PM012, 22023, 25001, 25006,
+// 3F000, 42501, 55P03, 55000 if the history's row was not recorded, and the errors of the
+// migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if
 // more than one migration is run or rows are changed, and the locks of the migrations.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 

@@ -27,17 +27,17 @@ void require_forward(Revision current, Revision target)
 } // namespace
 
 UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
-                              std::optional<Revision> goal)
+                              std::optional<Revision> resolved)
 {
     const InstallationState state = read_state(installation);
     const Revision current = require_known(state, installation);
     require_tables(installation, current);
     const auto began = state.under_way ? std::optional(state.began) : std::nullopt;
-    if (goal)
-        return {current, *goal, state.has_history, state.under_way, began};
-    const Revision resolved = chain::resolve_target(target, state.current);
-    require_forward(current, resolved);
-    return {current, resolved, state.has_history, state.under_way, began};
+    if (resolved)
+        return {current, *resolved, state.has_history, state.under_way, began};
+    const Revision end = chain::resolve_target(target, state.current);
+    require_forward(current, end);
+    return {current, end, state.has_history, state.under_way, began};
 }
 
 chain::Range pending_range(const catalog::Installation &installation,

@@ -18,12 +18,12 @@ struct UpgradePath
     bool reached_target() const { return current >= target; }
 };
 
-// Reads the current revision and resolves the target. `goal` is the target if it has been resolved
+// Reads the current revision and resolves the target. `resolved` is the target if it has been resolved
 // before; it may lie behind the current revision then. Throws Refusal PM001 to PM006 and PM009 if
 // the installation cannot be upgraded to the target. Inside an SPI connection and under a
 // search_path of the server's own.
 UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
-                              std::optional<chain::Revision> goal = {});
+                              std::optional<chain::Revision> resolved = {});
 
 // The migrations that an upgrade to the target would apply: those after range.start, up to
 // range.end. None if the history is that of a newer version, past every revision known here. Throws

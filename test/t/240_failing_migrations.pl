@@ -302,7 +302,27 @@ SQL
 	is(failure($schema, q{CALL procrastinate_migrate('0030');})->{text}, '',
 		'the HINT works when pasted');
 	$node->safe_psql($database, "DROP FUNCTION $schema.late() CASCADE");
-	is(is_as_recorded($node, $database, $schema, 'the schema is as recorded'), 30, 'at 0030');
+
+	# A trigger of the user's writes to a table with a deferred foreign key.
+	$node->safe_psql($database, <<"SQL");
+SET search_path = $schema;
+CREATE TABLE audit (job_id bigint REFERENCES procrastinate_jobs DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql
+	AS 'BEGIN INSERT INTO $schema.audit VALUES (NEW.id); RETURN NEW; END';
+CREATE TRIGGER audit BEFORE UPDATE ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION audit();
+SQL
+	$failure = failure($schema, q{CALL procrastinate_migrate('0031');});
+	is($failure->{sqlstate}, '42501', 'the server defers no foreign key in a batch');
+	like($failure->{context}, qr/^PL\/pgSQL function audit\(\)/m, 'the CONTEXT has the trigger');
+	like(
+		$failure->{text},
+		qr/^HINT: .*Disable the trigger that the CONTEXT names, and enable it after the change\.$/m,
+		'the HINT says what to do');
+	$node->safe_psql($database, "ALTER TABLE $schema.procrastinate_jobs DISABLE TRIGGER audit");
+	is(failure($schema, q{CALL procrastinate_migrate('0031');})->{text}, '', 'which is enough');
+	$node->safe_psql($database, "DROP FUNCTION $schema.audit() CASCADE");
+	$node->safe_psql($database, "DROP TABLE $schema.audit");
+	is(is_as_recorded($node, $database, $schema, 'the schema is as recorded'), 31, 'at 0031');
 	return;
 }
 

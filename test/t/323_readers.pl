@@ -25,6 +25,8 @@ many_rows();
 no_lock_is_kept();
 locked_index();
 many_overloads();
+large_default();
+many_version_tables();
 $node->stop;
 done_testing();
 
@@ -169,5 +171,72 @@ SQL
 		"$HEAD_NAME|f|0|2000", 'the revision is detected');
 	is( query(q{SELECT count(*) FROM procrastinate_check(schema => 'overloaded')}),
 		'2000', 'and each function is listed');
+	query(<<'SQL');
+DO $$
+BEGIN
+	FOR n IN 0 .. 3000 LOOP
+		EXECUTE format('CREATE FUNCTION overloaded.procrastinate_%s_job(%s) RETURNS int'
+			' LANGUAGE sql AS ''SELECT 1''', (ARRAY['finish', 'retry'])[1 + n % 2],
+			array_to_string(array_fill('int'::text, ARRAY[1 + n / 2 % 40]), ', ') || ', '
+			|| array_to_string(array_fill('text'::text, ARRAY[1 + n / 80]), ', '));
+	END LOOP;
+END $$;
+SQL
+	foreach my $call (qw(detect check))
+	{
+		my (undef, undef, $error) =
+		  $node->psql($database, "SELECT * FROM procrastinate_$call(schema => 'overloaded')");
+		like(
+			$error,
+			qr/ERROR:  schema "overloaded" has more than 5000 objects with names of/,
+			"more functions than that are not compared: $call");
+	}
+	return;
+}
+
+# A default as long as a role that owns the table may make it.
+sub large_default
+{
+	query('CREATE SCHEMA large');
+	allowed('postgres', q{SELECT procrastinate_upgrade('head', 'large')}, $HEAD_NAME, 'at head');
+	query(q{DO $$ BEGIN EXECUTE format('ALTER TABLE large.procrastinate_jobs ALTER task_name}
+		  . q{ SET DEFAULT %L', repeat('x', 20000000)); END $$});
+	my $session = user_session($node, $database, 'large');
+	$session->query('SELECT count(*) FROM procrastinate_heads()');
+	is( $session->query(
+			'SELECT object, length(actual) < 10000 FROM procrastinate_check()'),
+		'procrastinate_jobs.task_name|t',
+		'a default of 20 MB is a difference, and is shown in short');
+	$session->close;
+	query('DROP SCHEMA large CASCADE');
+	return;
+}
+
+# 20 tables of 1000 rows each, which another role has made. The row that counts is the last of all.
+sub many_version_tables
+{
+	query('CREATE SCHEMA later');
+	allowed('postgres', q{SELECT procrastinate_upgrade('head', 'later')}, $HEAD_NAME, 'at head');
+	query('DROP TABLE later.procrastinate_schema_history');
+	query(<<'SQL');
+DO $$
+BEGIN
+	FOR n IN 10 .. 29 LOOP
+		EXECUTE format('CREATE SCHEMA v%s', n);
+		EXECUTE format('CREATE TABLE v%s.alembic_version (version_num varchar(32))', n);
+		EXECUTE format('INSERT INTO v%s.alembic_version SELECT ''other_'' || g'
+			' FROM generate_series(1, 1000) AS g', n);
+	END LOOP;
+END $$;
+SQL
+	my $adopt = q{SELECT procrastinate_adopt(schema => 'later')};
+	query(q{INSERT INTO v29.alembic_version VALUES ('procrastinate_0020')});
+	my (undef, undef, $error) = $node->psql($database, "BEGIN; $adopt; ROLLBACK");
+	unlike($error, qr/v29/, 'no more than 10000 rows of such tables are read');
+	query('TRUNCATE ' . join ', ', map { "v$_.alembic_version" } 10 .. 20);
+	(undef, undef, $error) = $node->psql($database, "BEGIN; $adopt; ROLLBACK");
+	like($error, qr/v29/, 'the last table is read if the others have fewer rows');
+	query('DROP SCHEMA later CASCADE');
+	query("DROP SCHEMA v$_ CASCADE") foreach 10 .. 29;
 	return;
 }

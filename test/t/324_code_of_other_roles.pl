@@ -27,6 +27,10 @@ type_in_pg_temp();
 empty_history();
 script_after_set_role();
 domain_of_a_column();
+domain_of_an_expression();
+cursors_of_the_session();
+search_path_between_migrations();
+removed_rows();
 done_testing();
 
 sub is_no_superuser
@@ -200,8 +204,7 @@ SQL
 	{
 		like(
 			$session->refusal($call),
-			qr/^(?:PM010:\ a\ temporary\ type\ was\ created\ or\ renamed\ by\ code\ of
-				\ role\ "mallory"
+			qr/^(?:PM010:\ code\ of\ role\ "mallory"\ has\ changed\ temporary\ objects
 				|42501:\ cannot\ create\ a\ type\ in\ a\ temporary\ schema)/x,
 			"refused: $call");
 		is($session->query($types), $before, 'and no type is left');
@@ -250,7 +253,8 @@ SQL
 	return;
 }
 
-# A trigger can RESET ROLE in a script that a superuser runs after SET ROLE.
+# A trigger can RESET ROLE, or RESET SESSION AUTHORIZATION, in a script that a superuser runs as
+# another role.
 sub script_after_set_role
 {
 	query('CREATE SCHEMA scripted AUTHORIZATION mallory');
@@ -260,8 +264,14 @@ sub script_after_set_role
 	my (undef, undef, $err) = $node->psql($database, "SET ROLE mallory;\n$script");
 	like(
 		$err,
-		qr/ERROR:  a superuser must not run this script as role "mallory" after SET ROLE/,
+		qr/ERROR:  a superuser must not run this script as role "mallory"/,
 		'a script is refused after SET ROLE');
+	(undef, undef, my $also) =
+	  $node->psql($database, "SET SESSION AUTHORIZATION mallory;\n$script", on_error_stop => 1);
+	like(
+		$also,
+		qr/ERROR:  a superuser must not run this script as role "mallory"/,
+		'and after SET SESSION AUTHORIZATION');
 	like(
 		$err,
 		qr/^HINT:  Connect as role mallory, or as a member of it that is no superuser\.$/m,
@@ -296,6 +306,150 @@ SQL
 		query('ALTER TABLE typed.procrastinate_events DROP own');
 	}
 	allowed('postgres', q{SELECT procrastinate_upgrade('0027', 'typed')}, '0027', 'without it');
-	query('DROP SCHEMA typed CASCADE');
+	query('DROP SCHEMA typed, own CASCADE');
+	return;
+}
+
+# Cursors. A commit in a procedure would run the query of a pinned one as the caller; a fetch from
+# one of the caller's takes rows away.
+sub cursors_of_the_session
+{
+	query('CREATE SCHEMA tenant_1 AUTHORIZATION mallory; CREATE SCHEMA tenant_2');
+	as_role('mallory', <<'SQL');
+SELECT procrastinate_upgrade('0026', 'tenant_1');
+CREATE FUNCTION tenant_1.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor;
+BEGIN
+	OPEN c FOR SELECT 1;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER t BEFORE INSERT ON tenant_1.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION tenant_1.evil();
+SQL
+	query(q{SELECT procrastinate_upgrade('0026', 'tenant_2')});
+	my $refused = qr/PM010: code of role "mallory" has changed temporary objects or cursors/;
+	refused('postgres', $_, $refused, "a cursor that is left open is refused: $_")
+	  foreach q{SELECT procrastinate_upgrade('0027', 'tenant_1')},
+	  q{CALL procrastinate_migrate('0027', 'tenant_1')};
+	as_role('mallory', <<'SQL');
+CREATE OR REPLACE FUNCTION tenant_1.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor;
+	next record;
+BEGIN
+	FOR c IN SELECT name FROM pg_cursors WHERE name ~ 'unnamed portal' LOOP
+		FETCH c INTO next;
+	END LOOP;
+	RETURN NEW;
+END $$;
+SQL
+	refused('postgres', <<'SQL', $refused, q{so is a fetch from a cursor of the caller's});
+DO $$
+DECLARE
+	tenant text;
+BEGIN
+	FOR tenant IN SELECT 'tenant_' || n FROM generate_series(1, 200) AS n LOOP
+		PERFORM procrastinate_upgrade('0027', schema => tenant::regnamespace);
+	END LOOP;
+END $$
+SQL
+	is(query(q{SELECT revision FROM procrastinate_current('tenant_1')}),
+		'0026', 'nothing is changed');
+	allowed('postgres', <<'SQL', "1\n0027", q{a cursor of the caller's that nobody uses is none of it});
+BEGIN;
+DECLARE own CURSOR FOR SELECT 1 FROM generate_series(1, 10);
+FETCH own;
+SELECT procrastinate_upgrade('0027', 'tenant_2');
+COMMIT
+SQL
+	query('DROP SCHEMA tenant_1, tenant_2 CASCADE');
+	return;
+}
+
+# A trigger that sets search_path does not send the next migration to another schema.
+sub search_path_between_migrations
+{
+	query('CREATE SCHEMA one AUTHORIZATION mallory; CREATE SCHEMA other AUTHORIZATION mallory');
+	as_role('mallory', <<'SQL');
+SELECT procrastinate_upgrade('0023', 'one');
+SELECT procrastinate_upgrade('0023', 'other');
+CREATE FUNCTION one.steers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('search_path', 'other', false);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER history AFTER INSERT ON one.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION one.steers();
+CREATE TRIGGER jobs AFTER UPDATE ON one.procrastinate_jobs
+	FOR EACH ROW EXECUTE FUNCTION one.steers();
+SQL
+	my $found = q{SELECT revision, missing, altered FROM procrastinate_detect('%s') LIMIT 1};
+	allowed('postgres', q{SELECT procrastinate_upgrade('0028', 'one')}, '0028', 'a change to one');
+	is(query(sprintf $found, 'one'), '0028|0|0', 'changes one');
+	allowed('postgres', q{SELECT procrastinate_upgrade('0030', 'one')}, '0030', 'a change to one');
+	query(q{INSERT INTO one.procrastinate_jobs (queue_name, task_name, status)}
+		  . q{ VALUES ('q', 't', 'aborting')});
+	query(q{UPDATE one.procrastinate_jobs SET abort_requested = false});
+	allowed('postgres', q{SELECT procrastinate_upgrade('head', 'one')},
+		$HEAD_NAME, 'a migration that fires a trigger on jobs');
+	is(query(sprintf $found, 'one'), "$HEAD_NAME|0|0", 'changes one, too');
+	is(query(sprintf $found, 'other'), '0023|0|0', 'and not the other');
+	query('DROP SCHEMA one, other CASCADE');
+	return;
+}
+
+# A cast to a domain calls the domain's CHECK; pg_depend knows the type only.
+sub domain_of_an_expression
+{
+	query(<<'SQL');
+CREATE SCHEMA cast_to;
+SELECT procrastinate_upgrade('0026', 'cast_to');
+CREATE SCHEMA own AUTHORIZATION mallory;
+GRANT USAGE ON SCHEMA own TO PUBLIC;
+GRANT USAGE ON SCHEMA cast_to TO mallory;
+GRANT TRIGGER ON cast_to.procrastinate_schema_history TO mallory;
+SQL
+	as_role('mallory', <<'SQL');
+CREATE FUNCTION own.evil(text) RETURNS boolean LANGUAGE plpgsql
+	AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END $$;
+CREATE DOMAIN own.d AS text CHECK (own.evil(value));
+CREATE TRIGGER t BEFORE INSERT ON cast_to.procrastinate_schema_history FOR EACH ROW
+	WHEN (NEW.event::own.d IS NULL) EXECUTE FUNCTION suppress_redundant_updates_trigger();
+SQL
+	my $named = qr/trigger t on table \S+procrastinate_schema_history has type own\.d of role/;
+	my ($script) =
+	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'cast_to')});
+	foreach my $call (
+		q{SELECT procrastinate_upgrade('0027', 'cast_to')},
+		q{CALL procrastinate_migrate('0027', 'cast_to')}, $script)
+	{
+		my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
+		like($error, $named, 'a domain in the condition of a trigger is refused');
+	}
+	query('DROP TRIGGER t ON cast_to.procrastinate_schema_history');
+	is_no_superuser('and is not called');
+	query('DROP SCHEMA cast_to, own CASCADE');
+	return;
+}
+
+# The owner removes rows from the history while a call waits. It does not run steps for ever.
+sub removed_rows
+{
+	query('CREATE SCHEMA removed AUTHORIZATION mallory');
+	as_role('mallory', q{SELECT procrastinate_upgrade('0026', 'removed')});
+	my $reader = user_session($node, $database, 'removed');
+	my $caller = user_session($node, $database, 'removed');
+	$reader->query('BEGIN; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send(q{CALL procrastinate_migrate('0029')});
+	$node->poll_query_until($database,
+		q{SELECT count(*) = 1 FROM procrastinate_progress WHERE waiting_for IS NOT NULL})
+	  or die 'the call does not wait';
+	as_role('mallory', q{DELETE FROM removed.procrastinate_schema_history WHERE event LIKE 'step 0029%'});
+	$reader->query('COMMIT');
+	like(($caller->wait)[1], qr/^PM010: the history of schema "removed" does not have migration 0029/,
+		'the call ends');
+	$_->close foreach $reader, $caller;
+	query('DROP SCHEMA removed CASCADE');
 	return;
 }

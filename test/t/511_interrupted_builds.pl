@@ -201,8 +201,8 @@ sub places_for_workers
 	like($err, qr/ERROR:  migration 0020 .* could not get its locks/, 'no place is left');
 	like(
 		$err,
-		qr/^role\ "\Q$role\E"\ has\ as\ many\ index\ builds\ in\ this\ database\ as
-			\ procrastinate_migrate\.max_build_workers\ allows\ \(1\)$/mx,
+		qr/^Role\ "\Q$role\E"\ has\ as\ many\ index\ builds\ in\ this\ database\ as
+			\ procrastinate_migrate\.max_build_workers\ allows\ \(1\)\.$/mx,
 		'and the error says whose builds have the others');
 	is(run_sql($workers), '1', 'no second worker has begun');
 
@@ -212,8 +212,8 @@ sub places_for_workers
 		'with two places the build begins, and waits as long as retry_for');
 	like(
 		$err,
-		qr/^canceling\ statement\ due\ to\ lock\ timeout\n
-			Waiting\ for\ [a-z ]+,\ for\ session\ $reader->{pid}\ of\ role/mx,
+		qr/^Canceling\ statement\ due\ to\ lock\ timeout:
+			\ waiting\ for\ [a-z ]+,\ for\ session\ $reader->{pid}\ of\ role/mx,
 		'and the error names the session that it waited for');
 	is(run_sql($workers), '1', 'then its worker has ended');
 	my $elsewhere = session('place_3');
