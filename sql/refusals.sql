@@ -60,17 +60,17 @@ SELECT procrastinate_sql('0038:base');
 SELECT procrastinate_sql('head');
 \echo :LAST_ERROR_SQLSTATE
 
-\echo ======== PM004: behind current
+\echo ======== a target that has been passed is reached: no error
+SET client_min_messages = notice;
 SELECT procrastinate_upgrade('0003');
-\echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_upgrade('base');
-\echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_upgrade('-1');
-\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('2.5.0', dry_run => true);
 CALL procrastinate_migrate('0003');
-\echo :LAST_ERROR_SQLSTATE
 SELECT * FROM procrastinate_plan('0003');
-\echo :LAST_ERROR_SQLSTATE
+SELECT revision FROM procrastinate_pending('3');
+SELECT procrastinate_sql('current:0003') = procrastinate_sql('current:current') AS same;
+SET client_min_messages = warning;
 
 \echo ======== PM007: what one transaction cannot do
 SELECT procrastinate_upgrade('0030');

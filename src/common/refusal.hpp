@@ -17,8 +17,6 @@ inline constexpr std::string_view unknown_revision = "PM001";
 inline constexpr std::string_view relative_overshoot = "PM002";
 // The text is not a range, or the range runs backwards.
 inline constexpr std::string_view invalid_range = "PM003";
-// The target of an upgrade is behind the current revision.
-inline constexpr std::string_view behind_current = "PM004";
 // The schema has Procrastinate's objects but no history table.
 inline constexpr std::string_view no_history = "PM005";
 // The last row of the history names a revision that this library does not know.

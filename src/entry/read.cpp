@@ -90,6 +90,22 @@ std::optional<Datum> sha256_of(std::string_view text)
     });
 }
 
+// As chain::resolve_range(), but "current:" and a target that has been passed is a range of nothing:
+// deploy scripts ask again.
+chain::Range script_range(const catalog::Installation &installation, std::string_view range,
+                          const upgrade::InstallationState &state)
+{
+    constexpr std::string_view from_current = "current:";
+    if (!range.starts_with(from_current) || !state.current.revision)
+        return chain::resolve_range(range, state.current);
+    const std::string_view name = range.substr(from_current.size());
+    const chain::Revision current = *state.current.revision;
+    const chain::Revision end =
+        name.empty() ? chain::head() : chain::resolve_range_end(name, state.current, std::nullopt);
+    upgrade::notice_if_past(installation, current, end, name);
+    return {current, std::max(current, end)};
+}
+
 } // namespace
 
 // (schema regnamespace) → revision, is_head, file, title, applied_at, applied_by, source
@@ -152,6 +168,7 @@ ENTRY_POINT(procrastinate_pending)
     return with_applied_or_warning(installation, [&](const AppliedMigrations &applied) {
         const chain::Range range =
             upgrade::pending_range(installation, applied.state(), target_name);
+        upgrade::notice_if_past(installation, range.start, range.end, target_name);
         for (chain::Revision revision = range.start + 1; revision <= range.end; ++revision)
             rows.add(migration_row(applied, chain::migration(revision)));
         return server::RowSet::result();
@@ -203,7 +220,7 @@ ENTRY_POINT(procrastinate_sql)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     chain::Range range{};
     with_applied(installation, [&](const AppliedMigrations &applied) {
-        range = chain::resolve_range(range_name, applied.state().current);
+        range = script_range(installation, range_name, applied.state());
         return Datum(0);
     });
     return server::text_result(procrastinate::script::offline_script(installation, range));

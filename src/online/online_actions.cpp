@@ -32,7 +32,8 @@ Outcome OnlineLoop::finish(const UpgradePath &path)
 {
     // If the target was resolved, this call or another session has run migrations since.
     if (!precheck_.is_target_resolved())
-        upgrade::notice_nothing_to_do(installation_, path.current);
+        upgrade::notice_nothing_to_do(installation_, path.current, path.target,
+                                      precheck_.named_target());
     return Outcome::finished;
 }
 

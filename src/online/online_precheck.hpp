@@ -48,7 +48,8 @@ class OnlinePrecheck
 
     // The target after the first read_path(), which resolves a relative one.
     bool is_target_resolved() const { return target_.has_value(); }
-    // Its name; before that, what the caller asked for.
+    const std::string &named_target() const { return named_target_; } // as the caller wrote it
+    // The target's name; before that, what the caller asked for.
     std::string target() const
     {
         return target_ ? std::string(chain::name(*target_)) : named_target_;

@@ -48,7 +48,8 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     return substitute(sql::script_begin,
                       {{"schema", common::quoted_literal(installation.name)},
                        {"start", chain::name(from)},
-                       {"end", chain::name(end)},
+                       {"transaction_end", chain::name(last)},
+                       {"script_end", chain::name(end)},
                        {"lock_jobs", on_off(locks_jobs)},
                        {"keeps_history", on_off(from < last)},
                        {"names", upgrade::object_names()},
@@ -109,7 +110,8 @@ std::string heading(chain::Range range)
            ".\n-- Run it with: psql -X -v ON_ERROR_STOP=1 -f FILE\n\n";
 }
 
-constexpr std::string_view commit = "COMMIT;\n";
+// Ends what script_begin.sql begins.
+constexpr std::string_view commit = "COMMIT;\n\\endif\n";
 
 // The schema of head, created directly.
 std::string install_head(const Installation &installation)

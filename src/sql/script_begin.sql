@@ -1,9 +1,12 @@
 -- Begins a transaction of an offline script: settings, then a check that the schema is at the
--- revision that the transaction starts from, then locks. A template; psql runs the result.
+-- revision that the transaction starts from, then locks. Where the schema is at the revision that
+-- the transaction ends at, or past it, psql skips the rest: a script can be run again. A template;
+-- psql runs the result.
 --
 -- {{schema}}           name of the schema, as a literal
 -- {{start}}            revision that this transaction starts from
--- {{end}}              revision that the whole script ends at
+-- {{transaction_end}}  revision that this transaction ends at
+-- {{script_end}}       revision that the whole script ends at
 -- {{lock_jobs}}        on if the transaction needs the jobs table locked, else off
 -- {{keeps_history}}    on if the transaction appends to the history, else off
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
@@ -27,14 +30,17 @@ SET LOCAL row_security = off;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL procrastinate_script.schema = {{schema}};
 SET LOCAL procrastinate_script.start = '{{start}}';
-SET LOCAL procrastinate_script.ends_at = '{{end}}';
+SET LOCAL procrastinate_script.transaction_end = '{{transaction_end}}';
+SET LOCAL procrastinate_script.script_end = '{{script_end}}';
+SET LOCAL procrastinate_script.is_done = off;
 SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
 SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
 SET LOCAL procrastinate_script.names = '{{names}}';
 DO $check$
 DECLARE
     wanted CONSTANT text := current_setting('procrastinate_script.start');
-    script_end CONSTANT text := current_setting('procrastinate_script.ends_at');
+    transaction_end CONSTANT text := current_setting('procrastinate_script.transaction_end');
+    script_end CONSTANT text := current_setting('procrastinate_script.script_end');
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
     schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
     names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
@@ -121,6 +127,12 @@ BEGIN
                            schema_name, history)
                INTO recorded, latest;
         END IF;
+        IF recorded >= transaction_end AND recorded <> 'base' AND cardinality(present) > 0 THEN
+            RAISE NOTICE 'schema "%" is at %: nothing to do from % to %', schema_name, recorded,
+                wanted, transaction_end;
+            PERFORM set_config('procrastinate_script.is_done', 'on', true);
+            EXIT;
+        END IF;
         IF latest LIKE 'step %' THEN
             RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
                 USING ERRCODE = 'PM012',
@@ -165,3 +177,7 @@ BEGIN
     END LOOP;
 END
 $check$;
+SELECT current_setting('procrastinate_script.is_done') AS procrastinate_script_is_done \gset
+\if :procrastinate_script_is_done
+ROLLBACK;
+\else

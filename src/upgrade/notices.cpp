@@ -55,10 +55,22 @@ void warn_of_unknown_history(const InstallationState &state,
     server::warning(refusal.message, refusal.detail, refusal.hint);
 }
 
-void notice_nothing_to_do(const catalog::Installation &installation, chain::Revision revision)
+void notice_nothing_to_do(const catalog::Installation &installation, chain::Revision current,
+                          chain::Revision target, std::string_view target_name)
 {
-    server::notice(catalog::in_schema(installation) + " is at " + display_name(revision) +
-                   " already: nothing to do");
+    const std::string revision(chain::name(target));
+    const std::string past =
+        ", past " + revision +
+        (target_name == revision ? "" : " (" + chain::excerpt(target_name) + ")");
+    server::notice(catalog::in_schema(installation) + " is at " + display_name(current) +
+                   (target < current ? past : " already") + ": nothing to do");
+}
+
+void notice_if_past(const catalog::Installation &installation, chain::Revision current,
+                    chain::Revision target, std::string_view target_name)
+{
+    if (target < current)
+        notice_nothing_to_do(installation, current, target, target_name);
 }
 
 void notice_begin(const chain::Migration &migration) { server::notice(running_upgrade(migration)); }

@@ -29,7 +29,13 @@ std::string progress_text(const InstallationState &state);
 void warn_of_unknown_history(const InstallationState &state,
                              const catalog::Installation &installation);
 
-void notice_nothing_to_do(const catalog::Installation &installation, chain::Revision revision);
+// Says that the target is reached, or was passed: "at 0038 (head), past 0037 (3.9.0@pre)".
+// `target_name` is what the caller asked for.
+void notice_nothing_to_do(const catalog::Installation &installation, chain::Revision current,
+                          chain::Revision target, std::string_view target_name);
+// The same if the target was passed, for functions that list what is left.
+void notice_if_past(const catalog::Installation &installation, chain::Revision current,
+                    chain::Revision target, std::string_view target_name);
 void notice_begin(const chain::Migration &migration);
 void notice_end(const chain::Migration &migration, TimestampTz started);
 

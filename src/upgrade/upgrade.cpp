@@ -177,7 +177,7 @@ UpgradePath run(const Installation &installation, std::string_view target)
         const UpgradePath path = server::with_search_path(
             nullptr, [&] { return prepare(change, installation, target); });
         if (path.reached_target())
-            notice_nothing_to_do(installation, path.target);
+            notice_nothing_to_do(installation, path.current, path.target, target);
         else
             server::with_search_path(installation.quoted.c_str(),
                                      [&] { run_migrations(installation, path); });
@@ -212,7 +212,7 @@ std::string new_locks(const std::vector<HeldLock> &now, const std::vector<HeldLo
 
 Revision upgrade(const Installation &installation, std::string_view target)
 {
-    return spi::connected([&] { return run(installation, target).target; });
+    return spi::connected([&] { return run(installation, target).reached(); });
 }
 
 Revision dry_run(const Installation &installation, std::string_view target)
@@ -227,7 +227,7 @@ Revision dry_run(const Installation &installation, std::string_view target)
             return done;
         });
         if (path.reached_target())
-            return path.target;
+            return path.reached();
         const std::string held = new_locks(locks, before, installation.schema);
         server::notice("the upgrade took " + time_since(started) + " and has been rolled back",
                        held.empty()

@@ -1,30 +1,9 @@
 #include "upgrade/upgrade_path.hpp"
 
-#include "common/refusal.hpp"
-#include "upgrade/notices.hpp"
-
 namespace procrastinate::upgrade
 {
 
-namespace
-{
-
 using chain::Revision;
-using common::Refusal;
-
-void require_forward(Revision current, Revision target)
-{
-    if (target >= current)
-        return;
-    throw Refusal{common::sqlstate::behind_current,
-                  "Destination " + std::string(chain::name(target)) +
-                      " is not a valid upgrade target from current head(s)",
-                  "The schema is at " + display_name(current) + ", which is later.",
-                  "There is no downgrade: restore a backup, or deploy a release that works on this "
-                  "revision."};
-}
-
-} // namespace
 
 UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
                               std::optional<Revision> resolved)
@@ -36,7 +15,6 @@ UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::st
     if (resolved)
         return {current, *resolved, state.has_history, state.under_way, began};
     const Revision end = chain::resolve_target(target, state.current);
-    require_forward(current, end);
     return {current, end, state.has_history, state.under_way, began};
 }
 

@@ -4,6 +4,8 @@
 #include "chain/range.hpp"
 #include "upgrade/installation_state.hpp"
 
+#include <algorithm>
+
 namespace procrastinate::upgrade
 {
 
@@ -16,17 +18,19 @@ struct UpgradePath
     std::optional<TimestampTz> began;         // begin of that migration
 
     bool reached_target() const { return current >= target; }
+    // Where the installation is once the path has been run.
+    chain::Revision reached() const { return std::max(current, target); }
 };
 
 // Reads the current revision and resolves the target. `resolved` is the target if it has been resolved
-// before; it may lie behind the current revision then. Throws Refusal PM001 to PM006 and PM009 if
-// the installation cannot be upgraded to the target. Inside an SPI connection and under a
+// before. A target before the current revision is reached. Throws Refusal PM001, PM002, PM005, PM006
+// and PM009 if the installation cannot be upgraded. Inside an SPI connection and under a
 // search_path of the server's own.
 UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
                               std::optional<chain::Revision> resolved = {});
 
 // The migrations that an upgrade to the target would apply: those after range.start, up to
-// range.end. None if the history is that of a newer version, past every revision known here. Throws
+// range.end, which may be before it. None if the history is that of a newer version, past every revision known here. Throws
 // Refusal PM001 to PM003 for the target, and PM005 for tables without a history.
 chain::Range pending_range(const catalog::Installation &installation,
                            const InstallationState &state, std::string_view target);

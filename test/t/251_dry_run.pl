@@ -157,8 +157,10 @@ sub fails_as_it_would
 	my $session = session('failing');
 	is( $session->refusal(q{SELECT procrastinate_upgrade('head', dry_run => NULL)}),
 		'22004: dry_run must not be null', 'NULL is refused');
-	is( $session->refusal(q{SELECT procrastinate_upgrade('0029', dry_run => true)}) =~ s/:.*//sr,
-		'PM004', 'a dry run refuses the same targets as an upgrade');
+	is( $session->refusal(q{SELECT procrastinate_upgrade('0099', dry_run => true)}) =~ s/:.*//sr,
+		'PM001', 'a dry run refuses the same targets as an upgrade');
+	is($session->query(q{SELECT procrastinate_upgrade('0029', dry_run => true)}),
+		'0030', 'and takes a target that has been passed as reached');
 	$session->query(<<'SQL');
 CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql
 	AS $$ BEGIN RAISE 'not today'; END $$;

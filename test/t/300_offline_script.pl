@@ -194,14 +194,6 @@ refuses(
 	'public', 'base:head',
 	qr/schema "public" is at 0037, but this script starts at base/,
 	'a script from base is refused in a schema at 0037');
-refuses(
-	'public',                                       'base:0005',
-	qr/is at 0037, but this script starts at base/,
-		'a script from base to an early revision is refused');
-refuses(
-	$ODD_SCHEMA, '0037:head',
-	qr/is at $HEAD_NAME, but this script starts at 0037/,
-	'a script that has run already is refused');
 fresh_schema($plain, $hostile);
 refuses(
 	$hostile, '0036:head',
@@ -326,6 +318,25 @@ is( $node->safe_psql(
 		  . lit(name($hostile)) . q{) WHERE event !~ '^step '}),
 	"$HEAD|0001|$HEAD_NAME|1.0.0, 1.0.0 (script)",
 	'the history has one row for each revision');
+
+# ---- Run again ----------------------------------------------------------------------------------
+
+# A script of two transactions, run in part before, and as a whole before.
+fresh_schema($plain, $hostile);
+my $twice = script_of('0026:0030', $hostile);
+runs($plain, 'base:0028', $hostile, 'the first transaction of a script has been run otherwise');
+foreach my $time ('after its first transaction', 'after all of it')
+{
+	my $expected = $time =~ /first/ ? qr/is at 0028: nothing to do from 0026 to 0028\n/
+	  : qr/is at 0030: nothing to do from 0026 to 0028\n.*is at 0030: nothing to do from 0028 to 0030\n/s;
+	my ($status, $err) = run_script($plain, $twice);
+	is($status, 0, "a script is run again: $time");
+	like($err, $expected, 'it says what is done');
+	is_at($node, $plain, $hostile, 30, 'the schema is at the end of the script');
+}
+my $rows = history($plain, $hostile);
+runs($plain, 'base:0003', $hostile, 'an older script is run where the schema is past it');
+is(history($plain, $hostile), $rows, 'nothing is recorded');
 
 # ---- One lock -----------------------------------------------------------------------------------
 

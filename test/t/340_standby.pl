@@ -53,7 +53,7 @@ my %reads = (
 	q{SELECT revision, is_current, length(sha256) = 64 FROM procrastinate_show('0030')}
 	  => '0030|t|t',
 	q{SELECT length(procrastinate_migration_sql('3.1.0')) > 0}  => 't',
-	q{SELECT procrastinate_sql('current:head') ~ 'COMMIT;\s*$'} => 't',
+	q{SELECT procrastinate_sql('current:head') ~ 'COMMIT;\n.endif\s*$'} => 't',
 	q{SELECT count(*), max(to_revision) FROM procrastinate_log() WHERE from_revision <> 'base'} =>
 	  '29|0030',
 	'SELECT * FROM procrastinate_detect()'                   => '0030|t|0|0|0',
@@ -64,8 +64,7 @@ my %reads = (
 	  "0031|$HEAD_NAME|" . ($HEAD - 30),
 	q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan('0024', 'midway')} =>
 	  '0024.6 0024.7 0024.8 0024.9',
-	q{SELECT * FROM procrastinate_plan('0029')} =>
-	  'PM004: Destination 0029 is not a valid upgrade target from current head(s)',
+	q{SELECT count(*) FROM procrastinate_plan('0029')} => '0',
 	'SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, done, total FROM'
 	  . ' procrastinate_under_way()'
 	  =>
