@@ -14,7 +14,6 @@ SELECT * FROM procrastinate_check();
 SELECT * FROM procrastinate_check('base');
 SELECT * FROM procrastinate_repair();
 SELECT procrastinate_adopt();
-\echo :LAST_ERROR_SQLSTATE
 
 -- ---- a schema without a history -----------------------------------------------------------------
 SET client_min_messages = warning;
@@ -24,8 +23,8 @@ SET client_min_messages = notice;
 SELECT * FROM procrastinate_detect();
 SELECT * FROM procrastinate_check();
 SELECT count(*) FROM procrastinate_check('0025');
-SELECT procrastinate_upgrade();
-\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('0026', dry_run => true);
+SELECT revision, source FROM procrastinate_current();
 SELECT procrastinate_adopt();
 SELECT revision, source FROM procrastinate_current();
 SELECT id, event, from_revision, to_revision, version FROM procrastinate_log();

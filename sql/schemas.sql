@@ -16,7 +16,8 @@ INSERT INTO public.names VALUES
     (14, 'UPPER'), (15, ' '),
     (16, '.'), (17, 'a.b'), (18, '%s %I %'), (19, '1'), (20, '"'), (21, ''''), (22, E'tab\there'),
     (23, '"$user"'), (24, '/* comment'), (25, '-- comment'), (26, '$function$'), (27, '$recorded$'),
-    (28, '$function$;SELECT 1/0;SELECT $function$'), (29, '$function$;SELECT 1/0;SELECT $function$ ');
+    (28, '$function$;SELECT 1/0;SELECT $function$'),
+    (29, '$function$;SELECT 1/0;SELECT $function$ ');
 SELECT n, octet_length(name) FROM public.names WHERE n IN (5, 6);
 SELECT format('CREATE SCHEMA %I', name) FROM public.names ORDER BY n \gexec
 

@@ -85,7 +85,7 @@ RevisionMatch match_of(chain::Revision revision, std::span<const Difference> dif
 using CheckInterrupts = void (*)();
 
 // The revisions that match without a difference. If there is none, the three with the fewest
-// differences, best first. Empty for an empty structure.
+// differences, best first. Base is none of them if there is a table. Empty for an empty structure.
 std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> structure,
                                              CheckInterrupts check_interrupts = nullptr);
 

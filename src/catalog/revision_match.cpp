@@ -28,7 +28,12 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
     if (structure.empty())
         return matches;
     const Comparison comparison(structure);
-    for (chain::Revision revision = chain::base; revision <= chain::head(); ++revision)
+    // A schema with a table is never base: nobody could go on from there.
+    const bool has_table = std::any_of(structure.begin(), structure.end(), [](const auto &object) {
+        return object.kind == chain::Kind::table;
+    });
+    for (chain::Revision revision = has_table ? chain::base + 1 : chain::base;
+         revision <= chain::head(); ++revision)
     {
         matches.push_back(match_of(revision, comparison.with(revision)));
         if (check_interrupts != nullptr)

@@ -147,8 +147,8 @@ std::optional<Revision> created_by(std::string_view enum_type);
 // if there is none.
 std::span<const std::string_view> labels_by(std::string_view enum_type, Revision revision);
 
-// How a run creates the enum types of the chain: with the labels of its target, or as the migrations
-// are written, which add labels later.
+// How a run creates the enum types of the chain: with the labels of its target, or as the
+// migrations are written, which add labels later.
 enum class CreatedTypes
 {
     complete,

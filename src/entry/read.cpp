@@ -7,6 +7,7 @@
 #include "script/offline_script.hpp"
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/upgrade_path.hpp"
 
@@ -37,7 +38,10 @@ Datum with_applied_or_warning(const std::optional<catalog::Installation> &instal
 {
     return with_applied(installation, [&](const AppliedMigrations &applied) {
         if (installation)
+        {
             upgrade::warn_of_unknown_history(applied.state(), *installation);
+            upgrade::notice_if_by_catalog(applied.state(), *installation);
+        }
         return body(applied);
     });
 }
@@ -90,8 +94,8 @@ std::optional<Datum> sha256_of(std::string_view text)
     });
 }
 
-// As chain::resolve_range(), but "current:" and a target that has been passed is a range of nothing:
-// deploy scripts ask again.
+// As chain::resolve_range(), but "current:" and a target that has been passed is a range of
+// nothing: deploy scripts ask again.
 chain::Range script_range(const catalog::Installation &installation, std::string_view range,
                           const upgrade::InstallationState &state)
 {
@@ -115,8 +119,9 @@ ENTRY_POINT(procrastinate_current)
     server::RowSet rows(fcinfo);
     const catalog::Installation installation = catalog::locate(arguments.oid(0));
     return reading(installation, [&] {
-        const upgrade::InstallationState state = upgrade::read_state(installation);
+        const upgrade::InstallationState state = upgrade::read_current_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
+        upgrade::notice_if_by_catalog(state, installation);
         if (state.current.revision == chain::base)
             return server::RowSet::result();
 
@@ -136,7 +141,10 @@ ENTRY_POINT(procrastinate_current)
                 .text(state.last->applied_by)
                 .text(std::string(state.last->name) + upgrade::progress_text(state));
         else
-            row.datum(std::nullopt).text(std::nullopt).text(state.current.why_unknown);
+            row.datum(std::nullopt)
+                .text(std::nullopt)
+                .text(state.is_by_catalog ? std::string_view("catalog")
+                                          : state.current.why_unknown);
         rows.add(row);
         return server::RowSet::result();
     });

@@ -4,6 +4,7 @@
 #include "entry/reading.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/notices.hpp"
 
 namespace
@@ -39,8 +40,9 @@ ENTRY_POINT(procrastinate_supports)
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const upgrade::InstallationState state = upgrade::read_state(installation);
+        const upgrade::InstallationState state = upgrade::read_current_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
+        upgrade::notice_if_by_catalog(state, installation);
         if (state.is_unknown_history())
         {
             rows.add(server::Row()
@@ -75,8 +77,9 @@ ENTRY_POINT(procrastinate_route)
     const catalog::Installation installation = catalog::locate(arguments.oid(2));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const upgrade::InstallationState state = upgrade::read_state(installation);
+        const upgrade::InstallationState state = upgrade::read_current_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
+        upgrade::notice_if_by_catalog(state, installation);
         if (state.is_unknown_history())
             return server::RowSet::result();
         // Without an installation here, the route starts at the revision that the release expects.

@@ -49,8 +49,8 @@ class FetchBarrier
     explicit FetchBarrier(const catalog::Installation &installation);
 
     // Waits for running fetches as long as the setting lock_timeout says. Returns false, with the
-    // barrier open, if that was too short, or if the barrier has been removed meanwhile. Runs inside
-    // an SPI connection.
+    // barrier open, if that was too short, or if the barrier has been removed meanwhile. Runs
+    // inside an SPI connection.
     bool try_close();
     bool is_closed() const { return lock_ && lock_->is_held(); }
     void open() { lock_.reset(); }

@@ -10,6 +10,7 @@
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "sql/can_listen.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/installation_state.hpp"
 #include "upgrade/notices.hpp"
 
@@ -110,8 +111,8 @@ upgrade::InstallationState read_state(const Installation &installation, Listenin
             server::set("lock_timeout",
                         std::to_string(1 + static_cast<int>(std::max(0.0, *left))).c_str());
         catalog::require_there(installation);
-        state =
-            server::with_search_path(nullptr, [&] { return upgrade::read_state(installation); });
+        state = server::with_search_path(nullptr,
+                                         [&] { return upgrade::read_current_state(installation); });
         server::close_settings(level);
     });
     return state;

@@ -1,7 +1,7 @@
 // CREATE INDEX CONCURRENTLY from inside a procedure, by a background worker.
 //
-// The server refuses the statement in functions and procedures. The worker connects as the session's
-// role and runs the statement at top level as the given role. The server itself enters a
+// The server refuses the statement in functions and procedures. The worker connects as the
+// session's role and runs the statement at top level as the given role. The server itself enters a
 // security-restricted operation while it evaluates expressions of the index.
 #pragma once
 

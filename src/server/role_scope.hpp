@@ -48,8 +48,8 @@ std::set<std::string> session_objects();
 // Throws Refusal PM010 if they are others now than `before`. Inside an SPI connection.
 void require_same_session_objects(const std::set<std::string> &before, Oid role);
 
-// Adds a HINT to the error if it is the server's refusal to defer a trigger in a security-restricted
-// operation.
+// Adds a HINT to the error if it is the server's refusal to defer a trigger in a
+// security-restricted operation.
 void hint_at_deferred_trigger(ServerError &error, Oid role);
 
 template <typename Body>

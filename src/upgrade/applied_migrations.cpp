@@ -1,12 +1,14 @@
 #include "upgrade/applied_migrations.hpp"
 
+#include "upgrade/current_state.hpp"
+
 namespace procrastinate::upgrade
 {
 
 using chain::Revision;
 
 AppliedMigrations::AppliedMigrations(const catalog::Installation &installation)
-    : state_(read_state(installation)), applied_by_(chain::migrations().size() + 1)
+    : state_(read_current_state(installation)), applied_by_(chain::migrations().size() + 1)
 {
     (void)visit_history(installation, EventOrder::oldest_first, [this](const Event &event) {
         replay(event);

@@ -30,15 +30,6 @@ Findings differences(std::span<const catalog::CatalogObject> structure, Revision
     return findings;
 }
 
-[[noreturn]] void refuse_empty(const Installation &installation)
-{
-    throw Refusal{sqlstate::catalog_contradicts,
-                  in_schema(installation) + " holds none of Procrastinate's objects",
-                  "There is no table, type or function of any revision to adopt.",
-                  "To install it: SELECT " + common::own_function("procrastinate_upgrade") +
-                      "('head', " + installation.quoted_text + ");"};
-}
-
 std::string finding_of(const ExternalVersion &version)
 {
     const std::string_view revision = chain::name(version.revision);
@@ -71,7 +62,7 @@ std::string finding_of(const ExternalVersion &version)
 
 } // namespace
 
-Revision require_exact_match(const Installation &installation)
+Revision require_exact_match(const Installation &installation, const InstallationState &state)
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
@@ -79,7 +70,10 @@ Revision require_exact_match(const Installation &installation)
     const std::vector<catalog::RevisionMatch> matches =
         catalog::closest_revisions(objects, server::check_interrupts);
     if (matches.empty())
-        refuse_empty(installation);
+    {
+        require_tables(installation, state.current.revision.value_or(chain::base));
+        return chain::base;
+    }
     if (!matches.front().is_exact())
         refuse_inexact(installation, objects, matches.front());
     return matches.front().revision;

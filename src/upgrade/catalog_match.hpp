@@ -9,10 +9,12 @@
 namespace procrastinate::upgrade
 {
 
-// The revision that the schema matches without a difference. Throws Refusal PM009 with the nearest
+// The revision that the schema matches without a difference; base if it has no object of
+// Procrastinate's, and its history does not say otherwise. Throws Refusal PM009 with the nearest
 // revision and the differences from it if there is none. Inside an SPI connection and under a
 // search_path of the server's own, as all of these.
-chain::Revision require_exact_match(const catalog::Installation &installation);
+chain::Revision require_exact_match(const catalog::Installation &installation,
+                                    const InstallationState &state);
 
 // Throws Refusal PM009 with the differences if the schema does not match the revision.
 void require_match(const catalog::Installation &installation, chain::Revision revision);

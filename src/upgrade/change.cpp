@@ -4,6 +4,7 @@
 #include "common/refusal.hpp"
 #include "server/setting_scope.hpp"
 #include "upgrade/acting_role.hpp"
+#include "upgrade/adoption.hpp"
 #include "upgrade/library_version.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/privileges.hpp"
@@ -80,6 +81,9 @@ UpgradePath Change::read_path(std::string_view target,
                               std::optional<chain::Revision> resolved) const
 {
     lock_history(installation_);
+    if (const InstallationState state = upgrade::read_state(installation_);
+        !state.current.revision && !state.is_unknown_history())
+        (void)adopt(*this, installation_, state);
     const UpgradePath path = plan_upgrade_path(installation_, target, resolved);
     if (unfinished_ == Unfinished::refused)
         require_finished(path.under_way, installation_);

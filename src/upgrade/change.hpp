@@ -75,8 +75,9 @@ class Change
     // Stages 5 and 6, for a change that may find tables without a history.
     InstallationState read_state() const;
 
-    // Stages 5 and 6, for a change that leads to a target. `resolved` is the target if it has been
-    // resolved before, in an earlier transaction of the same call.
+    // Stages 5 and 6, for a change that leads to a target. Adopts tables that have no history.
+    // `resolved` is the target if it has been resolved before, in an earlier transaction of the
+    // same call.
     UpgradePath read_path(std::string_view target,
                           std::optional<chain::Revision> resolved = {}) const;
 

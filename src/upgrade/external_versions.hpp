@@ -29,7 +29,8 @@ struct ExternalVersion
 
 // The records in tables of the installation's schema; if there are none, those of all schemas that
 // the current role may use. Skips tables that are locked or that the current role may not read.
-// Takes ACCESS SHARE on the others. Inside an SPI connection and under a search_path of the server's own.
+// Takes ACCESS SHARE on the others. Inside an SPI connection and under a search_path of the
+// server's own.
 std::vector<ExternalVersion> read_external_versions(const catalog::Installation &installation);
 
 } // namespace procrastinate::upgrade

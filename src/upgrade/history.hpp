@@ -68,8 +68,8 @@ std::optional<chain::Revision> recorded_revision(std::string_view name);
 void create_history(const catalog::Installation &installation);
 
 // Appends a row for an event that began at `started` and ends now. Needs SHARE ROW EXCLUSIVE on the
-// table (lock_tables), which makes the id unique. Other tools and listeners learn of the change from
-// record_change(). Throws Refusal 55000 if the row is not there afterwards.
+// table (lock_tables), which makes the id unique. Other tools and listeners learn of the change
+// from record_change(). Throws Refusal 55000 if the row is not there afterwards.
 void append_history(const catalog::Installation &installation, std::string_view event,
                     chain::Revision from, chain::Revision to, TimestampTz started);
 

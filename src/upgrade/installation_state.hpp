@@ -15,6 +15,7 @@ struct InstallationState
     bool has_history = false;
     std::optional<Event> last; // the last event that is not a step; if all are steps, the last step
     chain::CurrentRevision current;
+    bool is_by_catalog = false; // the current revision is not the history's
     std::string recorded; // to_revision of `last`, as it is written there; empty without `last`
     std::optional<chain::StepName>
         under_way;         // last recorded step of a migration that has not ended

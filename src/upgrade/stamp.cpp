@@ -2,16 +2,12 @@
 #include "chain/target.hpp"
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
-#include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
+#include "upgrade/adoption.hpp"
 #include "upgrade/catalog_match.hpp"
-#include "upgrade/change.hpp"
-#include "upgrade/locks.hpp"
-#include "upgrade/precheck_deferred.hpp"
 #include "upgrade/upgrade.hpp"
-#include "upgrade/version_table_sync.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -23,25 +19,6 @@ namespace spi = server::spi;
 using catalog::Installation;
 using chain::Revision;
 using common::Refusal;
-
-// A stamp writes no rows but the history's; without a history there are none to miss.
-Isolation isolation_for(const InstallationState &state)
-{
-    return state.has_history ? Isolation::read_committed : Isolation::any;
-}
-
-void record_revision(const Installation &installation, const InstallationState &state,
-                     std::string_view event, Revision revision, TimestampTz started)
-{
-    require_syncable(revision);
-    require_no_deferred_triggers(installation, catalog::history_table);
-    lock_tables(installation, Tables::history);
-    if (!state.has_history)
-        create_history(installation);
-    // Tables without a history have no known revision: the first row counts from base.
-    record_change(installation, event, state.current.revision.value_or(chain::base), revision,
-                  started);
-}
 
 // Runs `body(change)` as the installation's owner, inside an SPI connection and under a search_path
 // of the server's own.
@@ -57,6 +34,19 @@ Revision changing(const Installation &installation, const char *command, Body bo
     });
 }
 
+// From base the chain would create what is there.
+void require_no_tables(const Installation &installation)
+{
+    if (!catalog::has_relation(installation, "procrastinate_jobs"))
+        return;
+    throw Refusal{common::sqlstate::catalog_contradicts,
+                  catalog::in_schema(installation) + " holds Procrastinate's tables",
+                  "Base means that nothing is installed. No upgrade could go on from there.",
+                  "To see the revisions that it may be at: SELECT * FROM " +
+                      common::own_function("procrastinate_detect") + "(" +
+                      installation.quoted_text + ");"};
+}
+
 } // namespace
 
 Revision stamp(const Installation &installation, std::string_view target, Verify verify)
@@ -65,7 +55,9 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
         const TimestampTz started = server::now();
         const InstallationState state = change.read_state();
         const Revision revision = chain::resolve_target(target, state.current);
-        change.prepare(isolation_for(state));
+        change.prepare(isolation_to_record(state));
+        if (revision == chain::base)
+            require_no_tables(installation);
         if (verify == Verify::yes)
             require_match(installation, revision);
         record_revision(installation, state, event::stamp, revision, started);
@@ -76,18 +68,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
 Revision adopt(const Installation &installation)
 {
     return changing(installation, "procrastinate_adopt()", [&](const Change &change) {
-        const TimestampTz started = server::now();
-        const InstallationState state = change.read_state();
-        change.prepare(isolation_for(state));
-        const Revision revision = require_exact_match(installation);
-        warn_of_external_versions(installation, revision);
-        const bool is_recorded = state.last && state.current.revision == revision;
-        server::notice(catalog::in_schema(installation) + " matches " +
-                       std::string(chain::name(revision)) +
-                       (is_recorded ? ", as its history says: nothing to do" : ""));
-        if (!is_recorded)
-            record_revision(installation, state, event::adopt, revision, started);
-        return revision;
+        return adopt(change, installation, change.read_state());
     });
 }
 

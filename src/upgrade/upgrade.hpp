@@ -10,9 +10,9 @@ namespace procrastinate::upgrade
 {
 
 // Upgrades to the target, as Alembic's `upgrade`. From base to head it creates the schema of head
-// directly. Returns the revision reached. Throws Refusal PM001 to PM010, PM012, 22023, 25001, 25006,
-// 3F000, 42501, 55P03, 55000 if the history's row was not recorded, and the errors of the
-// migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if
+// directly. Returns the revision reached, or the current one if the target has been passed. Throws
+// Refusal PM001, PM002, PM006 to PM010, PM012, 22023, 25001, 25006, 3F000, 42501, 55P03, 55000 if
+// the history's row was not recorded, and the errors of the migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if
 // more than one migration is run or rows are changed, and the locks of the migrations.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 
@@ -32,8 +32,8 @@ enum class Verify
 chain::Revision stamp(const catalog::Installation &installation, std::string_view target,
                       Verify verify);
 
-// Records the revision that the catalog matches, unless it is recorded already. Returns it. Throws
-// Refusal PM009 if the catalog matches none exactly.
+// Records the revision that the catalog matches, unless it is recorded already. Returns it; base
+// where nothing is installed. Throws Refusal PM009 if the catalog matches none exactly.
 chain::Revision adopt(const catalog::Installation &installation);
 
 // A difference between an installation and its revision, and the statement that removes it.

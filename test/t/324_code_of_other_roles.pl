@@ -356,7 +356,7 @@ END $$
 SQL
 	is(query(q{SELECT revision FROM procrastinate_current('tenant_1')}),
 		'0026', 'nothing is changed');
-	allowed('postgres', <<'SQL', "1\n0027", q{a cursor of the caller's that nobody uses is none of it});
+	allowed('postgres', <<'SQL', "1\n0027", 'a cursor of the caller stays as it is');
 BEGIN;
 DECLARE own CURSOR FOR SELECT 1 FROM generate_series(1, 10);
 FETCH own;
@@ -445,9 +445,12 @@ sub removed_rows
 	$node->poll_query_until($database,
 		q{SELECT count(*) = 1 FROM procrastinate_progress WHERE waiting_for IS NOT NULL})
 	  or die 'the call does not wait';
-	as_role('mallory', q{DELETE FROM removed.procrastinate_schema_history WHERE event LIKE 'step 0029%'});
+	as_role('mallory',
+		q{DELETE FROM removed.procrastinate_schema_history WHERE event LIKE 'step 0029%'});
 	$reader->query('COMMIT');
-	like(($caller->wait)[1], qr/^PM010: the history of schema "removed" does not have migration 0029/,
+	like(
+		($caller->wait)[1],
+		qr/^PM010: the history of schema "removed" does not have migration 0029/,
 		'the call ends');
 	$_->close foreach $reader, $caller;
 	query('DROP SCHEMA removed CASCADE');

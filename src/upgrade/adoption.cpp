@@ -1,0 +1,54 @@
+#include "upgrade/adoption.hpp"
+
+#include "server/messages.hpp"
+#include "server/pause.hpp"
+#include "upgrade/catalog_match.hpp"
+#include "upgrade/locks.hpp"
+#include "upgrade/precheck_deferred.hpp"
+#include "upgrade/version_table_sync.hpp"
+
+namespace procrastinate::upgrade
+{
+
+void record_revision(const catalog::Installation &installation, const InstallationState &state,
+                     std::string_view event, chain::Revision revision, TimestampTz started)
+{
+    require_syncable(revision);
+    require_no_deferred_triggers(installation, catalog::history_table);
+    lock_tables(installation, Tables::history);
+    if (!state.has_history)
+        create_history(installation);
+    // Tables without a history have no known revision: the first row counts from base.
+    record_change(installation, event, state.current.revision.value_or(chain::base), revision,
+                  started);
+}
+
+// It writes no rows but the history's; without a history there are none to miss.
+Isolation isolation_to_record(const InstallationState &state)
+{
+    return state.has_history ? Isolation::read_committed : Isolation::any;
+}
+
+chain::Revision adopt(const Change &change, const catalog::Installation &installation,
+                      const InstallationState &state)
+{
+    const TimestampTz started = server::now();
+    change.prepare(isolation_to_record(state));
+    const chain::Revision revision = require_exact_match(installation, state);
+    if (revision == chain::base)
+    {
+        server::notice(catalog::in_schema(installation) +
+                       " holds none of Procrastinate's objects: nothing to adopt");
+        return revision;
+    }
+    warn_of_external_versions(installation, revision);
+    const bool is_recorded = state.last && state.current.revision == revision;
+    server::notice(catalog::in_schema(installation) + " matches " +
+                   std::string(chain::name(revision)) +
+                   (is_recorded ? ", as its history says: nothing to do" : ""));
+    if (!is_recorded)
+        record_revision(installation, state, event::adopt, revision, started);
+    return revision;
+}
+
+} // namespace procrastinate::upgrade
