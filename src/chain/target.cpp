@@ -1,6 +1,7 @@
 #include "chain/target.hpp"
 
 #include "chain/external_ids.hpp"
+#include "chain/release_name.hpp"
 #include "chain/suggestions.hpp"
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
@@ -39,8 +40,25 @@ std::string located(std::string_view target)
                           std::move(hint)};
 }
 
+std::string known_releases()
+{
+    return "This version of procrastinate_migrate knows the releases " +
+           std::string(releases().front().name) + " to " + std::string(releases().back().name) +
+           ".";
+}
+
+constexpr std::string_view update_hint =
+    "Install a newer version of procrastinate_migrate, then run ALTER EXTENSION "
+    "procrastinate_migrate UPDATE;";
+
 [[noreturn]] void refuse_unknown(std::string_view target)
 {
+    if (is_newer_release(target))
+        refuse(target, known_releases(), std::string(update_hint));
+    if (target.ends_with("@pre"))
+        refuse(target, "@pre goes with a release, for example 3.1.0@pre.",
+               "To see the releases: SELECT * FROM " +
+                   common::own_function("procrastinate_releases") + "();");
     constexpr std::string_view grammar = "Targets are head, base, current, a revision (0025), a "
                                          "migration's file, a release (3.1.0, 3.1.0@pre), or "
                                          "relative (+1).";
@@ -78,24 +96,10 @@ Revision before_deploying(const Release &release)
     return needed;
 }
 
-const Release *find_release(std::string_view name)
-{
-    if (name.starts_with('v'))
-        name.remove_prefix(1);
-    for (const Release &release : releases())
-        if (release.name == name)
-            return &release;
-    return nullptr;
-}
-
 std::optional<Revision> by_release(std::string_view target)
 {
-    constexpr std::string_view pre = "@pre";
-    std::string_view wanted = target;
-    const bool only_pre = wanted.ends_with(pre);
-    if (only_pre)
-        wanted.remove_suffix(pre.size());
-    const Release *const release = find_release(wanted);
+    const bool only_pre = remove_pre(target);
+    const Release *const release = find_release(target).release;
     if (release == nullptr)
         return std::nullopt;
     return only_pre ? before_deploying(*release) : release->head;
@@ -229,14 +233,15 @@ Revision resolve_range_end(std::string_view target, const CurrentRevision &curre
 
 const Release &resolve_release(std::string_view name)
 {
-    const Release *const release = name.size() > longest_name ? nullptr : find_release(name);
+    const Release *const release =
+        name.size() > longest_name ? nullptr : find_release(name).release;
     if (release == nullptr)
-        throw common::Refusal{common::sqlstate::unknown_revision,
-                              "Can't locate release identified by '" + excerpt(name) + "'",
-                              "The releases known are " + std::string(releases().front().name) +
-                                  " to " + std::string(releases().back().name) + ".",
-                              "To see them: SELECT * FROM " +
-                                  common::own_function("procrastinate_releases") + "();"};
+        throw common::Refusal{
+            common::sqlstate::unknown_revision,
+            "Can't locate release identified by '" + excerpt(name) + "'", known_releases(),
+            is_newer_release(name) ? std::string(update_hint)
+                                   : "To see them: SELECT * FROM " +
+                                         common::own_function("procrastinate_releases") + "();"};
     return *release;
 }
 

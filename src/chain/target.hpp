@@ -33,7 +33,7 @@ Revision resolve_target(std::string_view target, const CurrentRevision &current)
 Revision resolve_range_end(std::string_view target, const CurrentRevision &current,
                            std::optional<Revision> anchor);
 
-// The release of that name, with or without a v before it. Throws Refusal PM001 if there is none.
+// The release of that name (chain/release_name.hpp). Throws Refusal PM001 if there is none.
 const Release &resolve_release(std::string_view name);
 
 // A user's text for a message: the first 64 bytes and "...", never cut inside a character.

@@ -1,5 +1,6 @@
 // Functions that change an installation in one transaction: procrastinate_upgrade, _stamp, _adopt,
 // _repair, _downgrade.
+#include "entry/target_argument.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 #include "upgrade/upgrade.hpp"
@@ -11,6 +12,7 @@ namespace catalog = procrastinate::catalog;
 namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
+using procrastinate::entry::target_argument;
 
 } // namespace
 
@@ -18,7 +20,7 @@ namespace server = procrastinate::server;
 ENTRY_POINT(procrastinate_upgrade)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view target = arguments.required_text(0, "target");
+    const std::string_view target = target_argument(arguments, 0, "target");
     const bool dry_run = arguments.required_boolean(2, "dry_run");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     return server::text_result(chain::name(dry_run ? upgrade::dry_run(installation, target)
@@ -29,7 +31,7 @@ ENTRY_POINT(procrastinate_upgrade)
 ENTRY_POINT(procrastinate_stamp)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view revision = arguments.required_text(0, "revision");
+    const std::string_view revision = target_argument(arguments, 0, "revision");
     const bool verify = arguments.required_boolean(1, "verify");
     return server::text_result(
         chain::name(upgrade::stamp(catalog::locate(arguments.oid(2)), revision,

@@ -4,6 +4,7 @@
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
+#include "entry/target_argument.hpp"
 #include "server/arguments.hpp"
 #include "server/pause.hpp"
 #include "server/rows.hpp"
@@ -18,6 +19,7 @@ namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::comparing;
+using procrastinate::entry::target_argument;
 
 std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
 
@@ -49,7 +51,7 @@ ENTRY_POINT(procrastinate_detect)
 ENTRY_POINT(procrastinate_check)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view target = arguments.required_text(0, "revision");
+    const std::string_view target = target_argument(arguments, 0, "revision");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return comparing(installation, [&] {

@@ -3,6 +3,7 @@
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
+#include "entry/target_argument.hpp"
 #include "online/online_run.hpp"
 #include "online/plan.hpp"
 #include "online/under_way.hpp"
@@ -20,6 +21,7 @@ namespace chain = procrastinate::chain;
 namespace common = procrastinate::common;
 namespace online = procrastinate::online;
 namespace server = procrastinate::server;
+using procrastinate::entry::target_argument;
 
 // True in a procedure that was called outside of a transaction block.
 bool may_commit(FunctionCallInfo fcinfo)
@@ -76,7 +78,7 @@ ENTRY_POINT(procrastinate_migrate)
                               "Call it outside of BEGIN, of functions and of EXCEPTION blocks. To "
                               "upgrade in one transaction: SELECT " +
                                   common::own_function("procrastinate_upgrade") + "();"};
-    const std::string_view target = arguments.required_text(0, "target");
+    const std::string_view target = target_argument(arguments, 0, "target");
     const double lock_timeout = arguments.required_milliseconds(2, "lock_timeout");
     const double retry_for = arguments.required_milliseconds(3, "retry_for");
     const bool concurrently = arguments.required_boolean(4, "concurrently");
@@ -112,7 +114,7 @@ ENTRY_POINT(procrastinate_wait)
                               "procrastinate_wait() cannot run inside a transaction block",
                               "Index builds would wait for the transaction's snapshot.",
                               "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
-    const std::string_view target = arguments.required_text(0, "target");
+    const std::string_view target = target_argument(arguments, 0, "target");
     online::wait(catalog::locate(arguments.oid(2)), target, arguments.milliseconds(1));
     return Datum(0);
 }
@@ -122,7 +124,7 @@ ENTRY_POINT(procrastinate_wait)
 ENTRY_POINT(procrastinate_plan)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view target = arguments.required_text(0, "target");
+    const std::string_view target = target_argument(arguments, 0, "target");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return procrastinate::entry::reading(installation, [&] {

@@ -4,6 +4,7 @@
 #include "common/refusal.hpp"
 #include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
+#include "entry/target_argument.hpp"
 #include "script/offline_script.hpp"
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
@@ -21,6 +22,7 @@ namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::migration_row;
 using procrastinate::entry::reading;
+using procrastinate::entry::target_argument;
 using upgrade::AppliedMigrations;
 
 // Runs `body(applied)` with the migrations that are applied to the installation.
@@ -170,7 +172,7 @@ ENTRY_POINT(procrastinate_history)
 ENTRY_POINT(procrastinate_pending)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view target_name = arguments.required_text(0, "target");
+    const std::string_view target_name = target_argument(arguments, 0, "target");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return with_applied_or_warning(installation, [&](const AppliedMigrations &applied) {
@@ -197,7 +199,7 @@ ENTRY_POINT(procrastinate_heads)
 ENTRY_POINT(procrastinate_show)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view name = arguments.required_text(0, "revision");
+    const std::string_view name = target_argument(arguments, 0, "revision");
     server::RowSet rows(fcinfo);
     return with_applied_if_any([&](const AppliedMigrations &applied) {
         const chain::Migration &migration = named_migration(name, applied);
@@ -211,7 +213,7 @@ ENTRY_POINT(procrastinate_show)
 ENTRY_POINT(procrastinate_migration_sql)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view name = arguments.required_text(0, "revision");
+    const std::string_view name = target_argument(arguments, 0, "revision");
     std::string_view sql;
     with_applied_if_any([&](const AppliedMigrations &applied) {
         sql = named_migration(name, applied).sql;

@@ -2,6 +2,7 @@
 // _route.
 #include "chain/route.hpp"
 #include "entry/reading.hpp"
+#include "entry/target_argument.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 #include "upgrade/current_state.hpp"
@@ -15,6 +16,7 @@ namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::reading;
+using procrastinate::entry::target_argument;
 
 } // namespace
 
@@ -36,7 +38,8 @@ ENTRY_POINT(procrastinate_releases)
 ENTRY_POINT(procrastinate_supports)
 {
     const server::Arguments arguments(fcinfo);
-    const chain::Release &release = chain::resolve_release(arguments.required_text(0, "release"));
+    const chain::Release &release =
+        chain::resolve_release(target_argument(arguments, 0, "release"));
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
@@ -72,8 +75,9 @@ ENTRY_POINT(procrastinate_supports)
 ENTRY_POINT(procrastinate_route)
 {
     const server::Arguments arguments(fcinfo);
-    const chain::Release &from = chain::resolve_release(arguments.required_text(0, "from_release"));
-    const chain::Release &to = chain::resolve_release(arguments.required_text(1, "to_release"));
+    const chain::Release &from =
+        chain::resolve_release(target_argument(arguments, 0, "from_release"));
+    const chain::Release &to = chain::resolve_release(target_argument(arguments, 1, "to_release"));
     const catalog::Installation installation = catalog::locate(arguments.oid(2));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {

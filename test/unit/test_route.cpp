@@ -159,7 +159,7 @@ TEST(Support, AdvisesWhatToDo)
 
 TEST(Releases, AreFoundByTheirName)
 {
-    for (const std::string_view name : {"", "v", "3.9", "3.9.0@pre", "3.9.0 ", "head", "vv3.9.0"})
+    for (const std::string_view name : {"", "v", "3", "3.9.0@pre", "3.9.0 ", "head", "vv3.9.0"})
         EXPECT_THROW((void)resolve_release(name), Refusal) << name;
     EXPECT_THROW((void)resolve_release(std::string(100'000, '3')), Refusal);
 }

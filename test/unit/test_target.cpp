@@ -59,8 +59,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Named{"00.00.00_01_initial.s", 1}, //
                     Named{"procrastinate_0031", 32}, Named{"procrastinate_0000", 1},
                     Named{"procrastinate_0037", 38}, //
-                    Named{"3.1.0", 33}, Named{"v3.1.0", 33}, Named{"2.15.1", 29}, Named{"0.3.0", 1},
-                    Named{"3.9.0", 38}, //
+                    Named{"3.1.0", 33}, Named{"v3.1.0", 33}, Named{"3.1", 33}, Named{"2.15.1", 29},
+                    Named{"0.3.0", 1}, Named{"3.9.0", 38}, //
                     Named{"3.1.0@pre", 32}, Named{"v3.1.0@pre", 32}, Named{"3.0.0@pre", 30},
                     Named{"3.2.2@pre", 34},                                                  //
                     Named{"3.3.0@pre", 36}, Named{"3.9.0@pre", 37}, Named{"2.15.1@pre", 29}, //
@@ -87,7 +87,7 @@ TEST_P(NoTargets, AreRefusedWithTheWordsOfAlembic)
 
 INSTANTIATE_TEST_SUITE_P(Grammar, NoTargets,
                          testing::Values("", " ", "0", "0000", "9999", "99999999999999999999",
-                                         "Head", "HEAD", " head", "head ", "headx", "3.1",
+                                         "Head", "HEAD", " head", "head ", "headx", "3.",
                                          "3.1.0@post", "head@pre", "@pre", "v", "v0025",
                                          "3.1.0 @pre", "03.01.00", "00.05.00_0", "add_heartbeat",
                                          "_", "0032_", "procrastinate_9999", "procrastinate_31",

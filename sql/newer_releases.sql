@@ -1,0 +1,36 @@
+-- Releases that this version does not know: later patch releases, and what is newer.
+\pset format unaligned
+\set VERBOSITY default
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set head_sql :abs_srcdir '/test/sql/head.sql'
+\i :head_sql
+CREATE SCHEMA newer;
+SET search_path = newer, public;
+
+-- a minor version is its newest patch release
+SELECT procrastinate_upgrade('3.7@pre') = procrastinate_upgrade('3.7.3@pre') AS same;
+-- a later patch release
+SELECT procrastinate_upgrade('3.7.99@pre') = procrastinate_upgrade('3.7.3@pre') AS same;
+SELECT supported FROM procrastinate_supports('3.7.99');
+SELECT count(*) FROM procrastinate_pending('3.7.99@pre');
+SELECT count(*) > 0 AS has_steps FROM procrastinate_route('3.6.0', '3.7.99');
+-- what is newer, and what @pre goes with
+CREATE FUNCTION pg_temp.refused(sql text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE sql;
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN QUERY VALUES (sqlstate || ': ' || sqlerrm),
+        (regexp_replace(detail, 'to [0-9.]+\.$', 'to NEWEST.')), (hint);
+END $$;
+SELECT * FROM pg_temp.refused($$SELECT procrastinate_upgrade('3.999.0@pre')$$);
+SELECT * FROM pg_temp.refused($$SELECT * FROM procrastinate_plan('4.0')$$);
+SELECT * FROM pg_temp.refused($$SELECT * FROM procrastinate_supports('4.0.0')$$);
+SELECT * FROM pg_temp.refused($$SELECT procrastinate_upgrade('0030@pre')$$);
+SELECT * FROM pg_temp.refused($$SELECT procrastinate_upgrade('2.15.99')$$);
+DROP SCHEMA newer CASCADE;

@@ -1,0 +1,15 @@
+// Arguments that name a revision or a release.
+#pragma once
+
+#include "server/arguments.hpp"
+
+#include <string_view>
+
+namespace procrastinate::entry
+{
+
+// The text of a target or release. WARNING if it is a release that this version does not know and
+// takes as an earlier one. Throws Refusal 22004 if it is NULL.
+std::string_view target_argument(const server::Arguments &arguments, int number, const char *name);
+
+} // namespace procrastinate::entry
