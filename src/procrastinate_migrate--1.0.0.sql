@@ -261,6 +261,16 @@ COMMENT ON VIEW procrastinate_progress IS
     'replica''s walsender, 0 is a prepared transaction';
 GRANT SELECT ON procrastinate_progress TO PUBLIC;
 
+CREATE FUNCTION procrastinate_require(
+    target text,
+    drift text DEFAULT 'error',
+    schema regnamespace DEFAULT NULL
+) RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_require(text, text, regnamespace) IS
+    'fails if the schema is not at the target, or has differences that break Procrastinate (drift: '
+    'error, warning, ignore); returns the current revision';
+
 -- ---- Change -------------------------------------------------------------------------------------
 
 CREATE FUNCTION procrastinate_upgrade(

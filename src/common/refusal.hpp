@@ -17,6 +17,8 @@ inline constexpr std::string_view unknown_revision = "PM001";
 inline constexpr std::string_view relative_overshoot = "PM002";
 // The text is not a range, or the range runs backwards.
 inline constexpr std::string_view invalid_range = "PM003";
+// The schema is past the revisions that a release works on.
+inline constexpr std::string_view past_release = "PM004";
 // The schema has Procrastinate's objects but no history table.
 inline constexpr std::string_view no_history = "PM005";
 // The last row of the history names a revision that this library does not know.
@@ -37,6 +39,8 @@ inline constexpr std::string_view under_way = "PM012";
 inline constexpr std::string_view still_used = "PM013";
 // procrastinate_wait() reached its timeout.
 inline constexpr std::string_view not_in_time = "PM014";
+// procrastinate_require() found pending migrations, or no installation.
+inline constexpr std::string_view not_reached = "PM015";
 inline constexpr std::string_view rows_unchanged = "55000"; // object_not_in_prerequisite_state
 inline constexpr std::string_view no_worker = "53400";      // configuration_limit_exceeded
 inline constexpr std::string_view lock_not_available = "55P03";

@@ -1,4 +1,5 @@
-// Functions that compare a schema's catalog with the revisions: procrastinate_detect, _check.
+// Functions that compare a schema's catalog with the revisions: procrastinate_detect, _check,
+// _require.
 #include "catalog/repair_statements.hpp"
 #include "catalog/structure.hpp"
 #include "chain/target.hpp"
@@ -9,6 +10,7 @@
 #include "server/pause.hpp"
 #include "server/rows.hpp"
 #include "upgrade/catalog_match.hpp"
+#include "upgrade/gate.hpp"
 #include "upgrade/notices.hpp"
 
 namespace
@@ -76,4 +78,19 @@ ENTRY_POINT(procrastinate_check)
                          .text_or_null(repairs[i]));
         return server::RowSet::result();
     });
+}
+
+// (target text, drift text, schema regnamespace) → the current revision
+ENTRY_POINT(procrastinate_require)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view target = target_argument(arguments, 0, "target");
+    const upgrade::Drift drift = upgrade::drift_named(arguments.required_text(1, "drift"));
+    const catalog::Installation installation = catalog::locate(arguments.oid(2));
+    chain::Revision current = chain::base;
+    comparing(installation, [&] {
+        current = upgrade::require(installation, target, drift);
+        return Datum(0);
+    });
+    return server::text_result(chain::name(current));
 }

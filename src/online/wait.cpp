@@ -11,8 +11,10 @@
 #include "server/subtransaction.hpp"
 #include "sql/can_listen.hpp"
 #include "upgrade/current_state.hpp"
+#include "upgrade/gate.hpp"
 #include "upgrade/installation_state.hpp"
 #include "upgrade/notices.hpp"
+#include "upgrade/requirement.hpp"
 
 namespace procrastinate::online
 {
@@ -141,13 +143,18 @@ std::string hint_to_see_locks(const Installation &installation)
 }
 
 // Names the schema as it is called now.
-[[noreturn]] void fail_in_time(const Installation &installation, const std::string &target,
+[[noreturn]] void fail_in_time(const Installation &installation, const std::string &wanted,
                                const std::string &why, std::string (*hint)(const Installation &))
 {
     const Installation now = catalog::locate(installation.schema);
     throw common::Refusal{common::sqlstate::not_in_time,
-                          "schema \"" + now.name + "\" is not at " + target + " in time", why,
+                          "schema \"" + now.name + "\" is not " + wanted + " in time", why,
                           hint(now)};
+}
+
+upgrade::Met met(const upgrade::Requirement &requirement, const upgrade::InstallationState &state)
+{
+    return state.current.revision ? requirement.by(*state.current.revision) : upgrade::Met::not_yet;
 }
 
 } // namespace
@@ -164,7 +171,7 @@ void wait(const Installation &installation, std::string_view target,
     };
     const SessionMarker marker(server::LockKey::waiting, installation.schema);
     Listening listening;
-    std::string target_name(target);
+    std::string wanted = "at " + std::string(target);
     const auto read_in_time = [&] {
         try
         {
@@ -174,15 +181,18 @@ void wait(const Installation &installation, std::string_view target,
         {
             if (!server::is_of_lock(error) || left().value_or(between_reads) > 0)
                 throw;
-            fail_in_time(installation, target_name, "Another session has locked its history.",
+            fail_in_time(installation, wanted, "Another session has locked its history.",
                          hint_to_see_locks);
         }
     };
     upgrade::InstallationState state = read_in_time();
-    const chain::Revision resolved = chain::resolve_target(target, state.current);
-    if (state.current.revision && *state.current.revision >= resolved)
+    const upgrade::Requirement requirement(target, state.current);
+    upgrade::Met now = met(requirement, state);
+    if (now == upgrade::Met::yes)
         return;
-    target_name = upgrade::display_name(resolved);
+    if (now == upgrade::Met::never)
+        upgrade::refuse_past(installation, target, *state.current.revision);
+    wanted = requirement.text();
     listening.begin();
     for (;;)
     {
@@ -192,17 +202,20 @@ void wait(const Installation &installation, std::string_view target,
             listening.begin();
         }
         state = read_in_time();
-        if (state.current.revision && *state.current.revision >= resolved)
+        now = met(requirement, state);
+        if (now != upgrade::Met::not_yet)
             break;
         const double pause = left().value_or(between_reads);
         if (pause <= 0)
         {
             listening.end();
-            fail_in_time(installation, target_name, detail_of(state), hint_to_see_log);
+            fail_in_time(installation, wanted, detail_of(state), hint_to_see_log);
         }
         listening.pause(std::min(pause, between_reads));
     }
     listening.end();
+    if (now == upgrade::Met::never)
+        upgrade::refuse_past(installation, target, *state.current.revision);
 }
 
 } // namespace procrastinate::online

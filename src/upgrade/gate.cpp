@@ -1,0 +1,113 @@
+#include "upgrade/gate.hpp"
+
+#include "catalog/drift.hpp"
+#include "catalog/structure.hpp"
+#include "chain/release_name.hpp"
+#include "chain/route.hpp"
+#include "common/findings.hpp"
+#include "common/own_function.hpp"
+#include "common/refusal.hpp"
+#include "server/messages.hpp"
+#include "upgrade/current_state.hpp"
+#include "upgrade/requirement.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+using catalog::in_schema;
+using catalog::Installation;
+using chain::Revision;
+using common::Refusal;
+namespace sqlstate = common::sqlstate;
+
+[[noreturn]] void refuse_pending(const Installation &installation, const Requirement &requirement,
+                                 std::string_view target, Revision current)
+{
+    throw Refusal{sqlstate::not_reached, in_schema(installation) + " is not " + requirement.text(),
+                  current == chain::base ? "Nothing is installed there."
+                                         : "It is at " + std::string(chain::name(current)) + ".",
+                  "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "('" +
+                      std::string(target) + "', schema => " + installation.quoted_text + ");"};
+}
+
+common::Findings of_severity(const std::vector<catalog::Difference> &differences,
+                             catalog::Severity severity)
+{
+    common::Findings findings;
+    for (const catalog::Difference &one : differences)
+        if (one.severity == severity)
+            findings.add(common::capitalized(catalog::in_words(one)));
+    return findings;
+}
+
+void check_drift(const Installation &installation, Revision revision, Drift drift)
+{
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    const std::vector<catalog::Difference> differences =
+        catalog::Comparison(server::span_of(structure)).with(revision);
+    const std::string differs =
+        in_schema(installation) + " differs from " + std::string(chain::name(revision));
+    const std::string hint = "To see all differences: SELECT * FROM " +
+                             common::own_function("procrastinate_check") + "(schema => " +
+                             installation.quoted_text + ");";
+    const common::Findings errors = of_severity(differences, catalog::Severity::error);
+    if (errors.any() && drift == Drift::error)
+        throw Refusal{sqlstate::catalog_contradicts, differs, errors.text(), hint};
+    if (errors.any())
+        server::warning(differs, errors.text(), hint);
+    const common::Findings warnings = of_severity(differences, catalog::Severity::warning);
+    if (warnings.any())
+        server::warning(differs, warnings.text(), hint);
+}
+
+} // namespace
+
+Drift drift_named(std::string_view name)
+{
+    if (name == "error")
+        return Drift::error;
+    if (name == "warning")
+        return Drift::warning;
+    if (name == "ignore")
+        return Drift::ignored;
+    throw Refusal{sqlstate::invalid_parameter,
+                  "invalid value for parameter \"drift\": \"" + chain::excerpt(name) + "\"",
+                  {},
+                  "Available values: error, warning, ignore."};
+}
+
+void refuse_past(const Installation &installation, std::string_view target, Revision current)
+{
+    const chain::Release &release = chain::resolve_release(target);
+    throw Refusal{sqlstate::past_release,
+                  in_schema(installation) + " is past what " + std::string(release.name) +
+                      " works on",
+                  "It is at " + std::string(chain::name(current)) + ", and the release works on " +
+                      std::string(chain::name(release.works_from)) + " to " +
+                      std::string(chain::name(release.works_to)) + ".",
+                  chain::advice(release, current, installation.quoted_text)};
+}
+
+Revision require(const Installation &installation, std::string_view target, Drift drift)
+{
+    const InstallationState state = read_current_state(installation);
+    notice_if_by_catalog(state, installation);
+    const Revision current = require_known(state, installation);
+    const Requirement requirement(target, state.current);
+    const Met met = requirement.by(current);
+    if (met == Met::never)
+        refuse_past(installation, target, current);
+    if (met == Met::not_yet || current == chain::base)
+        refuse_pending(installation, requirement, target, current);
+    require_tables(installation, current);
+    // In the middle of a migration the schema is that of no revision.
+    if (drift != Drift::ignored && !state.under_way)
+        check_drift(installation, current, drift);
+    return current;
+}
+
+} // namespace procrastinate::upgrade

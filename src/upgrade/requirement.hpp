@@ -1,0 +1,36 @@
+// What a gate in front of a deployment asks for: a revision or a later one; for a release, a
+// revision that the release works on.
+#pragma once
+
+#include "chain/target.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace procrastinate::upgrade
+{
+
+enum class Met
+{
+    yes,
+    not_yet,
+    never // there is no downgrade
+};
+
+class Requirement
+{
+  public:
+    // Throws Refusal as chain::resolve_target().
+    Requirement(std::string_view target, const chain::CurrentRevision &current);
+
+    Met by(chain::Revision current) const;
+
+    // "at 0037", "at a revision that 3.9.0 works on (0037 to 0038)".
+    std::string text() const;
+
+  private:
+    const chain::Release *release_ = nullptr; // null: the target is a revision
+    chain::Revision revision_ = chain::base;
+};
+
+} // namespace procrastinate::upgrade
