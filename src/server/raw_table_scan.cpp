@@ -19,8 +19,7 @@ struct KeptRow
 bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *numbers)
 {
     const auto *const form = table->rd_rel;
-    bool is_plain =
-        form->relkind == RELKIND_RELATION && !form->relrowsecurity && !form->relhasrules;
+    bool is_plain = form->relkind == RELKIND_RELATION && !form->relhasrules;
     for (std::size_t i = 0; i < columns.size(); ++i)
     {
         const AttrNumber number = get_attnum(RelationGetRelid(table), columns[i].name);

@@ -104,7 +104,7 @@ BEGIN
             IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
                             WHERE c.oid = history_oid AND c.relkind = 'r'
                               AND r.rolname = current_user
-                              AND NOT c.relhasrules AND NOT c.relrowsecurity) THEN
+                              AND NOT c.relhasrules AND NOT c.relforcerowsecurity) THEN
                 RAISE EXCEPTION 'table %.% is not a history table',
                     quote_ident(schema_name), history
                     USING ERRCODE = 'PM010';

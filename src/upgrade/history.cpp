@@ -70,7 +70,7 @@ Refusal not_a_history_table(const catalog::Installation &installation)
     return {common::sqlstate::untrusted_object,
             "table " + table_of(installation) + " is not a history table",
             "It is not a plain table with the columns and the primary key that "
-            "procrastinate_migrate creates, or it has rules or row-level security.",
+            "procrastinate_migrate creates, or it has rules.",
             "Check what it is, then rename or drop it."};
 }
 

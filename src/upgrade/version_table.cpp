@@ -63,7 +63,8 @@ Opened open(const std::string &value)
                                                  ShareRowExclusiveLock, 0, check_table, nullptr);
         Relation const relation = relation_open(oid, NoLock);
         const auto *const form = relation->rd_rel;
-        const bool is_safe = !form->relrowsecurity && !form->relhasrules && !form->relhastriggers;
+        const bool has_policies = check_enable_rls(oid, InvalidOid, true) == RLS_ENABLED;
+        const bool is_safe = !has_policies && !form->relhasrules && !form->relhastriggers;
         const Oid schema = form->relnamespace;
         const char *const name =
             quote_qualified_identifier(get_namespace_name(schema), NameStr(form->relname));
@@ -110,9 +111,10 @@ std::optional<VersionTable> open_version_table(std::string_view setting, std::st
                       "It must name a table with its schema.",
                       "SET " + option + " = 'public." + std::string(setting) + "';"};
     if (!table.is_safe)
-        throw Refusal{common::sqlstate::untrusted_object,
-                      std::string("cannot sync table ") + table.name,
-                      "It has triggers, rules or row-level security.", "RESET " + option + ";"};
+        throw Refusal{
+            common::sqlstate::untrusted_object, std::string("cannot sync table ") + table.name,
+            "It has triggers or rules, or policies that apply to the role that writes it.",
+            "RESET " + option + ";"};
     // Statements use the name.
     (void)server::lock_schema_name(table.schema);
     const Oid again = server::call([&text] {

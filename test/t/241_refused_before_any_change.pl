@@ -189,7 +189,7 @@ sub locations
 	my $schema = new_schema(26);
 	my %folder = (
 		"SELECT procrastinate_upgrade('none')" => 'chain',
-		"SELECT procrastinate_upgrade('0025')" => 'upgrade',
+		"SELECT procrastinate_upgrade('0030')" => 'upgrade',
 		"CALL procrastinate_migrate(NULL)"     => 'server');
 	foreach my $call (sort keys %folder)
 	{

@@ -1,0 +1,104 @@
+# Row-level security that somebody has switched on, by hand or by an event trigger. No policy applies
+# to the owner of a table, unless it is forced.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Procrastinate::Test::Roles;
+use Test::More;
+
+my $node     = start_server(name => 'row_security');
+my $database = new_database($node);
+look_as_roles($node, $database);
+query('CREATE ROLE owner LOGIN');
+
+# The owner upgrades. A WARNING names the tables with row-level security.
+sub reaches
+{
+	my ($revision, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return allowed('owner',
+		"SET client_min_messages = error; SELECT procrastinate_upgrade('$revision', 'jobs')",
+		$revision, $name);
+}
+
+sub is_at_head
+{
+	my ($name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(query(q{SELECT revision FROM procrastinate_current('jobs')}), $HEAD_NAME, $name);
+	query('DROP SCHEMA jobs CASCADE');
+	return;
+}
+
+# Every new table, from an empty database on.
+query(<<'SQL');
+CREATE FUNCTION secure() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog AS $$
+DECLARE
+	made record;
+BEGIN
+	FOR made IN SELECT * FROM pg_event_trigger_ddl_commands() WHERE object_type = 'table' LOOP
+		EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', made.object_identity);
+	END LOOP;
+END $$;
+CREATE EVENT TRIGGER secure ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
+	EXECUTE FUNCTION secure();
+SQL
+my %ways = (
+	'the steps'   => q{CALL procrastinate_migrate('head', 'jobs')},
+	'one call'    => q{SELECT procrastinate_upgrade('head', 'jobs')},
+	'two calls'   => q{SELECT procrastinate_upgrade('0028', 'jobs')},
+	'the scripts' => join("\n",
+		query(q{CREATE SCHEMA jobs; SELECT procrastinate_sql('base:0028', 'jobs')}),
+		query(q{SELECT procrastinate_sql('0028:head', 'jobs')})),);
+query('DROP SCHEMA jobs');
+foreach my $way (sort keys %ways)
+{
+	query('CREATE SCHEMA jobs AUTHORIZATION owner');
+	{
+		local $ENV{PGUSER} = 'owner';
+		my (undef, undef, $error) =
+		  $node->psql($database, "SET client_min_messages = warning;\n$ways{$way}");
+		is($error, '', "an installation by the owner: $way");
+	}
+	reaches($HEAD_NAME, 'goes on') if $way eq 'two calls';
+	is( query(
+			q{SELECT count(*) FROM pg_class WHERE relnamespace = 'jobs'::regnamespace}
+			  . q{ AND relkind = 'r' AND NOT relrowsecurity}
+		),
+		'0',
+		'each table has row-level security');
+	is_at_head("$way: the schema is at head");
+}
+query('DROP EVENT TRIGGER secure');
+
+# By hand, with a policy that would hide everything.
+query('CREATE SCHEMA jobs AUTHORIZATION owner');
+allowed('owner', q{SELECT procrastinate_upgrade('0028', 'jobs')}, '0028', 'at 0028');
+my @tables = split /\n/,
+  query(q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'jobs'::regnamespace}
+	  . q{ AND relkind = 'r'});
+query("ALTER TABLE $_ ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON $_ USING (false)")
+  foreach @tables;
+reaches('0030', 'the owner goes on where policies hide all rows from others');
+my $history = 'jobs.procrastinate_schema_history';
+query("ALTER TABLE $history FORCE ROW LEVEL SECURITY");
+my $call  = q{SELECT procrastinate_upgrade('0031', 'jobs')};
+my $error = refused(
+	'owner', $call,
+	qr/PM010: row-level security is forced on table jobs\.procrastinate_schema_history/,
+	'a forced policy is refused');
+my ($hint) = $error =~ /^HINT:  (.*)/m;
+is($hint, "ALTER TABLE $history NO FORCE ROW LEVEL SECURITY;", 'the HINT does not throw it away');
+refused('postgres', $call, qr/PM010: row-level security is forced/, 'a superuser acts as the owner');
+is(query(q{SELECT revision FROM procrastinate_current('jobs')}), '0030', 'reading works');
+query($hint);
+reaches($HEAD_NAME, 'which is enough');
+is_at_head('the schema is at head');
+done_testing();
