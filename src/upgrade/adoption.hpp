@@ -15,9 +15,9 @@ void record_revision(const catalog::Installation &installation, const Installati
 // The isolation level at which a revision can be recorded.
 Isolation isolation_to_record(const InstallationState &state);
 
-// Records the revision that the catalog matches, unless it is recorded already; base is not recorded
-// where nothing is installed. Returns it. `state` is what change.read_state() returned. Throws
-// Refusal PM009 if the catalog matches none exactly, and what record_revision() throws.
+// Records the revision that the catalog matches, unless it is recorded already; base is not
+// recorded where nothing is installed. Returns it. `state` is what change.read_state() returned.
+// Throws Refusal PM009 if the catalog matches none exactly, and what record_revision() throws.
 chain::Revision adopt(const Change &change, const catalog::Installation &installation,
                       const InstallationState &state);
 

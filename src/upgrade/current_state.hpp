@@ -7,7 +7,8 @@ namespace procrastinate::upgrade
 {
 
 // read_state(). For tables without a history the current revision is the one that the catalog
-// matches exactly, if there is one; the locks of the comparison end with it. Throws as read_state().
+// matches exactly, if there is one; the locks of the comparison end with it. Throws as
+// read_state().
 InstallationState read_current_state(const catalog::Installation &installation);
 
 // A NOTICE if the current revision is the catalog's.

@@ -12,8 +12,9 @@ namespace procrastinate::upgrade
 // Upgrades to the target, as Alembic's `upgrade`. From base to head it creates the schema of head
 // directly. Returns the revision reached, or the current one if the target has been passed. Throws
 // Refusal PM001, PM002, PM006 to PM010, PM012, 22023, 25001, 25006, 3F000, 42501, 55P03, 55000 if
-// the history's row was not recorded, and the errors of the migrations' SQL. Takes ACCESS EXCLUSIVE on the jobs table if
-// more than one migration is run or rows are changed, and the locks of the migrations.
+// the history's row was not recorded, and the errors of the migrations' SQL. Takes ACCESS EXCLUSIVE
+// on the jobs table if more than one migration is run or rows are changed, and the locks of the
+// migrations.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 
 // Upgrades as above, reports the time taken and the locks held, and rolls the upgrade back. Returns

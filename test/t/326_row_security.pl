@@ -1,5 +1,5 @@
-# Row-level security that somebody has switched on, by hand or by an event trigger. No policy applies
-# to the owner of a table, unless it is forced.
+# Row-level security that somebody has switched on, by hand or by an event trigger. No policy
+# applies to the owner of a table, unless it is forced.
 
 use strict;
 use warnings;
@@ -96,7 +96,10 @@ my $error = refused(
 	'a forced policy is refused');
 my ($hint) = $error =~ /^HINT:  (.*)/m;
 is($hint, "ALTER TABLE $history NO FORCE ROW LEVEL SECURITY;", 'the HINT does not throw it away');
-refused('postgres', $call, qr/PM010: row-level security is forced/, 'a superuser acts as the owner');
+refused(
+	'postgres', $call,
+	qr/PM010: row-level security is forced/,
+	'a superuser acts as the owner');
 is(query(q{SELECT revision FROM procrastinate_current('jobs')}), '0030', 'reading works');
 query($hint);
 reaches($HEAD_NAME, 'which is enough');

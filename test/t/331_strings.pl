@@ -60,7 +60,7 @@ END $body$;
 -- What the grammar admits, in the words of a regular expression.
 CREATE FUNCTION strings.is_target(target text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 	SELECT octet_length(target) BETWEEN 1 AND 128 AND target COLLATE "C" ~ (
-		'\A(?:heads?|base|current|pre|[0-9]+|v?[0-9]+\.[0-9]+\.[0-9]+(?:@pre)?'
+		'\A(?:heads?|base|current|pre|[0-9]+|v?[0-9]+\.[0-9]+(?:\.[0-9]+)?(?:@pre)?'
 		|| '|procrastinate_[0-9]{4}|[0-9]{2}\.[0-9.]*_[0-9a-z_]*(?:\.s?q?l?)?|)(?:[+-][0-9]+)?\Z')
 $$;
 CREATE FUNCTION strings.is_range(range text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -171,7 +171,7 @@ try('a release',
 	[   'count(*) FROM procrastinate_supports(string)',
 		q{count(*) FROM procrastinate_route(string, '3.9.0')},
 		q{count(*) FROM procrastinate_route('2.15.1', string)} ],
-	q{string ~ '^v?3\.1\.0$'},
+	q{string ~ '^v?3\.1(?:\.[0-9]+)?$'},
 	qw(right PM001 PM011));
 
 # A name that is none of a schema is refused by the server before we see it; a number is an OID, and
