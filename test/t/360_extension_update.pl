@@ -202,16 +202,16 @@ ALTER EXTENSION procrastinate_migrate SET SCHEMA "Ext";
 CREATE SCHEMA app;
 SET client_min_messages = warning;
 SELECT "Ext".procrastinate_upgrade('0026', 'app');
-DROP TABLE app.procrastinate_schema_history;
 SQL
 	my (undef, undef, $error) = $node->psql($moved,
-		q{SET search_path = app; SELECT "Ext".procrastinate_upgrade('0027')});
-	my ($hint) = $error =~ /^HINT:  .*?(SELECT .*;)$/m;
+		q{SET search_path = app; SELECT "Ext".procrastinate_require('0027')});
+	my ($hint) = $error =~ /^HINT:  .*?(CALL .*;)$/m;
 	is($hint,
-		q{SELECT "Ext".procrastinate_adopt('app');},
+		q{CALL "Ext".procrastinate_migrate('0027', schema => 'app');},
 		'a hint has the schema of the extension');
-	is($node->safe_psql($moved, "SET client_min_messages = warning; SET search_path = app; $hint"),
-		'0026', 'and works from any search_path');
+	$node->safe_psql($moved, "SET client_min_messages = warning; SET search_path = app; $hint");
+	is($node->safe_psql($moved, q{SELECT revision FROM "Ext".procrastinate_current('app')}),
+		'0027', 'and works from any search_path');
 }
 
 $node->stop;
