@@ -1,4 +1,4 @@
-# scripts/new-revision: what it refuses, without changing anything.
+# scripts/new-revision: what it refuses, and that it changes nothing then or when it is interrupted.
 #
 # Run by scripts/drill, in a copy of the tree of its own.
 
@@ -126,5 +126,15 @@ SQL
 
 refuses_revision('a file without a new name', qr/in the chain already/,
 	'99.98.00_01_pre_objects.sql', $good, '--release', '199.0.0');
+
+foreach my $signal (qw(INT TERM HUP))
+{
+	my $before = state_of_tree();
+	my ($status, $text) = interrupted($signal, $NAME, 'SELECT pg_sleep(1000);');
+	is($status >> 8, 1, "interrupted by $signal: fails");
+	like($text, qr/^new-revision: interrupted\nnew-revision: nothing has been changed$/m,
+		"interrupted by $signal: says so");
+	is(state_of_tree(), $before, "interrupted by $signal: changes nothing");
+}
 
 done_testing();

@@ -10,11 +10,12 @@ use Exporter 'import';
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 use Procrastinate::Test;
 
-our @EXPORT = qw($NAME $NEXT leaves_undecided new_revision refuses_revision release_in_tree
-  set_up start_over steps_are write_migration);
+our @EXPORT = qw($NAME $NEXT interrupted leaves_undecided new_revision refuses_revision
+  release_in_tree set_up start_over state_of_tree steps_are write_migration);
 
 # The file of the migration under test, and its revision.
 our $NAME = '99.99.00_01_pre_name.sql';
@@ -77,6 +78,34 @@ sub new_revision
 	return ($is_done, $text);
 }
 
+# Runs the script over a migration, and ends it by a signal, as a terminal does, once it has changed
+# chain.tsv. Returns its status and what it prints.
+sub interrupted
+{
+	my ($signal, $name, $sql) = @_;
+	my $file = write_migration($name, $sql);
+	my $output = "$tree/output";
+	my $pid = fork // die "fork: $!";
+	if ($pid == 0)
+	{
+		setpgrp;
+		open(STDOUT, '>', $output) or die "$output: $!";
+		open(STDERR, '>&', \*STDOUT) or die "$output: $!";
+		$ENV{PG_CONFIG} = $pg_config;
+		chdir "$tree/scripts" or die "$tree/scripts: $!";
+		exec './new-revision', $file, '--release', '99.99.0' or die "new-revision: $!";
+	}
+	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
+	while (slurp("$tree/src/data/chain.tsv") !~ /\t\Q$name\E\t/)
+	{
+		$tries-- > 0 or die 'waited in vain for a row in chain.tsv';
+		usleep(100_000);
+	}
+	kill "-$signal", $pid;
+	waitpid $pid, 0;
+	return ($?, slurp($output));
+}
+
 sub refuses_revision
 {
 	my ($label, $complaint, @arguments) = @_;
@@ -85,7 +114,7 @@ sub refuses_revision
 	ok(!$is_done, "$label: refused");
 	like($text, $complaint, "$label: says why");
 	unlike($text, qr{^src/data/\S+ written$}m, "$label: does not say that it wrote a file");
-	is(state_of_tree(), $before, "$label: changes nothing");
+	is(state_of_tree(), $before, "$label: changes nothing") or start_over();
 	return;
 }
 
