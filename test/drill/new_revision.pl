@@ -37,8 +37,16 @@ foreach my $case (
 	[ 'the name of schema other',  'CREATE TABLE other.x (id int)' ],
 	[ 'the name of schema other',
 		'ALTER TABLE procrastinate_jobs ADD FOREIGN KEY (id) REFERENCES other.x' ],
-	[ 'the body of a function names the schema public',
+	[ 'the name of schema public',
 		q{CREATE FUNCTION x() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM public.x $$} ],
+	[ 'the name of schema public',
+		q{CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT length(''PUBLIC'')'} ],
+	[ 'the name of schema public',
+		q{DO $$ BEGIN PERFORM set_config('search_path', $q$"public"$q$, true); END $$} ],
+	[ 'the name of schema public', q{SELECT to_regclass('public.procrastinate_jobs')} ],
+	[ 'the name of schema public', 'ALTER TABLE procrastinate_jobs RENAME COLUMN lock TO public' ],
+	[ 'SET search_path', "CREATE FUNCTION x() $body SET search_path = pg_catalog, pg_temp" ],
+	[ 'SET search_path', "CREATE OR REPLACE FUNCTION x() SET search_path TO DEFAULT $body" ],
 	[ 'INSERT of values',    "$good INSERT INTO procrastinate_numbers VALUES (1)" ],
 	[ 'GRANT',               'GRANT SELECT ON procrastinate_jobs TO PUBLIC' ],
 	[ 'REVOKE',              'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pg_catalog FROM PUBLIC' ],
@@ -63,10 +71,12 @@ foreach my $case (
 	[ 'STRICT', q{CREATE FUNCTION x(a int) RETURNS int STRICT LANGUAGE sql AS 'SELECT 1'} ],
 	[ 'RETURNS NULL ON NULL INPUT',
 		q{CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1' RETURNS NULL ON NULL INPUT} ],
-	[ 'STRICT',              'ALTER FUNCTION procrastinate_test_v1() STRICT' ],
-	[ 'FROM CURRENT',        "CREATE FUNCTION x() $body SET search_path FROM CURRENT" ],
-	[ 'FROM CURRENT', 'ALTER FUNCTION procrastinate_test_v1() SET search_path FROM CURRENT' ],
+	[ 'FROM CURRENT',        "CREATE FUNCTION x() $body SET work_mem FROM CURRENT" ],
 	[ 'ALTER FUNCTION',      'ALTER FUNCTION procrastinate_test_v1() RENAME TO x' ],
+	[ 'ALTER FUNCTION',      'ALTER FUNCTION procrastinate_test_v1() STRICT' ],
+	[ 'ALTER FUNCTION',      'ALTER FUNCTION procrastinate_test_v1() SECURITY DEFINER' ],
+	[ 'ALTER FUNCTION', 'ALTER FUNCTION procrastinate_test_v1() SET search_path = public' ],
+	[ 'ALTER ROUTINE',       'ALTER ROUTINE procrastinate_test_v1() SET work_mem = 100' ],
 	[ 'parameters of an index',
 		'CREATE INDEX x ON procrastinate_jobs (id) WITH (fillfactor = 70) WHERE id IS NULL' ],
 	[ 'parameters of an index', 'ALTER INDEX procrastinate_jobs_test_idx SET (fillfactor = 70)' ],
@@ -99,8 +109,9 @@ CREATE TABLE procrastinate_allowed (
 ) WITH (fillfactor = 70);
 ALTER TABLE procrastinate_allowed SET (fillfactor = 80);
 CREATE INDEX procrastinate_allowed_idx ON procrastinate_allowed ("collate" COLLATE ucs_basic);
-CREATE FUNCTION procrastinate_allowed(strict int) RETURNS int LANGUAGE sql
-CALLED ON NULL INPUT SET work_mem = '1MB' AS 'SELECT strict';
+CREATE FUNCTION procrastinate_allowed(strict int, note text DEFAULT 'in public') RETURNS int
+LANGUAGE sql CALLED ON NULL INPUT SET work_mem = '1MB'
+AS 'SELECT strict /* public. A comment. */ + length(''public: no'')';
 COMMENT ON TABLE procrastinate_allowed IS 'GENERATED ALWAYS AS (x), DISABLE TRIGGER, STRICT';
 COMMENT ON COLUMN procrastinate_allowed.id IS 'as in public.procrastinate_jobs';
 SQL
@@ -113,7 +124,7 @@ refuses_revision(
 	'rows by a DO block', qr/leave rows in \S+procrastinate_numbers, and head\.sql has no rows/,
 	$NAME, "$good DO \$\$ BEGIN INSERT INTO procrastinate_numbers VALUES (1); END \$\$;");
 refuses_revision('a privilege by a DO block', qr/change privileges of procrastinate_jobs/,
-	$NAME, 'DO $$ BEGIN GRANT SELECT ON procrastinate_jobs TO PUBLIC; END $$;');
+	$NAME, 'DO $$ BEGIN GRANT SELECT ON procrastinate_jobs TO pg_monitor; END $$;');
 refuses_revision(
 	'a view by a DO block', qr/a kind that structure\.tsv does not have: other view/,
 	$NAME, 'DO $$ BEGIN CREATE VIEW x AS SELECT 1; END $$;');

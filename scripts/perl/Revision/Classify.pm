@@ -27,8 +27,7 @@ my @KINDS = (
 	[ qr/^DROP /                                                   => \&drop ],
 	[ qr/^ALTER TYPE/                                              => \&alter_type ],
 	[ qr/^ALTER INDEX/                                             => \&alter_index ],
-	[ qr/^ALTER (?:FUNCTION|PROCEDURE|ROUTINE|AGGREGATE) /         => \&alter_other ],
-	[ qr/^ALTER (?:SEQUENCE|VIEW|DOMAIN) /                         => \&alter_other ],
+	[ qr/^ALTER SEQUENCE /                                         => \&alter_sequence ],
 	[ qr/^(?:GRANT|REVOKE) /     => sub { free(phrase => 'change privileges') } ],
 	[ qr/^COMMENT ON/            => \&comment_on ],
 	[ qr/^LOCK /                 => sub { { does => 'none' } } ],
@@ -185,11 +184,10 @@ sub drop
 
 # ---- Other statements --------------------------------------------------------------------------
 
-sub alter_other
+sub alter_sequence
 {
 	my ($statement) = @_;
-	my $kind = lc $statement->{tokens}[1]{text};
-	return free(touches => [ name_at($statement, 2) ], phrase => "change ${kind}s");
+	return free(touches => [ name_at($statement, 2) ], phrase => 'change sequences');
 }
 
 sub alter_type

@@ -9,6 +9,7 @@ use warnings;
 use Exporter 'import';
 
 use Revision::Parts qw(identifier skip split_list top_level);
+use Sql qw(tokens);
 
 our @EXPORT_OK = qw(why_refused);
 
@@ -26,6 +27,8 @@ my @KINDS = (
 	[ qr/^CREATE SEQUENCE\b/ =>
 		  'structure.tsv says nothing of its options; let a column own it (serial, identity)' ],
 	[ qr/^CREATE\b/                                                   => $NO_KIND ],
+	[ qr/^ALTER (?:FUNCTION|ROUTINE)\b/ =>
+		  'the library repairs a function by its last CREATE; write CREATE OR REPLACE FUNCTION' ],
 	[ qr/^(?:ALTER|DROP) (?:TABLE|INDEX|FUNCTION|TRIGGER|TYPE|SEQUENCE|ROUTINE)\b/ => undef ],
 	[ qr/^(?:ALTER|DROP)\b/                                           => $NO_KIND ],
 	[ qr/^(?:GRANT|REVOKE)\b/           => 'head.sql has no privileges' ],
@@ -40,14 +43,12 @@ my @ACTIONS = (
 	[ qr/\b(?:ATTACH|DETACH) PARTITION\b|(?<!NO )\bINHERIT\b|\bNO INHERIT\b/ => $NO_KIND ],
 	[ qr/\bROW LEVEL SECURITY\b/                      => $NO_KIND ],
 	[ qr/\bSET (?:UN)?LOGGED\b/ => 'structure.tsv has permanent, logged tables only' ],
-	[ qr/\bDEPENDS ON EXTENSION\b/                    => $NO_KIND ],
-	[ qr/^ALTER (?:FUNCTION|ROUTINE)\b.* RENAME TO\b/ =>
-		  'no migration would create the function by its new name' ]);
+	[ qr/\bDEPENDS ON EXTENSION\b/                    => $NO_KIND ]);
 
 # What structure.tsv does not show, but the library sees: it would call the head's own schema
 # changed. By how the statement begins and what its scope contains; what it is called.
 my $UNSEEN = 'the library sees it, but structure.tsv does not show it';
-my $FUNCTION = qr/^(?:CREATE (?:OR REPLACE )?|ALTER )(?:FUNCTION|ROUTINE)\b/;
+my $FUNCTION = qr/^CREATE (?:OR REPLACE )?FUNCTION\b/;
 my $TABLE = qr/^(?:CREATE|ALTER) TABLE\b/;
 my @UNSEEN = (
 	[ $FUNCTION => qr/\b(RETURNS NULL ON NULL INPUT|STRICT|FROM CURRENT)\b/ ],
@@ -100,7 +101,7 @@ sub beginning
 		last if @kept && $word !~ /^(?:OR|REPLACE|TEMP|TEMPORARY|UNLOGGED|MATERIALIZED|VIEW|
 			PROCEDURE|AGGREGATE|DOMAIN|RULE|POLICY|EXTENSION|EVENT|TRIGGER|SEQUENCE|SCHEMA|OPERATOR|
 			CAST|COLLATION|STATISTICS|TYPE|TABLE|ROLE|DATABASE|PUBLICATION|SUBSCRIPTION|SERVER|
-			FOREIGN|FUNCTION|LABEL|DEFAULT|PRIVILEGES|CONSTRAINT)$/x;
+			FOREIGN|FUNCTION|ROUTINE|LABEL|DEFAULT|PRIVILEGES|CONSTRAINT)$/x;
 		push @kept, $word;
 	}
 	return join ' ', @kept;
@@ -144,17 +145,15 @@ sub why_name
 		my $name = identifier($token);
 		if (defined $name && $at < $#tokens && $tokens[ $at + 1 ]{text} eq '.')
 		{
-			my $is_object = $name eq 'public'
-			  || $at > 0 && $words[ $at - 1 ] =~ $BEFORE_NAME
+			my $is_object = $at > 0 && $words[ $at - 1 ] =~ $BEFORE_NAME
 			  || $at == 3 && $words[0] eq 'CREATE';
 			my $column = $at > 0 && $words[ $at - 1 ] eq 'COLUMN' && $words[0] eq 'COMMENT';
 			return "the name of schema $name: an installation may have any schema"
 			  if $is_object && $name ne 'pg_catalog' && !$column;
 		}
-		return 'the body of a function names the schema public: an installation may have any schema'
-		  if $words[0] ne 'COMMENT'
-		  && $token->{kind} =~ /^(?:body|string)$/
-		  && $text =~ /\bpublic\s*\.\s*["\w]/i;
+		my $is_code = $token->{kind} eq 'body' || $at > 0 && $words[ $at - 1 ] eq 'AS';
+		return 'the name of schema public: an installation may have any schema'
+		  if ($words[0] ne 'COMMENT' || defined $name) && names_public($token, $is_code);
 		next if $token->{kind} ne 'quoted';
 		return "the name $text: src/data has names of letters, digits and _ only"
 		  if $name !~ /^[a-z_][a-z0-9_]*$/;
@@ -164,12 +163,27 @@ sub why_name
 	return;
 }
 
-# A function whose signature or body the facts cannot hold.
+# Whether a token names the schema public: as a name, in a literal, or in code that it contains.
+sub names_public
+{
+	my ($token, $is_code) = @_;
+	my ($kind, $text) = @$token{qw(kind text)};
+	return (identifier($token) // '') eq 'public' if $kind !~ /^(?:string|body)$/;
+	my ($value) = $text =~ /^(?:\w?&?'|\$\w*\$)(.*)(?:'|\$\w*\$)$/s;
+	$value =~ s/''/'/g if $kind eq 'string';
+	my @inner = $is_code ? eval { tokens($value) } : ();
+	return scalar grep { names_public($_) } @inner if @inner;
+	return $value =~ /^\s*"?public"?\s*$|\bpublic"?\."?\w/i;
+}
+
+# A function whose signature, body or settings the facts cannot hold.
 sub why_function
 {
 	my ($statement, $head, @words) = @_;
-	return if $head !~ /^CREATE (?:OR REPLACE )?FUNCTION\b/;
+	return if $head !~ $FUNCTION;
 	my @tokens = @{ $statement->{tokens} };
+	return 'SET search_path: an installation may have any schema'
+	  if top_level(\@tokens, 0, $#tokens, sub { (identifier($_[0]) // '') eq 'search_path' });
 	my ($begin, $end) = (top_level(\@tokens, 0, $#tokens, sub { $_[0]{text} eq '(' }))[0];
 	$end = (top_level(\@tokens, $begin + 1, $#tokens, sub { $_[0]{text} eq ')' }))[0];
 	return 'a body without quotes: function_bodies.tsv has hashes of bodies in quotes only'
