@@ -77,6 +77,7 @@ foreach my $case (
 	[ 'ALTER FUNCTION',      'ALTER FUNCTION procrastinate_test_v1() SECURITY DEFINER' ],
 	[ 'ALTER FUNCTION', 'ALTER FUNCTION procrastinate_test_v1() SET search_path = public' ],
 	[ 'ALTER ROUTINE',       'ALTER ROUTINE procrastinate_test_v1() SET work_mem = 100' ],
+	[ 'CONCURRENTLY',        'CREATE INDEX CONCURRENTLY x ON procrastinate_jobs (id)' ],
 	[ 'parameters of an index',
 		'CREATE INDEX x ON procrastinate_jobs (id) WITH (fillfactor = 70) WHERE id IS NULL' ],
 	[ 'parameters of an index', 'ALTER INDEX procrastinate_jobs_test_idx SET (fillfactor = 70)' ],

@@ -9,7 +9,7 @@ use warnings;
 use Exporter 'import';
 
 use Revision::Parts qw(identifier skip split_list top_level);
-use Sql qw(tokens);
+use Sql qw(refusal tokens);
 
 our @EXPORT_OK = qw(why_refused);
 
@@ -70,6 +70,11 @@ sub why_refused
 	my @tokens = @{ $statement->{tokens} };
 	my @words = map { uc $_->{text} } @tokens;
 	my $head = join ' ', @words;
+	return 'CONCURRENTLY: a migration runs in a transaction; remove the word and run again: this'
+	  . ' script writes the steps'
+	  if $head =~ /^(?:CREATE (?:UNIQUE )?|DROP )INDEX CONCURRENTLY\b/;
+	my $cannot_run = refusal($statement);
+	return $cannot_run if defined $cannot_run;
 	my ($kind) = grep { $head =~ $_->[0] } @KINDS;
 	return beginning(@words) . ": $kind->[1]" if $kind && defined $kind->[1];
 	if ($head =~ /^ALTER\b/)
