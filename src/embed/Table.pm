@@ -7,7 +7,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(fail files_of lines_of parsed rows_of);
+our @EXPORT_OK = qw(fail files_of lines_of parsed rows_of why_not_embedded);
 
 # Stops the build, with the place of the mistake.
 sub fail
@@ -48,8 +48,18 @@ sub files_of
 	return @paths;
 }
 
-# The lines of a file without their ends. Only what a C++ raw string literal can hold is let
-# through.
+# Why a line cannot stand in a C++ raw string literal; nothing if it can.
+sub why_not_embedded
+{
+	my ($line) = @_;
+	return 'holds )sql", which ends a raw string literal' if $line =~ /\)sql"/;
+	my ($character) = $line =~ /(\xef\xbb\xbf|[^\t -~])/ or return;
+	my %names = ("\r" => 'a carriage return', "\xef\xbb\xbf" => 'a byte order mark');
+	my $name = $names{$character} // sprintf 'byte 0x%02x', ord $character;
+	return "holds $name: only printable ASCII and tabs can be embedded";
+}
+
+# The lines of a file without their ends.
 sub lines_of
 {
 	my ($path) = @_;
@@ -61,9 +71,8 @@ sub lines_of
 	{
 		$number++;
 		$line =~ s/\n\z// or fail($path, $number, 'the last line has no end');
-		fail($path, $number, 'only printable ASCII and tabs can be embedded')
-		  if $line =~ /[^\t -~]/;
-		fail($path, $number, 'holds )sql", which ends a raw string literal') if $line =~ /\)sql"/;
+		my $why = why_not_embedded($line);
+		fail($path, $number, $why) if defined $why;
 	}
 	return @lines;
 }

@@ -27,7 +27,10 @@ refuses_revision('a commit', qr/line 2: COMMIT would begin or end/, $NAME, "SELE
 refuses_revision('a setting', qr/line 1: SET would change/, $NAME, "SET search_path = x;\n$good");
 refuses_revision('a string without end', qr/line 1: a string/, $NAME, "SELECT 'x");
 refuses_revision('a command of psql', qr/a command of psql/, $NAME, "\\set x 1\n$good");
-refuses_revision('other characters', qr/printable ASCII/, $NAME, "-- \x{e9}\n$good");
+refuses_revision('other characters', qr/line 1: holds byte 0xe9: only printable ASCII and tabs can/,
+	$NAME, "-- \x{e9}\n$good");
+refuses_revision('line ends of Windows', qr/line 1: holds a carriage return: only/,
+	$NAME, "$good\r\n");
 refuses_revision('SQL that fails', qr/does not exist/, $NAME, "$good\nDROP TABLE no_such_table;");
 
 # What src/data cannot express. The label is the reason that is given, up to a colon.

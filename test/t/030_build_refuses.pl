@@ -62,7 +62,10 @@ refuses(
 	qr/migrations\/0028_\S+:\d+: a string or comment that does not end/);
 refuses('a character that is not ASCII',
 	sub { append("migrations/0003_00.05.00_02_drop_started_at_column.sql", "-- \xe9\n") },
-	qr/migrations\/0003_\S+:5: only printable ASCII and tabs can be embedded/);
+	qr/migrations\/0003_\S+:5: holds byte 0xe9: only printable ASCII and tabs can be embedded/);
+refuses('a byte order mark',
+	sub { edit("migrations/0003_00.05.00_02_drop_started_at_column.sql", qr/^/, "\xef\xbb\xbf") },
+	qr/migrations\/0003_\S+:1: holds a byte order mark: only printable ASCII and tabs can be .*/);
 refuses('the end of a raw string literal',
 	sub { append("migrations/0003_00.05.00_02_drop_started_at_column.sql", "-- )sql\"\n") },
 	qr/migrations\/0003_\S+:5: holds \)sql", which ends a raw string literal/);
