@@ -9,9 +9,10 @@ use warnings;
 use Sql;
 use Table qw(fail parsed);
 
-# Labels that a revision adds to an enum type that an earlier revision created: hashes of `type`,
-# `label`, `created_by`, `added_by`, and `used_by`, the first later revision that uses it or 0.
-# Any string literal equal to the label counts, outside of function bodies, which run later.
+# Labels that ALTER TYPE ... ADD VALUE adds to an enum type that an earlier revision created: hashes
+# of `type`, `label`, `created_by`, `added_by`, and `used_by`, the first later revision that uses it
+# or 0. A label of a new or renamed type, or one that was renamed, can be used at once. Any string
+# literal equal to the label counts as a use, outside of function bodies, which run later.
 sub added
 {
 	my ($chain, $facts) = @_;
@@ -21,6 +22,7 @@ sub added
 		my $type = $fact->{name};
 		if (defined $created{$type})
 		{
+			my $migration = $chain->[ $fact->{first} - 1 ];
 			push @added,
 			  map {
 				{   type       => $type,
@@ -29,7 +31,7 @@ sub added
 					added_by   => $fact->{first},
 					used_by    => 0
 				}
-			  } grep { !$labels{$type}{$_} } @{ $fact->{labels} };
+			  } grep { !$labels{$type}{$_} and adds($migration, $_) } @{ $fact->{labels} };
 		}
 		$created{$type} //= $fact->{first};
 		$labels{$type}{$_} = 1 foreach @{ $fact->{labels} };
@@ -50,6 +52,22 @@ sub added
 		}
 	}
 	return @added;
+}
+
+# True if ALTER TYPE ... ADD VALUE of a migration adds the label.
+sub adds
+{
+	my ($migration, $label) = @_;
+	my $add = qr/\bADD\s+VALUE\b(?:\s+IF\s+NOT\s+EXISTS\b)?/i;
+	foreach my $statement (@{ $migration->{statements} })
+	{
+		fail($migration->{path}, $statement->{line},
+			'a DO block adds a label: write ALTER TYPE ... ADD VALUE IF NOT EXISTS outside of it')
+		  if grep { /$add/ } bodies($statement);
+		return 1
+		  if $statement->{outer} =~ /^ALTER\s+TYPE\b.*$add\s+'\Q$label\E'/is;
+	}
+	return 0;
 }
 
 sub uses

@@ -5,10 +5,12 @@ use strict;
 use warnings;
 
 use FindBin;
-use lib "$FindBin::RealBin/../perl";
+use lib map { "$FindBin::RealBin/../$_" } qw(perl ../src/embed);
 
+use Labels;
 use Procrastinate::Test::Build;
 use Procrastinate::Test::Facts;
+use Sql;
 use Test::More;
 
 my $head = (chain())[-1]{revision};
@@ -78,6 +80,36 @@ refuses(
 			"UPDATE procrastinate_jobs SET status = 'failed' WHERE status = 'aborted';\n");
 	},
 	qr/migrations\/0027_\S+:\d+: uses label 'aborted' of procrastinate_job_\w+, which the same .*/);
+
+refuses(
+	'a label that a DO block adds',
+	sub {
+		edit('migrations/0027_02.06.00_01_add_cancel_states.sql',
+			qr/^ALTER TYPE procrastinate_job_status .* 'aborted' .*$/m,
+			q{DO $$ BEGIN ALTER TYPE procrastinate_job_status ADD VALUE 'aborted'; END $$;});
+	},
+	qr/migrations\/0027_\S+:\d+: a DO block adds a label: write ALTER TYPE \.\.\. ADD VALUE .*/);
+
+# Labels that are not added by ALTER TYPE ... ADD VALUE can be used at once.
+{
+	my @chain = map {
+		my $sql = $_;
+		+{ number => 0, path => 'chain', statements => [ Sql::statements($sql) ] }
+	} q{CREATE TYPE state AS ENUM ('old', 'stays');}, <<'SQL';
+ALTER TYPE state RENAME VALUE 'old' TO 'new';
+SELECT 'new'::state;
+ALTER TYPE state RENAME TO other;
+CREATE TYPE state AS ENUM ('fresh');
+SELECT 'fresh'::state;
+ALTER TYPE other add value 'more';
+SQL
+	$chain[$_]{number} = $_ + 1 foreach 0, 1;
+	my @facts = map { +{ kind => 'enum', name => $_->[0], first => $_->[1], labels => $_->[2] } }
+	  [ 'state', 1, [qw(old stays)] ], [ 'state', 2, [qw(fresh)] ],
+	  [ 'other', 1, [qw(old stays)] ], [ 'other', 2, [qw(new stays more)] ];
+	is(join(' ', map { "$_->{type} $_->{label} $_->{used_by}" } Labels::added(\@chain, \@facts)),
+		'other more 0', 'a label that is renamed, or of a new type, needs no commit');
+}
 
 # ---- chain.tsv and releases.tsv -----------------------------------------------------------------
 
