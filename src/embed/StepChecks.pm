@@ -10,7 +10,7 @@ use warnings;
 use Sql;
 use Table qw(fail);
 
-# The statement that makes an object of these kinds cannot run twice.
+# A statement that makes an object of these kinds cannot run twice.
 my $ONCE = qr/^CREATE\s+(?:UNIQUE\s+)?(INDEX|TABLE|TYPE|SEQUENCE)\b/i;
 
 # Checks a file that Steps has read: a hash of `path`, `migration`, `facts` and `steps`.
@@ -87,13 +87,19 @@ sub check_coverage
 	return;
 }
 
-# What a rest creates, no step creates by a statement of its own.
+# What a rest creates, no step creates by a statement of its own. Rows that a batched step changes,
+# no rest changes.
 sub check_once
 {
 	my ($file, $statement) = @_;
-	my ($kind) = $statement->{text} =~ $ONCE or return;
 	my ($step) = grep { takes($_->{rest}, $statement) } @{ $file->{steps} } or return;
 	my $object = lc(object_of($statement->{outer}) // '');
+	fail($file->{path}, $step->{rest}{line},
+		'runs ' . place_of($file, $statement)
+		  . ", but a batched step changes rows of $object too: leave it out")
+	  if $statement->{text} =~ /^(?:UPDATE|DELETE|INSERT)\b/i
+	  and grep { $_->{kind} eq 'batched' and $_->{table} eq $object } @{ $file->{steps} };
+	my ($kind) = $statement->{text} =~ $ONCE or return;
 	my @made = map { lc final_name($file, object_of($_->{outer}) // '') }
 	  grep { $_->{text} =~ $ONCE and uc $1 eq uc $kind } own_statements($file);
 	fail($file->{path}, $step->{rest}{line},

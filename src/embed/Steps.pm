@@ -281,7 +281,7 @@ sub check_batched
 	  and $statements[0]{outer} =~ /\bid\s*$not_greater\s*\$2\b/;
 	# The library counts the rows that a batch left unchanged, by the same condition.
 	fail($file->{path}, $statements[0]{line},
-		'the statement of a batched step has one WHERE, which begins a line')
+		'the statement of a batched step has one WHERE, in upper case, which begins a line')
 	  unless 1 == (() = $statements[0]{text} =~ /^WHERE /mg)
 	  and $statements[0]{outer} =~ /^WHERE /m;
 	return;

@@ -207,6 +207,14 @@ foreach my $range ('job_id >= $1 AND id <= $2', 'id > $1 AND id <= $2', 'id >= $
 }
 
 refuses(
+	'an UPDATE that a batched step and a rest run',
+	sub { edit('migrations/online/0030.sql', qr/^-- rest without UPDATE/m, '-- rest') },
+	qr/migrations\/online\/0030\.sql:6: runs line \d+ of 0030_\S+, but a batched step changes .*/);
+refuses(
+	'a batched step with where in lower case',
+	sub { edit('migrations/online/0030.sql', qr/^WHERE/m, 'where') },
+	qr/migrations\/online\/0030\.sql:\d+: .* has one WHERE, in upper case, which begins a line/);
+refuses(
 	'a batched step of another table',
 	sub {
 		edit('migrations/online/0030.sql', qr/batched \K\w+/, 'procrastinate_events');
