@@ -32,6 +32,7 @@ my @sources   = Chain::function_sources(\@chain, \@facts);
 my @labels    = Labels::added(\@chain, \@facts);
 my @changes   = Labels::changes(\@chain);
 my $head_text = Chain::read_head($source, \@chain);
+Chain::check_heads($source, \@chain, @releases);
 
 my %steps;
 foreach my $path (files_of("$source/migrations/online", qr/^\d{4}\.sql$/, 'NNNN.sql'))

@@ -136,6 +136,37 @@ sub read_releases
 	return @releases;
 }
 
+# From 3.0 on, the name of a file begins with the release that ships it. So each such release has a
+# row, and the head of a release is the last file up to its version.
+sub check_heads
+{
+	my ($source, $chain, @releases) = @_;
+	my $table = "$source/data/releases.tsv";
+	my $named_by_release = release_key('3.0.0');
+	my (%has_row, @files);
+	foreach my $migration (@$chain)
+	{
+		my $version = join '.', map { $_ + 0 } split /\./, $migration->{file} =~ s/_.*//r;
+		push @files, { %$migration, version => $version, key => release_key($version) };
+	}
+	foreach my $row (@releases)
+	{
+		my $key = release_key($row->{release});
+		$has_row{$key} = 1;
+		next if $key lt $named_by_release;
+		my ($last) = grep { $_->{key} le $key } reverse @files;
+		fail($table, $row->{line},
+			"head of $row->{release} is $row->{head}, but its last file is $last->{name}")
+		  if $row->{head} != $last->{number};
+	}
+	foreach my $file (grep { $_->{key} ge $named_by_release } @files)
+	{
+		fail($table, 1, "has no row for release $file->{version}, which ships $file->{name}")
+		  unless $has_row{ $file->{key} };
+	}
+	return;
+}
+
 # A revision at which nothing begins or ends has no facts: it was added to the chain and forgotten
 # in the tables, and a schema at it would be taken for the one before.
 sub check_facts

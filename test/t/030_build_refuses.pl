@@ -146,6 +146,13 @@ foreach my $name (qw(v3.9 3.9 3.9.0a 3.09.0))
 		qr/data\/releases\.tsv:\d+: no release: $name; spell it X\.Y\.Z/);
 }
 
+refuses('a release row that was removed',
+	sub { edit('data/releases.tsv', qr/^3\.1\.0\t.*\n/m, '') },
+	qr/data\/releases\.tsv:1: has no row for release 3\.1\.0, which ships 0032_\S+/);
+refuses('a release with the head of another one',
+	sub { edit('data/releases.tsv', qr/^3\.3\.0\t0036/m, "3.3.0\t0035") },
+	qr/data\/releases\.tsv:\d+: head of 3\.3\.0 is 0035, but its last file is 0036_\S+/);
+
 # ---- The SQL of migrations -----------------------------------------------------------------------
 
 my $third = 'migrations/0003_00.05.00_02_drop_started_at_column.sql';
