@@ -13,6 +13,7 @@ use lib $0 =~ s{[^/]*$}{embed}r;
 
 use Chain;
 use Facts;
+use Functions;
 use Labels;
 use StepChecks;
 use Steps;
@@ -28,7 +29,7 @@ my @facts    = Facts::read_structure("$source/data/structure.tsv", $head);
 my @bodies   = Facts::read_bodies("$source/data", $head, \@facts);
 Chain::check_facts(\@chain, \@facts, \@bodies);
 Chain::check_created(\@chain, \@facts);
-my @sources   = Chain::function_sources(\@chain, \@facts);
+my @sources   = Functions::sources(\@chain, \@facts, \@bodies);
 my @labels    = Labels::added(\@chain, \@facts);
 my @changes   = Labels::changes(\@chain);
 my $head_text = Chain::read_head($source, \@chain);

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib map { "$FindBin::RealBin/../$_" } qw(perl ../src/embed);
 
+use Functions;
 use Labels;
 use Procrastinate::Test::Build;
 use Procrastinate::Test::Facts;
@@ -250,7 +251,7 @@ refuses('a body of an unknown function',
 	qr/data\/function_bodies\.tsv:\d+: structure\.tsv has no function f\(\)/);
 refuses('a function that no migration creates',
 	sub { append('data/structure.tsv', "0001\t\tfunction\tf() returns void language sql\n") },
-	qr/data\/structure\.tsv:\d+: no migration up to its first revision creates f\(\)/);
+	qr/migrations\/0001_\S+:1: no CREATE FUNCTION makes f\(\), which src\/data has from this .*/);
 
 my $body = 'procrastinate_fetch_job(target_queue_names character varying[])';
 refuses('two of our bodies at a revision',
@@ -265,6 +266,33 @@ refuses('an upstream body twice',
 refuses('an upstream body after its function has gone',
 	sub { edit('data/upstream_bodies.tsv', qr/^0029\t0030\t/m, "0029\t0031\t") },
 	qr/data\/upstream_bodies\.tsv:\d+: structure\.tsv has no function \Q$body\E at 0031: .*/);
+
+refuses('a body that no migration makes',
+	sub { edit('data/function_bodies.tsv', qr/^0005\t(?=\d+\t\Q$body\E)/m, "0006\t") },
+	qr/migrations\/0006_\S+:1: no CREATE FUNCTION makes \Q$body\E, which src\/data has from .*/);
+{
+	my @facts = map {
+		my ($name, $types) = /^(\w+)\((.*)\)$/;
+		my %fact = (kind => 'function', name => $name, key => $_, signature => "$name: $types");
+		+{ %fact, first => 1, last => 1, file => 'structure.tsv' }
+	} 'made(integer)', 'made(timestamp without time zone[])', 'made(character varying, numeric)';
+	my $sql = <<'SQL';
+CREATE FUNCTION Made(a /* (int AS 'x' */ timestamp (3)[]) RETURNS int
+    SET x.y = 'AS ''x'', RETURN ' -- AS 'x'
+    LANGUAGE sql AS $$ SELECT 1 $$;
+create or replace function "made"(a int4 default 1) returns table (return int) return 2;
+CREATE FUNCTION made(a VARCHAR(20) DEFAULT 'AS $', b dec(3, 2)) RETURNS int
+BEGIN ATOMIC SELECT 3; END;
+SQL
+	my %migration = (number => 1, path => 'chain', statements => [ Sql::statements($sql) ]);
+	my @sources = Functions::sources([ \%migration ], \@facts, []);
+	is(join('', map { "$_->{signature} $_->{body}\n" } @sources),
+		<<'SOURCES', 'overloads and bodies are found whatever their spelling');
+made: timestamp without time zone[] AS $$ SELECT 1 $$
+made: integer return 2
+made: character varying, numeric BEGIN ATOMIC SELECT 3; END
+SOURCES
+}
 
 # An empty last means as long as the function exists.
 my $cancel = 'procrastinate_cancel_job(job_id bigint, abort boolean, delete_job boolean)';
