@@ -232,17 +232,21 @@ SQL
 leaves_undecided('an attribute dropped', <<'SQL', qr/$may_use procrastinate_test_pair:/, 0);
 ALTER TYPE procrastinate_test_pair DROP ATTRIBUTE b;
 SQL
+foreach my $case (
+	[ 'a set',        'RETURNS SETOF procrastinate_jobs', 'which returns a set' ],
+	[ 'language sql', 'RETURNS procrastinate_jobs',       'which is written in sql' ])
 {
-	my $function = write_migration('99.99.00_00_pre_fetch_jobs.sql', <<'SQL');
-CREATE FUNCTION procrastinate_fetch_job_many() RETURNS SETOF procrastinate_jobs
+	my ($what, $returns, $why) = @$case;
+	my $function = write_migration('99.99.00_00_pre_fetch_jobs.sql', <<"SQL");
+CREATE FUNCTION procrastinate_fetch_job_many() $returns
 LANGUAGE sql AS 'SELECT * FROM procrastinate_jobs';
 SQL
 	my ($is_done, $text) =
 	  new_revision($NAME, 'ALTER TABLE procrastinate_jobs ADD COLUMN note text;',
 		$function, '--release', '99.99.0');
-	ok($is_done, 'a column behind a fetch function of a set: done') or diag $text;
-	like($text, qr/the fetch barrier cannot be put into procrastinate_fetch_job_many/,
-		'a column behind a fetch function of a set: undecided');
+	ok($is_done, "a column behind a fetch function of $what: done") or diag $text;
+	like($text, qr/the fetch barrier cannot be put into procrastinate_fetch_job_many, $why/,
+		"a column behind a fetch function of $what: undecided");
 	start_over();
 }
 

@@ -53,7 +53,7 @@ sub catalog_before
 {
 	my ($revision, $sql, @facts) = @_;
 	my %catalog =
-	  map { $_ => {} } qw(tables indexes keys functions dropped fetched fetched_set enums);
+	  map { $_ => {} } qw(tables indexes keys functions dropped fetched no_barrier enums);
 	$catalog{upserted}{ lc $1 } = 1
 	  while $sql =~ /\bINSERT\s+INTO\s+(\w+)(?=(?:(?!\bINSERT\b)[^;])*\bON\s+CONFLICT\b)/gi;
 	my $before = sprintf '%04d', $revision - 1;
@@ -74,11 +74,14 @@ sub catalog_before
 		  && $definition =~ /^(\w+)\.(\S+) FOREIGN KEY .* REFERENCES (\w+)/;
 		if ($kind eq 'function')
 		{
-			my ($name, $is_set, $returns) = $definition =~ /^(\w+)\(.*\) returns (SETOF )?(\S+)/;
+			my ($name, $is_set, $returns, $language) =
+			  $definition =~ /^(\w+)\(.*\) returns (SETOF )?(\S+) language (\w+)/;
 			$catalog{functions}{$name} = 1;
 			next if $name !~ /^procrastinate_fetch_job/;
 			$catalog{fetched}{$returns} = 1;
-			push @{ $catalog{fetched_set}{$returns} }, $name if $is_set;
+			push @{ $catalog{no_barrier}{$returns} },
+			  "$name, which " . ($is_set ? 'returns a set' : "is written in $language")
+			  if $is_set || $language ne 'plpgsql';
 		}
 	}
 	$catalog{indexes_before} = { %{ $catalog{indexes} } };

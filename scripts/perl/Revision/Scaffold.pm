@@ -299,8 +299,8 @@ sub brief
 		undecided => [
 			(map { "the fetch barrier is for procrastinate_jobs only, not for $_" }
 			grep { $_ ne 'procrastinate_jobs' } @fetched),
-			(map { "the fetch barrier cannot be put into $_, which returns a set" }
-			map { @{ $catalog->{fetched_set}{$_} // [] } } @fetched)
+			(map { "the fetch barrier cannot be put into $_" }
+			map { @{ $catalog->{no_barrier}{$_} // [] } } @fetched)
 		]);
 }
 
