@@ -119,6 +119,16 @@ SQL
 -- rest
 STEPS
 
+steps_are('an index with a long predicate', <<'SQL', <<"STEPS");
+CREATE INDEX note_idx ON procrastinate_jobs
+(queue_name, task_name) WHERE queue_name OPERATOR(pg_catalog.<>) 'a' AND lock IS NOT NULL;
+SQL
+-- step concurrent: build index note_idx
+CREATE INDEX CONCURRENTLY note_idx
+    ON procrastinate_jobs (queue_name, task_name)
+    WHERE queue_name OPERATOR(pg_catalog.<>) 'a' AND lock IS NOT NULL;
+STEPS
+
 # ---- Indexes beside what they replace ------------------------------------------------------------
 
 steps_are('a unique index of a new column instead of another', <<'SQL', <<'STEPS');

@@ -136,7 +136,7 @@ sub plan_index
 		kind  => 'concurrent',
 		title => "build index $built",
 		sql   => 'CREATE ' . ($is_unique ? 'UNIQUE ' : '') . "INDEX CONCURRENTLY $built\n"
-		  . "    ON $table $unit->{definition};");
+		  . folded("    ON $table $unit->{definition};"));
 	my $behind = 'built after the other changes, which may need it or drop what it replaces';
 	my $conflict = "INSERT INTO $table ... ON CONFLICT fails on this uniqueness if it names another"
 	  . ' one: see 0021';
@@ -153,6 +153,14 @@ sub plan_index
 	push @{ $plan->{ $place eq 'behind' ? 'last' : 'main' } },
 	  explicit($unit, $phrase, { $table => 'ACCESS EXCLUSIVE' }, @sqls);
 	return;
+}
+
+# A long line goes on before WHERE.
+sub folded
+{
+	my ($text) = @_;
+	return $text if $text !~ /^[^\n]{101}/m;
+	return $text =~ s/(?<=\S) +(WHERE )/\n    $1/ir;
 }
 
 sub plan_constraint
