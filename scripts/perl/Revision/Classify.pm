@@ -234,6 +234,8 @@ sub rows
 	my @used = grep { is_there($catalog, name_at($statement, $_)) } 0 .. $#{ $statement->{tokens} };
 	return free(phrase => 'add rows') if $verb eq 'INSERT' && !@used;
 	my $why = "$verb changes rows of a table in use; if many, in a batched step";
+	$why = 'INSERT reads a table in use, whose rows change until the step begins'
+	  if $verb eq 'INSERT' && !is_there($catalog, name_at($statement, 2));
 	return undecided($why) if !@used;
 	return undecided($why, locks => { name_at($statement, $used[0]) => 'ROW EXCLUSIVE' });
 }
