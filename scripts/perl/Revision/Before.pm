@@ -11,7 +11,7 @@ use Exporter 'import';
 use Revision::Parts qw(distinct);
 use Sql qw(items);
 
-our @EXPORT_OK = qw(catalog_before gone);
+our @EXPORT_OK = qw(catalog_before gone narrowed);
 
 # gone(REVISION, FACTS): what releases for the revision before may use and the revision does not
 # have, by name: functions of the same arguments and result, tables, columns, labels of enum types
@@ -23,6 +23,43 @@ sub gone
 	my %is_there = map { $_ => 1 } map { keys %{ used($_) } } grep { holds($_, $revision) } @facts;
 	my %was_there = map { %{ used($_) } } grep { holds($_, $before) } @facts;
 	return distinct(map { $was_there{$_} } grep { !$is_there{$_} } sort keys %was_there);
+}
+
+# narrowed(REVISION, FACTS): what makes the revision refuse rows that the one before takes, by name:
+# columns that became NOT NULL, and new constraints and unique indexes that name a column that was
+# there.
+sub narrowed
+{
+	my ($revision, @facts) = @_;
+	my $before = sprintf '%04d', $revision - 1;
+	my (%columns_of, %was_there);
+	foreach my $fact (grep { holds($_, $before) } @facts)
+	{
+		$columns_of{$1}{$2} = 1
+		  if $fact->{kind} eq 'column' && $fact->{definition} =~ /^(\w+)\.(\w+) /;
+		$was_there{ (rule($fact))[2] // '' } = 1;
+	}
+	my @found;
+	foreach my $fact (grep { $_->{first} eq $revision } @facts)
+	{
+		my ($name, $table, $rule) = rule($fact) or next;
+		my $own = $rule =~ s/'[^']*'//gr =~ s/ REFERENCES .*//r;
+		next if $was_there{$rule} || !grep { $columns_of{$table}{$_} } $own =~ /\w+/g;
+		push @found, $name;
+	}
+	return distinct(@found);
+}
+
+# What a fact demands of rows: its name, its table and the demand. Nothing if it demands nothing.
+sub rule
+{
+	my ($fact) = @_;
+	my ($kind, $definition) = @$fact{qw(kind definition)};
+	return ("$1.$2", $1, "$1 $2 not null")
+	  if $kind eq 'column' && $definition =~ /^(\w+)\.(\w+) .* not null\b/;
+	return ($2, $1, "$1 $3") if $kind eq 'constraint' && $definition =~ /^(\w+)\.(\w+) (.*)$/;
+	return ($1, $2, "$2 $3") if $kind eq 'index' && $definition =~ /^UNIQUE (\w+) ON (\w+) (.*)$/;
+	return;
 }
 
 sub holds
