@@ -22,6 +22,18 @@ refuses_revision('an old release', qr/not newer than/, $NAME, $good, '--release'
 refuses_revision('no release', qr/spelled X\.Y\.Z/, $NAME, $good, '--release', '99.99');
 refuses_revision('an unknown works-from', qr/no revision: 9999/, $NAME, $good,
 	'--release', '99.99.0', '--works-from', '9999');
+refuses_revision(
+	'a works-from before what the release before needs',
+	qr/0001: is before \d{4}, the last/, $NAME, $good,
+	'--release', '99.99.0', '--works-from', '0001');
+refuses_revision(
+	'a file of another release',
+	qr/is of release 99\.99\.0, not of 99\.99\.1: add one/, $NAME, $good, '--release', '99.99.1');
+refuses_revision('a file without a phase', qr/99\.99\.00_01_name\.sql: has no phase: /,
+	'99.99.00_01_name.sql', $good);
+refuses_revision('a pre migration after a post migration',
+	qr/pre_name\.sql: a pre migration after 99\.99\.00_00_post_name\.sql, a post migration/,
+	$NAME, $good, write_migration('99.99.00_00_post_name.sql', $good), '--release', '99.99.0');
 refuses_revision('nothing', qr/no statement/, $NAME, '-- nothing; at all');
 refuses_revision('a commit', qr/line 2: COMMIT would begin or end/, $NAME, "SELECT 1;\nCOMMIT;");
 refuses_revision('a setting', qr/line 1: SET would change/, $NAME, "SET search_path = x;\n$good");
