@@ -279,4 +279,33 @@ SQL
 	start_over();
 }
 
+# ---- Operators without a schema ------------------------------------------------------------------
+
+{
+	my $sql = <<'SQL';
+ALTER TABLE procrastinate_jobs ADD COLUMN note text DEFAULT 'a' || 'b' CHECK (note > 'c');
+CREATE INDEX note_idx ON procrastinate_jobs (note) WHERE note IN ('d', 'e');
+CREATE TRIGGER note AFTER UPDATE ON procrastinate_jobs FOR EACH ROW
+    WHEN (OLD.note <> NEW.note) EXECUTE FUNCTION procrastinate_notify_queue_job_inserted_v1();
+UPDATE procrastinate_jobs SET note = '', lock = NULL WHERE note < 'f';
+DO $$
+DECLARE
+    number int := -1;
+BEGIN
+    PERFORM count(*) FROM procrastinate_jobs WHERE id = number;
+    RAISE LOG 'done' USING HINT = 'none';
+END $$;
+CREATE FUNCTION procrastinate_note(a int = 1) RETURNS int LANGUAGE sql AS 'SELECT 1 + 1';
+SQL
+	my ($is_done, $text) = new_revision($NAME, $sql);
+	ok($is_done, 'operators without a schema: done') or diag $text;
+	my ($list) = $text =~ /^Write OPERATOR\(pg_catalog\.=\).*\n((?:  .*\n)+)/m;
+	my @found = map { s/^  //r } split /\n/, $list // '';
+	is(join(' ', map { m{^src/migrations/$NEXT\S+:(\d+: \S+)$} } @found),
+		'1: || 1: > 2: IN 4: <> 5: < 10: =', 'operators without a schema: in the migration');
+	is(join(' ', sort map { m{^src/migrations/online/$NEXT\.sql:\d+: (\S+)$} } @found),
+		'> IN ||', 'operators without a schema: in the steps');
+	start_over();
+}
+
 done_testing();
