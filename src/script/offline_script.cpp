@@ -8,7 +8,6 @@
 #include "sql/create_history.hpp"
 #include "sql/script_begin.hpp"
 #include "sql/script_drop_index.hpp"
-#include "sql/script_head.hpp"
 #include "sql/script_history_values.hpp"
 #include "sql/script_migration.hpp"
 #include "sql/script_step.hpp"
@@ -117,12 +116,11 @@ constexpr std::string_view commit = "COMMIT;\n\\endif\n";
 std::string install_head(const Installation &installation)
 {
     const Revision head = chain::head();
-    const std::string schema =
-        substitute(sql::script_head, {{"sql", chain::head_script(installation.quoted)}});
     return begin_transaction(installation, chain::base, head, head) +
            run_step(installation,
                     {upgrade::event::install, chain::base, head,
-                     "Installing " + upgrade::display_name(head) + " directly", schema})
+                     "Installing " + upgrade::display_name(head) + " directly",
+                     chain::head_script(installation.quoted)})
                .append(commit);
 }
 

@@ -21,11 +21,14 @@
 -- The lock of the history excludes other scripts and procrastinate_migrate, which takes the same.
 -- The history is read only once it is locked: from then on it keeps its name. The block looks for
 -- foreign objects again once all tables are locked, because a trigger can be added until then.
+--
+-- The bodies of functions are not checked: the check would use labels that this transaction adds,
+-- and tables that are not on the search_path.
 
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL transform_null_equals = off;
-SET LOCAL check_function_bodies = on;
+SET LOCAL check_function_bodies = off;
 SET LOCAL row_security = off;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL procrastinate_script.schema = {{schema}};

@@ -3,7 +3,7 @@
 --
 -- {{message}}         text of the NOTICE, as a literal
 -- {{drop_indexes}}    script_drop_index.sql for each index that an online run may have built ahead
--- {{sql}}             script_migration.sql or script_head.sql
+-- {{sql}}             script_migration.sql, or the schema of head
 -- {{append_history}}  append_history.sql
 -- {{revision}}        revision that the step leads to
 

@@ -1,4 +1,6 @@
--- Uses the label, and has a default with quotes, commas and parentheses.
+-- Uses the label, and has a default with quotes, commas and parentheses. Adds another label.
+ALTER TYPE procrastinate_job_event_type ADD VALUE 'resumed';
+
 CREATE INDEX procrastinate_events_paused_idx
     ON procrastinate_events (job_id) WHERE type OPERATOR(pg_catalog.=) 'paused';
 
