@@ -29,7 +29,7 @@ SELECT count(*) = :heads AS rows, count(DISTINCT s.sql) = :heads AS texts,
        bool_and(s.sha256 = encode(sha256(convert_to(s.sql, 'UTF8')), 'hex')) AS sums,
        bool_and(s.sql = procrastinate_migration_sql(h.revision)) AS same,
        bool_and(s.sql = procrastinate_migration_sql(h.file)) AS by_file,
-       bool_and(s.sql ~ E'\n$') AS ends_with_newline, bool_and(s.sql !~ '[^\n -~]') AS plain,
+       bool_and(s.sql ~ E'\n$') AS ends_with_newline, bool_and(s.sql !~ '[^\t\n -~]') AS plain,
        bool_and(length(s.sql) > 20) AS has_text
   FROM procrastinate_history() h, procrastinate_show(h.revision) s;
 -- and the columns are those of the history

@@ -1,10 +1,10 @@
--- A made-up migration, written the way a new release may write it: lower case, several statements
--- a line, comments with semicolons; no line of it is known to any script.
+-- A made-up migration, written the way a new release may write it: lower case, tabs, several
+-- statements a line, comments with semicolons; no line of it is known to any script.
 create type procrastinate_job_urgency as enum ('low', 'normal', 'high');
 
 /* Every job has an urgency; /* nested; */ those that are there are normal. */
 alter table procrastinate_jobs
-  add column urgency procrastinate_job_urgency not null default 'normal';
+	add column urgency procrastinate_job_urgency not null default 'normal';
 
 CREATE TYPE procrastinate_urgent_job_v1 AS (
     job_id bigint,
