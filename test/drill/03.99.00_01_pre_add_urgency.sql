@@ -22,7 +22,7 @@ AS $BODY$
     ORDER BY jobs.urgency DESC, jobs.id;
 $BODY$;
 
-CREATE OR REPLACE FUNCTION procrastinate_fetch_job_v2(
+CREATE FUNCTION procrastinate_fetch_job_v3(
     target_queue_names character varying[],
     p_worker_id bigint
 )
