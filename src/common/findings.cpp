@@ -22,6 +22,13 @@ std::string Findings::text() const
     return text_ + "\nAnd " + std::to_string(count_ - limit_) + " more.";
 }
 
+std::string sentence(std::string clause)
+{
+    if (!clause.ends_with('.'))
+        clause += '.';
+    return capitalized(std::move(clause));
+}
+
 std::string capitalized(std::string text)
 {
     if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')

@@ -31,4 +31,7 @@ class Findings
 // The text with an upper-case first letter, if that is an ASCII letter.
 std::string capitalized(std::string text);
 
+// A clause as a sentence: capitalized, and with a full stop.
+std::string sentence(std::string clause);
+
 } // namespace procrastinate::common

@@ -189,7 +189,7 @@ Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<st
     spi::commit();
     if (retry.is_over())
         give_up(installation_, request, precheck_.target(), options_, retry,
-                error ? common::capitalized(*error) + "." : found.text);
+                error ? common::sentence(*error) : found.text);
     step_log_.progress().tell_waiting(request, retry.failures(), found.pids, error.value_or(""));
     retry.pause();
     return Outcome::observe_anew;

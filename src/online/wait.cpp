@@ -123,7 +123,7 @@ upgrade::InstallationState read_state(const Installation &installation, Listenin
 std::string detail_of(const upgrade::InstallationState &state)
 {
     if (!state.current.revision)
-        return common::capitalized(std::string(state.current.why_unknown)) + ".";
+        return common::sentence(std::string(state.current.why_unknown));
     return "The schema is at " + std::string(chain::name(*state.current.revision)) + ".";
 }
 

@@ -83,13 +83,13 @@ does_not_grow(
 	1,
 	"$many calls that fail",
 	q{SELECT procrastinate_upgrade('nowhere')},
-	q{SELECT procrastinate_upgrade('0003')},
+	q{SELECT procrastinate_upgrade('0099')},
 	q{CALL procrastinate_migrate('+99')},
 	q{SELECT procrastinate_upgrade(NULL)},
 	q{SELECT * FROM procrastinate_history('head:base')},
 	q{SELECT procrastinate_stamp('0003')},
 	q{SELECT procrastinate_adopt('found')},
-	q{SELECT procrastinate_upgrade(schema => 'found')},
+	q{SELECT procrastinate_require('0099')},
 	q{SELECT procrastinate_upgrade(schema => 'pg_catalog')},
 	q{SELECT procrastinate_downgrade('0001')},
 	q{SELECT * FROM procrastinate_show(repeat('x', 100000))});
@@ -168,14 +168,12 @@ does_not_grow(
 	  . qq{ 'PL/pgSQL function hash') AND ($in_cache) IS NOT TRUE;};
 	# Whole ones first, which fill the server's caches.
 	$session->query(qq{SELECT procrastinate_upgrade('head', 'cancelled'); $afresh}) foreach 1 .. 5;
-	# Then each is cancelled at another command: an event trigger counts them down.
+	# Then each is cancelled at another command: an event trigger counts them.
 	$session->query(<<'SQL');
+CREATE SEQUENCE public.commands;
 CREATE FUNCTION public.cancel() RETURNS event_trigger LANGUAGE plpgsql AS $$
-DECLARE
-	remaining integer := current_setting('cancel.remaining', true)::integer - 1;
 BEGIN
-	PERFORM set_config('cancel.remaining', remaining::text, true);
-	IF remaining = 0 THEN
+	IF nextval('public.commands') = current_setting('cancel.at')::bigint THEN
 		PERFORM pg_cancel_backend(pg_backend_pid());
 	END IF;
 END $$;
@@ -185,7 +183,8 @@ SQL
 	my @bytes;
 	foreach my $i (1 .. 150)
 	{
-		my $outcome = $session->refusal("SET cancel.remaining = @{[ 1 + $i % 30 ]};"
+		my $outcome = $session->refusal("SET cancel.at = @{[ 1 + $i % 30 ]};"
+			  . q{ SELECT setval('public.commands', 1, false);}
 			  . q{ SELECT procrastinate_upgrade('head', 'cancelled')});
 		$outcomes{$outcome}++;
 		push @bytes, $session->query($kept) if $i == 50 or $i == 150;
@@ -195,7 +194,8 @@ SQL
 		{ '57014: canceling statement due to user request' => 150 },
 		'150 upgrades are cancelled, at 30 different commands');
 	cmp_ok($bytes[1] - $bytes[0], '<', 65536, 'the memory does not grow');
-	$session->query('DROP EVENT TRIGGER cancel; DROP FUNCTION public.cancel()');
+	$session->query(
+		'DROP EVENT TRIGGER cancel; DROP FUNCTION public.cancel(); DROP SEQUENCE commands');
 	is( $session->query(
 			q{SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'}
 		),

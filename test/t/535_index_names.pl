@@ -319,7 +319,7 @@ sub a_build_that_is_lost_again
 	ok( $node->log_contains(
 			qr/DETAIL:\ \ It\ was\ tried\ \d+\ times\ in\ \d+\ s\.\ An\ invalid\ index\ is
 				\ left,\ which\ the\ next\ call\ drops\ unless\ another\ session\ is\ building
-				\ it\.\n\s*deadlock\ detected\n\s*Process/x,
+				\ it\.\n\s*Deadlock\ detected\n\s*Process/x,
 			$log),
 		'and says of what, and what is left');
 	is($session->refusal(q{CALL procrastinate_migrate('0020')}), 'no error',
