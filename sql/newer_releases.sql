@@ -10,11 +10,15 @@ CREATE SCHEMA newer;
 SET search_path = newer, public;
 
 -- a minor version is its newest patch release
-SELECT procrastinate_upgrade('3.7@pre') = procrastinate_upgrade('3.7.3@pre') AS same;
+SELECT (procrastinate_show('3.7@pre')).revision, (procrastinate_show('3.3')).revision;
 -- a later patch release
-SELECT procrastinate_upgrade('3.7.99@pre') = procrastinate_upgrade('3.7.3@pre') AS same;
-SELECT supported FROM procrastinate_supports('3.7.99');
-SELECT count(*) FROM procrastinate_pending('3.7.99@pre');
+SELECT revision FROM procrastinate_show('3.7.99@pre');
+SELECT revision FROM procrastinate_show('3.3.99');
+SELECT revision FROM procrastinate_show('3.3.99-1');
+SELECT works_from FROM procrastinate_supports('3.7.99');
+SELECT min(revision) FROM procrastinate_history('3.3.99:3.7.99');
+SELECT length(procrastinate_sql('3.3.99:3.7.99')) = length(procrastinate_sql('3.3:3.7')) AS same;
+SELECT procrastinate_upgrade('3.7.99@pre');
 SELECT count(*) > 0 AS has_steps FROM procrastinate_route('3.6.0', '3.7.99');
 -- what is newer, and what @pre goes with
 CREATE FUNCTION pg_temp.refused(sql text) RETURNS SETOF text LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
--- procrastinate_require(), and procrastinate_wait() for a release: gates in front of a deployment.
+-- procrastinate_require(), and procrastinate_wait() for a release.
 \pset format unaligned
 \set VERBOSITY default
 SET client_min_messages = warning;

@@ -89,6 +89,7 @@ bool is_newer_release(std::string_view name)
 
 const Release *assumed_release(std::string_view name)
 {
+    name = name.substr(0, name.find_last_of("+-")); // a relative target
     (void)remove_pre(name);
     const NamedRelease named = find_release(name);
     return named.is_assumed ? named.release : nullptr;

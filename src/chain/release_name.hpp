@@ -24,7 +24,7 @@ NamedRelease find_release(std::string_view name);
 // none.
 bool is_newer_release(std::string_view name);
 
-// What a target, an end of a range or a release name is taken as, if that is assumed.
+// The release that a target, an end of a range or a release name is taken as, if that is assumed.
 const Release *assumed_release(std::string_view name);
 
 // The name without "@pre" at its end. Returns whether it was there.

@@ -10,8 +10,8 @@
 #include "server/pause.hpp"
 #include "server/rows.hpp"
 #include "upgrade/catalog_match.hpp"
-#include "upgrade/gate.hpp"
 #include "upgrade/notices.hpp"
+#include "upgrade/require.hpp"
 
 namespace
 {

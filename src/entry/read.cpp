@@ -21,6 +21,7 @@ namespace common = procrastinate::common;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::migration_row;
+using procrastinate::entry::range_argument;
 using procrastinate::entry::reading;
 using procrastinate::entry::target_argument;
 using upgrade::AppliedMigrations;
@@ -156,7 +157,7 @@ ENTRY_POINT(procrastinate_current)
 ENTRY_POINT(procrastinate_history)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view range_name = arguments.required_text(0, "range");
+    const std::string_view range_name = range_argument(arguments, 0, "range");
     server::RowSet rows(fcinfo);
     return with_applied_or_warning(
         catalog::locate(arguments.oid(1)), [&](const AppliedMigrations &applied) {
@@ -226,7 +227,7 @@ ENTRY_POINT(procrastinate_migration_sql)
 ENTRY_POINT(procrastinate_sql)
 {
     const server::Arguments arguments(fcinfo);
-    const std::string_view range_name = arguments.required_text(0, "range");
+    const std::string_view range_name = range_argument(arguments, 0, "range");
     const catalog::Installation installation = catalog::locate(arguments.oid(1));
     chain::Range range{};
     with_applied(installation, [&](const AppliedMigrations &applied) {

@@ -12,4 +12,7 @@ namespace procrastinate::entry
 // takes as an earlier one. Throws Refusal 22004 if it is NULL.
 std::string_view target_argument(const server::Arguments &arguments, int number, const char *name);
 
+// The text of a range. As above, for each end.
+std::string_view range_argument(const server::Arguments &arguments, int number, const char *name);
+
 } // namespace procrastinate::entry

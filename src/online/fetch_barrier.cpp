@@ -216,14 +216,19 @@ bool FetchBarrier::try_close()
 {
     const Oid schema = installation_.schema;
     const auto find_table = [schema] {
-        return server::call([schema] { return get_relname_relid(fetch_barrier_table, schema); });
+        return server::call([schema] {
+            AcceptInvalidationMessages(); // waiting for the bare lock does not process them
+            return get_relname_relid(fetch_barrier_table, schema);
+        });
     };
     const Oid table = find_table();
+    if (!OidIsValid(table))
+        return false;
     lock_.emplace(server::relation_lock_tag(table), AccessExclusiveLock);
     if (!server::attempt([this] { lock_->acquire(); }))
         return false;
     // Another call may have ended the step and dropped the table meanwhile.
-    if (OidIsValid(table) && find_table() == table)
+    if (find_table() == table)
         return true;
     open();
     return false;

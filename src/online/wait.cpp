@@ -11,9 +11,9 @@
 #include "server/subtransaction.hpp"
 #include "sql/can_listen.hpp"
 #include "upgrade/current_state.hpp"
-#include "upgrade/gate.hpp"
 #include "upgrade/installation_state.hpp"
 #include "upgrade/notices.hpp"
+#include "upgrade/require.hpp"
 #include "upgrade/requirement.hpp"
 
 namespace procrastinate::online
@@ -136,10 +136,10 @@ std::string hint_to_see_log(const Installation &installation)
 
 std::string hint_to_see_locks(const Installation &installation)
 {
-    return "To see that session: SELECT pid, mode FROM pg_locks WHERE granted AND relation = "
-           "(SELECT oid FROM pg_class WHERE relname = '" +
-           std::string(catalog::history_table) +
-           "' AND relnamespace = " + installation.quoted_text + "::regnamespace);";
+    return "To see that session: SELECT pid, mode, relation::regclass FROM pg_locks WHERE granted "
+           "AND "
+           "relation IN (SELECT oid FROM pg_class WHERE relnamespace = " +
+           installation.quoted_text + "::regnamespace);";
 }
 
 // Names the schema as it is called now.
@@ -181,7 +181,7 @@ void wait(const Installation &installation, std::string_view target,
         {
             if (!server::is_of_lock(error) || left().value_or(between_reads) > 0)
                 throw;
-            fail_in_time(installation, wanted, "Another session has locked its history.",
+            fail_in_time(installation, wanted, "Another session has locked its history or tables.",
                          hint_to_see_locks);
         }
     };

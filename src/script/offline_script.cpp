@@ -117,10 +117,9 @@ std::string install_head(const Installation &installation)
 {
     const Revision head = chain::head();
     return begin_transaction(installation, chain::base, head, head) +
-           run_step(installation,
-                    {upgrade::event::install, chain::base, head,
-                     "Installing " + upgrade::display_name(head) + " directly",
-                     chain::head_script(installation.quoted)})
+           run_step(installation, {upgrade::event::install, chain::base, head,
+                                   "Installing " + upgrade::display_name(head) + " directly",
+                                   chain::head_script(installation.quoted)})
                .append(commit);
 }
 

@@ -151,7 +151,9 @@ RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t
         if (table == nullptr)
             return found;
         found.is_allowed = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
-        found.is_plain = is_plain(table, columns, numbers);
+        // A policy may hide rows from the role.
+        found.is_plain = is_plain(table, columns, numbers) &&
+                         check_enable_rls(oid, InvalidOid, true) != RLS_ENABLED;
         if (found.is_plain && found.is_allowed)
         {
             Snapshot const snapshot = RegisterSnapshot(GetLatestSnapshot());

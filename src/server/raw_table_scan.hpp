@@ -42,7 +42,7 @@ class RawRow
 
 struct RawTable
 {
-    bool is_plain = false;   // an ordinary table with these columns, without rules and policies
+    bool is_plain = false;   // an ordinary table with these columns; no rules or policies apply
     bool is_allowed = false; // the current role has SELECT on the table
     List *rows = NIL;        // empty unless both are true
 
@@ -77,7 +77,8 @@ class RawScan
     RawScan(const RawScan &) = delete;
     RawScan &operator=(const RawScan &) = delete;
 
-    // An ordinary table with these columns and the index, without rules and policies.
+    // An ordinary table with these columns and the index, without rules.
+    // Policies are not evaluated.
     bool is_plain() const { return is_plain_; }
     // The current role has SELECT on the table.
     bool is_allowed() const { return is_allowed_; }

@@ -39,7 +39,19 @@ List *texts_of_objects(Oid schema)
     return texts;
 }
 
-} // namespace
+std::vector<Portal> cursors()
+{
+    std::vector<Portal> found;
+    const spi::Rows rows = spi::read_latest(cursors_query, std::span<const spi::Parameter>());
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+    {
+        const std::string name(rows.text(row, 1).value_or(""));
+        Portal const portal = call([&name] { return GetPortalByName(name.c_str()); });
+        if (PortalIsValid(portal))
+            found.push_back(portal);
+    }
+    return found;
+}
 
 std::set<std::string> session_objects()
 {
@@ -50,20 +62,33 @@ std::set<std::string> session_objects()
     std::set<std::string> objects;
     for (int i = 0; i < list_length(texts); ++i)
         objects.emplace(static_cast<const char *>(list_nth(texts, i)));
-    const spi::Rows cursors = spi::read_latest(cursors_query, std::span<const spi::Parameter>());
-    for (std::uint64_t row = 0; row < cursors.count(); ++row)
-    {
-        const std::string name(cursors.text(row, 1).value_or(""));
-        const Portal portal = call([&name] { return GetPortalByName(name.c_str()); });
-        const std::uint64_t position = PortalIsValid(portal) ? portal->portalPos : 0;
-        objects.insert("cursor " + std::to_string(position) + " " + name);
-    }
+    for (Portal const portal : cursors())
+        objects.insert("cursor " + std::to_string(portal->portalPos) + " " + portal->name);
     return objects;
 }
 
-void require_same_session_objects(const std::set<std::string> &before, Oid role)
+} // namespace
+
+SessionObjects::SessionObjects() : texts_(session_objects())
 {
-    if (session_objects() == before)
+    for (Portal const portal : cursors())
+        if (portal->status != PORTAL_ACTIVE && !portal->portalPinned)
+        {
+            pinned_.push_back(portal);
+            call([portal] { PinPortal(portal); });
+        }
+}
+
+// A portal that is pinned is not dropped before the end of its transaction.
+SessionObjects::~SessionObjects()
+{
+    for (Portal const portal : pinned_)
+        portal->portalPinned = false;
+}
+
+void SessionObjects::require_unchanged(Oid role) const
+{
+    if (session_objects() == texts_)
         return;
     throw common::Refusal{common::sqlstate::untrusted_object,
                           "code of role \"" + role_name(role) +
@@ -83,8 +108,8 @@ void hint_at_deferred_trigger(ServerError &error, Oid role)
     if (is_refused && data.hint == nullptr)
         error.set_hint("A change runs as role " + quoted_role_name(role) +
                        " in a security-restricted operation, in which the server defers no "
-                       "trigger or foreign key. Disable the trigger that the CONTEXT names, and "
-                       "enable it after the change.");
+                       "trigger or foreign key. Disable the trigger whose function the CONTEXT "
+                       "names, and enable it after the change.");
 }
 
 } // namespace procrastinate::server

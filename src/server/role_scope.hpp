@@ -8,7 +8,8 @@
 //   types in the session's temporary schema, which would be found before the server's own (newer
 //       minor releases of the server refuse them, too)
 //   cursors: a commit in a procedure runs the query of a cursor that a language has pinned, as the
-//       caller; and a FETCH from a cursor of the caller's takes rows away
+//       caller; a FETCH from a cursor of the caller's takes rows away; and a cursor that replaces
+//       it would run its query when the caller fetches from it
 //
 // So code that the owner has planted in the objects runs with the owner's rights only.
 #pragma once
@@ -17,6 +18,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 namespace procrastinate::server
 {
@@ -41,12 +43,23 @@ class RoleScope
     int context_before_ = 0;
 };
 
-// The objects in the session's temporary schema and its cursors, each with what identifies it and,
-// for a cursor, its position. Inside an SPI connection.
-std::set<std::string> session_objects();
+// The objects in the session's temporary schema and its cursors, as they are when the object is
+// made. Until it is destroyed, no code can close the cursors. Inside an SPI connection.
+class SessionObjects
+{
+  public:
+    SessionObjects();
+    SessionObjects(const SessionObjects &) = delete;
+    SessionObjects &operator=(const SessionObjects &) = delete;
+    ~SessionObjects();
 
-// Throws Refusal PM010 if they are others now than `before`. Inside an SPI connection.
-void require_same_session_objects(const std::set<std::string> &before, Oid role);
+    // Throws Refusal PM010 if there are others now, or if a cursor has another position.
+    void require_unchanged(Oid role) const;
+
+  private:
+    std::set<std::string> texts_; // each with what identifies it and a cursor's position
+    std::vector<Portal> pinned_;
+};
 
 // Adds a HINT to the error if it is the server's refusal to defer a trigger in a
 // security-restricted operation.
@@ -70,14 +83,14 @@ auto with_deferred_trigger_hint(Oid role, Body &&body) -> std::invoke_result_t<B
 // changed temporary objects or cursors of the session.
 template <typename Body> auto as_role(Oid role, Body &&body) -> std::invoke_result_t<Body &>
 {
-    const std::set<std::string> before = session_objects();
+    const SessionObjects before;
     const auto run = [&] {
         return restoring_settings([&] {
             const RoleScope scope(role);
             return with_deferred_trigger_hint(role, body);
         });
     };
-    return run_and_close(run, [&] { require_same_session_objects(before, role); });
+    return run_and_close(run, [&] { before.require_unchanged(role); });
 }
 
 } // namespace procrastinate::server

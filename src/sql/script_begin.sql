@@ -35,7 +35,7 @@ SET LOCAL procrastinate_script.schema = {{schema}};
 SET LOCAL procrastinate_script.start = '{{start}}';
 SET LOCAL procrastinate_script.transaction_end = '{{transaction_end}}';
 SET LOCAL procrastinate_script.script_end = '{{script_end}}';
-SET LOCAL procrastinate_script.is_done = off;
+SET LOCAL procrastinate_script.is_done = on;
 SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
 SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
 SET LOCAL procrastinate_script.names = '{{names}}';
@@ -107,10 +107,17 @@ BEGIN
             IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
                             WHERE c.oid = history_oid AND c.relkind = 'r'
                               AND r.rolname = current_user
-                              AND NOT c.relhasrules AND NOT c.relforcerowsecurity) THEN
+                              AND NOT c.relhasrules) THEN
                 RAISE EXCEPTION 'table %.% is not a history table',
                     quote_ident(schema_name), history
                     USING ERRCODE = 'PM010';
+            END IF;
+            IF row_security_active(history_oid) THEN
+                RAISE EXCEPTION 'row-level security is forced on table %.%',
+                    quote_ident(schema_name), history
+                    USING ERRCODE = 'PM010',
+                        HINT = format('ALTER TABLE %I.%I NO FORCE ROW LEVEL SECURITY;',
+                                      schema_name, history);
             END IF;
             EXECUTE format('LOCK TABLE ONLY %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name,
                            history);
@@ -133,8 +140,7 @@ BEGIN
         IF recorded >= transaction_end AND recorded <> 'base' AND cardinality(present) > 0 THEN
             RAISE NOTICE 'schema "%" is at %: nothing to do from % to %', schema_name, recorded,
                 wanted, transaction_end;
-            PERFORM set_config('procrastinate_script.is_done', 'on', true);
-            EXIT;
+            RETURN;
         END IF;
         IF latest LIKE 'step %' THEN
             RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
@@ -178,9 +184,10 @@ BEGIN
                            schema_name);
         END IF;
     END LOOP;
+    PERFORM set_config('procrastinate_script.is_done', 'off', true);
 END
 $check$;
 SELECT current_setting('procrastinate_script.is_done') AS procrastinate_script_is_done \gset
 \if :procrastinate_script_is_done
-ROLLBACK;
+COMMIT;
 \else

@@ -1,5 +1,5 @@
-// What a gate in front of a deployment asks for: a revision or a later one; for a release, a
-// revision that the release works on.
+// What procrastinate_require() and procrastinate_wait() ask for: a revision or a later one; for a
+// release, a revision that the release works on.
 #pragma once
 
 #include "chain/target.hpp"
@@ -24,6 +24,8 @@ class Requirement
     Requirement(std::string_view target, const chain::CurrentRevision &current);
 
     Met by(chain::Revision current) const;
+
+    bool is_release() const { return release_ != nullptr; }
 
     // "at 0037", "at a revision that 3.9.0 works on (0037 to 0038)".
     std::string text() const;

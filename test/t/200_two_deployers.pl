@@ -15,7 +15,7 @@ use Procrastinate::Test::Database;
 
 my $crowd      = 16;
 my $lock_class = $LOCK_KEY{installation};
-my $gate       = 77;
+my $blocker    = 77;
 
 my $node     = start_server(conf => "synchronous_commit = on\nrestart_after_crash = on");
 my $database = new_database($node);
@@ -88,19 +88,19 @@ sub all_at_once
 {
 	my (@calls) = @_;
 	my $keeper = session();
-	$keeper->query("SELECT pg_advisory_lock($gate)");
+	$keeper->query("SELECT pg_advisory_lock($blocker)");
 	my @running;
 	foreach my $call (@calls)
 	{
 		push @running,
 		  start_psql(
-			$node, $database, [ "SELECT pg_advisory_lock_shared($gate)", $call ],
+			$node, $database, [ "SELECT pg_advisory_lock_shared($blocker)", $call ],
 			qw(-v ON_ERROR_STOP=1 -v VERBOSITY=verbose));
 	}
 	my $waiting = @calls;
 	wait_until(
 		"SELECT count(*) = $waiting FROM pg_locks"
-		  . " WHERE locktype = 'advisory' AND objid = $gate AND NOT granted",
+		  . " WHERE locktype = 'advisory' AND objid = $blocker AND NOT granted",
 		'all sessions wait for the advisory lock');
 	$keeper->close;
 	$_->{run}->finish foreach @running;

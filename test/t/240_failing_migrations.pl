@@ -316,7 +316,7 @@ SQL
 	like($failure->{context}, qr/^PL\/pgSQL function audit\(\)/m, 'the CONTEXT has the trigger');
 	like(
 		$failure->{text},
-		qr/^HINT: .*Disable the trigger that the CONTEXT names, and enable it after the change\.$/m,
+		qr/^HINT: .*Disable the trigger whose function the CONTEXT names, and enable it after the change\.$/m,
 		'the HINT says what to do');
 	$node->safe_psql($database, "ALTER TABLE $schema.procrastinate_jobs DISABLE TRIGGER audit");
 	is(failure($schema, q{CALL procrastinate_migrate('0031');})->{text}, '', 'which is enough');

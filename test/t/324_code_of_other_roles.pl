@@ -354,6 +354,23 @@ BEGIN
 	END LOOP;
 END $$
 SQL
+	as_role('mallory', <<'SQL');
+CREATE OR REPLACE FUNCTION tenant_1.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor := 'own';
+BEGIN
+	CLOSE c;
+	OPEN c FOR SELECT 'evil';
+	RETURN NEW;
+END $$;
+SQL
+	my $own = 'BEGIN; DECLARE own CURSOR FOR SELECT 1';
+	refused(
+		'postgres',
+		"$own; SELECT procrastinate_upgrade('0027', 'tenant_1')",
+		qr/24000: cannot drop pinned portal "own"|PM010/,
+		q{no code replaces a cursor of the caller's});
+	allowed('postgres', "$own; CLOSE own; ROLLBACK", '', 'the caller can close it');
 	is(query(q{SELECT revision FROM procrastinate_current('tenant_1')}),
 		'0026', 'nothing is changed');
 	allowed('postgres', <<'SQL', "1\n0027", 'a cursor of the caller stays as it is');

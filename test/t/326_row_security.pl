@@ -101,6 +101,15 @@ refused(
 	qr/PM010: row-level security is forced/,
 	'a superuser acts as the owner');
 is(query(q{SELECT revision FROM procrastinate_current('jobs')}), '0030', 'reading works');
+{
+	local $ENV{PGUSER} = 'owner';
+	my $script = query(q{SELECT procrastinate_sql('0030:0031', 'jobs')});
+	my (undef, undef, $refused) = $node->psql($database, $script, on_error_stop => 1);
+	like(
+		$refused,
+		qr/ERROR:  row-level security is forced on .*\n\QHINT:  $hint\E/,
+		'a script is refused with the same HINT');
+}
 query($hint);
 reaches($HEAD_NAME, 'which is enough');
 is_at_head('the schema is at head');

@@ -193,10 +193,10 @@ sub a_build_by_hand
 sub a_build_by_hand_that_commits
 {
 	my $session = queue('committing', 19, 3);
-	my ($gate, $builder) = map { session('committing') } 1 .. 2;
+	my ($blocker, $builder) = map { session('committing') } 1 .. 2;
 	cancelled_in_build($node, $database, 'committing', '0020');
 	$session->query('DROP INDEX procrastinate_jobs_id_lock_idx_0020');
-	$gate->query(
+	$blocker->query(
 		q{CREATE FUNCTION public.wait() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF tg_tag = 'CREATE INDEX' THEN
@@ -216,12 +216,12 @@ SELECT pg_advisory_lock(20)});
 		'and its table is free');
 	$session->send(q{CALL procrastinate_migrate('0020', lock_timeout => '1 min')});
 	wait_until($session->waits_for_lock, 'a call waits for it');
-	$gate->query('SELECT pg_advisory_unlock(20)');
+	$blocker->query('SELECT pg_advisory_unlock(20)');
 	is(($builder->wait)[1], '', 'the build comes to its end');
 	is(($session->wait)[1], '', 'and so does the call');
 	is_at($node, $database, 'committing', 20, 'at 0020');
-	$gate->query('DROP EVENT TRIGGER wait; DROP FUNCTION public.wait()');
-	$_->close foreach $session, $gate, $builder;
+	$blocker->query('DROP EVENT TRIGGER wait; DROP FUNCTION public.wait()');
+	$_->close foreach $session, $blocker, $builder;
 	return;
 }
 

@@ -1,4 +1,4 @@
-#include "upgrade/gate.hpp"
+#include "upgrade/require.hpp"
 
 #include "catalog/drift.hpp"
 #include "catalog/structure.hpp"
@@ -26,11 +26,18 @@ namespace sqlstate = common::sqlstate;
 [[noreturn]] void refuse_pending(const Installation &installation, const Requirement &requirement,
                                  std::string_view target, Revision current)
 {
+    const std::string call = "CALL " + common::own_function("procrastinate_migrate") + "('";
+    const std::string end = "', schema => " + installation.quoted_text + ");";
+    if (current == chain::base)
+        throw Refusal{sqlstate::not_reached,
+                      in_schema(installation) + " holds no installation of Procrastinate",
+                      {},
+                      "To install it: " + call + "head" + end};
+    // A release needs no more than the `pre` migrations before it.
     throw Refusal{sqlstate::not_reached, in_schema(installation) + " is not " + requirement.text(),
-                  current == chain::base ? "Nothing is installed there."
-                                         : "It is at " + std::string(chain::name(current)) + ".",
-                  "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "('" +
-                      std::string(target) + "', schema => " + installation.quoted_text + ");"};
+                  "It is at " + std::string(chain::name(current)) + ".",
+                  "To upgrade it: " + call + std::string(target) +
+                      (requirement.is_release() ? "@pre" : "") + end};
 }
 
 common::Findings of_severity(const std::vector<catalog::Difference> &differences,
