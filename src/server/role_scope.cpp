@@ -53,7 +53,7 @@ std::vector<Portal> cursors()
     return found;
 }
 
-std::set<std::string> session_objects()
+std::set<std::string> texts_of_session(const std::vector<Portal> &portals)
 {
     const List *const texts = call([]() -> const List * {
         const Oid schema = LookupNamespaceNoError("pg_temp");
@@ -62,16 +62,18 @@ std::set<std::string> session_objects()
     std::set<std::string> objects;
     for (int i = 0; i < list_length(texts); ++i)
         objects.emplace(static_cast<const char *>(list_nth(texts, i)));
-    for (Portal const portal : cursors())
+    for (Portal const portal : portals)
         objects.insert("cursor " + std::to_string(portal->portalPos) + " " + portal->name);
     return objects;
 }
 
 } // namespace
 
-SessionObjects::SessionObjects() : texts_(session_objects())
+SessionObjects::SessionObjects()
 {
-    for (Portal const portal : cursors())
+    const std::vector<Portal> portals = cursors();
+    texts_ = texts_of_session(portals);
+    for (Portal const portal : portals)
         if (portal->status != PORTAL_ACTIVE && !portal->portalPinned)
         {
             pinned_.push_back(portal);
@@ -88,7 +90,7 @@ SessionObjects::~SessionObjects()
 
 void SessionObjects::require_unchanged(Oid role) const
 {
-    if (session_objects() == texts_)
+    if (texts_of_session(cursors()) == texts_)
         return;
     throw common::Refusal{common::sqlstate::untrusted_object,
                           "code of role \"" + role_name(role) +
