@@ -9,6 +9,14 @@ namespace procrastinate::catalog
 namespace
 {
 
+// A view of the name, in a schema of views, is no installation. Inside call().
+bool has_table(Oid schema, const char *name)
+{
+    const Oid relation = get_relname_relid(name, schema);
+    const char kind = OidIsValid(relation) ? get_rel_relkind(relation) : '\0';
+    return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
+}
+
 // fetch_search_path_array() leaves out temporary schemas. They are never an installation: their
 // tables end with the session.
 Oid first_in_search_path()
@@ -21,7 +29,7 @@ Oid first_in_search_path()
              {"procrastinate_jobs", history_table, static_cast<const char *>(nullptr)})
             for (int i = 0; i < length; ++i)
                 if (path[i] != PG_CATALOG_NAMESPACE &&
-                    (table == nullptr || OidIsValid(get_relname_relid(table, path[i]))))
+                    (table == nullptr || has_table(path[i], table)))
                     return path[i];
         return InvalidOid;
     });

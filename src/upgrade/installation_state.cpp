@@ -160,12 +160,20 @@ void require_finished(const std::optional<chain::StepName> &under_way,
 void require_tables(const catalog::Installation &installation, chain::Revision current)
 {
     const Oid schema = installation.schema;
-    const bool is_there = server::call([schema] {
+    const char kind = server::call([schema] {
         const Oid jobs = get_relname_relid("procrastinate_jobs", schema);
-        return OidIsValid(jobs) && get_rel_relkind(jobs) == RELKIND_RELATION;
+        return OidIsValid(jobs) ? get_rel_relkind(jobs) : '\0';
     });
-    if (current == chain::base || is_there)
+    if (current == chain::base || kind == RELKIND_RELATION)
         return;
+    if (kind != '\0')
+        throw Refusal{
+            sqlstate::catalog_contradicts,
+            "procrastinate_jobs in " + in_schema(installation) +
+                (kind == RELKIND_PARTITIONED_TABLE ? " is a partitioned table" : " is not a table"),
+            "Migrations need an ordinary table.",
+            "To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
+                "(schema => " + installation.quoted_text + ");"};
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) +
                       " has no table procrastinate_jobs, but its history says " +

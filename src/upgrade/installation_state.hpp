@@ -45,7 +45,7 @@ common::Refusal unknown_history(const InstallationState &state,
 void require_finished(const std::optional<chain::StepName> &under_way,
                       const catalog::Installation &installation);
 
-// Throws Refusal PM009 if the history says `current`, but the schema has no jobs table.
+// Throws Refusal PM009 if the history says `current`, but the schema has no ordinary jobs table.
 void require_tables(const catalog::Installation &installation, chain::Revision current);
 
 } // namespace procrastinate::upgrade
