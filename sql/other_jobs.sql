@@ -1,4 +1,4 @@
--- What has the name of the jobs table and is none: a view in a schema of views, a partitioned table.
+-- What has the name of the jobs table and is none: a view, a partitioned table.
 \pset format unaligned
 \set VERBOSITY default
 SET client_min_messages = warning;

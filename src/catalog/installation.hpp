@@ -19,9 +19,10 @@ struct Installation
     std::string quoted_text; // quoted, then as a literal: regnamespace reads it, for hints
 };
 
-// The given schema; else the first one in search_path that holds a table procrastinate_jobs, else the
-// first that holds a history table, else the current schema. Throws Refusal: 3F000 if there is none,
-// 0A000 if it cannot hold an installation (a temporary or system schema, or one called "$user").
+// The given schema; else the first one in search_path that holds a table procrastinate_jobs, else
+// the first that holds a history table, else the current schema. Throws Refusal: 3F000 if there is
+// none, 0A000 if it cannot hold an installation (a temporary or system schema, or one called
+// "$user").
 Installation locate(std::optional<Oid> given);
 
 // As above, but nothing if search_path yields no schema, or one that cannot hold an installation.

@@ -305,7 +305,8 @@ sub waits
 	my (undef, undef, $err) =
 	  $node->psql($database, q{CALL procrastinate_wait('0028', '10 ms', 'awaited')});
 	my ($query) = $err =~ /^HINT:  To see that session: (.+)$/m;
-	is($node->safe_psql($database, $query), "$deployer->{pid}|AccessExclusiveLock",
+	is( $node->safe_psql($database, $query),
+		"$deployer->{pid}|AccessExclusiveLock|awaited.procrastinate_schema_history",
 		'and the hint finds who has it');
 	$deployer->query('COMMIT');
 	$deployer->query('CREATE SCHEMA gone');
