@@ -71,7 +71,7 @@ SELECT proname
        'procrastinate_downgrade', 'procrastinate_releases', 'procrastinate_supports',
        'procrastinate_route', 'procrastinate_detect', 'procrastinate_check', 'procrastinate_adopt',
        'procrastinate_repair', 'procrastinate_plan', 'procrastinate_under_way',
-       'procrastinate_wait', 'procrastinate_get_progress');
+       'procrastinate_wait', 'procrastinate_require', 'procrastinate_get_progress');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

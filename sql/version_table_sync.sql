@@ -48,11 +48,15 @@ SELECT * FROM alembic_version ORDER BY 1;
 UPDATE alembic_version SET version_num = '0011' WHERE version_num = '0004';
 SELECT procrastinate_upgrade('0005');
 SELECT * FROM alembic_version ORDER BY 1;
+ALTER TABLE procrastinate_jobs RENAME TO away;
 SELECT procrastinate_stamp('base', verify => false);
+ALTER TABLE away RENAME TO procrastinate_jobs;
 SELECT * FROM alembic_version ORDER BY 1;
 SELECT procrastinate_adopt();
 SELECT * FROM alembic_version ORDER BY 1;
+ALTER TABLE procrastinate_jobs RENAME TO away;
 SELECT procrastinate_stamp('base', verify => false);
+ALTER TABLE away RENAME TO procrastinate_jobs;
 SELECT * FROM alembic_version ORDER BY 1;
 SELECT procrastinate_adopt();
 

@@ -52,7 +52,9 @@ INSERT INTO django_migrations (app, name, applied) VALUES ('procrastinate', '009
     ('procrastinate', 'own', now());
 SELECT procrastinate_stamp('0001', verify => false);
 SELECT rows();
+ALTER TABLE procrastinate_jobs RENAME TO away;
 SELECT procrastinate_stamp('base', verify => false);
+ALTER TABLE away RENAME TO procrastinate_jobs;
 SELECT rows();
 -- an adoption
 SELECT procrastinate_adopt();
@@ -62,7 +64,9 @@ SELECT procrastinate_stamp('0033', verify => false);
 DELETE FROM django_migrations WHERE name = '0017_step';
 SELECT procrastinate_stamp('0034', verify => false);
 SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
+ALTER TABLE procrastinate_jobs RENAME TO away;
 SELECT procrastinate_stamp('base', verify => false);
+ALTER TABLE away RENAME TO procrastinate_jobs;
 SELECT procrastinate_adopt();
 SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
 -- unless it is where the schema goes
