@@ -21,20 +21,9 @@ SELECT length(procrastinate_sql('3.3.99:3.7.99')) = length(procrastinate_sql('3.
 SELECT procrastinate_upgrade('3.7.99@pre');
 SELECT count(*) > 0 AS has_steps FROM procrastinate_route('3.6.0', '3.7.99');
 -- what is newer, and what @pre goes with
-CREATE FUNCTION pg_temp.refused(sql text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE sql;
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN QUERY VALUES (sqlstate || ': ' || sqlerrm),
-        (regexp_replace(detail, 'to [0-9.]+\.$', 'to NEWEST.')), (hint);
-END $$;
-SELECT * FROM pg_temp.refused($$SELECT procrastinate_upgrade('3.999.0@pre')$$);
-SELECT * FROM pg_temp.refused($$SELECT * FROM procrastinate_plan('4.0')$$);
-SELECT * FROM pg_temp.refused($$SELECT * FROM procrastinate_supports('4.0.0')$$);
-SELECT * FROM pg_temp.refused($$SELECT procrastinate_upgrade('0030@pre')$$);
-SELECT * FROM pg_temp.refused($$SELECT procrastinate_upgrade('2.15.99')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('3.999.0@pre')$$);
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_plan('4.0')$$);
+SELECT pg_temp.refusal($$SELECT * FROM procrastinate_supports('4.0.0')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('0030@pre')$$);
+SELECT pg_temp.refusal($$SELECT procrastinate_upgrade('2.15.99')$$);
 DROP SCHEMA newer CASCADE;

@@ -3,9 +3,6 @@
 \set VERBOSITY default
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;
-\getenv abs_srcdir PG_ABS_SRCDIR
-\set head_sql :abs_srcdir '/test/sql/head.sql'
-\i :head_sql
 CREATE SCHEMA required;
 SET search_path = required, public;
 

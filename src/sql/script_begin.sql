@@ -15,6 +15,9 @@
 --                      revision
 -- {{create_history}}   create_history.sql for format(): schema, table
 --
+-- The setting procrastinate_script.is_done is on until the check has passed: a client that goes on
+-- after an error runs nothing.
+--
 -- What differs between scripts reaches the DO block in settings, so that no name has to be quoted
 -- inside the block; psql substitutes no variable there.
 --

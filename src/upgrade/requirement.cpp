@@ -1,6 +1,7 @@
 #include "upgrade/requirement.hpp"
 
 #include "chain/release_name.hpp"
+#include "chain/route.hpp"
 #include "upgrade/notices.hpp"
 
 namespace procrastinate::upgrade
@@ -16,9 +17,9 @@ Met Requirement::by(chain::Revision current) const
 {
     if (release_ == nullptr)
         return current >= revision_ ? Met::yes : Met::not_yet;
-    if (current > release_->works_to)
-        return Met::never;
-    return current >= release_->works_from ? Met::yes : Met::not_yet;
+    if (chain::supports(*release_, current))
+        return Met::yes;
+    return current > release_->works_to ? Met::never : Met::not_yet;
 }
 
 std::string Requirement::text() const
