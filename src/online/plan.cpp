@@ -2,6 +2,7 @@
 
 #include "server/spi.hpp"
 #include "sql/relation_size.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/upgrade_path.hpp"
@@ -90,7 +91,9 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
 
 std::vector<PlannedStep> plan(const catalog::Installation &installation, std::string_view target)
 {
-    const upgrade::UpgradePath path = upgrade::plan_upgrade_path(installation, target);
+    const upgrade::InstallationState state = upgrade::read_current_state(installation);
+    upgrade::notice_if_by_catalog(state, installation);
+    const upgrade::UpgradePath path = upgrade::plan_upgrade_path(installation, state, target);
     upgrade::notice_if_past(installation, path.current, path.target, target);
     std::vector<PlannedStep> plans;
     for (chain::Revision revision = path.current + 1; revision <= path.target; ++revision)

@@ -14,7 +14,7 @@ namespace
 namespace spi = server::spi;
 
 // It is planned at the first step that closes a barrier: later it runs while interrupts are held.
-constinit spi::PlannedQuery query{sql::marked_sessions};
+constinit spi::PlannedQuery query{[] { return std::string(sql::marked_sessions); }};
 
 } // namespace
 

@@ -10,7 +10,8 @@ namespace procrastinate::server
 namespace
 {
 
-constinit spi::PlannedQuery cursors_query{"SELECT name FROM pg_catalog.pg_cursors"};
+constinit spi::PlannedQuery cursors_query{
+    [] { return std::string("SELECT name FROM pg_catalog.pg_cursors"); }};
 
 // Texts of what pg_depend lists for the schema. Inside call().
 List *texts_of_objects(Oid schema)

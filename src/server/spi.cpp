@@ -106,11 +106,12 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters)
 
 Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
 {
+    const std::string text = query.plan == nullptr ? query.text() : std::string();
     call([&] {
         Unpacked unpacked(parameters);
         if (query.plan == nullptr)
         {
-            SPIPlanPtr const plan = SPI_prepare_cursor(query.text, unpacked.count, unpacked.types,
+            SPIPlanPtr const plan = SPI_prepare_cursor(text.c_str(), unpacked.count, unpacked.types,
                                                        CURSOR_OPT_GENERIC_PLAN);
             if (plan == nullptr || SPI_keepplan(plan) != 0)
                 elog(ERROR, "query cannot be planned: %s", SPI_result_code_string(SPI_result));

@@ -64,7 +64,7 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters = {});
 // A query that the session plans once, with a generic plan.
 struct PlannedQuery
 {
-    const char *text;
+    std::string (*text)();
     SPIPlanPtr plan = nullptr; // lives until the session ends
 };
 

@@ -59,7 +59,10 @@ void Change::enter()
     require_same_version();
     // Before the lock, so that no other role can keep changes out by it.
     owner_ = require_acting_role(installation_);
-    as_owner([this] { require_schema_privileges(installation_); });
+    {
+        const server::RoleScope scope(owner_); // reads the catalog only
+        require_schema_privileges(installation_);
+    }
     lock_installation(installation_,
                       unfinished_ == Unfinished::continued ? WaitNotice::none : WaitNotice::raised);
     // Another session may have given the installation to another role meanwhile.
@@ -81,10 +84,13 @@ UpgradePath Change::read_path(std::string_view target,
                               std::optional<chain::Revision> resolved) const
 {
     lock_history(installation_);
-    if (const InstallationState state = upgrade::read_state(installation_);
-        !state.current.revision && !state.is_unknown_history())
+    InstallationState state = upgrade::read_state(installation_);
+    if (!state.current.revision && !state.is_unknown_history())
+    {
         (void)adopt(*this, installation_, state);
-    const UpgradePath path = plan_upgrade_path(installation_, target, resolved);
+        state = upgrade::read_state(installation_);
+    }
+    const UpgradePath path = plan_upgrade_path(installation_, state, target, resolved);
     if (unfinished_ == Unfinished::refused)
         require_finished(path.under_way, installation_);
     return path;

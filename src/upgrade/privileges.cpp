@@ -25,11 +25,16 @@ struct ForeignObjects
     std::string hint;
 };
 
+constinit spi::PlannedQuery shadowing_query{
+    [] { return "SELECT EXISTS (" + shadowing_objects_sql("$1") + ")"; }};
+constinit spi::PlannedQuery foreign_objects_query{
+    [] { return foreign_objects_sql("$1", "string_to_array($2, ' ')"); }};
+constinit spi::PlannedQuery privileges_query{[] { return std::string(sql::privileges); }};
+
 bool has_shadowing_objects(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const std::string query = "SELECT EXISTS (" + shadowing_objects_sql("$1") + ")";
-    return spi::read_latest(query.c_str(), parameters).boolean(0, 1);
+    return spi::read_latest(shadowing_query, parameters).boolean(0, 1);
 }
 
 ForeignObjects find_foreign_objects(const catalog::Installation &installation)
@@ -38,8 +43,7 @@ ForeignObjects find_foreign_objects(const catalog::Installation &installation)
         return {};
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(object_names())};
-    const spi::Rows rows =
-        spi::read_latest(foreign_objects_sql("$1", "string_to_array($2, ' ')").c_str(), parameters);
+    const spi::Rows rows = spi::read_latest(foreign_objects_query, parameters);
     return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
 }
 
@@ -59,7 +63,7 @@ struct Missing
 Missing missing_privileges(const catalog::Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rights = spi::read_latest(sql::privileges, parameters);
+    const spi::Rows rights = spi::read_latest(privileges_query, parameters);
     Missing missing;
     for (const auto &[column, privilege] : {std::pair(1, "CREATE"), std::pair(2, "USAGE")})
         if (!rights.boolean(0, column))

@@ -1,17 +1,14 @@
 #include "upgrade/upgrade_path.hpp"
 
-#include "upgrade/current_state.hpp"
-
 namespace procrastinate::upgrade
 {
 
 using chain::Revision;
 
-UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
+UpgradePath plan_upgrade_path(const catalog::Installation &installation,
+                              const InstallationState &state, std::string_view target,
                               std::optional<Revision> resolved)
 {
-    const InstallationState state = read_current_state(installation);
-    notice_if_by_catalog(state, installation);
     const Revision current = require_known(state, installation);
     require_tables(installation, current);
     const auto began = state.under_way ? std::optional(state.began) : std::nullopt;

@@ -22,11 +22,11 @@ struct UpgradePath
     chain::Revision reached() const { return std::max(current, target); }
 };
 
-// Reads the current revision and resolves the target. `resolved` is the target if it has been
-// resolved before. A target before the current revision is reached. Throws Refusal PM001, PM002,
-// PM005, PM006 and PM009 if the installation cannot be upgraded. Inside an SPI connection and under
-// a search_path of the server's own.
-UpgradePath plan_upgrade_path(const catalog::Installation &installation, std::string_view target,
+// Resolves the target. `resolved` is the target if it has been resolved before. A target before the
+// current revision is reached. Throws Refusal PM001, PM002, PM005, PM006 and PM009 if the
+// installation cannot be upgraded.
+UpgradePath plan_upgrade_path(const catalog::Installation &installation,
+                              const InstallationState &state, std::string_view target,
                               std::optional<chain::Revision> resolved = {});
 
 // The migrations that an upgrade to the target would apply: those after range.start, up to
