@@ -4,6 +4,7 @@
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "server/current_role.hpp"
+#include "server/owners.hpp"
 #include "server/spi.hpp"
 #include "sql/privileges.hpp"
 #include "upgrade/foreign_objects.hpp"
@@ -33,7 +34,10 @@ constinit spi::PlannedQuery privileges_query{[] { return std::string(sql::privil
 
 bool has_shadowing_objects(const catalog::Installation &installation)
 {
-    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const Oid schema = installation.schema;
+    if (!server::call([schema] { return server::has_code_of_others(schema); }))
+        return false;
+    const std::array parameters{spi::oid_parameter(schema)};
     return spi::read_latest(shadowing_query, parameters).boolean(0, 1);
 }
 
