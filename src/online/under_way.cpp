@@ -119,7 +119,8 @@ Activity activity_of(const UnderWay &under_way)
         spi::oid_parameter(server::class_id(server::LockKey::running)),
         spi::oid_parameter(server::class_id(server::LockKey::installation)),
         spi::oid_parameter(server::class_id(server::LockKey::index_build)),
-        spi::oid_parameter(server::class_id(server::LockKey::blocker))};
+        spi::oid_parameter(server::class_id(server::LockKey::blocker)),
+        spi::oid_parameter(server::class_id(server::LockKey::building))};
     const spi::Rows rows = spi::read_latest(sql::progress, parameters);
     Activity activity;
     if (const auto pid = rows.datum(0, 1))

@@ -25,6 +25,8 @@ enum class LockKey : std::int32_t
     // "PROo", shared. The object is the pid that the session waits for, 0 for a prepared
     // transaction.
     blocker = 0x50524F6F,
+    // "PROi", shared by the background workers that build an index.
+    building = 0x50524F69,
     // "PROs", exclusive: a place for a background worker that builds an index. The object is the
     // role whose session has started the worker; see build_slot_tag().
     build_slot = 0x50524F73

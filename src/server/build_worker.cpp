@@ -2,6 +2,7 @@
 //
 // This is code in the server's own style: errors jump through every function here, so none of them
 // has an object with a destructor.
+#include "server/advisory_lock.hpp"
 #include "server/build_order.hpp"
 #include "server/fault_point.hpp"
 #include "server/index_state.hpp"
@@ -83,9 +84,19 @@ void prepare_session(const BuildOrder &order)
     SetUserIdAndSecContext(order.role, 0);
 }
 
+// Shows other sessions that this one builds an index of the installation, until it ends.
+void mark_session(const BuildOrder &order)
+{
+    const LOCKTAG tag = advisory_lock_tag(LockKey::building, order.schema);
+    StartTransactionCommand();
+    (void)LockAcquire(&tag, ShareLock, true, true);
+    CommitTransactionCommand();
+}
+
 void work(BuildOrder *order)
 {
     prepare_session(*order);
+    mark_session(*order);
     fault_point("worker", "begins");
     run_statement(*order);
     fault_point("worker", "ends");

@@ -19,7 +19,12 @@ struct KeptRow
 bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *numbers)
 {
     const auto *const form = table->rd_rel;
-    bool is_plain = form->relkind == RELKIND_RELATION && !form->relhasrules;
+    // A standby has no rows of an unlogged table, and a session none of the temporary table of
+    // another.
+    const bool is_readable =
+        form->relpersistence == RELPERSISTENCE_PERMANENT ||
+        (form->relpersistence == RELPERSISTENCE_UNLOGGED && !RecoveryInProgress());
+    bool is_plain = form->relkind == RELKIND_RELATION && is_readable && !form->relhasrules;
     for (std::size_t i = 0; i < columns.size(); ++i)
     {
         const AttrNumber number = get_attnum(RelationGetRelid(table), columns[i].name);

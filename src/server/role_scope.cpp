@@ -64,7 +64,7 @@ std::set<std::string> texts_of_session(const std::vector<Portal> &portals)
     for (int i = 0; i < list_length(texts); ++i)
         objects.emplace(static_cast<const char *>(list_nth(texts, i)));
     for (Portal const portal : portals)
-        objects.insert("cursor " + std::to_string(portal->portalPos) + " " + portal->name);
+        objects.insert(std::string("cursor ") + portal->name);
     return objects;
 }
 
@@ -75,18 +75,18 @@ SessionObjects::SessionObjects()
     const std::vector<Portal> portals = cursors();
     texts_ = texts_of_session(portals);
     for (Portal const portal : portals)
-        if (portal->status != PORTAL_ACTIVE && !portal->portalPinned)
+        if (portal->status == PORTAL_READY)
         {
-            pinned_.push_back(portal);
-            call([portal] { PinPortal(portal); });
+            blocked_.push_back(portal);
+            portal->status = PORTAL_ACTIVE;
         }
 }
 
-// A portal that is pinned is not dropped before the end of its transaction.
+// The server does not drop an active portal before the end of the transaction that has made it.
 SessionObjects::~SessionObjects()
 {
-    for (Portal const portal : pinned_)
-        portal->portalPinned = false;
+    for (Portal const portal : blocked_)
+        portal->status = PORTAL_READY;
 }
 
 void SessionObjects::require_unchanged(Oid role) const

@@ -8,8 +8,10 @@
 //   types in the session's temporary schema, which would be found before the server's own (newer
 //       minor releases of the server refuse them, too)
 //   cursors: a commit in a procedure runs the query of a cursor that a language has pinned, as the
-//       caller; a FETCH from a cursor of the caller's takes rows away; and a cursor that replaces
-//       it would run its query when the caller fetches from it
+//       caller
+//
+// The caller's own cursors count as active meanwhile: the server runs and closes none that is. A
+// FETCH would run their query as the caller sees it, and give its rows to the owner.
 //
 // So code that the owner has planted in the objects runs with the owner's rights only.
 #pragma once
@@ -44,7 +46,7 @@ class RoleScope
 };
 
 // The objects in the session's temporary schema and its cursors, as they are when the object is
-// made. Until it is destroyed, no code can close the cursors. Inside an SPI connection.
+// made. Until it is destroyed, no code can use or close the cursors. Inside an SPI connection.
 class SessionObjects
 {
   public:
@@ -53,12 +55,12 @@ class SessionObjects
     SessionObjects &operator=(const SessionObjects &) = delete;
     ~SessionObjects();
 
-    // Throws Refusal PM010 if there are others now, or if a cursor has another position.
+    // Throws Refusal PM010 if there are others now.
     void require_unchanged(Oid role) const;
 
   private:
-    std::set<std::string> texts_; // each with what identifies it and a cursor's position
-    std::vector<Portal> pinned_;
+    std::set<std::string> texts_; // each with what identifies it
+    std::vector<Portal> blocked_;
 };
 
 // Adds a HINT to the error if it is the server's refusal to defer a trigger in a

@@ -1,6 +1,8 @@
 // Runs SQL through the server programming interface (SPI).
 #include "server/spi.hpp"
 
+#include "server/setting_scope.hpp"
+
 namespace procrastinate::server::spi
 {
 
@@ -48,6 +50,16 @@ int execute_in_call(const char *statement, std::span<const Parameter> parameters
                         errmsg("statement cannot be executed in a migration: %s",
                                SPI_result_code_string(result))));
     return result;
+}
+
+// Inside call().
+void prepare(PlannedQuery &query, const char *text, Unpacked &parameters)
+{
+    SPIPlanPtr const plan =
+        SPI_prepare_cursor(text, parameters.count, parameters.types, CURSOR_OPT_GENERIC_PLAN);
+    if (plan == nullptr || SPI_keepplan(plan) != 0)
+        elog(ERROR, "query cannot be planned: %s", SPI_result_code_string(SPI_result));
+    query.plan = plan;
 }
 
 std::string_view c_string(Datum text_datum)
@@ -104,23 +116,23 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters)
     return {SPI_tuptable, SPI_processed};
 }
 
+// Compiling such a query would take longer than it runs: it reads few rows of the catalog, whatever
+// the planner's estimates are.
 Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
 {
     const std::string text = query.plan == nullptr ? query.text() : std::string();
-    call([&] {
-        Unpacked unpacked(parameters);
-        if (query.plan == nullptr)
-        {
-            SPIPlanPtr const plan = SPI_prepare_cursor(text.c_str(), unpacked.count, unpacked.types,
-                                                       CURSOR_OPT_GENERIC_PLAN);
-            if (plan == nullptr || SPI_keepplan(plan) != 0)
-                elog(ERROR, "query cannot be planned: %s", SPI_result_code_string(SPI_result));
-            query.plan = plan;
-        }
-        PushActiveSnapshot(GetLatestSnapshot());
-        if (SPI_execute_plan(query.plan, unpacked.values, unpacked.nulls, true, 0) != SPI_OK_SELECT)
-            elog(ERROR, "query returns no rows");
-        PopActiveSnapshot();
+    restoring_settings([&] {
+        set("jit", "off");
+        call([&] {
+            Unpacked unpacked(parameters);
+            if (query.plan == nullptr)
+                prepare(query, text.c_str(), unpacked);
+            PushActiveSnapshot(GetLatestSnapshot());
+            if (SPI_execute_plan(query.plan, unpacked.values, unpacked.nulls, true, 0) !=
+                SPI_OK_SELECT)
+                elog(ERROR, "query returns no rows");
+            PopActiveSnapshot();
+        });
     });
     return {SPI_tuptable, SPI_processed};
 }

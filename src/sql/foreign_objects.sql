@@ -15,7 +15,7 @@
 -- expressions and statistics: functions, and the functions of operators. Those of superusers are
 -- trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
 -- owner. A type is code, too, where a column has it or an expression casts to it: a domain has
--- checks.
+-- checks. The types below it are: of a domain, an array, a range or a composite type.
 
 WITH RECURSIVE me AS (
     SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user
@@ -70,11 +70,12 @@ WITH RECURSIVE me AS (
     SELECT below.oid, u.class, u.user_oid, u.sub_id
       FROM used_type u JOIN pg_type t ON t.oid = u.oid
       CROSS JOIN LATERAL (
-           SELECT t.typbasetype UNION ALL SELECT t.typelem
+           SELECT d.refobjid FROM pg_depend d
+            WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid
+              AND d.refclassid = 'pg_type'::regclass
            UNION ALL SELECT a.atttypid FROM pg_attribute a
                       WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
            ) AS below (oid)
-     WHERE below.oid <> 0
 ), part (class, oid) AS (
     SELECT class, oid FROM table_part
     UNION ALL
@@ -119,9 +120,7 @@ SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], 
            AS detail,
        CASE WHEN count(*) = 0 THEN NULL
             WHEN (SELECT one.oid <> me.oid FROM one, me)
-            THEN (SELECT format('Connect as role %I, or as a member of it that is no superuser.',
-                                one.rolname)
-                    FROM one)
+            THEN (SELECT format('Connect as role %I.', one.rolname) FROM one)
             ELSE (SELECT format('Look at them first; then drop them, or give them to role %I.',
                                 one.rolname)
                          || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',

@@ -9,6 +9,7 @@
 -- $6 key of the installation's advisory lock
 -- $7 key of the advisory lock of index builds
 -- $8 key of the advisory lock that shows blockers between lock retries
+-- $9 key of the advisory lock of background workers that build an index
 --
 -- Returns one row: pid, phase of an index build, done, left (blocks or rows of a build, ids of
 -- batches), and the blockers as int4[]: sessions, a replica's walsender, 0 for a prepared
@@ -32,22 +33,21 @@ with db as (
      limit 1
 ), builder as (
     -- The call's background worker, or the call itself if it builds without one; not an index build
-    -- of another session. If the current role may not see the worker's backend_type,
-    -- pg_stat_progress_create_index still shows that it builds.
-    select a.pid, i.phase,
+    -- of another session.
+    select w.pid, i.phase,
            case when i.blocks_total > 0 then i.blocks_done
                 when i.tuples_total > 0 then i.tuples_done end as done,
            case when i.blocks_total > 0 then i.blocks_total
                 when i.tuples_total > 0 then i.tuples_total end as total
-      from pg_stat_activity a
-      left join pg_stat_progress_create_index i on i.pid = a.pid
-     where $2 and a.datname = current_database()
-       and (a.backend_type = 'procrastinate_migrate'
-            or (a.backend_type is null and i.pid is not null)
-            or a.pid = (select pid from caller))
-       and exists (select from pg_locks l join pg_class r on r.oid = l.relation
-                    where l.pid = a.pid and r.relnamespace = $1 and r.relname ~ '^procrastinate_')
-     order by a.pid = (select pid from caller)
+      from (select l.pid, 1 as rank
+              from pg_locks l
+             where l.database = (select oid from db) and l.locktype = 'advisory' and l.objsubid = 3
+               and l.classid = $9 and l.objid = $1
+            union all
+            select c.pid, 2 from caller c) w
+      left join pg_stat_progress_create_index i on i.pid = w.pid
+     where $2
+     order by w.rank
      limit 1
 ), shown as (
     -- Between lock retries the session waits for no lock: it shows the blockers of the last try,

@@ -79,13 +79,12 @@ BEGIN
         -- The role that has logged in, also after SET SESSION AUTHORIZATION.
         IF EXISTS (SELECT FROM pg_stat_get_activity(pg_backend_pid()) a
                      JOIN pg_roles r ON r.oid = a.usesysid
-                    WHERE r.rolsuper AND r.rolname <> current_user) THEN
-            RAISE EXCEPTION 'a superuser must not run this script as role "%"', current_user
+                    WHERE r.rolname <> current_user) THEN
+            RAISE EXCEPTION 'this script must not run as role "%" after SET ROLE', current_user
                 USING ERRCODE = '42501',
                     DETAIL = 'A trigger of that role could RESET ROLE or RESET SESSION '
-                        'AUTHORIZATION, and act as the superuser.',
-                    HINT = format('Connect as role %I, or as a member of it that is no '
-                        'superuser.', current_user);
+                        'AUTHORIZATION, and act as the role that has logged in.',
+                    HINT = format('Connect as role %I.', current_user);
         END IF;
         EXIT WHEN pass = 2;
 

@@ -44,9 +44,16 @@ Oid owner_of_code(Oid class_id, Oid object)
     return server::owner_of_function(function);
 }
 
-// Returns whether the trigger calls code of another role, which is no superuser: its function, or
-// what its condition calls. pg_depend has all but the server's own. Inside call().
-bool is_foreign(const Trigger &trigger, Relation dependencies)
+// Whether a type may be made of other types, whose owners may be others. Inside call().
+bool is_made_of_types(Oid type)
+{
+    const char kind = get_typtype(type);
+    return kind != TYPTYPE_ENUM && (kind != TYPTYPE_BASE || OidIsValid(get_element_type(type)));
+}
+
+// Returns whether the trigger may call code of another role, which is no superuser: its function,
+// what its condition calls, or a type in it. pg_depend has all but the server's own. Inside call().
+bool may_call_foreign(const Trigger &trigger, Relation dependencies)
 {
     if (trigger.tgenabled == TRIGGER_DISABLED || trigger.tgisinternal)
         return false; // only the table's owner can enable it
@@ -62,7 +69,8 @@ bool is_foreign(const Trigger &trigger, Relation dependencies)
     {
         const auto *const form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
         const Oid owner = owner_of_code(form->refclassid, form->refobjid);
-        found = found || (OidIsValid(owner) && owner != GetUserId() && !superuser_arg(owner));
+        found = found || (form->refclassid == TypeRelationId && is_made_of_types(form->refobjid)) ||
+                (OidIsValid(owner) && owner != GetUserId() && !superuser_arg(owner));
     }
     systable_endscan(scan);
     return found;
@@ -93,9 +101,9 @@ enum class Absent
     refused
 };
 
-// Returns whether the locked table, or code that one of its triggers calls, belongs to another
+// Returns whether the locked table, or code that one of its triggers may call, belongs to another
 // role. Inside call().
-bool is_or_calls_foreign(Oid table)
+bool may_be_foreign(Oid table)
 {
     Relation const relation = relation_open(table, NoLock);
     Relation const dependencies = table_open(DependRelationId, AccessShareLock);
@@ -103,7 +111,7 @@ bool is_or_calls_foreign(Oid table)
     TriggerDesc *const triggers = CopyTriggerDesc(relation->trigdesc);
     bool found = relation->rd_rel->relowner != GetUserId();
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
-        found = found || is_foreign(triggers->triggers[i], dependencies);
+        found = found || may_call_foreign(triggers->triggers[i], dependencies);
     FreeTriggerDesc(triggers);
     table_close(dependencies, AccessShareLock);
     relation_close(relation, NoLock);
@@ -111,7 +119,7 @@ bool is_or_calls_foreign(Oid table)
 }
 
 // Locks the table and those that inherit from it: a statement changes them all. Returns whether one
-// of them, or a trigger's function, belongs to another role.
+// of them, or code of a trigger, may belong to another role.
 bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Absent::allowed)
 {
     return server::call([=] {
@@ -125,7 +133,7 @@ bool lock_table(Oid schema, const char *table, LOCKMODE mode, Absent absent = Ab
         bool found = false;
         ListCell *cell = nullptr;
         foreach (cell, family)
-            found = is_or_calls_foreign(lfirst_oid(cell)) || found;
+            found = may_be_foreign(lfirst_oid(cell)) || found;
         list_free(family);
         return found;
     });

@@ -253,35 +253,36 @@ SQL
 	return;
 }
 
-# A trigger can RESET ROLE, or RESET SESSION AUTHORIZATION, in a script that a superuser runs as
-# another role.
+# A trigger can RESET ROLE, or RESET SESSION AUTHORIZATION, in a script that a member of the owner's
+# role runs after SET ROLE: a superuser, or a role with rights of its own.
 sub script_after_set_role
 {
 	query('CREATE SCHEMA scripted AUTHORIZATION mallory');
 	as_role('mallory', q{SELECT procrastinate_upgrade('0026', 'scripted')});
 	my $script =
 	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'scripted')});
-	my (undef, undef, $err) = $node->psql($database, "SET ROLE mallory;\n$script");
-	like(
-		$err,
-		qr/ERROR:  a superuser must not run this script as role "mallory"/,
-		'a script is refused after SET ROLE');
-	(undef, undef, my $also) =
-	  $node->psql($database, "SET SESSION AUTHORIZATION mallory;\n$script", on_error_stop => 1);
-	like(
-		$also,
-		qr/ERROR:  a superuser must not run this script as role "mallory"/,
-		'and after SET SESSION AUTHORIZATION');
-	like(
-		$err,
-		qr/^HINT:  Connect as role mallory, or as a member of it that is no superuser\.$/m,
-		'and says how to run it');
+	my $run_as = sub {
+		my ($login, $before) = @_;
+		local $ENV{PGUSER} = $login;
+		my (undef, undef, $error) =
+		  $node->psql($database, "$before\n$script", on_error_stop => 1);
+		return $error;
+	};
+	query('CREATE ROLE member LOGIN IN ROLE mallory');
+	foreach my $case (
+		[ 'postgres', 'SET ROLE mallory;' ],
+		[ 'postgres', 'SET SESSION AUTHORIZATION mallory;' ],
+		[ 'member',   'SET ROLE mallory;' ])
 	{
-		local $ENV{PGUSER} = 'mallory';
-		(undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
+		my $error = $run_as->(@$case);
+		like(
+			$error,
+			qr/ERROR:  this script must not run as role "mallory" after SET ROLE/,
+			"a script is refused for $case->[0] after $case->[1]");
+		like($error, qr/^HINT:  Connect as role mallory\.$/m, 'and says how to run it');
 	}
-	unlike($err, qr/ERROR/, 'which works');
-	query('DROP SCHEMA scripted CASCADE');
+	unlike($run_as->('mallory', ''), qr/ERROR/, 'which works');
+	query('DROP SCHEMA scripted CASCADE; DROP ROLE member');
 	return;
 }
 
@@ -295,7 +296,9 @@ CREATE SCHEMA own AUTHORIZATION mallory;
 GRANT USAGE ON SCHEMA own TO PUBLIC;
 SQL
 	as_role('mallory', 'CREATE DOMAIN own.below AS int; CREATE DOMAIN own.above AS own.below');
-	foreach my $type ('own.below', 'own.above', 'own.below[]')
+	query('CREATE TYPE typed.of_below AS RANGE (SUBTYPE = own.below)');
+	foreach my $type ('own.below', 'own.above', 'own.below[]', 'typed.of_below',
+		'typed.of_below[]')
 	{
 		query("ALTER TABLE typed.procrastinate_events ADD own $type");
 		refused(
@@ -311,7 +314,7 @@ SQL
 }
 
 # Cursors. A commit in a procedure would run the query of a pinned one as the caller; a fetch from
-# one of the caller's takes rows away.
+# one of the caller's reads what only the caller may read.
 sub cursors_of_the_session
 {
 	query('CREATE SCHEMA tenant_1 AUTHORIZATION mallory; CREATE SCHEMA tenant_2');
@@ -344,7 +347,8 @@ BEGIN
 	RETURN NEW;
 END $$;
 SQL
-	refused('postgres', <<'SQL', $refused, q{so is a fetch from a cursor of the caller's});
+	my $unusable = qr/55000: portal "[^"]+" cannot be run/;
+	refused('postgres', <<'SQL', $unusable, q{so is a fetch from a cursor of the caller's});
 DO $$
 DECLARE
 	tenant text;
@@ -368,8 +372,34 @@ SQL
 	refused(
 		'postgres',
 		"$own; SELECT procrastinate_upgrade('0027', 'tenant_1')",
-		qr/24000: cannot drop pinned portal "own"|PM010/,
+		qr/24000: cannot drop active portal "own"/,
 		q{no code replaces a cursor of the caller's});
+	# What it reads could outlast the refusal, in a sequence, and be read again by the caller.
+	query('CREATE TABLE secret AS SELECT 4242 AS id; CREATE SEQUENCE tenant_1.leak');
+	query('ALTER SEQUENCE tenant_1.leak OWNER TO mallory');
+	as_role('mallory', <<'SQL');
+CREATE OR REPLACE FUNCTION tenant_1.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor := 'own';
+	next record;
+BEGIN
+	FETCH c INTO next;
+	PERFORM setval('tenant_1.leak', next.id);
+	MOVE ABSOLUTE 0 IN c;
+	RETURN NEW;
+END $$;
+SQL
+	foreach my $kind ('CURSOR', 'NO SCROLL CURSOR', 'CURSOR WITH HOLD')
+	{
+		refused(
+			'postgres',
+			"BEGIN; DECLARE own $kind FOR SELECT * FROM secret;"
+			  . q{ SELECT procrastinate_upgrade('0027', 'tenant_1')},
+			$unusable,
+			"no code reads a $kind of the caller's");
+	}
+	is(query('SELECT last_value FROM tenant_1.leak'), '1', 'and nothing of it leaks');
+	query('DROP TABLE secret');
 	allowed('postgres', "$own; CLOSE own; ROLLBACK", '', 'the caller can close it');
 	is(query(q{SELECT revision FROM procrastinate_current('tenant_1')}),
 		'0026', 'nothing is changed');

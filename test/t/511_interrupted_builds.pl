@@ -21,6 +21,7 @@ interrupted_build();
 two_schemas();
 no_worker();
 places_for_workers();
+build_of_another_role();
 done_testing();
 
 sub last_event
@@ -227,5 +228,47 @@ sub places_for_workers
 	is(($callers[0]->wait)[1], '', 'the first build comes to its end');
 	is($callers[1]->refusal($call), 'no error', 'and the second one in the next call');
 	$_->close foreach $reader, $elsewhere, @callers;
+	return;
+}
+
+# A role that may only use the schema builds an index of its own, and is not shown as the session at
+# work.
+sub build_of_another_role
+{
+	my $schema = filled_schema('faked', 19);
+	my ($reader, $caller, $holder) = map { session($schema) } 1 .. 3;
+	$reader->query(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+	$caller->send("CALL procrastinate_migrate('0020')");
+	wait_until(
+		'SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE current_locker_pid ='
+		  . " $reader->{pid}",
+		'the build waits for the reader');
+	my $progress = "SELECT pid FROM procrastinate_progress WHERE schema = '$schema'::regnamespace";
+	my $worker =
+	  q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'};
+	$node->safe_psql($database, <<"SQL");
+CREATE ROLE stranger LOGIN;
+GRANT USAGE ON SCHEMA $schema TO stranger;
+CREATE SCHEMA hers AUTHORIZATION stranger;
+SET ROLE stranger;
+CREATE TABLE hers.t AS SELECT 1 AS a;
+CREATE FUNCTION hers.slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+	'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN 1; END';
+SQL
+	$holder->query('SELECT pg_advisory_lock(1)');
+	my $stranger = do { local $ENV{PGUSER} = 'stranger'; session($schema) };
+	$stranger->query('BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS SHARE MODE');
+	$stranger->send('CREATE INDEX ON hers.t (hers.slow(a))');
+	until_blocked($stranger);
+	my $as_stranger = "SET ROLE stranger; $progress";
+	is($node->safe_psql($database, $as_stranger),
+		$node->safe_psql($database, $worker), 'the worker is shown as the session at work');
+	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
+	$caller->wait;
+	is($node->safe_psql($database, $as_stranger), '', 'without it no other session is');
+	$holder->query('SELECT pg_advisory_unlock(1)');
+	$stranger->wait;
+	$_->close foreach $reader, $caller, $holder, $stranger;
 	return;
 }
