@@ -168,7 +168,7 @@ SELECT procrastinate_upgrade('current+1');
 CALL pg_temp.upgrade_to_last_commit();
 SELECT procrastinate_upgrade('heads') = :'head' AS at_head;
 SELECT procrastinate_stamp('head-1', verify => false) = :'before_head' AS before_head;
-SELECT procrastinate_stamp('+1', verify => false) = :'head' AS at_head;
+SELECT procrastinate_stamp('-1', verify => false) = :'before_head' AS before_head;
 SELECT shown(procrastinate_stamp('-2', verify => false));
 
 -- A target has at most 128 bytes.

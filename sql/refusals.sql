@@ -233,9 +233,7 @@ DROP SCHEMA "$user";
 \echo ======== PM006: a history that this version does not know
 CREATE SCHEMA refusals_newer;
 SELECT procrastinate_upgrade(schema => 'refusals_newer') = :'head' AS at_head;
-INSERT INTO refusals_newer.procrastinate_schema_history (id, event, from_revision, to_revision,
-    duration, version)
-VALUES (1000, 'upgrade', :'head', '9999', interval '1 s', '1.1.0');
+SELECT pg_temp.append_history('refusals_newer', 1000, 'upgrade', :'head', '9999', '1.1.0');
 SELECT pg_temp.refusal($$SELECT procrastinate_upgrade(schema => 'refusals_newer')$$);
 \set VERBOSITY terse
 CALL procrastinate_migrate(schema => 'refusals_newer');

@@ -69,9 +69,7 @@ SELECT step, action, target, revision FROM procrastinate_route('0.12.0', '0.15.0
 -- a history that a newer version has written is told, and nothing guessed
 CREATE SCHEMA releases_newer;
 SELECT procrastinate_stamp('0038', verify => false, schema => 'releases_newer');
-INSERT INTO releases_newer.procrastinate_schema_history (id, event, from_revision, to_revision,
-    duration, version)
-VALUES (2, 'upgrade', '0038', '9999', '0', '9.9.9');
+SELECT pg_temp.append_history('releases_newer', 2, 'upgrade', '0038', '9999', '9.9.9');
 SET client_min_messages = notice;
 SELECT supported, revision, works_from, works_to >= '0038' AS works_on_0038, advice
   FROM procrastinate_supports('3.9.0', 'releases_newer');
@@ -83,7 +81,7 @@ SET client_min_messages = warning;
 SELECT * FROM procrastinate_route('2.15.1', '3.9.0');
 \echo :LAST_ERROR_SQLSTATE
 CREATE SCHEMA releases_3_0;
-SELECT procrastinate_stamp('0032', verify => false, schema => 'releases_3_0');
+SELECT procrastinate_upgrade('0032', 'releases_3_0');
 SELECT * FROM procrastinate_route('3.0.2', '2.15.1', 'releases_3_0');
 \echo :LAST_ERROR_SQLSTATE
 SELECT pg_temp.refusal($$SELECT * FROM procrastinate_supports('99.0.0')$$);

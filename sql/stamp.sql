@@ -23,9 +23,11 @@ SELECT revision, is_applied, applied_by = current_user AS by_me, duration IS NOT
 -- ---- back, and forwards again: no object is touched ---------------------------------------------
 SELECT count(*) AS before FROM pg_class WHERE relnamespace = 'stamp'::regnamespace \gset
 SELECT procrastinate_stamp('0035', verify => false);
+-- the catalog is asked, too
 SELECT revision, source FROM procrastinate_current();
 SELECT revision, is_applied, is_current FROM procrastinate_history('0034:0037');
-SELECT procrastinate_stamp('+1', false);
+-- relative targets count from there
+SELECT procrastinate_stamp('-1', false);
 SELECT procrastinate_stamp('0037');
 SELECT count(*) = :before AS untouched FROM pg_class WHERE relnamespace = 'stamp'::regnamespace;
 -- to where it is: said once more

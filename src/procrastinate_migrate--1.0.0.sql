@@ -122,11 +122,12 @@ CREATE FUNCTION procrastinate_log(
     OUT from_revision text,
     OUT to_revision text,
     OUT duration interval,
-    OUT version text
+    OUT version text,
+    OUT is_own boolean
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
-    'history of the installation: each change to it, oldest first';
+    'history of the installation: each change to it, oldest first; is_own is false for what another database has written';
 
 -- ---- What a schema is: read from the catalog, with or without a history -------------------------
 

@@ -94,7 +94,4 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
 std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> structure,
                                               CheckInterrupts check_interrupts = nullptr);
 
-// The revision that matches without a difference; nothing if there is none.
-std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure);
-
 } // namespace procrastinate::catalog

@@ -61,10 +61,4 @@ std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> str
     return matches.empty() ? std::nullopt : std::optional(matches.front());
 }
 
-std::optional<chain::Revision> exact_match(std::span<const CatalogObject> structure)
-{
-    const std::optional<RevisionMatch> nearest = nearest_revision(structure);
-    return nearest && nearest->is_exact() ? std::optional(nearest->revision) : std::nullopt;
-}
-
 } // namespace procrastinate::catalog

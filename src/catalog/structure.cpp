@@ -194,20 +194,27 @@ class Reader
 };
 
 // pg_get_constraintdef() and the like print what is committed, not what the query's snapshot sees.
-// Under the locks the two are the same.
-void lock_tables(Oid schema)
+// Under the locks the two are the same. Returns false if `lock` has for one of the tables.
+bool lock_tables(Oid schema, bool (*lock)(Oid table))
 {
+    bool are_locked = true;
     for (const chain::Fact &fact : chain::facts())
         if (fact.kind == chain::Kind::table)
         {
             const std::string table(fact.name);
-            server::call([&table, schema] {
-                const Oid oid = get_relname_relid(table.c_str(), schema);
-                if (OidIsValid(oid))
-                    LockRelationOid(oid, AccessShareLock);
-            });
+            are_locked = are_locked && server::call([&table, schema, lock] {
+                             const Oid oid = get_relname_relid(table.c_str(), schema);
+                             return !OidIsValid(oid) || lock(oid);
+                         });
         }
     server::call([] { AcceptInvalidationMessages(); });
+    return are_locked;
+}
+
+bool lock_after_waiting(Oid table)
+{
+    LockRelationOid(table, AccessShareLock);
+    return true;
 }
 
 // Any role that may create functions in the schema can create as many as it likes.
@@ -225,7 +232,7 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
             {Kind::table, Kind::index, Kind::sequence, Kind::composite, Kind::enum_type})),
         spi::text_parameter(chain::names_of({Kind::function})),
         spi::int8_parameter(most_objects + 1)};
-    lock_tables(installation.schema);
+    (void)lock_tables(installation.schema, lock_after_waiting);
     const int level = server::open_settings();
     server::set("quote_all_identifiers", "off");
     server::set("standard_conforming_strings", "on"); // to read this query, and to print literals
@@ -248,6 +255,13 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         objects.push_back(reader.object(row));
     return objects;
+}
+
+bool try_lock(const Installation &installation)
+{
+    return lock_tables(installation.schema, [](Oid table) {
+        return ConditionalLockRelationOid(table, AccessShareLock);
+    });
 }
 
 } // namespace procrastinate::catalog

@@ -18,4 +18,8 @@ namespace procrastinate::catalog
 server::pmr::vector<CatalogObject> structure(const Installation &installation,
                                              server::pmr::memory_resource &memory);
 
+// Takes the locks of structure() without waiting. Returns false if one cannot be had; then some may
+// be held until the (sub)transaction ends.
+bool try_lock(const Installation &installation);
+
 } // namespace procrastinate::catalog

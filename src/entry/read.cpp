@@ -139,7 +139,8 @@ ENTRY_POINT(procrastinate_current)
         }
         else
             row.text_or_null(state.recorded).boolean(false).text(std::nullopt).text(std::nullopt);
-        if (state.last)
+        const bool is_known = state.current.revision || state.is_unknown_history();
+        if (state.last && is_known && !state.is_by_catalog)
             row.datum(TimestampTzGetDatum(state.last->applied_at))
                 .text(state.last->applied_by)
                 .text(std::string(state.last->name) + upgrade::progress_text(state));
@@ -238,7 +239,7 @@ ENTRY_POINT(procrastinate_sql)
 }
 
 // (schema regnamespace) → id, applied_at, applied_by, event, from_revision, to_revision, duration,
-// version
+// version, is_own
 ENTRY_POINT(procrastinate_log)
 {
     const server::Arguments arguments(fcinfo);
@@ -246,7 +247,8 @@ ENTRY_POINT(procrastinate_log)
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         (void)upgrade::visit_history(
-            installation, upgrade::EventOrder::oldest_first, [&rows](const upgrade::Event &event) {
+            installation, upgrade::Events::all, upgrade::EventOrder::oldest_first,
+            [&rows](const upgrade::Event &event) {
                 rows.add(server::Row()
                              .datum(Int64GetDatum(event.id))
                              .datum(TimestampTzGetDatum(event.applied_at))
@@ -255,7 +257,8 @@ ENTRY_POINT(procrastinate_log)
                              .text(event.from)
                              .text(event.to)
                              .datum(procrastinate::entry::duration_of(event))
-                             .text(event.version));
+                             .text(event.version)
+                             .boolean(event.is_own));
                 return true;
             });
         return server::RowSet::result();

@@ -79,7 +79,7 @@ template <typename Visit> void visit_workers(const Installation &installation, V
     const Oid oid = server::call([schema] { return get_relname_relid(workers_table, schema); });
     if (!OidIsValid(oid))
         return;
-    server::RawScan workers(oid, workers_columns, server::RawScan::descending);
+    server::RawScan workers(oid, workers_columns, {1, {}}, server::RawScan::descending);
     server::visit_rows(workers, [&visit](const server::RawRow &row) {
         return visit(DatumGetInt64(row.datum(0).value_or(0)),
                      DatumGetTimestampTz(row.datum(1).value_or(0)));
@@ -108,7 +108,8 @@ spi::Parameter applied_at(const Installation &installation, Revision pre)
 {
     spi::Parameter parameter{TIMESTAMPTZOID, 0, true};
     (void)upgrade::visit_history(
-        installation, upgrade::EventOrder::newest_first, [&](const upgrade::Event &event) {
+        installation, upgrade::Events::own, upgrade::EventOrder::newest_first,
+        [&](const upgrade::Event &event) {
             if (event.name != upgrade::event::upgrade || event.to != chain::name(pre))
                 return true;
             parameter = {TIMESTAMPTZOID, TimestampTzGetDatum(event.applied_at), false};

@@ -26,7 +26,7 @@ UpgradePath OnlinePrecheck::read_path()
                                                             ? upgrade::Privileges::required
                                                             : upgrade::Privileges::checked_before);
     if (is_unknown)
-        upgrade::require_ready(installation_, path.current, path.target, path.has_history);
+        upgrade::require_ready(installation_, path.current, path.target);
     if ((is_unknown || is_first) && path.current != chain::base)
         require_replaceable(installation_, path);
     if (is_first)

@@ -30,6 +30,26 @@ using common::substitute;
 // The version in the history distinguishes what a script did from what the library did.
 std::string script_version() { return std::string(upgrade::library_version) + " (script)"; }
 
+// Which database has written a row of the history, and which one runs the script.
+constexpr std::string_view system_identifier =
+    "(SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)";
+constexpr std::string_view database_oid =
+    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
+
+std::string is_own()
+{
+    return "system_identifier = " + std::string(system_identifier) +
+           " AND database_oid = " + std::string(database_oid);
+}
+
+std::string append_history(std::string_view table, std::string_view values)
+{
+    return substitute(sql::append_history, {{"table", table},
+                                            {"values", values},
+                                            {"system_identifier", system_identifier},
+                                            {"database_oid", database_oid}});
+}
+
 const char *on_off(bool value) { return value ? "on" : "off"; }
 
 // The begin of a transaction that goes from `from` to `last`, in a script that ends at `end`.
@@ -40,9 +60,7 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     constexpr std::string_view table = "%1$I.%2$I";
     const std::string stamp_values = "'stamp', 'base', %3$L, '0', '" + script_version() + "'";
     const std::string create_history = substitute(sql::create_history, {{"table", table}});
-    const std::string record_start =
-        create_history +
-        substitute(sql::append_history, {{"table", table}, {"values", stamp_values}});
+    const std::string record_start = create_history + append_history(table, stamp_values);
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;
     return substitute(sql::script_begin,
                       {{"schema", common::quoted_literal(installation.name)},
@@ -52,6 +70,7 @@ std::string begin_transaction(const Installation &installation, Revision from, R
                        {"lock_jobs", on_off(locks_jobs)},
                        {"keeps_history", on_off(from < last)},
                        {"names", upgrade::object_names()},
+                       {"is_own", is_own()},
                        {"foreign_objects", upgrade::foreign_objects_sql("schema_oid", "names")},
                        {"record_start", record_start},
                        {"create_history", create_history}});
@@ -84,13 +103,12 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
                                                 {"to", chain::name(step.to)},
                                                 {"version", script_version()}});
     const std::string history = installation.quoted + "." + catalog::history_table;
-    const std::string append_history =
-        substitute(sql::append_history, {{"table", history}, {"values", values}});
     return "\n\n-- " + step.message + "\n" +
            substitute(sql::script_step, {{"message", common::quoted_literal(step.message)},
                                          {"drop_indexes", drop_indexes(step)},
                                          {"sql", step.sql},
-                                         {"append_history", append_history},
+                                         {"append_history", append_history(history, values)},
+                                         {"is_own", is_own()},
                                          {"revision", chain::name(step.to)}});
 }
 

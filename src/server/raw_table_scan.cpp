@@ -7,7 +7,7 @@ namespace procrastinate::server
 namespace
 {
 
-constexpr std::size_t most_columns = 8;
+constexpr std::size_t most_columns = 10;
 
 struct KeptRow
 {
@@ -52,8 +52,34 @@ Datum copy_of(Datum value, Oid type)
     return CStringGetDatum(pnstrdup(bytes, static_cast<Size>(length)));
 }
 
-// A valid unique B-tree index on that column alone. InvalidOid if there is none. Inside call().
-Oid index_on(Relation table, AttrNumber column)
+// How the values of a key's column are compared; 0 for a type that no key has.
+Oid operator_family_of(Oid type)
+{
+    return type == INT8OID  ? INTEGER_BTREE_FAM_OID
+           : type == OIDOID ? OID_BTREE_FAM_OID
+                            : InvalidOid;
+}
+
+RegProcedure equality_of(Oid type) { return type == INT8OID ? F_INT8EQ : F_OIDEQ; }
+
+// True if the open index is a valid unique B-tree index on just these columns. Inside call().
+bool is_index_on(Relation index, std::span<const RawColumn> columns, const AttrNumber *numbers)
+{
+    const auto *const form = index->rd_index;
+    bool is_on = form->indisvalid && form->indisunique && form->indimmediate &&
+                 index->rd_rel->relam == BTREE_AM_OID &&
+                 form->indnatts == static_cast<int>(columns.size()) &&
+                 form->indnkeyatts == form->indnatts &&
+                 heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    for (std::size_t i = 0; is_on && i < columns.size(); ++i)
+        is_on = form->indkey.values[i] == numbers[i] && index->rd_opcintype[i] == columns[i].type &&
+                index->rd_opfamily[i] == operator_family_of(columns[i].type) &&
+                index->rd_indoption[i] == 0;
+    return is_on;
+}
+
+// InvalidOid if there is none. Inside call().
+Oid index_on(Relation table, std::span<const RawColumn> columns, const AttrNumber *numbers)
 {
     List *const indexes = RelationGetIndexList(table);
     ListCell *cell = nullptr;
@@ -61,11 +87,7 @@ Oid index_on(Relation table, AttrNumber column)
     foreach (cell, indexes)
     {
         Relation const index = index_open(lfirst_oid(cell), AccessShareLock);
-        const auto *const form = index->rd_index;
-        if (form->indisvalid && form->indisunique && form->indimmediate && form->indnatts == 1 &&
-            form->indkey.values[0] == column && index->rd_rel->relam == BTREE_AM_OID &&
-            index->rd_opcintype[0] == INT8OID && index->rd_opfamily[0] == INTEGER_BTREE_FAM_OID &&
-            heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
+        if (is_index_on(index, columns, numbers))
             found = lfirst_oid(cell);
         index_close(index, AccessShareLock);
         if (OidIsValid(found))
@@ -197,22 +219,23 @@ RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t
     });
 }
 
-RawScan::RawScan(Oid oid, std::span<const RawColumn> columns, Order order)
+RawScan::RawScan(Oid oid, std::span<const RawColumn> columns, const RawKey &key, Order order)
     : columns_(columns),
       direction_(order == ascending ? ForwardScanDirection : BackwardScanDirection)
 {
-    call([this, oid] { open(oid); });
+    call([this, oid, &key] { open(oid, key); });
 }
 
 // Inside call().
-void RawScan::open(Oid oid)
+void RawScan::open(Oid oid, const RawKey &key)
 {
     table_ = try_relation_open(oid, AccessShareLock);
     if (table_ == nullptr)
         return;
     is_allowed_ = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
     is_plain_ = server::is_plain(table_, columns_, numbers_);
-    const Oid index = is_plain_ ? index_on(table_, numbers_[0]) : InvalidOid;
+    const Oid index =
+        is_plain_ ? index_on(table_, columns_.first(key.columns), numbers_) : InvalidOid;
     is_plain_ = OidIsValid(index);
     if (!is_plain_ || !is_allowed_)
         return;
@@ -220,7 +243,12 @@ void RawScan::open(Oid oid)
     snapshot_ = RegisterSnapshot(GetLatestSnapshot());
     PushActiveSnapshot(snapshot_);
     memory_ = AllocSetContextCreate(CurrentMemoryContext, "row of a table", ALLOCSET_SMALL_SIZES);
-    scan_ = systable_beginscan_ordered(table_, index_, snapshot_, 0, nullptr);
+    ScanKeyData keys[most_columns];
+    for (std::size_t i = 0; i < key.values.size(); ++i)
+        ScanKeyInit(&keys[i], numbers_[i], BTEqualStrategyNumber, equality_of(columns_[i].type),
+                    key.values[i]);
+    scan_ = systable_beginscan_ordered(table_, index_, snapshot_,
+                                       static_cast<int>(key.values.size()), keys);
 }
 
 bool RawScan::next()

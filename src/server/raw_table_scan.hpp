@@ -60,10 +60,17 @@ void unlock(std::span<const Oid> relations);
 // false. The rows live in the current memory context.
 RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t most = SIZE_MAX);
 
-// Reads a table row by row, in the order of its first column, with the latest snapshot. The column
-// must be a bigint with a unique B-tree index of its own. At most 8 columns. Waits for an ACCESS
-// SHARE lock. To be closed before the transaction goes on after a C++ exception; visit_rows() does
-// that.
+// The key of a table, in whose order a scan reads: its first columns, of types bigint and oid, with
+// a unique B-tree index of their own. Read are the rows whose key begins with the values.
+struct RawKey
+{
+    std::size_t columns;
+    std::span<const Datum> values; // no longer needed once the scan has begun
+};
+
+// Reads a table row by row, in the order of its key, with the latest snapshot. At most 10 columns.
+// Waits for an ACCESS SHARE lock. To be closed before the transaction goes on after a C++
+// exception; visit_rows() does that.
 class RawScan
 {
   public:
@@ -73,7 +80,7 @@ class RawScan
         descending
     };
 
-    RawScan(Oid oid, std::span<const RawColumn> columns, Order order);
+    RawScan(Oid oid, std::span<const RawColumn> columns, const RawKey &key, Order order);
     RawScan(const RawScan &) = delete;
     RawScan &operator=(const RawScan &) = delete;
 
@@ -92,9 +99,9 @@ class RawScan
     void close();
 
   private:
-    static constexpr std::size_t most_columns = 8;
+    static constexpr std::size_t most_columns = 10;
 
-    void open(Oid oid);
+    void open(Oid oid, const RawKey &key);
 
     std::span<const RawColumn> columns_;
     Relation table_ = nullptr;

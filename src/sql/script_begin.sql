@@ -11,6 +11,7 @@
 -- {{keeps_history}}    on if the transaction appends to the history, else off
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
 -- {{foreign_objects}}  the query foreign_objects.sql over schema_oid and names
+-- {{is_own}}           condition that a row of the history is this database's
 -- {{record_start}}     create_history.sql and append_history.sql for format(): schema, table,
 --                      revision
 -- {{create_history}}   create_history.sql for format(): schema, table
@@ -135,8 +136,8 @@ BEGIN
                   SELECT t.typname, t.typnamespace, true FROM pg_type t WHERE t.typrelid = 0) o
            WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
         IF history_oid IS NOT NULL THEN
-            EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I ORDER BY id DESC LIMIT 1',
-                           schema_name, history)
+            EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I WHERE {{is_own}}'
+                           ' ORDER BY id DESC LIMIT 1', schema_name, history)
                INTO recorded, latest;
         END IF;
         IF recorded >= transaction_end AND recorded <> 'base' AND cardinality(present) > 0 THEN

@@ -5,6 +5,7 @@
 -- {{drop_indexes}}    script_drop_index.sql for each index that an online run may have built ahead
 -- {{sql}}             script_migration.sql, or the schema of head
 -- {{append_history}}  append_history.sql
+-- {{is_own}}          condition that a row of the history is this database's
 -- {{revision}}        revision that the step leads to
 
 DO $begin$
@@ -19,7 +20,8 @@ DECLARE
     is_recorded boolean;
 BEGIN
     EXECUTE format('SELECT to_revision = %L AND event IN (''install'', ''upgrade'')'
-                   ' FROM ONLY %I.procrastinate_schema_history ORDER BY id DESC LIMIT 1',
+                   ' FROM ONLY %I.procrastinate_schema_history WHERE {{is_own}}'
+                   ' ORDER BY id DESC LIMIT 1',
                    '{{revision}}', current_setting('procrastinate_script.schema'))
        INTO is_recorded;
     -- A trigger can keep the row out, or change it.

@@ -19,7 +19,7 @@ void record_revision(const catalog::Installation &installation, const Installati
     if (!state.has_history)
         create_history(installation);
     // Tables without a history have no known revision: the first row counts from base.
-    record_change(installation, event, state.current.revision.value_or(chain::base), revision,
+    record_change(installation, event, state.recorded_revision.value_or(chain::base), revision,
                   started);
 }
 
@@ -42,7 +42,7 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
         return revision;
     }
     warn_of_external_versions(installation, revision);
-    const bool is_recorded = state.last && state.current.revision == revision;
+    const bool is_recorded = state.recorded_revision == revision;
     server::notice(catalog::in_schema(installation) + " matches " +
                    std::string(chain::name(revision)) +
                    (is_recorded ? ", as its history says: nothing to do" : ""));

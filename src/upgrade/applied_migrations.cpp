@@ -10,10 +10,11 @@ using chain::Revision;
 AppliedMigrations::AppliedMigrations(const catalog::Installation &installation)
     : state_(read_current_state(installation)), applied_by_(chain::migrations().size() + 1)
 {
-    (void)visit_history(installation, EventOrder::oldest_first, [this](const Event &event) {
-        replay(event);
-        return true;
-    });
+    (void)visit_history(installation, Events::own, EventOrder::oldest_first,
+                        [this](const Event &event) {
+                            replay(event);
+                            return true;
+                        });
 }
 
 // A stamp may go back: what it leaves behind is not applied any more.

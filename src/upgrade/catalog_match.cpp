@@ -6,6 +6,7 @@
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/external_versions.hpp"
 
 namespace procrastinate::upgrade
@@ -37,7 +38,7 @@ std::string finding_of(const ExternalVersion &version)
            (version.id == revision ? "" : ", which is " + std::string(revision));
 }
 
-[[noreturn]] void refuse_inexact(const Installation &installation,
+[[noreturn]] void refuse_inexact(const Installation &installation, const InstallationState &state,
                                  std::span<const catalog::CatalogObject> structure,
                                  const catalog::RevisionMatch &nearest)
 {
@@ -47,13 +48,18 @@ std::string finding_of(const ExternalVersion &version)
     Findings external_versions;
     for (const ExternalVersion &version : read_external_versions(installation))
         external_versions.add(finding_of(version));
+    const std::string claim =
+        state.is_foreign
+            ? "If another database has written the history, and this one is its copy: " +
+                  claim_history(installation) + "\n"
+            : std::string();
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " matches no revision exactly",
                   "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
                       (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
                       differences(structure, nearest.revision).text() +
                       (external_versions.any() ? "\n" : "") + external_versions.text(),
-                  "To see what can be repaired: SELECT * FROM " + repair +
+                  claim + "To see what can be repaired: SELECT * FROM " + repair +
                       ");\nTo repair it: SELECT * FROM " + repair +
                       ", dry_run => false);\nTo record the revision without repair: SELECT " +
                       common::own_function("procrastinate_stamp") + "('" + revision +
@@ -71,11 +77,11 @@ Revision require_exact_match(const Installation &installation, const Installatio
         catalog::closest_revisions(objects, server::check_interrupts);
     if (matches.empty())
     {
-        require_tables(installation, state.current.revision.value_or(chain::base));
+        require_tables(installation, state.recorded_revision.value_or(chain::base));
         return chain::base;
     }
     if (!matches.front().is_exact())
-        refuse_inexact(installation, objects, matches.front());
+        refuse_inexact(installation, state, objects, matches.front());
     return matches.front().revision;
 }
 
@@ -101,18 +107,23 @@ chain::CurrentRevision recorded_or_nearest(const Installation &installation,
                                            const InstallationState &state,
                                            std::span<const catalog::CatalogObject> structure)
 {
-    chain::CurrentRevision current = state.current;
-    if (current.revision || state.is_unknown_history())
-        return current;
+    InstallationState now = state;
+    if (const auto revision = contradicting_revision(state, structure))
+    {
+        now.current = {*revision, {}, {}};
+        now.is_by_catalog = true;
+        notice_if_by_catalog(now, installation);
+    }
+    if (now.current.revision || state.is_unknown_history())
+        return now.current;
     const std::optional<catalog::RevisionMatch> nearest =
         catalog::nearest_revision(structure, server::check_interrupts);
     if (!nearest)
-        return current;
-    server::notice(in_schema(installation) + " has no history; by its catalog it is " +
-                   (nearest->is_exact() ? "at " : "nearest to ") +
+        return now.current;
+    server::notice(in_schema(installation) + " has no history; by its catalog it is nearest to " +
                    std::string(chain::name(nearest->revision)));
-    current.revision = nearest->revision;
-    return current;
+    now.current.revision = nearest->revision;
+    return now.current;
 }
 
 void warn_of_external_versions(const Installation &installation, Revision revision)

@@ -5,6 +5,7 @@
 #include "server/setting_scope.hpp"
 #include "upgrade/acting_role.hpp"
 #include "upgrade/adoption.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/library_version.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/privileges.hpp"
@@ -51,6 +52,13 @@ void require_read_committed()
         "BEGIN ISOLATION LEVEL READ COMMITTED;"};
 }
 
+// Whether the catalog has to decide: no row of this database says the revision, or the last one is
+// wrong.
+bool is_to_adopt(const InstallationState &state)
+{
+    return state.is_by_catalog || (!state.last && !state.current.revision);
+}
+
 } // namespace
 
 void Change::enter()
@@ -69,10 +77,16 @@ void Change::enter()
     owner_ = require_acting_role(installation_);
 }
 
-InstallationState Change::read_state() const
+void Change::lock() const
 {
     lock_history(installation_);
-    InstallationState state = upgrade::read_state(installation_);
+    lock_schema_name(installation_);
+}
+
+InstallationState Change::read_state() const
+{
+    lock();
+    InstallationState state = read_current_state(installation_, WhileLocked::waits);
     if (state.is_unknown_history())
         throw unknown_history(state, installation_);
     if (unfinished_ == Unfinished::refused)
@@ -83,10 +97,13 @@ InstallationState Change::read_state() const
 UpgradePath Change::read_path(std::string_view target,
                               std::optional<chain::Revision> resolved) const
 {
-    lock_history(installation_);
-    InstallationState state = upgrade::read_state(installation_);
-    if (!state.current.revision && !state.is_unknown_history())
+    lock();
+    InstallationState state = resolved ? upgrade::read_state(installation_)
+                                       : read_current_state(installation_, WhileLocked::waits);
+    if (is_to_adopt(state))
     {
+        if (state.has_history)
+            notice_if_by_catalog(state, installation_);
         (void)adopt(*this, installation_, state);
         state = upgrade::read_state(installation_);
     }
@@ -100,7 +117,6 @@ void Change::prepare(Isolation isolation, Privileges privileges) const
 {
     if (isolation == Isolation::read_committed)
         require_read_committed();
-    lock_schema_name(installation_);
     if (privileges == Privileges::required)
         require_privileges(installation_);
 }

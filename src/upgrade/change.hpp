@@ -6,12 +6,12 @@
 //                    3  the caller may act as the owner, who may      42501
 //                       use the schema and create in it
 //                    4  advisory lock of the installation             55P03, 57014, 3F000
-//   read_state()     5  lock of the history, which is the owner's     42501, PM006
-//   or read_path()      and leads to the target                       PM001 to PM006, PM009
-//                    6  no migration is under way                     PM012
-//   prepare()        7  isolation level                               25001
-//                    8  lock of the schema's name                     3F000
-//                    9  privileges, and objects of other roles        42501
+//   read_state()     5  lock of the history, which is the owner's     42501, PM010
+//   or read_path()   6  lock of the schema's name                     3F000
+//                    7  a known revision, and a way to the target     PM001 to PM006, PM009
+//                    8  no migration is under way                     PM012
+//   prepare()        9  isolation level                               25001
+//                    10 privileges, and objects of other roles        42501
 //
 // All that follows enter() runs in as_owner(): as the role that owns the installation, in a
 // security-restricted operation. A call that finds nothing to do ends after read_state() or
@@ -72,19 +72,21 @@ class Change
     }
     Oid owner() const { return owner_; }
 
-    // Stages 5 and 6, for a change that may find tables without a history.
+    // Stages 5 to 8, for a change that may find tables without a history.
     InstallationState read_state() const;
 
-    // Stages 5 and 6, for a change that leads to a target. Adopts tables that have no history.
+    // Stages 5 to 8, for a change that leads to a target. Adopts tables that have no history.
     // `resolved` is the target if it has been resolved before, in an earlier transaction of the
     // same call.
     UpgradePath read_path(std::string_view target,
                           std::optional<chain::Revision> resolved = {}) const;
 
-    // Stages 7 to 9. The last call before the change's first write.
+    // Stages 9 and 10. The last call before the change's first write.
     void prepare(Isolation isolation, Privileges privileges = Privileges::required) const;
 
   private:
+    void lock() const;
+
     const catalog::Installation &installation_;
     const char *command_;
     Unfinished unfinished_;

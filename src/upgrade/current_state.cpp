@@ -2,34 +2,111 @@
 
 #include "catalog/drift.hpp"
 #include "catalog/structure.hpp"
+#include "server/catalog_changes.hpp"
 #include "server/messages.hpp"
+#include "server/pause.hpp"
 #include "server/subtransaction.hpp"
 
 namespace procrastinate::upgrade
 {
 
-InstallationState read_current_state(const catalog::Installation &installation)
+namespace
 {
-    InstallationState state = read_state(installation);
-    if (state.current.revision || state.is_unknown_history())
-        return state;
-    const std::optional<chain::Revision> exact = server::undone([&installation] {
+
+using catalog::Installation;
+using chain::Revision;
+
+// A comparison that has found nothing against the history.
+struct Comparison
+{
+    Oid schema;
+    std::int64_t event;
+    Revision revision;
+    std::uint64_t catalog; // server::catalog_changes() before it
+
+    bool operator==(const Comparison &) const = default;
+};
+
+// The last one of the session. Comparing takes milliseconds, and reading the history microseconds.
+constinit Comparison last_comparison{InvalidOid, 0, chain::base, 0};
+
+bool has_jobs(const Installation &installation)
+{
+    return catalog::has_relation(installation, "procrastinate_jobs");
+}
+
+Comparison comparison_with(const InstallationState &state, const Installation &installation)
+{
+    return {installation.schema, state.last ? state.last->id : 0,
+            state.recorded_revision.value_or(chain::base), server::catalog_changes()};
+}
+
+// Fills the current revision.
+void compare(InstallationState &state, const Installation &installation, WhileLocked while_locked)
+{
+    const Comparison comparison = comparison_with(state, installation);
+    if (state.last && comparison == last_comparison)
+        return;
+    bool is_compared = false;
+    const std::optional<Revision> revision = server::undone([&]() -> std::optional<Revision> {
+        if (while_locked == WhileLocked::skips_catalog && !catalog::try_lock(installation))
+            return std::nullopt;
+        is_compared = true;
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);
-        return catalog::exact_match(server::span_of(structure));
+        return contradicting_revision(state, server::span_of(structure));
     });
-    state.is_by_catalog = exact.has_value();
-    if (exact)
-        state.current = {*exact, {}, {}};
+    if (revision)
+    {
+        state.current = {*revision, {}, {}};
+        state.is_by_catalog = true;
+    }
+    else if (is_compared && state.last)
+        last_comparison = comparison;
+}
+
+} // namespace
+
+std::optional<Revision> contradicting_revision(const InstallationState &state,
+                                               std::span<const catalog::CatalogObject> structure)
+{
+    if (state.under_way || state.is_unknown_history())
+        return std::nullopt;
+    const std::optional<Revision> recorded = state.recorded_revision;
+    if (recorded && match_of(*recorded, catalog::Comparison(structure).with(*recorded)).is_exact())
+        return std::nullopt;
+    const std::optional<catalog::RevisionMatch> nearest =
+        catalog::nearest_revision(structure, server::check_interrupts);
+    return nearest && nearest->is_exact() ? std::optional(nearest->revision) : std::nullopt;
+}
+
+InstallationState read_current_state(const Installation &installation, WhileLocked while_locked)
+{
+    InstallationState state = read_state(installation);
+    if (state.under_way || state.is_unknown_history())
+        return state;
+    if (has_jobs(installation))
+        compare(state, installation, while_locked);
+    else if (state.current.revision != chain::base)
+        state.current = {std::nullopt, "the history names a revision, but its tables are gone",
+                         common::sqlstate::catalog_contradicts};
     return state;
 }
 
-void notice_if_by_catalog(const InstallationState &state, const catalog::Installation &installation)
+void notice_if_by_catalog(const InstallationState &state, const Installation &installation)
 {
-    if (state.is_by_catalog)
-        server::notice(catalog::in_schema(installation) +
-                       " has no history; its catalog is that of " +
-                       std::string(chain::name(*state.current.revision)));
+    if (!state.is_by_catalog)
+        return;
+    const std::string schema = catalog::in_schema(installation);
+    const std::string by_catalog =
+        "its catalog is that of " + std::string(chain::name(*state.current.revision));
+    if (state.last)
+        server::notice("the history of " + schema + " says " + state.recorded + ", but " +
+                       by_catalog);
+    else if (state.is_foreign)
+        server::notice(schema + " has the history of another database only; " + by_catalog);
+    else
+        server::notice(schema + " has no history; " + by_catalog);
 }
 
 } // namespace procrastinate::upgrade

@@ -1,15 +1,34 @@
-// Current revision as functions that only read tell it: the history's, else the catalog's.
+// Current revision of an installation: the history's, unless the catalog says otherwise.
+//
+// Rows of the history may be of another database, and other tools change a schema, too. Where the
+// catalog does not match the recorded revision, and matches another one without a difference, the
+// other one is the current revision. Where it matches none, the recorded one is.
 #pragma once
 
+#include "catalog/catalog_object.hpp"
 #include "upgrade/installation_state.hpp"
 
 namespace procrastinate::upgrade
 {
 
-// read_state(). For tables without a history the current revision is the one that the catalog
-// matches exactly, if there is one; the locks of the comparison end with it. Throws as
-// read_state().
-InstallationState read_current_state(const catalog::Installation &installation);
+// What to do if another session has a lock that keeps the catalog of the tables from being read.
+enum class WhileLocked
+{
+    waits,
+    skips_catalog // the history counts: that session is changing the schema
+};
+
+// read_state(), compared with the catalog; the locks of the comparison end with it. No comparison
+// in the middle of a migration, and while history and catalog stay as they were in the last one. A
+// revision whose tables are gone is not known (PM009). Throws as read_state().
+InstallationState read_current_state(const catalog::Installation &installation,
+                                     WhileLocked while_locked = WhileLocked::skips_catalog);
+
+// The revision that the objects of the schema match without a difference, if they do not match the
+// recorded one. Nothing in the middle of a migration.
+std::optional<chain::Revision>
+contradicting_revision(const InstallationState &state,
+                       std::span<const catalog::CatalogObject> structure);
 
 // A NOTICE if the current revision is the catalog's.
 void notice_if_by_catalog(const InstallationState &state,

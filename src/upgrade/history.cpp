@@ -19,14 +19,21 @@ namespace
 namespace spi = server::spi;
 using common::Refusal;
 
-constexpr std::array<server::RawColumn, 8> columns{{{"id", INT8OID},
-                                                    {"event", TEXTOID},
-                                                    {"from_revision", TEXTOID},
-                                                    {"to_revision", TEXTOID},
-                                                    {"applied_at", TIMESTAMPTZOID},
-                                                    {"applied_by", TEXTOID},
-                                                    {"duration", INTERVALOID},
-                                                    {"version", TEXTOID}}};
+// The key comes first.
+constexpr std::size_t key_columns = 3;
+constexpr std::array<server::RawColumn, 10> columns{{{"system_identifier", INT8OID},
+                                                     {"database_oid", OIDOID},
+                                                     {"id", INT8OID},
+                                                     {"event", TEXTOID},
+                                                     {"from_revision", TEXTOID},
+                                                     {"to_revision", TEXTOID},
+                                                     {"applied_at", TIMESTAMPTZOID},
+                                                     {"applied_by", TEXTOID},
+                                                     {"duration", INTERVALOID},
+                                                     {"version", TEXTOID}}};
+
+// As pg_control_system() shows it.
+std::int64_t system_identifier() { return static_cast<std::int64_t>(GetSystemIdentifier()); }
 
 std::string table_of(const catalog::Installation &installation)
 {
@@ -41,16 +48,18 @@ Oid history_oid(Oid schema)
 Event event_of(const server::RawRow &row)
 {
     std::optional<Interval> duration;
-    if (const std::optional<Datum> datum = row.datum(6))
+    if (const std::optional<Datum> datum = row.datum(8))
         duration = *DatumGetIntervalP(*datum);
-    return {DatumGetInt64(row.datum(0).value_or(0)),
-            std::string(row.text(1)),
-            std::string(row.text(2)),
+    return {DatumGetInt64(row.datum(2).value_or(0)),
             std::string(row.text(3)),
-            DatumGetTimestampTz(row.datum(4).value_or(0)),
+            std::string(row.text(4)),
             std::string(row.text(5)),
+            DatumGetTimestampTz(row.datum(6).value_or(0)),
+            std::string(row.text(7)),
             duration,
-            std::string(row.text(7))};
+            std::string(row.text(9)),
+            DatumGetInt64(row.datum(0).value_or(0)) == system_identifier() &&
+                DatumGetObjectId(row.datum(1).value_or(0)) == MyDatabaseId};
 }
 
 } // namespace
@@ -74,15 +83,18 @@ Refusal not_a_history_table(const catalog::Installation &installation)
             "Check what it is, then rename or drop it."};
 }
 
-bool visit_history(const catalog::Installation &installation, EventOrder order,
+bool visit_history(const catalog::Installation &installation, Events events, EventOrder order,
                    const std::function<bool(const Event &)> &visit)
 {
+    const std::array own{Int64GetDatum(system_identifier()), ObjectIdGetDatum(MyDatabaseId)};
+    const server::RawKey key{key_columns, events == Events::own ? std::span<const Datum>(own)
+                                                                : std::span<const Datum>()};
     for (;;)
     {
         const Oid table = history_oid(installation.schema);
         if (!OidIsValid(table))
             return false;
-        server::RawScan scan(table, columns,
+        server::RawScan scan(table, columns, key,
                              order == EventOrder::oldest_first ? server::RawScan::ascending
                                                                : server::RawScan::descending);
         if (history_oid(installation.schema) != table)
@@ -104,6 +116,13 @@ bool visit_history(const catalog::Installation &installation, EventOrder order,
                           "GRANT SELECT ON " + table_of(installation) + " TO PUBLIC;"};
         return true;
     }
+}
+
+std::string claim_history(const catalog::Installation &installation)
+{
+    return "UPDATE " + table_of(installation) +
+           " SET system_identifier = " + std::to_string(system_identifier()) +
+           ", database_oid = " + std::to_string(MyDatabaseId) + ";";
 }
 
 void create_history(const catalog::Installation &installation)
@@ -137,20 +156,25 @@ void append_history(const catalog::Installation &installation, std::string_view 
                                                      TimestampTzGetDatum(GetCurrentTimestamp()),
                                                      TimestampTzGetDatum(started)));
     });
-    const std::array parameters{spi::text_parameter(event), spi::text_parameter(chain::name(from)),
-                                spi::text_parameter(chain::name(to)),
-                                spi::interval_parameter(duration),
-                                spi::text_parameter(library_version)};
-    const std::string statement = common::substitute(
-        sql::append_history, {{"table", table_of(installation)}, {"values", "$1, $2, $3, $4, $5"}});
+    const std::array parameters{
+        spi::text_parameter(event),           spi::text_parameter(chain::name(from)),
+        spi::text_parameter(chain::name(to)), spi::interval_parameter(duration),
+        spi::text_parameter(library_version), spi::int8_parameter(system_identifier()),
+        spi::oid_parameter(MyDatabaseId)};
+    const std::string statement =
+        common::substitute(sql::append_history, {{"table", table_of(installation)},
+                                                 {"values", "$1, $2, $3, $4, $5"},
+                                                 {"system_identifier", "$6"},
+                                                 {"database_oid", "$7"}});
     spi::execute(statement.c_str(), parameters);
     // A trigger can keep the row out, or change it.
     bool is_recorded = false;
-    (void)visit_history(installation, EventOrder::newest_first, [&](const Event &last) {
-        is_recorded =
-            last.name == event && last.from == chain::name(from) && last.to == chain::name(to);
-        return false;
-    });
+    (void)visit_history(installation, Events::own, EventOrder::newest_first,
+                        [&](const Event &last) {
+                            is_recorded = last.name == event && last.from == chain::name(from) &&
+                                          last.to == chain::name(to);
+                            return false;
+                        });
     if (is_recorded)
         return;
     throw Refusal{

@@ -1,8 +1,9 @@
 // History table of an installation, procrastinate_schema_history: read it, create it, append to it.
 //
 // Each change appends one row in its own transaction; no row is ever updated. A migration that runs
-// in steps appends one row a step, and positions inside a long one. The last row's to_revision is
-// the current revision; upgrade/installation_state.hpp derives it.
+// in steps appends one row a step, and positions inside a long one. The to_revision of the last row
+// that this database has written is the current revision; upgrade/installation_state.hpp derives it.
+// Replication, a restore of the data alone or a copy between servers can bring rows of others.
 //
 // Everything here runs inside an SPI connection. Under a search_path of the server's own, except
 // create_history(), which sets one.
@@ -42,6 +43,13 @@ struct Event
     std::string applied_by;           // role
     std::optional<Interval> duration; // empty if NULL
     std::string version;              // of the library that wrote it
+    bool is_own;                      // written by this database
+};
+
+enum class Events
+{
+    own, // in the order of their ids
+    all  // those of one database after those of another
 };
 
 enum class EventOrder
@@ -55,7 +63,7 @@ enum class EventOrder
 // ACCESS SHARE on the table meanwhile, and one event in memory. Texts are cut after 1000 bytes.
 // Throws Refusal PM010 if the table is not a plain table with the history's columns and its primary
 // key; 42501 if the caller may not read it; 3F000 if the schema was dropped meanwhile.
-bool visit_history(const catalog::Installation &installation, EventOrder order,
+bool visit_history(const catalog::Installation &installation, Events events, EventOrder order,
                    const std::function<bool(const Event &)> &visit);
 
 // The refusal PM010 of a table that only has the history's name.
@@ -63,6 +71,9 @@ common::Refusal not_a_history_table(const catalog::Installation &installation);
 
 // The revision that a name in the history means; empty if this version does not know the name.
 std::optional<chain::Revision> recorded_revision(std::string_view name);
+
+// The statement that makes all rows this database's.
+std::string claim_history(const catalog::Installation &installation);
 
 // Creates the table, readable by every role.
 void create_history(const catalog::Installation &installation);

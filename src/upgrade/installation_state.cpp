@@ -61,7 +61,8 @@ class LastEvents
     {
         state.last = last_ ? last_ : latest_;
         state.recorded = state.last->to;
-        state.current = {recorded_revision(state.last->to),
+        state.recorded_revision = upgrade::recorded_revision(state.last->to);
+        state.current = {state.recorded_revision,
                          "the history ends at a revision that this version does not know",
                          sqlstate::unknown_history};
         if (!is_step(*latest_))
@@ -95,8 +96,14 @@ InstallationState read_state(const catalog::Installation &installation)
 {
     InstallationState state;
     LastEvents events;
-    state.has_history = visit_history(installation, EventOrder::newest_first,
+    state.has_history = visit_history(installation, Events::own, EventOrder::newest_first,
                                       [&events](const Event &event) { return events.read(event); });
+    if (state.has_history && events.is_empty())
+        (void)visit_history(installation, Events::all, EventOrder::newest_first,
+                            [&state](const Event &) {
+                                state.is_foreign = true;
+                                return false;
+                            });
     if (events.is_too_long())
         throw Refusal{sqlstate::untrusted_object,
                       "the history of " + in_schema(installation) + " ends with " +
@@ -108,7 +115,8 @@ InstallationState read_state(const catalog::Installation &installation)
     if (!events.is_empty())
         events.fill(state);
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
-        state.current = {std::nullopt, "the schema holds Procrastinate's tables but no history",
+        state.current = {std::nullopt,
+                         "the schema holds Procrastinate's tables but no history of them",
                          sqlstate::no_history};
     else
         state.current = {chain::base, {}, {}};
@@ -134,8 +142,10 @@ chain::Revision require_known(const InstallationState &state,
         throw unknown_history(state, installation);
     if (state.current.revision)
         return *state.current.revision;
+    if (state.recorded_revision)
+        require_tables(installation, *state.recorded_revision);
     throw Refusal{sqlstate::no_history,
-                  in_schema(installation) + " holds Procrastinate's tables but no history",
+                  in_schema(installation) + " holds Procrastinate's tables but no history of them",
                   "Nothing records which migrations have been applied, so none can be run.",
                   "To record the revision that the schema matches: SELECT " +
                       common::own_function("procrastinate_adopt") + "(" + installation.quoted_text +

@@ -12,11 +12,13 @@ namespace procrastinate::upgrade
 
 struct InstallationState
 {
-    bool has_history = false;
+    bool has_history = false;  // the table; its rows may all be of other databases
+    bool is_foreign = false;   // they are: this database has written none of its rows
     std::optional<Event> last; // the last event that is not a step; if all are steps, the last step
-    chain::CurrentRevision current;
-    bool is_by_catalog = false; // the current revision is not the history's
     std::string recorded; // to_revision of `last`, as it is written there; empty without `last`
+    std::optional<chain::Revision> recorded_revision; // what that means, if this version knows it
+    chain::CurrentRevision current; // the recorded one; see upgrade/current_state.hpp
+    bool is_by_catalog = false;     // the current revision is not the recorded one
     std::optional<chain::StepName>
         under_way;         // last recorded step of a migration that has not ended
     TimestampTz began = 0; // of the migration under way
@@ -24,16 +26,16 @@ struct InstallationState
     std::optional<std::string> unknown_step; // name of the last row's step, if that is not known
 
     // True if the last row names a revision or a step that this version does not know.
-    bool is_unknown_history() const { return last && (!current.revision || unknown_step); }
+    bool is_unknown_history() const { return last && (!recorded_revision || unknown_step); }
 };
 
-// Reads the last events of the history. Without a history, an installation that has the jobs table
-// has no known revision, and any other is at base. Inside an SPI connection and under a search_path
+// Reads the last events of the history. Without events of this database, an installation that has
+// the jobs table has no known revision, and any other is at base. Inside an SPI connection and under a search_path
 // of the server's own. Throws as visit_history() does, and PM010 after 100,000 steps in a row.
 InstallationState read_state(const catalog::Installation &installation);
 
-// The current revision. Throws Refusal PM005 if there are tables but no history, and PM006 if this
-// version does not know the last row's revision or step.
+// The current revision. Throws Refusal PM005 if there are tables but no history, PM006 if this
+// version does not know the last row's revision or step, and PM009 if the tables are gone.
 chain::Revision require_known(const InstallationState &state,
                               const catalog::Installation &installation);
 

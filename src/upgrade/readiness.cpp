@@ -39,19 +39,19 @@ std::vector<std::string> names_taken(const catalog::Installation &installation,
 }
 
 void require_no_objects(const catalog::Installation &installation,
-                        const std::vector<std::string> &taken, bool has_history)
+                        const std::vector<std::string> &taken)
 {
     if (taken.empty())
         return;
     Findings findings;
     findings.add(taken);
     throw Refusal{sqlstate::no_history,
-                  in_schema(installation) + " holds Procrastinate's objects, but " +
-                      (has_history ? "its history says base" : "no history of them"),
+                  in_schema(installation) +
+                      " holds Procrastinate's objects, but no history of them",
                   findings.text(),
                   "If they are Procrastinate's: SELECT " +
                       common::own_function("procrastinate_adopt") + "(" + installation.quoted_text +
-                      ");\nIf not, rename or drop them."};
+                      ");\nIf not, install Procrastinate into another schema, or move them there."};
 }
 
 // What the checks of an upgrade found.
@@ -59,8 +59,6 @@ struct Obstacles
 {
     std::vector<std::string> names_taken;
     PrecheckResult precheck;
-    std::optional<chain::Revision>
-        match; // the schema is exactly this revision, not the recorded one
 };
 
 Obstacles find_obstacles(const catalog::Installation &installation, chain::Revision current,
@@ -76,8 +74,6 @@ Obstacles find_obstacles(const catalog::Installation &installation, chain::Revis
     // before show now, and none can follow.
     require_no_foreign_objects(installation);
     found.precheck = run_precheck(installation, server::span_of(structure), current, target);
-    if (!found.precheck.drift.empty())
-        found.match = catalog::exact_match(server::span_of(structure));
     return found;
 }
 
@@ -88,17 +84,14 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
     const auto add = [&hint](const std::string &line) {
         hint.append(hint.empty() ? "" : "\n").append(line);
     };
-    if (found.match)
-        add("The schema matches " + std::string(chain::name(*found.match)) +
-            ", not the recorded revision. To record it: SELECT " +
-            common::own_function("procrastinate_adopt") + "(" + schema + ");");
-    else if (!found.precheck.drift.empty())
+    if (!found.precheck.drift.empty())
         add("To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
             "(schema => " + schema + ");\nTo repair them: SELECT * FROM " +
             common::own_function("procrastinate_repair") + "(" + schema + ", dry_run => false);");
     if (!found.names_taken.empty())
-        add("Rename or drop the objects whose names the migrations need, or move them to another "
-            "schema.");
+        add("To see which revision the schema is nearest to: SELECT * FROM " +
+            common::own_function("procrastinate_detect") + "(" + schema +
+            ");\nMove objects that are not Procrastinate's to another schema.");
     if (!found.precheck.dependents.empty())
         add("Drop the dependent objects. After the upgrade create those again whose columns and "
             "functions still exist.");
@@ -142,12 +135,12 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
 } // namespace
 
 void require_ready(const catalog::Installation &installation, chain::Revision current,
-                   chain::Revision target, bool has_history)
+                   chain::Revision target)
 {
     require_syncable(target);
     require_no_deferred_triggers(installation, written_tables(current, target));
     if (current == chain::base)
-        require_no_objects(installation, names_taken(installation, current, target), has_history);
+        require_no_objects(installation, names_taken(installation, current, target));
     else
         require_no_obstacles(installation, current, target);
 }

@@ -16,6 +16,6 @@ namespace procrastinate::upgrade
 // - version tables that the settings name and that cannot be synced: 22023, 42501, PM010
 // Locks the version tables, and tables whose rows it reads. Call it after Change::prepare().
 void require_ready(const catalog::Installation &installation, chain::Revision current,
-                   chain::Revision target, bool has_history);
+                   chain::Revision target);
 
 } // namespace procrastinate::upgrade

@@ -88,7 +88,7 @@ void run_repairs(const Installation &installation, const InstallationState &stat
                              [&] { spi::execute(repair.statement.c_str()); });
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
     require_no_foreign_objects(installation);
-    if (state.has_history)
+    if (state.last)
         record_change(installation, event::repair, plan.revision, plan.revision, started);
 }
 

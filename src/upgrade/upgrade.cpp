@@ -152,7 +152,7 @@ UpgradePath prepare(const Change &change, const Installation &installation, std:
     require_one_transaction(installation, path.current, path.target);
     const bool is_new = !path.has_history && path.current == chain::base;
     change.prepare(is_new ? Isolation::any : Isolation::read_committed);
-    require_ready(installation, path.current, path.target, path.has_history);
+    require_ready(installation, path.current, path.target);
     lock_tables_for(installation, path);
     return path;
 }

@@ -13,7 +13,7 @@ struct UpgradePath
 {
     chain::Revision current;
     chain::Revision target;
-    bool has_history;
+    bool has_history;                         // the table
     std::optional<chain::StepName> under_way; // last recorded step of the migration after `current`
     std::optional<TimestampTz> began;         // begin of that migration
 

@@ -12,7 +12,7 @@
 -- Variables: head and before_head are names of revisions (four digits), heads is the number of
 -- revisions, newest_release the last release.
 -- pg_temp.named(text) replaces these names in a text by the words head, before_head and
--- newest_release. pg_temp.refusal(statement) runs a statement, which must fail, and returns
+-- newest_release. pg_temp.append_history() writes a row of this database. pg_temp.refusal(statement) runs a statement, which must fail, and returns
 -- SQLSTATE, message, DETAIL and HINT, with these names replaced. It cannot run procedures that
 -- commit.
 SELECT revision AS head, down_revision AS before_head, revision::integer AS heads
@@ -35,6 +35,16 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     RETURN pg_temp.named(concat_ws(E'\n', sqlstate || ': ' || sqlerrm,
         'DETAIL:  ' || nullif(detail, ''), 'HINT:  ' || nullif(hint, '')));
+END $$;
+CREATE FUNCTION pg_temp.append_history(
+    schema text, id bigint, event text, from_revision text, to_revision text, version text
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('INSERT INTO %I.procrastinate_schema_history (system_identifier, database_oid,'
+        ' id, event, from_revision, to_revision, duration, version)'
+        ' SELECT s.system_identifier, d.oid, $1, $2, $3, $4, interval ''1 s'', $5'
+        ' FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()', schema)
+        USING id, event, from_revision, to_revision, version;
 END $$;
 CREATE PROCEDURE pg_temp.upgrade_to_last_commit(
     schema regnamespace DEFAULT quote_ident(current_schema())::regnamespace)

@@ -21,12 +21,12 @@ look_as_roles($node, $database);
 set_traps($node, $database);
 query('CREATE ROLE creator IN ROLE pg_read_all_stats');
 
-my $columns = 'id bigint, event text, from_revision text, to_revision text,'
-  . ' applied_at timestamptz, applied_by text, duration interval, version text';
-my $row  = qq{1, 'install', 'base', '$HEAD_NAME', now(), 'x', interval '0', '1.0.0'};
+my $columns = "$HISTORY_COLUMNS, $HISTORY_KEY";
+my $row  = qq{1, 'install', 'base', '$HEAD_NAME', now(), 'x', interval '0', '1.0.0', $THIS_DATABASE};
 my %trap = (
 	'a view' => qq{CREATE VIEW place.procrastinate_schema_history AS SELECT * FROM (VALUES ($row))}
-	  . q{ v (id, event, from_revision, to_revision, applied_at, applied_by, duration, version)}
+	  . q{ v (id, event, from_revision, to_revision, applied_at, applied_by, duration, version,}
+  . q{ system_identifier, database_oid)}
 	  . q{ WHERE public.spring('view')},
 	'a table with row-level security' =>
 	  qq{CREATE TABLE place.procrastinate_schema_history ($columns);}

@@ -84,14 +84,11 @@ SQL
 sub extension_member
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE hers OWNER mallory');
-	$node->safe_psql('hers', <<'SQL', extra_params => [ '-U', 'mallory' ]);
+	$node->safe_psql('hers', <<"SQL" . <<'SQL', extra_params => [ '-U', 'mallory' ]);
 CREATE EXTENSION procrastinate_migrate;
 CREATE SCHEMA place;
-CREATE TABLE place.procrastinate_schema_history (id bigint PRIMARY KEY, event text NOT NULL,
-	from_revision text NOT NULL, to_revision text NOT NULL,
-	applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	applied_by text NOT NULL DEFAULT current_user, duration interval NOT NULL,
-	version text NOT NULL);
+CREATE TABLE place.procrastinate_schema_history ($HISTORY_COLUMNS, $HISTORY_KEY);
+SQL
 CREATE FUNCTION place.evil() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN

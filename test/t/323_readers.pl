@@ -16,8 +16,6 @@ my $node     = start_server(name => 'readers');
 my $database = new_database($node);
 look_as_roles($node, $database);
 
-my $columns = 'id bigint PRIMARY KEY, event text, from_revision text, to_revision text,'
-  . ' applied_at timestamptz, applied_by text, duration interval, version text';
 my $mebibytes = 1024;    # of VmHWM, which is in kB
 
 large_texts();
@@ -45,9 +43,9 @@ sub large_texts
 CREATE ROLE mallory;
 CREATE SCHEMA hers AUTHORIZATION mallory;
 GRANT USAGE ON SCHEMA hers TO PUBLIC;
-CREATE TABLE hers.procrastinate_schema_history ($columns);
+CREATE TABLE hers.procrastinate_schema_history ($HISTORY_COLUMNS, $HISTORY_KEY);
 INSERT INTO hers.procrastinate_schema_history
-SELECT n, 'step 0024.' || repeat('1', 50000000), '0023', '0023', now(), 'x', '0', 'x'
+SELECT n, 'step 0024.' || repeat('1', 50000000), '0023', '0023', now(), 'x', '0', 'x', $THIS_DATABASE
   FROM generate_series(1, 20) AS n;
 GRANT SELECT ON hers.procrastinate_schema_history TO PUBLIC;
 SQL
@@ -72,10 +70,10 @@ sub many_rows
 {
 	query('CREATE SCHEMA old');
 	allowed('postgres', q{SELECT procrastinate_upgrade('0026', 'old')}, '0026', 'at 0026');
-	query(<<'SQL');
+	query(<<"SQL");
 INSERT INTO old.procrastinate_schema_history
-SELECT n + 1000, 'repair', '0026', '0026', now(), 'x', '0', 'x'
-  FROM generate_series(1, 300000) AS n;
+SELECT n + 1000, 'repair', '0026', '0026', now(), 'x', '0', 'x', $THIS_DATABASE
+  FROM generate_series(1, 200000) AS n;
 SQL
 	my $session = user_session($node, $database, 'old');
 	$session->query('SELECT revision FROM procrastinate_current()');

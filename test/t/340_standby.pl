@@ -118,6 +118,17 @@ is( outcome($standby, 'BEGIN; CALL procrastinate_migrate(); COMMIT'),
 is( outcome($primary, 'SELECT revision FROM procrastinate_current()'),
 	'0030', 'nothing has changed');
 
+# A standby has no rows of an unlogged table.
+$primary->safe_psql($database, <<"SQL");
+CREATE SCHEMA unlogged;
+CREATE UNLOGGED TABLE unlogged.procrastinate_schema_history ($HISTORY_COLUMNS, $HISTORY_KEY);
+SQL
+catch_up();
+is( outcome($standby, 'SELECT string_agg(schema::text, \' \') FROM procrastinate_under_way()'),
+	'midway', 'an unlogged table of the history\'s name hides no installation');
+like(outcome($standby, q{SELECT * FROM procrastinate_current('unlogged')}),
+	qr/^PM010: /, 'and is no history there');
+
 # What the primary does, the standby sees: also a session that has looked before.
 my $session = $standby->background_psql($database);
 is( $session->query_safe('SELECT revision FROM procrastinate_current()'),

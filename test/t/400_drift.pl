@@ -37,7 +37,8 @@ BEGIN
                      FROM procrastinate_check(at, '$schema') c);
     is_exact := EXISTS (SELECT FROM procrastinate_detect('$schema') d
                          WHERE d.revision = at AND d.exact);
-    IF whole THEN
+    -- What is exactly another revision now is that revision, and needs no repair.
+    IF whole AND NOT EXISTS (SELECT FROM procrastinate_detect('$schema') d WHERE d.exact) THEN
         BEGIN
             PERFORM procrastinate_stamp(at, schema => '$schema');
             refused := 'stamped';
@@ -45,14 +46,11 @@ BEGIN
             refused := sqlstate;
         END;
         BEGIN
-            -- Another revision may be what it is now.
-			refused := refused || CASE procrastinate_adopt('$schema') WHEN at THEN ' adopted' ELSE
-			' PM009' END;
+            PERFORM procrastinate_adopt('$schema');
+            refused := refused || ' adopted';
         EXCEPTION WHEN OTHERS THEN
             refused := refused || ' ' || sqlstate;
         END;
-        UPDATE $schema.procrastinate_schema_history SET to_revision = at
-         WHERE id = (SELECT max(id) FROM $schema.procrastinate_schema_history);
         promised := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
                             FROM procrastinate_check(at, '$schema') c WHERE c.repair IS NULL);
         PERFORM procrastinate_repair('$schema', false);

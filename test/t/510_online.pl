@@ -225,9 +225,10 @@ sub refused_while_under_way
 		'procrastinate_progress shows when the step before ended');
 	$caller->query(
 		'BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision,'
-		  . ' duration, version)'
-		  . q{ SELECT max(id) + 1, 'step 0024.10, 7 of 9 by magic', '0023', '0023', '0', '9.9.9'}
-		    . q{ FROM procrastinate_schema_history}
+		  . ' duration, version, system_identifier, database_oid)'
+		  . q{ SELECT max(id) + 1, 'step 0024.10, 7 of 9 by magic', '0023', '0023', '0', '9.9.9',}
+		  . " $THIS_DATABASE"
+		  . q{ FROM procrastinate_schema_history}
 	);
 	is( $caller->query(
 			'SET LOCAL client_min_messages = error; SELECT revision, source FROM'

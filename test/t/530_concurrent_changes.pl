@@ -106,9 +106,10 @@ sub events_that_change
 		'no error', 'an event can be changed meanwhile');
 	$session->query(
 		'BEGIN; INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision,'
-		  . ' duration, version)'
-		  . q{ SELECT max(id) + 1, 'step 0024.1, 2999 of 3000', '0023', '0023', '0', max(version)}
-		    . q{ FROM procrastinate_schema_history}
+		  . ' duration, version, system_identifier, database_oid)'
+		  . q{ SELECT max(id) + 1, 'step 0024.1, 2999 of 3000', '0023', '0023', '0', max(version),}
+		  . " $THIS_DATABASE"
+		  . q{ FROM procrastinate_schema_history}
 	);
 	is( $session->query(
 			q{SELECT p.done, p.since = l.applied_at FROM procrastinate_progress AS p,}
@@ -209,10 +210,13 @@ sub a_dump_between_two_steps
 	$node->command_ok(
 		[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($other), '-f', $file ],
 		'and restored');
+	my $call = q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')};
+	my (undef, undef, $error) = $node->psql($other, $call);
+	my ($claim) = $error =~ /^HINT:  If .* copy: (UPDATE .*;)$/m;
+	$node->safe_psql($other, $claim);
 	$reader = user_session($node, $other, 'dumped');
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
-	my (undef, undef, $error) =
-	  $node->psql($other, q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')});
+	(undef, undef, $error) = $node->psql($other, $call);
 	like($error, qr/ERROR:  .* could not get its locks/,
 		'a call there is given up at the barrier, too');
 	is( $node->safe_psql(

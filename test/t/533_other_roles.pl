@@ -93,9 +93,9 @@ sub a_trigger_on_the_jobs
 		'55P03', 'a call comes to the batches');
 	$reader->query('COMMIT');
 	$owner->query(
-		q{INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision, duration,
-		version)
-		SELECT max(id) + 1, 'step 0031.3', '0030', '0030', '0', max(version)
+		qq{INSERT INTO procrastinate_schema_history (id, event, from_revision, to_revision,
+		duration, version, system_identifier, database_oid)
+		SELECT max(id) + 1, 'step 0031.3', '0030', '0030', '0', max(version), $THIS_DATABASE
 		  FROM procrastinate_schema_history}
 	);
 	$mallory->query('BEGIN; LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE');

@@ -1,0 +1,270 @@
+# Rows of the history that another database has written, by replication or a restore of the data,
+# and a schema that another tool has moved on: the catalog decides.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Test::More;
+
+my %node     = map { $_ => start_server(name => $_, init => [ allows_streaming => 'logical' ]) }
+  qw(publisher subscriber);
+my $database = 'app';
+foreach my $node (values %node)
+{
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database,  'CREATE EXTENSION procrastinate_migrate');
+}
+my $publisher  = $node{publisher}->connstr($database);
+my $before     = revision_name($HEAD - 2);
+
+replication();
+replication_without_own_rows();
+restored_data();
+moved_on_by_hand();
+lost_tables();
+locked_tables();
+copy_in_the_middle();
+$_->stop foreach values %node;
+done_testing();
+
+# The rows and the messages of a query.
+sub answer
+{
+	my ($name, $sql) = @_;
+	my (undef, $out, $err) = $node{$name}->psql($database, $sql);
+	$err =~ s/^psql:<stdin>:\d+: //mg;
+	return ($out, $err);
+}
+
+sub rows_are
+{
+	my ($name, $sql, $expected, $label) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($out, $err) = answer($name, $sql);
+	return is($out, $expected, $label) || diag($err);
+}
+
+# Publishes all tables, and waits until the subscriber has copied them.
+sub subscribe
+{
+	$node{publisher}->safe_psql($database, 'CREATE PUBLICATION everything FOR ALL TABLES');
+	$node{subscriber}->safe_psql($database,
+		"CREATE SUBSCRIPTION everything CONNECTION ${\lit($publisher)} PUBLICATION everything");
+	$node{subscriber}->wait_for_subscription_sync($node{publisher}, 'everything', $database);
+	return;
+}
+
+sub catch_up { return $node{publisher}->wait_for_catchup('everything'); }
+
+sub unsubscribe
+{
+	$node{subscriber}->safe_psql($database, 'DROP SUBSCRIPTION everything');
+	$node{publisher}->safe_psql($database, 'DROP PUBLICATION everything');
+	$_->safe_psql($database,
+		'SET client_min_messages = error; DROP SCHEMA IF EXISTS queue CASCADE')
+	  foreach values %node;
+	return;
+}
+
+sub defer_job
+{
+	return $node{publisher}->safe_psql($database,
+		q{SET search_path = queue; INSERT INTO procrastinate_jobs (queue_name, task_name)}
+		  . q{ VALUES ('q', 't')});
+}
+
+sub job_is_replicated
+{
+	my ($label) = @_;
+	defer_job();
+	return ok(
+		$node{subscriber}
+		  ->poll_query_until($database, 'SELECT count(*) = 1 FROM queue.procrastinate_jobs'),
+		$label);
+}
+
+# Both have an installation, and each upgrades at its own time.
+sub replication
+{
+	foreach my $first (qw(publisher subscriber))
+	{
+		upgrade($_, $database, $HEAD - 2, 'queue') foreach values %node;
+		subscribe();
+		my ($second) = grep { $_ ne $first } keys %node;
+		my $state = q{SELECT c.revision, (SELECT count(*) FROM procrastinate_pending(schema =>}
+		  . q{ 'queue')) FROM procrastinate_current('queue') c};
+		upgrade($node{$first}, $database, 'head', 'queue');
+		catch_up();
+		rows_are($first,  $state, "$HEAD_NAME|0", "$first first: it is at head");
+		rows_are($second, $state, "$before|2",    "$first first: the other is where it was");
+		upgrade($node{$second}, $database, 'head', 'queue');
+		rows_are($second, $state, "$HEAD_NAME|0", "$first first: and comes to head");
+		job_is_replicated("$first first: jobs are replicated");
+		rows_are(
+			'subscriber',
+			q{SELECT is_own, count(*) > 0, count(DISTINCT id) = count(*)}
+			  . q{ FROM procrastinate_log('queue') GROUP BY is_own ORDER BY is_own},
+			"f|t|t\nt|t|t",
+			"$first first: the log tells the rows apart");
+		unsubscribe();
+	}
+	return;
+}
+
+# The subscriber has the tables from a dump of the structure.
+sub replication_without_own_rows
+{
+	upgrade($node{publisher}, $database, $HEAD - 2, 'queue');
+	my $structure = "$PostgreSQL::Test::Utils::tmp_check/structure.sql";
+	IPC::Run::run([ $node{publisher}->installed_command('pg_dump'),
+			'-d', $publisher, '--schema-only', '--schema=queue', '-f', $structure ])
+	  or die 'pg_dump';
+	$node{subscriber}->safe_psql($database, slurp_file($structure));
+	subscribe();
+	upgrade($node{publisher}, $database, 'head', 'queue');
+	catch_up();
+	my ($out, $err) = answer('subscriber', q{SELECT revision FROM procrastinate_current('queue')});
+	is($out, $before, 'rows of another database do not count');
+	is( $err,
+		qq{NOTICE:  schema "queue" has the history of another database only; its catalog is that}
+		  . " of $before",
+		'and the NOTICE says so');
+	($out, $err) = answer('subscriber', q{SELECT procrastinate_upgrade('head', 'queue')});
+	is($out, $HEAD_NAME, 'an upgrade goes on from there');
+	like($err, qr/^NOTICE:  schema "queue" matches $before$/m, 'after it has adopted it');
+	job_is_replicated('jobs are replicated');
+	unsubscribe();
+	return;
+}
+
+sub restored_data
+{
+	upgrade($node{publisher},  $database, 'head',    'queue');
+	upgrade($node{subscriber}, $database, $HEAD - 2, 'queue');
+	defer_job();
+	my $data = "$PostgreSQL::Test::Utils::tmp_check/data.sql";
+	IPC::Run::run([ $node{publisher}->installed_command('pg_dump'),
+			'-d', $publisher, '--data-only', '--disable-triggers', '--schema=queue', '-f', $data ])
+	  or die 'pg_dump';
+	my (undef, $err) = answer('subscriber', "\\set ON_ERROR_STOP 1\n" . slurp_file($data));
+	unlike($err, qr/ERROR/, 'the data of another database can be restored');
+	rows_are(
+		'subscriber', q{SELECT revision FROM procrastinate_current('queue')},
+		$before,      'and the revision is that of before');
+	$_->safe_psql($database, 'SET client_min_messages = error; DROP SCHEMA queue CASCADE')
+	  foreach values %node;
+	return;
+}
+
+# Another tool has run migrations: all that read speak of the catalog's revision, and a change
+# records it.
+sub moved_on_by_hand
+{
+	my $node = $node{publisher};
+	upgrade($node, $database, $HEAD - 2, 'queue');
+	foreach my $revision ($HEAD - 1, $HEAD)
+	{
+		my $sql = $node->safe_psql($database,
+			"SELECT procrastinate_migration_sql('" . revision_name($revision) . "')");
+		$node->safe_psql($database, "SET search_path = queue;\n$sql");
+	}
+	my $notice =
+	  qq{NOTICE:  the history of schema "queue" says $before, but its catalog is that of $HEAD_NAME};
+	my %reads = (
+		q{SELECT revision, source FROM procrastinate_current('queue')} => "$HEAD_NAME|catalog",
+		q{SELECT count(*) FROM procrastinate_pending(schema => 'queue')}         => '0',
+		q{SELECT count(*) FROM procrastinate_plan(schema => 'queue')}            => '0',
+		q{SELECT max(revision) FROM procrastinate_history(schema => 'queue') WHERE is_current} =>
+		  $HEAD_NAME,
+		q{SELECT revision FROM procrastinate_supports('3.9.0', 'queue')}         => $HEAD_NAME,
+		q{SELECT count(*) FROM procrastinate_check(schema => 'queue')}           => '0',
+		qq{SELECT procrastinate_require('$HEAD_NAME', schema => 'queue')}        => $HEAD_NAME,);
+	foreach my $read (sort keys %reads)
+	{
+		my ($out, $err) = answer('publisher', $read);
+		is($out, $reads{$read}, $read);
+		is($err, $notice,       'with a NOTICE');
+	}
+	my ($out, $err) = answer('publisher',
+		qq{CALL procrastinate_wait('$HEAD_NAME', timeout => '1 min', schema => 'queue')});
+	unlike($err, qr/ERROR/, 'a wait for it returns');
+	($out, $err) = answer('publisher', q{SELECT procrastinate_upgrade('head', 'queue')});
+	is($out, $HEAD_NAME, 'an upgrade has nothing to do');
+	like($err, qr/^\Q$notice\E$/m, 'says why');
+	rows_are(
+		'publisher',
+		q{SELECT event, from_revision, to_revision FROM procrastinate_log('queue')}
+		  . q{ ORDER BY id DESC LIMIT 1},
+		"adopt|$before|$HEAD_NAME",
+		'and records it');
+	($out, $err) = answer('publisher', q{SELECT revision FROM procrastinate_current('queue')});
+	is("$out$err", $HEAD_NAME, 'once');
+	return;
+}
+
+sub lost_tables
+{
+	my $node = $node{publisher};
+	$node->safe_psql($database, <<'SQL');
+SET client_min_messages = error;
+CREATE SCHEMA kept;
+CREATE TABLE kept.procrastinate_schema_history (LIKE queue.procrastinate_schema_history INCLUDING ALL);
+INSERT INTO kept.procrastinate_schema_history SELECT * FROM queue.procrastinate_schema_history;
+SQL
+	my $gone = qr/^ERROR:  schema "kept" has no table procrastinate_jobs, but its history says/m;
+	foreach my $read (
+		q{procrastinate_supports('3.9.0', 'kept')}, q{procrastinate_plan(schema => 'kept')},
+		q{procrastinate_require('head', schema => 'kept')})
+	{
+		my (undef, $err) = answer('publisher', "SELECT * FROM $read");
+		like($err, $gone, "a history without its tables is told: $read");
+	}
+	rows_are(
+		'publisher',
+		q{SELECT revision, source FROM procrastinate_current('kept')},
+		"$HEAD_NAME|the history names a revision, but its tables are gone",
+		'by procrastinate_current(), too');
+	my (undef, $err) = answer('publisher', q{SELECT procrastinate_upgrade('head', 'kept')});
+	like($err, $gone, 'an upgrade is refused');
+	return;
+}
+
+# While another session changes the tables, the history counts: nobody waits to read it.
+sub locked_tables
+{
+	my $node   = $node{publisher};
+	my $holder = user_session($node, $database, 'queue');
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS EXCLUSIVE MODE');
+	rows_are(
+		'publisher',
+		q{SET statement_timeout = '1 min'; SELECT revision FROM procrastinate_current('queue')},
+		$HEAD_NAME, 'the current revision can be read while the tables are locked');
+	$holder->close;
+	return;
+}
+
+# A copy of a database whose migration is under way: its catalog is that of no revision.
+sub copy_in_the_middle
+{
+	my $node = $node{publisher};
+	upgrade($node, $database, 23, 'midway');
+	my ($reader, $caller) = map { user_session($node, $database, 'midway') } 1 .. 2;
+	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$caller->send(q{CALL procrastinate_migrate('0024')});
+	cancelled_after($node, $database, $caller, 'midway', '0024.5');
+	$_->close foreach $reader, $caller;
+	$node->safe_psql('postgres', "CREATE DATABASE copy TEMPLATE $database");
+	my $migrate = q{CALL procrastinate_migrate('0024', 'midway');};
+	my (undef, undef, $err) = $node->psql('copy', $migrate);
+	like($err, qr/ERROR:  schema "midway" matches no revision exactly/, 'a copy is refused');
+	my ($claim) = $err =~ /^HINT:  If .* copy: (UPDATE .*;)$/m;
+	$node->safe_psql('copy', "SET client_min_messages = error; $claim $migrate");
+	is_at($node, 'copy', 'midway', 24, 'it goes on as the HINT says');
+	return;
+}
