@@ -111,7 +111,16 @@ SELECT revision FROM procrastinate_current();
 ALTER TABLE second_here.moved_away RENAME TO procrastinate_jobs;
 -- else the current schema
 SET search_path = first_here, public;
+-- an installation is elsewhere: a reader says so, a change asks for the name
+SET client_min_messages = notice;
+SELECT count(*) FROM procrastinate_current();
+SET client_min_messages = warning;
 SELECT procrastinate_upgrade('0001');
+\echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_stamp('0001', verify => false);
+CALL procrastinate_migrate('0001');
+SELECT count(*) FROM procrastinate_repair(dry_run => false);
+SELECT procrastinate_upgrade('0001', 'first_here');
 SELECT revision FROM procrastinate_current('first_here');
 -- a temporary table is no installation
 CREATE TEMPORARY TABLE procrastinate_jobs (id int);

@@ -63,7 +63,7 @@ SELECT kind, object, problem, severity FROM procrastinate_check();
 -- ---- dependents of every kind -------------------------------------------------------------------
 CREATE SCHEMA verify_users;
 SET search_path = verify_users, public;
-SELECT procrastinate_upgrade('0023');
+SELECT procrastinate_upgrade('0023', 'verify_users');
 CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER own_when BEFORE INSERT ON procrastinate_events FOR EACH ROW
   WHEN (NEW.job_id > 5) EXECUTE FUNCTION own();

@@ -2,6 +2,7 @@
 
 #include "common/refusal.hpp"
 #include "server/current_role.hpp"
+#include "server/messages.hpp"
 
 namespace procrastinate::catalog
 {
@@ -17,11 +18,18 @@ bool has_table(Oid schema, const char *name)
     return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
 }
 
+// A schema that was not named.
+struct Found
+{
+    Oid schema;
+    bool has_tables; // it has an installation's; else it is the current schema
+};
+
 // fetch_search_path_array() leaves out temporary schemas. They are never an installation: their
 // tables end with the session.
-Oid first_in_search_path()
+Found first_in_search_path()
 {
-    return server::call([] {
+    return server::call([]() -> Found {
         Oid path[64];
         const int length = std::min(fetch_search_path_array(path, lengthof(path)),
                                     static_cast<int>(lengthof(path)));
@@ -30,9 +38,59 @@ Oid first_in_search_path()
             for (int i = 0; i < length; ++i)
                 if (path[i] != PG_CATALOG_NAMESPACE &&
                     (table == nullptr || has_table(path[i], table)))
-                    return path[i];
-        return InvalidOid;
+                    return {path[i], table != nullptr};
+        return {InvalidOid, false};
     });
+}
+
+// The schemas that have a table procrastinate_jobs. Inside call().
+List *schemas_with_jobs()
+{
+    List *schemas = NIL;
+    CatCList *const tables = SearchSysCacheList1(RELNAMENSP, CStringGetDatum("procrastinate_jobs"));
+    for (int i = 0; i < tables->n_members; ++i)
+    {
+        const auto *const form =
+            reinterpret_cast<Form_pg_class>(GETSTRUCT(&tables->members[i]->tuple));
+        if (has_table(form->relnamespace, "procrastinate_jobs") &&
+            !isAnyTempNamespace(form->relnamespace))
+            schemas = lappend_oid(schemas, form->relnamespace);
+    }
+    ReleaseSysCacheList(tables);
+    return schemas;
+}
+
+// The name of a schema that has an installation; with how many others do.
+struct Elsewhere
+{
+    std::string name;
+    std::string argument; // schema => 'name'
+    int others = 0;
+
+    std::string text() const
+    {
+        return "schema \"" + name + "\" " +
+               (others == 0 ? "holds one"
+                            : "and " + std::to_string(others) +
+                                  (others == 1 ? " other hold one" : " others hold one"));
+    }
+};
+
+// Nothing if the argument is given, if search_path finds an installation, or if there is none.
+std::optional<Elsewhere> elsewhere(std::optional<Oid> given)
+{
+    if (given || first_in_search_path().has_tables)
+        return std::nullopt;
+    const List *const schemas = server::call([]() -> const List * { return schemas_with_jobs(); });
+    if (schemas == NIL)
+        return std::nullopt;
+    const char *const name =
+        server::call([schemas] { return get_namespace_name(linitial_oid(schemas)); });
+    if (name == nullptr)
+        return std::nullopt;
+    const char *const quoted =
+        server::call([name] { return quote_literal_cstr(quote_identifier(name)); });
+    return Elsewhere{name, std::string("schema => ") + quoted, list_length(schemas) - 1};
 }
 
 // The current name of the schema, or nullptr if it has been dropped.
@@ -45,11 +103,23 @@ const char *name_now(const Installation &installation)
     });
 }
 
+Installation require_located(std::optional<Oid> given)
+{
+    const std::optional<Installation> installation = locate_if_any(given);
+    if (!installation)
+        throw common::Refusal{
+            common::sqlstate::undefined_schema, "no schema has been selected",
+            "search_path names no schema on which you have USAGE, or the first one cannot hold an "
+            "installation.",
+            "Name the schema, for example schema => 'public'."};
+    return *installation;
+}
+
 } // namespace
 
 std::optional<Installation> locate_if_any(std::optional<Oid> given)
 {
-    const Oid schema = given ? *given : first_in_search_path();
+    const Oid schema = given ? *given : first_in_search_path().schema;
     if (!given && !OidIsValid(schema))
         return std::nullopt;
     const char *const name = server::call([schema] { return get_namespace_name(schema); });
@@ -81,14 +151,26 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
 
 Installation locate(std::optional<Oid> given)
 {
-    const std::optional<Installation> installation = locate_if_any(given);
-    if (!installation)
-        throw common::Refusal{
-            common::sqlstate::undefined_schema, "no schema has been selected",
-            "search_path names no schema on which you have USAGE, or the first one cannot hold an "
-            "installation.",
-            "Name the schema, for example schema => 'public'."};
-    return *installation;
+    const Installation installation = require_located(given);
+    if (const auto other = elsewhere(given))
+        server::notice(in_schema(installation) + " holds no installation of Procrastinate, but " +
+                           other->text(),
+                       "Name the schema to see it: " + other->argument);
+    return installation;
+}
+
+Installation locate_to_change(std::optional<Oid> given)
+{
+    const Installation installation = require_located(given);
+    if (const auto other = elsewhere(given))
+        throw common::Refusal{common::sqlstate::undefined_schema,
+                              "no schema has been named, and search_path finds no installation of "
+                              "Procrastinate, but " +
+                                  other->text(),
+                              "Without a name the call means " + in_schema(installation) + ".",
+                              "For the one that exists: " + other->argument +
+                                  "\nFor a new one: schema => " + installation.quoted_text};
+    return installation;
 }
 
 std::string in_schema(const Installation &installation)

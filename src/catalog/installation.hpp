@@ -23,7 +23,11 @@ struct Installation
 // the first that holds a history table, else the current schema. Throws Refusal: 3F000 if there is
 // none, 0A000 if it cannot hold an installation (a temporary or system schema, or one called
 // "$user").
+// A NOTICE if it is the current schema, and another one of the database has an installation.
 Installation locate(std::optional<Oid> given);
+
+// The same for a change. Throws Refusal 3F000 instead of the NOTICE.
+Installation locate_to_change(std::optional<Oid> given);
 
 // As above, but nothing if search_path yields no schema, or one that cannot hold an installation.
 std::optional<Installation> locate_if_any(std::optional<Oid> given);

@@ -22,7 +22,7 @@ ENTRY_POINT(procrastinate_upgrade)
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "target");
     const bool dry_run = arguments.required_boolean(2, "dry_run");
-    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    const catalog::Installation installation = catalog::locate_to_change(arguments.oid(1));
     return server::text_result(chain::name(dry_run ? upgrade::dry_run(installation, target)
                                                    : upgrade::upgrade(installation, target)));
 }
@@ -34,7 +34,7 @@ ENTRY_POINT(procrastinate_stamp)
     const std::string_view revision = target_argument(arguments, 0, "revision");
     const bool verify = arguments.required_boolean(1, "verify");
     return server::text_result(
-        chain::name(upgrade::stamp(catalog::locate(arguments.oid(2)), revision,
+        chain::name(upgrade::stamp(catalog::locate_to_change(arguments.oid(2)), revision,
                                    verify ? upgrade::Verify::yes : upgrade::Verify::no)));
 }
 
@@ -42,7 +42,8 @@ ENTRY_POINT(procrastinate_stamp)
 ENTRY_POINT(procrastinate_adopt)
 {
     const server::Arguments arguments(fcinfo);
-    return server::text_result(chain::name(upgrade::adopt(catalog::locate(arguments.oid(0)))));
+    return server::text_result(
+        chain::name(upgrade::adopt(catalog::locate_to_change(arguments.oid(0)))));
 }
 
 // (schema regnamespace, dry_run boolean) → kind, object, problem, repair; in the order in which the
@@ -51,7 +52,8 @@ ENTRY_POINT(procrastinate_repair)
 {
     const server::Arguments arguments(fcinfo);
     const bool dry_run = arguments.required_boolean(1, "dry_run");
-    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    const catalog::Installation installation =
+        dry_run ? catalog::locate(arguments.oid(0)) : catalog::locate_to_change(arguments.oid(0));
     server::RowSet rows(fcinfo);
     for (const upgrade::Repair &repair :
          upgrade::repair(installation, dry_run ? upgrade::Run::no : upgrade::Run::yes))

@@ -97,7 +97,7 @@ ENTRY_POINT(procrastinate_migrate)
             "invalid value for parameter \"through\": \"" + chain::excerpt(*through) + "\"",
             {},
             "Use 'post' to run post migrations without the in-use check, or NULL."};
-    online::migrate(catalog::locate(arguments.oid(1)), target,
+    online::migrate(catalog::locate_to_change(arguments.oid(1)), target,
                     {.lock_timeout = lock_timeout,
                      .retry_for = retry_for,
                      .concurrently = concurrently,

@@ -59,6 +59,13 @@ bool is_to_adopt(const InstallationState &state)
     return state.is_by_catalog || (!state.last && !state.current.revision);
 }
 
+// Whether the target is still to be reached, as far as the history tells.
+bool has_work(const InstallationState &state, std::string_view target)
+{
+    return !state.current.revision ||
+           *state.current.revision < chain::resolve_target(target, state.current);
+}
+
 } // namespace
 
 void Change::enter()
@@ -77,15 +84,9 @@ void Change::enter()
     owner_ = require_acting_role(installation_);
 }
 
-void Change::lock() const
-{
-    lock_history(installation_);
-    lock_schema_name(installation_);
-}
-
 InstallationState Change::read_state() const
 {
-    lock();
+    lock_history(installation_);
     InstallationState state = read_current_state(installation_, WhileLocked::waits);
     if (state.is_unknown_history())
         throw unknown_history(state, installation_);
@@ -97,9 +98,15 @@ InstallationState Change::read_state() const
 UpgradePath Change::read_path(std::string_view target,
                               std::optional<chain::Revision> resolved) const
 {
-    lock();
-    InstallationState state = resolved ? upgrade::read_state(installation_)
-                                       : read_current_state(installation_, WhileLocked::waits);
+    lock_history(installation_);
+    InstallationState state = upgrade::read_state(installation_);
+    if (!resolved)
+    {
+        // The comparison may wait for other sessions. A call without work writes nothing.
+        if (has_work(state, target))
+            lock_schema_name(installation_);
+        state = compare_with_catalog(std::move(state), installation_, WhileLocked::waits);
+    }
     if (is_to_adopt(state))
     {
         if (state.has_history)
@@ -117,6 +124,7 @@ void Change::prepare(Isolation isolation, Privileges privileges) const
 {
     if (isolation == Isolation::read_committed)
         require_read_committed();
+    lock_schema_name(installation_);
     if (privileges == Privileges::required)
         require_privileges(installation_);
 }

@@ -7,10 +7,10 @@
 //                       use the schema and create in it
 //                    4  advisory lock of the installation             55P03, 57014, 3F000
 //   read_state()     5  lock of the history, which is the owner's     42501, PM010
-//   or read_path()   6  lock of the schema's name                     3F000
-//                    7  a known revision, and a way to the target     PM001 to PM006, PM009
-//                    8  no migration is under way                     PM012
-//   prepare()        9  isolation level                               25001
+//   or read_path()   6  a known revision, and a way to the target     PM001 to PM006, PM009
+//                    7  no migration is under way                     PM012
+//   prepare()        8  isolation level                               25001
+//                    9  lock of the schema's name                     3F000
 //                    10 privileges, and objects of other roles        42501
 //
 // All that follows enter() runs in as_owner(): as the role that owns the installation, in a
@@ -72,21 +72,19 @@ class Change
     }
     Oid owner() const { return owner_; }
 
-    // Stages 5 to 8, for a change that may find tables without a history.
+    // Stages 5 to 7, for a change that may find tables without a history.
     InstallationState read_state() const;
 
-    // Stages 5 to 8, for a change that leads to a target. Adopts tables that have no history.
+    // Stages 5 to 7, for a change that leads to a target. Adopts tables that have no history.
     // `resolved` is the target if it has been resolved before, in an earlier transaction of the
     // same call.
     UpgradePath read_path(std::string_view target,
                           std::optional<chain::Revision> resolved = {}) const;
 
-    // Stages 9 and 10. The last call before the change's first write.
+    // Stages 8 to 10. The last call before the change's first write.
     void prepare(Isolation isolation, Privileges privileges = Privileges::required) const;
 
   private:
-    void lock() const;
-
     const catalog::Installation &installation_;
     const char *command_;
     Unfinished unfinished_;

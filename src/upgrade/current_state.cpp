@@ -82,7 +82,12 @@ std::optional<Revision> contradicting_revision(const InstallationState &state,
 
 InstallationState read_current_state(const Installation &installation, WhileLocked while_locked)
 {
-    InstallationState state = read_state(installation);
+    return compare_with_catalog(read_state(installation), installation, while_locked);
+}
+
+InstallationState compare_with_catalog(InstallationState state, const Installation &installation,
+                                       WhileLocked while_locked)
+{
     if (state.under_way || state.is_unknown_history())
         return state;
     if (has_jobs(installation))

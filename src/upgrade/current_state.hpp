@@ -24,6 +24,11 @@ enum class WhileLocked
 InstallationState read_current_state(const catalog::Installation &installation,
                                      WhileLocked while_locked = WhileLocked::skips_catalog);
 
+// The same for a state that has been read.
+InstallationState compare_with_catalog(InstallationState state,
+                                       const catalog::Installation &installation,
+                                       WhileLocked while_locked);
+
 // The revision that the objects of the schema match without a difference, if they do not match the
 // recorded one. Nothing in the middle of a migration.
 std::optional<chain::Revision>
