@@ -11,6 +11,8 @@ SET search_path = drift, public;
 -- ---- nothing is there ---------------------------------------------------------------------------
 SELECT * FROM procrastinate_detect();
 SELECT * FROM procrastinate_check();
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM procrastinate_check('base');
 SELECT * FROM procrastinate_check('base');
 SELECT * FROM procrastinate_repair();
 SELECT procrastinate_adopt();

@@ -63,6 +63,8 @@ ENTRY_POINT(procrastinate_check)
         const auto structure = catalog::structure(installation, memory);
         const chain::Revision revision = chain::resolve_target(
             target, upgrade::recorded_or_nearest(installation, state, server::span_of(structure)));
+        if (revision == chain::base && structure.empty() && target != "base")
+            throw upgrade::nothing_installed(installation);
         const std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
         const std::vector<std::string> repairs =

@@ -11,6 +11,7 @@
 #include "sql/script_history_values.hpp"
 #include "sql/script_migration.hpp"
 #include "sql/script_step.hpp"
+#include "upgrade/change.hpp"
 #include "upgrade/foreign_objects.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/library_version.hpp"
@@ -104,12 +105,15 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
                                                 {"version", script_version()}});
     const std::string history = installation.quoted + "." + catalog::history_table;
     return "\n\n-- " + step.message + "\n" +
-           substitute(sql::script_step, {{"message", common::quoted_literal(step.message)},
-                                         {"drop_indexes", drop_indexes(step)},
-                                         {"sql", step.sql},
-                                         {"append_history", append_history(history, values)},
-                                         {"is_own", is_own()},
-                                         {"revision", chain::name(step.to)}});
+           substitute(sql::script_step,
+                      {{"message", common::quoted_literal(step.message)},
+                       {"drop_indexes", drop_indexes(step)},
+                       {"sql", step.sql},
+                       {"append_history", append_history(history, values)},
+                       {"is_own", is_own()},
+                       {"revision", chain::name(step.to)},
+                       {"notification",
+                        common::quoted_literal(upgrade::notification_of(installation, step.to))}});
 }
 
 // The last revision that a transaction which begins at `from` can reach on any supported server:

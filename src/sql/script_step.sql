@@ -7,6 +7,7 @@
 -- {{append_history}}  append_history.sql
 -- {{is_own}}          condition that a row of the history is this database's
 -- {{revision}}        revision that the step leads to
+-- {{notification}}    payload for listeners, as a literal
 
 DO $begin$
 BEGIN
@@ -30,4 +31,4 @@ BEGIN
     END IF;
 END
 $recorded$;
-NOTIFY procrastinate_schema, '{{revision}}';
+NOTIFY procrastinate_schema, {{notification}};

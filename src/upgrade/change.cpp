@@ -129,6 +129,11 @@ void Change::prepare(Isolation isolation, Privileges privileges) const
         require_privileges(installation_);
 }
 
+std::string notification_of(const catalog::Installation &installation, chain::Revision revision)
+{
+    return std::string(chain::name(revision)) + " " + installation.name;
+}
+
 void record_change(const catalog::Installation &installation, std::string_view event,
                    chain::Revision from, chain::Revision to, TimestampTz started)
 {
@@ -137,8 +142,8 @@ void record_change(const catalog::Installation &installation, std::string_view e
         if (from != to)
         {
             sync_version_tables(from, to);
-            const std::string revision(chain::name(to));
-            server::call([&revision] { Async_Notify("procrastinate_schema", revision.c_str()); });
+            const std::string payload = notification_of(installation, to);
+            server::call([&payload] { Async_Notify("procrastinate_schema", payload.c_str()); });
         }
         catalog::require_same_name(installation);
     });

@@ -93,9 +93,12 @@ class Change
 
 // Records that an event which began at `started` has led from one revision to another: a row in the
 // history, the row of Alembic and the rows of Django if the settings name their tables, and, if the
-// revision has changed, NOTIFY procrastinate_schema with the new one. Throws Refusal 3F000 if the
+// revision has changed, NOTIFY procrastinate_schema. Throws Refusal 3F000 if the
 // schema was renamed meanwhile: statements may then have changed another schema.
 void record_change(const catalog::Installation &installation, std::string_view event,
                    chain::Revision from, chain::Revision to, TimestampTz started);
+
+// The payload of that notification: the revision, a blank, and the schema's name as it is.
+std::string notification_of(const catalog::Installation &installation, chain::Revision revision);
 
 } // namespace procrastinate::upgrade

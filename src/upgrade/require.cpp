@@ -29,10 +29,7 @@ namespace sqlstate = common::sqlstate;
     const std::string call = "CALL " + common::own_function("procrastinate_migrate") + "('";
     const std::string end = "', schema => " + installation.quoted_text + ");";
     if (current == chain::base)
-        throw Refusal{sqlstate::not_reached,
-                      in_schema(installation) + " holds no installation of Procrastinate",
-                      {},
-                      "To install it: " + call + "head" + end};
+        throw nothing_installed(installation);
     // A release needs no more than the `pre` migrations before it.
     throw Refusal{sqlstate::not_reached, in_schema(installation) + " is not " + requirement.text(),
                   "It is at " + std::string(chain::name(current)) + ".",
@@ -85,6 +82,15 @@ Drift drift_named(std::string_view name)
                   "invalid value for parameter \"drift\": \"" + chain::excerpt(name) + "\"",
                   {},
                   "Available values: error, warning, ignore."};
+}
+
+Refusal nothing_installed(const Installation &installation)
+{
+    return {sqlstate::not_reached,
+            in_schema(installation) + " holds no installation of Procrastinate",
+            {},
+            "To install it: CALL " + common::own_function("procrastinate_migrate") +
+                "('head', schema => " + installation.quoted_text + ");"};
 }
 
 void refuse_past(const Installation &installation, std::string_view target, Revision current)

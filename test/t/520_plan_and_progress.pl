@@ -346,8 +346,8 @@ sub waits
 	is($error, '', 'the wait ends when the schema is there');
 	$listener->query('SELECT 1');
 	is( join(', ', $listener->notifications),
-		join(', ', map { 'procrastinate_schema ' . revision_name($_) } 27 .. $HEAD),
-		'each change is notified with its revision');
+		join(', ', map { 'procrastinate_schema ' . revision_name($_) . ' awaited' } 27 .. $HEAD),
+		'each change is notified with its revision and the schema');
 	$_->close foreach $waiter, $deployer, $listener;
 	return;
 }
@@ -363,10 +363,10 @@ sub revisions_are_notified
 	$session->query('CREATE SCHEMA told');
 	$listener->query('LISTEN procrastinate_schema');
 	my $heard = sub {
-		return join ' ', map { s/^procrastinate_schema //r } $listener->notifications;
+		return join ' ', map { s/^procrastinate_schema (\d+) told$/$1/r } $listener->notifications;
 	};
 	my @changes = (
-		[ q{SELECT procrastinate_upgrade('0003')},                  '0001 0002 0003' ],
+		[ q{SELECT procrastinate_upgrade('0003', 'told')},          '0001 0002 0003' ],
 		[ q{SELECT procrastinate_upgrade('0005')},                  '0004 0005' ],
 		[ q{SELECT procrastinate_upgrade('0005')},                  '' ],
 		[ q{SELECT procrastinate_upgrade('0007', dry_run => true)}, '' ],
@@ -376,7 +376,7 @@ sub revisions_are_notified
 		[ q{SELECT procrastinate_adopt()},                          '0005' ],
 		[ q{SELECT procrastinate_adopt()},                          '' ],
 		[ q{DROP TABLE procrastinate_schema_history; SELECT procrastinate_adopt()}, '0005' ],
-		[   q{DROP SCHEMA told CASCADE; CREATE SCHEMA told; SELECT procrastinate_upgrade()},
+		[   q{DROP SCHEMA told CASCADE; CREATE SCHEMA told; SELECT procrastinate_upgrade('head', 'told')},
 			revision_name($HEAD) ]);
 	foreach my $change (@changes)
 	{
