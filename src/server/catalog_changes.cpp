@@ -19,7 +19,7 @@ void register_callbacks()
     CacheRegisterRelcacheCallback([](Datum, Oid) { ++changes; }, 0);
     for (const int cache : {ENUMOID, NAMESPACEOID, PROCOID, SEQRELID, TYPEOID})
         CacheRegisterSyscacheCallback(
-            cache, [](Datum, int, std::uint32_t) { ++changes; }, 0);
+            cache, [](Datum, auto, std::uint32_t) { ++changes; }, 0);
     is_registered = true;
 }
 

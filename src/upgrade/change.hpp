@@ -93,8 +93,8 @@ class Change
 
 // Records that an event which began at `started` has led from one revision to another: a row in the
 // history, the row of Alembic and the rows of Django if the settings name their tables, and, if the
-// revision has changed, NOTIFY procrastinate_schema. Throws Refusal 3F000 if the
-// schema was renamed meanwhile: statements may then have changed another schema.
+// revision has changed, NOTIFY procrastinate_schema. Throws Refusal 3F000 if the schema was renamed
+// meanwhile: statements may then have changed another schema.
 void record_change(const catalog::Installation &installation, std::string_view event,
                    chain::Revision from, chain::Revision to, TimestampTz started);
 

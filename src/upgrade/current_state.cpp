@@ -41,28 +41,51 @@ Comparison comparison_with(const InstallationState &state, const Installation &i
             state.recorded_revision.value_or(chain::base), server::catalog_changes()};
 }
 
-// Fills the current revision.
-void compare(InstallationState &state, const Installation &installation, WhileLocked while_locked)
+// As contradicting_revision(). Keeps no lock. Throws Refusal PM010 if there are too many objects.
+std::optional<Revision> compare(const InstallationState &state, const Installation &installation)
 {
     const Comparison comparison = comparison_with(state, installation);
-    if (state.last && comparison == last_comparison)
-        return;
-    bool is_compared = false;
-    const std::optional<Revision> revision = server::undone([&]() -> std::optional<Revision> {
-        if (while_locked == WhileLocked::skips_catalog && !catalog::try_lock(installation))
-            return std::nullopt;
-        is_compared = true;
+    const std::optional<Revision> revision = server::undone([&] {
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);
         return contradicting_revision(state, server::span_of(structure));
     });
-    if (revision)
-    {
-        state.current = {*revision, {}, {}};
-        state.is_by_catalog = true;
-    }
-    else if (is_compared && state.last)
+    if (!revision)
         last_comparison = comparison;
+    return revision;
+}
+
+// The same for a reader: nothing if the tables are locked, or if there are too many objects.
+std::optional<Revision> compare_without_waiting(const InstallationState &state,
+                                                const Installation &installation)
+{
+    return server::undone([&]() -> std::optional<Revision> {
+        if (!catalog::try_lock(installation))
+            return std::nullopt;
+        try
+        {
+            return compare(state, installation);
+        }
+        catch (const common::Refusal &)
+        {
+            return std::nullopt;
+        }
+    });
+}
+
+// Fills the current revision.
+void ask_catalog(InstallationState &state, const Installation &installation,
+                 WhileLocked while_locked)
+{
+    if (state.last && comparison_with(state, installation) == last_comparison)
+        return;
+    const std::optional<Revision> revision = while_locked == WhileLocked::waits
+                                                 ? compare(state, installation)
+                                                 : compare_without_waiting(state, installation);
+    if (!revision)
+        return;
+    state.current = {*revision, {}, {}};
+    state.is_by_catalog = true;
 }
 
 } // namespace
@@ -91,7 +114,7 @@ InstallationState compare_with_catalog(InstallationState state, const Installati
     if (state.under_way || state.is_unknown_history())
         return state;
     if (has_jobs(installation))
-        compare(state, installation, while_locked);
+        ask_catalog(state, installation, while_locked);
     else if (state.current.revision != chain::base)
         state.current = {std::nullopt, "the history names a revision, but its tables are gone",
                          common::sqlstate::catalog_contradicts};

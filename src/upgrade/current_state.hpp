@@ -11,10 +11,11 @@
 namespace procrastinate::upgrade
 {
 
-// What to do if another session has a lock that keeps the catalog of the tables from being read.
+// What to do if the objects of the tables cannot be compared now: another session has locked a
+// table, or there are too many.
 enum class WhileLocked
 {
-    waits,
+    waits,        // for the lock; too many are refused (PM010)
     skips_catalog // the history counts: that session is changing the schema
 };
 

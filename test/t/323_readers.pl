@@ -189,6 +189,8 @@ SQL
 			qr/ERROR:  schema "overloaded" has more than 5000 objects with names of/,
 			"more functions than that are not compared: $call");
 	}
+	is(query(q{SELECT revision FROM procrastinate_current('overloaded')}),
+		$HEAD_NAME, 'without the comparison the history tells the revision');
 	return;
 }
 
