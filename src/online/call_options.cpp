@@ -5,10 +5,6 @@
 namespace procrastinate::online
 {
 
-namespace
-{
-
-// A literal of type interval: '1 hour', '100 ms'.
 std::string interval_literal(double milliseconds)
 {
     if (milliseconds > 1e15) // before 17 no interval is 'infinity'
@@ -20,8 +16,6 @@ std::string interval_literal(double milliseconds)
             return "'" + std::to_string(count / unit) + " " + name + "'";
     return "'" + std::to_string(count) + " ms'";
 }
-
-} // namespace
 
 std::string call_of(const catalog::Installation &installation, const std::string &target,
                     const CallOptions &options)

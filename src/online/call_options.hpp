@@ -17,6 +17,9 @@ struct CallOptions
     bool force = false;         // without the in-use check
 };
 
+// A literal of type interval: '1 hour', '100 ms'.
+std::string interval_literal(double milliseconds);
+
 // "CALL procrastinate_migrate('0038', schema => 'public', force => true);": the target, the schema,
 // and the options that differ from the defaults.
 std::string call_of(const catalog::Installation &installation, const std::string &target,

@@ -94,6 +94,7 @@ Outcome OnlineLoop::end(const Step &step)
     server::with_context("commit of " + step_label(step), [] { spi::commit(); });
     succeed();
     ended_ = step;
+    begun_.reset();
     if (barrier_.is_closed())
     {
         // A cancel or termination now would open the barrier too early.

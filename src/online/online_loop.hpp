@@ -14,6 +14,7 @@
 #include "online/throttle.hpp"
 #include "server/session_lock.hpp"
 #include "server/subtransaction.hpp"
+#include "server/timeouts.hpp"
 
 namespace procrastinate::online
 {
@@ -44,6 +45,9 @@ class OnlineLoop
 
     // A transaction, or a few. Returns false once the target is reached.
     bool iterate();
+
+    // For an error by statement_timeout.
+    server::Explanation how_far() const;
 
   private:
     // The path to the target, with the installation's lock; nothing if locks could not be had.
@@ -103,6 +107,7 @@ class OnlineLoop
     InUseCheck in_use_check_;
     FetchBarrier barrier_;
     std::optional<chain::Step> closed_for_; // the step that closed the barrier last
+    std::optional<chain::Step> begun_;      // the step that this call is at
     std::optional<chain::Step> ended_;      // the last step that this call has ended
     std::string fetches_over_for_; // name of the step that has waited for the fetches before it
     LockRetries retries_;

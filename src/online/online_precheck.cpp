@@ -3,6 +3,7 @@
 #include "common/refusal.hpp"
 #include "online/column_replacement.hpp"
 #include "upgrade/readiness.hpp"
+#include "upgrade/timeouts.hpp"
 
 #include <vector>
 
@@ -30,7 +31,10 @@ UpgradePath OnlinePrecheck::read_path()
     if ((is_unknown || is_first) && path.current != chain::base)
         require_replaceable(installation_, path);
     if (is_first)
+    {
+        upgrade::warn_of_timeouts(installation_, path, upgrade::Transactions::many);
         unit_ = !path.under_way && path.current == chain::base ? Unit::migration : Unit::step;
+    }
     // Another session that goes by steps may have built an index ahead, which a whole migration
     // does not use.
     else if (path.under_way || is_unknown)

@@ -38,7 +38,8 @@ class OnlinePrecheck
     // With that lock: the way to the target. Locks the history (SHARE ROW EXCLUSIVE) and, if there
     // is a migration left to run, the installation's tables (ACCESS SHARE; before 0024
     // procrastinate_events in ROW EXCLUSIVE mode). Compares the catalog with the current
-    // revision once, and again after another session has changed it. Throws Refusal as
+    // revision once, and again after another session has changed it. Warns of timeouts once, before
+    // the first step. Throws Refusal as
     // upgrade::upgrade(); errors of the server about locks leave this as it was.
     upgrade::UpgradePath read_path();
 

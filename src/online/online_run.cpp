@@ -72,6 +72,7 @@ bool OnlineLoop::observe(Observation &seen)
         return true;
     seen.step = precheck_.next_step(seen.path);
     require_progress(seen.step);
+    begun_ = seen.step;
     state.unit = precheck_.unit();
     state.is_under_way = seen.path.under_way.has_value();
     state.is_unused = options_.force;
@@ -195,15 +196,28 @@ Outcome OnlineLoop::try_later(const LockRequest &request, const std::optional<st
     return Outcome::observe_anew;
 }
 
+server::Explanation OnlineLoop::how_far() const
+{
+    return {(begun_ ? "The call was at " + step_label(*begun_) + ". " : std::string()) +
+                (ended_ ? "The last step that it has completed is " + step_label(*ended_) + "."
+                        : "It has completed no step.") +
+                " What it has committed stays, and the next call continues from there.",
+            call_of(installation_, precheck_.target(), options_)};
+}
+
 void migrate(const Installation &installation, std::string_view target, const CallOptions &options)
 {
     // Other sessions are shown only calls of roles that may change the installation.
     (void)upgrade::require_acting_role(installation);
     const SessionMarker marker(server::LockKey::running, installation.schema);
     OnlineLoop loop(installation, target, options);
-    while (loop.iterate())
-    {
-    }
+    server::explaining_statement_timeout(
+        [&] {
+            while (loop.iterate())
+            {
+            }
+        },
+        [&] { return loop.how_far(); });
 }
 
 } // namespace procrastinate::online

@@ -4,11 +4,14 @@
 #include "common/findings.hpp"
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
+#include "online/call_options.hpp"
 #include "online/session_markers.hpp"
+#include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "server/timeouts.hpp"
 #include "sql/can_listen.hpp"
 #include "upgrade/current_state.hpp"
 #include "upgrade/installation_state.hpp"
@@ -157,10 +160,30 @@ upgrade::Met met(const upgrade::Requirement &requirement, const upgrade::Install
     return state.current.revision ? requirement.by(*state.current.revision) : upgrade::Met::not_yet;
 }
 
-} // namespace
+std::string same_call(const Installation &installation, const std::string &target,
+                      std::optional<double> milliseconds)
+{
+    const char *const quoted =
+        server::call([&target] { return quote_literal_cstr(target.c_str()); });
+    return "CALL " + common::own_function("procrastinate_wait") + "(" + quoted +
+           (milliseconds ? ", timeout => " + interval_literal(*milliseconds) : "") +
+           ", schema => " + installation.quoted_text + ");";
+}
 
-void wait(const Installation &installation, std::string_view target,
-          std::optional<double> milliseconds)
+// WARNING if statement_timeout comes before the wait's own timeout, of which `left` milliseconds
+// are left; no value is no timeout.
+void warn_of_timeout(std::optional<double> left)
+{
+    const std::optional<server::TimeLimit> limit = server::statement_limit();
+    if (!limit || (left && *left <= limit->left))
+        return;
+    server::warning("statement_timeout ends the wait before its own timeout",
+                    "statement_timeout is " + limit->value + " for the whole call.",
+                    "SET statement_timeout = 0;");
+}
+
+void wait_until_met(const Installation &installation, std::string_view target,
+                    std::optional<double> milliseconds)
 {
     catalog::require_usage(installation);
     const std::int64_t began = server::now();
@@ -193,6 +216,7 @@ void wait(const Installation &installation, std::string_view target,
     if (now == upgrade::Met::never)
         upgrade::refuse_past(installation, target, *state.current.revision);
     wanted = requirement.text();
+    warn_of_timeout(left());
     listening.begin();
     for (;;)
     {
@@ -216,6 +240,19 @@ void wait(const Installation &installation, std::string_view target,
     listening.end();
     if (now == upgrade::Met::never)
         upgrade::refuse_past(installation, target, *state.current.revision);
+}
+
+} // namespace
+
+void wait(const Installation &installation, std::string_view target,
+          std::optional<double> milliseconds)
+{
+    server::explaining_statement_timeout(
+        [&] { wait_until_met(installation, target, milliseconds); },
+        [&]() -> server::Explanation {
+            return {"The schema has not reached the target meanwhile.",
+                    same_call(installation, std::string(target), milliseconds)};
+        });
 }
 
 } // namespace procrastinate::online

@@ -17,6 +17,12 @@ void ServerError::add_context(std::string_view line)
     });
 }
 
+void ServerError::set_detail(std::string_view text)
+{
+    ErrorData *const data = data_;
+    call([data, text] { data->detail = pnstrdup(text.data(), text.size()); });
+}
+
 void ServerError::set_hint(std::string_view text)
 {
     ErrorData *const data = data_;

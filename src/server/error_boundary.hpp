@@ -27,6 +27,7 @@ class ServerError
 
     // Appends a line to the error's CONTEXT.
     void add_context(std::string_view line);
+    void set_detail(std::string_view text);
     void set_hint(std::string_view text);
 
   private:

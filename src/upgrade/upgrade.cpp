@@ -12,6 +12,7 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
+#include "server/timeouts.hpp"
 #include "sql/drop_index.hpp"
 #include "upgrade/change.hpp"
 #include "upgrade/held_locks.hpp"
@@ -19,6 +20,7 @@
 #include "upgrade/notices.hpp"
 #include "upgrade/readiness.hpp"
 #include "upgrade/script_execution.hpp"
+#include "upgrade/timeouts.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -137,10 +139,12 @@ void run_chain(const Installation &installation, Revision current, Revision targ
     }
 }
 
-void lock_tables_for(const Installation &installation, const UpgradePath &path)
+void begin_migrations(const Installation &installation, const UpgradePath &path)
 {
-    server::with_context("before " + migration_label(chain::migration(path.current + 1)),
-                         [&] { lock_tables(installation, tables_of(path.current, path.target)); });
+    server::with_context("before " + migration_label(chain::migration(path.current + 1)), [&] {
+        warn_of_timeouts(installation, path, Transactions::one);
+        lock_tables(installation, tables_of(path.current, path.target));
+    });
 }
 
 // Everything before the first write: checks and locks. Checks nothing if the target is reached.
@@ -153,7 +157,7 @@ UpgradePath prepare(const Change &change, const Installation &installation, std:
     const bool is_new = !path.has_history && path.current == chain::base;
     change.prepare(is_new ? Isolation::any : Isolation::read_committed);
     require_ready(installation, path.current, path.target);
-    lock_tables_for(installation, path);
+    begin_migrations(installation, path);
     return path;
 }
 
@@ -208,16 +212,35 @@ std::string new_locks(const std::vector<HeldLock> &now, const std::vector<HeldLo
     return text;
 }
 
+// Runs `body` in an SPI connection. If statement_timeout ends it, the error says that nothing of
+// the upgrade is left. `options` are arguments of procrastinate_upgrade() after the schema.
+template <typename Body>
+Revision explaining_timeout(const Installation &installation, std::string_view target,
+                            std::string_view options, Body &&body)
+{
+    return server::explaining_statement_timeout(
+        [&] { return spi::connected(body); },
+        [&]() -> server::Explanation {
+            const std::string name(target);
+            const char *const quoted =
+                server::call([&name] { return quote_literal_cstr(name.c_str()); });
+            return {"The upgrade is one transaction, which has been rolled back.",
+                    "SELECT " + common::own_function("procrastinate_upgrade") + "(" + quoted +
+                        ", schema => " + installation.quoted_text + std::string(options) + ");"};
+        });
+}
+
 } // namespace
 
 Revision upgrade(const Installation &installation, std::string_view target)
 {
-    return spi::connected([&] { return run(installation, target).reached(); });
+    return explaining_timeout(installation, target, "",
+                              [&] { return run(installation, target).reached(); });
 }
 
 Revision dry_run(const Installation &installation, std::string_view target)
 {
-    return spi::connected([&] {
+    return explaining_timeout(installation, target, ", dry_run => true", [&] {
         const TimestampTz started = server::now();
         const std::vector<HeldLock> before = locks_now();
         std::vector<HeldLock> locks;
