@@ -100,7 +100,7 @@ sub commits
 sub stays_done
 {
 	my $session = installation('in_the_way', 0);
-	$session->query(q{CALL procrastinate_migrate('0001')});
+	$session->query(q{CALL procrastinate_migrate('0001', 'in_the_way')});
 	$session->query(
 		q{INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)}
 		  . q{ SELECT 'q', 't', 'l', 'doing' FROM generate_series(1, 2)});
@@ -200,7 +200,7 @@ DECLARE
 	target text;
 BEGIN
 	FOR target IN SELECT * FROM (VALUES ('0010'), ('+5'), ('0031')) AS targets LOOP
-		CALL procrastinate_migrate(target);
+		CALL procrastinate_migrate(target, 'by_do');
 		ASSERT kept = 'kept' AND current_setting('search_path') = path;
 	END LOOP;
 	CALL procrastinate_migrate();

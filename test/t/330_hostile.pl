@@ -175,7 +175,7 @@ is( query(
 	'no table was created in the hostile schema');
 ($status, $out, $err) = $node->psql(
 	$database,
-	"$quiet SET search_path = evil, pg_catalog; SELECT tools.procrastinate_upgrade('0003')");
+	"$quiet SET search_path = evil, pg_catalog; SELECT tools.procrastinate_upgrade('0003', 'evil')");
 like($err, qr/schema "evil" holds Procrastinate's objects/,
 	'the hostile schema is not taken for an installation');
 

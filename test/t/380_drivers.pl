@@ -131,7 +131,7 @@ SQL
 		$node->installed_command('pgbench'),
 		'-n', '-t', '50', '-c', '2', '-M', $mode, '-f', $calm, $node->connstr($database));
 	is($status, 0, 'two clients call the functions repeatedly');
-	my $refused = written("SELECT procrastinate_upgrade('nowhere');\n");
+	my $refused = written("SELECT procrastinate_upgrade('nowhere', 'public');\n");
 	($status, $out, $err) = run_program(
 		$node->installed_command('pgbench'),
 		'-n', '-t', '1', '-M', $mode, '-f', $refused, $node->connstr($database));
@@ -251,7 +251,7 @@ cursor.execute("CALL procrastinate_migrate(schema => 'python')")
 cursor.execute("SELECT * FROM procrastinate_history(schema => 'python')")
 print(len(cursor.fetchall()))
 try:
-    cursor.execute("SELECT procrastinate_upgrade(%s)", ("nowhere",))
+    cursor.execute("SELECT procrastinate_upgrade(%s, %s)", ("nowhere", "python"))
 except driver.Error as error:
     print(getattr(error, "sqlstate", None) or error.pgcode)
 PYTHON
@@ -274,7 +274,7 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
 			$coded, q{SET client_min_messages = warning; CREATE SCHEMA s;}
 			  . q{ SELECT procrastinate_upgrade('0026', 's'); CALL procrastinate_migrate('head',}
 			    . q{ 's');}
-			  . q{ SELECT procrastinate_upgrade('head')}),
+			  . q{ SELECT procrastinate_upgrade('head', 'public')}),
 		"0026\n$HEAD_NAME",
 		"a database in $encoding reaches head");
 	is_at($node, $coded, $_, $HEAD, "the schema in $_ has the catalog of head")

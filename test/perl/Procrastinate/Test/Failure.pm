@@ -53,11 +53,14 @@ sub dump_of
 	return $out;
 }
 
-# Runs SQL in a psql of its own, whose search_path is the schema. Returns the parts of its error.
+# Runs SQL in a psql of its own, whose search_path is the schema. Calls that may install are given
+# the schema, as the database has others. Returns the parts of the error.
 sub failure
 {
 	my ($schema, $sql, $role) = @_;
 	my ($out, $err);
+	$sql =~ s/\b(procrastinate_(?:upgrade|migrate))\(('\w*')?\)/
+		"$1(" . join(', ', $2 \/\/ (), "schema => '$schema'") . ')'/gex;
 	$sql = "SET ROLE $role;\n$sql" if defined $role;
 	my $settings = "SET client_min_messages = warning; SET search_path = $schema, public";
 	$node->psql($database, "$settings;\n$sql",
