@@ -165,7 +165,8 @@ table(
 	'FunctionBody',
 	'function_body_table',
 	map {
-		join ', ', @$_{qw(first last)}, map({ quoted($_) } @$_{qw(function md5)}),
+		join ', ', @$_{qw(first last)},
+		  map({ quoted($_) } @$_{qw(function md5 stripped_md5)}),
 		  $_->{fails_before}
 	} @bodies);
 table(

@@ -99,7 +99,10 @@ struct FunctionBody
     Revision last;
     std::string_view signature;
     std::string_view md5; // of pg_proc.prosrc
-    int fails_before;     // the oldest major version of the server on which it works; 0: any
+    // Of its lines without blanks at their ends, and without empty lines at the ends of the text.
+    // Empty for a body of upstream's, whose text is not known.
+    std::string_view stripped_md5;
+    int fails_before; // the oldest major version of the server on which it works; 0: any
 };
 
 // A statement of a migration that creates or replaces a function, in two parts.

@@ -161,7 +161,7 @@ sub read_bodies
 	}
 	my @rows = (
 		rows_of("$folder/upstream_bodies.tsv", qw(first last function md5 fails_before)),
-		rows_of("$folder/function_bodies.tsv", qw(first last function md5)));
+		rows_of("$folder/function_bodies.tsv", qw(first last function md5 stripped_md5)));
 	my @bodies;
 	foreach my $row (@rows)
 	{
@@ -169,8 +169,10 @@ sub read_bodies
 		$body{fails_before} = 0 unless defined $body{fails_before} and $body{fails_before} ne '';
 		fail($body{file}, $body{line}, 'fails_before is no number')
 		  unless $body{fails_before} =~ /^\d+$/;
-		fail($body{file}, $body{line}, "no hash: $body{md5}")
-		  unless $body{md5} =~ /^[0-9a-f]{32}$/;
+		foreach my $hash (grep { defined } @body{qw(md5 stripped_md5)})
+		{
+			fail($body{file}, $body{line}, "no hash: $hash") unless $hash =~ /^[0-9a-f]{32}$/;
+		}
 		fail($body{file}, $body{line}, "structure.tsv has no function $body{function}")
 		  unless $revisions{ $body{function} };
 		end_with_function(\%body, $revisions{ $body{function} })

@@ -247,7 +247,7 @@ refuses('two facts of one object',
 refuses('a field too few', sub { edit('data/structure.tsv', qr/^0001\t\t/m, "0001\t") },
 	qr/data\/structure\.tsv:2: has 3 fields instead of 4/);
 refuses('a body of an unknown function',
-	sub { append('data/function_bodies.tsv', "0001\t\tf()\t" . '0' x 32 . "\n") },
+	sub { append('data/function_bodies.tsv', "0001\t\tf()" . "\t${\('0' x 32)}" x 2 . "\n") },
 	qr/data\/function_bodies\.tsv:\d+: structure\.tsv has no function f\(\)/);
 refuses('a function that no migration creates',
 	sub { append('data/structure.tsv', "0001\t\tfunction\tf() returns void language sql\n") },
@@ -255,7 +255,7 @@ refuses('a function that no migration creates',
 
 my $body = 'procrastinate_fetch_job(target_queue_names character varying[])';
 refuses('two of our bodies at a revision',
-	sub { append('data/function_bodies.tsv', "0001\t0001\t$body\t" . '0' x 32 . "\n") },
+	sub { append('data/function_bodies.tsv', "0001\t0001\t$body" . "\t${\('0' x 32)}" x 2 . "\n") },
 	qr/data\/function_bodies\.tsv:\d+: a second row of \Q$body\E at 0001: remove one/);
 refuses('an upstream body twice',
 	sub {

@@ -47,7 +47,7 @@ sub write_bodies
 	my ($folder, $file, @revisions) = @_;
 	my @rows = sort { $a->[0] cmp $b->[0] || $a->[2] cmp $b->[2] }
 	  spans($folder, 'bodies', @revisions);
-	write_table($file, "first\tlast\tfunction\tmd5", @rows);
+	write_table($file, "first\tlast\tfunction\tmd5\tstripped_md5", @rows);
 	return;
 }
 
