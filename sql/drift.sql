@@ -149,6 +149,71 @@ SET client_min_messages = warning;
 CREATE SCHEMA drift_two;
 SELECT procrastinate_upgrade('0038', 'drift_two');
 
+-- ---- functions with a search_path ---------------------------------------------------------------
+SET search_path = drift_two, public;
+CREATE FUNCTION pin(path text) RETURNS TABLE (severity text, repair text, supported boolean)
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'ALTER FUNCTION drift_two.procrastinate_unregister_worker_v1(bigint) ' || path;
+    RETURN QUERY SELECT c.severity, c.repair, s.supported
+                   FROM procrastinate_supports('3.9.0', 'drift_two') s
+                   LEFT JOIN procrastinate_check('0038', 'drift_two') c ON true;
+END $$;
+SELECT * FROM pin('SET search_path = DRIFT_two');
+SELECT * FROM pin('SET search_path = regress_drift, pg_temp, "drift_two", drift');
+SELECT * FROM pin('SET search_path FROM CURRENT');
+SELECT * FROM pin($$SET search_path = ''$$);
+SELECT * FROM pin('SET search_path = pg_catalog, pg_temp');
+SELECT * FROM pin('SET search_path = "DRIFT_two"');
+SELECT * FROM pin('SET search_path = "drift_two, drift"');
+-- a schema before it has a table of this name
+SELECT * FROM pin('SET search_path = drift, drift_two');
+-- "$user" is the owner
+SELECT * FROM pin('SET search_path = "$user"');
+ALTER SCHEMA drift_two RENAME TO regress_drift;
+GRANT CREATE ON SCHEMA regress_drift TO regress_drift;
+ALTER FUNCTION regress_drift.procrastinate_unregister_worker_v1(bigint) OWNER TO regress_drift;
+SELECT problem, severity, supported FROM procrastinate_supports('3.9.0', 'regress_drift'),
+       procrastinate_check('0038', 'regress_drift') WHERE problem <> 'other owner';
+ALTER FUNCTION regress_drift.procrastinate_unregister_worker_v1(bigint) OWNER TO CURRENT_USER;
+REVOKE CREATE ON SCHEMA regress_drift FROM regress_drift;
+ALTER SCHEMA regress_drift RENAME TO drift_two;
+-- a second setting
+SELECT * FROM pin('SET work_mem = ''1MB''');
+SELECT * FROM pin('SET search_path = drift_two');
+SELECT * FROM pin('RESET ALL');
+-- the setting does not hide another body
+CREATE OR REPLACE FUNCTION procrastinate_unregister_worker_v1(worker_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = drift_two AS 'BEGIN END';
+SELECT problem, severity, actual, repair FROM procrastinate_check('0038', 'drift_two');
+ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) SET search_path = '';
+SELECT supported, advice FROM procrastinate_supports('3.9.0', 'drift_two');
+SELECT procrastinate_require('0038', 'error', 'drift_two');
+SELECT count(*) FROM procrastinate_repair('drift_two', dry_run => false);
+SELECT count(*) FROM procrastinate_repair('drift_two', dry_run => false);
+SELECT supported, advice FROM procrastinate_supports('3.9.0', 'drift_two');
+
+-- ---- bodies that differ in white space only -----------------------------------------------------
+CREATE FUNCTION reformat(form text) RETURNS TABLE (object text, actual text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    function regprocedure := 'drift_two.procrastinate_unregister_worker_v1(bigint)';
+    body text := (SELECT prosrc FROM pg_proc WHERE oid = function);
+BEGIN
+    EXECUTE format('UPDATE pg_proc SET prosrc = %s WHERE oid = $2', form) USING body, function;
+    RETURN QUERY SELECT c.object, c.actual FROM procrastinate_check('0038', 'drift_two') c;
+    UPDATE pg_proc SET prosrc = body WHERE oid = function;
+END $$;
+SELECT * FROM reformat($$replace($1, E'\n', E'\r\n')$$);
+SELECT * FROM reformat($$replace($1, E'\n', E' \f\t\r\n\t ') || E'\n\n  \n'$$);
+-- these could change what a literal says
+SELECT * FROM reformat($$replace($1, E'\n', E'\r')$$);
+SELECT * FROM reformat($$replace($1, E'\n', E'\n\n')$$);
+SELECT * FROM reformat($$replace($1, ' = ', '  =  ')$$);
+SELECT * FROM reformat($$$1 || repeat(E'\n', 20000)$$);
+DROP FUNCTION pin(text), reformat(text);
+SET search_path = drift, public;
+
 -- ---- whatever the caller's settings are ---------------------------------------------------------
 -- PostgreSQL 19 knows standard strings only.
 SELECT current_setting('server_version_num')::integer < 190000 AS has_escapes \gset

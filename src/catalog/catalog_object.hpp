@@ -26,9 +26,23 @@ std::string_view name_of(Flaw flaw);
 // The flaw of that name; none for any other word.
 Flaw flaw_named(std::string_view name);
 
+// What the settings of a function (ALTER FUNCTION ... SET) mean for it.
+enum class Settings
+{
+    none,
+    this_schema,  // a search_path that finds the installation, and no other setting
+    other_schema, // among them a search_path that does not find the installation
+    other         // none of search_path, or more than that
+};
+
 struct CatalogObject : chain::Definition
 {
-    std::string_view body = {}; // of a function: md5 of its text
+    // Of a function: md5 of its text, of the text with LF instead of CR LF, and of the text as
+    // chain::FunctionBody::stripped_md5 has it. The last two are empty for a long text.
+    std::string_view body = {};
+    std::string_view lf_body = {};
+    std::string_view stripped_body = {};
+    Settings kind_of_settings = Settings::none; // of a function
     Flaw flaw = Flaw::none;
     std::string_view owner = {}; // a role; empty for an object that has no owner of its own
     // How pg_depend refers to it: the OID of the catalog, of the object, the number of the column.

@@ -53,20 +53,43 @@ bool is_body_at(const chain::FunctionBody &body, chain::Revision revision)
     return body.first <= revision && revision <= body.last;
 }
 
-// The known body that a function has: that of the revision, else one of another revision, else
-// null.
-const chain::FunctionBody *body_of(const CatalogObject &function, std::string_view signature,
-                                   chain::Revision revision)
+// The known body that has a hash: that of the revision, else one of another revision, else null.
+const chain::FunctionBody *body_of(std::string_view hash,
+                                   std::string_view chain::FunctionBody::*of_body,
+                                   std::string_view signature, chain::Revision revision)
 {
     const chain::FunctionBody *found = nullptr;
+    if (hash.empty())
+        return found;
     for (const chain::FunctionBody &body : chain::function_bodies())
-        if (body.md5 == function.body && body.signature == signature)
+        if (body.*of_body == hash && body.signature == signature)
         {
             found = &body;
             if (is_body_at(body, revision))
                 break;
         }
     return found;
+}
+
+// The known body that a function has. What was changed in white space only is the same body. The
+// exact text comes first: bodies of two revisions might differ in white space only.
+const chain::FunctionBody *body_of(const CatalogObject &function, std::string_view signature,
+                                   chain::Revision revision)
+{
+    using chain::FunctionBody;
+    const FunctionBody *found = body_of(function.body, &FunctionBody::md5, signature, revision);
+    if (found == nullptr)
+        found = body_of(function.lf_body, &FunctionBody::md5, signature, revision);
+    if (found == nullptr)
+        found = body_of(function.stripped_body, &FunctionBody::stripped_md5, signature, revision);
+    return found;
+}
+
+// True if only settings (ALTER FUNCTION ... SET) were added to the function.
+bool has_settings_only(const Fact &fact, const CatalogObject &object)
+{
+    return fact.kind == Kind::function && !object.settings.empty() &&
+           object.text == std::string(fact.text) + " set " + std::string(object.settings);
 }
 
 Difference missing(const Fact &fact, std::span<const CatalogObject> objects)
@@ -163,7 +186,13 @@ void compare_flaw(const Fact &fact, const CatalogObject &object,
 void compare(const Fact &fact, const CatalogObject &object, chain::Revision revision,
              std::vector<Difference> &differences)
 {
-    if (object.text != fact.text)
+    if (has_settings_only(fact, object))
+    {
+        differences.push_back(other(Problem::altered, severity_of_settings(object), fact, object,
+                                    fact.text, object.text));
+        differences.back().is_of_revision = object.kind_of_settings != Settings::this_schema;
+    }
+    else if (object.text != fact.text)
     {
         differences.push_back(
             other(uses_another_schema(fact, object) ? Problem::wrong_schema : Problem::altered,
@@ -235,6 +264,13 @@ std::string_view name_of(Problem problem)
         return "wrong schema";
     }
     return {};
+}
+
+bool is_lost(const Difference &difference)
+{
+    return difference.problem == Problem::altered && difference.kind == Kind::function &&
+           difference.found->kind_of_settings == Settings::other_schema &&
+           difference.actual == difference.found->text;
 }
 
 std::string in_words(const Difference &difference)

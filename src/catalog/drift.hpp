@@ -37,11 +37,15 @@ struct Difference
     std::string actual;         // empty if there is none
     const chain::Fact *fact;    // the object that should be there, or null
     const CatalogObject *found; // the object that is there, or null
-    // False if a schema at the revision may differ so: another owner, a user's view, a function as
-    // its release shipped it that fails on this server.
+    // False if a schema at the revision may differ so: another owner, a user's view, a function
+    // with a search_path that finds the schema, a function as its release shipped it that fails on
+    // this server.
     bool is_of_revision;
     bool is_name_taken = false; // of a missing constraint: an index has its name
 };
+
+// True if the difference is the search_path of a function, which does not find the installation.
+bool is_lost(const Difference &difference);
 
 // "index procrastinate_jobs_lock_idx_v1 is missing": a clause for a message.
 std::string in_words(const Difference &difference);

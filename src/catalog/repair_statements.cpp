@@ -119,8 +119,9 @@ const chain::FunctionSource *source_at(std::string_view signature, chain::Revisi
 std::string repair_function(const Difference &difference, chain::Revision revision,
                             std::string_view schema)
 {
-    // CREATE OR REPLACE cannot change a declaration. Settings were put there on purpose: without
-    // them the function may not find its tables.
+    if (is_lost(difference))
+        return "ALTER FUNCTION " + qualified(difference.object, schema) + " RESET search_path;";
+    // CREATE OR REPLACE cannot change a declaration, and drops the settings that a user has added.
     if (difference.found != nullptr &&
         (difference.found->declaration != difference.fact->declaration ||
          !difference.found->settings.empty()))

@@ -15,13 +15,6 @@ using chain::Kind;
 constexpr std::array<std::string_view, 7> flaw_names{
     "", "invalid", "unvalidated", "disabled", "broken", "required", "instead"};
 
-// True if only settings (SET search_path ...) were added to the function.
-bool has_settings_only(const chain::Definition &expected, const CatalogObject &object)
-{
-    return !object.settings.empty() &&
-           object.text == std::string(expected.text) + " set " + std::string(object.settings);
-}
-
 } // namespace
 
 std::string_view name_of(Flaw flaw) { return flaw_names[static_cast<std::size_t>(flaw)]; }
@@ -92,10 +85,22 @@ Severity severity_of_altered(const chain::Definition &expected, const CatalogObj
     // How a table is stored, its owner may choose; a view in its place breaks Procrastinate.
     const bool is_harmless =
         (expected.kind == Kind::table && object.is_plain_table) ||
-        (expected.kind == Kind::function && has_settings_only(expected, object)) ||
         (expected.kind == Kind::column && !object.collation.empty()) ||
         (expected.kind == Kind::enum_type && has_labels(expected.labels, object.labels));
     return is_harmless ? Severity::warning : severity_of_missing(expected);
+}
+
+Severity severity_of_settings(const CatalogObject &function)
+{
+    switch (function.kind_of_settings)
+    {
+    case Settings::other_schema:
+        return Severity::error;
+    case Settings::this_schema:
+        return Severity::info;
+    default:
+        return Severity::warning;
+    }
 }
 
 } // namespace procrastinate::catalog

@@ -8,7 +8,7 @@ namespace procrastinate::catalog
 
 enum class Severity
 {
-    info,    // an object of the user's that Procrastinate does not notice
+    info,    // what a user has added and Procrastinate does not notice
     warning, // Procrastinate works, but slower or not exactly as intended
     error    // breaks Procrastinate
 };
@@ -20,6 +20,8 @@ Severity severity_of_missing(const chain::Definition &expected);
 Severity severity_of_extra(const CatalogObject &object);
 // Also of an object that is invalid, disabled or has another body.
 Severity severity_of_altered(const chain::Definition &expected, const CatalogObject &object);
+// Of a function that only settings (ALTER FUNCTION ... SET) were added to.
+Severity severity_of_settings(const CatalogObject &function);
 
 // True if an enum type has all the expected labels in their order. More labels do no harm.
 bool has_labels(std::span<const std::string_view> expected,

@@ -1,5 +1,6 @@
 #include "catalog/structure.hpp"
 
+#include "catalog/function_settings.hpp"
 #include "common/quoting.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -15,13 +16,15 @@ namespace spi = server::spi;
 
 constinit spi::PlannedQuery structure_query{[] { return std::string(sql::structure); }};
 
-// True for the md5 of a body that fails on this version of the server.
-bool fails_here(std::string_view body)
+// True if the function has a body that fails on this version of the server.
+bool fails_here(const CatalogObject &function)
 {
     const auto bodies = chain::function_bodies();
-    return !body.empty() && std::any_of(bodies.begin(), bodies.end(), [body](const auto &one) {
-        return one.md5 == body && one.fails_before > server::major_version;
-    });
+    return !function.body.empty() &&
+           std::any_of(bodies.begin(), bodies.end(), [&function](const auto &one) {
+               return (one.md5 == function.body || one.md5 == function.lf_body) &&
+                      one.fails_before > server::major_version;
+           });
 }
 
 // The installation's schema as it stands before a name, in plain text and in a string literal.
@@ -108,9 +111,9 @@ std::span<const std::string_view> elements_of(std::optional<Datum> array,
 class Reader
 {
   public:
-    Reader(const spi::Rows &rows, const Qualifiers &qualifiers,
+    Reader(const spi::Rows &rows, const Installation &installation, const Qualifiers &qualifiers,
            server::pmr::memory_resource &memory)
-        : rows_(rows), qualifiers_(qualifiers), memory_(memory)
+        : rows_(rows), installation_(installation), qualifiers_(qualifiers), memory_(memory)
     {
     }
 
@@ -128,7 +131,7 @@ class Reader
             unqualified(word(row, 5), qualifiers_, is_part ? object.key.size() : 0, memory_);
         read_parts(object, row);
         object.body = word(row, 13);
-        object.flaw = fails_here(object.body) ? Flaw::broken : flaw_named(word(row, 14));
+        object.flaw = fails_here(object) ? Flaw::broken : flaw_named(word(row, 14));
         object.owner = word(row, 15);
         object.class_id = DatumGetObjectId(rows_.datum(row, 16).value_or(0));
         object.object_id = DatumGetObjectId(rows_.datum(row, 17).value_or(0));
@@ -179,6 +182,9 @@ class Reader
             object.key = part(row, 2);
             object.declaration = part(row, 6);
             object.settings = part(row, 7);
+            object.lf_body = word(row, 8);
+            object.stripped_body = word(row, 9);
+            object.kind_of_settings = settings_of(object, row);
             break;
         case chain::Kind::trigger:
             object.is_constraint_trigger = rows_.boolean(row, 11);
@@ -188,7 +194,16 @@ class Reader
         }
     }
 
+    Settings settings_of(const CatalogObject &function, std::uint64_t row) const
+    {
+        if (function.settings.empty())
+            return Settings::none;
+        return kind_of_settings(elements_of(rows_.datum(row, 12), memory_), installation_,
+                                word(row, 15));
+    }
+
     const spi::Rows &rows_;
+    const Installation &installation_;
     const Qualifiers &qualifiers_;
     server::pmr::memory_resource &memory_;
 };
@@ -249,7 +264,7 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
             "They are too many to compare, and Procrastinate has created few of them.",
             "Drop the functions of these names, or the indexes and columns, that are yours."};
 
-    const Reader reader(rows, qualifiers, memory);
+    const Reader reader(rows, installation, qualifiers, memory);
     server::pmr::vector<CatalogObject> objects(&memory);
     objects.reserve(rows.count());
     for (std::uint64_t row = 0; row < rows.count(); ++row)

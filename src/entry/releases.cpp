@@ -6,6 +6,7 @@
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 #include "upgrade/current_state.hpp"
+#include "upgrade/lost_functions.hpp"
 #include "upgrade/notices.hpp"
 
 namespace
@@ -57,15 +58,15 @@ ENTRY_POINT(procrastinate_supports)
             return server::RowSet::result();
         }
         const chain::Revision revision = upgrade::require_known(state, installation);
-        const bool supported = chain::supports(release, revision);
+        const std::string advice = chain::supports(release, revision)
+                                       ? upgrade::advice_for_lost_functions(installation, revision)
+                                       : chain::advice(release, revision, installation.quoted_text);
         rows.add(server::Row()
-                     .boolean(supported)
+                     .boolean(advice.empty())
                      .text(chain::name(revision))
                      .text(chain::name(release.works_from))
                      .text(chain::name(release.works_to))
-                     .text_or_null(
-                         supported ? std::string()
-                                   : chain::advice(release, revision, installation.quoted_text)));
+                     .text_or_null(advice));
         return server::RowSet::result();
     });
 }

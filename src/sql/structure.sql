@@ -18,10 +18,12 @@
 --   6 detail: type of a column or sequence, clause of an index or constraint, declaration of a
 --     function
 --   7 addition: collation of a column, settings of a function
---   8 default, 9 how a column is generated
+--   8 default of a column, md5 of a function's body with LF instead of CR LF
+--   9 how a column is generated, md5 of a function's body without blanks at the ends of its lines
+--     and without empty lines at its own ends; null, as the one before, for a long body
 --   10 column that owns a sequence
 --   11 flag: column is NOT NULL, index is UNIQUE, trigger is a constraint trigger, table is plain
---   12 labels of an enum type, as text[]
+--   12 labels of an enum type, settings of a function one by one, as text[]
 --   13 md5 of a function's body, 14 flaw, 15 owner
 --   16 to 18 classid, objid, objsubid as pg_depend has them
 
@@ -164,8 +166,9 @@ with relation as materialized (
                   case p.provolatile when 's' then ' stable' when 'i' then ' immutable' end,
                   case when p.proisstrict then ' strict' end,
                   case when p.prosecdef then ' security definer' end, ' set ' || d.settings),
-           d.declaration, d.settings, null, null, null, null, null, md5(p.prosrc), null, p.proowner,
-           'pg_proc'::regclass, p.oid, 0
+           d.declaration, d.settings, s.lf_body, s.stripped_body, null, null,
+           case when length(d.settings) <= 8000 then p.proconfig end, md5(p.prosrc), null,
+           p.proowner, 'pg_proc'::regclass, p.oid, 0
       from routine p
       join pg_language l on l.oid = p.prolang
      cross join lateral (
@@ -175,6 +178,12 @@ with relation as materialized (
                               else 'defaults ' || md5(p.proargdefaults::text) end, ')',
                          ' returns ' || pg_get_function_result(p.oid)) as declaration,
                   array_to_string(p.proconfig, ', ') as settings) d
+      left join lateral (
+           select md5(replace(p.prosrc, E'\r\n', E'\n')) as lf_body,
+                  (select md5(btrim(string_agg(btrim(l.line, E' \t\r\f'), E'\n' order by l.place),
+                                    E'\n'))
+                     from string_to_table(p.prosrc, E'\n') with ordinality as l (line, place))
+                  as stripped_body) s on octet_length(p.prosrc) <= 16000
     union all
     select 9, 'trigger', c.relname || '.' || t.tgname, t.tgname::text, c.relname::text,
            regexp_replace(pg_get_triggerdef(t.oid, true), '^CREATE (CONSTRAINT )?TRIGGER ', '\1'),

@@ -186,8 +186,9 @@ sub changes_to
 			[ "DROP FUNCTION $function CASCADE",                    'missing' ],
 			[ "ALTER FUNCTION $function RENAME TO elsewhere",       'missing' ],
 			[ "ALTER FUNCTION $function SECURITY DEFINER",          'altered' ],
-			[ "ALTER FUNCTION $function SET search_path = $schema", 'altered' ],
-			[   "UPDATE pg_proc SET prosrc = prosrc || ' ' WHERE oid = '$function'::regprocedure",
+			[ "ALTER FUNCTION $function SET search_path = ''",      'altered' ],
+			[ "ALTER FUNCTION $function SET work_mem = '1MB'",      'altered' ],
+			[   "UPDATE pg_proc SET prosrc = prosrc || ';' WHERE oid = '$function'::regprocedure",
 				'altered' ],
 			[   "CREATE FUNCTION $schema.$name(own inet) RETURNS int LANGUAGE sql AS 'SELECT 1'",
 				'extra', "function $name(inet)" ]);

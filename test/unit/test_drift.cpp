@@ -97,6 +97,46 @@ TEST(Drift, ReleaseWithTheFunctionOfALaterRevision)
     EXPECT_EQ(schema.with(20).front().actual, "body of 0022");
 }
 
+// The only problem of a schema in which one function has a body of these hashes, or "none".
+std::string with_body(std::string_view body, std::string_view lf_body,
+                      std::string_view stripped_body)
+{
+    Schema schema(20);
+    CatalogObject &fetch =
+        schema.object(Kind::function, "procrastinate_fetch_job(character varying[])");
+    fetch.body = body;
+    fetch.lf_body = lf_body;
+    fetch.stripped_body = stripped_body;
+    const std::vector<Difference> differences = schema.with(20);
+    return differences.empty() ? "none" : differences.front().actual;
+}
+
+TEST(Drift, WhiteSpaceMakesNoOtherBody)
+{
+    const std::string_view key = "procrastinate_fetch_job(character varying[])";
+    const std::string_view upstream = Schema(20, Bodies::first).object(Kind::function, key).body;
+    const auto bodies = chain::function_bodies();
+    const auto ours = [&](chain::Revision revision) {
+        const std::string_view md5 = Schema(revision).object(Kind::function, key).body;
+        return *std::find_if(bodies.begin(), bodies.end(),
+                             [md5](const auto &body) { return body.md5 == md5; });
+    };
+    const chain::FunctionBody here = ours(20);
+    const chain::FunctionBody later = ours(22);
+    ASSERT_NE(upstream, here.md5);
+    ASSERT_NE(here.md5, later.md5);
+    EXPECT_EQ(with_body("x", "x", "x"), "another body");
+    EXPECT_EQ(with_body("x", "", ""), "another body");
+    EXPECT_EQ(with_body("x", "x", here.stripped_md5), "none");
+    EXPECT_EQ(with_body("x", here.md5, "x"), "none");
+    EXPECT_EQ(with_body("x", upstream, "x"), "none");
+    EXPECT_EQ(with_body("x", "x", later.stripped_md5), "body of 0022");
+    // The exact text comes first.
+    EXPECT_EQ(with_body(later.md5, here.md5, here.stripped_md5), "body of 0022");
+    EXPECT_EQ(with_body("x", later.md5, here.stripped_md5), "body of 0022");
+    EXPECT_EQ(with_body(here.md5, later.md5, later.stripped_md5), "none");
+}
+
 TEST(Drift, ATableIncludesItsParts)
 {
     Schema schema(known_revision);

@@ -78,14 +78,6 @@ TEST(Repair, LeavesObjectsOfTheUsersAlone)
     index.table = "mine";
     EXPECT_EQ(elsewhere.only(known_revision),
               "warning: index procrastinate_jobs_queue_name_idx_v1 is altered | ");
-    // Settings by which a function finds its tables.
-    Schema set(known_revision);
-    CatalogObject &function =
-        set.object(Kind::function, "procrastinate_unregister_worker_v1(bigint)");
-    function.text = set.keep(std::string(function.text) + " set search_path=s");
-    function.settings = "search_path=s";
-    EXPECT_EQ(set.only(known_revision),
-              "warning: function procrastinate_unregister_worker_v1(bigint) is altered | ");
     // The triggers of a foreign key cannot be enabled one by one.
     Schema foreign(known_revision);
     foreign.object(Kind::constraint, "procrastinate_events.procrastinate_events_job_id_fkey").flaw =
@@ -95,6 +87,44 @@ TEST(Repair, LeavesObjectsOfTheUsersAlone)
                                "procrastinate_events_job_id_fkey, ADD CONSTRAINT "
                                "procrastinate_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES "
                                "s.procrastinate_jobs(id) ON DELETE CASCADE;"));
+}
+
+// The differences of a schema in which one function has settings: severity, repair, and whether
+// the schema still counts as that of the revision.
+std::string with_settings(catalog::Settings kind, std::string_view body = {})
+{
+    Schema schema(known_revision);
+    CatalogObject &function =
+        schema.object(Kind::function, "procrastinate_unregister_worker_v1(bigint)");
+    function.settings = "search_path=s";
+    function.text = schema.keep(std::string(function.text) + " set search_path=s");
+    function.kind_of_settings = kind;
+    if (!body.empty())
+        function.body = body;
+    const std::vector<Difference> differences = schema.with(known_revision);
+    const std::vector<std::string> repairs =
+        catalog::repair_statements(differences, known_revision, "s");
+    std::string found;
+    for (std::size_t i = 0; i < differences.size(); ++i)
+        found += std::string(catalog::name_of(differences[i].severity)) + " " +
+                 std::string(catalog::name_of(differences[i].problem)) + " | " + repairs[i] + "\n";
+    return found + (match_of(known_revision, differences).is_exact() ? "exact" : "inexact");
+}
+
+TEST(Repair, SettingsOfAFunction)
+{
+    using catalog::Settings;
+    const std::string reset =
+        "error altered | ALTER FUNCTION s.procrastinate_unregister_worker_v1(bigint) RESET "
+        "search_path;\n";
+    EXPECT_EQ(with_settings(Settings::this_schema), "info altered | \nexact");
+    EXPECT_EQ(with_settings(Settings::other), "warning altered | \ninexact");
+    EXPECT_EQ(with_settings(Settings::other_schema), reset + "inexact");
+    // They do not hide another body, which CREATE OR REPLACE would repair without them.
+    EXPECT_EQ(with_settings(Settings::this_schema, "of mine"),
+              "error altered | \ninfo altered | \ninexact");
+    EXPECT_EQ(with_settings(Settings::other_schema, "of mine"),
+              reset + "error altered | \ninexact");
 }
 
 // The only difference of a schema in which one column was changed.

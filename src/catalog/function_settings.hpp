@@ -1,0 +1,20 @@
+// What the settings of a function mean for it: whether its search_path finds the installation.
+#pragma once
+
+#include "catalog/catalog_object.hpp"
+#include "catalog/installation.hpp"
+
+#include <span>
+#include <string_view>
+
+namespace procrastinate::catalog
+{
+
+// `settings` has the elements of pg_proc.proconfig, "search_path=public, pg_temp" and the like;
+// empty if they are too long. A search_path finds the installation if it names its schema, and no
+// schema before it has a table procrastinate_jobs. "$user" in it stands for the function's owner:
+// the role that will call the function is not known.
+Settings kind_of_settings(std::span<const std::string_view> settings,
+                          const Installation &installation, std::string_view owner);
+
+} // namespace procrastinate::catalog

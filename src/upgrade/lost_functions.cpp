@@ -1,0 +1,31 @@
+#include "upgrade/lost_functions.hpp"
+
+#include "catalog/drift.hpp"
+#include "catalog/structure.hpp"
+#include "common/own_function.hpp"
+#include "server/subtransaction.hpp"
+
+namespace procrastinate::upgrade
+{
+
+std::string advice_for_lost_functions(const catalog::Installation &installation,
+                                      chain::Revision revision)
+{
+    const auto count = server::undone([&]() -> std::ptrdiff_t {
+        if (!catalog::try_lock(installation))
+            return 0;
+        server::ContextResource memory;
+        const auto structure = catalog::structure(installation, memory);
+        const std::vector<catalog::Difference> differences =
+            catalog::Comparison(server::span_of(structure)).with(revision);
+        return std::count_if(differences.begin(), differences.end(), catalog::is_lost);
+    });
+    if (count == 0)
+        return {};
+    return (count == 1 ? "A function has" : std::to_string(count) + " functions have") +
+           " a search_path that does not find " + catalog::in_schema(installation) +
+           ". To repair: SELECT * FROM " + common::own_function("procrastinate_repair") + "(" +
+           installation.quoted_text + ", dry_run => false);";
+}
+
+} // namespace procrastinate::upgrade
