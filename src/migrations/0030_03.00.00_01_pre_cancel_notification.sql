@@ -193,30 +193,29 @@ RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    current_status procrastinate_job_status;
     must_abort boolean;
 BEGIN
-    SELECT jobs.status, jobs.abort_requested INTO current_status, must_abort
+    -- Waits for a request to abort that is not committed, but not for a job that is not running.
+    SELECT jobs.abort_requested INTO must_abort
     FROM procrastinate_jobs AS jobs
     WHERE jobs.id = procrastinate_retry_job_v1.job_id
+        AND jobs.status = 'doing'
     FOR UPDATE;
 
-    IF current_status = 'doing' AND must_abort THEN
+    IF must_abort THEN
         UPDATE procrastinate_jobs AS jobs
         SET status = 'failed'
         WHERE jobs.id = procrastinate_retry_job_v1.job_id;
-        RETURN;
+    ELSIF FOUND THEN
+        UPDATE procrastinate_jobs AS jobs
+        SET status = 'todo',
+            attempts = jobs.attempts + 1,
+            scheduled_at = procrastinate_retry_job_v1.retry_at,
+            priority = coalesce(procrastinate_retry_job_v1.new_priority, jobs.priority),
+            queue_name = coalesce(procrastinate_retry_job_v1.new_queue_name, jobs.queue_name),
+            lock = coalesce(procrastinate_retry_job_v1.new_lock, jobs.lock)
+        WHERE jobs.id = procrastinate_retry_job_v1.job_id;
     END IF;
-
-    UPDATE procrastinate_jobs AS jobs
-    SET status = 'todo',
-        attempts = jobs.attempts + 1,
-        scheduled_at = procrastinate_retry_job_v1.retry_at,
-        priority = coalesce(procrastinate_retry_job_v1.new_priority, jobs.priority),
-        queue_name = coalesce(procrastinate_retry_job_v1.new_queue_name, jobs.queue_name),
-        lock = coalesce(procrastinate_retry_job_v1.new_lock, jobs.lock)
-    WHERE jobs.id = procrastinate_retry_job_v1.job_id
-        AND jobs.status = 'doing';
 
     IF NOT FOUND THEN
         RAISE EXCEPTION 'Job was not found or not in "doing" status (job id: %)',

@@ -17,18 +17,23 @@ use Procrastinate::Test::Finish;
 
 my $NEVER = 999999;
 
+# By schema: a session that holds jobs.
+my %holders;
+
 # ------------------------------------------------------------------------------------------------
 # The walk
 # ------------------------------------------------------------------------------------------------
 
 my $node = start_server();
 walk_revisions($node, \&visit);
+$_->close foreach values %holders;
 done_testing();
 
 sub visit
 {
-	my ($session, $revision) = @_;
+	my ($session, $revision, undef, $schema, $database) = @_;
 	my $before = called_before($session);
+	my $holder = $holders{$schema} //= new_session($node, $database, $schema);
 	every_case($session, $revision, $_, finish_arguments($revision, $_))
 	  foreach forms($revision, @finishes);
 	every_case($session, $revision, $_, retry_arguments($_)) foreach forms($revision, @retries);
@@ -36,6 +41,14 @@ sub visit
 	errors_by_sqlstate($session, $revision);
 	locks_set_free($session, $revision) if $revision < 8;
 	null_arguments($session, $revision);
+	held_jobs($session, $revision, $holder, $_, finish_arguments($revision, $_))
+	  foreach forms($revision, @finishes);
+	held_jobs($session, $revision, $holder, $_, retry_arguments($_))
+	  foreach forms($revision, @retries);
+	held_jobs($session, $revision, $holder, $_, cancel_arguments())
+	  foreach forms($revision, @cancels);
+	retry_of_ending_job($session, $revision, $database, $holder, $_)
+	  foreach grep { $_->[0] >= 18 } forms($revision, @retries);
 	all_called($session, $before, 'finish', $revision);
 	return;
 }
@@ -184,6 +197,78 @@ sub expectation
 		$text = join ' ', map { "$_=$shown{$_}" } sort keys %shown;
 	}
 	return "$name: outcome $outcome, changes $text";
+}
+
+# ------------------------------------------------------------------------------------------------
+# Jobs that another transaction holds
+# ------------------------------------------------------------------------------------------------
+
+# A call that changes nothing, because the job's status does not allow it, does not wait for a
+# transaction that holds the job.
+sub held_jobs
+{
+	my ($session, $revision, $holder, $form, @lists) = @_;
+	my (undef, undef, $function, $words, $rule) = @$form;
+	my ($type) = $words =~ /^bigint/ ? 'bigint' : 'integer';
+	my @kinds = kinds_of_jobs($revision);
+	my (@calls, @expected);
+	foreach my $id (1 .. @kinds)
+	{
+		foreach my $list (@lists)
+		{
+			my (undef, $sql, $values) = @$list;
+			my ($outcome) =
+			  $rule->($kinds[ $id - 1 ], $id, @$values, $function =~ /cancel/ ? $revision : ());
+			next if $outcome !~ /^(?:P0001|NULL)/;
+			push @calls, [ scalar @calls, 'SELECT ' . call_of($function, "${id}::$type", @$sql) ];
+			push @expected, "$calls[-1][1] on $kinds[ $id - 1 ]{words}: $outcome";
+		}
+	}
+	return if not @calls;
+
+	insert_jobs($session, $revision, map { job_of($revision, $_, $kinds[ $_ - 1 ]) } 1 .. @kinds);
+	$holder->query('BEGIN; SELECT FROM procrastinate_jobs FOR UPDATE');
+	$session->query(q{SET lock_timeout = '100ms'});
+	my @outcomes = map { $_->[1] } $session->outcomes(@calls);
+	$session->query('RESET lock_timeout');
+	$holder->query('COMMIT');
+	$session->query('DELETE FROM procrastinate_jobs');
+	my @got = map { $expected[$_] =~ s/: (?:P0001|NULL).*/: $outcomes[$_]/r } 0 .. $#calls;
+	same_lines(\@got, \@expected, "$function ($words) does not wait if it changes nothing");
+	return;
+}
+
+# A retry of a running job waits for a transaction that ends the job, and then fails. One of a job
+# that another transaction is fetching fails at once.
+sub retry_of_ending_job
+{
+	my ($session, $revision, $database, $holder, $form) = @_;
+	my (undef, undef, $function, $words, $rule) = @$form;
+	my ($list)  = retry_arguments($form);
+	my $call    = 'SELECT ' . call_of($function, 1, @{ $list->[1] });
+	my ($error) = $rule->(undef, 1);
+	my $set     = q{UPDATE procrastinate_jobs SET status = };
+
+	insert_jobs($session, $revision, { id => 1, status => 'doing' });
+	$holder->query("BEGIN; $set 'succeeded'");
+	$session->send($call);
+	ok($node->poll_query_until($database, $session->waits_for_lock),
+		"$function ($words) waits for a transaction that ends the job");
+	$holder->query('COMMIT');
+	my (undef, $got) = $session->wait;
+	is($got, $error, "$function ($words) is refused after the end of the job");
+	is($session->query('SELECT status, attempts FROM procrastinate_jobs'),
+		'succeeded|0', 'the job stays as it ended');
+
+	$session->query("$set 'todo'");
+	$holder->query("BEGIN; $set 'doing'");
+	$session->query(q{SET lock_timeout = '100ms'});
+	is($session->refusal($call),
+		$error, "$function ($words) does not wait for a fetch that is not committed");
+	$session->query('RESET lock_timeout');
+	$holder->query('COMMIT');
+	$session->query('DELETE FROM procrastinate_jobs');
+	return;
 }
 
 # ------------------------------------------------------------------------------------------------
