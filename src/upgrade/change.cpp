@@ -87,7 +87,7 @@ void Change::enter()
 InstallationState Change::read_state() const
 {
     lock_history(installation_);
-    InstallationState state = read_current_state(installation_, WhileLocked::waits);
+    InstallationState state = upgrade::read_state(installation_);
     if (state.is_unknown_history())
         throw unknown_history(state, installation_);
     if (unfinished_ == Unfinished::refused)

@@ -7,6 +7,7 @@
 #include "server/spi.hpp"
 #include "upgrade/adoption.hpp"
 #include "upgrade/catalog_match.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/upgrade.hpp"
 
 namespace procrastinate::upgrade
@@ -53,7 +54,8 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
 {
     return changing(installation, "procrastinate_stamp()", [&](const Change &change) {
         const TimestampTz started = server::now();
-        const InstallationState state = change.read_state();
+        const InstallationState state =
+            compare_with_catalog(change.read_state(), installation, WhileLocked::waits);
         const Revision revision = chain::resolve_target(target, state.current);
         change.prepare(isolation_to_record(state));
         if (revision == chain::base)

@@ -30,15 +30,16 @@ CREATE FUNCTION tried(at text, change text, whole boolean,
 					  OUT left_over text[])
 LANGUAGE plpgsql AS \$\$
 DECLARE
+    exact text[];
     promised text[];
 BEGIN
     EXECUTE change;
     named := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
                      FROM procrastinate_check(at, '$schema') c);
-    is_exact := EXISTS (SELECT FROM procrastinate_detect('$schema') d
-                         WHERE d.revision = at AND d.exact);
+    exact := ARRAY(SELECT d.revision FROM procrastinate_detect('$schema') d WHERE d.exact);
+    is_exact := at = ANY (exact);
     -- What is exactly another revision now is that revision, and needs no repair.
-    IF whole AND NOT EXISTS (SELECT FROM procrastinate_detect('$schema') d WHERE d.exact) THEN
+    IF whole AND exact = '{}' THEN
         BEGIN
             PERFORM procrastinate_stamp(at, schema => '$schema');
             refused := 'stamped';

@@ -225,7 +225,7 @@ sub hidden_sessions
 	);
 	my ($owner, $worker) =
 	  map { local $ENV{PGUSER} = $_; user_session($node, $database, 'owned') } 'Owner', 'worker';
-	$owner->query(q{SELECT procrastinate_upgrade('0030')});
+	$owner->query(q{SELECT procrastinate_upgrade('0030', 'owned')});
 	$owner->query(
 		'GRANT USAGE ON SCHEMA owned TO worker; GRANT ALL ON ALL TABLES IN SCHEMA owned TO worker');
 	$worker->query('SELECT id FROM procrastinate_fetch_job(NULL)');

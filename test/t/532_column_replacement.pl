@@ -177,7 +177,7 @@ sub a_tablespace_of_its_index
 	  JOIN pg_tablespace AS t ON t.oid = reltablespace
 		WHERE relnamespace = 'spaced'::regnamespace AND relkind = 'i'};
 	$session->query('SET default_tablespace = own; SET client_min_messages = error');
-	is($session->refusal(q{CALL procrastinate_migrate('0023')}), 'no error',
+	is($session->refusal(q{CALL procrastinate_migrate('0023', 'spaced')}), 'no error',
 		'a schema is made in a tablespace');
 	$session->query('RESET default_tablespace');
 	my (undef, undef, $err) =
@@ -195,12 +195,12 @@ sub a_tablespace_of_its_index
 	$holder->query('COMMIT');
 	$holder->close;
 	$session->query('RESET default_tablespace');
-	is($session->refusal(q{CALL procrastinate_migrate('0024')}), 'no error',
+	is($session->refusal(q{CALL procrastinate_migrate('0024', 'spaced')}), 'no error',
 		'and without, once the new one has been built');
 	is($session->query($spaces), 'own', 'and all are there');
 	$session->query(
 		'DROP SCHEMA spaced CASCADE; CREATE SCHEMA spaced; SET default_tablespace = own');
-	is($session->refusal(q{CALL procrastinate_migrate()}), 'no error', 'a whole way there');
+	is($session->refusal(q{CALL procrastinate_migrate('head', 'spaced')}), 'no error', 'a whole way there');
 	is($session->query($spaces),                           'own',      'is one');
 	$session->query(q{DROP SCHEMA spaced CASCADE});
 	$session->close;
