@@ -163,6 +163,13 @@ is( dump_of($plain, '--schema-only', '--table=public.procrastinate_schema_histor
 	dump_of($maker, '--schema-only', '--table=public.procrastinate_schema_history'),
 	'scripts create the same history table');
 fresh_schema($plain, $ODD_SCHEMA);
+my (undef, $heard) = $node->psql($plain,
+	"LISTEN procrastinate_schema;\n\\i " . script_of('base:head', $ODD_SCHEMA));
+like(
+	$heard,
+	qr/notification "procrastinate_schema" with payload "$HEAD_NAME \Q$ODD_SCHEMA\E" received/,
+	'a script notifies listeners of the revision and the schema');
+fresh_schema($plain, $ODD_SCHEMA);
 runs($plain, 'base:head', $ODD_SCHEMA, 'base:head is run for its history');
 like(
 	history($plain, $ODD_SCHEMA),

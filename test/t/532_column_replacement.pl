@@ -200,8 +200,9 @@ sub a_tablespace_of_its_index
 	is($session->query($spaces), 'own', 'and all are there');
 	$session->query(
 		'DROP SCHEMA spaced CASCADE; CREATE SCHEMA spaced; SET default_tablespace = own');
-	is($session->refusal(q{CALL procrastinate_migrate('head', 'spaced')}), 'no error', 'a whole way there');
-	is($session->query($spaces),                           'own',      'is one');
+	is($session->refusal(q{CALL procrastinate_migrate('head', 'spaced')}),
+		'no error', 'a whole way there');
+	is($session->query($spaces), 'own', 'is one');
 	$session->query(q{DROP SCHEMA spaced CASCADE});
 	$session->close;
 	return;
