@@ -127,7 +127,7 @@ CREATE FUNCTION procrastinate_log(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
-    'history of the installation: each change to it, oldest first; is_own is false for what another database has written';
+    'history of the installation: each change to it, oldest first; is_own is false for rows that another database has written';
 
 -- ---- What a schema is: read from the catalog, with or without a history -------------------------
 

@@ -64,7 +64,7 @@ std::set<std::string> texts_of_session(const std::vector<Portal> &portals)
     for (int i = 0; i < list_length(texts); ++i)
         objects.emplace(static_cast<const char *>(list_nth(texts, i)));
     for (Portal const portal : portals)
-        objects.insert(std::string("cursor ") + portal->name);
+        objects.insert("cursor " + std::to_string(portal->creation_time) + " " + portal->name);
     return objects;
 }
 
@@ -74,6 +74,7 @@ SessionObjects::SessionObjects()
 {
     const std::vector<Portal> portals = cursors();
     texts_ = texts_of_session(portals);
+    blocked_.reserve(portals.size());
     for (Portal const portal : portals)
         if (portal->status == PORTAL_READY)
         {

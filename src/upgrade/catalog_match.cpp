@@ -50,8 +50,8 @@ std::string finding_of(const ExternalVersion &version)
         external_versions.add(finding_of(version));
     const std::string claim =
         state.is_foreign
-            ? "If another database has written the history, and this one is its copy: " +
-                  claim_history(installation) + "\n"
+            ? "If another database has written the history, and this one is its copy:\n" +
+                  claim_history(installation)
             : std::string();
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " matches no revision exactly",
@@ -70,6 +70,8 @@ std::string finding_of(const ExternalVersion &version)
 
 Revision require_exact_match(const Installation &installation, const InstallationState &state)
 {
+    if (state.is_foreign_step)
+        throw foreign_history(state, installation);
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
     const auto objects = server::span_of(structure);

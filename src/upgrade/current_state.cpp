@@ -88,19 +88,30 @@ void ask_catalog(InstallationState &state, const Installation &installation,
     state.is_by_catalog = true;
 }
 
+// Any role that may create objects in the schema could complete a revision with its own.
+bool has_other_owners(const std::vector<catalog::Difference> &differences)
+{
+    return std::any_of(differences.begin(), differences.end(), [](const auto &one) {
+        return one.problem == catalog::Problem::other_owner;
+    });
+}
+
 } // namespace
 
 std::optional<Revision> contradicting_revision(const InstallationState &state,
                                                std::span<const catalog::CatalogObject> structure)
 {
-    if (state.under_way || state.is_unknown_history())
+    if (state.under_way || state.is_unknown_history() || state.is_foreign_step)
         return std::nullopt;
     const std::optional<Revision> recorded = state.recorded_revision;
-    if (recorded && match_of(*recorded, catalog::Comparison(structure).with(*recorded)).is_exact())
+    const catalog::Comparison comparison(structure);
+    if (recorded && match_of(*recorded, comparison.with(*recorded)).is_exact())
         return std::nullopt;
     const std::optional<catalog::RevisionMatch> nearest =
         catalog::nearest_revision(structure, server::check_interrupts);
-    return nearest && nearest->is_exact() ? std::optional(nearest->revision) : std::nullopt;
+    if (!nearest || !nearest->is_exact() || has_other_owners(comparison.with(nearest->revision)))
+        return std::nullopt;
+    return nearest->revision;
 }
 
 InstallationState read_current_state(const Installation &installation, WhileLocked while_locked)

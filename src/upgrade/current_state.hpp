@@ -31,7 +31,8 @@ InstallationState compare_with_catalog(InstallationState state,
                                        WhileLocked while_locked);
 
 // The revision that the objects of the schema match without a difference, if they do not match the
-// recorded one. Nothing in the middle of a migration.
+// recorded one. Nothing in the middle of a migration, and if an object belongs to another role than
+// the jobs table.
 std::optional<chain::Revision>
 contradicting_revision(const InstallationState &state,
                        std::span<const catalog::CatalogObject> structure);

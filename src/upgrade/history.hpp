@@ -72,7 +72,7 @@ common::Refusal not_a_history_table(const catalog::Installation &installation);
 // The revision that a name in the history means; empty if this version does not know the name.
 std::optional<chain::Revision> recorded_revision(std::string_view name);
 
-// The statement that makes all rows this database's.
+// The statement that makes all rows this database's, with a line end.
 std::string claim_history(const catalog::Installation &installation);
 
 // Creates the table, readable by every role.

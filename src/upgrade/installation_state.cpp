@@ -90,6 +90,23 @@ class LastEvents
     int steps_ = 0;
 };
 
+// Of a history without rows of this database.
+void read_foreign_events(InstallationState &state, const catalog::Installation &installation)
+{
+    int count = 0;
+    TimestampTz latest = DT_NOBEGIN;
+    (void)visit_history(installation, Events::all, EventOrder::newest_first,
+                        [&](const Event &event) {
+                            state.is_foreign = true;
+                            if (event.applied_at > latest)
+                            {
+                                latest = event.applied_at;
+                                state.is_foreign_step = is_step(event);
+                            }
+                            return ++count < LastEvents::most_steps;
+                        });
+}
+
 } // namespace
 
 InstallationState read_state(const catalog::Installation &installation)
@@ -99,11 +116,7 @@ InstallationState read_state(const catalog::Installation &installation)
     state.has_history = visit_history(installation, Events::own, EventOrder::newest_first,
                                       [&events](const Event &event) { return events.read(event); });
     if (state.has_history && events.is_empty())
-        (void)visit_history(installation, Events::all, EventOrder::newest_first,
-                            [&state](const Event &) {
-                                state.is_foreign = true;
-                                return false;
-                            });
+        read_foreign_events(state, installation);
     if (events.is_too_long())
         throw Refusal{sqlstate::untrusted_object,
                       "the history of " + in_schema(installation) + " ends with " +
@@ -135,6 +148,18 @@ Refusal unknown_history(const InstallationState &state, const catalog::Installat
             "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;"};
 }
 
+Refusal foreign_history(const InstallationState &state, const catalog::Installation &installation)
+{
+    return {
+        sqlstate::no_history, in_schema(installation) + " has the history of another database only",
+        state.is_foreign_step
+            ? "There a migration was under way, so the catalog cannot tell the revision."
+            : "Its rows do not count here, and the catalog matches no revision exactly.",
+        "If this database is a copy of that one, make the rows its own:\n" +
+            claim_history(installation) + "If not, to see the nearest revisions: SELECT * FROM " +
+            common::own_function("procrastinate_detect") + "(" + installation.quoted_text + ");"};
+}
+
 chain::Revision require_known(const InstallationState &state,
                               const catalog::Installation &installation)
 {
@@ -144,6 +169,8 @@ chain::Revision require_known(const InstallationState &state,
         return *state.current.revision;
     if (state.recorded_revision)
         require_tables(installation, *state.recorded_revision);
+    if (state.is_foreign)
+        throw foreign_history(state, installation);
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's tables but no history of them",
                   "Nothing records which migrations have been applied, so none can be run.",

@@ -12,8 +12,9 @@ namespace procrastinate::upgrade
 
 struct InstallationState
 {
-    bool has_history = false;  // the table; its rows may all be of other databases
-    bool is_foreign = false;   // they are: this database has written none of its rows
+    bool has_history = false;     // the table; its rows may all be of other databases
+    bool is_foreign = false;      // they are: this database has written none of its rows
+    bool is_foreign_step = false; // the latest of them is a step: a migration was under way there
     std::optional<Event> last; // the last event that is not a step; if all are steps, the last step
     std::string recorded; // to_revision of `last`, as it is written there; empty without `last`
     std::optional<chain::Revision> recorded_revision; // what that means, if this version knows it
@@ -41,6 +42,10 @@ chain::Revision require_known(const InstallationState &state,
 
 // Of a state with an unknown history: the refusal PM006, also for a warning.
 common::Refusal unknown_history(const InstallationState &state,
+                                const catalog::Installation &installation);
+
+// Of a state with the history of another database only: the refusal PM005.
+common::Refusal foreign_history(const InstallationState &state,
                                 const catalog::Installation &installation);
 
 // Throws Refusal PM012 if a migration is under way: only procrastinate_migrate() can finish it.

@@ -14,11 +14,18 @@ std::string advice_for_lost_functions(const catalog::Installation &installation,
     const auto count = server::undone([&]() -> std::ptrdiff_t {
         if (!catalog::try_lock(installation))
             return 0;
-        server::ContextResource memory;
-        const auto structure = catalog::structure(installation, memory);
-        const std::vector<catalog::Difference> differences =
-            catalog::Comparison(server::span_of(structure)).with(revision);
-        return std::count_if(differences.begin(), differences.end(), catalog::is_lost);
+        try
+        {
+            server::ContextResource memory;
+            const auto structure = catalog::structure(installation, memory);
+            const std::vector<catalog::Difference> differences =
+                catalog::Comparison(server::span_of(structure)).with(revision);
+            return std::count_if(differences.begin(), differences.end(), catalog::is_lost);
+        }
+        catch (const common::Refusal &)
+        {
+            return 0; // there are too many objects to compare
+        }
     });
     if (count == 0)
         return {};

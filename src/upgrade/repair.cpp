@@ -89,7 +89,8 @@ void run_repairs(const Installation &installation, const InstallationState &stat
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
     require_no_foreign_objects(installation);
     if (state.last)
-        record_change(installation, event::repair, plan.revision, plan.revision, started);
+        record_change(installation, event::repair, *state.recorded_revision, plan.revision,
+                      started);
 }
 
 } // namespace

@@ -212,7 +212,7 @@ sub a_dump_between_two_steps
 		'and restored');
 	my $call = q{CALL procrastinate_migrate('0032', 'dumped', retry_for => '0')};
 	my (undef, undef, $error) = $node->psql($other, $call);
-	my ($claim) = $error =~ /^HINT:  If .* copy: (UPDATE .*;)$/m;
+	my ($claim) = $error =~ /^HINT:  If this database is a copy .*?:\n(UPDATE .*?;)$/ms;
 	$node->safe_psql($other, $claim);
 	$reader = user_session($node, $other, 'dumped');
 	$reader->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
