@@ -151,7 +151,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
 
 Installation locate(std::optional<Oid> given)
 {
-    const Installation installation = require_located(given);
+    Installation installation = require_located(given);
     if (const auto other = elsewhere(given))
         server::notice(in_schema(installation) + " holds no installation of Procrastinate, but " +
                            other->text(),
@@ -161,7 +161,7 @@ Installation locate(std::optional<Oid> given)
 
 Installation locate_to_change(std::optional<Oid> given)
 {
-    const Installation installation = require_located(given);
+    Installation installation = require_located(given);
     if (const auto other = elsewhere(given))
         throw common::Refusal{common::sqlstate::undefined_schema,
                               "no schema has been named, and search_path finds no installation of "

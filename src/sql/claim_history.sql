@@ -1,5 +1,5 @@
--- Makes all rows of the history table this database's, in the order of their times. A template for a
--- HINT.
+-- Makes all rows of the history table this database's, in the order of their times. A template for
+-- a HINT.
 --
 -- {{table}}              name of the table, quoted and qualified
 -- {{system_identifier}}  the server's

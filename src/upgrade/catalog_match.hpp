@@ -19,9 +19,9 @@ chain::Revision require_exact_match(const catalog::Installation &installation,
 // Throws Refusal PM009 with the differences if the schema does not match the revision.
 void require_match(const catalog::Installation &installation, chain::Revision revision);
 
-// The recorded revision. If the catalog matches another one exactly, that, with a NOTICE; for tables
-// without a history the revision that the catalog is nearest to, with a NOTICE; no revision if it
-// matches none. With an unknown history the state as it is.
+// The recorded revision. If the catalog matches another one exactly, that one, with a NOTICE. For
+// tables without a history the revision that the catalog is nearest to, with a NOTICE; no revision
+// if it matches none. With an unknown history the state as it is.
 chain::CurrentRevision recorded_or_nearest(const catalog::Installation &installation,
                                            const InstallationState &state,
                                            std::span<const catalog::CatalogObject> structure);

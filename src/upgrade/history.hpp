@@ -2,7 +2,7 @@
 //
 // Each change appends one row in its own transaction; no row is ever updated. A migration that runs
 // in steps appends one row a step, and positions inside a long one. The to_revision of the last row
-// that this database has written is the current revision; upgrade/installation_state.hpp derives it.
+// that this database has written is the current revision (upgrade/installation_state.hpp).
 // Replication, a restore of the data alone or a copy between servers can bring rows of others.
 //
 // Everything here runs inside an SPI connection. Under a search_path of the server's own, except

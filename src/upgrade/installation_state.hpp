@@ -31,8 +31,9 @@ struct InstallationState
 };
 
 // Reads the last events of the history. Without events of this database, an installation that has
-// the jobs table has no known revision, and any other is at base. Inside an SPI connection and under a search_path
-// of the server's own. Throws as visit_history() does, and PM010 after 100,000 steps in a row.
+// the jobs table has no known revision, and any other is at base. Inside an SPI connection and
+// under a search_path of the server's own. Throws as visit_history() does, and PM010 after 100,000
+// steps in a row.
 InstallationState read_state(const catalog::Installation &installation);
 
 // The current revision. Throws Refusal PM005 if there are tables but no history, PM006 if this

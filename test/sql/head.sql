@@ -12,9 +12,9 @@
 -- Variables: head and before_head are names of revisions (four digits), heads is the number of
 -- revisions, newest_release the last release.
 -- pg_temp.named(text) replaces these names in a text by the words head, before_head and
--- newest_release. pg_temp.append_history() writes a row of this database. pg_temp.refusal(statement) runs a statement, which must fail, and returns
--- SQLSTATE, message, DETAIL and HINT, with these names replaced. It cannot run procedures that
--- commit.
+-- newest_release. pg_temp.append_history() writes a row of this database.
+-- pg_temp.refusal(statement) runs a statement, which must fail, and returns SQLSTATE, message,
+-- DETAIL and HINT, with these names replaced. It cannot run procedures that commit.
 SELECT revision AS head, down_revision AS before_head, revision::integer AS heads
   FROM procrastinate_heads() \gset
 SELECT release AS newest_release, replace(release, '.', '\.') AS newest_release_pattern

@@ -22,7 +22,8 @@ set_traps($node, $database);
 query('CREATE ROLE creator IN ROLE pg_read_all_stats');
 
 my $columns = "$HISTORY_COLUMNS, $HISTORY_KEY";
-my $row  = qq{1, 'install', 'base', '$HEAD_NAME', now(), 'x', interval '0', '1.0.0', $THIS_DATABASE};
+my $row =
+  qq{1, 'install', 'base', '$HEAD_NAME', now(), 'x', interval '0', '1.0.0', $THIS_DATABASE};
 my %trap = (
 	'a view' => qq{CREATE VIEW place.procrastinate_schema_history AS SELECT * FROM (VALUES ($row))}
 	  . q{ v (id, event, from_revision, to_revision, applied_at, applied_by, duration, version,}

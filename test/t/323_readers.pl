@@ -45,7 +45,8 @@ CREATE SCHEMA hers AUTHORIZATION mallory;
 GRANT USAGE ON SCHEMA hers TO PUBLIC;
 CREATE TABLE hers.procrastinate_schema_history ($HISTORY_COLUMNS, $HISTORY_KEY);
 INSERT INTO hers.procrastinate_schema_history
-SELECT n, 'step 0024.' || repeat('1', 50000000), '0023', '0023', now(), 'x', '0', 'x', $THIS_DATABASE
+SELECT n, 'step 0024.' || repeat('1', 50000000), '0023', '0023', now(), 'x', '0', 'x',
+       $THIS_DATABASE
   FROM generate_series(1, 20) AS n;
 GRANT SELECT ON hers.procrastinate_schema_history TO PUBLIC;
 SQL

@@ -214,7 +214,8 @@ sub lost_tables
 	$node->safe_psql($database, <<'SQL');
 SET client_min_messages = error;
 CREATE SCHEMA kept;
-CREATE TABLE kept.procrastinate_schema_history (LIKE queue.procrastinate_schema_history INCLUDING ALL);
+CREATE TABLE kept.procrastinate_schema_history
+	(LIKE queue.procrastinate_schema_history INCLUDING ALL);
 INSERT INTO kept.procrastinate_schema_history SELECT * FROM queue.procrastinate_schema_history;
 SQL
 	my $gone = qr/^ERROR:  schema "kept" has no table procrastinate_jobs, but its history says/m;

@@ -376,7 +376,8 @@ sub revisions_are_notified
 		[ q{SELECT procrastinate_adopt()},                          '0005' ],
 		[ q{SELECT procrastinate_adopt()},                          '' ],
 		[ q{DROP TABLE procrastinate_schema_history; SELECT procrastinate_adopt()}, '0005' ],
-		[   q{DROP SCHEMA told CASCADE; CREATE SCHEMA told; SELECT procrastinate_upgrade('head', 'told')},
+		[   q{DROP SCHEMA told CASCADE; CREATE SCHEMA told;}
+			  . q{ SELECT procrastinate_upgrade('head', 'told')},
 			revision_name($HEAD) ]);
 	foreach my $change (@changes)
 	{

@@ -1,6 +1,6 @@
 # statement_timeout: a long run warns of it before the first step, with the SET to paste. An error
-# by it names it, says how far the run has come, and its HINT runs the rest. A long run also warns of
-# transaction_timeout, from PostgreSQL 17 on.
+# by it names it, says how far the run has come, and its HINT runs the rest. A long run also warns
+# of transaction_timeout, from PostgreSQL 17 on.
 
 use strict;
 use warnings;
@@ -145,13 +145,15 @@ sub an_online_run_is_ended
 	like(
 		$said,
 		qr/^DETAIL:\ \ statement_timeout\ is\ 5s\ for\ the\ whole\ statement\.\ The\ call\ was\ at
-			\ $step\ 2\ \(.*?\)\.\ The\ last\ step\ that\ it\ has\ completed\ is\ $step\ 1\ \(.*?\)\.
+			\ $step\ 2\ \(.*?\)\.\ The\ last\ step\ that\ it\ has\ completed\ is\ $step\ 1
+			\ \(.*?\)\.
 			\ What\ it\ has\ committed\ stays,\ and\ the\ next\ call\ continues\ from\ there\.$/mx,
 		'the error says how far it has come');
 	is(
 		hint_of($said),
 		"SET statement_timeout = 0;\n"
-		  . q{CALL public.procrastinate_migrate('0025', schema => 'online', lock_timeout => '50 ms');},
+		  . q{CALL public.procrastinate_migrate('0025', schema => 'online',}
+		  . q{ lock_timeout => '50 ms');},
 		'and what to run');
 	my $again = said('online', "SET statement_timeout = '300ms'; $call");
 	like(
