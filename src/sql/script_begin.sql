@@ -26,6 +26,8 @@
 -- The history is read only once it is locked: from then on it keeps its name. The block looks for
 -- foreign objects again once all tables are locked, because a trigger can be added until then.
 --
+-- The queries read few rows of the catalog: compiling them (jit) would take longer than they run.
+--
 -- The bodies of functions are not checked: the check would use labels that this transaction adds,
 -- and tables that are not on the search_path.
 
@@ -34,6 +36,7 @@ SET LOCAL standard_conforming_strings = on;
 SET LOCAL transform_null_equals = off;
 SET LOCAL check_function_bodies = off;
 SET LOCAL row_security = off;
+SET LOCAL jit = off;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL procrastinate_script.schema = {{schema}};
 SET LOCAL procrastinate_script.start = '{{start}}';
