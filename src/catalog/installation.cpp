@@ -18,18 +18,11 @@ bool has_table(Oid schema, const char *name)
     return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
 }
 
-// A schema that was not named.
-struct Found
-{
-    Oid schema;
-    bool has_tables; // it has an installation's; else it is the current schema
-};
-
 // fetch_search_path_array() leaves out temporary schemas. They are never an installation: their
 // tables end with the session.
-Found first_in_search_path()
+Oid first_in_search_path()
 {
-    return server::call([]() -> Found {
+    return server::call([] {
         Oid path[64];
         const int length = std::min(fetch_search_path_array(path, lengthof(path)),
                                     static_cast<int>(lengthof(path)));
@@ -38,8 +31,8 @@ Found first_in_search_path()
             for (int i = 0; i < length; ++i)
                 if (path[i] != PG_CATALOG_NAMESPACE &&
                     (table == nullptr || has_table(path[i], table)))
-                    return {path[i], table != nullptr};
-        return {InvalidOid, false};
+                    return path[i];
+        return InvalidOid;
     });
 }
 
@@ -76,10 +69,14 @@ struct Elsewhere
     }
 };
 
-// Nothing if the argument is given, if search_path finds an installation, or if there is none.
-std::optional<Elsewhere> elsewhere(std::optional<Oid> given)
+// Nothing if the schema was given, if it has an installation, or if no schema has one.
+std::optional<Elsewhere> elsewhere(std::optional<Oid> given, Oid schema)
 {
-    if (given || first_in_search_path().has_tables)
+    const bool is_meant =
+        given || server::call([schema] {
+            return has_table(schema, "procrastinate_jobs") || has_table(schema, history_table);
+        });
+    if (is_meant)
         return std::nullopt;
     const List *const schemas = server::call([]() -> const List * { return schemas_with_jobs(); });
     if (schemas == NIL)
@@ -119,7 +116,7 @@ Installation require_located(std::optional<Oid> given)
 
 std::optional<Installation> locate_if_any(std::optional<Oid> given)
 {
-    const Oid schema = given ? *given : first_in_search_path().schema;
+    const Oid schema = given ? *given : first_in_search_path();
     if (!given && !OidIsValid(schema))
         return std::nullopt;
     const char *const name = server::call([schema] { return get_namespace_name(schema); });
@@ -152,7 +149,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
 Installation locate(std::optional<Oid> given)
 {
     Installation installation = require_located(given);
-    if (const auto other = elsewhere(given))
+    if (const auto other = elsewhere(given, installation.schema))
         server::notice(in_schema(installation) + " holds no installation of Procrastinate, but " +
                            other->text(),
                        "Name the schema to see it: " + other->argument);
@@ -162,10 +159,9 @@ Installation locate(std::optional<Oid> given)
 Installation locate_to_change(std::optional<Oid> given)
 {
     Installation installation = require_located(given);
-    if (const auto other = elsewhere(given))
+    if (const auto other = elsewhere(given, installation.schema))
         throw common::Refusal{common::sqlstate::undefined_schema,
-                              "no schema has been named, and search_path finds no installation of "
-                              "Procrastinate, but " +
+                              "search_path finds no installation of Procrastinate, but " +
                                   other->text(),
                               "Without a name the call means " + in_schema(installation) + ".",
                               "For the one that exists: " + other->argument +

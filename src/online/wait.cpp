@@ -3,6 +3,7 @@
 #include "chain/target.hpp"
 #include "common/findings.hpp"
 #include "common/own_function.hpp"
+#include "common/quoting.hpp"
 #include "common/refusal.hpp"
 #include "online/call_options.hpp"
 #include "online/session_markers.hpp"
@@ -160,12 +161,11 @@ upgrade::Met met(const upgrade::Requirement &requirement, const upgrade::Install
     return state.current.revision ? requirement.by(*state.current.revision) : upgrade::Met::not_yet;
 }
 
-std::string same_call(const Installation &installation, const std::string &target,
+std::string same_call(const Installation &installation, std::string_view target,
                       std::optional<double> milliseconds)
 {
-    const char *const quoted =
-        server::call([&target] { return quote_literal_cstr(target.c_str()); });
-    return "CALL " + common::own_function("procrastinate_wait") + "(" + quoted +
+    return "CALL " + common::own_function("procrastinate_wait") + "(" +
+           common::quoted_literal(target) +
            (milliseconds ? ", timeout => " + interval_literal(*milliseconds) : "") +
            ", schema => " + installation.quoted_text + ");";
 }
@@ -251,7 +251,7 @@ void wait(const Installation &installation, std::string_view target,
         [&] { wait_until_met(installation, target, milliseconds); },
         [&]() -> server::Explanation {
             return {"The schema has not reached the target meanwhile.",
-                    same_call(installation, std::string(target), milliseconds)};
+                    same_call(installation, target, milliseconds)};
         });
 }
 

@@ -1,5 +1,7 @@
 #include "server/owners.hpp"
 
+#include "server/schema_dependents.hpp"
+
 namespace procrastinate::server
 {
 
@@ -40,29 +42,14 @@ Oid owner_of_schema(Oid schema)
 
 bool has_code_of_others(Oid schema)
 {
-    ScanKeyData keys[2];
-    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(NamespaceRelationId));
-    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(schema));
-    Relation const dependencies = table_open(DependRelationId, AccessShareLock);
-    Snapshot const snapshot = RegisterSnapshot(GetLatestSnapshot());
-    SysScanDesc const scan =
-        systable_beginscan(dependencies, DependReferenceIndexId, true, snapshot, 2, keys);
     bool found = false;
-    HeapTuple tuple = nullptr;
-    while (!found && (tuple = systable_getnext(scan)) != nullptr)
-    {
-        CHECK_FOR_INTERRUPTS();
-        const auto *const form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-        const Oid owner = form->classid == ProcedureRelationId  ? owner_of_function(form->objid)
-                          : form->classid == OperatorRelationId ? owner_of_operator(form->objid)
-                                                                : InvalidOid;
+    visit_objects_of_schema(schema, [&found](Oid class_id, Oid object) {
+        const Oid owner = class_id == ProcedureRelationId  ? owner_of_function(object)
+                          : class_id == OperatorRelationId ? owner_of_operator(object)
+                                                           : InvalidOid;
         found = OidIsValid(owner) && owner != GetUserId() && !superuser_arg(owner);
-    }
-    systable_endscan(scan);
-    UnregisterSnapshot(snapshot);
-    table_close(dependencies, AccessShareLock);
+        return !found;
+    });
     return found;
 }
 

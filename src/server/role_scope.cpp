@@ -2,6 +2,7 @@
 
 #include "common/refusal.hpp"
 #include "server/current_role.hpp"
+#include "server/schema_dependents.hpp"
 #include "server/spi.hpp"
 
 namespace procrastinate::server
@@ -13,30 +14,17 @@ namespace
 constinit spi::PlannedQuery cursors_query{
     [] { return std::string("SELECT name FROM pg_catalog.pg_cursors"); }};
 
-// Texts of what pg_depend lists for the schema. Inside call().
+// A text for each object of the schema. Inside call().
 List *texts_of_objects(Oid schema)
 {
     List *texts = NIL;
-    ScanKeyData keys[2];
-    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(NamespaceRelationId));
-    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(schema));
-    Relation const dependencies = table_open(DependRelationId, AccessShareLock);
-    SysScanDesc const scan =
-        systable_beginscan(dependencies, DependReferenceIndexId, true, nullptr, 2, keys);
-    while (HeapTuple const tuple = systable_getnext(scan))
-    {
-        const auto *const form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-        const char *const name = form->classid == RelationRelationId ? get_rel_name(form->objid)
-                                 : form->classid == TypeRelationId
-                                     ? format_type_be_qualified(form->objid)
-                                     : nullptr;
-        texts = lappend(
-            texts, psprintf("%u %u %s", form->classid, form->objid, name == nullptr ? "" : name));
-    }
-    systable_endscan(scan);
-    table_close(dependencies, AccessShareLock);
+    visit_objects_of_schema(schema, [&texts](Oid class_id, Oid object) {
+        const char *const name = class_id == RelationRelationId ? get_rel_name(object)
+                                 : class_id == TypeRelationId   ? format_type_be_qualified(object)
+                                                                : nullptr;
+        texts = lappend(texts, psprintf("%u %u %s", class_id, object, name == nullptr ? "" : name));
+        return true;
+    });
     return texts;
 }
 

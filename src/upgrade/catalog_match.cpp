@@ -112,8 +112,7 @@ chain::CurrentRevision recorded_or_nearest(const Installation &installation,
     InstallationState now = state;
     if (const auto revision = contradicting_revision(state, structure))
     {
-        now.current = {*revision, {}, {}};
-        now.is_by_catalog = true;
+        now.go_by_catalog(*revision);
         notice_if_by_catalog(now, installation);
     }
     if (now.current.revision || state.is_unknown_history())

@@ -6,6 +6,7 @@
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/catalog_at_once.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -17,25 +18,25 @@ using catalog::Installation;
 using chain::Revision;
 
 // A comparison that has found nothing against the history.
-struct Comparison
+struct Compared
 {
     Oid schema;
     std::int64_t event;
     Revision revision;
     std::uint64_t catalog; // server::catalog_changes() before it
 
-    bool operator==(const Comparison &) const = default;
+    bool operator==(const Compared &) const = default;
 };
 
 // The last one of the session. Comparing takes milliseconds, and reading the history microseconds.
-constinit Comparison last_comparison{InvalidOid, 0, chain::base, 0};
+constinit Compared last_compared{InvalidOid, 0, chain::base, 0};
 
 bool has_jobs(const Installation &installation)
 {
     return catalog::has_relation(installation, "procrastinate_jobs");
 }
 
-Comparison comparison_with(const InstallationState &state, const Installation &installation)
+Compared compared_with(const InstallationState &state, const Installation &installation)
 {
     return {installation.schema, state.last ? state.last->id : 0,
             state.recorded_revision.value_or(chain::base), server::catalog_changes()};
@@ -44,48 +45,30 @@ Comparison comparison_with(const InstallationState &state, const Installation &i
 // As contradicting_revision(). Keeps no lock. Throws Refusal PM010 if there are too many objects.
 std::optional<Revision> compare(const InstallationState &state, const Installation &installation)
 {
-    const Comparison comparison = comparison_with(state, installation);
+    const Compared now = compared_with(state, installation);
     const std::optional<Revision> revision = server::undone([&] {
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);
         return contradicting_revision(state, server::span_of(structure));
     });
     if (!revision)
-        last_comparison = comparison;
+        last_compared = now;
     return revision;
-}
-
-// The same for a reader: nothing if the tables are locked, or if there are too many objects.
-std::optional<Revision> compare_without_waiting(const InstallationState &state,
-                                                const Installation &installation)
-{
-    return server::undone([&]() -> std::optional<Revision> {
-        if (!catalog::try_lock(installation))
-            return std::nullopt;
-        try
-        {
-            return compare(state, installation);
-        }
-        catch (const common::Refusal &)
-        {
-            return std::nullopt;
-        }
-    });
 }
 
 // Fills the current revision.
 void ask_catalog(InstallationState &state, const Installation &installation,
                  WhileLocked while_locked)
 {
-    if (state.last && comparison_with(state, installation) == last_comparison)
+    if (state.last && compared_with(state, installation) == last_compared)
         return;
-    const std::optional<Revision> revision = while_locked == WhileLocked::waits
-                                                 ? compare(state, installation)
-                                                 : compare_without_waiting(state, installation);
-    if (!revision)
-        return;
-    state.current = {*revision, {}, {}};
-    state.is_by_catalog = true;
+    const auto compared = [&] { return compare(state, installation); };
+    const std::optional<Revision> revision =
+        while_locked == WhileLocked::waits
+            ? compared()
+            : with_catalog_at_once(installation, std::optional<Revision>(), compared);
+    if (revision)
+        state.go_by_catalog(*revision);
 }
 
 // Any role that may create objects in the schema could complete a revision with its own.

@@ -28,6 +28,12 @@ struct InstallationState
 
     // True if the last row names a revision or a step that this version does not know.
     bool is_unknown_history() const { return last && (!recorded_revision || unknown_step); }
+
+    void go_by_catalog(chain::Revision revision)
+    {
+        current = {revision, {}, {}};
+        is_by_catalog = true;
+    }
 };
 
 // Reads the last events of the history. Without events of this database, an installation that has

@@ -1,9 +1,8 @@
 #include "upgrade/lost_functions.hpp"
 
 #include "catalog/drift.hpp"
-#include "catalog/structure.hpp"
 #include "common/own_function.hpp"
-#include "server/subtransaction.hpp"
+#include "upgrade/catalog_at_once.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -11,21 +10,12 @@ namespace procrastinate::upgrade
 std::string advice_for_lost_functions(const catalog::Installation &installation,
                                       chain::Revision revision)
 {
-    const auto count = server::undone([&]() -> std::ptrdiff_t {
-        if (!catalog::try_lock(installation))
-            return 0;
-        try
-        {
-            server::ContextResource memory;
-            const auto structure = catalog::structure(installation, memory);
-            const std::vector<catalog::Difference> differences =
-                catalog::Comparison(server::span_of(structure)).with(revision);
-            return std::count_if(differences.begin(), differences.end(), catalog::is_lost);
-        }
-        catch (const common::Refusal &)
-        {
-            return 0; // there are too many objects to compare
-        }
+    const auto count = with_catalog_at_once(installation, std::ptrdiff_t{0}, [&] {
+        server::ContextResource memory;
+        const auto structure = catalog::structure(installation, memory);
+        const std::vector<catalog::Difference> differences =
+            catalog::Comparison(server::span_of(structure)).with(revision);
+        return std::count_if(differences.begin(), differences.end(), catalog::is_lost);
     });
     if (count == 0)
         return {};

@@ -10,7 +10,7 @@ namespace procrastinate::upgrade
 {
 
 // What to do about such functions, for a user; empty if the revision has none of them here. Nothing
-// is found while another session has a lock that keeps the catalog of the tables from being read.
+// is found if with_catalog_at_once() cannot read the catalog.
 // Needs an SPI connection and a search_path of the server's own; leaves no lock.
 std::string advice_for_lost_functions(const catalog::Installation &installation,
                                       chain::Revision revision);

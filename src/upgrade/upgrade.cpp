@@ -5,6 +5,7 @@
 #include "chain/facts.hpp"
 #include "chain/step.hpp"
 #include "common/own_function.hpp"
+#include "common/quoting.hpp"
 #include "common/refusal.hpp"
 #include "common/template.hpp"
 #include "server/messages.hpp"
@@ -221,12 +222,10 @@ Revision explaining_timeout(const Installation &installation, std::string_view t
     return server::explaining_statement_timeout(
         [&] { return spi::connected(body); },
         [&]() -> server::Explanation {
-            const std::string name(target);
-            const char *const quoted =
-                server::call([&name] { return quote_literal_cstr(name.c_str()); });
             return {"The upgrade is one transaction, which has been rolled back.",
-                    "SELECT " + common::own_function("procrastinate_upgrade") + "(" + quoted +
-                        ", schema => " + installation.quoted_text + std::string(options) + ");"};
+                    "SELECT " + common::own_function("procrastinate_upgrade") + "(" +
+                        common::quoted_literal(target) + ", schema => " + installation.quoted_text +
+                        std::string(options) + ");"};
         });
 }
 

@@ -29,6 +29,8 @@ script_after_set_role();
 domain_of_a_column();
 domain_of_an_expression();
 cursors_of_the_session();
+failed_cursor();
+completed_revision();
 search_path_between_migrations();
 removed_rows();
 done_testing();
@@ -411,6 +413,53 @@ SELECT procrastinate_upgrade('0027', 'tenant_2');
 COMMIT
 SQL
 	query('DROP SCHEMA tenant_1, tenant_2 CASCADE');
+	return;
+}
+
+# A cursor that has failed can be closed, but not be replaced by another one of its name.
+sub failed_cursor
+{
+	query('CREATE SCHEMA tenant AUTHORIZATION mallory');
+	as_role('mallory', <<'SQL');
+SELECT procrastinate_upgrade('0026', 'tenant');
+CREATE FUNCTION tenant.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor := 'own';
+BEGIN
+	CLOSE c;
+	OPEN c FOR SELECT 'evil';
+	RETURN NEW;
+END $$;
+CREATE TRIGGER t BEFORE INSERT ON tenant.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION tenant.evil();
+SQL
+	refused('postgres', <<'SQL', qr/PM010: code of role "mallory" has changed/, 'it is refused');
+\set ON_ERROR_STOP 0
+BEGIN;
+DECLARE own CURSOR FOR SELECT 1 / (2 - n) FROM generate_series(1, 3) AS n;
+SAVEPOINT before;
+FETCH ALL own;
+ROLLBACK TO before;
+SELECT procrastinate_upgrade('0027', 'tenant');
+SQL
+	query('DROP SCHEMA tenant CASCADE');
+	return;
+}
+
+# A role that may create objects in the schema makes those that the next migration adds.
+sub completed_revision
+{
+	query('CREATE SCHEMA shared; GRANT CREATE, USAGE ON SCHEMA shared TO mallory');
+	allowed('postgres', q{SELECT procrastinate_upgrade('0033', 'shared')}, '0033', 'at 0033');
+	my $sql = query(q{SELECT procrastinate_migration_sql('0034')});
+	as_role('mallory', "SET search_path = shared;\n$sql");
+	is(query(q{SELECT revision, exact FROM procrastinate_detect('shared')}),
+		'0034|t', 'the catalog is that of 0034');
+	is(query(q{SELECT revision FROM procrastinate_current('shared')}),
+		'0033', 'the current revision is the recorded one');
+	refused('postgres', q{SELECT procrastinate_require('0034', schema => 'shared')},
+		qr/PM015/, 'and no release is told to start');
+	query('DROP SCHEMA shared CASCADE');
 	return;
 }
 

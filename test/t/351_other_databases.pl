@@ -29,6 +29,7 @@ restored_data();
 moved_on_by_hand();
 lost_tables();
 locked_tables();
+copy_with_a_difference();
 copy_in_the_middle();
 $_->stop foreach values %node;
 done_testing();
@@ -251,7 +252,29 @@ sub locked_tables
 	rows_are(
 		'publisher', q{SELECT revision FROM procrastinate_current('queue')},
 		$HEAD_NAME,  'then the catalog');
+	$holder->query('SELECT procrastinate_adopt()');
 	$holder->close;
+	return;
+}
+
+# A copy whose catalog matches no revision exactly.
+sub copy_with_a_difference
+{
+	my $node = $node{publisher};
+	$node->safe_psql('postgres', "CREATE DATABASE differs TEMPLATE $database");
+	$node->safe_psql('differs', 'DROP INDEX queue.procrastinate_jobs_queue_name_idx_v1');
+	my (undef, undef, $err) = $node->psql('differs',
+		q{SELECT procrastinate_require('head', drift => 'ignore', schema => 'queue')});
+	like(
+		$err,
+		qr/ has the history of another database only\nDETAIL:  Its rows do not count here/,
+		'its revision is not known');
+	my ($claim) = $err =~ /^HINT:  If this database is a copy .*?:\n(UPDATE .*?;)$/ms;
+	is( $node->safe_psql(
+			'differs',
+			"$claim SELECT procrastinate_require('head', drift => 'ignore', schema => 'queue')"),
+		$HEAD_NAME,
+		'until the HINT makes the history its own');
 	return;
 }
 
@@ -288,6 +311,11 @@ sub copy_in_the_middle
 			$err,
 			qr/ERROR:  schema "$schema" has the history of another database only/,
 			"a copy after $step is refused");
+		# A row of a third database, with the id of another row.
+		$node->safe_psql("copy_$before",
+			"INSERT INTO $schema.procrastinate_schema_history (id, event, from_revision,"
+			  . ' to_revision, applied_at, duration, version, system_identifier, database_oid)'
+			  . q{ VALUES (1, 'upgrade', '0001', '0002', '2001-01-01', '0', 'x', 1, 1)});
 		my ($claim) = $err =~ /^HINT:  If this database is a copy .*?:\n(UPDATE .*?;)$/ms;
 		$node->safe_psql("copy_$before", "SET client_min_messages = error; $claim $migrate");
 		is_at($node, "copy_$before", $schema, $before + 1, 'it goes on as the HINT says');

@@ -248,27 +248,27 @@ sub build_of_another_role
 	my $worker =
 	  q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'};
 	$node->safe_psql($database, <<"SQL");
-CREATE ROLE stranger LOGIN;
-GRANT USAGE ON SCHEMA $schema TO stranger;
-CREATE SCHEMA hers AUTHORIZATION stranger;
-SET ROLE stranger;
+CREATE ROLE visitor LOGIN;
+GRANT USAGE ON SCHEMA $schema TO visitor;
+CREATE SCHEMA hers AUTHORIZATION visitor;
+SET ROLE visitor;
 CREATE TABLE hers.t AS SELECT 1 AS a;
 CREATE FUNCTION hers.slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
 	'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN 1; END';
 SQL
 	$holder->query('SELECT pg_advisory_lock(1)');
-	my $stranger = do { local $ENV{PGUSER} = 'stranger'; session($schema) };
-	$stranger->query('BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS SHARE MODE');
-	$stranger->send('CREATE INDEX ON hers.t (hers.slow(a))');
-	until_blocked($stranger);
-	my $as_stranger = "SET ROLE stranger; $progress";
-	is($node->safe_psql($database, $as_stranger),
+	my $visitor = do { local $ENV{PGUSER} = 'visitor'; session($schema) };
+	$visitor->query('BEGIN; LOCK TABLE procrastinate_schema_history IN ACCESS SHARE MODE');
+	$visitor->send('CREATE INDEX ON hers.t (hers.slow(a))');
+	until_blocked($visitor);
+	my $as_visitor = "SET ROLE visitor; $progress";
+	is($node->safe_psql($database, $as_visitor),
 		$node->safe_psql($database, $worker), 'the worker is shown as the session at work');
 	$node->safe_psql($database, "SELECT pg_cancel_backend($caller->{pid})");
 	$caller->wait;
-	is($node->safe_psql($database, $as_stranger), '', 'without it no other session is');
+	is($node->safe_psql($database, $as_visitor), '', 'without it no other session is');
 	$holder->query('SELECT pg_advisory_unlock(1)');
-	$stranger->wait;
-	$_->close foreach $reader, $caller, $holder, $stranger;
+	$visitor->wait;
+	$_->close foreach $reader, $caller, $holder, $visitor;
 	return;
 }
