@@ -6,8 +6,8 @@
 namespace procrastinate::server
 {
 
-// Calls visit(classid, objid) for each object that depends on the schema and is committed now, until
-// it returns false. Inside call(): both may ereport().
+// Calls visit(classid, objid) for each object that depends on the schema and is committed now,
+// until it returns false. Inside call(): both may ereport().
 template <typename Visit> void visit_objects_of_schema(Oid schema, Visit visit)
 {
     ScanKeyData keys[2];
