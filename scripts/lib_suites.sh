@@ -115,9 +115,10 @@ test_isolation() {
     pg_regress isolation isolation/pg_isolation_regress "$tree/test/isolation" "${names[@]}"
 }
 
-# test_tap [SUITE]: run the tests of test/t, or of the folder named after the suite.
+# test_tap [SUITE [FOLDER]]: run the tests of test/t, of the folder named after the suite, or of
+# FOLDER. Each suite has servers and logs of its own.
 test_tap() {
-    local files pgxs suite=${1:-tap} folder=${1:-t}
+    local files pgxs suite=${1:-tap} folder=${2:-${1:-t}}
     good=0 bad=0
     mapfile -t files < <(select_tests "test/$folder/*.pl" .pl | grep "^test/$folder/")
     [ ${#files[@]} != 0 ] || return 0
