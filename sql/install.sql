@@ -56,7 +56,7 @@ SELECT proname
                        'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate',
                        'procrastinate_under_way', 'procrastinate_get_progress',
                        'procrastinate_upgrade')
-   AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'regnamespace'::regtype
+   AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'anycompatible'::regtype
         OR pronargdefaults = 0);
 
 -- one more function of ours than these subjects know of would be one without a test

@@ -226,7 +226,7 @@ DROP SCHEMA refusals_labels, refusals_fresh CASCADE;
 
 \echo ======== a name that search_path takes for another schema
 CREATE SCHEMA "$user";
-SELECT procrastinate_upgrade(schema => '"$user"');
+SELECT procrastinate_upgrade(schema => '$user');
 \echo :LAST_ERROR_SQLSTATE
 DROP SCHEMA "$user";
 

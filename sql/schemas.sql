@@ -24,7 +24,7 @@ SELECT format('CREATE SCHEMA %I', name) FROM public.names ORDER BY n \gexec
 -- every other one comes to 0028 by the steps of procrastinate_migrate()
 SELECT n, procrastinate_upgrade('0002', quote_ident(name)::regnamespace) FROM public.names
   WHERE n % 2 = 1 ORDER BY n;
-SELECT format('CALL procrastinate_migrate(''0028'', %L)', quote_ident(name)) FROM public.names
+SELECT format('CALL procrastinate_migrate(''0028'', %L)', name) FROM public.names
   WHERE n % 2 = 1 ORDER BY n \gexec
 
 -- The outcome of the whole tour in a schema: installed in steps and at once, read by every
@@ -62,13 +62,13 @@ SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
        AND relname LIKE 'procrastinate%' AND relkind <> 'v';
 -- 0029 and on, by the steps of procrastinate_migrate() for the others, and in a transaction of its
 -- own
-SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names
+SELECT format('CALL procrastinate_migrate(schema => %L)', name) FROM public.names
   WHERE n % 2 = 0 ORDER BY n \gexec
 SELECT format('CALL pg_temp.upgrade_to_last_commit(%L)', quote_ident(name)) FROM public.names
   ORDER BY n \gexec
 SELECT n, procrastinate_upgrade('head', quote_ident(name)::regnamespace) = :'head' AS at_head
   FROM public.names ORDER BY n;
-SELECT format('CALL procrastinate_migrate(schema => %L)', quote_ident(name)) FROM public.names
+SELECT format('CALL procrastinate_migrate(schema => %L)', name) FROM public.names
   ORDER BY n \gexec
 
 -- in search_path, without an argument
@@ -84,11 +84,11 @@ RESET search_path;
 
 -- the text of a notice and of a hint names the schema so that it can be pasted
 CREATE SCHEMA "tell'); DROP";
-SELECT procrastinate_upgrade('0028', $$"tell'); DROP"$$);
+SELECT procrastinate_upgrade('0028', $$tell'); DROP$$);
 SET client_min_messages = notice;
-SELECT procrastinate_upgrade('0028', $$"tell'); DROP"$$);
+SELECT procrastinate_upgrade('0028', $$tell'); DROP$$);
 RESET client_min_messages;
-SELECT procrastinate_stamp('0001', schema => $$"tell'); DROP"$$);
+SELECT procrastinate_stamp('0001', schema => $$tell'); DROP$$);
 \echo :LAST_ERROR_SQLSTATE
 SET client_min_messages = warning;
 DROP SCHEMA "tell'); DROP" CASCADE;
@@ -133,9 +133,48 @@ RESET search_path;
 
 -- ---- renaming a schema takes its history along --------------------------------------------------
 ALTER SCHEMA second_here RENAME TO "renamed; now";
-SELECT revision FROM procrastinate_current('"renamed; now"');
-SELECT procrastinate_upgrade('0012', '"renamed; now"');
-SELECT count(*), max(to_revision) FROM procrastinate_log('"renamed; now"');
+SELECT revision FROM procrastinate_current('renamed; now');
+SELECT procrastinate_upgrade('0012', 'renamed; now');
+SELECT count(*), max(to_revision) FROM procrastinate_log('renamed; now');
+
+-- ---- the argument, of every type that names a schema --------------------------------------------
+CREATE SCHEMA "Tenant-7";
+SELECT procrastinate_upgrade('0003', 'Tenant-7');
+SELECT revision FROM procrastinate_current(schema => 'Tenant-7');
+SELECT revision FROM procrastinate_current('Tenant-7'::text);
+SELECT revision FROM procrastinate_current('Tenant-7'::varchar);
+SELECT revision FROM procrastinate_current('Tenant-7'::name);
+SELECT revision FROM procrastinate_current('"Tenant-7"'::regnamespace);
+SELECT revision FROM procrastinate_current('"Tenant-7"'::regnamespace::oid);
+SELECT nspname, revision FROM pg_namespace, procrastinate_current(nspname)
+ WHERE nspname LIKE 'Tenant%';
+PREPARE of_tenant AS SELECT revision FROM procrastinate_current($1);
+EXECUTE of_tenant('Tenant-7');
+EXECUTE of_tenant(NULL);
+CREATE VIEW of_tenant AS SELECT revision FROM procrastinate_current('Tenant-7');
+SELECT * FROM of_tenant;
+DROP VIEW of_tenant;
+-- texts are not identifiers
+SELECT * FROM procrastinate_current('"Tenant-7"');
+SELECT * FROM procrastinate_current('TENANTS');
+CREATE SCHEMA tenants;
+SELECT * FROM procrastinate_current('TENANTS');
+SELECT * FROM procrastinate_current('tenants.procrastinate_jobs');
+SELECT * FROM procrastinate_current('');
+SELECT * FROM procrastinate_current(7);
+SELECT procrastinate_upgrade(schema => now());
+\echo :LAST_ERROR_SQLSTATE
+-- intervals as texts
+CALL procrastinate_migrate('0004', 'Tenant-7', '50 ms'::varchar);
+CALL procrastinate_migrate('0004', 'Tenant-7', '50 ms'::text, '1 s'::text, force => true);
+CALL procrastinate_migrate('0004', 'Tenant-7', interval '50 ms', '1 s');
+CALL procrastinate_migrate('0004', 'Tenant-7', '50 monkeys'::text);
+\echo :LAST_ERROR_SQLSTATE
+CALL procrastinate_wait('0004', '1 s'::text, 'Tenant-7');
+CALL procrastinate_wait('0004', interval '1 s', 'Tenant-7');
+CALL procrastinate_wait('0004', schema => 'Tenant-7');
+CALL procrastinate_wait('0004', NULL, 'Tenant-7');
+DROP SCHEMA "Tenant-7", tenants CASCADE;
 
 SELECT format('DROP SCHEMA %I CASCADE', name) FROM public.names ORDER BY n \gexec
 DROP SCHEMA first_here, "renamed; now", third_here CASCADE;

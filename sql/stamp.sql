@@ -79,14 +79,14 @@ SELECT count(*) FILTER (WHERE event = 'stamp'), count(*) FROM procrastinate_log(
 
 -- the hint of a refusal can be pasted, whatever the schema is called
 CREATE SCHEMA "stamp's ""odd"" one";
-SELECT procrastinate_stamp('0001', schema => '"stamp''s ""odd"" one"');
+SELECT procrastinate_stamp('0001', schema => 'stamp''s "odd" one');
 \echo :LAST_ERROR_SQLSTATE
-SELECT procrastinate_stamp('0001', verify => false, schema => '"stamp''s ""odd"" one"');
+SELECT procrastinate_stamp('0001', verify => false, schema => 'stamp''s "odd" one');
 -- it rolls back with the caller
 BEGIN;
-SELECT procrastinate_stamp('0002', verify => false, schema => '"stamp''s ""odd"" one"');
+SELECT procrastinate_stamp('0002', verify => false, schema => 'stamp''s "odd" one');
 ROLLBACK;
-SELECT revision, source FROM procrastinate_current('"stamp''s ""odd"" one"');
+SELECT revision, source FROM procrastinate_current('stamp''s "odd" one');
 
 -- every revision verifies against the schema that the chain makes of it, stepwise
 CREATE SCHEMA stamp_each;

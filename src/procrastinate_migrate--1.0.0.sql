@@ -3,12 +3,16 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION procrastinate_migrate" to load this file. \quit
 
+-- The schema of an installation is an argument of any type that names one: text, the exact name, or
+-- regnamespace. A polymorphic argument, since a function for each type would make a call without
+-- it ambiguous; anycompatible, because that takes a literal as text.
+
 -- ---- Read: write nothing, work on a hot standby and in a read-only transaction ------------------
 -- They read what is committed now, as the catalog is read. That takes a snapshot of their own,
 -- which a query with a parallel plan must not take: hence PARALLEL UNSAFE.
 
 CREATE FUNCTION procrastinate_current(
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT revision text,
     OUT is_head boolean,
     OUT file text,
@@ -18,12 +22,12 @@ CREATE FUNCTION procrastinate_current(
     OUT source text
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_current(regnamespace) IS
+COMMENT ON FUNCTION procrastinate_current(anycompatible) IS
     'current revision of the installation, and the event that recorded it; no row at base';
 
 CREATE FUNCTION procrastinate_history(
     range text DEFAULT 'base:head',
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT revision text,
     OUT down_revision text,
     OUT file text,
@@ -38,12 +42,12 @@ CREATE FUNCTION procrastinate_history(
     OUT duration interval
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_history(text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_history(text, anycompatible) IS
     'migrations of a range (start:end), newest first, and when each was applied';
 
 CREATE FUNCTION procrastinate_pending(
     target text DEFAULT 'head',
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT revision text,
     OUT down_revision text,
     OUT file text,
@@ -58,7 +62,7 @@ CREATE FUNCTION procrastinate_pending(
     OUT duration interval
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_pending(text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_pending(text, anycompatible) IS
     'migrations that an upgrade to the target would apply, oldest first';
 
 CREATE FUNCTION procrastinate_heads(
@@ -107,14 +111,14 @@ COMMENT ON FUNCTION procrastinate_migration_sql(text) IS
 
 CREATE FUNCTION procrastinate_sql(
     range text DEFAULT 'base:head',
-    schema regnamespace DEFAULT NULL
+    schema anycompatible DEFAULT NULL::text
 ) RETURNS text
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_sql(text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_sql(text, anycompatible) IS
     'script for psql that upgrades from the start of the range to its end on a server without this extension';
 
 CREATE FUNCTION procrastinate_log(
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT id bigint,
     OUT applied_at timestamp with time zone,
     OUT applied_by text,
@@ -126,13 +130,13 @@ CREATE FUNCTION procrastinate_log(
     OUT is_own boolean
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_log(regnamespace) IS
+COMMENT ON FUNCTION procrastinate_log(anycompatible) IS
     'history of the installation: each change to it, oldest first; is_own is false for rows that another database has written';
 
 -- ---- What a schema is: read from the catalog, with or without a history -------------------------
 
 CREATE FUNCTION procrastinate_detect(
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT revision text,
     OUT exact boolean,
     OUT missing integer,
@@ -140,12 +144,12 @@ CREATE FUNCTION procrastinate_detect(
     OUT altered integer
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_detect(regnamespace) IS
+COMMENT ON FUNCTION procrastinate_detect(anycompatible) IS
     'revision that the schema matches, or the nearest revisions if it matches none exactly';
 
 CREATE FUNCTION procrastinate_check(
     revision text DEFAULT 'current',
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT kind text,
     OUT object text,
     OUT problem text,
@@ -155,7 +159,7 @@ CREATE FUNCTION procrastinate_check(
     OUT repair text
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_check(text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_check(text, anycompatible) IS
     'differences between the schema and a revision, worst first, each with the statement that'
     ' repairs it';
 
@@ -173,7 +177,7 @@ COMMENT ON FUNCTION procrastinate_releases() IS
 
 CREATE FUNCTION procrastinate_supports(
     release text,
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT supported boolean,
     OUT revision text,
     OUT works_from text,
@@ -181,14 +185,14 @@ CREATE FUNCTION procrastinate_supports(
     OUT advice text
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_supports(text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_supports(text, anycompatible) IS
     'whether the code of a release works on the installation''s revision, and if not, what to do'
     ' first';
 
 CREATE FUNCTION procrastinate_route(
     from_release text,
     to_release text,
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT step integer,
     OUT action text,
     OUT target text,
@@ -196,14 +200,14 @@ CREATE FUNCTION procrastinate_route(
     OUT reason text
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_route(text, text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_route(text, text, anycompatible) IS
     'steps from one release to another without downtime: what to apply and what to deploy, in order';
 
 -- ---- Online runs: the plan, and what is under way -----------------------------------------------
 
 CREATE FUNCTION procrastinate_plan(
     target text DEFAULT 'head',
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     OUT revision text,
     OUT step integer,
     OUT kind text,
@@ -216,7 +220,7 @@ CREATE FUNCTION procrastinate_plan(
     OUT estimate interval
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_plan(text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_plan(text, anycompatible) IS
     'steps that procrastinate_migrate() would run to reach the target, with statements, locks, sizes '
     'and estimated time';
 
@@ -265,10 +269,10 @@ GRANT SELECT ON procrastinate_progress TO PUBLIC;
 CREATE FUNCTION procrastinate_require(
     target text,
     drift text DEFAULT 'error',
-    schema regnamespace DEFAULT NULL
+    schema anycompatible DEFAULT NULL::text
 ) RETURNS text
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_require(text, text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_require(text, text, anycompatible) IS
     'fails if the schema is not at the target, or has differences that break Procrastinate (drift: '
     'error, warning, ignore); returns the current revision';
 
@@ -276,16 +280,16 @@ COMMENT ON FUNCTION procrastinate_require(text, text, regnamespace) IS
 
 CREATE FUNCTION procrastinate_upgrade(
     target text DEFAULT 'head',
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     dry_run boolean DEFAULT false
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_upgrade(text, regnamespace, boolean) IS
+COMMENT ON FUNCTION procrastinate_upgrade(text, anycompatible, boolean) IS
     'upgrades the installation to the target in the current transaction, or does so and rolls it back (dry_run); returns the revision reached';
 
 CREATE PROCEDURE procrastinate_migrate(
     target text DEFAULT 'head',
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     lock_timeout interval DEFAULT '100 ms',
     retry_for interval DEFAULT '10 min',
     concurrently boolean DEFAULT true,
@@ -294,36 +298,60 @@ CREATE PROCEDURE procrastinate_migrate(
 )
     LANGUAGE c AS 'MODULE_PATHNAME';
 COMMENT ON PROCEDURE
-    procrastinate_migrate(text, regnamespace, interval, interval, boolean, boolean, text) IS
+    procrastinate_migrate(text, anycompatible, interval, interval, boolean, boolean, text) IS
+    'upgrades the installation to the target in many short transactions, while clients work';
+
+-- For drivers that send an interval as text.
+CREATE PROCEDURE procrastinate_migrate(
+    target text,
+    schema anycompatible,
+    lock_timeout text,
+    retry_for text DEFAULT '10 min',
+    concurrently boolean DEFAULT true,
+    force boolean DEFAULT false,
+    through text DEFAULT NULL
+)
+    LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON PROCEDURE
+    procrastinate_migrate(text, anycompatible, text, text, boolean, boolean, text) IS
     'upgrades the installation to the target in many short transactions, while clients work';
 
 CREATE PROCEDURE procrastinate_wait(
     target text DEFAULT 'head',
     timeout interval DEFAULT NULL,
-    schema regnamespace DEFAULT NULL
+    schema anycompatible DEFAULT NULL::text
 )
     LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON PROCEDURE procrastinate_wait(text, interval, regnamespace) IS
+COMMENT ON PROCEDURE procrastinate_wait(text, interval, anycompatible) IS
+    'returns when the installation is at the target or later';
+
+CREATE PROCEDURE procrastinate_wait(
+    target text,
+    timeout text,
+    schema anycompatible DEFAULT NULL::text
+)
+    LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON PROCEDURE procrastinate_wait(text, text, anycompatible) IS
     'returns when the installation is at the target or later';
 
 CREATE FUNCTION procrastinate_stamp(
     revision text,
     verify boolean DEFAULT true,
-    schema regnamespace DEFAULT NULL
+    schema anycompatible DEFAULT NULL::text
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_stamp(text, boolean, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_stamp(text, boolean, anycompatible) IS
     'records a revision without running anything; returns it';
 
 CREATE FUNCTION procrastinate_adopt(
-    schema regnamespace DEFAULT NULL
+    schema anycompatible DEFAULT NULL::text
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_adopt(regnamespace) IS
+COMMENT ON FUNCTION procrastinate_adopt(anycompatible) IS
     'records the revision that the schema matches; returns it';
 
 CREATE FUNCTION procrastinate_repair(
-    schema regnamespace DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text,
     dry_run boolean DEFAULT true,
     OUT kind text,
     OUT object text,
@@ -331,13 +359,13 @@ CREATE FUNCTION procrastinate_repair(
     OUT repair text
 ) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_repair(regnamespace, boolean) IS
+COMMENT ON FUNCTION procrastinate_repair(anycompatible, boolean) IS
     'statements that repair differences from the revision; with dry_run => false they are run';
 
 CREATE FUNCTION procrastinate_downgrade(
     target text,
-    schema regnamespace DEFAULT NULL
+    schema anycompatible DEFAULT NULL::text
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_downgrade(text, regnamespace) IS
+COMMENT ON FUNCTION procrastinate_downgrade(text, anycompatible) IS
     'always an error: Procrastinate has no downgrades';

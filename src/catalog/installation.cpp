@@ -85,8 +85,7 @@ std::optional<Elsewhere> elsewhere(std::optional<Oid> given, Oid schema)
         server::call([schemas] { return get_namespace_name(linitial_oid(schemas)); });
     if (name == nullptr)
         return std::nullopt;
-    const char *const quoted =
-        server::call([name] { return quote_literal_cstr(quote_identifier(name)); });
+    const char *const quoted = server::call([name] { return quote_literal_cstr(name); });
     return Elsewhere{name, std::string("schema => ") + quoted, list_length(schemas) - 1};
 }
 
@@ -142,7 +141,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
                               "a meaning of its own in search_path.",
                               "Name another schema, for example schema => 'public'."};
     const char *const quoted = server::call([name] { return quote_identifier(name); });
-    const char *const quoted_text = server::call([quoted] { return quote_literal_cstr(quoted); });
+    const char *const quoted_text = server::call([name] { return quote_literal_cstr(name); });
     return Installation{schema, name, quoted, quoted_text};
 }
 

@@ -16,7 +16,7 @@ struct Installation
     Oid schema;
     std::string name;        // as in pg_namespace
     std::string quoted;      // as an identifier
-    std::string quoted_text; // quoted, then as a literal: regnamespace reads it, for hints
+    std::string quoted_text; // as a literal: the argument `schema` of our functions, for hints
 };
 
 // The given schema; else the first one in search_path that holds a table procrastinate_jobs, else

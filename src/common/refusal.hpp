@@ -49,6 +49,7 @@ inline constexpr std::string_view active_transaction = "25001"; // active_sql_tr
 inline constexpr std::string_view insufficient_privilege = "42501";
 inline constexpr std::string_view invalid_parameter = "22023"; // invalid_parameter_value
 inline constexpr std::string_view null_not_allowed = "22004";  // null_value_not_allowed
+inline constexpr std::string_view datatype_mismatch = "42804";
 inline constexpr std::string_view undefined_schema = "3F000";  // invalid_schema_name
 } // namespace sqlstate
 

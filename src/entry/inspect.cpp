@@ -5,6 +5,7 @@
 #include "chain/target.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
+#include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
 #include "server/arguments.hpp"
 #include "server/pause.hpp"
@@ -21,17 +22,18 @@ namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::comparing;
+using procrastinate::entry::schema_argument;
 using procrastinate::entry::target_argument;
 
 std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
 
 } // namespace
 
-// (schema regnamespace) → revision, exact, missing, extra, altered; best first
+// (schema) → revision, exact, missing, extra, altered; best first
 ENTRY_POINT(procrastinate_detect)
 {
     const server::Arguments arguments(fcinfo);
-    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 0));
     server::RowSet rows(fcinfo);
     return comparing(installation, [&] {
         server::ContextResource memory;
@@ -48,13 +50,13 @@ ENTRY_POINT(procrastinate_detect)
     });
 }
 
-// (revision text, schema regnamespace) → kind, object, problem, expected, actual, severity, repair;
+// (revision text, schema) → kind, object, problem, expected, actual, severity, repair;
 // worst first
 ENTRY_POINT(procrastinate_check)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "revision");
-    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
     return comparing(installation, [&] {
         server::ContextResource memory;
@@ -82,13 +84,13 @@ ENTRY_POINT(procrastinate_check)
     });
 }
 
-// (target text, drift text, schema regnamespace) → the current revision
+// (target text, drift text, schema) → the current revision
 ENTRY_POINT(procrastinate_require)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "target");
     const upgrade::Drift drift = upgrade::drift_named(arguments.required_text(1, "drift"));
-    const catalog::Installation installation = catalog::locate(arguments.oid(2));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 2));
     chain::Revision current = chain::base;
     comparing(installation, [&] {
         current = upgrade::require(installation, target, drift);

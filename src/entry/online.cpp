@@ -3,6 +3,7 @@
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
+#include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
 #include "online/online_run.hpp"
 #include "online/plan.hpp"
@@ -21,6 +22,7 @@ namespace chain = procrastinate::chain;
 namespace common = procrastinate::common;
 namespace online = procrastinate::online;
 namespace server = procrastinate::server;
+using procrastinate::entry::schema_argument;
 using procrastinate::entry::target_argument;
 
 // True in a procedure that was called outside of a transaction block.
@@ -66,7 +68,7 @@ server::Row row_of(const online::UnderWay &under_way)
 
 } // namespace
 
-// (target text, schema regnamespace, lock_timeout interval, retry_for interval, concurrently
+// (target text, schema, lock_timeout interval, retry_for interval, concurrently
 // boolean, force boolean, through text), a procedure
 ENTRY_POINT(procrastinate_migrate)
 {
@@ -97,7 +99,7 @@ ENTRY_POINT(procrastinate_migrate)
             "invalid value for parameter \"through\": \"" + chain::excerpt(*through) + "\"",
             {},
             "Use 'post' to run post migrations without the in-use check, or NULL."};
-    online::migrate(catalog::locate_to_change(arguments.oid(1)), target,
+    online::migrate(catalog::locate_to_change(schema_argument(arguments, 1)), target,
                     {.lock_timeout = lock_timeout,
                      .retry_for = retry_for,
                      .concurrently = concurrently,
@@ -105,7 +107,7 @@ ENTRY_POINT(procrastinate_migrate)
     return Datum(0);
 }
 
-// (target text, timeout interval, schema regnamespace), a procedure
+// (target text, timeout interval, schema), a procedure
 ENTRY_POINT(procrastinate_wait)
 {
     const server::Arguments arguments(fcinfo);
@@ -115,17 +117,17 @@ ENTRY_POINT(procrastinate_wait)
                               "Index builds would wait for the transaction's snapshot.",
                               "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
     const std::string_view target = target_argument(arguments, 0, "target");
-    online::wait(catalog::locate(arguments.oid(2)), target, arguments.milliseconds(1));
+    online::wait(catalog::locate(schema_argument(arguments, 2)), target, arguments.milliseconds(1));
     return Datum(0);
 }
 
-// (target text, schema regnamespace) → revision, step, kind, statement, lock, relation,
+// (target text, schema) → revision, step, kind, statement, lock, relation,
 // relation_size, rewrites, scans, estimate; in the order in which the steps run
 ENTRY_POINT(procrastinate_plan)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "target");
-    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
     return procrastinate::entry::reading(installation, [&] {
         for (const online::PlannedStep &planned : online::plan(installation, target))

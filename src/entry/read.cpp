@@ -4,6 +4,7 @@
 #include "common/refusal.hpp"
 #include "entry/migration_rows.hpp"
 #include "entry/reading.hpp"
+#include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
 #include "script/offline_script.hpp"
 #include "server/arguments.hpp"
@@ -23,6 +24,7 @@ namespace server = procrastinate::server;
 using procrastinate::entry::migration_row;
 using procrastinate::entry::range_argument;
 using procrastinate::entry::reading;
+using procrastinate::entry::schema_argument;
 using procrastinate::entry::target_argument;
 using upgrade::AppliedMigrations;
 
@@ -115,12 +117,12 @@ chain::Range script_range(const catalog::Installation &installation, std::string
 
 } // namespace
 
-// (schema regnamespace) → revision, is_head, file, title, applied_at, applied_by, source
+// (schema) → revision, is_head, file, title, applied_at, applied_by, source
 ENTRY_POINT(procrastinate_current)
 {
     const server::Arguments arguments(fcinfo);
     server::RowSet rows(fcinfo);
-    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 0));
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_current_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
@@ -154,14 +156,14 @@ ENTRY_POINT(procrastinate_current)
     });
 }
 
-// (range text, schema regnamespace) → the columns of migration_row(), newest first
+// (range text, schema) → the columns of migration_row(), newest first
 ENTRY_POINT(procrastinate_history)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view range_name = range_argument(arguments, 0, "range");
     server::RowSet rows(fcinfo);
     return with_applied_or_warning(
-        catalog::locate(arguments.oid(1)), [&](const AppliedMigrations &applied) {
+        catalog::locate(schema_argument(arguments, 1)), [&](const AppliedMigrations &applied) {
             const chain::Range range = chain::resolve_range(range_name, applied.state().current);
             for (chain::Revision revision = range.end;
                  revision >= std::max(range.start, chain::base + 1); --revision)
@@ -170,12 +172,12 @@ ENTRY_POINT(procrastinate_history)
         });
 }
 
-// (target text, schema regnamespace) → the columns of migration_row(), oldest first
+// (target text, schema) → the columns of migration_row(), oldest first
 ENTRY_POINT(procrastinate_pending)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target_name = target_argument(arguments, 0, "target");
-    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
     return with_applied_or_warning(installation, [&](const AppliedMigrations &applied) {
         const chain::Range range =
@@ -224,12 +226,12 @@ ENTRY_POINT(procrastinate_migration_sql)
     return server::text_result(sql);
 }
 
-// (range text, schema regnamespace) → text
+// (range text, schema) → text
 ENTRY_POINT(procrastinate_sql)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view range_name = range_argument(arguments, 0, "range");
-    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     chain::Range range{};
     with_applied(installation, [&](const AppliedMigrations &applied) {
         range = script_range(installation, range_name, applied.state());
@@ -238,12 +240,12 @@ ENTRY_POINT(procrastinate_sql)
     return server::text_result(procrastinate::script::offline_script(installation, range));
 }
 
-// (schema regnamespace) → id, applied_at, applied_by, event, from_revision, to_revision, duration,
+// (schema) → id, applied_at, applied_by, event, from_revision, to_revision, duration,
 // version, is_own
 ENTRY_POINT(procrastinate_log)
 {
     const server::Arguments arguments(fcinfo);
-    const catalog::Installation installation = catalog::locate(arguments.oid(0));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 0));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         (void)upgrade::visit_history(

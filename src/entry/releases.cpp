@@ -2,6 +2,7 @@
 // _route.
 #include "chain/route.hpp"
 #include "entry/reading.hpp"
+#include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
@@ -17,6 +18,7 @@ namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::reading;
+using procrastinate::entry::schema_argument;
 using procrastinate::entry::target_argument;
 
 } // namespace
@@ -35,13 +37,13 @@ ENTRY_POINT(procrastinate_releases)
     return server::RowSet::result();
 }
 
-// (release text, schema regnamespace) → supported, revision, works_from, works_to, advice
+// (release text, schema) → supported, revision, works_from, works_to, advice
 ENTRY_POINT(procrastinate_supports)
 {
     const server::Arguments arguments(fcinfo);
     const chain::Release &release =
         chain::resolve_release(target_argument(arguments, 0, "release"));
-    const catalog::Installation installation = catalog::locate(arguments.oid(1));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_current_state(installation);
@@ -71,7 +73,7 @@ ENTRY_POINT(procrastinate_supports)
     });
 }
 
-// (from_release text, to_release text, schema regnamespace) → step, action, target, revision,
+// (from_release text, to_release text, schema) → step, action, target, revision,
 // reason
 ENTRY_POINT(procrastinate_route)
 {
@@ -79,7 +81,7 @@ ENTRY_POINT(procrastinate_route)
     const chain::Release &from =
         chain::resolve_release(target_argument(arguments, 0, "from_release"));
     const chain::Release &to = chain::resolve_release(target_argument(arguments, 1, "to_release"));
-    const catalog::Installation installation = catalog::locate(arguments.oid(2));
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 2));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_current_state(installation);

@@ -143,7 +143,7 @@ std::string hint_to_see_locks(const Installation &installation)
     return "To see that session: SELECT pid, mode, relation::regclass FROM pg_locks WHERE granted "
            "AND "
            "relation IN (SELECT oid FROM pg_class WHERE relnamespace = " +
-           installation.quoted_text + "::regnamespace);";
+           common::quoted_literal(installation.quoted) + "::regnamespace);";
 }
 
 // Names the schema as it is called now.

@@ -4,6 +4,19 @@
 namespace procrastinate::server
 {
 
+namespace
+{
+
+Datum interval_of_text(Datum argument)
+{
+    return call([argument] {
+        return DirectFunctionCall3(interval_in, CStringGetDatum(TextDatumGetCString(argument)),
+                                   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+    });
+}
+
+} // namespace
+
 std::optional<std::string_view> Arguments::text(int index) const
 {
     if (is_null(index))
@@ -19,6 +32,12 @@ std::optional<Oid> Arguments::oid(int index) const
     return is_null(index) ? std::nullopt : std::optional(DatumGetObjectId(value(index)));
 }
 
+std::optional<std::string_view> Arguments::name(int index) const
+{
+    return is_null(index) ? std::nullopt
+                          : std::optional<std::string_view>(NameStr(*DatumGetName(value(index))));
+}
+
 std::optional<bool> Arguments::boolean(int index) const
 {
     return is_null(index) ? std::nullopt : std::optional(DatumGetBool(value(index)));
@@ -28,10 +47,16 @@ std::optional<double> Arguments::milliseconds(int index) const
 {
     if (is_null(index))
         return std::nullopt;
-    const Interval *const interval = DatumGetIntervalP(value(index));
+    const Datum argument = type(index) == TEXTOID ? interval_of_text(value(index)) : value(index);
+    const Interval *const interval = DatumGetIntervalP(argument);
     constexpr double day = 24.0 * 60 * 60 * 1000;
     return static_cast<double>(interval->time) / 1000 + day * interval->day +
            30 * day * interval->month;
+}
+
+Oid Arguments::type(int index) const
+{
+    return call([this, index] { return get_fn_expr_argtype(fcinfo_->flinfo, index); });
 }
 
 namespace

@@ -14,18 +14,24 @@ class Arguments
 
     std::optional<std::string_view> text(int index) const;
     std::optional<Oid> oid(int index) const;
+    std::optional<std::string_view> name(int index) const;
     std::optional<bool> boolean(int index) const;
-    // The length of an interval; a month counts as 30 days.
+    // The length of an interval, or of a text that is one; a month counts as 30 days.
     std::optional<double> milliseconds(int index) const;
+
+    // The type that the caller gives, for an argument of a polymorphic type. InvalidOid if the
+    // caller does not tell (the protocol's function call).
+    Oid type(int index) const;
 
     // The same for arguments that must not be NULL: throws Refusal 22004 with the argument's name.
     std::string_view required_text(int index, const char *name) const;
     bool required_boolean(int index, const char *name) const;
     double required_milliseconds(int index, const char *name) const;
 
-  private:
     // An older version of the extension may have declared the function with fewer arguments.
     bool is_null(int index) const { return index >= fcinfo_->nargs || fcinfo_->args[index].isnull; }
+
+  private:
     Datum value(int index) const { return fcinfo_->args[index].value; }
 
     FunctionCallInfo fcinfo_;

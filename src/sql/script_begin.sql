@@ -176,7 +176,7 @@ BEGIN
                 schema_name, recorded, wanted
                 USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
                     'SELECT procrastinate_sql(%L, schema => %L);',
-                    recorded || ':' || script_end, quote_ident(schema_name));
+                    recorded || ':' || script_end, schema_name);
         END IF;
         IF wanted <> 'base' AND cardinality(present) = 0 THEN
             RAISE EXCEPTION

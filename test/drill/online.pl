@@ -48,7 +48,7 @@ SQL
 	{
 		my ($status, undef, $errors) = $node->psql($database,
 			'SET client_min_messages = warning;'
-			  . " CALL procrastinate_migrate('$target', " . lit($quoted) . ')');
+			  . " CALL procrastinate_migrate('$target', " . lit($schema) . ')');
 		is("$status $errors", '0 ', "$schema: procrastinate_migrate() reaches $target");
 		ok($wait_for_work->(), "$schema: workers are at work at $target");
 		next if $target != ($last_pre // 0);
@@ -59,7 +59,7 @@ SQL
 	is(stop_load($load), '', "$schema: no worker saw an error");
 	is(deadlocks($node, $database), '0', "$schema: no deadlock");
 	is_at($node, $database, $schema, $new, "$schema: the schema is what the facts say");
-	my $check = 'SELECT count(*) FROM procrastinate_check(schema => ' . lit($quoted) . ')';
+	my $check = 'SELECT count(*) FROM procrastinate_check(schema => ' . lit($schema) . ')';
 	is($node->safe_psql($database, $check),
 		'0', "$schema: procrastinate_check() finds no difference");
 }

@@ -48,7 +48,7 @@ sub tables_gone
 				sub {
 					my ($session, $schema) = @_;
 					$session->query("DROP TABLE $table");
-					is($session->refusal(sprintf $call, lit(name($schema))), 'no error',
+					is($session->refusal(sprintf $call, lit($schema)), 'no error',
 						"$call succeeds where $table is gone");
 					is_at($node, $database, $schema, $revision + 1,
 						"$call: the schema is at $next");
@@ -95,7 +95,7 @@ sub aborting_jobs_of
 	$node->safe_psql(
 		$database, 'SET client_min_messages = warning; '
 		  . call_of(
-			$way, lit($stop), 'schema => ' . lit(name($schema)),
+			$way, lit($stop), 'schema => ' . lit($schema),
 			$way =~ /^CALL/ ? 'force => true' : ()));
 
 	# Those that wake workers once the barrier is gone are for no job.

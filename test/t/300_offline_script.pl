@@ -44,7 +44,7 @@ sub script_of
 {
 	my ($range, $schema, $extra) = @_;
 	my $text = $node->safe_psql($maker,
-		'SELECT procrastinate_sql(' . lit($range) . ', ' . lit(name($schema)) . ')');
+		'SELECT procrastinate_sql(' . lit($range) . ', ' . lit($schema) . ')');
 	my $path = "$PostgreSQL::Test::Utils::tmp_check/script_" . ++$scripts . '.sql';
 	open(my $file, '>', $path) or die "cannot write $path: $!";
 	print $file $text, $extra // '';
@@ -315,14 +315,14 @@ upgrade($node, $maker, '0020', $hostile);
 runs($maker, 'current:0027', $hostile, 'a script goes on after the extension');
 $node->safe_psql($maker,
 		'SET client_min_messages = warning; CALL procrastinate_migrate(schema => '
-	  . lit(name($hostile))
+	  . lit($hostile)
 	  . ')');
 is_at($node, $maker, $hostile, $HEAD, 'the extension goes on after the script');
 is( $node->safe_psql(
 		$maker,
 		"SELECT count(*), min(from_revision), max(to_revision), string_agg(DISTINCT version, ', ')"
 		  . ' FROM procrastinate_log('
-		  . lit(name($hostile)) . q{) WHERE event !~ '^step '}),
+		  . lit($hostile) . q{) WHERE event !~ '^step '}),
 	"$HEAD|0001|$HEAD_NAME|1.0.0, 1.0.0 (script)",
 	'the history has one row for each revision');
 
@@ -351,7 +351,7 @@ is(history($plain, $hostile), $rows, 'nothing is recorded');
 fresh_schema($maker, $ODD_SCHEMA);
 my $path    = script_of('base:0003', $ODD_SCHEMA);
 my $session = new_session($node, $maker, 'public');
-$session->query('BEGIN; SELECT procrastinate_upgrade(\'0002\', ' . lit(name($ODD_SCHEMA)) . ')');
+$session->query('BEGIN; SELECT procrastinate_upgrade(\'0002\', ' . lit($ODD_SCHEMA) . ')');
 my ($out, $waited) = ('', '');
 my $script = IPC::Run::start(command_of($maker, $path), '>', \$out, '2>', \$waited);
 ok( $node->poll_query_until(
@@ -369,15 +369,15 @@ fresh_schema($maker, $ODD_SCHEMA);
 my ($half) = slurp($path) =~ /\A(.*)^COMMIT;\n/ms;
 $session->query($half);
 my $other = new_session($node, $maker, 'public');
-$other->send('SELECT procrastinate_upgrade(\'0003\', ' . lit(name($ODD_SCHEMA)) . ')');
+$other->send('SELECT procrastinate_upgrade(\'0003\', ' . lit($ODD_SCHEMA) . ')');
 ok($node->poll_query_until('postgres', $other->waits_for_lock),
 	'an upgrade waits for a script that is under way');
 $session->query('COMMIT');
 is((split /:/, ($other->wait)[1])[0], '55P03', 'the upgrade is told that the script came first');
-is( $other->query('SELECT procrastinate_upgrade(\'0003\', ' . lit(name($ODD_SCHEMA)) . ')'),
+is( $other->query('SELECT procrastinate_upgrade(\'0003\', ' . lit($ODD_SCHEMA) . ')'),
 	'0003', 'the second call finds nothing to do');
 is( $node->safe_psql(
-		$maker, 'SELECT count(*) FROM procrastinate_log(' . lit(name($ODD_SCHEMA)) . ')'),
+		$maker, 'SELECT count(*) FROM procrastinate_log(' . lit($ODD_SCHEMA) . ')'),
 	'3',
 	'each migration was run once');
 $session->close;

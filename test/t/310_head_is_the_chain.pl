@@ -38,7 +38,7 @@ sub made
 {
 	my ($schema, @calls) = @_;
 	my $database = new_database($node);
-	my $place    = lit(name($schema));
+	my $place    = lit($schema);
 	$node->safe_psql($database, 'CREATE SCHEMA IF NOT EXISTS ' . name($schema));
 	$node->safe_psql($database, "SET client_min_messages = warning; $_")
 	  foreach map { s/SCHEMA/$place/r } @calls;
@@ -56,7 +56,7 @@ sub scripted
 	{
 		my $script = $node->safe_psql(
 			$maker,
-			'SELECT procrastinate_sql(' . lit($range) . ', ' . lit(name($schema)) . ')');
+			'SELECT procrastinate_sql(' . lit($range) . ', ' . lit($schema) . ')');
 		$node->safe_psql($database, $script);
 	}
 	return $database;

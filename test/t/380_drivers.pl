@@ -1,5 +1,5 @@
-# The functions do the same over the simple and the extended protocol, prepared or not, and from
-# Python drivers; and the notices that a client gets.
+# The functions do the same over the simple and the extended protocol, prepared or not; and the
+# notices that a client gets.
 
 use strict;
 use warnings;
@@ -148,13 +148,13 @@ SKIP:
 	$node->safe_psql($database, 'CREATE SCHEMA bound');
 	is( $node->safe_psql(
 			$database,
-			qq{SELECT procrastinate_upgrade(\$1, \$2::text::regnamespace) \\bind 0025+1 bound \\g\n}
-			  . qq{CALL procrastinate_migrate(\$1, \$2::text::regnamespace) \\bind head bound \\g}),
+			qq{SELECT procrastinate_upgrade(\$1, \$2) \\bind 0025+1 bound \\g\n}
+			  . qq{CALL procrastinate_migrate(\$1, \$2) \\bind head bound \\g}),
 		'0026',
 		'parameters reach the functions');
 	is(revision('bound'), $HEAD_NAME, 'and the procedure');
 	($status, $out, my $err) =
-	  $node->psql($database, qq{SELECT procrastinate_upgrade(\$1) \\bind 'no''where' \\g});
+	  $node->psql($database, qq{SELECT procrastinate_upgrade(\$1, 'bound') \\bind 'no''where' \\g});
 	like($err, qr/identified by 'no'where'/, 'parameters may contain quotes');
 }
 
@@ -226,40 +226,6 @@ is( $node->safe_psql(
 		  . q{ FETCH ALL FROM c; COMMIT}),
 	"0003\n0002\n0001",
 	'rows are fetched through a cursor');
-
-# ---- A driver of Python's -----------------------------------------------------------------------
-
-SKIP:
-{
-	my ($found, $driver) = run_program(
-		'python3', '-c',
-		"import importlib.util as u\n"
-		  . "print(next(m for m in ('psycopg', 'psycopg2') if u.find_spec(m)))"
-	);
-	chomp $driver;
-	skip 'there is no psycopg', 2 if $found != 0;
-	$node->safe_psql($database, 'CREATE SCHEMA python');
-	my $program = written(<<"PYTHON");
-import sys
-import $driver as driver
-connection = driver.connect(sys.argv[1])
-connection.autocommit = True
-cursor = connection.cursor()
-cursor.execute("SELECT procrastinate_upgrade(%s, %s)", ("0025+1", "python"))
-print(cursor.fetchone()[0])
-cursor.execute("CALL procrastinate_migrate(schema => 'python')")
-cursor.execute("SELECT * FROM procrastinate_history(schema => 'python')")
-print(len(cursor.fetchall()))
-try:
-    cursor.execute("SELECT procrastinate_upgrade(%s, %s)", ("nowhere", "python"))
-except driver.Error as error:
-    print(getattr(error, "sqlstate", None) or error.pgcode)
-PYTHON
-	($status, $out, $err) = run_program('python3', $program, $node->connstr($database));
-	is($out,               "0026\n$HEAD\nPM001\n",
-		"$driver gets the same results as psql") or diag($err);
-	is(revision('python'), $HEAD_NAME,             'and its schema is at head');
-}
 
 # ---- Encodings of the server --------------------------------------------------------------------
 

@@ -267,7 +267,7 @@ foreach my $revision (1 .. $HEAD)
 		"$at|t|0|0|0", "$at is found exactly, and alone");
 	is( $node->safe_psql(
 			$database,
-			"SELECT revision, exact FROM procrastinate_detect(${\lit(name($other))})"),
+			"SELECT revision, exact FROM procrastinate_detect(${\lit($other)})"),
 		revision_name($revision - 3) . '|t',
 		'and the other schema three revisions before') if $revision > 3;
 	is( $node->safe_psql($database, "SELECT * FROM procrastinate_check('$at', '$schema')"),

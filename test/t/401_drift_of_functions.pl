@@ -14,7 +14,7 @@ use Procrastinate::Test;
 
 my $node     = start_server();
 my $database = new_database($node);
-my $schema   = lit(name($ODD_SCHEMA));
+my $schema   = lit($ODD_SCHEMA);
 
 my $path = name($ODD_SCHEMA) . ', pg_temp';
 
@@ -25,7 +25,7 @@ CREATE SCHEMA empty;
 CREATE VIEW our_function AS
     SELECT p.oid, p.oid::regprocedure AS name, p.prosrc AS body
       FROM pg_proc p
-     WHERE p.pronamespace = $schema\::regnamespace AND p.proname ~ '^procrastinate_';
+     WHERE p.pronamespace = quote_ident($schema)::regnamespace AND p.proname ~ '^procrastinate_';
 
 -- What detect, check and supports say of the schema at a revision, in one line. A repair shows by
 -- its first words, and by the last ones of ALTER FUNCTION.

@@ -131,7 +131,7 @@ sub advice_for_an_odd_name
 	my $schema = filled_schema(q{'; the "odd"' one}, 14);
 	my $holder = session($schema);
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
-	my $call = q{CALL procrastinate_migrate('0015', schema => } . lit(name($schema));
+	my $call = q{CALL procrastinate_migrate('0015', schema => } . lit($schema);
 	my (undef, undef, $err) =
 	  $node->psql($database, "$call, lock_timeout => '20 ms', retry_for => '0')");
 	my ($advice) = $err =~ /^HINT:  .*(CALL .*;)$/m;

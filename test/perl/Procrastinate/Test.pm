@@ -174,8 +174,7 @@ sub upgrade
 		my ($status, undef, $error) = $node->psql($database,
 			'SET client_min_messages = warning; SELECT procrastinate_upgrade('
 			  . lit($targets[0]) . ', '
-			  . lit($quoted)
-			  . '::regnamespace)');
+			  . lit($schema) . ')');
 		if ($status == 0)
 		{
 			shift @targets;
@@ -209,7 +208,7 @@ sub differences
 sub differences_from_record
 {
 	my ($node, $database, $schema) = @_;
-	my $quoted = lit(name($schema));
+	my $quoted = lit($schema);
 	my ($revision, $event) = split /\|/, $node->safe_psql(
 		$database,
 		"SELECT coalesce(max(to_revision), 'base'), max(event) FROM (SELECT * FROM"
