@@ -11,7 +11,8 @@ namespace
 using chain::Step;
 using chain::StepKind;
 
-constexpr std::array<std::string_view, 18> names{"finish",
+constexpr std::array<std::string_view, 19> names{"finish",
+                                                 "install",
                                                  "check_use",
                                                  "check_names",
                                                  "announce_step",
@@ -71,6 +72,8 @@ Action next_action(const Step &step, const State &state)
 {
     if (state.is_target_reached)
         return Action::finish;
+    if (state.unit == Unit::installation)
+        return Action::install;
     // Once a step is done, what it would protect has been changed already.
     if (state.unit == Unit::step && !state.is_under_way)
     {

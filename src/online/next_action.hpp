@@ -14,6 +14,7 @@ namespace procrastinate::online
 enum class Action
 {
     finish,             // the target is reached
+    install,            // create the schema of head
     check_use,          // refuse if what the migration drops is in use
     check_names,        // refuse if an index that the migration builds has its name taken
     announce_step,      // tell the caller which step begins
@@ -33,10 +34,11 @@ enum class Action
     execute             // run the step's statements in one transaction
 };
 
-// What the transactions of a call do: whole migrations if nobody can use the schema yet, else
-// steps.
+// What the transactions of a call do: if nobody can use the schema yet, the installation at head or
+// whole migrations, else steps.
 enum class Unit
 {
+    installation,
     migration,
     step
 };

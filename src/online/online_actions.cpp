@@ -9,6 +9,7 @@
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/script_execution.hpp"
+#include "upgrade/upgrade.hpp"
 
 namespace procrastinate::online
 {
@@ -35,6 +36,19 @@ Outcome OnlineLoop::finish(const UpgradePath &path)
         upgrade::notice_nothing_to_do(installation_, path.current, path.target,
                                       precheck_.named_target());
     return Outcome::finished;
+}
+
+// In one transaction: nobody works in the schema yet.
+Outcome OnlineLoop::install(const UpgradePath &path)
+{
+    const bool is_done = try_briefly([&] {
+        server::with_search_path(installation_.quoted.c_str(),
+                                 [&] { upgrade::install_directly(installation_, path); });
+    });
+    if (!is_done)
+        return try_later(precheck_request());
+    server::with_context("commit of the installation", [] { spi::commit(); });
+    return Outcome::observe_anew;
 }
 
 Outcome OnlineLoop::check_use(Observation &seen)

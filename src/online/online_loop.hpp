@@ -59,6 +59,7 @@ class OnlineLoop
     Outcome perform(Action action, Observation &seen);
 
     Outcome finish(const upgrade::UpgradePath &path);
+    Outcome install(const upgrade::UpgradePath &path);
     Outcome check_use(Observation &seen);
     Outcome check_names(Observation &seen);
     Outcome announce_step(Observation &seen);

@@ -33,7 +33,10 @@ UpgradePath OnlinePrecheck::read_path()
     if (is_first)
     {
         upgrade::warn_of_timeouts(installation_, path, upgrade::Transactions::many);
-        unit_ = !path.under_way && path.current == chain::base ? Unit::migration : Unit::step;
+        if (path.is_direct())
+            unit_ = Unit::installation;
+        else if (path.current == chain::base && !path.under_way)
+            unit_ = Unit::migration;
     }
     // Another session that goes by steps may have built an index ahead, which a whole migration
     // does not use.
@@ -48,7 +51,7 @@ UpgradePath OnlinePrecheck::read_path()
 chain::Step OnlinePrecheck::next_step(const UpgradePath &path) const
 {
     const Revision revision = path.current + 1;
-    if (unit_ == Unit::migration)
+    if (unit_ != Unit::step)
         return chain::whole_step(revision);
     const std::vector<chain::Step> left =
         chain::steps_left(revision, path.under_way ? path.under_way->number : 0, path.target);

@@ -56,7 +56,7 @@ class OnlinePrecheck
         return target_ ? std::string(chain::name(*target_)) : named_target_;
     }
 
-    // Unit::migration if the call began at base and no other session has changed the installation
+    // Not Unit::step if the call began at base and no other session has changed the installation
     // since.
     Unit unit() const { return unit_; }
 

@@ -126,6 +126,8 @@ Outcome OnlineLoop::perform(Action action, Observation &seen)
     {
     case Action::finish:
         return finish(seen.path);
+    case Action::install:
+        return install(seen.path);
     case Action::check_use:
         return check_use(seen);
     case Action::check_names:

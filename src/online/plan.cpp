@@ -45,6 +45,15 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
     return plan;
 }
 
+PlannedStep planned_installation(const catalog::Installation &installation)
+{
+    chain::Step step = chain::whole_step(chain::head());
+    step.title = "Create the schema of head";
+    PlannedStep plan{step, chain::head_script(installation.quoted), {}, {}};
+    plan.estimate = upgrade::estimate(installation, step).seconds;
+    return plan;
+}
+
 } // namespace
 
 std::vector<PlannedStep> plan(const catalog::Installation &installation, std::string_view target)
@@ -54,6 +63,8 @@ std::vector<PlannedStep> plan(const catalog::Installation &installation, std::st
     const upgrade::UpgradePath path = upgrade::plan_upgrade_path(installation, state, target);
     upgrade::notice_if_past(installation, path.current, path.target, target);
     std::vector<PlannedStep> plans;
+    if (path.is_direct())
+        return {planned_installation(installation)};
     for (const Step &step : upgrade::steps_of(path))
         plans.push_back(planned(installation, step));
     return plans;

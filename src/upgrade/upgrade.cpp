@@ -107,21 +107,6 @@ void run_migration(const Installation &installation, const chain::Migration &mig
     notice_end(migration, started);
 }
 
-void install_head(const Installation &installation)
-{
-    const Revision head = chain::head();
-    server::notice("Installing " + display_name(head) + " directly, instead of " +
-                   std::to_string(head) + " migrations");
-    const TimestampTz started = server::now();
-    // The schema is not on the search_path: no operator or function in it can be picked.
-    server::with_search_path(nullptr, [&] {
-        run_script(chain::head_script(installation.quoted),
-                   "schema of " + display_name(head) + " (head.sql)");
-    });
-    record_change(installation, event::install, chain::base, head, started);
-    server::notice(std::string(chain::name(head)) + " took " + time_since(started));
-}
-
 // Indexes that an interrupted procrastinate_migrate() has built ahead of this migration.
 void drop_built_ahead(const Installation &installation, Revision revision)
 {
@@ -164,13 +149,12 @@ UpgradePath prepare(const Change &change, const Installation &installation, std:
 
 void run_migrations(const Installation &installation, const UpgradePath &path)
 {
+    if (path.is_direct())
+        return install_directly(installation, path);
     set_script_settings();
     if (!path.has_history)
         create_history(installation);
-    if (path.current == chain::base && path.target == chain::head())
-        install_head(installation);
-    else
-        run_chain(installation, path.current, path.target);
+    run_chain(installation, path.current, path.target);
 }
 
 // Inside an SPI connection.
@@ -230,6 +214,24 @@ Revision explaining_timeout(const Installation &installation, std::string_view t
 }
 
 } // namespace
+
+void install_directly(const Installation &installation, const UpgradePath &path)
+{
+    set_script_settings();
+    if (!path.has_history)
+        create_history(installation);
+    const Revision head = chain::head();
+    server::notice("Installing " + display_name(head) + " directly, instead of " +
+                   std::to_string(head) + " migrations");
+    const TimestampTz started = server::now();
+    // The schema is not on the search_path: no operator or function in it can be picked.
+    server::with_search_path(nullptr, [&] {
+        run_script(chain::head_script(installation.quoted),
+                   "schema of " + display_name(head) + " (head.sql)");
+    });
+    record_change(installation, event::install, chain::base, head, started);
+    server::notice(std::string(chain::name(head)) + " took " + time_since(started));
+}
 
 Revision upgrade(const Installation &installation, std::string_view target)
 {

@@ -5,6 +5,7 @@
 #include "catalog/drift.hpp"
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -16,6 +17,11 @@ namespace procrastinate::upgrade
 // on the jobs table if more than one migration is run or rows are changed, and the locks of the
 // migrations.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
+
+// Creates the schema of head on a path that is_direct(), and records that. The checks and locks of
+// upgrade() come first. Runs inside an SPI connection, as the owner, under a search_path of the
+// installation's schema.
+void install_directly(const catalog::Installation &installation, const UpgradePath &path);
 
 // Upgrades as above, reports the time taken and the locks held, and rolls the upgrade back. Returns
 // the revision that it had reached.

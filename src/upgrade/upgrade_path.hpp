@@ -17,6 +17,11 @@ struct UpgradePath
     std::optional<chain::StepName> under_way; // last recorded step of the migration after `current`
     std::optional<TimestampTz> began;         // begin of that migration
 
+    // From base to head the schema of head is created directly, instead of by every migration.
+    bool is_direct() const
+    {
+        return current == chain::base && target == chain::head() && !under_way;
+    }
     bool reached_target() const { return current >= target; }
     // Where the installation is once the path has been run.
     chain::Revision reached() const { return std::max(current, target); }

@@ -45,7 +45,7 @@ void for_each_state(const std::function<void(const Step &, const State &)> &visi
 {
     for (const Step &step : all_steps())
         for (unsigned bits = 0; bits < 1U << flags.size(); ++bits)
-            for (const Unit unit : {Unit::migration, Unit::step})
+            for (const Unit unit : {Unit::installation, Unit::migration, Unit::step})
                 for (const IndexState index : {IndexState::absent, IndexState::invalid,
                                                IndexState::valid, IndexState::on_another_table})
                     for (const IndexMethod method : {IndexMethod::concurrently, IndexMethod::plain})
@@ -183,8 +183,8 @@ TEST_F(EveryState, ChecksOnlyBeforeTheFirstStepOfAMigration)
 
 TEST_F(EveryState, ChangesNothingBeforeTheStepIsAnnounced)
 {
-    const std::set<Action> before{Action::finish, Action::check_use, Action::check_names,
-                                  Action::announce_step};
+    const std::set<Action> before{Action::finish, Action::install, Action::check_use,
+                                  Action::check_names, Action::announce_step};
     expect([&](const Step &, const State &, Action action) { return !is_in(action, before); },
            [](const Step &, const State &state, Action) { return state.is_announced; });
 }
@@ -251,7 +251,8 @@ TEST_F(EveryState, ChangesNothingBeforeASkippedIndexIsGone)
     expect_only_if({Action::drop_skipped_index}, [](const Step &, const State &state) {
         return state.has_skipped_index && state.are_builds_locked;
     });
-    expect([](const Step &, const State &state, Action) { return state.has_skipped_index; },
+    expect([](const Step &, const State &state,
+              Action) { return state.unit != Unit::installation && state.has_skipped_index; },
            [](const Step &, const State &, Action action) {
                return is_in(action, {Action::finish, Action::check_use, Action::check_names,
                                      Action::announce_step, Action::lock_builds,
@@ -314,6 +315,16 @@ TEST(NextAction, OfACallThatIsForced)
     state.is_unused = true;
     EXPECT_EQ(actions_of(step_of(StepKind::brief, Step::none), state),
               "check_names announce_step execute");
+}
+
+TEST_F(EveryState, InstallsOnlyWhereNobodyWorks)
+{
+    expect([](const Step &, const State &state,
+              Action) { return state.unit == Unit::installation && !state.is_target_reached; },
+           [](const Step &, const State &, Action action) { return action == Action::install; });
+    expect_only_if({Action::install}, [](const Step &, const State &state) {
+        return state.unit == Unit::installation;
+    });
 }
 
 TEST(NextAction, FromBaseEachMigrationIsExecutedAtOnce)
