@@ -13,6 +13,8 @@ namespace
 using chain::Fact;
 using chain::Kind;
 
+constexpr std::string_view grant_separator = " for ";
+
 // Removes other schemas' names before names of Procrastinate's from a definition.
 std::string unqualified(std::string_view definition)
 {
@@ -85,11 +87,19 @@ const chain::FunctionBody *body_of(const CatalogObject &function, std::string_vi
     return found;
 }
 
-// True if only settings (ALTER FUNCTION ... SET) were added to the function.
+// True if only settings (ALTER FUNCTION ... SET) were added to the function, or the sequence only
+// counts otherwise.
 bool has_settings_only(const Fact &fact, const CatalogObject &object)
 {
-    return fact.kind == Kind::function && !object.settings.empty() &&
-           object.text == std::string(fact.text) + " set " + std::string(object.settings);
+    const std::string_view separator = fact.kind == Kind::function ? " set " : " ";
+    return !object.settings.empty() &&
+           object.text == std::string(fact.text).append(separator).append(object.settings);
+}
+
+// True if a schema at the revision may have these settings.
+bool is_usual(const CatalogObject &object)
+{
+    return object.kind == Kind::sequence || object.kind_of_settings == Settings::this_schema;
 }
 
 Difference missing(const Fact &fact, std::span<const CatalogObject> objects)
@@ -190,7 +200,7 @@ void compare(const Fact &fact, const CatalogObject &object, chain::Revision revi
     {
         differences.push_back(other(Problem::altered, severity_of_settings(object), fact, object,
                                     fact.text, object.text));
-        differences.back().is_of_revision = object.kind_of_settings != Settings::this_schema;
+        differences.back().is_of_revision = !is_usual(object);
     }
     else if (object.text != fact.text)
     {
@@ -262,6 +272,8 @@ std::string_view name_of(Problem problem)
         return "other owner";
     case Problem::wrong_schema:
         return "wrong schema";
+    case Problem::lacking_grant:
+        return "missing grant";
     }
     return {};
 }
@@ -271,6 +283,18 @@ bool is_lost(const Difference &difference)
     return difference.problem == Problem::altered && difference.kind == Kind::function &&
            difference.found->kind_of_settings == Settings::other_schema &&
            difference.actual == difference.found->text;
+}
+
+std::string grant_in_words(std::string_view privileges, std::string_view role)
+{
+    return std::string(privileges).append(grant_separator).append(role);
+}
+
+std::pair<std::string_view, std::string_view> words_of_grant(std::string_view text)
+{
+    // No privilege contains the separator; a role's name may.
+    const std::size_t end = text.find(grant_separator);
+    return {text.substr(0, end), text.substr(end + grant_separator.size())};
 }
 
 std::string in_words(const Difference &difference)
@@ -283,6 +307,8 @@ std::string in_words(const Difference &difference)
         return words + " belongs to another role";
     case Problem::wrong_schema:
         return words + " uses another schema";
+    case Problem::lacking_grant:
+        return words + " lacks a grant";
     default:
         return words.append(" is ").append(name_of(difference.problem));
     }

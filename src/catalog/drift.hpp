@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace procrastinate::catalog
@@ -21,7 +22,8 @@ enum class Problem
     unvalidated,
     disabled,
     other_owner,
-    wrong_schema
+    wrong_schema,
+    lacking_grant // a role has the queue's rights, but not those on the object
 };
 
 // "missing", "other owner" ... as users read it.
@@ -39,13 +41,19 @@ struct Difference
     const CatalogObject *found; // the object that is there, or null
     // False if a schema at the revision may differ so: another owner, a user's view, a function
     // with a search_path that finds the schema, a function as its release shipped it that fails on
-    // this server.
+    // this server, a sequence that counts otherwise, a lacking grant.
     bool is_of_revision;
     bool is_name_taken = false; // of a missing constraint: an index has its name
 };
 
 // True if the difference is the search_path of a function, which does not find the installation.
 bool is_lost(const Difference &difference);
+
+// What a difference of Problem::lacking_grant expects: "SELECT, INSERT for worker". `role` is quoted
+// as an identifier.
+std::string grant_in_words(std::string_view privileges, std::string_view role);
+// The privileges and the role of that text.
+std::pair<std::string_view, std::string_view> words_of_grant(std::string_view text);
 
 // "index procrastinate_jobs_lock_idx_v1 is missing": a clause for a message.
 std::string in_words(const Difference &difference);

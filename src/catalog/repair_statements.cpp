@@ -138,12 +138,22 @@ std::string repair_sequence(const Difference &difference, std::string_view schem
 {
     const Definition &expected = *difference.fact;
     const Definition *const actual = difference.found;
-    // A sequence of another type, or that another column owns, is the user's.
-    if (actual == nullptr || actual->type != expected.type || !actual->table.empty() ||
-        expected.table.empty())
+    if (actual == nullptr || actual->type != expected.type)
         return {};
-    return "ALTER SEQUENCE " + qualified(expected.name, schema) + " OWNED BY " +
-           qualified(expected.table, schema) + "." + text(expected.columns) + ";";
+    const bool has_owner = actual->table == expected.table && actual->columns == expected.columns;
+    // A sequence that another column owns is the user's.
+    if (!has_owner && (!actual->table.empty() || expected.table.empty()))
+        return {};
+    // The number that it has reached may lie below the bounds that it should have.
+    if (actual->settings.find('-') != std::string_view::npos ||
+        actual->settings.find("minvalue 0") != std::string_view::npos)
+        return {};
+    return "ALTER SEQUENCE " + qualified(expected.name, schema) +
+           (actual->settings.empty() ? "" : " INCREMENT BY 1 NO MINVALUE NO MAXVALUE NO CYCLE") +
+           (has_owner
+                ? ""
+                : " OWNED BY " + qualified(expected.table, schema) + "." + text(expected.columns)) +
+           ";";
 }
 
 std::string_view owned_kind(Kind kind)
@@ -169,11 +179,20 @@ std::string change_owner(const Difference &difference, std::string_view schema)
            common::quoted_identifier(difference.expected) + ";";
 }
 
+std::string grant(const Difference &difference, std::string_view schema)
+{
+    const auto [privileges, role] = words_of_grant(difference.expected);
+    return "GRANT " + text(privileges) + " ON " + text(owned_kind(difference.kind)) + " " +
+           qualified(difference.object, schema) + " TO " + text(role) + ";";
+}
+
 std::string repair_of(const Difference &difference, chain::Revision revision,
                       std::string_view schema)
 {
     if (difference.problem == Problem::other_owner)
         return change_owner(difference, schema);
+    if (difference.problem == Problem::lacking_grant)
+        return grant(difference, schema);
     if (difference.problem == Problem::extra)
         return {};
     switch (difference.kind)

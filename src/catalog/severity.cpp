@@ -90,9 +90,9 @@ Severity severity_of_altered(const chain::Definition &expected, const CatalogObj
     return is_harmless ? Severity::warning : severity_of_missing(expected);
 }
 
-Severity severity_of_settings(const CatalogObject &function)
+Severity severity_of_settings(const CatalogObject &object)
 {
-    switch (function.kind_of_settings)
+    switch (object.kind_of_settings)
     {
     case Settings::other_schema:
         return Severity::error;

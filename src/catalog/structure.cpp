@@ -176,6 +176,7 @@ class Reader
             break;
         case chain::Kind::sequence:
             object.type = word(row, 6);
+            object.settings = word(row, 7);
             object.columns = word(row, 10);
             break;
         case chain::Kind::function:

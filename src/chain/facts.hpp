@@ -69,11 +69,13 @@ struct Definition
     std::string_view condition = {};     // of an index after WHERE, of a constraint after CHECK
     std::string_view signature = {};     // of a function: name, argument names and types
     std::string_view declaration = {};   // of a function: signature with defaults, and result
-    std::string_view settings = {};      // of a function: what SET gives it
-    bool is_not_null = false;            // column
-    bool is_unique = false;              // index
-    bool is_constraint_trigger = false;  // trigger
-    bool is_plain_table = true;          // table: false for a view, foreign table ... of its name
+    // Of a function: what SET gives it. Of a sequence: increment, bounds and cycle, if they are not
+    // the server's defaults.
+    std::string_view settings = {};
+    bool is_not_null = false;           // column
+    bool is_unique = false;             // index
+    bool is_constraint_trigger = false; // trigger
+    bool is_plain_table = true;         // table: false for a view, foreign table ... of its name
     ConstraintType constraint_type = ConstraintType::none; // known for facts only
     std::span<const std::string_view> labels = {};         // of an enum type, in their order
 };

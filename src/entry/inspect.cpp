@@ -1,5 +1,6 @@
 // Functions that compare a schema's catalog with the revisions: procrastinate_detect, _check,
 // _require.
+#include "catalog/grants.hpp"
 #include "catalog/repair_statements.hpp"
 #include "catalog/structure.hpp"
 #include "chain/target.hpp"
@@ -67,8 +68,10 @@ ENTRY_POINT(procrastinate_check)
             target, upgrade::recorded_or_nearest(installation, state, server::span_of(structure)));
         if (revision == chain::base && structure.empty() && target != "base")
             throw upgrade::nothing_installed(installation);
-        const std::vector<catalog::Difference> differences =
+        std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
+        catalog::add_lacking_grants(differences, installation, server::span_of(structure),
+                                    revision);
         const std::vector<std::string> repairs =
             catalog::repair_statements(differences, revision, installation.quoted);
         for (std::size_t i = 0; i < differences.size(); ++i)

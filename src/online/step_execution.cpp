@@ -5,6 +5,7 @@
 #include "online/lock_timeout_scope.hpp"
 #include "server/setting_scope.hpp"
 #include "server/subtransaction.hpp"
+#include "upgrade/copied_grants.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
@@ -59,7 +60,7 @@ void prepare(const Installation &installation, const LockRequest &request, const
 }
 
 void run(const Installation &installation, const Step &step, std::string_view statements,
-         const UpgradePath &path)
+         const UpgradePath &path, const upgrade::CopiedGrants &grants)
 {
     upgrade::set_script_settings();
     if (!path.has_history)
@@ -67,6 +68,7 @@ void run(const Installation &installation, const Step &step, std::string_view st
     const chain::Migration &migration = chain::migration(step.revision);
     upgrade::run_script(statements, step_label(step));
     upgrade::run_rest(migration.sql, upgrade::migration_label(migration), step.rest);
+    server::with_context("privileges after " + step_label(step), [&] { grants.copy(); });
 }
 
 void finish(const Installation &installation, const LockRequest &request)
@@ -91,11 +93,12 @@ bool execute_step(const Installation &installation, const LockRequest &request,
     const Step &step = request.of_step;
     return server::attempt([&] {
         with_lock_timeout(lock_timeout, [&] {
+            const upgrade::CopiedGrants grants(installation); // read before it has the locks
             server::with_search_path(nullptr, [&] { prepare(installation, request, path); });
             if (!only_records(request))
                 step_log.progress().show_no_blockers(); // it has its locks
             server::with_search_path(installation.quoted.c_str(),
-                                     [&] { run(installation, step, statements, path); });
+                                     [&] { run(installation, step, statements, path, grants); });
             server::with_search_path(nullptr, [&] { finish(installation, request); });
             server::with_search_path(installation.quoted.c_str(), [&] { step_log.record(step); });
         });

@@ -7,16 +7,20 @@
 #include "sql/append_history.hpp"
 #include "sql/create_history.hpp"
 #include "sql/script_begin.hpp"
+#include "sql/script_copy_grants.hpp"
 #include "sql/script_drop_index.hpp"
 #include "sql/script_history_values.hpp"
 #include "sql/script_migration.hpp"
+#include "sql/script_remember_grants.hpp"
 #include "sql/script_step.hpp"
 #include "upgrade/change.hpp"
+#include "upgrade/copied_grants.hpp"
 #include "upgrade/foreign_objects.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/library_version.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
+#include "upgrade/settings.hpp"
 
 namespace procrastinate::script
 {
@@ -96,6 +100,39 @@ std::string drop_indexes(const ScriptStep &step)
     return text;
 }
 
+// Nothing is carried along where there is nothing yet, or if the setting is off.
+bool copies_grants(const ScriptStep &step)
+{
+    return step.from != chain::base && upgrade::copies_grants();
+}
+
+// The schema and the names as script_begin.sql has set them.
+constexpr std::string_view schema_oid =
+    "(SELECT n.oid FROM pg_namespace n"
+    " WHERE n.nspname = current_setting('procrastinate_script.schema'))";
+constexpr std::string_view names =
+    "string_to_array(current_setting('procrastinate_script.names'), ' ')";
+
+std::string remember_grants(const ScriptStep &step)
+{
+    return copies_grants(step)
+               ? substitute(sql::script_remember_grants,
+                            {{"remembered_grants",
+                              upgrade::remembered_grants_sql(schema_oid, names, "true")}})
+               : std::string();
+}
+
+std::string copy_grants(const ScriptStep &step)
+{
+    constexpr std::string_view before =
+        "nullif(current_setting('procrastinate_script.grants'), '')";
+    return copies_grants(step)
+               ? substitute(
+                     sql::script_copy_grants,
+                     {{"copied_grants", upgrade::copied_grants_sql(schema_oid, names, before)}})
+               : std::string();
+}
+
 std::string run_step(const Installation &installation, const ScriptStep &step)
 {
     const std::string values =
@@ -108,7 +145,9 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
            substitute(sql::script_step,
                       {{"message", common::quoted_literal(step.message)},
                        {"drop_indexes", drop_indexes(step)},
+                       {"remember_grants", remember_grants(step)},
                        {"sql", step.sql},
+                       {"copy_grants", copy_grants(step)},
                        {"append_history", append_history(history, values)},
                        {"is_own", is_own()},
                        {"revision", chain::name(step.to)},

@@ -1,22 +1,24 @@
 -- One step of an offline script: a NOTICE, the SQL, its row in the history, and the notification. A
 -- template; psql runs the result, inside a transaction that script_begin.sql began.
 --
--- {{message}}         text of the NOTICE, as a literal
--- {{drop_indexes}}    script_drop_index.sql for each index that an online run may have built ahead
--- {{sql}}             script_migration.sql, or the schema of head
--- {{append_history}}  append_history.sql
--- {{is_own}}          condition that a row of the history is this database's
--- {{revision}}        revision that the step leads to
--- {{notification}}    payload for listeners, as a literal
+-- {{message}}          text of the NOTICE, as a literal
+-- {{drop_indexes}}     script_drop_index.sql for each index that an online run may have built ahead
+-- {{remember_grants}}  script_remember_grants.sql, or nothing
+-- {{sql}}              script_migration.sql, or the schema of head
+-- {{copy_grants}}      script_copy_grants.sql, or nothing
+-- {{append_history}}   append_history.sql
+-- {{is_own}}           condition that a row of the history is this database's
+-- {{revision}}         revision that the step leads to
+-- {{notification}}     payload for listeners, as a literal
 
 DO $begin$
 BEGIN
     RAISE NOTICE '%', {{message}};
     PERFORM set_config('procrastinate_script.started', extract(epoch FROM clock_timestamp())::text,
                        true);
-{{drop_indexes}}END
+{{drop_indexes}}{{remember_grants}}END
 $begin$;
-{{sql}}{{append_history}}DO $recorded$
+{{sql}}{{copy_grants}}{{append_history}}DO $recorded$
 DECLARE
     is_recorded boolean;
 BEGIN

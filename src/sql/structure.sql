@@ -17,7 +17,8 @@
 --   1 kind, 2 key, 3 name, 4 table, 5 definition as structure.tsv spells it
 --   6 detail: type of a column or sequence, clause of an index or constraint, declaration of a
 --     function
---   7 addition: collation of a column, settings of a function
+--   7 addition: collation of a column, settings of a function, increment, bounds and cycle of a
+--     sequence, if they are not the server's defaults
 --   8 default of a column, md5 of a function's body with LF instead of CR LF
 --   9 how a column is generated, md5 of a function's body without blanks at the ends of its lines
 --     and without empty lines at its own ends; null, as the one before, for a long body
@@ -143,8 +144,8 @@ with relation as materialized (
     union all
     select 7, 'sequence', c.relname::text, c.relname::text, p."table",
            concat(c.relname, ' ', format_type(s.seqtypid, null),
-                  ' owned by ' || p."table" || '.' || p.columns),
-           format_type(s.seqtypid, null), null, null, null, p.columns, null, null, null, null,
+                  ' owned by ' || p."table" || '.' || p.columns, ' ' || o.options),
+           format_type(s.seqtypid, null), o.options, null, null, p.columns, null, null, null, null,
            c.relowner, 'pg_class'::regclass, c.oid, 0
       from relation c
       join pg_sequence s on s.seqrelid = c.oid
@@ -155,6 +156,16 @@ with relation as materialized (
              join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
             where d.classid = 'pg_class'::regclass and d.objid = c.oid
               and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')) p on true
+     cross join lateral (
+           select nullif(concat_ws(' ',
+                      case when s.seqincrement <> 1 then 'increment ' || s.seqincrement end,
+                      case when s.seqmin <> 1 then 'minvalue ' || s.seqmin end,
+                      case when s.seqmax <> case s.seqtypid when 'bigint'::regtype
+                                                 then 9223372036854775807
+                                                 when 'integer'::regtype then 2147483647
+                                                 else 32767 end
+                           then 'maxvalue ' || s.seqmax end,
+                      case when s.seqcycle then 'cycle' end), '') as options) o
     union all
     select 8, 'function',
            format('%s(%s)', p.proname,

@@ -1,5 +1,6 @@
 // Repair of an installation: the statements that remove differences from its revision, in an order
 // in which they can run.
+#include "catalog/grants.hpp"
 #include "catalog/repair_statements.hpp"
 
 #include "catalog/structure.hpp"
@@ -9,11 +10,14 @@
 #include "server/subtransaction.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/change.hpp"
+#include "upgrade/copied_grants.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/upgrade.hpp"
+
+#include <limits>
 
 namespace procrastinate::upgrade
 {
@@ -27,10 +31,12 @@ using catalog::Installation;
 using chain::Revision;
 
 // Objects that others need come first: a trigger calls a function, a foreign key references a
-// primary key.
+// primary key. Grants come last.
 int rank_of(const Difference &difference)
 {
     using chain::Kind;
+    if (difference.problem == catalog::Problem::lacking_grant)
+        return std::numeric_limits<int>::max();
     constexpr std::array<Kind, 6> order{Kind::function,   Kind::column, Kind::sequence,
                                         Kind::constraint, Kind::index,  Kind::trigger};
     const auto *const place = std::find(order.begin(), order.end(), difference.kind);
@@ -71,8 +77,10 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
     // Without any of Procrastinate's objects there is nothing to repair.
     const Revision revision = recorded_or_nearest(installation, state, server::span_of(structure))
                                   .revision.value_or(chain::base);
-    return {revision, repairs_of(catalog::Comparison(server::span_of(structure)).with(revision),
-                                 revision, installation)};
+    std::vector<Difference> differences =
+        catalog::Comparison(server::span_of(structure)).with(revision);
+    catalog::add_lacking_grants(differences, installation, server::span_of(structure), revision);
+    return {revision, repairs_of(differences, revision, installation)};
 }
 
 void run_repairs(const Installation &installation, const InstallationState &state,
@@ -82,10 +90,12 @@ void run_repairs(const Installation &installation, const InstallationState &stat
     require_no_deferred_triggers(installation, catalog::history_table);
     lock_tables(installation, Tables::history_and_jobs);
     set_script_settings();
+    const CopiedGrants grants(installation, Copied::grants);
     for (const Repair &repair : plan.repairs)
         server::with_context("repair of " + std::string(chain::kind_name(repair.difference.kind)) +
                                  " " + repair.difference.object,
                              [&] { spi::execute(repair.statement.c_str()); });
+    grants.copy();
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
     require_no_foreign_objects(installation);
     if (state.last)

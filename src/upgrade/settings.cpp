@@ -17,6 +17,7 @@ char *names_in_django = nullptr;
 int wal_rate = 64 * 1024;
 int replication_lag = 128 * 1024;
 int build_workers = 2;
+bool copy_grants = true;
 
 constexpr config_enum_entry verify_levels[] = {
     {"off", static_cast<int>(VerifyLevel::off), false},
@@ -69,6 +70,8 @@ int max_replication_lag() { return replication_lag; }
 
 int max_build_workers() { return build_workers; }
 
+bool copies_grants() { return copy_grants; }
+
 void define_settings()
 {
     define_enum("procrastinate_migrate.verify",
@@ -111,6 +114,11 @@ void define_settings()
         "Sets how many indexes a role may build at the same time in a database.",
         "Each concurrent index build of procrastinate_migrate() is a background worker.",
         &build_workers, build_workers, 1, 1000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable(
+        "procrastinate_migrate.copy_grants",
+        "Sets whether new objects get the privileges of those that they succeed.",
+        "Functions that a migration creates or replaces also keep their SET clauses.", &copy_grants,
+        copy_grants, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     server::define_fault_points();
     MarkGUCPrefixReserved("procrastinate_migrate");
 }

@@ -41,6 +41,10 @@ int max_replication_lag();
 // same time in the database. A superuser can set it, or a role that has been granted SET on it.
 int max_build_workers();
 
+// procrastinate_migrate.copy_grants: whether a migration gives the objects that it creates the
+// privileges and settings of those that they succeed.
+bool copies_grants();
+
 // Defines all of them, for _PG_init. May ereport.
 void define_settings();
 

@@ -16,6 +16,7 @@
 #include "server/timeouts.hpp"
 #include "sql/drop_index.hpp"
 #include "upgrade/change.hpp"
+#include "upgrade/copied_grants.hpp"
 #include "upgrade/held_locks.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
@@ -100,7 +101,9 @@ void run_migration(const Installation &installation, const chain::Migration &mig
     const Revision from = migration.number - 1;
     notice_begin(migration);
     const TimestampTz started = server::now();
+    const CopiedGrants grants(installation);
     run_script(migration.sql, migration_label(migration), enum_types);
+    server::with_context("privileges after " + migration_label(migration), [&] { grants.copy(); });
     server::with_context("history of " + migration_label(migration), [&] {
         record_change(installation, event::upgrade, from, migration.number, started);
     });
