@@ -49,8 +49,8 @@ struct Difference
 // True if the difference is the search_path of a function, which does not find the installation.
 bool is_lost(const Difference &difference);
 
-// What a difference of Problem::lacking_grant expects: "SELECT, INSERT for worker". `role` is quoted
-// as an identifier.
+// What a difference of Problem::lacking_grant expects: "SELECT, INSERT for worker". `role` is a
+// quoted identifier.
 std::string grant_in_words(std::string_view privileges, std::string_view role);
 // The privileges and the role of that text.
 std::pair<std::string_view, std::string_view> words_of_grant(std::string_view text);

@@ -1,4 +1,4 @@
-// Grants on an installation's objects: the privileges that roles lack which have the queue's rights.
+// Grants on an installation's objects: privileges that roles with the queue's rights lack.
 #pragma once
 
 #include "catalog/catalog_object.hpp"

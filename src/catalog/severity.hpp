@@ -20,8 +20,8 @@ Severity severity_of_missing(const chain::Definition &expected);
 Severity severity_of_extra(const CatalogObject &object);
 // Also of an object that is invalid, disabled or has another body.
 Severity severity_of_altered(const chain::Definition &expected, const CatalogObject &object);
-// Of a function that only settings (ALTER FUNCTION ... SET) were added to, or of a sequence that only
-// counts otherwise.
+// Of a function that only settings (ALTER FUNCTION ... SET) were added to, or of a sequence that
+// only counts otherwise.
 Severity severity_of_settings(const CatalogObject &object);
 
 // True if an enum type has all the expected labels in their order. More labels do no harm.

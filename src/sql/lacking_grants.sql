@@ -5,13 +5,15 @@
 -- {{objects}} granted_objects.sql
 -- {{schema}}  OID of the schema, an expression
 --
--- Without privileges on columns only: a role that has one on a column of a table has it for this
--- query. Needed are EXECUTE on the functions that clients call, on tables what the bodies of the
--- functions do with them, and USAGE on the sequences of the columns that an INSERT fills.
+-- Needed are EXECUTE on the functions that clients call, on tables what the bodies of the functions
+-- do with them, and USAGE on the sequences of the columns that an INSERT fills. A privilege on a
+-- column of a table counts as one on the table.
 --
--- Returns the OID of the object's catalog, the OID of the object, the role, quoted as an identifier,
--- and its privileges; at most 5000 rows. Any role that may create functions in the schema can make
--- them many: of at most 200 functions the bodies are read.
+-- Any role that may create functions in the schema can make them many. So the bodies of at most 200
+-- functions are read, and there are at most 5000 rows.
+--
+-- Returns the OID of the object's catalog, the OID of the object, the role as a quoted identifier,
+-- and the privileges that it lacks.
 
 with object as materialized (
 {{objects}}), role as materialized (
