@@ -17,6 +17,7 @@ my $database = new_database($node);
 my $refusal  = '25001: procrastinate_migrate() cannot run inside a transaction block';
 
 commits();
+installs_at_once();
 stays_done();
 refuses();
 non_atomic();
@@ -94,6 +95,21 @@ sub commits
 		'0',
 		'no lock is left after the call');
 	$_->close foreach $session, $reader, $watcher;
+	return;
+}
+
+sub installs_at_once
+{
+	my $session = installation('at_once', 0);
+	my $plan = q{SELECT revision, step, kind, lock IS NULL FROM procrastinate_plan(schema => 'at_once')};
+	is($session->query($plan), "$HEAD_NAME|1|brief|t", 'the plan from base to head is one step');
+	$session->query(q{CALL procrastinate_migrate(schema => 'at_once')});
+	is( $session->query(
+			q{SELECT event, from_revision, to_revision FROM procrastinate_log('at_once')}),
+		"install|base|$HEAD_NAME",
+		'and the call creates the schema of head directly');
+	is_at($node, $database, 'at_once', $HEAD, 'which has its catalog');
+	$session->close;
 	return;
 }
 

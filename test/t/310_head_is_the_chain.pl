@@ -74,7 +74,10 @@ foreach my $schema ('public', $ODD_SCHEMA)
 	my $several = made($schema,
 		map { 'SELECT procrastinate_upgrade(' . lit($_) . ', SCHEMA)' }
 		map { revision_name($_) } 26, commit_points(26, $HEAD), $HEAD);
-	my $migrated = made($schema, "CALL procrastinate_migrate('head', SCHEMA)");
+	my $migrated = made(
+		$schema,
+		"CALL procrastinate_migrate('$before_head', SCHEMA)",
+		"CALL procrastinate_migrate('head', SCHEMA)");
 
 	my $expected = dump_of($chain, $schema);
 	cmp_ok(scalar(@$expected), '>', 500, "a dump of $schema holds the whole schema");
