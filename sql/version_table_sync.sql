@@ -14,13 +14,61 @@ SET search_path = version_table_sync, public;
 CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
 INSERT INTO alembic_version VALUES ('ae1027a6acf'), ('0005');
 SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
+-- 0005 may be this chain's or another's
+BEGIN;
 SELECT procrastinate_upgrade('0001');
 SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+SET procrastinate_migrate.alembic_ids = zero_based;
+SELECT procrastinate_upgrade('0001');
+SELECT * FROM alembic_version ORDER BY 1;
+RESET procrastinate_migrate.alembic_ids;
 SELECT procrastinate_upgrade('0003');
 SELECT * FROM alembic_version ORDER BY 1;
--- a plain number may be anybody's, and is left alone unless such ids are said to be ours
+-- a plain number counts if it is the only one, and that of the schema
 DELETE FROM alembic_version;
 INSERT INTO alembic_version VALUES ('ae1027a6acf'), ('0003');
+BEGIN;
+SELECT procrastinate_upgrade('0004');
+SELECT * FROM alembic_version ORDER BY 1;
+-- and may be ahead already
+UPDATE alembic_version SET version_num = '0005' WHERE version_num = '0004';
+SELECT procrastinate_upgrade('0005');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+BEGIN;
+INSERT INTO alembic_version VALUES ('0007');
+SELECT procrastinate_upgrade('0004');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+BEGIN;
+UPDATE alembic_version SET version_num = '0002' WHERE version_num = '0003';
+SELECT procrastinate_upgrade('0004');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+-- beside an id with a prefix it is another chain's, which may be at the same number
+BEGIN;
+INSERT INTO alembic_version VALUES ('procrastinate_0002'), ('billing_0003');
+SELECT procrastinate_upgrade('0004');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+-- ids with the names of the files, and with other prefixes, keep their form
+BEGIN;
+ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(64);
+UPDATE alembic_version SET version_num = '0003_00.05.00_02_drop_started_at_column'
+ WHERE version_num = '0003';
+SELECT procrastinate_upgrade('0004');
+SELECT * FROM alembic_version ORDER BY 1;
+UPDATE alembic_version SET version_num = 'jobs-procrastinate_0003' WHERE version_num ~ '^0004';
+SELECT procrastinate_upgrade('0005');
+SELECT * FROM alembic_version ORDER BY 1;
+-- two packages, two installations: which is this one's is not known
+INSERT INTO alembic_version VALUES ('procrastinate_0004');
+SELECT procrastinate_upgrade('0006');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+-- unless it is said that such ids are none of ours
+SET procrastinate_migrate.alembic_ids = zero_based;
 BEGIN;
 SELECT procrastinate_upgrade('0004');
 SELECT * FROM alembic_version ORDER BY 1;
@@ -122,6 +170,8 @@ DROP TABLE django_migrations;
 CREATE SCHEMA version_table_sync_other;
 CREATE TABLE version_table_sync_other.alembic_version (version_num varchar(32));
 INSERT INTO version_table_sync_other.alembic_version VALUES ('procrastinate_0037'), ('0012');
+-- no text of another role comes into a message
+INSERT INTO version_table_sync_other.alembic_version VALUES (E'x\nHINT: procrastinate_0030');
 DROP TABLE procrastinate_schema_history;
 SELECT procrastinate_adopt();
 CREATE TABLE django_migrations (id int, app varchar(255), name varchar(255));
@@ -133,6 +183,7 @@ INSERT INTO alembic_version VALUES ('0012'), ('b0b'), ('procrastinate_0005');
 DROP TABLE procrastinate_schema_history;
 SELECT procrastinate_adopt();
 -- where the catalog shows no revision exactly, they are quoted
+DELETE FROM alembic_version WHERE version_num = 'procrastinate_0005';
 DROP INDEX procrastinate_jobs_queue_name_idx;
 SELECT procrastinate_adopt();
 

@@ -9,8 +9,6 @@ namespace procrastinate::chain
 namespace
 {
 
-constexpr std::string_view zero_based_prefix = "procrastinate_";
-
 // Numbers of Django's migrations without SQL. Each puts the later ones one further behind ours.
 constexpr std::array without_sql{25, 30, 36};
 
@@ -38,30 +36,74 @@ std::optional<Revision> known(int revision)
     return revision > base && revision <= head() ? std::optional(revision) : std::nullopt;
 }
 
+// The name of a migration's file without ".sql".
+std::string_view stem_of(Revision revision)
+{
+    std::string_view file = migration(revision).file;
+    file.remove_suffix(std::string_view(".sql").size());
+    return file;
+}
+
+// Ids come into messages and commands: no blanks, quotes or line ends.
+bool is_prefix(std::string_view prefix)
+{
+    return prefix.empty() ||
+           ((prefix.back() == '_' || prefix.back() == '-') && prefix.front() != '-' &&
+            std::all_of(prefix.begin(), prefix.end(), [](char one) {
+                return (one >= '0' && one <= '9') || (one >= 'a' && one <= 'z') ||
+                       (one >= 'A' && one <= 'Z') || one == '_' || one == '-' || one == '.';
+            }));
+}
+
 } // namespace
 
-std::string alembic_id(Revision revision, AlembicIds ids)
+std::string alembic_id(Revision revision, const AlembicForm &form)
 {
     if (revision == base)
         return {};
-    if (ids == AlembicIds::plain)
-        return std::string(name(revision));
-    return std::string(zero_based_prefix) + four_digits(revision - 1);
+    std::string id = std::string(form.prefix) + four_digits(revision - 1 + form.first);
+    if (form.has_file)
+        id.append("_").append(stem_of(revision));
+    return id;
 }
 
-std::optional<Revision> revision_of_alembic(std::string_view id)
+std::optional<AlembicId> read_alembic_id(std::string_view id)
 {
-    if (const std::optional<int> number = number_of(id))
-        return known(*number);
-    return revision_of_zero_based_id(id);
-}
-
-std::optional<Revision> revision_of_zero_based_id(std::string_view id)
-{
-    if (!id.starts_with(zero_based_prefix))
+    // The number is what comes before the file's name, or else the end.
+    for (Revision revision = base + 1; revision <= head(); ++revision)
+    {
+        const std::string_view stem = stem_of(revision);
+        if (!id.ends_with(stem) || id.size() < stem.size() + 5 ||
+            id[id.size() - stem.size() - 1] != '_')
+            continue;
+        const std::string_view before = id.substr(0, id.size() - stem.size() - 1);
+        const std::string_view prefix = before.substr(0, before.size() - 4);
+        const std::optional<int> number = number_of(before.substr(prefix.size()));
+        if (number && is_prefix(prefix) && (*number == revision || *number == revision - 1))
+            return AlembicId{revision, {prefix, 1 - (revision - *number), true}};
+    }
+    if (id.size() < 4)
         return std::nullopt;
-    const std::optional<int> number = number_of(id.substr(zero_based_prefix.size()));
-    return number ? known(*number + 1) : std::nullopt;
+    const std::string_view prefix = id.substr(0, id.size() - 4);
+    const AlembicForm form{prefix, prefix.empty() ? 1 : 0, false};
+    const std::optional<int> number = number_of(id.substr(prefix.size()));
+    if (!number || !is_prefix(prefix) ||
+        !(prefix.empty() || prefix.ends_with(zero_based_form.prefix)))
+        return std::nullopt;
+    const std::optional<Revision> revision = known(*number + 1 - form.first);
+    return revision ? std::optional(AlembicId{*revision, form}) : std::nullopt;
+}
+
+std::optional<Revision> revision_of_alembic_name(std::string_view name)
+{
+    for (const std::string_view extension : {".py", ".sql"})
+        if (name.ends_with(extension))
+        {
+            name.remove_suffix(extension.size());
+            break;
+        }
+    const std::optional<AlembicId> id = read_alembic_id(name);
+    return id && !id->form.is_plain() ? std::optional(id->revision) : std::nullopt;
 }
 
 std::optional<Revision> revision_of_django(std::string_view last)

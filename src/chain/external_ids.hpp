@@ -11,21 +11,47 @@
 namespace procrastinate::chain
 {
 
-// Alembic packages of the chain use one of two numberings.
+// Which ids of Alembic's version table are this chain's.
 enum class AlembicIds
 {
+    found,     // told by the rows of the table
     plain,     // 0001 is revision 0001
     zero_based // procrastinate_0000 is revision 0001
 };
 
+// How a package of the chain spells its ids: "<prefix><number>", and "_<file>" for some.
+struct AlembicForm
+{
+    std::string_view prefix = {}; // with the separator at its end: "procrastinate_"
+    int first = 1;                // the number of revision 0001: 1 or 0
+    bool has_file = false;        // 0031_03.00.00_50_post_cancel_notification
+
+    // A number alone may be an id of any other chain.
+    bool is_plain() const { return prefix.empty() && !has_file; }
+    bool operator==(const AlembicForm &) const = default;
+};
+
+inline constexpr AlembicForm plain_form{};
+inline constexpr AlembicForm zero_based_form{"procrastinate_", 0, false};
+
+struct AlembicId
+{
+    Revision revision;
+    AlembicForm form; // its prefix is a part of the text that was read
+};
+
 // The id of a revision in Alembic's version table. Empty for base, which has no row there.
-std::string alembic_id(Revision revision, AlembicIds ids);
+std::string alembic_id(Revision revision, const AlembicForm &form);
 
-// The revision of an id in either numbering; nothing if the chain has none.
-std::optional<Revision> revision_of_alembic(std::string_view id);
+// Reads an id: four digits, zero-based four digits after a prefix that ends in "procrastinate_", or
+// four digits and the name of a migration's file, after any prefix that ends in "_" or "-". Nothing
+// if the chain has no such revision, or if a prefix has other characters than those of an
+// identifier, "." and "-".
+std::optional<AlembicId> read_alembic_id(std::string_view id);
 
-// The revision of a zero-based id; nothing for any other text.
-std::optional<Revision> revision_of_zero_based_id(std::string_view id);
+// The revision of an id that is more than a number; it may end in ".py" or ".sql", as the file of
+// that revision does. Nothing for any other text.
+std::optional<Revision> revision_of_alembic_name(std::string_view name);
 
 // The revision that the schema has after the Django migration of that name ("0031_...") and all
 // before it. Django numbers differently, and three of its migrations have no SQL. Nothing if it is

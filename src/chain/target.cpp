@@ -148,7 +148,7 @@ Revision resolve_name(std::string_view target, std::string_view whole,
             return revision;
         refuse_unknown(whole);
     }
-    for (const auto &lookup : {by_release, revision_of_zero_based_id, by_file})
+    for (const auto &lookup : {by_release, revision_of_alembic_name, by_file})
         if (const std::optional<Revision> found = lookup(target))
             return *found;
     refuse_unknown(whole);

@@ -24,16 +24,9 @@ void read_alembic(Oid table, const std::string &name, bool is_own, std::size_t &
 {
     const server::RawTable rows = server::scan_raw_table(table, alembic_columns, rows_left);
     rows_left -= rows.count();
-    for (std::size_t i = 0; i < rows.count(); ++i)
-    {
-        const std::string_view id = rows.row(i).text(0);
-        const std::optional<chain::Revision> revision = chain::revision_of_alembic(id);
-        if (revision && (is_own || id != chain::name(*revision)))
-            versions.push_back({name, std::string(id), *revision,
-                                id == chain::name(*revision)
-                                    ? ExternalVersion::alembic_plain
-                                    : ExternalVersion::alembic_zero_based});
-    }
+    for (const chain::AlembicId &id : own_alembic_ids(rows, chain::AlembicIds::found))
+        if (is_own || !id.form.is_plain())
+            versions.push_back({name, chain::alembic_id(id.revision, id.form), id.revision, false});
 }
 
 void read_django(Oid table, const std::string &name, std::size_t &rows_left,
@@ -46,19 +39,17 @@ void read_django(Oid table, const std::string &name, std::size_t &rows_left,
         if (rows.row(i).text(0) == "procrastinate")
             last = std::max(last, rows.row(i).text(1));
     if (const std::optional<chain::Revision> revision = chain::revision_of_django(last))
-        versions.push_back(
-            {name, std::string(last.substr(0, 4)), *revision, ExternalVersion::django});
+        versions.push_back({name, std::string(last.substr(0, 4)), *revision, true});
 }
 
 } // namespace
 
 std::string ExternalVersion::correction(chain::Revision to) const
 {
-    if (tool == django)
+    if (is_django)
         return "manage.py migrate --fake procrastinate " + chain::django_prefix(to);
-    return "alembic stamp " + chain::alembic_id(to, tool == alembic_plain
-                                                        ? chain::AlembicIds::plain
-                                                        : chain::AlembicIds::zero_based);
+    const auto own = chain::read_alembic_id(id);
+    return "alembic stamp " + chain::alembic_id(to, own ? own->form : chain::zero_based_form);
 }
 
 std::vector<ExternalVersion> read_external_versions(const catalog::Installation &installation)

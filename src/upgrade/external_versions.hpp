@@ -16,12 +16,7 @@ struct ExternalVersion
     std::string table; // qualified
     std::string id;    // as the tool has written it
     chain::Revision revision;
-    enum
-    {
-        alembic_plain,
-        alembic_zero_based,
-        django
-    } tool;
+    bool is_django; // else Alembic's
 
     // The shell command by which the tool records another revision.
     std::string correction(chain::Revision to) const;

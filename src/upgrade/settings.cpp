@@ -11,7 +11,7 @@ namespace
 // The server writes to these.
 int verify = static_cast<int>(VerifyLevel::error);
 char *alembic_version = nullptr;
-int ids_in_alembic = static_cast<int>(chain::AlembicIds::zero_based);
+int ids_in_alembic = static_cast<int>(chain::AlembicIds::found);
 char *django_migrations = nullptr;
 char *names_in_django = nullptr;
 int wal_rate = 64 * 1024;
@@ -26,6 +26,7 @@ constexpr config_enum_entry verify_levels[] = {
     {nullptr, 0, false}};
 
 constexpr config_enum_entry kinds_of_ids[] = {
+    {"auto", static_cast<int>(chain::AlembicIds::found), false},
     {"zero_based", static_cast<int>(chain::AlembicIds::zero_based), false},
     {"plain", static_cast<int>(chain::AlembicIds::plain), false},
     {nullptr, 0, false}};
@@ -85,9 +86,9 @@ void define_settings()
                 "are not.",
                 &alembic_version);
     define_enum("procrastinate_migrate.alembic_ids",
-                "Sets which ids this chain has in Alembic's table.",
-                "\"plain\" are the revisions, as 0001; \"zero_based\" are procrastinate_0000 for "
-                "revision 0001 and so on.",
+                "Sets which ids of Alembic's table are this chain's.",
+                "\"auto\" recognises them by their form; \"plain\" are the revisions, as 0001; "
+                "\"zero_based\" are procrastinate_0000 for revision 0001 and so on.",
                 &ids_in_alembic, kinds_of_ids);
     define_text(
         "procrastinate_migrate.django_migrations",

@@ -20,7 +20,7 @@ VerifyLevel verify_level();
 // procrastinate_migrate.alembic_version: Alembic's version table, with its schema; empty: none.
 std::string_view alembic_table();
 
-// procrastinate_migrate.alembic_ids: the ids of this chain in that table.
+// procrastinate_migrate.alembic_ids: which ids of that table are this chain's.
 chain::AlembicIds alembic_ids();
 
 // procrastinate_migrate.django_migrations: Django's migrations table, with its schema; empty: none.

@@ -88,6 +88,23 @@ bool is_steered(std::string_view setting)
 
 } // namespace
 
+std::vector<chain::AlembicId> own_alembic_ids(const server::RawTable &rows, chain::AlembicIds ids)
+{
+    std::vector<chain::AlembicId> plain;
+    std::vector<chain::AlembicId> named;
+    for (std::size_t i = 0; i < rows.count(); ++i)
+        if (const auto id = chain::read_alembic_id(rows.row(i).text(0)))
+        {
+            if (id->form.is_plain())
+                plain.push_back(*id);
+            else if (ids != chain::AlembicIds::zero_based || id->form == chain::zero_based_form)
+                named.push_back(*id);
+        }
+    const bool are_plain =
+        ids == chain::AlembicIds::plain || (ids == chain::AlembicIds::found && named.empty());
+    return are_plain ? plain : named;
+}
+
 void warn_if_steered(std::string_view setting, std::string_view value)
 {
     if (!value.empty() && is_steered(setting))

@@ -2,12 +2,14 @@
 // change.
 #pragma once
 
+#include "chain/external_ids.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 
 #include <array>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace procrastinate::upgrade
 {
@@ -15,6 +17,10 @@ namespace procrastinate::upgrade
 inline constexpr std::size_t most_version_rows = 10'000; // any role may have filled the table
 
 inline constexpr std::array<server::RawColumn, 1> alembic_columns{{{"version_num", VARCHAROID}}};
+
+// The ids of this chain among the rows of Alembic's table, as long as the rows. A number alone may
+// belong to any chain: with AlembicIds::found it counts only if no id is more than a number.
+std::vector<chain::AlembicId> own_alembic_ids(const server::RawTable &rows, chain::AlembicIds ids);
 
 struct VersionTable
 {

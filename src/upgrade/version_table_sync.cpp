@@ -29,27 +29,40 @@ std::optional<VersionTable> open_alembic()
     return open_version_table("alembic_version", alembic_table());
 }
 
+// The rows of this chain, for a change from one revision to another.
 struct AlembicRows
 {
-    bool has_from = false; // a row of the revision before
-    bool has_to = false;   // a row of the revision after
-    bool has_any = false;  // a row of any revision of this chain
+    chain::AlembicForm form; // as long as the rows that it was read from
+    bool has_from = false;   // a row of the revision before
+    bool has_to = false;     // a row of the revision after
+    bool has_any = false;    // a row of any revision of this chain
+    bool is_clear = true;    // false: rows may be this chain's or another's
 };
 
 AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
 {
-    const server::RawTable plain = table.read(alembic_columns, "Alembic's");
-    AlembicRows rows;
-    for (std::size_t i = 0; i < plain.count(); ++i)
-    {
-        const std::string_view id = plain.row(i).text(0);
-        const std::optional<Revision> revision = chain::revision_of_alembic(id);
-        if (!revision || id != chain::alembic_id(*revision, alembic_ids()))
-            continue;
-        rows.has_any = true;
-        rows.has_from = rows.has_from || *revision == from;
-        rows.has_to = rows.has_to || *revision == to;
-    }
+    using chain::AlembicIds;
+    const AlembicIds kind = alembic_ids();
+    const std::vector<chain::AlembicId> ids =
+        own_alembic_ids(table.read(alembic_columns, "Alembic's"), kind);
+    AlembicRows rows{kind == AlembicIds::plain ? chain::plain_form : chain::zero_based_form};
+    rows.has_any = !ids.empty();
+    if (rows.has_any)
+        rows.form = ids.front().form;
+    for (const chain::AlembicId &id : ids)
+        if (id.revision == from)
+        {
+            // Two packages of the chain, for two installations.
+            rows.is_clear = rows.is_clear && (!rows.has_from || rows.form == id.form);
+            rows.form = id.form;
+            rows.has_from = true;
+        }
+    for (const chain::AlembicId &id : ids)
+        rows.has_to = rows.has_to || (id.revision == to && id.form == rows.form);
+    // Another chain may have such numbers: one counts if it is alone and says where the schema is.
+    if (kind == AlembicIds::found && rows.has_any && rows.form.is_plain() &&
+        (ids.size() > 1 || !(rows.has_from || rows.has_to)))
+        rows.is_clear = false;
     return rows;
 }
 
@@ -60,10 +73,16 @@ void sync_alembic(Revision from, Revision to)
         return;
     const VersionTable &table = *opened;
     const AlembicRows rows = alembic_rows(table, from, to);
-    const std::string left = chain::alembic_id(from, alembic_ids());
-    const std::string reached = chain::alembic_id(to, alembic_ids());
+    const std::string left = chain::alembic_id(from, rows.form);
+    const std::string reached = chain::alembic_id(to, rows.form);
     const std::array both{spi::text_parameter(left), spi::text_parameter(reached)};
-    if (rows.has_from && (to == chain::base || rows.has_to))
+    if (!rows.is_clear)
+        table.warn_not_synced("Its rows may be ids of this chain or of another.",
+                              "If 0001 is an id of this chain: SET "
+                              "procrastinate_migrate.alembic_ids = 'plain';\n"
+                              "If procrastinate_0000 is: SET "
+                              "procrastinate_migrate.alembic_ids = 'zero_based';");
+    else if (rows.has_from && (to == chain::base || rows.has_to))
         table.write(sql::alembic_delete, std::span(both).first(1));
     else if (rows.has_from)
         table.write(sql::alembic_update, both);

@@ -29,7 +29,10 @@ void read_step_name(std::string_view text)
 
 void read_external_ids(std::string_view text)
 {
-    for (const auto revision : {chain::revision_of_alembic(text), chain::revision_of_django(text)})
+    if (const std::optional<chain::AlembicId> id = chain::read_alembic_id(text))
+        require(chain::alembic_id(id->revision, id->form) == text);
+    for (const auto revision :
+         {chain::revision_of_alembic_name(text), chain::revision_of_django(text)})
         require(!revision || (chain::base <= *revision && *revision <= chain::head()));
     const chain::DjangoNames names(text);
     for (int number = 1; number <= names.count(); ++number)

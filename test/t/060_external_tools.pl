@@ -106,6 +106,29 @@ is( $node->safe_psql($database, 'SELECT version_num FROM alembic_version'),
 	'one', 'and has its own revision written down');
 runs($database, 'Alembic again', @alembic);
 
+# Alembic's own template, with the README's logger.
+{
+	my ($loggers, $logger) = $readme =~ /^```ini\n(\[loggers\]\nkeys = [^\n]*\n)\n(.*?)^```$/ms
+	  or die 'the README shows no logger';
+	my $logged_database = new_database($node);
+	runs($logged_database, 'Alembic makes a project',
+		'sh', '-c', 'mkdir logged && cd logged && exec /usr/bin/alembic init migrations');
+	my $ini = slurp("$folder/logged/alembic.ini");
+	$ini =~ s{^(sqlalchemy\.url = ).*}{$1postgresql+psycopg2://}m;
+	write_file('logged/migrations/versions/one.py', slurp("$folder/migrations/versions/one.py"));
+	my @upgrade = ('sh', '-c', 'cd logged && exec /usr/bin/alembic upgrade head');
+	write_file('logged/alembic.ini', $ini);
+	unlike(runs($logged_database, 'Alembic upgrades', @upgrade),
+		qr/NOTICE/, 'Alembic does not show NOTICEs by itself');
+	$logged_database = new_database($node);
+	$ini =~ s/^\[loggers\]\nkeys = .*\n/$loggers/m or die 'alembic.ini has no loggers';
+	write_file('logged/alembic.ini', "$ini\n$logger");
+	like(
+		runs($logged_database, 'Alembic upgrades with the logger', @upgrade),
+		qr/^INFO  \[sqlalchemy\.dialects\.postgresql\] NOTICE:  (?:Running|Installing) /m,
+		"with the README's logger it shows them");
+}
+
 # ---- Django -------------------------------------------------------------------------------------
 
 $database = new_database($node);
@@ -203,7 +226,10 @@ sub alembic_project
 	};
 }
 
+my @stems = map { s/\.sql$//r } map { (split /\t/)[2] } grep { /^\d/ } split /\n/,
+  slurp(data_file('chain.tsv'));
 my %numbering = (
+	files      => [ map { revision_name($_) . "_$stems[$_ - 1]" } 1 .. $HEAD ],
 	plain      => [ map { revision_name($_) } 1 .. $HEAD ],
 	zero_based => [ map { sprintf 'procrastinate_%04d', $_ - 1 } 1 .. $HEAD ]);
 foreach my $numbering (sort keys %numbering)
@@ -212,7 +238,9 @@ foreach my $numbering (sort keys %numbering)
 	my $alembic = alembic_project($numbering, @ids);
 	$database = new_database($node);
 	upgrade($node, $database, 28);
-	$node->safe_psql($database, 'DROP TABLE procrastinate_schema_history');
+	$node->safe_psql($database,
+		'DROP TABLE procrastinate_schema_history;'
+		  . ' CREATE TABLE alembic_version (version_num varchar(128) PRIMARY KEY)');
 	$alembic->($database, "$numbering: Alembic is told that it is at 0028", 'stamp', $ids[27],
 		'own');
 
@@ -231,8 +259,7 @@ foreach my $numbering (sort keys %numbering)
 	like($err, qr/^alembic stamp $ids[27]$/m, "$numbering: with what sets Alembic right");
 
 	$alembic->($database, "$numbering: Alembic is set right", 'stamp', '--purge', $ids[27], 'own');
-	my $in_step = q{SET procrastinate_migrate.alembic_version = 'public.alembic_version';}
-	  . " SET procrastinate_migrate.alembic_ids = $numbering";
+	my $in_step = q{SET procrastinate_migrate.alembic_version = 'public.alembic_version'};
 	$node->safe_psql($database, "$in_step; SELECT procrastinate_upgrade('0030')");
 	like(
 		$alembic->($database, "$numbering: Alembic is asked", 'current'),

@@ -8,24 +8,79 @@ namespace
 
 using namespace procrastinate::chain;
 
-TEST(Alembic, BothNumberings)
+TEST(Alembic, FormsOfIds)
 {
-    EXPECT_EQ(alembic_id(1, AlembicIds::plain), "0001");
-    EXPECT_EQ(alembic_id(38, AlembicIds::plain), "0038");
-    EXPECT_EQ(alembic_id(1, AlembicIds::zero_based), "procrastinate_0000");
-    EXPECT_EQ(alembic_id(38, AlembicIds::zero_based), "procrastinate_0037");
-    EXPECT_EQ(alembic_id(base, AlembicIds::plain), "");
+    const AlembicForm file{"", 1, true};
+    const AlembicForm prefixed{"our-app_procrastinate_", 0, false};
+    const AlembicForm prefixed_file{"jobs_", 0, true};
+    EXPECT_EQ(alembic_id(1, plain_form), "0001");
+    EXPECT_EQ(alembic_id(38, plain_form), "0038");
+    EXPECT_EQ(alembic_id(1, zero_based_form), "procrastinate_0000");
+    EXPECT_EQ(alembic_id(38, zero_based_form), "procrastinate_0037");
+    EXPECT_EQ(alembic_id(31, file), "0031_03.00.00_50_post_cancel_notification");
+    EXPECT_EQ(alembic_id(31, prefixed), "our-app_procrastinate_0030");
+    EXPECT_EQ(alembic_id(31, prefixed_file), "jobs_0030_03.00.00_50_post_cancel_notification");
+    EXPECT_EQ(alembic_id(base, plain_form), "");
     for (Revision revision = 1; revision <= head(); ++revision)
-        for (const AlembicIds ids : {AlembicIds::plain, AlembicIds::zero_based})
-            EXPECT_EQ(revision_of_alembic(alembic_id(revision, ids)), revision);
+        for (const AlembicForm &form : {plain_form, zero_based_form, file, prefixed, prefixed_file})
+        {
+            const std::string text = alembic_id(revision, form);
+            const std::optional<AlembicId> id = read_alembic_id(text);
+            ASSERT_TRUE(id) << text;
+            EXPECT_EQ(id->revision, revision) << text;
+            EXPECT_EQ(id->form, form) << text;
+            EXPECT_EQ(revision_of_alembic_name(text),
+                      form == plain_form ? std::nullopt : std::optional(revision))
+                << text;
+        }
 }
 
 TEST(Alembic, IdsOfOthers)
 {
-    for (const char *const id :
-         {"", "0000", "9999", "1", "00001", "00x1", "ae1027a6acf", "procrastinate_", "0001 ",
-          "procrastinate_9999", "procrastinate_-001", "Procrastinate_0001", "procrastinate_00001"})
-        EXPECT_FALSE(revision_of_alembic(id)) << id;
+    for (const char *const id : {"",
+                                 "0000",
+                                 "9999",
+                                 "1",
+                                 "00001",
+                                 "00x1",
+                                 "ae1027a6acf",
+                                 "procrastinate_",
+                                 "0001 ",
+                                 "procrastinate_9999",
+                                 "procrastinate_-001",
+                                 "Procrastinate_0001",
+                                 "procrastinate_00001",
+                                 "billing_0031",
+                                 "procrastinate0031",
+                                 "_0031",
+                                 "0030_0031",
+                                 "my procrastinate_0030",
+                                 "a\nprocrastinate_0030",
+                                 "--procrastinate_0030",
+                                 "'procrastinate_0030",
+                                 "0031_03.00.00_50_post_cancel",
+                                 "0029_03.00.00_50_post_cancel_notification",
+                                 "0032_03.00.00_50_post_cancel_notification",
+                                 "03.00.00_50_post_cancel_notification",
+                                 "_03.00.00_50_post_cancel_notification",
+                                 "x0031_03.00.00_50_post_cancel_notification"})
+    {
+        EXPECT_FALSE(read_alembic_id(id)) << id;
+        EXPECT_FALSE(revision_of_alembic_name(id)) << id;
+    }
+    EXPECT_FALSE(read_alembic_id("procrastinate_0030.py"));
+}
+
+TEST(Alembic, NamesOfFiles)
+{
+    for (const std::string extension : {"", ".py", ".sql"})
+        for (const char *const name :
+             {"0031_03.00.00_50_post_cancel_notification", "procrastinate_0030",
+              "app_0031_03.00.00_50_post_cancel_notification"})
+            EXPECT_EQ(revision_of_alembic_name(name + extension), 31) << name << extension;
+    EXPECT_FALSE(revision_of_alembic_name("0031.py"));
+    EXPECT_FALSE(revision_of_alembic_name("procrastinate_0030.py.py"));
+    EXPECT_FALSE(revision_of_alembic_name(".py"));
 }
 
 TEST(Django, NumbersOfItsOwn)

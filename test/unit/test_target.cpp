@@ -58,6 +58,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Named{"03.01.00_01", 32}, Named{"03.01.00_5", 33}, Named{"00.00.00_", 1},
                     Named{"00.00.00_01_initial.s", 1}, //
                     Named{"procrastinate_0031", 32}, Named{"procrastinate_0000", 1},
+                    Named{"procrastinate_0031.py", 32}, Named{"app_procrastinate_0031", 32},
+                    Named{"0031_03.00.00_50_post_cancel_notification.py", 31},
+                    Named{"0031_03.00.00_50_post_cancel_notification.sql", 31},
+                    Named{"0031_03.00.00_50_post_cancel_notification+1", 32},
                     Named{"procrastinate_0037", 38}, //
                     Named{"3.1.0", 33}, Named{"v3.1.0", 33}, Named{"3.1", 33}, Named{"2.15.1", 29},
                     Named{"0.3.0", 1}, Named{"3.9.0", 38}, //
