@@ -161,7 +161,7 @@ CREATE FUNCTION procrastinate_check(
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_check(text, anycompatible) IS
     'differences between the schema and a revision, worst first, each with the statement that'
-    ' repairs it';
+    ' repairs it; from base: the DROPs in their order';
 
 -- ---- Releases: which code works on which schema -------------------------------------------------
 
@@ -353,14 +353,16 @@ COMMENT ON FUNCTION procrastinate_adopt(anycompatible) IS
 CREATE FUNCTION procrastinate_repair(
     schema anycompatible DEFAULT NULL::text,
     dry_run boolean DEFAULT true,
+    revision text DEFAULT 'current',
     OUT kind text,
     OUT object text,
     OUT problem text,
     OUT repair text
 ) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_repair(anycompatible, boolean) IS
-    'statements that repair differences from the revision; with dry_run => false they are run';
+COMMENT ON FUNCTION procrastinate_repair(anycompatible, boolean, text) IS
+    'statements that repair differences from the revision; with dry_run => false they are run, but'
+    ' the DROPs to base are only listed';
 
 CREATE FUNCTION procrastinate_downgrade(
     target text,

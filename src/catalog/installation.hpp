@@ -10,6 +10,8 @@ namespace procrastinate::catalog
 {
 
 inline constexpr const char *history_table = "procrastinate_schema_history";
+// Which exists while columns of the jobs table change, or after an interruption then.
+inline constexpr const char *fetch_barrier_table = "procrastinate_fetch_barrier";
 
 struct Installation
 {

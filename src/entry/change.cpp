@@ -55,17 +55,18 @@ ENTRY_POINT(procrastinate_repair)
 {
     const server::Arguments arguments(fcinfo);
     const bool dry_run = arguments.required_boolean(1, "dry_run");
+    const std::string_view target = target_argument(arguments, 2, "revision");
     const catalog::Installation installation =
         dry_run ? catalog::locate(schema_argument(arguments, 0))
                 : catalog::locate_to_change(schema_argument(arguments, 0));
     server::RowSet rows(fcinfo);
     for (const upgrade::Repair &repair :
-         upgrade::repair(installation, dry_run ? upgrade::Run::no : upgrade::Run::yes))
+         upgrade::repair(installation, dry_run ? upgrade::Run::no : upgrade::Run::yes, target))
         rows.add(server::Row()
                      .text(chain::kind_name(repair.difference.kind))
                      .text(repair.difference.object)
                      .text(catalog::name_of(repair.difference.problem))
-                     .text(repair.statement));
+                     .text_or_null(repair.statement));
     return server::RowSet::result();
 }
 

@@ -14,6 +14,7 @@
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/require.hpp"
+#include "upgrade/upgrade.hpp"
 
 namespace
 {
@@ -27,6 +28,20 @@ using procrastinate::entry::schema_argument;
 using procrastinate::entry::target_argument;
 
 std::optional<Datum> integer(int value) { return Int32GetDatum(value); }
+
+// A row of procrastinate_check().
+void add_difference(server::RowSet &rows, const catalog::Difference &difference,
+                    std::string_view repair)
+{
+    rows.add(server::Row()
+                 .text(chain::kind_name(difference.kind))
+                 .text(difference.object)
+                 .text(catalog::name_of(difference.problem))
+                 .text_or_null(difference.expected)
+                 .text_or_null(difference.actual)
+                 .text(catalog::name_of(difference.severity))
+                 .text_or_null(repair));
+}
 
 } // namespace
 
@@ -52,7 +67,7 @@ ENTRY_POINT(procrastinate_detect)
 }
 
 // (revision text, schema) → kind, object, problem, expected, actual, severity, repair;
-// worst first
+// worst first; of base in the order of the DROPs
 ENTRY_POINT(procrastinate_check)
 {
     const server::Arguments arguments(fcinfo);
@@ -68,6 +83,13 @@ ENTRY_POINT(procrastinate_check)
             target, upgrade::recorded_or_nearest(installation, state, server::span_of(structure)));
         if (revision == chain::base && structure.empty() && target != "base")
             throw upgrade::nothing_installed(installation);
+        if (revision == chain::base)
+        {
+            for (const upgrade::Repair &drop :
+                 upgrade::drops_to_base(installation, server::span_of(structure)))
+                add_difference(rows, drop.difference, drop.statement);
+            return server::RowSet::result();
+        }
         std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
         catalog::add_lacking_grants(differences, installation, server::span_of(structure),
@@ -75,14 +97,7 @@ ENTRY_POINT(procrastinate_check)
         const std::vector<std::string> repairs =
             catalog::repair_statements(differences, revision, installation.quoted);
         for (std::size_t i = 0; i < differences.size(); ++i)
-            rows.add(server::Row()
-                         .text(chain::kind_name(differences[i].kind))
-                         .text(differences[i].object)
-                         .text(catalog::name_of(differences[i].problem))
-                         .text_or_null(differences[i].expected)
-                         .text_or_null(differences[i].actual)
-                         .text(catalog::name_of(differences[i].severity))
-                         .text_or_null(repairs[i]));
+            add_difference(rows, differences[i], repairs[i]);
         return server::RowSet::result();
     });
 }

@@ -20,7 +20,7 @@
 namespace procrastinate::online
 {
 
-inline constexpr const char *fetch_barrier_table = "procrastinate_fetch_barrier";
+using catalog::fetch_barrier_table;
 
 // All functions here run inside an SPI connection and under a search_path of the server's own, in
 // the caller's transaction. Installing, and removing, twice does no harm. Replacing a function

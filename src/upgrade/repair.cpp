@@ -3,7 +3,10 @@
 #include "catalog/grants.hpp"
 #include "catalog/repair_statements.hpp"
 
+#include "catalog/base_drops.hpp"
 #include "catalog/structure.hpp"
+#include "chain/target.hpp"
+#include "common/own_function.hpp"
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -62,21 +65,63 @@ std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision
     return repairs;
 }
 
+// A table of the extension's own, by its difference from base.
+Repair drop_of_own(const char *table, const Installation &installation)
+{
+    return {{catalog::Problem::extra,
+             catalog::Severity::info,
+             chain::Kind::table,
+             table,
+             {},
+             table,
+             nullptr,
+             nullptr,
+             true},
+            "DROP TABLE " + installation.quoted + "." + table + ";"};
+}
+
+[[noreturn]] void refuse_to_drop(const Installation &installation, const std::vector<Repair> &drops)
+{
+    std::string statements;
+    for (const Repair &drop : drops)
+        if (!drop.statement.empty())
+            statements += "\n" + drop.statement;
+    throw common::Refusal{common::sqlstate::feature_not_supported,
+                          "procrastinate_repair() does not drop the objects of " +
+                              catalog::in_schema(installation),
+                          "All jobs would be lost.", "To drop them yourself:" + statements};
+}
+
 struct RepairPlan
 {
     Revision revision;
     std::vector<Repair> repairs;
 };
 
-RepairPlan plan_repair(const Installation &installation, const InstallationState &state)
+RepairPlan plan_repair(const Installation &installation, const InstallationState &state,
+                       std::string_view target)
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
     if (state.is_unknown_history())
         throw unknown_history(state, installation);
-    // Without any of Procrastinate's objects there is nothing to repair.
-    const Revision revision = recorded_or_nearest(installation, state, server::span_of(structure))
-                                  .revision.value_or(chain::base);
+    const chain::CurrentRevision current =
+        recorded_or_nearest(installation, state, server::span_of(structure));
+    const Revision here = current.revision.value_or(chain::base);
+    const Revision revision = target == "current" ? here : chain::resolve_target(target, current);
+    if (revision == chain::base && structure.empty() && target == "current")
+        return {revision, {}};
+    if (revision == chain::base)
+        return {revision, drops_to_base(installation, server::span_of(structure))};
+    if (revision != here)
+        throw common::Refusal{common::sqlstate::feature_not_supported,
+                              "procrastinate_repair() does not change the revision",
+                              catalog::in_schema(installation) + " is at " +
+                                  std::string(chain::name(here)) + ", not at " +
+                                  std::string(chain::name(revision)) + ".",
+                              "To upgrade: CALL " + common::own_function("procrastinate_migrate") +
+                                  "('" + std::string(chain::name(revision)) + "', schema => " +
+                                  installation.quoted_text + ");"};
     std::vector<Difference> differences =
         catalog::Comparison(server::span_of(structure)).with(revision);
     catalog::add_lacking_grants(differences, installation, server::span_of(structure), revision);
@@ -105,7 +150,19 @@ void run_repairs(const Installation &installation, const InstallationState &stat
 
 } // namespace
 
-std::vector<Repair> repair(const Installation &installation, Run run)
+std::vector<Repair> drops_to_base(const Installation &installation,
+                                  std::span<const catalog::CatalogObject> structure)
+{
+    std::vector<Repair> drops;
+    for (catalog::Drop &drop : catalog::base_drops(structure, installation.quoted))
+        drops.push_back({std::move(drop.difference), std::move(drop.statement)});
+    for (const char *const table : {catalog::fetch_barrier_table, catalog::history_table})
+        if (catalog::has_relation(installation, table))
+            drops.push_back(drop_of_own(table, installation));
+    return drops;
+}
+
+std::vector<Repair> repair(const Installation &installation, Run run, std::string_view target)
 {
     return spi::connected([&] {
         return server::with_search_path(nullptr, [&] {
@@ -113,8 +170,8 @@ std::vector<Repair> repair(const Installation &installation, Run run)
             {
                 catalog::require_usage(installation);
                 // Its locks end with it.
-                return server::undone([&installation] {
-                    return plan_repair(installation, read_state(installation)).repairs;
+                return server::undone([&installation, target] {
+                    return plan_repair(installation, read_state(installation), target).repairs;
                 });
             }
             Change change(installation, "procrastinate_repair()");
@@ -123,7 +180,9 @@ std::vector<Repair> repair(const Installation &installation, Run run)
                 const InstallationState state = change.read_state();
                 // The same rights are needed whether there is something to repair or not.
                 change.prepare(Isolation::read_committed);
-                RepairPlan plan = plan_repair(installation, state);
+                RepairPlan plan = plan_repair(installation, state, target);
+                if (plan.revision == chain::base && !plan.repairs.empty())
+                    refuse_to_drop(installation, plan.repairs);
                 if (!plan.repairs.empty())
                     run_repairs(installation, state, plan);
                 return plan.repairs;

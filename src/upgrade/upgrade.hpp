@@ -57,8 +57,17 @@ enum class Run
 };
 
 // The differences from the recorded revision (without a history, from the nearest) that a statement
-// can remove, in the order in which the statements run; with Run::yes they have been run.
-std::vector<Repair> repair(const catalog::Installation &installation, Run run);
+// can remove, in the order in which the statements run; with Run::yes they have been run. `target`
+// is that revision, or base: the DROPs of drops_to_base(), which are listed and not run. Throws
+// Refusal 0A000 for another revision, and for Run::yes of DROPs.
+std::vector<Repair> repair(const catalog::Installation &installation, Run run,
+                           std::string_view target);
+
+// All objects of the schema with their DROPs, in the order in which these run:
+// catalog::base_drops() and then the extension's own tables, the history last. A statement is empty
+// if the object is the user's. Inside an SPI connection.
+std::vector<Repair> drops_to_base(const catalog::Installation &installation,
+                                  std::span<const catalog::CatalogObject> structure);
 
 // Alembic's `downgrade`. Always throws Refusal 0A000.
 [[noreturn]] void downgrade();
