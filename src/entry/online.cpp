@@ -56,14 +56,24 @@ std::optional<Datum> time_of(const std::optional<TimestampTz> &time)
 // schema, revision, step, steps, kind, title
 server::Row row_of(const online::UnderWay &under_way)
 {
-    const chain::Step &step = under_way.step;
-    return server::Row()
-        .datum(ObjectIdGetDatum(under_way.schema))
-        .text(chain::name(step.revision))
+    server::Row row;
+    row.datum(ObjectIdGetDatum(under_way.schema));
+    if (!under_way.step)
+    {
+        row.text(std::nullopt)
+            .datum(std::nullopt)
+            .datum(std::nullopt)
+            .text(std::nullopt)
+            .text("unknown: permission denied");
+        return row;
+    }
+    const chain::Step &step = *under_way.step;
+    row.text(chain::name(step.revision))
         .datum(Int32GetDatum(step.number))
         .datum(Int32GetDatum(step.count))
         .text(chain::kind_name(step.kind))
         .text(step.title);
+    return row;
 }
 
 } // namespace

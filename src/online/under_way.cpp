@@ -21,7 +21,8 @@ struct Candidate
 {
     Oid schema;
     Oid history;
-    bool is_running; // procrastinate_migrate(), in a session
+    bool is_running;  // procrastinate_migrate(), in a session
+    bool is_readable; // by the current role
 };
 
 std::vector<Candidate> candidates()
@@ -31,7 +32,8 @@ std::vector<Candidate> candidates()
     const spi::Rows rows = spi::read_latest(sql::histories, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
         found.push_back({DatumGetObjectId(rows.datum(row, 1).value_or(0)),
-                         DatumGetObjectId(rows.datum(row, 2).value_or(0)), rows.boolean(row, 3)});
+                         DatumGetObjectId(rows.datum(row, 2).value_or(0)), rows.boolean(row, 3),
+                         rows.boolean(row, 4)});
     return found;
 }
 
@@ -72,6 +74,8 @@ std::optional<upgrade::InstallationState> state_without_waiting(const Candidate 
 std::optional<UnderWay> under_way(const Candidate &candidate)
 {
     const Oid schema = candidate.schema;
+    if (!candidate.is_readable)
+        return UnderWay{schema, {}, {}, {}};
     // It is locked, for example by DROP.
     const std::optional<upgrade::InstallationState> read = state_without_waiting(candidate);
     if (!read)
@@ -107,13 +111,15 @@ std::vector<UnderWay> all_under_way()
 
 Activity activity_of(const UnderWay &under_way)
 {
+    if (!under_way.step)
+        return {};
     const auto id = [&under_way](long long chain::Position::*member) {
         return under_way.position ? spi::int8_parameter((*under_way.position).*member)
                                   : spi::Parameter{INT8OID, 0, true};
     };
     const std::array parameters{
         spi::oid_parameter(under_way.schema),
-        spi::boolean_parameter(under_way.step.kind == chain::StepKind::concurrent),
+        spi::boolean_parameter(under_way.step->kind == chain::StepKind::concurrent),
         id(&chain::Position::done),
         id(&chain::Position::last),
         spi::oid_parameter(server::class_id(server::LockKey::running)),

@@ -17,14 +17,15 @@ namespace procrastinate::online
 struct UnderWay
 {
     Oid schema;
-    chain::Step step;                        // the next one, which may be running
+    std::optional<chain::Step> step;         // the next one, which may be running; nothing if the
+                                             // current role may not read the history
     std::optional<TimestampTz> since;        // the step before it ended; nothing if none is done
     std::optional<chain::Position> position; // of a batched step
 };
 
 // The installations of this database that have done a part of a migration, or in which
-// procrastinate_migrate() is about to begin one. It leaves out histories that the current role may
-// not read, that are locked, or that this version does not understand.
+// procrastinate_migrate() is about to begin one; and those whose history the current role may not
+// read. It leaves out histories that are locked, or that this version does not understand.
 std::vector<UnderWay> all_under_way();
 
 // Nothing: not known, or none.
@@ -39,7 +40,7 @@ struct Activity
         waiting_for; // int4[], as long as the SPI connection; 0: a prepared transaction
 };
 
-// As far as the current role may see it.
+// As far as the current role may see it; nothing if it may not read the history.
 Activity activity_of(const UnderWay &under_way);
 
 } // namespace procrastinate::online

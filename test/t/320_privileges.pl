@@ -175,8 +175,8 @@ my %reads = (
 	q{SELECT length(procrastinate_sql('current:', 'installed')) > 0}     => 't',
 	q{SELECT count(*) FROM procrastinate_plan('head', 'installed')}      => '0',
 	q{SELECT min(revision) FROM procrastinate_plan('head', 'closed')}    => '0002',
-	q{SELECT count(*) FROM procrastinate_under_way()}                    => '0',
-	q{SELECT count(*) FROM procrastinate_progress}                       => '0',
+	q{SELECT count(revision) FROM procrastinate_under_way()}             => '0',
+	q{SELECT count(revision) FROM procrastinate_progress}                => '0',
 	q{SELECT count(*) FROM installed.procrastinate_schema_history}       => $before,
 	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',);
 allowed('onlooker', $_, $reads{$_}, "a role that may only read may: $_") foreach sort keys %reads;
@@ -310,15 +310,23 @@ sub built_as
 	my $under_way = "$schema|0020|1|concurrent";
 	my $worker =
 	  query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'});
-	allowed('onlooker', 'SELECT schema, revision, step, kind FROM procrastinate_under_way()',
-		$under_way, 'a role with pg_read_all_stats sees it');
 	allowed(
 		'onlooker',
-		'SELECT schema, revision, step, kind, pid, waiting_for FROM procrastinate_progress',
+		'SELECT schema, revision, step, kind FROM procrastinate_under_way() WHERE step IS NOT NULL',
+		$under_way,
+		'a role with pg_read_all_stats sees it');
+	allowed(
+		'onlooker',
+		'SELECT schema, revision, step, kind, pid, waiting_for FROM procrastinate_progress'
+		  . ' WHERE step IS NOT NULL',
 		"$under_way|$worker|{$reader->{pid}}",
 		'that role sees the blockers');
-	allowed('mallory', "SELECT count(*) FROM $_", '0', "other roles do not see it: $_")
-	  foreach 'procrastinate_under_way()', 'procrastinate_progress';
+	allowed(
+		'mallory',
+		"SELECT * FROM $_ WHERE schema = '$schema'::regnamespace",
+		"$schema|||||unknown: permission denied" . '|' x ($_ eq 'procrastinate_progress' ? 6 : 3),
+		"other roles see that they may not see it: $_"
+	) foreach 'procrastinate_under_way()', 'procrastinate_progress';
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', "$login upgrades by steps");
 	is_at($node, $database, $schema, $HEAD, 'to head');
