@@ -2,11 +2,11 @@ CREATE EXTENSION procrastinate_migrate;
 
 SELECT procrastinate_upgrade('head');
 
-SELECT revision, is_head, file, applied_by, source
+SELECT revision, is_head, applied_by, source
   FROM procrastinate_current();
 
 SELECT revision, down_revision, file, phase, is_current
-  FROM procrastinate_history('-4:head');
+  FROM procrastinate_history_details('-4:head');
 
 SELECT procrastinate_defer_jobs_v1(ARRAY[
          ('default', 'send_mail', 0, NULL, NULL, '{"to": "ada"}', NULL)

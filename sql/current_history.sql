@@ -14,35 +14,36 @@ SELECT * FROM procrastinate_current();
 SELECT count(*) = :heads AS all_of_them, count(*) FILTER (WHERE is_applied),
        count(*) FILTER (WHERE is_current),
        count(applied_at), count(applied_by), count(duration)
-  FROM procrastinate_history();
+  FROM procrastinate_history_details();
 SELECT count(*) = :heads AS all_of_them, min(revision), max(revision) = :'head' AS up_to_head
   FROM procrastinate_pending();
 SELECT count(*), bool_and(h = m) AS last_of_history
-  FROM procrastinate_heads() h, procrastinate_history('head:head') m;
+  FROM procrastinate_heads() h, procrastinate_history_details('head:head') m;
 
 -- the whole chain, newest first, with the releases that expect each revision
 -- (up to 0037: the releases that expect the last may become more)
 SELECT revision, down_revision, file, title, phase, releases, is_head
-  FROM procrastinate_history(':0037');
+  FROM procrastinate_history_details(':0037');
 SELECT down_revision, file, title, phase, releases ~ '^3\.4\.0 - ' AS releases
-  FROM procrastinate_history('0038:0038');
-SELECT string_agg(revision, ' ') FROM procrastinate_history() WHERE is_head AND revision <> :'head';
-SELECT bool_and(is_head) FROM procrastinate_history('head:head');
+  FROM procrastinate_history_details('0038:0038');
+SELECT string_agg(revision, ' ') FROM procrastinate_history_details()
+ WHERE is_head AND revision <> :'head';
+SELECT bool_and(is_head) FROM procrastinate_history_details('head:head');
 -- newest first, oldest first, without an ORDER BY
 SELECT string_agg(revision, ' ') FROM procrastinate_history('0007:0011');
 SELECT string_agg(revision, ' ') FROM procrastinate_pending('0005');
 
 -- ---- on the way ---------------------------------------------------------------------------------
 SELECT procrastinate_upgrade('0030');
-SELECT revision, is_head, file, title, applied_at <= clock_timestamp() AS applied,
+SELECT revision, is_head, applied_at <= clock_timestamp() AS applied,
        applied_by = current_user AS by_me, source
   FROM procrastinate_current();
 SELECT revision, is_head, is_current, is_applied, applied_at IS NOT NULL AS has_time,
        applied_by = current_user AS by_me, duration >= interval '0' AS took
-  FROM procrastinate_history('-3:0032');
-SELECT revision, down_revision, phase, is_head, is_current, is_applied, applied_at, applied_by,
-       duration
-  FROM procrastinate_pending('0037');
+  FROM procrastinate_history_details('-3:0032');
+SELECT * FROM procrastinate_pending('0037');
+SELECT revision, title, is_applied, applied_at IS NOT NULL AS has_time
+  FROM procrastinate_history('0029:0032');
 SELECT count(*) = :heads - 30 AS all_after_0030 FROM procrastinate_pending();
 SELECT revision FROM procrastinate_pending('3.1.0@pre');
 SELECT revision FROM procrastinate_pending('pre');
@@ -57,14 +58,12 @@ SELECT revision, is_head, is_current, is_applied, applied_at IS NOT NULL AS has_
 -- ---- at head, step by step and at once ----------------------------------------------------------
 CALL pg_temp.upgrade_to_last_commit();
 SELECT procrastinate_upgrade() = :'head' AS at_head;
-SELECT c.revision = :'head' AS at_head, is_head, c.file = h.file AS file,
-       c.title = h.title AS title, c.source
-  FROM procrastinate_current() c JOIN procrastinate_history('head:head') h USING (is_head);
+SELECT revision = :'head' AS at_head, is_head, source FROM procrastinate_current();
 SELECT count(*) FROM procrastinate_pending();
 SELECT count(*) = :heads AS rows, count(*) FILTER (WHERE is_applied) = :heads AS applied,
        count(applied_at) = :heads AS times, count(duration) = :heads AS durations,
        string_agg(revision, ' ') FILTER (WHERE is_current) = :'head' AS at_head
-  FROM procrastinate_history();
+  FROM procrastinate_history_details();
 
 CREATE SCHEMA current_history_at_once;
 SELECT procrastinate_upgrade(schema => 'current_history_at_once') = :'head' AS at_head;
@@ -73,10 +72,10 @@ SELECT revision = :'head' AS at_head, is_head, source
 -- one event brought them all: the time it took is no migration's own
 SELECT count(*) = :heads AS rows, count(*) FILTER (WHERE is_applied) = :heads AS applied,
        count(DISTINCT applied_at), count(duration)
-  FROM procrastinate_history(schema => 'current_history_at_once');
+  FROM procrastinate_history_details(schema => 'current_history_at_once');
 SELECT pg_temp.named(revision) AS revision, is_current, is_applied,
        applied_by = current_user AS by_me
-  FROM procrastinate_history('head-1:', 'current_history_at_once');
+  FROM procrastinate_history_details('head-1:', 'current_history_at_once');
 
 -- ---- which installation: the arguments, by position and by name ---------------------------------
 SELECT count(*) FROM procrastinate_pending('head', 'current_history_at_once');
@@ -92,7 +91,7 @@ SELECT revision = :'head' AS at_head, is_head, source
   FROM procrastinate_current('current_history_migrate');
 SELECT count(*) = :heads AS rows, count(DISTINCT applied_at) = :heads AS times,
        count(duration) = :heads AS durations
-  FROM procrastinate_history(schema => 'current_history_migrate');
+  FROM procrastinate_history_details(schema => 'current_history_migrate');
 SELECT event, count(*) = :heads AS rows, min(from_revision), max(from_revision), min(to_revision),
        max(to_revision) = :'head' AS to_head
   FROM procrastinate_log('current_history_migrate') WHERE event !~ '^step ' GROUP BY event;

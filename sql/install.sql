@@ -63,14 +63,15 @@ SELECT proname
 SELECT proname
   FROM ours
  WHERE proname NOT IN (
-       'procrastinate_current', 'procrastinate_history', 'procrastinate_heads',
-       'procrastinate_pending',
+       'procrastinate_current', 'procrastinate_history', 'procrastinate_history_details',
+       'procrastinate_heads', 'procrastinate_pending',
        'procrastinate_show', 'procrastinate_migration_sql', 'procrastinate_sql',
        'procrastinate_log',
        'procrastinate_upgrade', 'procrastinate_migrate', 'procrastinate_stamp',
        'procrastinate_downgrade', 'procrastinate_releases', 'procrastinate_supports',
        'procrastinate_route', 'procrastinate_detect', 'procrastinate_check', 'procrastinate_adopt',
-       'procrastinate_repair', 'procrastinate_plan', 'procrastinate_under_way',
+       'procrastinate_repair', 'procrastinate_plan', 'procrastinate_plan_details',
+       'procrastinate_under_way',
        'procrastinate_wait', 'procrastinate_require', 'procrastinate_get_progress');
 
 -- it can live in any schema, and be moved

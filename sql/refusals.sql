@@ -180,7 +180,8 @@ SELECT procrastinate_sql('current:head', schema => 'refusals_found');
 \echo :LAST_ERROR_SQLSTATE
 -- reads that need no current revision work, and say what they do not know
 SELECT * FROM procrastinate_current('refusals_found');
-SELECT revision, is_current, is_applied FROM procrastinate_history('0035:0036', 'refusals_found');
+SELECT revision, is_current, is_applied
+  FROM procrastinate_history_details('0035:0036', 'refusals_found');
 SELECT * FROM procrastinate_log('refusals_found');
 -- something in the way at base
 CREATE SCHEMA refusals_taken;
@@ -244,8 +245,9 @@ SELECT * FROM procrastinate_pending(schema => 'refusals_newer');
 SELECT pg_temp.refusal($$SELECT * FROM procrastinate_pending('nowhere',
        schema => 'refusals_newer')$$);
 -- reads still work, and say so
-SELECT revision, is_head, file, title, source FROM procrastinate_current('refusals_newer');
-SELECT revision, is_current, is_applied FROM procrastinate_history('0035:0036', 'refusals_newer');
+SELECT revision, is_head, source FROM procrastinate_current('refusals_newer');
+SELECT revision, is_current, is_applied
+  FROM procrastinate_history_details('0035:0036', 'refusals_newer');
 SELECT event, pg_temp.named(from_revision) AS from_revision,
        pg_temp.named(to_revision) AS to_revision, version
   FROM procrastinate_log('refusals_newer');

@@ -31,10 +31,10 @@ SELECT count(*) = :heads AS rows, count(DISTINCT s.sql) = :heads AS texts,
        bool_and(s.sql = procrastinate_migration_sql(h.file)) AS by_file,
        bool_and(s.sql ~ E'\n$') AS ends_with_newline, bool_and(s.sql !~ '[^\t\n -~]') AS plain,
        bool_and(length(s.sql) > 20) AS has_text
-  FROM procrastinate_history() h, procrastinate_show(h.revision) s;
+  FROM procrastinate_history_details() h, procrastinate_show(h.revision) s;
 -- and the columns are those of the history
 SELECT count(*)
-  FROM procrastinate_history() h, procrastinate_show(h.revision) s
+  FROM procrastinate_history_details() h, procrastinate_show(h.revision) s
  WHERE (h.revision, h.down_revision, h.file, h.title, h.phase, h.releases, h.is_head, h.is_current,
  h.is_applied)
     IS DISTINCT FROM

@@ -18,14 +18,14 @@ SELECT id, event, from_revision, to_revision, version FROM procrastinate_log();
 SELECT procrastinate_upgrade('0028');
 SELECT procrastinate_upgrade('0037');
 SELECT revision, is_applied, applied_by = current_user AS by_me, duration IS NOT NULL AS took
-  FROM procrastinate_history('0025:0029');
+  FROM procrastinate_history_details('0025:0029');
 
 -- ---- back, and forwards again: no object is touched ---------------------------------------------
 SELECT count(*) AS before FROM pg_class WHERE relnamespace = 'stamp'::regnamespace \gset
 SELECT procrastinate_stamp('0035', verify => false);
 -- the catalog is asked, too
 SELECT revision, source FROM procrastinate_current();
-SELECT revision, is_applied, is_current FROM procrastinate_history('0034:0037');
+SELECT revision, is_applied, is_current FROM procrastinate_history_details('0034:0037');
 -- relative targets count from there
 SELECT procrastinate_stamp('-1', false);
 SELECT procrastinate_stamp('0037');

@@ -15,8 +15,6 @@ CREATE FUNCTION procrastinate_current(
     schema anycompatible DEFAULT NULL::text,
     OUT revision text,
     OUT is_head boolean,
-    OUT file text,
-    OUT title text,
     OUT applied_at timestamp with time zone,
     OUT applied_by text,
     OUT source text
@@ -26,6 +24,18 @@ COMMENT ON FUNCTION procrastinate_current(anycompatible) IS
     'current revision of the installation, and the event that recorded it; no row at base';
 
 CREATE FUNCTION procrastinate_history(
+    range text DEFAULT 'base:head',
+    schema anycompatible DEFAULT NULL::text,
+    OUT revision text,
+    OUT title text,
+    OUT is_applied boolean,
+    OUT applied_at timestamp with time zone
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_history(text, anycompatible) IS
+    'migrations of a range (start:end), newest first, and when each was applied';
+
+CREATE FUNCTION procrastinate_history_details(
     range text DEFAULT 'base:head',
     schema anycompatible DEFAULT NULL::text,
     OUT revision text,
@@ -42,24 +52,17 @@ CREATE FUNCTION procrastinate_history(
     OUT duration interval
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_history(text, anycompatible) IS
-    'migrations of a range (start:end), newest first, and when each was applied';
+COMMENT ON FUNCTION procrastinate_history_details(text, anycompatible) IS
+    'rows of procrastinate_history() with more columns: file, phase, releases and how each was'
+    ' applied';
 
 CREATE FUNCTION procrastinate_pending(
     target text DEFAULT 'head',
     schema anycompatible DEFAULT NULL::text,
     OUT revision text,
-    OUT down_revision text,
-    OUT file text,
     OUT title text,
     OUT phase text,
-    OUT releases text,
-    OUT is_head boolean,
-    OUT is_current boolean,
-    OUT is_applied boolean,
-    OUT applied_at timestamp with time zone,
-    OUT applied_by text,
-    OUT duration interval
+    OUT releases text
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_pending(text, anycompatible) IS
@@ -211,6 +214,22 @@ CREATE FUNCTION procrastinate_plan(
     OUT revision text,
     OUT step integer,
     OUT kind text,
+    OUT phase text,
+    OUT title text,
+    OUT estimate interval
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_plan(text, anycompatible) IS
+    'steps that procrastinate_migrate() would run to reach the target, with estimated time';
+
+CREATE FUNCTION procrastinate_plan_details(
+    target text DEFAULT 'head',
+    schema anycompatible DEFAULT NULL::text,
+    OUT revision text,
+    OUT step integer,
+    OUT kind text,
+    OUT phase text,
+    OUT title text,
     OUT statement text,
     OUT lock text,
     OUT relation text,
@@ -220,9 +239,8 @@ CREATE FUNCTION procrastinate_plan(
     OUT estimate interval
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_plan(text, anycompatible) IS
-    'steps that procrastinate_migrate() would run to reach the target, with statements, locks, sizes '
-    'and estimated time';
+COMMENT ON FUNCTION procrastinate_plan_details(text, anycompatible) IS
+    'rows of procrastinate_plan() with more columns: statements, locks and sizes';
 
 CREATE FUNCTION procrastinate_under_way(
     OUT schema regnamespace,

@@ -20,7 +20,33 @@ std::string releases_of(chain::Revision revision)
     return first == last ? std::string(first) : std::string(first) + " - " + std::string(last);
 }
 
+std::optional<Datum> applied_at(const upgrade::Event *event)
+{
+    return event ? std::optional(TimestampTzGetDatum(event->applied_at)) : std::nullopt;
+}
+
 } // namespace
+
+server::Row history_row(const upgrade::AppliedMigrations &applied,
+                        const chain::Migration &migration)
+{
+    server::Row row;
+    row.text(migration.revision)
+        .text(migration.title)
+        .boolean(applied.is_applied(migration.number))
+        .datum(applied_at(applied.event_of(migration.number)));
+    return row;
+}
+
+server::Row pending_row(const chain::Migration &migration)
+{
+    server::Row row;
+    row.text(migration.revision)
+        .text(migration.title)
+        .text_or_null(chain::phase_name(migration.phase))
+        .text_or_null(releases_of(migration.number));
+    return row;
+}
 
 server::Row migration_row(const upgrade::AppliedMigrations &applied,
                           const chain::Migration &migration)
@@ -37,7 +63,7 @@ server::Row migration_row(const upgrade::AppliedMigrations &applied,
         .boolean(migration.number == chain::head())
         .boolean(applied.is_current(migration.number))
         .boolean(applied.is_applied(migration.number))
-        .datum(event ? std::optional(TimestampTzGetDatum(event->applied_at)) : std::nullopt)
+        .datum(applied_at(event))
         .text(event ? std::optional(event->applied_by) : std::nullopt)
         .datum(event ? duration_of(*event) : std::nullopt);
     return row;

@@ -1,5 +1,5 @@
-// Rows of migrations: the columns that procrastinate_history(), _pending(), _heads() and _show()
-// return.
+// Rows of migrations: the columns that procrastinate_history(), _history_details(), _pending(),
+// _heads() and _show() return.
 #pragma once
 
 #include "server/rows.hpp"
@@ -8,7 +8,11 @@
 namespace procrastinate::entry
 {
 
-// The columns of procrastinate_history() for one migration.
+// The columns of each function for one migration.
+server::Row history_row(const upgrade::AppliedMigrations &applied,
+                        const chain::Migration &migration);
+server::Row pending_row(const chain::Migration &migration);
+// Of procrastinate_history_details() and _heads(), and the first ones of _show().
 server::Row migration_row(const upgrade::AppliedMigrations &applied,
                           const chain::Migration &migration);
 

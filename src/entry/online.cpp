@@ -1,4 +1,5 @@
-// Entry points of online runs: procrastinate_migrate, _wait, _plan, _under_way, _get_progress.
+// Entry points of online runs: procrastinate_migrate, _wait, _plan, _plan_details, _under_way,
+// _get_progress.
 #include "chain/target.hpp"
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
@@ -39,6 +40,34 @@ Datum interval_of(double seconds)
         auto *const interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
         interval->time = static_cast<TimeOffset>(std::llround(seconds * 1e6));
         return IntervalPGetDatum(interval);
+    });
+}
+
+// The title as procrastinate_plan() shows it: its rows fit into 100 columns of psql.
+std::string short_title(const online::PlannedStep &planned)
+{
+    constexpr std::size_t longest = 41;
+    const std::string_view title = planned.title;
+    return title.size() <= longest ? std::string(title)
+                                   : std::string(title.substr(0, longest - 3)) + "...";
+}
+
+std::string_view phase_of(const online::PlannedStep &planned)
+{
+    return chain::phase_name(chain::migration(planned.step.revision).phase);
+}
+
+// Rows of `row_of` for the arguments (target text, schema).
+template <typename RowOf> Datum plan(FunctionCallInfo fcinfo, RowOf row_of)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view target = target_argument(arguments, 0, "target");
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
+    server::RowSet rows(fcinfo);
+    return procrastinate::entry::reading(installation, [&] {
+        for (const online::PlannedStep &planned : online::plan(installation, target))
+            rows.add(row_of(planned));
+        return server::RowSet::result();
     });
 }
 
@@ -131,30 +160,40 @@ ENTRY_POINT(procrastinate_wait)
     return Datum(0);
 }
 
-// (target text, schema) → revision, step, kind, statement, lock, relation,
-// relation_size, rewrites, scans, estimate; in the order in which the steps run
+// (target text, schema) → revision, step, kind, phase, title, estimate; in the order
+// in which the steps run
 ENTRY_POINT(procrastinate_plan)
 {
-    const server::Arguments arguments(fcinfo);
-    const std::string_view target = target_argument(arguments, 0, "target");
-    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
-    server::RowSet rows(fcinfo);
-    return procrastinate::entry::reading(installation, [&] {
-        for (const online::PlannedStep &planned : online::plan(installation, target))
-            rows.add(server::Row()
-                         .text(chain::name(planned.step.revision))
-                         .datum(Int32GetDatum(planned.step.number))
-                         .text(chain::kind_name(planned.step.kind))
-                         .text(planned.statement)
-                         .text_or_null(planned.lock)
-                         .text_or_null(planned.relation)
-                         .datum(planned.relation.empty()
-                                    ? std::nullopt
-                                    : std::optional(Int64GetDatum(planned.relation_size)))
-                         .boolean(planned.rewrites)
-                         .boolean(planned.scans)
-                         .datum(interval_of(planned.estimate)));
-        return server::RowSet::result();
+    return plan(fcinfo, [](const online::PlannedStep &planned) {
+        return server::Row()
+            .text(chain::name(planned.step.revision))
+            .datum(Int32GetDatum(planned.step.number))
+            .text(chain::kind_name(planned.step.kind))
+            .text_or_null(phase_of(planned))
+            .text(short_title(planned))
+            .datum(interval_of(planned.estimate));
+    });
+}
+
+// (target text, schema) → revision, step, kind, phase, title, statement, lock,
+// relation, relation_size, rewrites, scans, estimate; in the same order
+ENTRY_POINT(procrastinate_plan_details)
+{
+    return plan(fcinfo, [](const online::PlannedStep &planned) {
+        return server::Row()
+            .text(chain::name(planned.step.revision))
+            .datum(Int32GetDatum(planned.step.number))
+            .text(chain::kind_name(planned.step.kind))
+            .text_or_null(phase_of(planned))
+            .text(planned.title)
+            .text(planned.statement)
+            .text_or_null(planned.lock)
+            .text_or_null(planned.relation)
+            .datum(planned.relation.empty() ? std::nullopt
+                                            : std::optional(Int64GetDatum(planned.relation_size)))
+            .boolean(planned.rewrites)
+            .boolean(planned.scans)
+            .datum(interval_of(planned.estimate));
     });
 }
 

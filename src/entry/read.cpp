@@ -1,5 +1,5 @@
-// Functions that read the history and the chain: procrastinate_current, _history, _pending, _heads,
-// _show, _migration_sql, _sql, _log.
+// Functions that read the history and the chain: procrastinate_current, _history, _history_details,
+// _pending, _heads, _show, _migration_sql, _sql, _log.
 #include "chain/range.hpp"
 #include "common/refusal.hpp"
 #include "entry/migration_rows.hpp"
@@ -115,9 +115,25 @@ chain::Range script_range(const catalog::Installation &installation, std::string
     return {current, std::max(current, end)};
 }
 
+// Rows of `row_of` for the arguments (range text, schema), newest first.
+template <typename RowOf> Datum history(FunctionCallInfo fcinfo, RowOf row_of)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view range_name = range_argument(arguments, 0, "range");
+    server::RowSet rows(fcinfo);
+    return with_applied_or_warning(
+        catalog::locate(schema_argument(arguments, 1)), [&](const AppliedMigrations &applied) {
+            const chain::Range range = chain::resolve_range(range_name, applied.state().current);
+            for (chain::Revision revision = range.end;
+                 revision >= std::max(range.start, chain::base + 1); --revision)
+                rows.add(row_of(applied, chain::migration(revision)));
+            return server::RowSet::result();
+        });
+}
+
 } // namespace
 
-// (schema) → revision, is_head, file, title, applied_at, applied_by, source
+// (schema) → revision, is_head, applied_at, applied_by, source
 ENTRY_POINT(procrastinate_current)
 {
     const server::Arguments arguments(fcinfo);
@@ -134,13 +150,10 @@ ENTRY_POINT(procrastinate_current)
         if (state.current.revision)
         {
             const chain::Migration &migration = chain::migration(*state.current.revision);
-            row.text(migration.revision)
-                .boolean(migration.number == chain::head())
-                .text(migration.file)
-                .text(migration.title);
+            row.text(migration.revision).boolean(migration.number == chain::head());
         }
         else
-            row.text_or_null(state.recorded).boolean(false).text(std::nullopt).text(std::nullopt);
+            row.text_or_null(state.recorded).boolean(false);
         const bool is_known = state.current.revision || state.is_unknown_history();
         if (state.last && is_known && !state.is_by_catalog)
             row.datum(TimestampTzGetDatum(state.last->applied_at))
@@ -156,23 +169,13 @@ ENTRY_POINT(procrastinate_current)
     });
 }
 
-// (range text, schema) → the columns of migration_row(), newest first
-ENTRY_POINT(procrastinate_history)
-{
-    const server::Arguments arguments(fcinfo);
-    const std::string_view range_name = range_argument(arguments, 0, "range");
-    server::RowSet rows(fcinfo);
-    return with_applied_or_warning(
-        catalog::locate(schema_argument(arguments, 1)), [&](const AppliedMigrations &applied) {
-            const chain::Range range = chain::resolve_range(range_name, applied.state().current);
-            for (chain::Revision revision = range.end;
-                 revision >= std::max(range.start, chain::base + 1); --revision)
-                rows.add(migration_row(applied, chain::migration(revision)));
-            return server::RowSet::result();
-        });
-}
+// (range text, schema) → revision, title, is_applied, applied_at, newest first
+ENTRY_POINT(procrastinate_history) { return history(fcinfo, procrastinate::entry::history_row); }
 
-// (target text, schema) → the columns of migration_row(), oldest first
+// (range text, schema) → the columns of migration_row(), newest first
+ENTRY_POINT(procrastinate_history_details) { return history(fcinfo, migration_row); }
+
+// (target text, schema) → revision, title, phase, releases, oldest first
 ENTRY_POINT(procrastinate_pending)
 {
     const server::Arguments arguments(fcinfo);
@@ -184,7 +187,7 @@ ENTRY_POINT(procrastinate_pending)
             upgrade::pending_range(installation, applied.state(), target_name);
         upgrade::notice_if_past(installation, range.start, range.end, target_name);
         for (chain::Revision revision = range.start + 1; revision <= range.end; ++revision)
-            rows.add(migration_row(applied, chain::migration(revision)));
+            rows.add(procrastinate::entry::pending_row(chain::migration(revision)));
         return server::RowSet::result();
     });
 }

@@ -37,7 +37,8 @@ std::string statement_of(const Step &step)
 PlannedStep planned(const catalog::Installation &installation, const Step &step)
 {
     const upgrade::StepEstimate estimate = upgrade::estimate(installation, step);
-    PlannedStep plan{step, statement_of(step), locks_of(step), std::string(estimate.relation)};
+    PlannedStep plan{step, step.count == 1 ? chain::migration(step.revision).title : step.title,
+                     statement_of(step), locks_of(step), std::string(estimate.relation)};
     plan.relation_size = estimate.relation_size;
     plan.rewrites = step.is_rewrite;
     plan.scans = step.kind != StepKind::brief;
@@ -47,9 +48,8 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
 
 PlannedStep planned_installation(const catalog::Installation &installation)
 {
-    chain::Step step = chain::whole_step(chain::head());
-    step.title = "Create the schema of head";
-    PlannedStep plan{step, chain::head_script(installation.quoted), {}, {}};
+    const Step step = chain::whole_step(chain::head());
+    PlannedStep plan{step, "Create the schema of head", chain::head_script(installation.quoted)};
     plan.estimate = upgrade::estimate(installation, step).seconds;
     return plan;
 }

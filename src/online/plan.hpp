@@ -13,9 +13,10 @@ namespace procrastinate::online
 struct PlannedStep
 {
     chain::Step step;
-    std::string statement; // or several
-    std::string lock;      // modes and tables, in the order in which they are locked; or empty
-    std::string relation;  // the largest of the tables that the step locks; or empty
+    std::string_view title; // of the migration, if it is one step
+    std::string statement;  // or several
+    std::string lock;       // modes and tables, in the order in which they are locked; or empty
+    std::string relation;   // the largest of the tables that the step locks; or empty
     std::int64_t relation_size = 0; // bytes, with indexes and TOAST
     bool rewrites = false;          // every row of the relation
     bool scans = false;             // the whole relation

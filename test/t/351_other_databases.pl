@@ -181,7 +181,7 @@ sub moved_on_by_hand
 		q{SELECT revision, source FROM procrastinate_current('queue')} => "$HEAD_NAME|catalog",
 		q{SELECT count(*) FROM procrastinate_pending(schema => 'queue')}         => '0',
 		q{SELECT count(*) FROM procrastinate_plan(schema => 'queue')}            => '0',
-		q{SELECT max(revision) FROM procrastinate_history(schema => 'queue') WHERE is_current} =>
+		q{SELECT max(revision) FROM procrastinate_history(schema => 'queue') WHERE is_applied} =>
 		  $HEAD_NAME,
 		q{SELECT revision FROM procrastinate_supports('3.9.0', 'queue')}         => $HEAD_NAME,
 		q{SELECT count(*) FROM procrastinate_check(schema => 'queue')}           => '0',

@@ -64,7 +64,8 @@ sub interrupted_build
 			'0',
 			"$how: the call holds no lock of the schema while it waits");
 
-		my ($planned) = split /\n/, $other->query(q{SELECT lock FROM procrastinate_plan('0020')});
+		my ($planned) =
+		  split /\n/, $other->query(q{SELECT lock FROM procrastinate_plan_details('0020')});
 		is(join(', ', held_locks($other, $schema, $node->safe_psql($database, $worker_of))),
 			$planned, "$how: the worker has the lock of the plan");
 

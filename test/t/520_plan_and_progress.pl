@@ -41,7 +41,7 @@ sub locks
 	{
 		my $target = revision_name($revision);
 		my $plan   = $session->query(
-			"SELECT kind || ': ' || coalesce(lock, '') FROM procrastinate_plan('$target')");
+			"SELECT kind || ': ' || coalesce(lock, '') FROM procrastinate_plan_details('$target')");
 		if ($plan !~ /\n/)
 		{
 			$session->query("BEGIN; SELECT procrastinate_upgrade('$target')");
@@ -69,12 +69,12 @@ sub plan_of_all
 		"$HEAD|0001|$HEAD_NAME|1",
 		'from base each migration is a step');
 	upgrade($node, $database, 1, 'whole');
-	$session->query('CREATE TEMP TABLE small AS SELECT * FROM procrastinate_plan()');
+	$session->query('CREATE TEMP TABLE small AS SELECT * FROM procrastinate_plan_details()');
 	insert_many($session, 900);    # a batch
 	my $estimates = $session->query(<<'SQL');
 SELECT count(DISTINCT revision), bool_and(big.estimate > '0'),
        bool_and(big.estimate > small.estimate) FILTER (WHERE big.scans AND big.relation_size > 0)
-  FROM small JOIN procrastinate_plan() AS big USING (revision, step)
+  FROM small JOIN procrastinate_plan_details() AS big USING (revision, step)
 SQL
 	is($estimates, ($HEAD - 1) . '|t|t',
 		'each step has an estimate; that of a step that reads a table grows with it');
@@ -87,24 +87,24 @@ SQL
 	my $planned =
 	  $session->query(q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan()});
 	is( $session->query(
-			q{SELECT bool_and(relation_size > 0) FROM procrastinate_plan('0007') WHERE relation =}
-			  . q{ 'procrastinate_jobs'}
+			q{SELECT bool_and(relation_size > 0) FROM procrastinate_plan_details('0007') WHERE}
+			  . q{ relation = 'procrastinate_jobs'}
 		),
 		't',
 		'the plan has the sizes of existing tables');
 	is( $session->query(
-			q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM procrastinate_plan() WHERE}
-			  . q{ scans}
+			q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM procrastinate_plan_details()}
+			  . q{ WHERE scans}
 		),
 		'batched concurrent validated',
 		'the plan marks steps that read a table');
 	is( $session->query(
-			q{SELECT string_agg(revision, ' ') FROM procrastinate_plan() WHERE rewrites}),
+			q{SELECT string_agg(revision, ' ') FROM procrastinate_plan_details() WHERE rewrites}),
 		'0024',
 		'what rewrites rows, too');
 	is( $session->query(
-			q{SELECT count(*) FROM procrastinate_plan('0028') WHERE statement ~ 'id_lock_idx_0029'}
-			  . q{ AND revision = '0027'}
+			q{SELECT count(*) FROM procrastinate_plan_details('0028') WHERE statement ~}
+			  . q{ 'id_lock_idx_0029' AND revision = '0027'}
 		),
 		'0',
 		'what would be built ahead of a later revision is not planned without it');
@@ -184,7 +184,7 @@ sub progress_of_the_first_step
 			'SELECT revision, step, title, since, pid, waiting_for FROM procrastinate_progress') }++
 	  foreach 1 .. 50;
 	is( join("\n", keys %seen),
-		"0024|1|add a column and the trigger that fills it|NULL|$caller->{pid}|{$reader->{pid}}",
+		"0024|1|add a column and a trigger to fill it|NULL|$caller->{pid}|{$reader->{pid}}",
 		'a call before its first step is shown with its blocker, in pauses, too');
 	$reader->query('COMMIT');
 	is(($caller->wait)[1], '', 'it goes on');

@@ -104,7 +104,7 @@ TEST(Step, HasWhatItsFileSays)
 {
     const Step change = steps(30)[1];
     EXPECT_EQ(change.kind, StepKind::brief);
-    EXPECT_EQ(change.title, "add the column, the functions and the triggers");
+    EXPECT_EQ(change.title, "add the column, functions and triggers");
     EXPECT_EQ(change.sql, "");
     ASSERT_EQ(change.locks.size(), 1U);
     EXPECT_EQ(change.locks[0].table, "procrastinate_jobs");

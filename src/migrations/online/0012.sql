@@ -23,7 +23,7 @@ $$;
 CREATE UNIQUE INDEX CONCURRENTLY procrastinate_periodic_defers_unique
     ON procrastinate_periodic_defers (task_name, queue_name, defer_timestamp);
 
--- step brief: change the unique constraint and the function
+-- step brief: change the constraint and the function
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_periodic_defers
     DROP CONSTRAINT procrastinate_periodic_defers_task_name_defer_timestamp_key,

@@ -23,7 +23,7 @@ $$;
 CREATE UNIQUE INDEX CONCURRENTLY procrastinate_periodic_defers_unique_new
     ON procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp);
 
--- step brief: change the unique constraint and add the function
+-- step brief: change the constraint, add the function
 -- lock procrastinate_periodic_defers ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_periodic_defers
     DROP CONSTRAINT procrastinate_periodic_defers_unique;

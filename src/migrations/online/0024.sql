@@ -7,7 +7,7 @@
 -- are not filled yet.
 -- Each event takes twice its space meanwhile. Later events use this space again.
 
--- step brief: add a column and the trigger that fills it
+-- step brief: add a column and a trigger to fill it
 -- lock procrastinate_events ACCESS EXCLUSIVE
 ALTER TABLE procrastinate_events
     ADD COLUMN job_id_bigint bigint,

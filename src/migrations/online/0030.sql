@@ -1,7 +1,7 @@
 -- Steps of 0030. The trigger of the new column handles jobs that code of older releases aborts
 -- from now on. Batches handle jobs that have status 'aborting' already.
 
--- step brief, barrier: add the column, the functions and the triggers
+-- step brief, barrier: add the column, functions and triggers
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 -- rest without UPDATE
 

@@ -4,7 +4,7 @@
 -- The index build comes before the batches: it waits for all transactions that may have called
 -- such a function. The constraint is validated while clients work.
 
--- step brief: drop the functions that older releases call
+-- step brief: drop the functions of older releases
 -- The functions of the triggers of 0030, which run for each row of the batches, with operators and
 -- functions of pg_catalog only.
 CREATE OR REPLACE FUNCTION procrastinate_sync_abort_requested_with_status_temp()

@@ -1,7 +1,7 @@
 -- Steps of 0032. The column is added behind the fetch barrier, and its index is built while
 -- clients work.
 
--- step brief, barrier: add the column, the table and the functions
+-- step brief, barrier: add the column, table and functions
 -- lock procrastinate_jobs ACCESS EXCLUSIVE
 -- rest without CREATE INDEX idx_procrastinate_jobs_worker_not_null
 

@@ -128,7 +128,7 @@ SELECT revision || '.' || step || '|' || kind || '|'
        || (to_regclass(substring(statement FROM 'CONCURRENTLY ([a-z_0-9]+)')) IS NOT NULL)
        || '|' || coalesce(lock, '')
   FROM (SELECT *, statement ~ '^-- CREATE OR REPLACE FUNCTION' AS is_of_barrier
-          FROM procrastinate_plan('$target')) AS plan
+          FROM procrastinate_plan_details('$target')) AS plan
  LIMIT 1
 SQL
 	return split /\|/, $step, -1;
