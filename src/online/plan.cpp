@@ -49,7 +49,8 @@ PlannedStep planned(const catalog::Installation &installation, const Step &step)
 PlannedStep planned_installation(const catalog::Installation &installation)
 {
     const Step step = chain::whole_step(chain::head());
-    PlannedStep plan{step, "Create the schema of head", chain::head_script(installation.quoted)};
+    PlannedStep plan{
+        step, "Create the schema of head", chain::head_script(installation.quoted), {}, {}};
     plan.estimate = upgrade::estimate(installation, step).seconds;
     return plan;
 }
