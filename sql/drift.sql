@@ -70,14 +70,13 @@ SELECT kind, object, problem, severity FROM procrastinate_check();
 DROP VIEW waiting;
 SELECT * FROM procrastinate_check();
 
--- ---- a repair that fails leaves everything as it was --------------------------------------------
+-- ---- a repair that fails does not keep the others from their work -------------------------------
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)
 SELECT 'q', 't', 'the lock', 'todo' FROM generate_series(1, 2);
 DROP INDEX procrastinate_jobs_lock_idx;
 UPDATE procrastinate_jobs SET status = 'doing';
 ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs;
 SELECT * FROM procrastinate_repair(dry_run => false);
-\echo :LAST_ERROR_SQLSTATE
 SELECT kind, object, problem FROM procrastinate_check();
 DELETE FROM procrastinate_jobs;
 SELECT count(*) FROM procrastinate_repair(dry_run => false);
@@ -189,8 +188,8 @@ SELECT problem, severity, actual, repair FROM procrastinate_check('0038', 'drift
 ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) SET search_path = '';
 SELECT supported, advice FROM procrastinate_supports('3.9.0', 'drift_two');
 SELECT procrastinate_require('0038', 'error', 'drift_two');
-SELECT count(*) FROM procrastinate_repair('drift_two', dry_run => false);
-SELECT count(*) FROM procrastinate_repair('drift_two', dry_run => false);
+SELECT count(*) FROM procrastinate_repair(schema => 'drift_two', dry_run => false);
+SELECT count(*) FROM procrastinate_repair(schema => 'drift_two', dry_run => false);
 SELECT supported, advice FROM procrastinate_supports('3.9.0', 'drift_two');
 
 -- ---- bodies that differ in white space only -----------------------------------------------------

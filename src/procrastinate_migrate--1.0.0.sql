@@ -369,18 +369,19 @@ COMMENT ON FUNCTION procrastinate_adopt(anycompatible) IS
     'records the revision that the schema matches; returns it';
 
 CREATE FUNCTION procrastinate_repair(
+    revision text DEFAULT 'current',
     schema anycompatible DEFAULT NULL::text,
     dry_run boolean DEFAULT true,
-    revision text DEFAULT 'current',
     OUT kind text,
     OUT object text,
     OUT problem text,
-    OUT repair text
+    OUT repair text,
+    OUT error text
 ) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_repair(anycompatible, boolean, text) IS
-    'statements that repair differences from the revision; with dry_run => false they are run, but'
-    ' the DROPs to base are only listed';
+COMMENT ON FUNCTION procrastinate_repair(text, anycompatible, boolean) IS
+    'statements that repair differences from the revision; with dry_run => false they are run, and'
+    ' error says which of them failed; the DROPs to base are only listed';
 
 CREATE FUNCTION procrastinate_downgrade(
     target text,

@@ -17,7 +17,8 @@ enum class Flaw
     disabled,    // a trigger, or the triggers of a foreign key
     broken,      // a function that fails on this version of the server
     required,    // a column that every INSERT has to name
-    instead      // a rule that replaces a statement
+    instead,     // a rule that replaces a statement
+    unknown      // a name of Procrastinate's that no revision has
 };
 
 // "invalid", "unvalidated" ... as the catalog query and users spell it; empty for none.

@@ -1,6 +1,5 @@
 #include "catalog/definition_text.hpp"
 
-#include "chain/facts.hpp"
 #include "common/quoting.hpp"
 
 #include <algorithm>
@@ -73,6 +72,13 @@ bool has_word(std::string_view text, std::string_view word)
             return true;
     }
     return false;
+}
+
+bool has_index(const chain::Definition &constraint)
+{
+    return constraint.kind == chain::Kind::constraint &&
+           (constraint.clause.starts_with("PRIMARY KEY") ||
+            constraint.clause.starts_with("UNIQUE") || constraint.clause.starts_with("EXCLUDE"));
 }
 
 } // namespace procrastinate::catalog

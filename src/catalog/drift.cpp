@@ -1,5 +1,9 @@
 #include "catalog/drift.hpp"
 
+#include "catalog/definition_text.hpp"
+#include "catalog/object_comparison.hpp"
+#include "catalog/renames.hpp"
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -15,203 +19,15 @@ using chain::Kind;
 
 constexpr std::string_view grant_separator = " for ";
 
-// Removes other schemas' names before names of Procrastinate's from a definition.
-std::string unqualified(std::string_view definition)
+// True if the object says nothing that another difference does not: a sequence of another name
+// belongs to a column that is the user's, or that has another default.
+bool is_implied(const CatalogObject &object)
 {
-    constexpr std::string_view ours = ".procrastinate_";
-    std::string text(definition);
-    for (std::size_t dot = text.find(ours); dot != std::string::npos; dot = text.find(ours, dot))
-    {
-        std::size_t begin = dot;
-        if (begin > 0 && text[begin - 1] == '"')
-        {
-            --begin;
-            while (begin > 0 && text[begin - 1] != '"')
-                --begin;
-            begin = begin > 0 ? begin - 1 : 0;
-        }
-        else
-            while (begin > 0 &&
-                   std::string_view(" '(,:[").find(text[begin - 1]) == std::string_view::npos)
-                --begin;
-        text.erase(begin, dot + 1 - begin);
-        dot = begin;
-    }
-    return text;
-}
-
-// True if the definitions differ only by the schemas in which the objects look for others.
-bool uses_another_schema(const Fact &fact, const CatalogObject &object)
-{
-    // The key of a part holds a dot of its own: "procrastinate_jobs.procrastinate_jobs_pkey".
-    const bool is_part = fact.kind == Kind::column || fact.kind == Kind::constraint;
-    const std::size_t key = is_part ? fact.key.size() : 0;
-    return object.text.substr(0, key) == fact.text.substr(0, key) &&
-           unqualified(object.text.substr(key)) == fact.text.substr(key);
-}
-
-bool is_body_at(const chain::FunctionBody &body, chain::Revision revision)
-{
-    return body.first <= revision && revision <= body.last;
-}
-
-// The known body that has a hash: that of the revision, else one of another revision, else null.
-const chain::FunctionBody *body_of(std::string_view hash,
-                                   std::string_view chain::FunctionBody::*of_body,
-                                   std::string_view signature, chain::Revision revision)
-{
-    const chain::FunctionBody *found = nullptr;
-    if (hash.empty())
-        return found;
-    for (const chain::FunctionBody &body : chain::function_bodies())
-        if (body.*of_body == hash && body.signature == signature)
-        {
-            found = &body;
-            if (is_body_at(body, revision))
-                break;
-        }
-    return found;
-}
-
-// The known body that a function has. What was changed in white space only is the same body. The
-// exact text comes first: bodies of two revisions might differ in white space only.
-const chain::FunctionBody *body_of(const CatalogObject &function, std::string_view signature,
-                                   chain::Revision revision)
-{
-    using chain::FunctionBody;
-    const FunctionBody *found = body_of(function.body, &FunctionBody::md5, signature, revision);
-    if (found == nullptr)
-        found = body_of(function.lf_body, &FunctionBody::md5, signature, revision);
-    if (found == nullptr)
-        found = body_of(function.stripped_body, &FunctionBody::stripped_md5, signature, revision);
-    return found;
-}
-
-// True if only settings (ALTER FUNCTION ... SET) were added to the function, or the sequence only
-// counts otherwise.
-bool has_settings_only(const Fact &fact, const CatalogObject &object)
-{
-    const std::string_view separator = fact.kind == Kind::function ? " set " : " ";
-    return !object.settings.empty() &&
-           object.text == std::string(fact.text).append(separator).append(object.settings);
-}
-
-// True if a schema at the revision may have these settings.
-bool is_usual(const CatalogObject &object)
-{
-    return object.kind == Kind::sequence || object.kind_of_settings == Settings::this_schema;
-}
-
-Difference missing(const Fact &fact, std::span<const CatalogObject> objects)
-{
-    Difference difference{Problem::missing,
-                          severity_of_missing(fact),
-                          fact.kind,
-                          std::string(fact.key),
-                          std::string(fact.text),
-                          {},
-                          &fact,
-                          nullptr,
-                          true};
-    difference.is_name_taken =
-        fact.kind == Kind::constraint &&
-        std::any_of(objects.begin(), objects.end(), [&fact](const CatalogObject &object) {
-            return object.kind == Kind::index && object.key == fact.name;
-        });
-    return difference;
-}
-
-Difference extra(const CatalogObject &object)
-{
-    return {Problem::extra,
-            severity_of_extra(object),
-            object.kind,
-            std::string(object.key),
-            {},
-            std::string(object.text),
-            nullptr,
-            &object,
-            object.kind != Kind::view};
-}
-
-Difference other(Problem problem, Severity severity, const Fact &fact, const CatalogObject &object,
-                 std::string_view expected, std::string_view actual)
-{
-    return {problem,
-            severity,
-            fact.kind,
-            std::string(object.key),
-            std::string(expected),
-            std::string(actual),
-            &fact,
-            &object,
-            problem != Problem::other_owner};
-}
-
-void compare_body(const Fact &fact, const CatalogObject &object, chain::Revision revision,
-                  std::vector<Difference> &differences)
-{
-    const chain::FunctionBody *const body = body_of(object, fact.signature, revision);
-    const auto body_at = [](chain::Revision first) {
-        return "body of " + std::string(chain::name(first));
-    };
-    if (body == nullptr || !is_body_at(*body, revision))
-        differences.push_back(other(Problem::altered, severity_of_altered(fact, object), fact,
-                                    object, body_at(revision),
-                                    body == nullptr ? "another body" : body_at(body->first)));
-}
-
-void compare_flaw(const Fact &fact, const CatalogObject &object,
-                  std::vector<Difference> &differences)
-{
-    const auto add = [&](Problem problem, Severity severity, std::string_view expected,
-                         std::string_view actual) {
-        differences.push_back(other(problem, severity, fact, object, expected, actual));
-    };
-    const Severity severity = severity_of_altered(fact, object);
-    const std::string_view flaw = name_of(object.flaw);
-    switch (object.flaw)
-    {
-    case Flaw::unvalidated:
-        add(Problem::unvalidated, Severity::warning, "validated", flaw);
-        break;
-    case Flaw::disabled:
-        add(Problem::disabled, severity, "enabled", flaw);
-        break;
-    case Flaw::invalid:
-        add(Problem::invalid, severity, "valid", flaw);
-        break;
-    case Flaw::broken:
-        add(Problem::invalid, severity, "works on every server", "fails on this version");
-        differences.back().is_of_revision = false;
-        break;
-    case Flaw::none:
-    case Flaw::required:
-    case Flaw::instead:
-        break;
-    }
-}
-
-// Compares an object that is there and should be.
-void compare(const Fact &fact, const CatalogObject &object, chain::Revision revision,
-             std::vector<Difference> &differences)
-{
-    if (has_settings_only(fact, object))
-    {
-        differences.push_back(other(Problem::altered, severity_of_settings(object), fact, object,
-                                    fact.text, object.text));
-        differences.back().is_of_revision = !is_usual(object);
-    }
-    else if (object.text != fact.text)
-    {
-        differences.push_back(
-            other(uses_another_schema(fact, object) ? Problem::wrong_schema : Problem::altered,
-                  severity_of_altered(fact, object), fact, object, fact.text, object.text));
-        return;
-    }
-    if (fact.kind == Kind::function)
-        compare_body(fact, object, revision, differences);
-    compare_flaw(fact, object, differences);
+    const auto facts = chain::facts();
+    return object.kind == Kind::sequence && !object.table.empty() &&
+           std::none_of(facts.begin(), facts.end(), [&object](const Fact &fact) {
+               return fact.kind == Kind::sequence && fact.name == object.name;
+           });
 }
 
 const chain::Definition &definition_of(const Difference &difference)
@@ -231,7 +47,7 @@ class Wholes
         for (const Difference &one : all)
             if (one.kind == Kind::table)
                 tables_.emplace(one.problem, one.object);
-            else if (one.kind == Kind::constraint)
+            else if (has_index(definition_of(one)))
                 constraints_.emplace(one.problem, definition_of(one).name);
     }
 
@@ -274,6 +90,10 @@ std::string_view name_of(Problem problem)
         return "wrong schema";
     case Problem::lacking_grant:
         return "missing grant";
+    case Problem::renamed:
+        return "renamed";
+    case Problem::unknown:
+        return "unknown";
     }
     return {};
 }
@@ -309,9 +129,19 @@ std::string in_words(const Difference &difference)
         return words + " uses another schema";
     case Problem::lacking_grant:
         return words + " lacks a grant";
+    case Problem::renamed:
+        return words.append(" is called ").append(difference.found->name);
+    case Problem::unknown:
+        return words + " is of no revision known here";
     default:
         return words.append(" is ").append(name_of(difference.problem));
     }
+}
+
+bool is_empty(std::span<const CatalogObject> structure)
+{
+    return std::all_of(structure.begin(), structure.end(),
+                       [](const CatalogObject &object) { return object.flaw == Flaw::unknown; });
 }
 
 Comparison::Comparison(std::span<const CatalogObject> structure) : objects_(structure)
@@ -335,10 +165,40 @@ const CatalogObject *Comparison::object_of(const Fact &fact) const
     return found_[static_cast<std::size_t>(&fact - chain::facts().data())];
 }
 
+// True if a function or trigger is there that the migration drops.
+bool Comparison::has_code_dropped_by(chain::Revision revision) const
+{
+    const auto facts = chain::facts();
+    return std::any_of(facts.begin(), facts.end(), [&](const Fact &fact) {
+        return (fact.kind == Kind::function || fact.kind == Kind::trigger) &&
+               fact.last == revision - 1 && object_of(fact) != nullptr &&
+               std::none_of(facts.begin(), facts.end(), [&](const Fact &later) {
+                   return later.kind == fact.kind && later.key == fact.key &&
+                          later.first >= revision;
+               });
+    });
+}
+
 std::vector<Difference> Comparison::all_differences(chain::Revision revision) const
 {
-    std::vector<Difference> all;
+    std::vector<const Fact *> gone;
     std::vector<const CatalogObject *> expected;
+    for (const Fact &fact : chain::facts())
+        if (chain::is_at(fact, revision))
+        {
+            const CatalogObject *const object = object_of(fact);
+            if (object == nullptr)
+                gone.push_back(&fact);
+            else
+                expected.push_back(object);
+        }
+    std::vector<const CatalogObject *> others;
+    for (const CatalogObject &object : objects_)
+        if (std::find(expected.begin(), expected.end(), &object) == expected.end())
+            others.push_back(&object);
+    const Renames renames(gone, others);
+
+    std::vector<Difference> all;
     for (const Fact &fact : chain::facts())
     {
         if (!chain::is_at(fact, revision))
@@ -346,19 +206,24 @@ std::vector<Difference> Comparison::all_differences(chain::Revision revision) co
         const CatalogObject *const object = object_of(fact);
         if (object == nullptr)
         {
-            all.push_back(missing(fact, objects_));
+            const CatalogObject *const found = renames.found(fact);
+            all.push_back(found == nullptr ? missing(fact, objects_)
+                                           : renamed(fact, *found, objects_));
             continue;
         }
-        expected.push_back(object);
-        compare(fact, *object, revision, all);
+        if (fact.kind != Kind::column || !renames.explain(fact, *object))
+            compare(fact, *object, revision, all);
         const std::string_view owner = object->owner;
         if (!owner.empty() && !owner_.empty() && owner != owner_)
             all.push_back(
                 other(Problem::other_owner, Severity::warning, fact, *object, owner_, owner));
     }
-    for (const CatalogObject &object : objects_)
-        if (std::find(expected.begin(), expected.end(), &object) == expected.end())
-            all.push_back(extra(object));
+    for (const CatalogObject *const object : others)
+        if (!renames.has(*object) && !is_implied(*object))
+            all.push_back(extra(*object));
+    for (Difference &one : all)
+        if (one.fact != nullptr && is_post(one.fact->first) && has_code_dropped_by(one.fact->first))
+            one.left_to = one.fact->first;
     return all;
 }
 

@@ -1,5 +1,6 @@
 #include "catalog/repair_statements.hpp"
 
+#include "catalog/creation_statements.hpp"
 #include "catalog/definition_text.hpp"
 #include "common/quoting.hpp"
 
@@ -18,18 +19,29 @@ using std::string_literals::operator""s;
 
 std::string text(std::string_view view) { return std::string(view); }
 
-std::string create_index(const Definition &index, std::string_view schema)
+// RENAME keeps the rows of an index, the numbers of a sequence and the user's foreign keys.
+std::string rename(const Difference &difference, std::string_view schema)
 {
-    return "CREATE "s + (index.is_unique ? "UNIQUE " : "") + "INDEX " + text(index.name) + " ON " +
-           qualified(index.clause, schema) + ";";
-}
-
-bool is_of_constraint(std::string_view index)
-{
-    const auto facts = chain::facts();
-    return std::any_of(facts.begin(), facts.end(), [index](const chain::Fact &fact) {
-        return fact.kind == Kind::constraint && fact.name == index;
-    });
+    if (difference.is_name_taken)
+        return {};
+    const Definition &expected = *difference.fact;
+    const std::string before = common::quoted_identifier(difference.found->name);
+    const std::string to = " TO " + text(expected.name) + ";";
+    switch (difference.kind)
+    {
+    case Kind::constraint:
+        return "ALTER TABLE " + qualified(expected.table, schema) + " RENAME CONSTRAINT " + before +
+               to;
+    case Kind::index:
+        return "ALTER INDEX " + text(schema) + "." + before + " RENAME" + to;
+    case Kind::sequence:
+        return "ALTER SEQUENCE " + text(schema) + "." + before + " RENAME" + to;
+    case Kind::trigger:
+        return "ALTER TRIGGER " + before + " ON " + qualified(expected.table, schema) + " RENAME" +
+               to;
+    default:
+        return {};
+    }
 }
 
 std::string repair_index(const Difference &difference, std::string_view schema)
@@ -39,7 +51,7 @@ std::string repair_index(const Difference &difference, std::string_view schema)
         return "REINDEX INDEX " + name + ";";
     // An index of that name on another table is the user's. That of a constraint comes with it.
     const Definition &expected = *difference.fact;
-    if (is_of_constraint(expected.name) ||
+    if (is_of_constraint(expected) ||
         (difference.found != nullptr && difference.found->table != expected.table))
         return {};
     return (difference.problem == Problem::missing ? ""s : "DROP INDEX " + name + "; ") +
@@ -81,7 +93,7 @@ std::string repair_trigger(const Difference &difference, std::string_view schema
 std::string repair_column(const Difference &difference, std::string_view schema)
 {
     if (difference.found == nullptr)
-        return {};
+        return add_column(*difference.fact, schema);
     const Definition &expected = *difference.fact;
     const Definition &actual = *difference.found;
     const bool has_type = expected.type == actual.type && expected.collation == actual.collation;
@@ -156,6 +168,15 @@ std::string repair_sequence(const Difference &difference, std::string_view schem
            ";";
 }
 
+std::string repair_type(const Difference &difference, std::string_view schema)
+{
+    if (difference.found == nullptr)
+        return difference.is_name_taken ? ""s : create_type(*difference.fact, schema);
+    if (difference.kind == Kind::enum_type)
+        return add_labels(*difference.fact, *difference.found, schema);
+    return add_attributes(*difference.fact, *difference.found, schema);
+}
+
 std::string_view owned_kind(Kind kind)
 {
     switch (kind)
@@ -193,8 +214,11 @@ std::string repair_of(const Difference &difference, chain::Revision revision,
         return change_owner(difference, schema);
     if (difference.problem == Problem::lacking_grant)
         return grant(difference, schema);
-    if (difference.problem == Problem::extra)
+    // What is left to a migration, the user upgrades to.
+    if (difference.fact == nullptr || difference.left_to != chain::base)
         return {};
+    if (difference.problem == Problem::renamed)
+        return rename(difference, schema);
     switch (difference.kind)
     {
     case Kind::index:
@@ -209,9 +233,34 @@ std::string repair_of(const Difference &difference, chain::Revision revision,
         return repair_function(difference, revision, schema);
     case Kind::sequence:
         return repair_sequence(difference, schema);
+    case Kind::table:
+        return difference.found != nullptr || difference.is_name_taken
+                   ? ""s
+                   : create_table(*difference.fact, revision, schema);
+    case Kind::enum_type:
+    case Kind::composite:
+        return repair_type(difference, schema);
     default:
         return {};
     }
+}
+
+// True if the user may have renamed what seems to be missing: then a new column, or a new type,
+// would be a second one beside it.
+bool may_be_renamed(const Difference &missing, std::span<const Difference> differences)
+{
+    if (missing.problem != Problem::missing)
+        return false;
+    return std::any_of(differences.begin(), differences.end(), [&](const Difference &one) {
+        if (one.kind != Kind::column || one.found == nullptr)
+            return false;
+        if (missing.kind == Kind::column)
+            return one.problem == Problem::extra && one.found->table == missing.fact->table &&
+                   one.found->type == missing.fact->type;
+        return missing.kind == Kind::enum_type && one.fact != nullptr &&
+               one.fact->type == missing.fact->name && one.found->type != "text" &&
+               !one.found->type.starts_with("character varying");
+    });
 }
 
 // True if a statement uses an object that is not there and will not be.
@@ -237,17 +286,32 @@ bool is_lacking(const Difference &difference)
 {
     if (difference.problem == Problem::altered && difference.kind == Kind::enum_type)
         return !has_labels(difference.fact->labels, difference.found->labels);
-    return difference.problem == Problem::missing;
+    return difference.problem == Problem::missing || difference.problem == Problem::renamed;
 }
 
 } // namespace
+
+bool can_repair(std::span<const Difference> differences, chain::Revision revision)
+{
+    const std::vector<std::string> repairs = repair_statements(differences, revision, "s");
+    for (std::size_t i = 0; i < repairs.size(); ++i)
+        if (is_run(differences[i], repairs[i]))
+            return true;
+    return false;
+}
+
+bool is_run(const Difference &difference, std::string_view statement)
+{
+    return difference.problem != Problem::other_owner && !statement.empty();
+}
 
 std::vector<std::string> repair_statements(std::span<const Difference> differences,
                                            chain::Revision revision, std::string_view schema)
 {
     std::vector<std::string> repairs;
     for (const Difference &one : differences)
-        repairs.push_back(repair_of(one, revision, schema));
+        repairs.push_back(may_be_renamed(one, differences) ? std::string()
+                                                           : repair_of(one, revision, schema));
     // A repair that needs an object without one is dropped, and then those that need what it
     // repairs.
     for (bool changed = true; changed;)

@@ -16,6 +16,7 @@ RevisionMatch match_of(chain::Revision revision, std::span<const Difference> dif
                      : one.problem == Problem::extra ? match.extra
                                                      : match.altered;
         ++count;
+        match.renamed += one.problem == Problem::renamed ? 1 : 0;
     }
     return match;
 }
@@ -25,12 +26,12 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
 {
     constexpr std::size_t most = 3;
     std::vector<RevisionMatch> matches;
-    if (structure.empty())
+    if (is_empty(structure))
         return matches;
     const Comparison comparison(structure);
     // A schema with a table is never base: nobody could go on from there.
     const bool has_table = std::any_of(structure.begin(), structure.end(), [](const auto &object) {
-        return object.kind == chain::Kind::table;
+        return object.kind == chain::Kind::table && object.flaw != Flaw::unknown;
     });
     for (chain::Revision revision = has_table ? chain::base + 1 : chain::base;
          revision <= chain::head(); ++revision)
@@ -42,8 +43,8 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
     // Of revisions that match alike the later one comes first: a chain is only ever upgraded.
     std::sort(matches.begin(), matches.end(),
               [](const RevisionMatch &left, const RevisionMatch &right) {
-                  return std::pair(left.differences(), -left.revision) <
-                         std::pair(right.differences(), -right.revision);
+                  return std::pair(left.distance(), -left.revision) <
+                         std::pair(right.distance(), -right.revision);
               });
     const auto end =
         matches.front().is_exact()
@@ -51,6 +52,15 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
                            [](const RevisionMatch &match) { return !match.is_exact(); })
             : matches.begin() + most;
     matches.erase(end, matches.end());
+    return matches;
+}
+
+std::vector<RevisionMatch> nearest_revisions(std::span<const CatalogObject> structure,
+                                             CheckInterrupts check_interrupts)
+{
+    std::vector<RevisionMatch> matches = closest_revisions(structure, check_interrupts);
+    std::erase_if(matches, [least = matches.empty() ? 0 : matches.front().distance()](
+                               const RevisionMatch &match) { return match.distance() > least; });
     return matches;
 }
 

@@ -12,8 +12,8 @@ namespace
 using chain::ConstraintType;
 using chain::Kind;
 
-constexpr std::array<std::string_view, 7> flaw_names{
-    "", "invalid", "unvalidated", "disabled", "broken", "required", "instead"};
+constexpr std::array<std::string_view, 8> flaw_names{
+    "", "invalid", "unvalidated", "disabled", "broken", "required", "instead", "unknown"};
 
 } // namespace
 
@@ -88,6 +88,15 @@ Severity severity_of_altered(const chain::Definition &expected, const CatalogObj
         (expected.kind == Kind::column && !object.collation.empty()) ||
         (expected.kind == Kind::enum_type && has_labels(expected.labels, object.labels));
     return is_harmless ? Severity::warning : severity_of_missing(expected);
+}
+
+Severity severity_of_renamed(const chain::Definition &expected)
+{
+    // Functions name a unique key in ON CONFLICT, and Procrastinate's code tells by the name of a
+    // unique index which lock a job violates.
+    const bool is_named_by_code = (expected.kind == Kind::index && expected.is_unique) ||
+                                  expected.constraint_type == ConstraintType::unique;
+    return is_named_by_code ? Severity::error : Severity::warning;
 }
 
 Severity severity_of_settings(const CatalogObject &object)

@@ -20,6 +20,8 @@ Severity severity_of_missing(const chain::Definition &expected);
 Severity severity_of_extra(const CatalogObject &object);
 // Also of an object that is invalid, disabled or has another body.
 Severity severity_of_altered(const chain::Definition &expected, const CatalogObject &object);
+// Of an object that has another name.
+Severity severity_of_renamed(const chain::Definition &expected);
 // Of a function that only settings (ALTER FUNCTION ... SET) were added to, or of a sequence that
 // only counts otherwise.
 Severity severity_of_settings(const CatalogObject &object);

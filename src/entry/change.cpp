@@ -49,24 +49,25 @@ ENTRY_POINT(procrastinate_adopt)
         chain::name(upgrade::adopt(catalog::locate_to_change(schema_argument(arguments, 0)))));
 }
 
-// (schema, dry_run boolean) → kind, object, problem, repair; in the order in which the
-// repairs run
+// (revision text, schema, dry_run boolean) → kind, object, problem, repair, error; in
+// the order in which the repairs run
 ENTRY_POINT(procrastinate_repair)
 {
     const server::Arguments arguments(fcinfo);
-    const bool dry_run = arguments.required_boolean(1, "dry_run");
-    const std::string_view target = target_argument(arguments, 2, "revision");
+    const std::string_view revision = target_argument(arguments, 0, "revision");
+    const bool dry_run = arguments.required_boolean(2, "dry_run");
     const catalog::Installation installation =
-        dry_run ? catalog::locate(schema_argument(arguments, 0))
-                : catalog::locate_to_change(schema_argument(arguments, 0));
+        dry_run ? catalog::locate(schema_argument(arguments, 1))
+                : catalog::locate_to_change(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
     for (const upgrade::Repair &repair :
-         upgrade::repair(installation, dry_run ? upgrade::Run::no : upgrade::Run::yes, target))
+         upgrade::repair(installation, revision, dry_run ? upgrade::Run::no : upgrade::Run::yes))
         rows.add(server::Row()
                      .text(chain::kind_name(repair.difference.kind))
                      .text(repair.difference.object)
                      .text(catalog::name_of(repair.difference.problem))
-                     .text_or_null(repair.statement));
+                     .text_or_null(repair.statement)
+                     .text_or_null(repair.error));
     return server::RowSet::result();
 }
 

@@ -12,9 +12,10 @@
 #include "server/pause.hpp"
 #include "server/rows.hpp"
 #include "upgrade/catalog_match.hpp"
+#include "upgrade/drops_to_base.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/require.hpp"
-#include "upgrade/upgrade.hpp"
+#include "upgrade/unknown_objects.hpp"
 
 namespace
 {
@@ -53,9 +54,10 @@ ENTRY_POINT(procrastinate_detect)
     server::RowSet rows(fcinfo);
     return comparing(installation, [&] {
         server::ContextResource memory;
+        const auto structure = catalog::structure(installation, memory);
+        upgrade::warn_of_unknown_objects(installation, server::span_of(structure));
         for (const catalog::RevisionMatch &match :
-             catalog::closest_revisions(server::span_of(catalog::structure(installation, memory)),
-                                        server::check_interrupts))
+             catalog::closest_revisions(server::span_of(structure), server::check_interrupts))
             rows.add(server::Row()
                          .text(chain::name(match.revision))
                          .boolean(match.is_exact())
@@ -81,7 +83,8 @@ ENTRY_POINT(procrastinate_check)
         const auto structure = catalog::structure(installation, memory);
         const chain::Revision revision = chain::resolve_target(
             target, upgrade::recorded_or_nearest(installation, state, server::span_of(structure)));
-        if (revision == chain::base && structure.empty() && target != "base")
+        if (revision == chain::base && catalog::is_empty(server::span_of(structure)) &&
+            target != "base")
             throw upgrade::nothing_installed(installation);
         if (revision == chain::base)
         {

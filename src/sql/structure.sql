@@ -1,5 +1,7 @@
 -- The objects of an installation: those with names of Procrastinate's, all parts of its tables, and
--- the rules and views that users have made on them.
+-- the rules and views that users have made on them. Also tables, types and functions whose names
+-- begin as Procrastinate's do, and which no revision has: their flaw is "unknown". Views of such
+-- names are the users' own, and so are parts of tables.
 --
 -- $1 OID of the schema
 -- $2 names of relations and types, separated by blanks
@@ -45,6 +47,38 @@ with relation as materialized (
        and p.proname = any (string_to_array($3, ' ')::name[])
        and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
                           and d.objid = p.oid and d.deptype = 'e')
+), owned_sequence as (
+    select c.oid
+      from our_table t
+      join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid
+       and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+      join pg_class c on c.oid = d.objid and c.relkind = 'S'
+), unknown as (
+    select case c.relkind when 'c' then 6 else 1 end as rank,
+           case c.relkind when 'c' then 'composite' when 'f' then 'relation' else 'table' end
+           as kind, c.relname::text as key, c.relname::text as name, c.relowner as owner,
+           'pg_class'::regclass as class_id, c.oid as object_id
+      from pg_class c
+     where c.relname >= 'procrastinate_' and c.relname < 'procrastinate`'
+       and c.relnamespace = $1 and c.relkind in ('r', 'p', 'f', 'c')
+       and c.relname <> all (string_to_array($2, ' ')::name[])
+    union all
+    select 5, case t.typtype when 'e' then 'enum' else 'type' end, t.typname::text,
+           t.typname::text, t.typowner, 'pg_type'::regclass, t.oid
+      from pg_type t
+     where t.typname >= 'procrastinate_' and t.typname < 'procrastinate`'
+       and t.typnamespace = $1 and t.typrelid = 0 and t.typtype <> 'm'
+       and t.typname <> all (string_to_array($2, ' ')::name[])
+    union all
+    select 8, 'function',
+           format('%s(%s)', p.proname,
+                  (select string_agg(format_type(a.type, null), ', ' order by a.place)
+                     from unnest(p.proargtypes::oid[]) with ordinality as a (type, place))),
+           p.proname::text, p.proowner, 'pg_proc'::regclass, p.oid
+      from pg_proc p
+     where p.proname >= 'procrastinate_' and p.proname < 'procrastinate`'
+       and p.pronamespace = $1
+       and p.proname <> all (string_to_array($3, ' ')::name[])
 ), line as (
     select 1 as rank, 'table' as kind, c.relname::text as key, c.relname::text as name,
            null::text as "table",
@@ -147,7 +181,8 @@ with relation as materialized (
                   ' owned by ' || p."table" || '.' || p.columns, ' ' || o.options),
            format_type(s.seqtypid, null), o.options, null, null, p.columns, null, null, null, null,
            c.relowner, 'pg_class'::regclass, c.oid, 0
-      from relation c
+      from (select oid from relation union select oid from owned_sequence) a
+      join pg_class c on c.oid = a.oid
       join pg_sequence s on s.seqrelid = c.oid
       left join lateral (
            select o.relname::text as "table", a.attname::text as columns
@@ -218,6 +253,16 @@ with relation as materialized (
        and d.classid = 'pg_rewrite'::regclass
       join pg_rewrite r on r.oid = d.objid
       join pg_class v on v.oid = r.ev_class and v.oid <> c.oid
+    union all
+    -- What changes of this extension make besides the facts is no unknown object, nor is a member
+    -- of an extension or a function that the server has made for a range type.
+    select u.rank, u.kind, u.key, u.name, null, u.key, null, null, null, null, null, false, null,
+           null, 'unknown', u.owner, u.class_id, u.object_id, 0
+      from unknown u
+     where u.name <> all ('{procrastinate_schema_history, procrastinate_fetch_barrier,
+                            procrastinate_events_fill_job_id_bigint}'::text[])
+       and not exists (select from pg_depend d where d.classid = u.class_id
+                          and d.objid = u.object_id and d.deptype in ('e', 'i'))
 )
 select line.kind, line.key, line.name, line."table",
        case when length(line.definition) > 8000

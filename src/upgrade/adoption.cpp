@@ -5,6 +5,7 @@
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/precheck_deferred.hpp"
+#include "upgrade/unknown_objects.hpp"
 #include "upgrade/version_table_sync.hpp"
 
 namespace procrastinate::upgrade
@@ -47,7 +48,10 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
                    std::string(chain::name(revision)) +
                    (is_recorded ? ", as its history says: nothing to do" : ""));
     if (!is_recorded)
+    {
+        require_no_unknown_objects(installation);
         record_revision(installation, state, event::adopt, revision, started);
+    }
     return revision;
 }
 

@@ -1,5 +1,6 @@
 #include "upgrade/catalog_match.hpp"
 
+#include "catalog/repair_statements.hpp"
 #include "catalog/structure.hpp"
 #include "common/findings.hpp"
 #include "common/own_function.hpp"
@@ -38,13 +39,48 @@ std::string finding_of(const ExternalVersion &version)
            (version.id == revision ? "" : ", which is " + std::string(revision));
 }
 
-[[noreturn]] void refuse_inexact(const Installation &installation, const InstallationState &state,
-                                 std::span<const catalog::CatalogObject> structure,
-                                 const catalog::RevisionMatch &nearest)
+std::string stamp_call(const Installation &installation, Revision revision)
 {
-    const std::string revision(chain::name(nearest.revision));
-    const std::string schema(installation.quoted_text);
-    const std::string repair = common::own_function("procrastinate_repair") + "(" + schema;
+    return "SELECT " + common::own_function("procrastinate_stamp") + "('" +
+           std::string(chain::name(revision)) + "', verify => false, schema => " +
+           installation.quoted_text + ");";
+}
+
+// What the user can do about a schema that matches no revision exactly: for each of the nearest the
+// repair, or where that has nothing to do the differences; and the stamp.
+std::string advice_for_inexact(const Installation &installation,
+                               std::span<const catalog::CatalogObject> structure,
+                               std::span<const catalog::RevisionMatch> nearest)
+{
+    const catalog::Comparison comparison(structure);
+    std::string advice;
+    for (const catalog::RevisionMatch &match : nearest)
+    {
+        const std::string revision(chain::name(match.revision));
+        const bool is_repaired =
+            catalog::can_repair(comparison.with(match.revision), match.revision);
+        if (nearest.size() == 1 || !is_repaired)
+            advice += "To see the differences from " + revision + ": " +
+                      check_call(installation, match.revision) + "\n";
+        if (is_repaired)
+            advice += "To repair what can be repaired" +
+                      (nearest.size() == 1 ? "" : ", if it is " + revision) + ": " +
+                      repair_call(installation, match.revision) + ", dry_run => false);\n";
+    }
+    const Revision first = nearest.front().revision;
+    return advice + "To record " + std::string(chain::name(first)) +
+           " without repair: " + stamp_call(installation, first);
+}
+
+[[noreturn]] void refuse_inexact(const Installation &installation, const InstallationState &state,
+                                 std::span<const catalog::CatalogObject> structure)
+{
+    const std::vector<catalog::RevisionMatch> nearest =
+        catalog::nearest_revisions(structure, server::check_interrupts);
+    const Revision first = nearest.front().revision;
+    const int count = nearest.front().differences();
+    const std::string differ =
+        std::to_string(count) + (count == 1 ? " difference" : " differences");
     Findings external_versions;
     for (const ExternalVersion &version : read_external_versions(installation))
         external_versions.add(finding_of(version));
@@ -53,17 +89,14 @@ std::string finding_of(const ExternalVersion &version)
             ? "If another database has written the history, and this one is its copy:\n" +
                   claim_history(installation)
             : std::string();
-    throw Refusal{sqlstate::catalog_contradicts,
-                  in_schema(installation) + " matches no revision exactly",
-                  "The nearest is " + revision + ", with " + std::to_string(nearest.differences()) +
-                      (nearest.differences() == 1 ? " difference:\n" : " differences:\n") +
-                      differences(structure, nearest.revision).text() +
-                      (external_versions.any() ? "\n" : "") + external_versions.text(),
-                  claim + "To see what can be repaired: SELECT * FROM " + repair +
-                      ");\nTo repair it: SELECT * FROM " + repair +
-                      ", dry_run => false);\nTo record the revision without repair: SELECT " +
-                      common::own_function("procrastinate_stamp") + "('" + revision +
-                      "', verify => false, schema => " + schema + ");"};
+    throw Refusal{
+        sqlstate::catalog_contradicts, in_schema(installation) + " matches no revision exactly",
+        (nearest.size() == 1 ? "The nearest is " + names_of(nearest) + ", with " + differ + ":\n"
+                             : "Equally near are " + names_of(nearest) + ". From " +
+                                   std::string(chain::name(first)) + " it has " + differ + ":\n") +
+            differences(structure, first).text() + (external_versions.any() ? "\n" : "") +
+            external_versions.text(),
+        claim + advice_for_inexact(installation, structure, nearest)};
 }
 
 } // namespace
@@ -83,7 +116,7 @@ Revision require_exact_match(const Installation &installation, const Installatio
         return chain::base;
     }
     if (!matches.front().is_exact())
-        refuse_inexact(installation, state, objects, matches.front());
+        refuse_inexact(installation, state, objects);
     return matches.front().revision;
 }
 
@@ -94,20 +127,16 @@ void require_match(const Installation &installation, Revision revision)
     const Findings findings = differences(server::span_of(structure), revision);
     if (!findings.any())
         return;
-    const std::string wanted(chain::name(revision));
-    const std::string schema = ", schema => " + installation.quoted_text + ");";
-    throw Refusal{sqlstate::catalog_contradicts, in_schema(installation) + " is not at " + wanted,
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) + " is not at " + std::string(chain::name(revision)),
                   findings.text(),
-                  "To see all differences: SELECT * FROM " +
-                      common::own_function("procrastinate_check") + "('" + wanted + "'" + schema +
-                      "\nTo record it without this check: SELECT " +
-                      common::own_function("procrastinate_stamp") + "('" + wanted +
-                      "', verify => false" + schema};
+                  "To see all differences: " + check_call(installation, revision) +
+                      "\nTo record it without this check: " + stamp_call(installation, revision)};
 }
 
-chain::CurrentRevision recorded_or_nearest(const Installation &installation,
-                                           const InstallationState &state,
-                                           std::span<const catalog::CatalogObject> structure)
+chain::CurrentRevision recorded_or_exact(const Installation &installation,
+                                         const InstallationState &state,
+                                         std::span<const catalog::CatalogObject> structure)
 {
     InstallationState now = state;
     if (const auto revision = contradicting_revision(state, structure))
@@ -115,16 +144,54 @@ chain::CurrentRevision recorded_or_nearest(const Installation &installation,
         now.go_by_catalog(*revision);
         notice_if_by_catalog(now, installation);
     }
-    if (now.current.revision || state.is_unknown_history())
-        return now.current;
-    const std::optional<catalog::RevisionMatch> nearest =
-        catalog::nearest_revision(structure, server::check_interrupts);
-    if (!nearest)
-        return now.current;
-    server::notice(in_schema(installation) + " has no history; by its catalog it is nearest to " +
-                   std::string(chain::name(nearest->revision)));
-    now.current.revision = nearest->revision;
     return now.current;
+}
+
+chain::CurrentRevision recorded_or_nearest(const Installation &installation,
+                                           const InstallationState &state,
+                                           std::span<const catalog::CatalogObject> structure)
+{
+    chain::CurrentRevision current = recorded_or_exact(installation, state, structure);
+    if (current.revision || state.is_unknown_history())
+        return current;
+    const std::vector<catalog::RevisionMatch> nearest =
+        catalog::nearest_revisions(structure, server::check_interrupts);
+    if (nearest.empty())
+        return current;
+    notice_nearest(installation, nearest);
+    current.revision = nearest.front().revision;
+    return current;
+}
+
+void notice_nearest(const Installation &installation,
+                    std::span<const catalog::RevisionMatch> nearest)
+{
+    server::notice(in_schema(installation) + " has no history; by its catalog it is nearest to " +
+                   names_of(nearest));
+}
+
+std::string names_of(std::span<const catalog::RevisionMatch> matches)
+{
+    std::string names;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        names.append(i == 0                    ? ""
+                     : i + 1 == matches.size() ? " and "
+                                               : ", ")
+            .append(chain::name(matches[i].revision));
+    return names;
+}
+
+std::string repair_call(const Installation &installation, std::optional<Revision> revision)
+{
+    return "SELECT * FROM " + common::own_function("procrastinate_repair") + "(" +
+           (revision ? "'" + std::string(chain::name(*revision)) + "', " : std::string()) +
+           "schema => " + installation.quoted_text;
+}
+
+std::string check_call(const Installation &installation, Revision revision)
+{
+    return "SELECT * FROM " + common::own_function("procrastinate_check") + "('" +
+           std::string(chain::name(revision)) + "', schema => " + installation.quoted_text + ");";
 }
 
 void warn_of_external_versions(const Installation &installation, Revision revision)

@@ -19,12 +19,32 @@ chain::Revision require_exact_match(const catalog::Installation &installation,
 // Throws Refusal PM009 with the differences if the schema does not match the revision.
 void require_match(const catalog::Installation &installation, chain::Revision revision);
 
-// The recorded revision. If the catalog matches another one exactly, that one, with a NOTICE. For
-// tables without a history the revision that the catalog is nearest to, with a NOTICE; no revision
-// if it matches none. With an unknown history the state as it is.
+// The recorded revision. If the catalog matches another one exactly, that one, with a NOTICE. With
+// an unknown history the state as it is.
+chain::CurrentRevision recorded_or_exact(const catalog::Installation &installation,
+                                         const InstallationState &state,
+                                         std::span<const catalog::CatalogObject> structure);
+
+// The same; for tables without a history that match no revision exactly the nearest one, with a
+// NOTICE that names others that are as near. No revision without tables.
 chain::CurrentRevision recorded_or_nearest(const catalog::Installation &installation,
                                            const InstallationState &state,
                                            std::span<const catalog::CatalogObject> structure);
+
+// NOTICE that tables without a history are nearest to these revisions.
+void notice_nearest(const catalog::Installation &installation,
+                    std::span<const catalog::RevisionMatch> nearest);
+
+// "0037 and 0038"
+std::string names_of(std::span<const catalog::RevisionMatch> matches);
+
+// The call of procrastinate_repair() that repairs the schema to a revision, by default to the
+// current one, without the semicolon and the parenthesis at its end.
+std::string repair_call(const catalog::Installation &installation,
+                        std::optional<chain::Revision> revision = {});
+
+// The call of procrastinate_check() that lists the differences from a revision.
+std::string check_call(const catalog::Installation &installation, chain::Revision revision);
 
 // WARNING if Alembic or Django has recorded another revision, with the commands that correct that.
 void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision);

@@ -174,9 +174,9 @@ chain::Revision require_known(const InstallationState &state,
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's tables but no history of them",
                   "Nothing records which migrations have been applied, so none can be run.",
-                  "To record the revision that the schema matches: SELECT " +
-                      common::own_function("procrastinate_adopt") + "(" + installation.quoted_text +
-                      ");"};
+                  "To see the revisions that it may be at: SELECT * FROM " +
+                      common::own_function("procrastinate_detect") + "(" +
+                      installation.quoted_text + ");"};
 }
 
 void require_finished(const std::optional<chain::StepName> &under_way,

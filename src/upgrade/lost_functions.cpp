@@ -1,8 +1,8 @@
 #include "upgrade/lost_functions.hpp"
 
 #include "catalog/drift.hpp"
-#include "common/own_function.hpp"
 #include "upgrade/catalog_at_once.hpp"
+#include "upgrade/catalog_match.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -21,8 +21,7 @@ std::string advice_for_lost_functions(const catalog::Installation &installation,
         return {};
     return (count == 1 ? "A function has" : std::to_string(count) + " functions have") +
            " a search_path that does not find " + catalog::in_schema(installation) +
-           ". To repair: SELECT * FROM " + common::own_function("procrastinate_repair") + "(" +
-           installation.quoted_text + ", dry_run => false);";
+           ". To repair: " + repair_call(installation) + ", dry_run => false);";
 }
 
 } // namespace procrastinate::upgrade

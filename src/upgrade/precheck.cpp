@@ -1,5 +1,6 @@
 #include "upgrade/precheck.hpp"
 
+#include "catalog/repair_statements.hpp"
 #include "common/findings.hpp"
 #include "upgrade/precheck_constraints.hpp"
 #include "upgrade/precheck_dependents.hpp"
@@ -20,7 +21,9 @@ using chain::Revision;
 bool breaks(const catalog::Difference &difference, Revision target)
 {
     const bool ends = difference.fact != nullptr && difference.fact->last < target;
-    if (difference.problem != catalog::Problem::missing || !ends)
+    const bool is_named = difference.problem != catalog::Problem::missing &&
+                          difference.problem != catalog::Problem::renamed;
+    if (is_named || !ends)
         return difference.severity == catalog::Severity::error;
     // A migration that drops the object fails without it. Tables are dropped IF EXISTS (0004,
     // 0008), and a sequence goes with its table.
@@ -44,9 +47,16 @@ PrecheckResult run_precheck(const Installation &installation,
     PrecheckResult result;
     const catalog::Comparison comparison(structure);
     bool can_read_rows = true;
-    for (const catalog::Difference &one : comparison.with(current))
+    const std::vector<catalog::Difference> differences = comparison.with(current);
+    result.can_repair = catalog::can_repair(differences, current);
+    for (const catalog::Difference &one : differences)
     {
         const std::string finding = common::capitalized(catalog::in_words(one));
+        if (one.problem == catalog::Problem::unknown)
+        {
+            result.unknown.push_back(finding);
+            continue;
+        }
         if (!one.is_of_revision)
         {
             // A function that its release shipped so, and that fails on this server. It makes no

@@ -13,11 +13,16 @@ namespace procrastinate::upgrade
 struct PrecheckResult
 {
     std::vector<std::string> drift;      // differences that break Procrastinate or a migration
+    std::vector<std::string> unknown;    // objects that no revision known here has
     std::vector<std::string> dependents; // of the user's, on objects that migrations drop or change
     std::vector<std::string> rows;       // that a constraint or unique index will refuse
     std::vector<std::string> doubts;     // other differences
+    bool can_repair = false;             // procrastinate_repair() has something to do
 
-    bool any() const { return !drift.empty() || !dependents.empty() || !rows.empty(); }
+    bool any() const
+    {
+        return !drift.empty() || !unknown.empty() || !dependents.empty() || !rows.empty();
+    }
 };
 
 // Needs an SPI connection and a search_path of the server's own. Reads rows: the caller must own

@@ -6,10 +6,12 @@
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
+#include "upgrade/catalog_match.hpp"
 #include "upgrade/precheck.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/settings.hpp"
+#include "upgrade/unknown_objects.hpp"
 #include "upgrade/version_table_sync.hpp"
 
 namespace procrastinate::upgrade
@@ -49,9 +51,8 @@ void require_no_objects(const catalog::Installation &installation,
                   in_schema(installation) +
                       " holds Procrastinate's objects, but no history of them",
                   findings.text(),
-                  "If they are Procrastinate's: SELECT " +
-                      common::own_function("procrastinate_adopt") + "(" + installation.quoted_text +
-                      ");\nIf not, install Procrastinate into another schema, or move them there."};
+                  "If they are the rest of an installation, drop them.\nIf not, install "
+                  "Procrastinate into another schema, or move them there."};
 }
 
 // What the checks of an upgrade found.
@@ -86,8 +87,12 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
     };
     if (!found.precheck.drift.empty())
         add("To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
-            "(schema => " + schema + ");\nTo repair them: SELECT * FROM " +
-            common::own_function("procrastinate_repair") + "(" + schema + ", dry_run => false);");
+            "(schema => " + schema + ");");
+    if (!found.precheck.drift.empty() && found.precheck.can_repair)
+        add("To repair what can be repaired: " + repair_call(installation) +
+            ", dry_run => false);");
+    if (!found.precheck.unknown.empty())
+        add(advice_for_unknown_objects());
     if (!found.names_taken.empty())
         add("To see which revision the schema is nearest to: SELECT * FROM " +
             common::own_function("procrastinate_detect") + "(" + schema +
@@ -109,6 +114,7 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
     const bool is_strict = verify_level() == VerifyLevel::error;
     Findings findings(most_findings);
     findings.add(found.precheck.drift);
+    findings.add(found.precheck.unknown);
     findings.add(found.names_taken);
     findings.add(found.precheck.dependents);
     findings.add(found.precheck.rows);
@@ -140,7 +146,10 @@ void require_ready(const catalog::Installation &installation, chain::Revision cu
     require_syncable(target);
     require_no_deferred_triggers(installation, written_tables(current, target));
     if (current == chain::base)
+    {
         require_no_objects(installation, names_taken(installation, current, target));
+        require_no_unknown_objects(installation);
+    }
     else
         require_no_obstacles(installation, current, target);
 }

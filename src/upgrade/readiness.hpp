@@ -10,8 +10,8 @@ namespace procrastinate::upgrade
 
 // Refuses an upgrade from `current` to `target` that would fail on its way. Reports at once:
 // - names that the migrations need and other objects have: PM005 from base, else PM009
-// - by the setting procrastinate_migrate.verify, differences from `current` and what the migrations
-//   would fail at: PM009, or a WARNING
+// - by the setting procrastinate_migrate.verify, differences from `current`, objects that no known
+//   revision has, and what the migrations would fail at: PM009, or a WARNING
 // - deferred triggers on tables whose rows the migrations write: PM009
 // - version tables that the settings name and that cannot be synced: 22023, 42501, PM010
 // Locks the version tables, and tables whose rows it reads. Call it after Change::prepare().

@@ -1,12 +1,13 @@
 // Repair of an installation: the statements that remove differences from its revision, in an order
-// in which they can run.
+// in which they can run, each in a subtransaction.
 #include "catalog/grants.hpp"
 #include "catalog/repair_statements.hpp"
-
-#include "catalog/base_drops.hpp"
 #include "catalog/structure.hpp"
 #include "chain/target.hpp"
+#include "common/findings.hpp"
 #include "common/own_function.hpp"
+#include "common/refusal.hpp"
+#include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -14,10 +15,12 @@
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/change.hpp"
 #include "upgrade/copied_grants.hpp"
+#include "upgrade/drops_to_base.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/script_execution.hpp"
+#include "upgrade/unknown_objects.hpp"
 #include "upgrade/upgrade.hpp"
 
 #include <limits>
@@ -33,15 +36,19 @@ using catalog::Difference;
 using catalog::Installation;
 using chain::Revision;
 
-// Objects that others need come first: a trigger calls a function, a foreign key references a
-// primary key. Grants come last.
+// Objects that others need come first: a table has columns of an enum type, a trigger calls a
+// function, a foreign key references a primary key. Before all, objects get their names back,
+// and grants come last.
 int rank_of(const Difference &difference)
 {
     using chain::Kind;
+    constexpr std::array<Kind, 9> order{Kind::enum_type,  Kind::composite, Kind::table,
+                                        Kind::function,   Kind::column,    Kind::sequence,
+                                        Kind::constraint, Kind::index,     Kind::trigger};
+    if (difference.problem == catalog::Problem::renamed)
+        return -1;
     if (difference.problem == catalog::Problem::lacking_grant)
         return std::numeric_limits<int>::max();
-    constexpr std::array<Kind, 6> order{Kind::function,   Kind::column, Kind::sequence,
-                                        Kind::constraint, Kind::index,  Kind::trigger};
     const auto *const place = std::find(order.begin(), order.end(), difference.kind);
     const bool is_foreign_key =
         difference.fact != nullptr &&
@@ -49,7 +56,6 @@ int rank_of(const Difference &difference)
     return 2 * static_cast<int>(place - order.begin()) + (is_foreign_key ? 1 : 0);
 }
 
-// Changes of an owner are left out: which role shall own the installation is the user's decision.
 std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision revision,
                                const Installation &installation)
 {
@@ -57,39 +63,12 @@ std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision
         catalog::repair_statements(differences, revision, installation.quoted);
     std::vector<Repair> repairs;
     for (std::size_t i = 0; i < statements.size(); ++i)
-        if (differences[i].problem != catalog::Problem::other_owner && !statements[i].empty())
-            repairs.push_back({differences[i], statements[i]});
+        if (catalog::is_run(differences[i], statements[i]))
+            repairs.push_back({differences[i], statements[i], {}});
     std::stable_sort(repairs.begin(), repairs.end(), [](const Repair &left, const Repair &right) {
         return rank_of(left.difference) < rank_of(right.difference);
     });
     return repairs;
-}
-
-// A table of the extension's own, by its difference from base.
-Repair drop_of_own(const char *table, const Installation &installation)
-{
-    return {{catalog::Problem::extra,
-             catalog::Severity::info,
-             chain::Kind::table,
-             table,
-             {},
-             table,
-             nullptr,
-             nullptr,
-             true},
-            "DROP TABLE " + installation.quoted + "." + table + ";"};
-}
-
-[[noreturn]] void refuse_to_drop(const Installation &installation, const std::vector<Repair> &drops)
-{
-    std::string statements;
-    for (const Repair &drop : drops)
-        if (!drop.statement.empty())
-            statements += "\n" + drop.statement;
-    throw common::Refusal{common::sqlstate::feature_not_supported,
-                          "procrastinate_repair() does not drop the objects of " +
-                              catalog::in_schema(installation),
-                          "All jobs would be lost.", "To drop them yourself:" + statements};
 }
 
 struct RepairPlan
@@ -98,71 +77,167 @@ struct RepairPlan
     std::vector<Repair> repairs;
 };
 
+[[noreturn]] void refuse_equally_near(const Installation &installation,
+                                      std::span<const catalog::RevisionMatch> nearest, Run run)
+{
+    std::string hint;
+    for (const catalog::RevisionMatch &match : nearest)
+        hint.append(hint.empty() ? "" : "\n")
+            .append("To repair it to " + std::string(chain::name(match.revision)) + ": " +
+                    repair_call(installation, match.revision))
+            .append(run == Run::yes ? ", dry_run => false);" : ");");
+    throw common::Refusal{
+        common::sqlstate::catalog_contradicts,
+        catalog::in_schema(installation) + " has no history, and is equally near to " +
+            names_of(nearest),
+        "Differences from each: " + std::to_string(nearest.front().differences()) + ".", hint};
+}
+
+void require_current(const Installation &installation, const chain::CurrentRevision &current,
+                     Revision revision)
+{
+    if (!current.revision || *current.revision == revision)
+        return;
+    const std::string now(chain::name(*current.revision));
+    throw common::Refusal{common::sqlstate::catalog_contradicts,
+                          catalog::in_schema(installation) + " is at " + now + ", not at " +
+                              std::string(chain::name(revision)),
+                          "A repair leads to no other revision: that is what migrations are for.",
+                          "To repair it as it is: " + repair_call(installation, *current.revision) +
+                              ");\nTo see the differences: " + check_call(installation, revision)};
+}
+
+// The revision to which the schema is repaired.
+Revision revision_of(const Installation &installation, const InstallationState &state,
+                     std::span<const catalog::CatalogObject> structure, std::string_view target,
+                     Run run)
+{
+    const chain::CurrentRevision current = recorded_or_exact(installation, state, structure);
+    if (target != "current")
+    {
+        const Revision revision = chain::resolve_target(target, current);
+        if (revision != chain::base)
+            require_current(installation, current, revision);
+        return revision;
+    }
+    if (current.revision)
+        return *current.revision;
+    const std::vector<catalog::RevisionMatch> nearest =
+        catalog::nearest_revisions(structure, server::check_interrupts);
+    // Without any of Procrastinate's objects there is nothing to repair.
+    if (nearest.empty())
+        return chain::base;
+    if (nearest.size() > 1)
+        refuse_equally_near(installation, nearest, run);
+    notice_nearest(installation, nearest);
+    return nearest.front().revision;
+}
+
+void warn_if_left(const Installation &installation, std::span<const Difference> differences)
+{
+    Revision left_to = chain::base;
+    common::Findings findings;
+    for (const Difference &one : differences)
+        if (one.left_to != chain::base)
+        {
+            left_to = std::max(left_to, one.left_to);
+            findings.add(common::capitalized(catalog::in_words(one)));
+        }
+    if (!findings.any())
+        return;
+    const std::string revision(chain::name(left_to));
+    const std::string schema = "schema => " + installation.quoted_text + ");";
+    server::warning("only migration " + revision + " removes some differences of " +
+                        catalog::in_schema(installation),
+                    findings.text() + "\nCode of a release before it may still run: objects are "
+                                      "there that the migration drops or replaces.",
+                    "If it has ended: SELECT " + common::own_function("procrastinate_stamp") +
+                        "('" + std::string(chain::name(left_to - 1)) + "', verify => false, " +
+                        schema + "\nCALL " + common::own_function("procrastinate_migrate") + "('" +
+                        revision + "', " + schema);
+}
+
 RepairPlan plan_repair(const Installation &installation, const InstallationState &state,
-                       std::string_view target)
+                       std::string_view target, Run run)
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
     if (state.is_unknown_history())
         throw unknown_history(state, installation);
-    const chain::CurrentRevision current =
-        recorded_or_nearest(installation, state, server::span_of(structure));
-    const Revision here = current.revision.value_or(chain::base);
-    const Revision revision = target == "current" ? here : chain::resolve_target(target, current);
-    if (revision == chain::base && structure.empty() && target == "current")
-        return {revision, {}};
+    const auto objects = server::span_of(structure);
+    const Revision revision = revision_of(installation, state, objects, target, run);
     if (revision == chain::base)
-        return {revision, drops_to_base(installation, server::span_of(structure))};
-    if (revision != here)
-        throw common::Refusal{common::sqlstate::feature_not_supported,
-                              "procrastinate_repair() does not change the revision",
-                              catalog::in_schema(installation) + " is at " +
-                                  std::string(chain::name(here)) + ", not at " +
-                                  std::string(chain::name(revision)) + ".",
-                              "To upgrade: CALL " + common::own_function("procrastinate_migrate") +
-                                  "('" + std::string(chain::name(revision)) + "', schema => " +
-                                  installation.quoted_text + ");"};
-    std::vector<Difference> differences =
-        catalog::Comparison(server::span_of(structure)).with(revision);
-    catalog::add_lacking_grants(differences, installation, server::span_of(structure), revision);
+        return {revision,
+                target == "current" ? std::vector<Repair>() : drops_to_base(installation, objects)};
+    if (run == Run::yes)
+        require_no_unknown_objects(installation, objects);
+    std::vector<Difference> differences = catalog::Comparison(objects).with(revision);
+    catalog::add_lacking_grants(differences, installation, objects, revision);
+    warn_if_left(installation, differences);
     return {revision, repairs_of(differences, revision, installation)};
 }
 
-void run_repairs(const Installation &installation, const InstallationState &state,
-                 const RepairPlan &plan)
+// True for an error that is not the statement's own: a cancel, a timeout, a lock that was not to be
+// had, the end of memory or of disk space, an error within the server.
+bool ends_the_call(const server::ServerError &error)
+{
+    const int category = ERRCODE_TO_CATEGORY(error.data()->sqlerrcode);
+    return server::is_of_lock(error) || category == ERRCODE_OPERATOR_INTERVENTION ||
+           category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR ||
+           category == ERRCODE_INTERNAL_ERROR;
+}
+
+std::string text_of(const char *text) { return text == nullptr ? std::string() : text; }
+
+// The error, or nothing.
+std::string run_repair(const Repair &repair)
+{
+    const std::string name =
+        std::string(chain::kind_name(repair.difference.kind)) + " " + repair.difference.object;
+    try
+    {
+        server::in_subtransaction([&] {
+            server::with_context("repair of " + name,
+                                 [&] { spi::execute(repair.statement.c_str()); });
+        });
+        return {};
+    }
+    catch (const server::ServerError &error)
+    {
+        if (ends_the_call(error))
+            throw;
+        const std::string message = text_of(error.data()->message);
+        const std::string detail = text_of(error.data()->detail);
+        server::warning("repair of " + name + " failed: " + message, detail,
+                        text_of(error.data()->hint));
+        return message;
+    }
+}
+
+void run_repairs(const Installation &installation, const InstallationState &state, RepairPlan &plan)
 {
     const TimestampTz started = server::now();
     require_no_deferred_triggers(installation, catalog::history_table);
     lock_tables(installation, Tables::history_and_jobs);
     set_script_settings();
     const CopiedGrants grants(installation, Copied::grants);
-    for (const Repair &repair : plan.repairs)
-        server::with_context("repair of " + std::string(chain::kind_name(repair.difference.kind)) +
-                                 " " + repair.difference.object,
-                             [&] { spi::execute(repair.statement.c_str()); });
+    bool is_changed = false;
+    for (Repair &repair : plan.repairs)
+    {
+        repair.error = run_repair(repair);
+        is_changed = is_changed || repair.error.empty();
+    }
     grants.copy();
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
     require_no_foreign_objects(installation);
-    if (state.last)
+    if (state.last && is_changed)
         record_change(installation, event::repair, *state.recorded_revision, plan.revision,
                       started);
 }
 
 } // namespace
 
-std::vector<Repair> drops_to_base(const Installation &installation,
-                                  std::span<const catalog::CatalogObject> structure)
-{
-    std::vector<Repair> drops;
-    for (catalog::Drop &drop : catalog::base_drops(structure, installation.quoted))
-        drops.push_back({std::move(drop.difference), std::move(drop.statement)});
-    for (const char *const table : {catalog::fetch_barrier_table, catalog::history_table})
-        if (catalog::has_relation(installation, table))
-            drops.push_back(drop_of_own(table, installation));
-    return drops;
-}
-
-std::vector<Repair> repair(const Installation &installation, Run run, std::string_view target)
+std::vector<Repair> repair(const Installation &installation, std::string_view target, Run run)
 {
     return spi::connected([&] {
         return server::with_search_path(nullptr, [&] {
@@ -170,8 +245,8 @@ std::vector<Repair> repair(const Installation &installation, Run run, std::strin
             {
                 catalog::require_usage(installation);
                 // Its locks end with it.
-                return server::undone([&installation, target] {
-                    return plan_repair(installation, read_state(installation), target).repairs;
+                return server::undone([&] {
+                    return plan_repair(installation, read_state(installation), target, run).repairs;
                 });
             }
             Change change(installation, "procrastinate_repair()");
@@ -180,7 +255,7 @@ std::vector<Repair> repair(const Installation &installation, Run run, std::strin
                 const InstallationState state = change.read_state();
                 // The same rights are needed whether there is something to repair or not.
                 change.prepare(Isolation::read_committed);
-                RepairPlan plan = plan_repair(installation, state, target);
+                RepairPlan plan = plan_repair(installation, state, target, run);
                 if (plan.revision == chain::base && !plan.repairs.empty())
                     refuse_to_drop(installation, plan.repairs);
                 if (!plan.repairs.empty())

@@ -8,6 +8,7 @@
 #include "upgrade/adoption.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/current_state.hpp"
+#include "upgrade/unknown_objects.hpp"
 #include "upgrade/upgrade.hpp"
 
 namespace procrastinate::upgrade
@@ -61,7 +62,10 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
         if (revision == chain::base)
             require_no_tables(installation);
         if (verify == Verify::yes)
+        {
             require_match(installation, revision);
+            require_no_unknown_objects(installation);
+        }
         record_revision(installation, state, event::stamp, revision, started);
         return revision;
     });

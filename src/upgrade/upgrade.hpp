@@ -48,6 +48,7 @@ struct Repair
 {
     catalog::Difference difference;
     std::string statement;
+    std::string error; // empty if it has not been run, or has not failed
 };
 
 enum class Run
@@ -56,18 +57,13 @@ enum class Run
     no
 };
 
-// The differences from the recorded revision (without a history, from the nearest) that a statement
-// can remove, in the order in which the statements run; with Run::yes they have been run. `target`
-// is that revision, or base: the DROPs of drops_to_base(), which are listed and not run. Throws
-// Refusal 0A000 for another revision, and for Run::yes of DROPs.
-std::vector<Repair> repair(const catalog::Installation &installation, Run run,
-                           std::string_view target);
-
-// All objects of the schema with their DROPs, in the order in which these run:
-// catalog::base_drops() and then the extension's own tables, the history last. A statement is empty
-// if the object is the user's. Inside an SPI connection.
-std::vector<Repair> drops_to_base(const catalog::Installation &installation,
-                                  std::span<const catalog::CatalogObject> structure);
+// The differences from a revision that a statement can remove, in the order in which the statements
+// run; with Run::yes they have been run, each in a subtransaction, with a WARNING for each that
+// failed. The target "current" means the recorded revision, or without a history the nearest one.
+// Throws Refusal PM009 if others are as near, or if the target is not the current revision. To base
+// these are the DROPs of drops_to_base(), which are only listed: Refusal 0A000 for Run::yes.
+std::vector<Repair> repair(const catalog::Installation &installation, std::string_view target,
+                           Run run);
 
 // Alembic's `downgrade`. Always throws Refusal 0A000.
 [[noreturn]] void downgrade();

@@ -153,7 +153,7 @@ foreach my $call (
 	q{CALL procrastinate_migrate('head', 'closed')},
 	q{SELECT procrastinate_stamp('0002', verify => false, schema => 'closed')},
 	q{SELECT procrastinate_adopt('closed')},
-	q{SELECT procrastinate_repair('closed', false)})
+	q{SELECT procrastinate_repair(schema => 'closed', dry_run => false)})
 {
 	refused(
 		'mallory', $call,
@@ -168,7 +168,7 @@ my %reads = (
 	q{SELECT count(*) FROM procrastinate_log('installed')}               => $before,
 	q{SELECT revision, exact FROM procrastinate_detect('installed')}     => "$HEAD_NAME|t",
 	q{SELECT count(*) FROM procrastinate_check(schema => 'installed')}   => '0',
-	q{SELECT count(*) FROM procrastinate_repair('installed')}            => '0',
+	q{SELECT count(*) FROM procrastinate_repair(schema => 'installed')}            => '0',
 	q{SELECT revision FROM procrastinate_heads()}                        => $HEAD_NAME,
 	q{SELECT revision FROM procrastinate_show('3.0.0')}                  => '0031',
 	q{SELECT length(procrastinate_migration_sql('1')) > 0}               => 't',
@@ -199,7 +199,7 @@ foreach my $call (
 	q{SELECT procrastinate_upgrade('head', 'installed')},
 	q{CALL procrastinate_migrate('head', 'installed')},
 	q{SELECT procrastinate_adopt('installed')},
-	q{SELECT procrastinate_repair('installed', dry_run => false)})
+	q{SELECT procrastinate_repair(schema => 'installed', dry_run => false)})
 {
 	$error = refused(
 		'onlooker', $call,
@@ -227,7 +227,7 @@ allowed(
 allowed($super, q{CALL procrastinate_migrate('0035', 'theirs')}, '', 'by steps, too');
 allowed($super, q{SELECT procrastinate_stamp('0035', schema => 'theirs')}, '0035', 'and stamps it');
 query(q{DROP FUNCTION theirs.procrastinate_notify_queue_job_inserted_v1 CASCADE});
-allowed($super, q{SELECT count(*) > 0 FROM procrastinate_repair('theirs', dry_run => false)},
+allowed($super, q{SELECT count(*) > 0 FROM procrastinate_repair(schema => 'theirs', dry_run => false)},
 	't', 'and repairs it');
 is(owners_of('theirs'), q{O'Dd "role"}, 'all objects belong to the owner of the installation');
 is( query(q{SELECT string_agg(DISTINCT applied_by, ' ') FROM procrastinate_log('theirs')}),

@@ -165,7 +165,7 @@ foreach my $code (
 		(   map { [ $_, 'creator' ], [ $_, $super ] }
 			  q{SELECT procrastinate_stamp('0030', schema => 'trusting')},
 			q{CALL procrastinate_migrate('0031', 'trusting')},
-			q{SELECT procrastinate_repair('trusting', dry_run => false)},
+			q{SELECT procrastinate_repair(schema => 'trusting', dry_run => false)},
 			q{SELECT procrastinate_upgrade('0031', 'trusting')}),
 		[ "\\i $script", 'creator' ])
 	{

@@ -124,7 +124,7 @@ sub reader_holds_no_lock
 	query(q{CREATE SCHEMA billing; GRANT USAGE ON SCHEMA billing TO reader});
 	allowed($super, q{SELECT procrastinate_upgrade('0026', 'billing')}, '0026', 'an installation');
 	foreach my $call (
-		q{SELECT count(*) FROM procrastinate_repair('billing', dry_run => false)},
+		q{SELECT count(*) FROM procrastinate_repair(schema => 'billing', dry_run => false)},
 		q{SELECT procrastinate_upgrade('0026', 'billing')},
 		q{SELECT procrastinate_adopt('billing')})
 	{

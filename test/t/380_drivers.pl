@@ -115,7 +115,7 @@ SELECT * FROM procrastinate_detect('$schema');
 SELECT * FROM procrastinate_check('head', '$schema');
 SELECT procrastinate_stamp('head', schema => '$schema');
 SELECT procrastinate_adopt('$schema');
-SELECT * FROM procrastinate_repair('$schema', dry_run => false);
+SELECT * FROM procrastinate_repair(schema => '$schema', dry_run => false);
 SQL
 	my @pgbench = (
 		$node->installed_command('pgbench'),

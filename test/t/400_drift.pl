@@ -54,7 +54,7 @@ BEGIN
         END;
         promised := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
                             FROM procrastinate_check(at, '$schema') c WHERE c.repair IS NULL);
-        PERFORM procrastinate_repair('$schema', false);
+        PERFORM procrastinate_repair(schema => '$schema', dry_run => false);
         left_over := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
                              FROM procrastinate_check(at, '$schema') c
                             WHERE c.kind || ' ' || c.object || ' ' || c.problem <> ALL (promised));
@@ -126,7 +126,9 @@ sub changes_to
 	}
 	if ($kind eq 'constraint')
 	{
-		my @changes = ([ "$on DROP CONSTRAINT $part CASCADE", 'missing' ]);
+		my @changes = (
+			[ "$on DROP CONSTRAINT $part CASCADE",         'missing' ],
+			[ "$on RENAME CONSTRAINT $part TO \"else's\"", 'renamed' ]);
 		push @changes,
 		  [ "$on DROP CONSTRAINT $part, ADD CONSTRAINT $part CHECK (true) NOT VALID", 'altered' ]
 		  if $definition =~ /CHECK|FOREIGN/;
@@ -147,7 +149,7 @@ sub changes_to
 		  if grep { /\.\Q$key\E / } map { $_->{definition} } @{ $fact->{constraints} };
 		return (
 			[ "DROP INDEX $here",                                         'missing' ],
-			[ "ALTER INDEX $here RENAME TO elsewhere",                    'missing' ],
+			[ "ALTER INDEX $here RENAME TO elsewhere",                    'renamed' ],
 			[ $invalid,                                                   'invalid' ],
 			[ "DROP INDEX $here; CREATE INDEX $key ON $schema.$of ((1))", 'altered' ]);
 	}
@@ -169,9 +171,11 @@ sub changes_to
 	if ($kind eq 'sequence')
 	{
 		my ($owner) = $definition =~ /owned by (\w+\.\w+)/;
-		return [ "ALTER SEQUENCE $here RENAME TO elsewhere", 'missing' ]
+		my $rename = [ "ALTER SEQUENCE $here RENAME TO \"else's\"", 'renamed' ];
+		return $rename
 		  if grep { /^\Q$owner\E .* as identity$/ } @{ $fact->{columns} };
 		return (
+			$rename,
 			[ "DROP SEQUENCE $here CASCADE",        'missing' ],
 			[ "ALTER SEQUENCE $here OWNED BY NONE", 'altered' ],
 			[ "ALTER SEQUENCE $here AS integer",    'altered' ]);
@@ -200,7 +204,8 @@ sub changes_to
 		$elsewhere                    =~ s/ ON (\w+)/ ON $schema.$1/;
 		$elsewhere                    =~ s/::procrastinate/::$schema.procrastinate/g;
 		return (
-			[ "DROP TRIGGER $part ON $schema.$table", 'missing' ],
+			[ "DROP TRIGGER $part ON $schema.$table",                     'missing' ],
+			[ "ALTER TRIGGER $part ON $schema.$table RENAME TO \"else's\"", 'renamed' ],
 			[ "$on DISABLE TRIGGER $part",            'disabled' ],
 			[ "$on ENABLE REPLICA TRIGGER $part",     'disabled' ],
 			[ "CREATE OR REPLACE TRIGGER $elsewhere", 'altered' ]);

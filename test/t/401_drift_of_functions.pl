@@ -62,7 +62,7 @@ my $reformat =
 my $change = q{UPDATE pg_proc p SET prosrc = o.body || E'\n-- mine' FROM our_function o}
   . q{ WHERE o.oid = p.oid;};
 my $bodies = q{SELECT md5(string_agg(name || body, ' ' ORDER BY name::text)) FROM our_function;};
-my $repair = "SELECT count(*) FROM procrastinate_repair($schema, false);";
+my $repair = "SELECT count(*) FROM procrastinate_repair(schema => $schema, dry_run => false);";
 
 my $count = 0;
 foreach my $revision (1 .. $HEAD)
@@ -79,7 +79,7 @@ SQL
 	my ($yes, $no) = map { $is_supported eq 't' ? ", supported: $_" : '' } qw(true false);
 	$no .=
 	  ", $functions functions have a search_path that does not find schema \"$ODD_SCHEMA\"."
-	  . " To repair: SELECT * FROM public.procrastinate_repair($schema, dry_run => false);"
+	  . " To repair: SELECT * FROM public.procrastinate_repair(schema => $schema, dry_run => false);"
 	  if $no;
 
 	# Runs statements and returns their results. Nothing stays.

@@ -107,7 +107,7 @@ sub a_wait_for_another_change
 	my $schema = filled_schema('patient', 14);
 	my ($other, $caller) = map { session($schema) } 1 .. 2;
 	$other->query(
-		"BEGIN; SELECT count(*) FROM procrastinate_repair('$schema', dry_run => false)");
+		"BEGIN; SELECT count(*) FROM procrastinate_repair(schema => '$schema', dry_run => false)");
 	$caller->query('SET client_min_messages = notice');
 	$caller->send(q{CALL procrastinate_migrate('0015', retry_for => '1 s')});
 	like(

@@ -46,6 +46,7 @@ class Schema
     }
 
     std::vector<CatalogObject> &objects() { return objects_; }
+    const std::vector<CatalogObject> &objects() const { return objects_; }
 
     CatalogObject &object(Kind kind, std::string_view key)
     {

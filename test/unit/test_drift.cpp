@@ -145,7 +145,150 @@ TEST(Drift, ATableIncludesItsParts)
                object.kind != Kind::function;
     });
     EXPECT_EQ(schema.only(known_revision),
-              "error: table procrastinate_periodic_defers is missing | ");
+              "error: table procrastinate_periodic_defers is missing | CREATE SEQUENCE "
+              "s.procrastinate_periodic_defers_id_seq AS bigint; CREATE TABLE "
+              "s.procrastinate_periodic_defers (defer_timestamp bigint, id bigint DEFAULT "
+              "pg_catalog.nextval('s.procrastinate_periodic_defers_id_seq'::regclass) NOT NULL, "
+              "job_id bigint, task_name character varying(128) NOT NULL, periodic_id character "
+              "varying(128) DEFAULT ''::character varying NOT NULL, CONSTRAINT "
+              "procrastinate_periodic_defers_job_id_fkey FOREIGN KEY (job_id) REFERENCES "
+              "s.procrastinate_jobs(id), CONSTRAINT procrastinate_periodic_defers_pkey PRIMARY KEY "
+              "(id), CONSTRAINT procrastinate_periodic_defers_unique UNIQUE (task_name, "
+              "periodic_id, defer_timestamp)); ALTER SEQUENCE "
+              "s.procrastinate_periodic_defers_id_seq OWNED BY s.procrastinate_periodic_defers.id; "
+              "CREATE INDEX procrastinate_periodic_defers_job_id_fkey_v1 ON "
+              "s.procrastinate_periodic_defers USING btree (job_id);");
+}
+
+// Gives an object of the schema another name, as the server would: an index of a constraint goes
+// with it, and the default of a column with its sequence.
+void rename(Schema &schema, CatalogObject &object, std::string_view name)
+{
+    const auto replaced = [&](std::string_view text) {
+        std::string result(text);
+        for (std::size_t at = result.find(object.name); at != std::string::npos;
+             at = result.find(object.name, at + name.size()))
+            result.replace(at, object.name.size(), name);
+        return schema.keep(result);
+    };
+    for (CatalogObject &other : schema.objects())
+    {
+        if (object.kind == Kind::constraint && other.kind == Kind::index &&
+            other.name == object.name)
+        {
+            other.text = replaced(other.text);
+            other.key = other.name = name;
+        }
+        if (object.kind == Kind::sequence && other.kind == Kind::column)
+        {
+            other.text = replaced(other.text);
+            other.default_value = replaced(other.default_value);
+        }
+    }
+    object.text = schema.keep(
+        std::string(object.text).replace(object.text.find(object.name), object.name.size(), name));
+    object.key = schema.keep(object.kind == Kind::constraint || object.kind == Kind::trigger
+                                 ? std::string(object.table) + "." + std::string(name)
+                                 : std::string(name));
+    object.name = name;
+}
+
+bool has_name_of_its_own(const Schema &schema, const CatalogObject &object)
+{
+    if (object.kind == Kind::index)
+        return std::none_of(schema.objects().begin(), schema.objects().end(),
+                            [&object](const CatalogObject &other) {
+                                return other.kind == Kind::constraint && other.name == object.name;
+                            });
+    return object.kind == Kind::constraint || object.kind == Kind::sequence ||
+           object.kind == Kind::trigger;
+}
+
+// Each object of each revision once: one difference, one repair, and no other revision is nearer.
+TEST(Drift, RenamedObjects)
+{
+    int count = 0;
+    for (chain::Revision revision = 1; revision <= chain::head(); ++revision)
+        for (std::size_t i = 0; i < Schema(revision).objects().size(); ++i)
+        {
+            Schema schema(revision);
+            CatalogObject &object = schema.objects()[i];
+            if (!has_name_of_its_own(schema, object))
+                continue;
+            const std::string before(object.name);
+            const std::string key(object.key);
+            rename(schema, object, "shadow");
+            const std::vector<Difference> differences = schema.with(revision);
+            ASSERT_EQ(differences.size(), 1U) << revision << " " << before;
+            EXPECT_EQ(differences.front().problem, Problem::renamed) << revision << " " << before;
+            EXPECT_EQ(differences.front().object, key);
+            const std::string repair =
+                catalog::repair_statements(differences, revision, "s").front();
+            EXPECT_TRUE(repair.ends_with(" TO " + before + ";")) << revision << " " << repair;
+            const std::vector<catalog::RevisionMatch> nearest =
+                catalog::nearest_revisions(schema.objects());
+            EXPECT_EQ(nearest.size(), 1U) << revision << " " << before;
+            EXPECT_EQ(nearest.front().revision, revision) << before;
+            EXPECT_FALSE(nearest.front().is_exact());
+            ++count;
+        }
+    EXPECT_GT(count, 500);
+}
+
+TEST(Drift, WhatIsNoRename)
+{
+    // A failed build, another definition, an index of a constraint and one of none.
+    Schema invalid(known_revision);
+    CatalogObject &index = invalid.object(Kind::index, "procrastinate_jobs_priority_idx_v1");
+    rename(invalid, index, "shadow");
+    index.flaw = Flaw::invalid;
+    EXPECT_EQ(invalid.with(known_revision).size(), 2U);
+    Schema another(known_revision);
+    CatalogObject &condition = another.object(Kind::index, "procrastinate_jobs_priority_idx_v1");
+    rename(another, condition, "shadow");
+    condition.clause = "procrastinate_jobs USING btree (priority)";
+    EXPECT_EQ(another.with(known_revision).size(), 2U);
+    Schema key(known_revision);
+    key.drop(Kind::constraint, "procrastinate_workers.procrastinate_workers_pkey");
+    CatalogObject &unique = key.object(Kind::index, "procrastinate_workers_pkey");
+    unique.key = unique.name = "shadow";
+    EXPECT_EQ(key.with(known_revision).size(), 2U);
+}
+
+TEST(Drift, ObjectsOfNoKnownRevision)
+{
+    Schema schema(known_revision);
+    CatalogObject unknown{};
+    unknown.kind = Kind::table;
+    unknown.key = unknown.name = unknown.text = "procrastinate_paused_queues";
+    unknown.flaw = Flaw::unknown;
+    schema.objects().push_back(unknown);
+    EXPECT_EQ(schema.only(known_revision),
+              "warning: table procrastinate_paused_queues is of no revision known here | ");
+    EXPECT_TRUE(catalog::nearest_revision(schema.objects())->is_exact());
+    // They alone are no installation.
+    const std::vector<CatalogObject> alone{unknown};
+    EXPECT_TRUE(catalog::is_empty(alone));
+    EXPECT_TRUE(catalog::closest_revisions(alone).empty());
+}
+
+// Objects that only 0031 and 0038, which are post migrations, make so.
+TEST(Drift, IsLeftToAPostMigration)
+{
+    const auto repairs_of = [](const Schema &schema, chain::Revision revision) {
+        const std::vector<Difference> differences = schema.with(revision);
+        const std::vector<std::string> repairs =
+            catalog::repair_statements(differences, revision, "s");
+        return std::count_if(repairs.begin(), repairs.end(),
+                             [](const std::string &repair) { return !repair.empty(); });
+    };
+    EXPECT_EQ(repairs_of(Schema(30), 31), 0);
+    EXPECT_EQ(repairs_of(Schema(37), 38), 0);
+    // Not where the migration has run.
+    Schema after(31);
+    after.drop(Kind::index, "procrastinate_jobs_priority_idx_v1");
+    after.drop(Kind::trigger, "procrastinate_jobs.procrastinate_trigger_delete_jobs_v1");
+    EXPECT_EQ(repairs_of(after, 31), 2);
 }
 
 TEST(Drift, AConstraintIncludesItsIndex)

@@ -219,9 +219,10 @@ TEST(Repair, FunctionsOfTheRevision)
 TEST(Repair, IsEmptyIfItNeedsAMissingObject)
 {
     Schema schema(known_revision);
-    schema.drop(Kind::column, "procrastinate_jobs.worker_id");
-    schema.drop(Kind::constraint, "procrastinate_jobs.procrastinate_jobs_worker_id_fkey");
-    schema.drop(Kind::index, "idx_procrastinate_jobs_worker_not_null");
+    schema.drop(Kind::column, "procrastinate_jobs.abort_requested");
+    schema.drop(Kind::constraint, "procrastinate_jobs.check_not_todo_abort_requested");
+    schema.drop(Kind::trigger,
+                "procrastinate_jobs.procrastinate_trigger_abort_requested_events_v1");
     schema.drop(Kind::index, "procrastinate_jobs_lock_idx_v1");
     const std::vector<Difference> differences = schema.with(known_revision);
     const std::vector<std::string> repairs =
@@ -230,6 +231,56 @@ TEST(Repair, IsEmptyIfItNeedsAMissingObject)
     for (std::size_t i = 0; i < repairs.size(); ++i)
         EXPECT_EQ(repairs[i].empty(), differences[i].object != "procrastinate_jobs_lock_idx_v1")
             << repairs[i];
+}
+
+TEST(Repair, MissingColumnsThatMayBeNull)
+{
+    Schema schema(known_revision);
+    schema.drop(Kind::column, "procrastinate_jobs.worker_id");
+    EXPECT_EQ(schema.only(known_revision),
+              "error: column procrastinate_jobs.worker_id is missing | ALTER TABLE "
+              "s.procrastinate_jobs ADD COLUMN worker_id bigint;");
+    // It may have been renamed.
+    CatalogObject mine{};
+    mine.kind = Kind::column;
+    mine.table = "procrastinate_jobs";
+    mine.name = "mine";
+    mine.key = mine.text = "procrastinate_jobs.mine";
+    mine.type = "bigint";
+    schema.objects().push_back(mine);
+    const std::vector<Difference> differences = schema.with(known_revision);
+    for (const std::string &repair : catalog::repair_statements(differences, known_revision, "s"))
+        EXPECT_EQ(repair, "");
+    Schema status(known_revision);
+    status.drop(Kind::column, "procrastinate_jobs.status");
+    EXPECT_EQ(status.only(known_revision), "error: column procrastinate_jobs.status is missing | ");
+}
+
+TEST(Repair, Types)
+{
+    Schema labels(known_revision);
+    CatalogObject &status = labels.object(Kind::enum_type, "procrastinate_job_status");
+    const std::vector<std::string_view> some{"doing", "succeeded", "failed", "cancelled",
+                                             "aborting"};
+    status.labels = some;
+    status.text = "procrastinate_job_status (...)";
+    EXPECT_EQ(labels.only(known_revision),
+              "error: enum procrastinate_job_status is altered | ALTER TYPE "
+              "s.procrastinate_job_status ADD VALUE 'todo' BEFORE 'doing'; ALTER TYPE "
+              "s.procrastinate_job_status ADD VALUE 'aborted' AFTER 'aborting';");
+    Schema attributes(known_revision);
+    CatalogObject &job = attributes.object(Kind::composite, "procrastinate_job_to_defer_v1");
+    job.text = "procrastinate_job_to_defer_v1 (queue_name character varying, task_name character "
+               "varying, priority integer, lock text, queueing_lock text)";
+    EXPECT_EQ(attributes.only(known_revision),
+              "error: composite procrastinate_job_to_defer_v1 is altered | ALTER TYPE "
+              "s.procrastinate_job_to_defer_v1 ADD ATTRIBUTE args jsonb, ADD ATTRIBUTE "
+              "scheduled_at timestamp with time zone;");
+    job.text = "procrastinate_job_to_defer_v1 (lock text)";
+    EXPECT_EQ(attributes.only(known_revision),
+              "error: composite procrastinate_job_to_defer_v1 is altered | ");
+    job.text = "procrastinate_job_to_defer_v1 ()";
+    EXPECT_NE(attributes.only(known_revision).find("ADD ATTRIBUTE queue_name"), std::string::npos);
 }
 
 } // namespace
