@@ -33,11 +33,13 @@ ALTER TABLE procrastinate_periodic_defers
     RENAME CONSTRAINT procrastinate_periodic_defers_unique TO uq_defers;
 ALTER TABLE procrastinate_jobs RENAME CONSTRAINT check_not_todo_abort_requested TO ck;
 ALTER TRIGGER procrastinate_trigger_delete_jobs_v1 ON procrastinate_jobs RENAME TO "tr jobs";
-SELECT kind, object, problem, severity, repair FROM procrastinate_check() ORDER BY kind COLLATE "C", object COLLATE "C";
+SELECT kind, object, problem, severity, repair FROM procrastinate_check()
+ ORDER BY kind COLLATE "C", object COLLATE "C";
 SELECT revision, exact, missing, extra, altered FROM procrastinate_detect() LIMIT 1;
 -- an upgrade stops for names that Procrastinate's code uses
 SELECT procrastinate_upgrade('0036');
-SELECT kind, object, problem, error FROM procrastinate_repair(dry_run => false) ORDER BY kind COLLATE "C", object COLLATE "C";
+SELECT kind, object, problem, error FROM procrastinate_repair(dry_run => false)
+ ORDER BY kind COLLATE "C", object COLLATE "C";
 SELECT * FROM procrastinate_check();
 SELECT procrastinate_upgrade('0036', dry_run => true);
 SELECT name FROM (TABLE pg_temp.objects EXCEPT ALL TABLE pg_temp.before) added
@@ -54,7 +56,8 @@ CREATE INDEX mine_too ON procrastinate_jobs (priority DESC, id) WHERE status = '
 DROP INDEX idx_procrastinate_workers_last_heartbeat;
 CREATE INDEX broken ON procrastinate_workers (last_heartbeat);
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass;
-SELECT kind, object, problem, severity, repair FROM procrastinate_check() ORDER BY kind COLLATE "C", object COLLATE "C";
+SELECT kind, object, problem, severity, repair FROM procrastinate_check()
+ ORDER BY kind COLLATE "C", object COLLATE "C";
 SELECT count(*) FROM procrastinate_repair(dry_run => false);
 DROP INDEX mine, mine_too, broken;
 SELECT * FROM procrastinate_check();

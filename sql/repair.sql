@@ -12,9 +12,9 @@ CREATE TYPE procrastinate_job_status AS ENUM ('todo', 'doing', 'succeeded', 'fai
     'aborting', 'aborted');
 CREATE TABLE procrastinate_jobs (
     id bigserial PRIMARY KEY, queue_name text NOT NULL, task_name text NOT NULL,
-    priority int NOT NULL DEFAULT 0, lock text, queueing_lock text, args jsonb NOT NULL DEFAULT '{}',
-    status procrastinate_job_status NOT NULL DEFAULT 'todo', scheduled_at timestamptz,
-    attempts int NOT NULL DEFAULT 0, abort_requested boolean NOT NULL DEFAULT false);
+    priority int NOT NULL DEFAULT 0, lock text, queueing_lock text,
+    args jsonb NOT NULL DEFAULT '{}', status procrastinate_job_status NOT NULL DEFAULT 'todo',
+    scheduled_at timestamptz, attempts int NOT NULL DEFAULT 0, abort_requested boolean NOT NULL DEFAULT false);
 CREATE TABLE procrastinate_events (id bigserial PRIMARY KEY,
     job_id bigint NOT NULL REFERENCES procrastinate_jobs ON DELETE CASCADE,
     type text NOT NULL, at timestamptz DEFAULT now());
@@ -59,7 +59,7 @@ SET client_min_messages = warning;
 ALTER TABLE history RENAME TO procrastinate_schema_history;
 SELECT procrastinate_upgrade('0038');
 SELECT * FROM procrastinate_check();
--- 0031 renames indexes and replaces triggers: beside the old ones, each event would be written twice
+-- 0031 renames indexes and replaces triggers: with both, each event would be written twice
 CREATE SCHEMA repair_before_post;
 SELECT procrastinate_upgrade('0030', 'repair_before_post');
 DROP TABLE repair_before_post.procrastinate_schema_history;
@@ -104,7 +104,8 @@ ALTER TABLE procrastinate_jobs DROP COLUMN abort_requested CASCADE;
 ALTER TABLE procrastinate_events DROP COLUMN at;
 DROP TABLE procrastinate_periodic_defers, procrastinate_workers CASCADE;
 DROP TYPE procrastinate_job_to_defer_v1 CASCADE;
-SELECT kind, object, repair FROM procrastinate_check() WHERE problem = 'missing' AND kind <> 'function';
+SELECT kind, object, repair FROM procrastinate_check()
+ WHERE problem = 'missing' AND kind <> 'function';
 SELECT count(error) FROM procrastinate_repair(dry_run => false);
 SELECT kind, object, problem, repair FROM procrastinate_check();
 SELECT status, scheduled_at FROM procrastinate_jobs;

@@ -1,5 +1,5 @@
-// Statements that create what is missing: tables, columns, types, labels, indexes. Plain data without
-// a server.
+// Statements that create what is missing: tables, columns, types, labels, indexes. Plain data
+// without a server.
 #pragma once
 
 #include "catalog/catalog_object.hpp"

@@ -144,7 +144,8 @@ foreach my $case (
 	);
 	my ($worker, $deployer) = map { session() } 1 .. 2;
 	$worker->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs IN ROW EXCLUSIVE MODE");
-	$deployer->send("SELECT count(*) FROM procrastinate_repair(schema => '$schema', dry_run => false)");
+	$deployer->send(
+		"SELECT count(*) FROM procrastinate_repair(schema => '$schema', dry_run => false)");
 	until_blocked($deployer);
 	run_sql(
 		"SET ROLE mallory; CREATE FUNCTION $function() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN"
@@ -155,7 +156,8 @@ foreach my $case (
 		'a repair creates no trigger that calls another role\'s function');
 	is(run_sql("SELECT count(*) FROM pg_trigger WHERE tgfoid = '$function'::regproc"),
 		'0', 'there is no such trigger');
-	run_sql("DROP FUNCTION $function; SELECT procrastinate_repair(schema => '$schema', dry_run => false)");
+	run_sql("DROP FUNCTION $function;"
+		  . " SELECT procrastinate_repair(schema => '$schema', dry_run => false)");
 	is_at($node, $database, $schema, $HEAD, 'the repair succeeds once the function is dropped');
 	$_->close foreach $worker, $deployer;
 }

@@ -227,7 +227,8 @@ allowed(
 allowed($super, q{CALL procrastinate_migrate('0035', 'theirs')}, '', 'by steps, too');
 allowed($super, q{SELECT procrastinate_stamp('0035', schema => 'theirs')}, '0035', 'and stamps it');
 query(q{DROP FUNCTION theirs.procrastinate_notify_queue_job_inserted_v1 CASCADE});
-allowed($super, q{SELECT count(*) > 0 FROM procrastinate_repair(schema => 'theirs', dry_run => false)},
+allowed($super,
+	q{SELECT count(*) > 0 FROM procrastinate_repair(schema => 'theirs', dry_run => false)},
 	't', 'and repairs it');
 is(owners_of('theirs'), q{O'Dd "role"}, 'all objects belong to the owner of the installation');
 is( query(q{SELECT string_agg(DISTINCT applied_by, ' ') FROM procrastinate_log('theirs')}),

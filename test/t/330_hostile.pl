@@ -144,7 +144,9 @@ foreach my $path (@paths)
 		[ q{pg_catalog.count(*) FROM tools.procrastinate_check(schema => 'place')}, '0' ],
 		[ q{tools.procrastinate_stamp('0020', false, 'place')},                     '0020' ],
 		[ q{tools.procrastinate_adopt('place')},                                  qr/^$HEAD_NAME/ ],
-		[ q{pg_catalog.count(*) FROM tools.procrastinate_repair(schema => 'place', dry_run => false)}, '0' ])
+		[   q{pg_catalog.count(*)}
+			  . q{ FROM tools.procrastinate_repair(schema => 'place', dry_run => false)},
+			'0' ])
 	{
 		($status, $out, $err) = $node->psql($database, "$before SELECT $call->[0]");
 		ref $call->[1]

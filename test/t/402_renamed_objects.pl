@@ -35,7 +35,8 @@ SELECT 'index', i.relname, i.oid, format('ALTER INDEX %s RENAME TO', i.oid::regc
   JOIN pg_class i ON i.oid = x.indexrelid
   JOIN pg_class t ON t.oid = x.indrelid
  WHERE i.relnamespace = $named\::regnamespace AND t.relname <> 'procrastinate_schema_history'
-   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u'))
+   AND NOT EXISTS (SELECT FROM pg_constraint k
+                    WHERE k.conindid = i.oid AND k.contype IN ('p', 'u'))
 UNION ALL
 SELECT 'sequence', s.relname, s.oid, format('ALTER SEQUENCE %s RENAME TO', s.oid::regclass)
   FROM pg_class s
@@ -57,17 +58,19 @@ DECLARE
 BEGIN
     CREATE TEMP TABLE before ON COMMIT DROP AS SELECT kind, name, oid FROM object;
     renamed := (SELECT count(*) FROM before);
-    FOR one IN SELECT rename, format('other %s ''s "name"', row_number() OVER ()) AS name FROM object
+    FOR one IN SELECT rename, format('other %s''s "name"', row_number() OVER ()) AS name
+                 FROM object
     LOOP
         EXECUTE format('%s %I', one.rename, one.name);
     END LOOP;
+    -- The object of a constraint or trigger has its table in front.
     told := ARRAY(SELECT b.kind || ' ' || b.name FROM before b
                    WHERE NOT EXISTS (SELECT FROM procrastinate_check(at, $named) c
                                       WHERE c.kind = b.kind AND c.problem = 'renamed'
-                                        AND c.object IN (b.name, (SELECT c2.relname || '.' || b.name
-                                            FROM pg_class c2 WHERE c2.relname = split_part(c.object, '.', 1)
-                                               AND c2.relnamespace = $named\::regnamespace)))
-                   UNION ALL
+                                        AND b.name = split_part(c.object, '.', CASE
+                                            WHEN b.kind IN ('constraint', 'trigger')
+                                            THEN 2 ELSE 1 END))
+                  UNION ALL
                   SELECT c.problem || ' ' || c.object FROM procrastinate_check(at, $named) c
                    WHERE c.problem <> 'renamed' OR c.repair IS NULL);
     nearest := (SELECT d.revision FROM procrastinate_detect($named) d LIMIT 1);
@@ -87,10 +90,11 @@ foreach my $revision (1 .. $HEAD)
 {
 	my $at = revision_name($revision);
 	upgrade($node, $database, $revision, $schema);
-	my ($renamed, @results) = split /\|/, $node->safe_psql($database,
-		"BEGIN; SELECT * FROM tried('$at'); ROLLBACK"), -1;
+	my ($renamed, @results) = split /\|/,
+	  $node->safe_psql($database, "BEGIN; SELECT * FROM tried('$at'); ROLLBACK"), -1;
 	$count += $renamed;
-	is(join('|', @results), "{}|$at|{}|{}|{}", "$at: $renamed objects are renamed, told and mended");
+	is(join('|', @results),
+		"{}|$at|{}|{}|{}", "$at: $renamed objects are renamed, told and mended");
 }
 cmp_ok($count, '>', 15 * $HEAD, 'objects were renamed');
 
