@@ -14,7 +14,8 @@ CREATE TABLE procrastinate_jobs (
     id bigserial PRIMARY KEY, queue_name text NOT NULL, task_name text NOT NULL,
     priority int NOT NULL DEFAULT 0, lock text, queueing_lock text,
     args jsonb NOT NULL DEFAULT '{}', status procrastinate_job_status NOT NULL DEFAULT 'todo',
-    scheduled_at timestamptz, attempts int NOT NULL DEFAULT 0, abort_requested boolean NOT NULL DEFAULT false);
+    scheduled_at timestamptz, attempts int NOT NULL DEFAULT 0,
+    abort_requested boolean NOT NULL DEFAULT false);
 CREATE TABLE procrastinate_events (id bigserial PRIMARY KEY,
     job_id bigint NOT NULL REFERENCES procrastinate_jobs ON DELETE CASCADE,
     type text NOT NULL, at timestamptz DEFAULT now());
