@@ -194,7 +194,7 @@ refused(
 	qr/ERROR:  42501: permission denied for schema installed/,
 	"and $_"
   ) foreach map { "SELECT * FROM procrastinate_$_" } q{detect('installed')},
-  q{check(schema => 'installed')}, q{repair('installed')}, q{plan('head', 'installed')};
+  q{check(schema => 'installed')}, q{repair(schema => 'installed')}, q{plan('head', 'installed')};
 foreach my $call (
 	q{SELECT procrastinate_upgrade('head', 'installed')},
 	q{CALL procrastinate_migrate('head', 'installed')},

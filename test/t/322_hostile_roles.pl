@@ -132,7 +132,7 @@ sub reader_holds_no_lock
 	}
 	foreach my $call (
 		'current(\'billing\')', 'detect(\'billing\')',
-		'check(schema => \'billing\')', 'repair(\'billing\')',
+		'check(schema => \'billing\')', 'repair(schema => \'billing\')',
 		'plan(schema => \'billing\')',  'log(\'billing\')')
 	{
 		my ($locks) = as_role('reader', <<"SQL");

@@ -333,7 +333,7 @@ foreach my $statement (
 	q{CALL shared.procrastinate_migrate('head', 'shared')},
 	map { "SELECT * FROM shared.procrastinate_$_" } q{current('shared')}, q{log('shared')},
 	q{check(schema => 'shared')},
-	q{detect('shared')},            q{repair('shared')}, q{plan('head', 'shared')},
+	q{detect('shared')},            q{repair(schema => 'shared')}, q{plan('head', 'shared')},
 	q{history(schema => 'shared')}, 'progress')
 {
 	($status, $out, $err) = $node->psql($born,
