@@ -15,7 +15,9 @@
 -- expressions and statistics: functions, and the functions of operators. Those of superusers are
 -- trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
 -- owner. A type is code, too, where a column has it or an expression casts to it: a domain has
--- checks. The types below it are: of a domain, an array, a range or a composite type.
+-- checks. What such code uses is followed in turn: the types below a domain, an array, a range or a
+-- composite type, the checks of a domain, and what the body of a function uses if pg_depend knows
+-- that (BEGIN ATOMIC).
 
 WITH RECURSIVE me AS (
     SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user
@@ -58,52 +60,53 @@ WITH RECURSIVE me AS (
     UNION ALL
     SELECT 'pg_statistic_ext'::regclass, s.oid
       FROM ours JOIN pg_statistic_ext s ON s.stxrelid = ours.oid
-), used_type (oid, class, user_oid, sub_id) AS (
-    SELECT a.atttypid, 'pg_class'::regclass, ours.oid, a.attnum::int
+), used (class, oid, user_class, user_oid, user_sub_id) AS (
+    SELECT 'pg_type'::regclass, a.atttypid, 'pg_class'::regclass, ours.oid, a.attnum::int
       FROM ours JOIN pg_attribute a ON a.attrelid = ours.oid
      WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT part.class, part.oid, part.class, part.oid, 0 FROM table_part part
     UNION
-    SELECT d.refobjid, part.class, part.oid, 0
-      FROM table_part part JOIN pg_depend d ON d.classid = part.class AND d.objid = part.oid
-     WHERE d.refclassid = 'pg_type'::regclass
-    UNION
-    SELECT below.oid, u.class, u.user_oid, u.sub_id
-      FROM used_type u JOIN pg_type t ON t.oid = u.oid
+    SELECT below.class, below.oid, u.user_class, u.user_oid, u.user_sub_id
+      FROM used u
       CROSS JOIN LATERAL (
-           SELECT d.refobjid FROM pg_depend d
-            WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid
-              AND d.refclassid = 'pg_type'::regclass
-           UNION ALL SELECT a.atttypid FROM pg_attribute a
-                      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-           ) AS below (oid)
-), part (class, oid) AS (
-    SELECT class, oid FROM table_part
-    UNION ALL
-    SELECT 'pg_type'::regclass, u.oid FROM used_type u
-    UNION ALL
-    SELECT 'pg_constraint'::regclass, k.oid
-      FROM used_type u JOIN pg_constraint k ON k.contypid = u.oid
+           SELECT CASE WHEN o.oid IS NULL THEN d.refclassid::regclass ELSE 'pg_proc'::regclass END,
+                  coalesce(o.oprcode::oid, d.refobjid)
+             FROM pg_depend d
+             LEFT JOIN pg_operator o
+               ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+            WHERE d.classid = u.class AND d.objid = u.oid
+              AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,
+                                   'pg_operator'::regclass)
+           UNION ALL
+           SELECT 'pg_constraint'::regclass, k.oid
+             FROM pg_constraint k
+            WHERE u.class = 'pg_type'::regclass AND k.contypid = u.oid
+           UNION ALL
+           SELECT 'pg_type'::regclass, a.atttypid
+             FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
+            WHERE u.class = 'pg_type'::regclass AND t.oid = u.oid
+              AND a.attnum > 0 AND NOT a.attisdropped
+           ) AS below (class, oid)
 ), finding AS (
     SELECT object.rank,
            format('%s %s belongs to role %s', object.kind, object.name, r.rolname) AS text
       FROM me, object JOIN pg_roles r ON r.oid = object.owner
      WHERE r.oid <> me.oid
     UNION
-    SELECT 4, format('%s calls %s of role %s', pg_describe_object(part.class, part.oid, 0),
-                     pg_describe_object('pg_proc'::regclass, p.oid, 0), r.rolname)
-      FROM me, part
-      JOIN pg_depend d ON d.classid = part.class AND d.objid = part.oid
-      LEFT JOIN pg_operator o
-        ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-      JOIN pg_proc p
-        ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+    SELECT 4, format('%s calls %s of role %s',
+                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
+                     pg_describe_object(u.class, p.oid, 0), r.rolname)
+      FROM me, used u
+      JOIN pg_proc p ON u.class = 'pg_proc'::regclass AND p.oid = u.oid
       JOIN pg_roles r ON r.oid = p.proowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION
     SELECT 4, format('%s has type %s of role %s',
-                     pg_describe_object(u.class, u.user_oid, u.sub_id), t.oid::regtype, r.rolname)
-      FROM me, used_type u
-      JOIN pg_type t ON t.oid = u.oid
+                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
+                     t.oid::regtype, r.rolname)
+      FROM me, used u
+      JOIN pg_type t ON u.class = 'pg_type'::regclass AND t.oid = u.oid
       JOIN pg_roles r ON r.oid = t.typowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION ALL

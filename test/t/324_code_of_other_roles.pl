@@ -28,6 +28,7 @@ empty_history();
 script_after_set_role();
 domain_of_a_column();
 domain_of_an_expression();
+code_of_code();
 cursors_of_the_session();
 failed_cursor();
 completed_revision();
@@ -526,6 +527,63 @@ SQL
 	query('DROP TRIGGER t ON cast_to.procrastinate_schema_history');
 	is_no_superuser('and is not called');
 	query('DROP SCHEMA cast_to, own CASCADE');
+	return;
+}
+
+# Code that the owner's own code uses: a domain to which the CHECK of the owner's domain casts, and
+# a function that the owner's calls in a body of the SQL standard.
+sub code_of_code
+{
+	query(<<'SQL');
+CREATE SCHEMA own;
+GRANT USAGE ON SCHEMA own TO PUBLIC;
+GRANT CREATE ON SCHEMA own TO mallory;
+CREATE ROLE owner LOGIN;
+CREATE SCHEMA indirect AUTHORIZATION owner;
+SQL
+	as_role('mallory', <<'SQL');
+CREATE DOMAIN own.below AS text;
+CREATE FUNCTION own.evil(text) RETURNS boolean LANGUAGE sql RETURN true;
+SQL
+	as_role('owner', <<'SQL');
+SELECT procrastinate_upgrade('0026', 'indirect');
+CREATE DOMAIN indirect.checked AS text CHECK (VALUE::own.below IS NOT NULL);
+CREATE DOMAIN indirect.above AS indirect.checked;
+CREATE FUNCTION indirect.calls(text) RETURNS boolean LANGUAGE sql RETURN own.evil($1);
+CREATE FUNCTION indirect.casts(text) RETURNS boolean LANGUAGE sql RETURN $1::own.below IS NULL;
+SQL
+	my ($script) =
+	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'indirect')});
+	my $history = 'indirect.procrastinate_schema_history';
+	foreach my $case (
+		[   "ALTER TABLE $history ADD x indirect.above DEFAULT 'q'",
+			qr/column x of table \S+procrastinate_schema_history has type own\.below of role/,
+			"ALTER TABLE $history DROP x",
+			'the CHECK of a domain' ],
+		(   map {
+				[   "CREATE TRIGGER t BEFORE INSERT ON $history FOR EACH ROW"
+					  . " WHEN (indirect.$_->[0](NEW.event))"
+					  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+					qr/trigger t on table \S+procrastinate_schema_history $_->[1] of role mallory/,
+					"DROP TRIGGER t ON $history",
+					"a function that $_->[0]" ]
+			} [ 'calls', 'calls function own.evil\(text\)' ],
+			[ 'casts', 'has type own.below' ]))
+	{
+		my ($make, $named, $remove, $what) = @$case;
+		query($make);
+		foreach my $call (
+			q{SELECT procrastinate_upgrade('0027', 'indirect')},
+			q{CALL procrastinate_migrate('0027', 'indirect')}, $script)
+		{
+			local $ENV{PGUSER} = 'owner';
+			my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
+			like($error, $named, "$what is refused: " . substr($call, 0, 20));
+		}
+		query($remove);
+	}
+	allowed('owner', q{SELECT procrastinate_upgrade('0027', 'indirect')}, '0027', 'without them');
+	query('DROP SCHEMA indirect, own CASCADE; DROP ROLE owner');
 	return;
 }
 
