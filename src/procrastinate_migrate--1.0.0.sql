@@ -362,11 +362,12 @@ COMMENT ON FUNCTION procrastinate_stamp(text, boolean, anycompatible) IS
     'records a revision without running anything; returns it';
 
 CREATE FUNCTION procrastinate_adopt(
-    schema anycompatible DEFAULT NULL::text
+    schema anycompatible DEFAULT NULL::text,
+    copy boolean DEFAULT false
 ) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_adopt(anycompatible) IS
-    'records the revision that the schema matches; returns it';
+COMMENT ON FUNCTION procrastinate_adopt(anycompatible, boolean) IS
+    'records the revision that the schema matches, or that a copied history says; returns it';
 
 CREATE FUNCTION procrastinate_repair(
     revision text DEFAULT 'current',

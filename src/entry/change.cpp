@@ -41,12 +41,14 @@ ENTRY_POINT(procrastinate_stamp)
                                    revision, verify ? upgrade::Verify::yes : upgrade::Verify::no)));
 }
 
-// (schema) → the revision recorded
+// (schema, copy boolean) → the revision recorded
 ENTRY_POINT(procrastinate_adopt)
 {
     const server::Arguments arguments(fcinfo);
-    return server::text_result(
-        chain::name(upgrade::adopt(catalog::locate_to_change(schema_argument(arguments, 0)))));
+    const bool is_copy = arguments.required_boolean(1, "copy");
+    return server::text_result(chain::name(
+        upgrade::adopt(catalog::locate_to_change(schema_argument(arguments, 0)),
+                       is_copy ? upgrade::Evidence::copied_history : upgrade::Evidence::catalog)));
 }
 
 // (revision text, schema, dry_run boolean) → kind, object, problem, repair, error; in

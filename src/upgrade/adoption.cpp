@@ -55,4 +55,23 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
     return revision;
 }
 
+chain::Revision adopt_copy(const Change &change, const catalog::Installation &installation,
+                           const InstallationState &state)
+{
+    const TimestampTz started = server::now();
+    InstallationState copied = state_after(*state.foreign);
+    const chain::Revision revision = require_known(copied, installation);
+    if (revision == chain::base && !copied.under_way)
+        return adopt(change, installation, state); // tables may be there all the same
+    change.prepare(isolation_to_record(state));
+    require_tables(installation, revision);
+    // A step leads to no other revision.
+    if (!copied.under_way)
+        copied.recorded_revision = chain::base;
+    record_revision(installation, copied,
+                    copied.under_way ? std::string_view(state.foreign->name) : event::adopt,
+                    revision, started);
+    return revision;
+}
+
 } // namespace procrastinate::upgrade

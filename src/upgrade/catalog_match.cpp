@@ -84,11 +84,7 @@ std::string advice_for_inexact(const Installation &installation,
     Findings external_versions;
     for (const ExternalVersion &version : read_external_versions(installation))
         external_versions.add(finding_of(version));
-    const std::string claim =
-        state.is_foreign
-            ? "If another database has written the history, and this one is its copy:\n" +
-                  claim_history(installation)
-            : std::string();
+    const std::string copy = state.is_foreign() ? hint_of_copy(installation) : std::string();
     throw Refusal{
         sqlstate::catalog_contradicts, in_schema(installation) + " matches no revision exactly",
         (nearest.size() == 1 ? "The nearest is " + names_of(nearest) + ", with " + differ + ":\n"
@@ -96,14 +92,14 @@ std::string advice_for_inexact(const Installation &installation,
                                    std::string(chain::name(first)) + " it has " + differ + ":\n") +
             differences(structure, first).text() + (external_versions.any() ? "\n" : "") +
             external_versions.text(),
-        claim + advice_for_inexact(installation, structure, nearest)};
+        copy + advice_for_inexact(installation, structure, nearest)};
 }
 
 } // namespace
 
 Revision require_exact_match(const Installation &installation, const InstallationState &state)
 {
-    if (state.is_foreign_step)
+    if (state.is_foreign_step())
         throw foreign_history(state, installation);
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);

@@ -84,7 +84,7 @@ bool has_other_owners(const std::vector<catalog::Difference> &differences)
 std::optional<Revision> contradicting_revision(const InstallationState &state,
                                                std::span<const catalog::CatalogObject> structure)
 {
-    if (state.under_way || state.is_unknown_history() || state.is_foreign_step)
+    if (state.under_way || state.is_unknown_history() || state.is_foreign_step())
         return std::nullopt;
     const std::optional<Revision> recorded = state.recorded_revision;
     const catalog::Comparison comparison(structure);
@@ -125,7 +125,7 @@ void notice_if_by_catalog(const InstallationState &state, const Installation &in
     if (state.last)
         server::notice("the history of " + schema + " says " + state.recorded + ", but " +
                        by_catalog);
-    else if (state.is_foreign)
+    else if (state.is_foreign())
         server::notice(schema + " has the history of another database only; " + by_catalog);
     else
         server::notice(schema + " has no history; " + by_catalog);

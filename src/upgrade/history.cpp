@@ -7,7 +7,6 @@
 #include "server/spi.hpp"
 #include "server/subtransaction.hpp"
 #include "sql/append_history.hpp"
-#include "sql/claim_history.hpp"
 #include "sql/create_history.hpp"
 #include "upgrade/library_version.hpp"
 
@@ -117,14 +116,6 @@ bool visit_history(const catalog::Installation &installation, Events events, Eve
                           "GRANT SELECT ON " + table_of(installation) + " TO PUBLIC;"};
         return true;
     }
-}
-
-std::string claim_history(const catalog::Installation &installation)
-{
-    return common::substitute(sql::claim_history,
-                              {{"table", table_of(installation)},
-                               {"system_identifier", std::to_string(system_identifier())},
-                               {"database_oid", std::to_string(MyDatabaseId)}});
 }
 
 void create_history(const catalog::Installation &installation)

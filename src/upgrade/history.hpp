@@ -27,7 +27,7 @@ namespace event
 inline constexpr std::string_view upgrade = "upgrade"; // a migration was run
 inline constexpr std::string_view install = "install"; // the schema of head was created directly
 inline constexpr std::string_view stamp = "stamp";     // a user recorded a revision
-inline constexpr std::string_view adopt = "adopt";     // the revision that the catalog matches
+inline constexpr std::string_view adopt = "adopt";     // what the catalog or a copied history says
 inline constexpr std::string_view repair = "repair";   // differences were repaired
 inline constexpr std::string_view step = "step ";      // then the step's name (chain::step_name)
 } // namespace event
@@ -71,9 +71,6 @@ common::Refusal not_a_history_table(const catalog::Installation &installation);
 
 // The revision that a name in the history means; empty if this version does not know the name.
 std::optional<chain::Revision> recorded_revision(std::string_view name);
-
-// The statement that makes all rows this database's, with a line end.
-std::string claim_history(const catalog::Installation &installation);
 
 // Creates the table, readable by every role.
 void create_history(const catalog::Installation &installation);

@@ -94,15 +94,10 @@ class LastEvents
 void read_foreign_events(InstallationState &state, const catalog::Installation &installation)
 {
     int count = 0;
-    TimestampTz latest = DT_NOBEGIN;
     (void)visit_history(installation, Events::all, EventOrder::newest_first,
                         [&](const Event &event) {
-                            state.is_foreign = true;
-                            if (event.applied_at > latest)
-                            {
-                                latest = event.applied_at;
-                                state.is_foreign_step = is_step(event);
-                            }
+                            if (!state.foreign || event.applied_at > state.foreign->applied_at)
+                                state.foreign = event;
                             return ++count < LastEvents::most_steps;
                         });
 }
@@ -136,6 +131,16 @@ InstallationState read_state(const catalog::Installation &installation)
     return state;
 }
 
+InstallationState state_after(const Event &event)
+{
+    InstallationState state;
+    LastEvents events;
+    (void)events.read(event);
+    state.has_history = true;
+    events.fill(state);
+    return state;
+}
+
 Refusal unknown_history(const InstallationState &state, const catalog::Installation &installation)
 {
     const std::string place = state.unknown_step
@@ -148,15 +153,21 @@ Refusal unknown_history(const InstallationState &state, const catalog::Installat
             "Install the newer version, then run ALTER EXTENSION procrastinate_migrate UPDATE;"};
 }
 
+std::string hint_of_copy(const catalog::Installation &installation)
+{
+    return "If this database is a copy of that one: SELECT " +
+           common::own_function("procrastinate_adopt") + "(" + installation.quoted_text +
+           ", copy => true);\n";
+}
+
 Refusal foreign_history(const InstallationState &state, const catalog::Installation &installation)
 {
     return {
         sqlstate::no_history, in_schema(installation) + " has the history of another database only",
-        state.is_foreign_step
+        state.is_foreign_step()
             ? "There a migration was under way, so the catalog cannot tell the revision."
             : "Its rows do not count here, and the catalog matches no revision exactly.",
-        "If this database is a copy of that one, make the rows its own:\n" +
-            claim_history(installation) + "If not, to see the nearest revisions: SELECT * FROM " +
+        hint_of_copy(installation) + "If not, to see the nearest revisions: SELECT * FROM " +
             common::own_function("procrastinate_detect") + "(" + installation.quoted_text + ");"};
 }
 
@@ -169,7 +180,7 @@ chain::Revision require_known(const InstallationState &state,
         return *state.current.revision;
     if (state.recorded_revision)
         require_tables(installation, *state.recorded_revision);
-    if (state.is_foreign)
+    if (state.is_foreign())
         throw foreign_history(state, installation);
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's tables but no history of them",

@@ -13,8 +13,7 @@ namespace procrastinate::upgrade
 struct InstallationState
 {
     bool has_history = false;     // the table; its rows may all be of other databases
-    bool is_foreign = false;      // they are: this database has written none of its rows
-    bool is_foreign_step = false; // the latest of them is a step: a migration was under way there
+    std::optional<Event> foreign; // the latest one, if they are: this database has written no row
     std::optional<Event> last; // the last event that is not a step; if all are steps, the last step
     std::string recorded; // to_revision of `last`, as it is written there; empty without `last`
     std::optional<chain::Revision> recorded_revision; // what that means, if this version knows it
@@ -28,6 +27,9 @@ struct InstallationState
 
     // True if the last row names a revision or a step that this version does not know.
     bool is_unknown_history() const { return last && (!recorded_revision || unknown_step); }
+    bool is_foreign() const { return foreign.has_value(); }
+    // A migration was under way in the other database.
+    bool is_foreign_step() const { return foreign && foreign->name.starts_with(event::step); }
 
     void go_by_catalog(chain::Revision revision)
     {
@@ -42,6 +44,9 @@ struct InstallationState
 // steps in a row.
 InstallationState read_state(const catalog::Installation &installation);
 
+// The state of a history that holds this event alone.
+InstallationState state_after(const Event &event);
+
 // The current revision. Throws Refusal PM005 if there are tables but no history, PM006 if this
 // version does not know the last row's revision or step, and PM009 if the tables are gone.
 chain::Revision require_known(const InstallationState &state,
@@ -54,6 +59,9 @@ common::Refusal unknown_history(const InstallationState &state,
 // Of a state with the history of another database only: the refusal PM005.
 common::Refusal foreign_history(const InstallationState &state,
                                 const catalog::Installation &installation);
+
+// For its HINT: the call that records what the other database's history says, with a line end.
+std::string hint_of_copy(const catalog::Installation &installation);
 
 // Throws Refusal PM012 if a migration is under way: only procrastinate_migrate() can finish it.
 void require_finished(const std::optional<chain::StepName> &under_way,

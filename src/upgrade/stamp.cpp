@@ -71,10 +71,13 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
     });
 }
 
-Revision adopt(const Installation &installation)
+Revision adopt(const Installation &installation, Evidence evidence)
 {
     return changing(installation, "procrastinate_adopt()", [&](const Change &change) {
-        return adopt(change, installation, change.read_state());
+        const InstallationState state = change.read_state();
+        return evidence == Evidence::copied_history && state.is_foreign()
+                   ? adopt_copy(change, installation, state)
+                   : adopt(change, installation, state);
     });
 }
 

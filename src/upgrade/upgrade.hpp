@@ -39,9 +39,19 @@ enum class Verify
 chain::Revision stamp(const catalog::Installation &installation, std::string_view target,
                       Verify verify);
 
+// What tells a revision that this database has not recorded.
+enum class Evidence
+{
+    catalog,
+    copied_history // the rows of another database, of which this one is a copy
+};
+
 // Records the revision that the catalog matches, unless it is recorded already. Returns it; base
-// where nothing is installed. Throws Refusal PM009 if the catalog matches none exactly.
-chain::Revision adopt(const catalog::Installation &installation);
+// where nothing is installed. Throws Refusal PM009 if the catalog matches none exactly. With
+// Evidence::copied_history and no row of this database, records what the last row of the other one
+// says: its revision, also the step of a migration that was under way there. Throws Refusal PM006
+// if this version does not know it.
+chain::Revision adopt(const catalog::Installation &installation, Evidence evidence);
 
 // A difference between an installation and its revision, and the statement that removes it.
 struct Repair

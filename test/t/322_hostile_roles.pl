@@ -29,6 +29,7 @@ default_of_the_database();
 row_kept_out_of_the_history();
 chosen_arguments();
 view_in_the_place_of_the_history();
+history_of_another_database();
 done_testing();
 
 sub is_no_superuser
@@ -290,5 +291,42 @@ sub view_in_the_place_of_the_history
 	}
 	$worker->query('COMMIT');
 	$_->close foreach $worker, $deployer, $owner;
+	return;
+}
+
+# The owner makes a history of rows of another database. The call in the HINT acts as the owner.
+sub history_of_another_database
+{
+	query('CREATE SCHEMA copied AUTHORIZATION mallory');
+	as_role('mallory', <<'SQL');
+SELECT procrastinate_upgrade('0026', 'copied');
+UPDATE copied.procrastinate_schema_history SET system_identifier = 1;
+DROP INDEX copied.procrastinate_jobs_queue_name_idx;
+CREATE FUNCTION copied.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	BEGIN
+		ALTER ROLE mallory SUPERUSER;
+	EXCEPTION WHEN insufficient_privilege THEN
+		NULL;
+	END;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER t BEFORE INSERT OR UPDATE ON copied.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION copied.evil();
+SQL
+	foreach my $call (q{procrastinate_upgrade('0027', 'copied')},
+		q{procrastinate_require('0026', schema => 'copied')})
+	{
+		my $error =
+		  refused($super, "SELECT $call", qr/^ERROR:  PM00[59]: schema "copied"/, "refused: $call");
+		my ($hint) = $error =~ /^HINT:  (.*)/ms;
+		my @statements = $hint =~ /((?:SELECT|UPDATE|DELETE|INSERT|ALTER)\b.*?;)/gs;
+		cmp_ok(scalar @statements, '>', 1, 'the HINT has statements');
+		my ($out, $err) = as_role($super, "BEGIN; $statements[0] COMMIT");
+		is("$out$err", '0026', 'the first records the revision');
+		is_no_superuser('and acts as the owner');
+		query('DELETE FROM copied.procrastinate_schema_history WHERE system_identifier <> 1');
+	}
+	query('DROP SCHEMA copied CASCADE');
 	return;
 }

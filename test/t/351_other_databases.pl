@@ -257,6 +257,14 @@ sub locked_tables
 	return;
 }
 
+# The call that the HINT of a copy names.
+sub hinted_adoption
+{
+	my ($error) = @_;
+	my ($call) = $error =~ /^HINT:  If this database is a copy .*?: (SELECT .*, copy => true\);)$/m;
+	return $call // BAIL_OUT("no call in: $error");
+}
+
 # A copy whose catalog matches no revision exactly.
 sub copy_with_a_difference
 {
@@ -269,12 +277,12 @@ sub copy_with_a_difference
 		$err,
 		qr/ has the history of another database only\nDETAIL:  Its rows do not count here/,
 		'its revision is not known');
-	my ($claim) = $err =~ /^HINT:  If this database is a copy .*?:\n(UPDATE .*?;)$/ms;
 	is( $node->safe_psql(
 			'differs',
-			"$claim SELECT procrastinate_require('head', drift => 'ignore', schema => 'queue')"),
-		$HEAD_NAME,
-		'until the HINT makes the history its own');
+			hinted_adoption($err)
+			  . q{SELECT procrastinate_require('head', drift => 'ignore', schema => 'queue')}),
+		"$HEAD_NAME\n$HEAD_NAME",
+		'until the call in the HINT records it');
 	return;
 }
 
@@ -316,8 +324,16 @@ sub copy_in_the_middle
 			"INSERT INTO $schema.procrastinate_schema_history (id, event, from_revision,"
 			  . ' to_revision, applied_at, duration, version, system_identifier, database_oid)'
 			  . q{ VALUES (1, 'upgrade', '0001', '0002', '2001-01-01', '0', 'x', 1, 1)});
-		my ($claim) = $err =~ /^HINT:  If this database is a copy .*?:\n(UPDATE .*?;)$/ms;
-		$node->safe_psql("copy_$before", "SET client_min_messages = error; $claim $migrate");
+		my $adopt = hinted_adoption($err);
+		is( $node->safe_psql("copy_$before", "SET client_min_messages = error; $adopt"),
+			revision_name($before), 'the call in the HINT records it');
+		is( $node->safe_psql(
+				"copy_$before",
+				qq{SELECT event, from_revision, to_revision FROM procrastinate_log('$schema')}
+				  . ' WHERE is_own'),
+			"step $step|" . join('|', (revision_name($before)) x 2),
+			'with the step');
+		$node->safe_psql("copy_$before", "SET client_min_messages = error; $migrate");
 		is_at($node, "copy_$before", $schema, $before + 1, 'it goes on as the HINT says');
 	}
 	return;
