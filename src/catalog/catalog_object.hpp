@@ -39,7 +39,7 @@ enum class Settings
 struct CatalogObject : chain::Definition
 {
     // Of a function: md5 of its text, of the text with LF instead of CR LF, and of the text as
-    // chain::FunctionBody::stripped_md5 has it. The last two are empty for a long text.
+    // chain::FunctionBody::stripped_md5 has it. Empty for a long text.
     std::string_view body = {};
     std::string_view lf_body = {};
     std::string_view stripped_body = {};

@@ -12,8 +12,9 @@
 -- and no operator of another role is used. Finds the objects by their names and by indexes of the
 -- catalog, so that other objects of the database cost nothing. Leaves out members of extensions.
 --
--- Texts that are longer than any of Procrastinate's are cut or replaced by their md5: any role that
--- may create functions could make them huge.
+-- Texts that are longer than any of Procrastinate's are cut or replaced by their md5. Those of
+-- functions are not even read, and at most $4 functions are: any role that may create functions
+-- could make them huge, or many.
 --
 -- Returns the columns of catalog::CatalogObject, ordered by kind and key:
 --   1 kind, 2 key, 3 name, 4 table, 5 definition as structure.tsv spells it
@@ -23,7 +24,8 @@
 --     sequence, if they are not the server's defaults
 --   8 default of a column, md5 of a function's body with LF instead of CR LF
 --   9 how a column is generated, md5 of a function's body without blanks at the ends of its lines
---     and without empty lines at its own ends; null, as the one before, for a long body
+--     and without empty lines at its own ends; null, as the one before and column 13, for a long
+--     body
 --   10 column that owns a sequence
 --   11 flag: column is NOT NULL, index is UNIQUE, trigger is a constraint trigger, table is plain
 --   12 labels of an enum type, settings of a function one by one, as text[]
@@ -47,6 +49,7 @@ with relation as materialized (
        and p.proname = any (string_to_array($3, ' ')::name[])
        and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
                           and d.objid = p.oid and d.deptype = 'e')
+      limit $4
 ), owned_sequence as (
     select c.oid
       from our_table t
@@ -58,16 +61,22 @@ with relation as materialized (
            case c.relkind when 'c' then 'composite' when 'f' then 'relation' else 'table' end
            as kind, c.relname::text as key, c.relname::text as name, c.relowner as owner,
            'pg_class'::regclass as class_id, c.oid as object_id
-      from pg_class c
-     where c.relname >= 'procrastinate_' and c.relname < 'procrastinate`'
-       and c.relnamespace = $1 and c.relkind in ('r', 'p', 'f', 'c')
+      from pg_depend n
+      join pg_class c on c.oid = n.objid
+     where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
+       and n.classid = 'pg_class'::regclass
+       and c.relname >= 'procrastinate_' and c.relname < 'procrastinate`'
+       and c.relkind in ('r', 'p', 'f', 'c')
        and c.relname <> all (string_to_array($2, ' ')::name[])
     union all
     select 5, case t.typtype when 'e' then 'enum' else 'type' end, t.typname::text,
            t.typname::text, t.typowner, 'pg_type'::regclass, t.oid
-      from pg_type t
-     where t.typname >= 'procrastinate_' and t.typname < 'procrastinate`'
-       and t.typnamespace = $1 and t.typrelid = 0 and t.typtype <> 'm'
+      from pg_depend n
+      join pg_type t on t.oid = n.objid
+     where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
+       and n.classid = 'pg_type'::regclass
+       and t.typname >= 'procrastinate_' and t.typname < 'procrastinate`'
+       and t.typrelid = 0 and t.typtype <> 'm'
        and t.typname <> all (string_to_array($2, ' ')::name[])
     union all
     select 8, 'function',
@@ -75,9 +84,11 @@ with relation as materialized (
                   (select string_agg(format_type(a.type, null), ', ' order by a.place)
                      from unnest(p.proargtypes::oid[]) with ordinality as a (type, place))),
            p.proname::text, p.proowner, 'pg_proc'::regclass, p.oid
-      from pg_proc p
-     where p.proname >= 'procrastinate_' and p.proname < 'procrastinate`'
-       and p.pronamespace = $1
+      from pg_depend n
+      join pg_proc p on p.oid = n.objid
+     where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
+       and n.classid = 'pg_proc'::regclass
+       and p.proname >= 'procrastinate_' and p.proname < 'procrastinate`'
        and p.proname <> all (string_to_array($3, ' ')::name[])
 ), line as (
     select 1 as rank, 'table' as kind, c.relname::text as key, c.relname::text as name,
@@ -213,23 +224,28 @@ with relation as materialized (
                   case when p.proisstrict then ' strict' end,
                   case when p.prosecdef then ' security definer' end, ' set ' || d.settings),
            d.declaration, d.settings, s.lf_body, s.stripped_body, null, null,
-           case when length(d.settings) <= 8000 then p.proconfig end, md5(p.prosrc), null,
+           case when d.has_short_settings then p.proconfig end, s.body, null,
            p.proowner, 'pg_proc'::regclass, p.oid, 0
       from routine p
       join pg_language l on l.oid = p.prolang
      cross join lateral (
            select concat(p.proname, '(',
-                         case when coalesce(pg_column_size(p.proargdefaults), 0) < 8000
+                         case when coalesce(octet_length(p.proargdefaults::text), 0) <= 16000
                               then pg_get_function_arguments(p.oid)
-                              else 'defaults ' || md5(p.proargdefaults::text) end, ')',
+                              else 'defaults of ' || octet_length(p.proargdefaults::text)
+                                   || ' bytes' end, ')',
                          ' returns ' || pg_get_function_result(p.oid)) as declaration,
-                  array_to_string(p.proconfig, ', ') as settings) d
-      left join lateral (
-           select md5(replace(p.prosrc, E'\r\n', E'\n')) as lf_body,
+                  pg_column_size(p.proconfig) <= 2000 as has_short_settings,
+                  case when pg_column_size(p.proconfig) <= 2000
+                       then array_to_string(p.proconfig, ', ')
+                       else 'of ' || pg_column_size(p.proconfig) || ' bytes' end as settings) d
+     cross join lateral (
+           select md5(b.body) as body, md5(replace(b.body, E'\r\n', E'\n')) as lf_body,
                   (select md5(btrim(string_agg(btrim(l.line, E' \t\r\f'), E'\n' order by l.place),
                                     E'\n'))
-                     from string_to_table(p.prosrc, E'\n') with ordinality as l (line, place))
-                  as stripped_body) s on octet_length(p.prosrc) <= 16000
+                     from string_to_table(b.body, E'\n') with ordinality as l (line, place))
+                  as stripped_body
+             from (select case when octet_length(p.prosrc) <= 16000 then p.prosrc end as body) b) s
     union all
     select 9, 'trigger', c.relname || '.' || t.tgname, t.tgname::text, c.relname::text,
            regexp_replace(pg_get_triggerdef(t.oid, true), '^CREATE (CONSTRAINT )?TRIGGER ', '\1'),

@@ -24,6 +24,7 @@ no_lock_is_kept();
 locked_index();
 many_overloads();
 large_default();
+large_functions();
 many_version_tables();
 $node->stop;
 done_testing();
@@ -208,6 +209,39 @@ sub large_default
 			'SELECT object, length(actual) < 10000 FROM procrastinate_check()'),
 		'procrastinate_jobs.task_name|t',
 		'a default of 20 MB is a difference, and is shown in short');
+	$session->close;
+	query('DROP SCHEMA large CASCADE');
+	return;
+}
+
+# Functions that have a name of ours, and a body, a default or settings as long as another role may
+# make them.
+sub large_functions
+{
+	query('CREATE SCHEMA large');
+	allowed('postgres', q{SELECT procrastinate_upgrade('head', 'large')}, $HEAD_NAME, 'at head');
+	query(<<'SQL');
+SET check_function_bodies = off;
+DO $$
+DECLARE
+	long CONSTANT text := repeat('x', 20000000);
+	create_function CONSTANT text := 'CREATE FUNCTION large.procrastinate_finish_job(%s) RETURNS int'
+		' LANGUAGE sql %s AS %L';
+BEGIN
+	EXECUTE format(create_function, 'a int', '', 'SELECT 1 -- ' || repeat(long, 5));
+	EXECUTE format(create_function, format('a text DEFAULT %L', long), '', 'SELECT 1');
+	EXECUTE format(create_function, 'a date', format('SET my.setting = %L', repeat(long, 5)),
+				   'SELECT 1');
+END $$;
+SQL
+	my $session = user_session($node, $database, 'large');
+	$session->query('SELECT count(*) FROM procrastinate_heads()');
+	my $before = peak($session);
+	is( $session->query(
+			'SELECT object, problem, length(actual) < 10000 FROM procrastinate_check() ORDER BY 1'),
+		join("\n", map { "procrastinate_finish_job($_)|extra|t" } qw(date integer text)),
+		'functions of 100 MB are differences, and are shown in short');
+	cmp_ok(peak($session) - $before, '<', 60 * $mebibytes, 'without reading their texts');
 	$session->close;
 	query('DROP SCHEMA large CASCADE');
 	return;
