@@ -69,8 +69,9 @@ struct RawKey
 };
 
 // Reads a table row by row, in the order of its key, with the latest snapshot. At most 10 columns.
-// Waits for an ACCESS SHARE lock. To be closed before the transaction goes on after a C++
-// exception; visit_rows() does that.
+// Waits for an ACCESS SHARE lock. To be closed before the transaction goes on, but not after a
+// ServerError: that may have left the scan in the middle of a page, and the end of the
+// (sub)transaction closes what is open. visit_rows() does both.
 class RawScan
 {
   public:
@@ -117,7 +118,8 @@ class RawScan
     bool is_allowed_ = false;
 };
 
-// Calls visit(row) for each row until it returns false, and closes the scan.
+// Calls visit(row) for each row until it returns false, and closes the scan, also after a Refusal
+// that `visit` throws. Any other exception ends the (sub)transaction.
 template <typename Visit> void visit_rows(RawScan &scan, Visit &&visit)
 {
     try
@@ -126,7 +128,7 @@ template <typename Visit> void visit_rows(RawScan &scan, Visit &&visit)
         {
         }
     }
-    catch (...)
+    catch (const common::Refusal &)
     {
         scan.close();
         throw;

@@ -20,6 +20,7 @@ my $mebibytes = 1024;    # of VmHWM, which is in kB
 
 large_texts();
 many_rows();
+unseen_rows();
 no_lock_is_kept();
 locked_index();
 many_overloads();
@@ -89,6 +90,49 @@ SQL
 	cmp_ok(peak($session) - $before, '<', 40 * $mebibytes, 'memory does not grow with the rows');
 	$session->close;
 	query('DROP SCHEMA old CASCADE');
+	return;
+}
+
+# Rows that another role has not committed: a scan visits them and returns none. A cancel in the
+# middle is reported as one.
+sub unseen_rows
+{
+	query(<<'SQL');
+CREATE ROLE writer LOGIN;
+CREATE SCHEMA model;
+CREATE SCHEMA unseen AUTHORIZATION writer;
+GRANT USAGE ON SCHEMA model TO writer;
+GRANT USAGE ON SCHEMA unseen TO PUBLIC;
+SQL
+	allowed('postgres', q{SELECT procrastinate_upgrade('0001', 'model')}, '0001', 'at 0001');
+	as_role('writer', 'CREATE TABLE unseen.procrastinate_schema_history'
+		  . ' (LIKE model.procrastinate_schema_history INCLUDING ALL);'
+		  . ' GRANT SELECT ON unseen.procrastinate_schema_history TO PUBLIC');
+	my $writer = user_session($node, $database, 'unseen');
+	my $rows   = sub {
+		my ($first, $last) = @_;
+		$writer->query("INSERT INTO procrastinate_schema_history SELECT n, 'step 0024.1', '0023',"
+			  . " '0023', now(), 'x', '0', 'x', $THIS_DATABASE"
+			  . " FROM generate_series($first, $last) AS n");
+	};
+	$writer->query('SET ROLE writer; BEGIN');
+	$rows->(1, 200_000);
+	my $reader = user_session($node, $database, 'public');
+	my %errors;
+	# Somewhere on the way a timeout falls into the scan.
+	foreach my $timeout (5 .. 60)
+	{
+		$reader->refusal("SET statement_timeout = $timeout");    # the one before may end it
+		my $error = $reader->refusal('SELECT count(*) FROM procrastinate_under_way()');
+		$errors{$error}++;
+	}
+	1 until $reader->refusal('SET statement_timeout = 0') eq 'no error';
+	delete $errors{'no error'};
+	is(join("\n", keys %errors), '57014: canceling statement due to statement timeout',
+		'a cancel of a reader is no other error');
+	$writer->query('ROLLBACK');
+	$_->close foreach $writer, $reader;
+	query('DROP SCHEMA unseen, model CASCADE');
 	return;
 }
 
