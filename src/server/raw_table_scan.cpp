@@ -240,6 +240,7 @@ void RawScan::open(Oid oid, const RawKey &key)
     if (!is_plain_ || !is_allowed_)
         return;
     index_ = index_open(index, AccessShareLock);
+    pages_ = RelationGetNumberOfBlocks(table_) + RelationGetNumberOfBlocks(index_);
     snapshot_ = RegisterSnapshot(GetLatestSnapshot());
     PushActiveSnapshot(snapshot_);
     memory_ = AllocSetContextCreate(CurrentMemoryContext, "row of a table", ALLOCSET_SMALL_SIZES);

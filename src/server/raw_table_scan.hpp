@@ -90,6 +90,9 @@ class RawScan
     bool is_plain() const { return is_plain_; }
     // The current role has SELECT on the table.
     bool is_allowed() const { return is_allowed_; }
+    // Pages of the table and the index; 0 if not both of the above are true. A scan also visits rows
+    // that it does not return: not committed, or deleted and not vacuumed yet.
+    BlockNumber pages() const { return pages_; }
 
     // Goes to the next row; false at the end, or if not both of the above are true.
     bool next();
@@ -110,6 +113,7 @@ class RawScan
     SysScanDesc scan_ = nullptr;
     Snapshot snapshot_ = nullptr;
     MemoryContext memory_ = nullptr; // of the current row
+    BlockNumber pages_ = 0;
     ScanDirection direction_;
     AttrNumber numbers_[most_columns] = {};
     Datum values_[most_columns] = {};

@@ -32,6 +32,10 @@ constexpr std::array<server::RawColumn, 10> columns{{{"system_identifier", INT8O
                                                      {"duration", INTERVALOID},
                                                      {"version", TEXTOID}}};
 
+// 64 MB, some 400,000 rows with their keys. Rows that no transaction sees count, because a scan
+// visits them.
+constexpr BlockNumber most_pages = 8000;
+
 // As pg_control_system() shows it.
 std::int64_t system_identifier() { return static_cast<std::int64_t>(GetSystemIdentifier()); }
 
@@ -43,6 +47,15 @@ std::string table_of(const catalog::Installation &installation)
 Oid history_oid(Oid schema)
 {
     return server::call([schema] { return get_relname_relid(catalog::history_table, schema); });
+}
+
+Refusal too_large(const catalog::Installation &installation)
+{
+    const std::string table = table_of(installation);
+    return {common::sqlstate::untrusted_object, "table " + table + " is too large for a history",
+            "It has more than " + std::to_string(most_pages) +
+                " pages, with its primary key. A change writes few rows.",
+            "Delete rows that are not needed, then: VACUUM FULL " + table + ";"};
 }
 
 Event event_of(const server::RawRow &row)
@@ -103,6 +116,11 @@ bool visit_history(const catalog::Installation &installation, Events events, Eve
             scan.close();
             catalog::require_there(installation);
             continue;
+        }
+        if (scan.pages() > most_pages)
+        {
+            scan.close();
+            throw too_large(installation);
         }
         const bool is_allowed = scan.is_allowed();
         const bool is_plain = scan.is_plain();

@@ -94,7 +94,7 @@ SQL
 }
 
 # Rows that another role has not committed: a scan visits them and returns none. A cancel in the
-# middle is reported as one.
+# middle is reported as one, and a large table is not read.
 sub unseen_rows
 {
 	query(<<'SQL');
@@ -130,6 +130,14 @@ SQL
 	delete $errors{'no error'};
 	is(join("\n", keys %errors), '57014: canceling statement due to statement timeout',
 		'a cancel of a reader is no other error');
+	$rows->(200_001, 450_000);
+	is($reader->query('SELECT count(*) FROM procrastinate_under_way() WHERE schema ='
+			  . q{ 'unseen'::regnamespace}),
+		'0', 'a larger table is not read');
+	like(
+		$reader->refusal(q{SELECT * FROM procrastinate_current('unseen')}),
+		qr/^PM010: table unseen\.procrastinate_schema_history is too large for a history/,
+		'its reader is told so');
 	$writer->query('ROLLBACK');
 	$_->close foreach $writer, $reader;
 	query('DROP SCHEMA unseen, model CASCADE');
