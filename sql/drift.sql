@@ -165,9 +165,23 @@ SELECT * FROM pin($$SET search_path = ''$$);
 SELECT * FROM pin('SET search_path = pg_catalog, pg_temp');
 SELECT * FROM pin('SET search_path = "DRIFT_two"');
 SELECT * FROM pin('SET search_path = "drift_two, drift"');
--- a schema before it has a table of this name
+-- a schema before it has an object of a name of Procrastinate's
 SELECT * FROM pin('SET search_path = drift, drift_two');
--- "$user" is the owner
+CREATE SCHEMA drift_decoy;
+SELECT * FROM pin('SET search_path = drift_decoy, drift_two');
+CREATE TABLE drift_decoy.procrastinate_workers (id int);
+SELECT * FROM pin('SET search_path = drift_decoy, drift_two');
+DROP TABLE drift_decoy.procrastinate_workers;
+CREATE FUNCTION drift_decoy.procrastinate_finish_job(int) RETURNS int RETURN 1;
+SELECT * FROM pin('SET search_path = drift_decoy, drift_two');
+DROP FUNCTION drift_decoy.procrastinate_finish_job(int);
+CREATE DOMAIN drift_decoy.procrastinate_job_status AS text;
+SELECT * FROM pin('SET search_path = drift_decoy, drift_two');
+SELECT * FROM pin('SET search_path = pg_catalog, drift_two, drift_decoy');
+DROP SCHEMA drift_decoy CASCADE;
+-- "$user" is another schema for each caller
+SELECT * FROM pin('SET search_path = "$user", drift_two');
+SELECT * FROM pin('SET search_path = drift_two, "$user"');
 SELECT * FROM pin('SET search_path = "$user"');
 ALTER SCHEMA drift_two RENAME TO regress_drift;
 GRANT CREATE ON SCHEMA regress_drift TO regress_drift;

@@ -33,7 +33,7 @@ enum class Settings
     none,
     this_schema,  // a search_path that finds the installation, and no other setting
     other_schema, // among them a search_path that does not find the installation
-    other         // none of search_path, or more than that
+    other         // no search_path, more than that, or a search_path that depends on the caller
 };
 
 struct CatalogObject : chain::Definition

@@ -1,6 +1,11 @@
 #include "catalog/function_settings.hpp"
 
+#include "catalog/named_objects.hpp"
 #include "server/error_boundary.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
 
 namespace procrastinate::catalog
 {
@@ -10,28 +15,47 @@ namespace
 
 constexpr std::string_view path_setting = "search_path=";
 
-bool finds(std::string_view path, const Installation &installation, std::string_view owner)
+// Each schema of a path is searched for the names.
+constexpr std::size_t longest_path = 20;
+
+// The schemas of a path, in its order; empty if it cannot be read.
+std::vector<std::string> schemas_of(std::string_view path)
 {
     std::string text(path);
-    const std::string user(owner);
-    const Oid schema = installation.schema;
-    return server::call([&text, &user, schema] {
-        List *names = NIL;
-        if (!SplitIdentifierString(text.data(), ',', &names))
-            return false;
-        const ListCell *cell = nullptr;
-        foreach (cell, names)
-        {
-            const auto *const written = static_cast<const char *>(lfirst(cell));
-            const char *const name = strcmp(written, "$user") == 0 ? user.c_str() : written;
-            const Oid named = get_namespace_oid(name, true);
-            if (named == schema)
-                return true;
-            if (OidIsValid(named) && OidIsValid(get_relname_relid("procrastinate_jobs", named)))
-                return false;
-        }
-        return false;
+    const List *const names = server::call([&text]() -> const List * {
+        List *found = NIL;
+        return SplitIdentifierString(text.data(), ',', &found) ? found : NIL;
     });
+    std::vector<std::string> schemas;
+    for (int i = 0; i < list_length(names); ++i)
+        schemas.emplace_back(static_cast<const char *>(list_nth(names, i)));
+    return schemas;
+}
+
+Oid schema_named(const std::string &name)
+{
+    return server::call([&name] { return get_namespace_oid(name.c_str(), true); });
+}
+
+// What a function with this search_path finds.
+Settings kind_of_path(std::string_view path, const Installation &installation,
+                      std::string_view owner)
+{
+    const std::vector<std::string> schemas = schemas_of(path);
+    Settings found = Settings::this_schema;
+    for (std::size_t i = 0; i < std::min(schemas.size(), longest_path); ++i)
+    {
+        const bool is_of_caller = schemas[i] == "$user";
+        const Oid named = schema_named(is_of_caller ? std::string(owner) : schemas[i]);
+        if (is_of_caller)
+            found = Settings::other;
+        if (named == installation.schema)
+            return found;
+        if (OidIsValid(named) && named != PG_CATALOG_NAMESPACE && !is_of_caller &&
+            holds_known_names(named))
+            break;
+    }
+    return Settings::other_schema;
 }
 
 } // namespace
@@ -42,9 +66,9 @@ Settings kind_of_settings(std::span<const std::string_view> settings,
     for (const std::string_view setting : settings)
         if (setting.starts_with(path_setting))
         {
-            if (!finds(setting.substr(path_setting.size()), installation, owner))
-                return Settings::other_schema;
-            return settings.size() == 1 ? Settings::this_schema : Settings::other;
+            const Settings kind =
+                kind_of_path(setting.substr(path_setting.size()), installation, owner);
+            return kind == Settings::this_schema && settings.size() > 1 ? Settings::other : kind;
         }
     return Settings::other;
 }

@@ -89,10 +89,9 @@ bool holds(Oid schema, NameSpace space, const char *name)
 
 } // namespace
 
-bool holds_known_names(const Installation &installation)
+bool holds_known_names(Oid schema)
 {
-    const Oid schema = installation.schema;
-    return has_relation(installation, history_table) ||
+    return server::call([schema] { return holds(schema, NameSpace::relation, history_table); }) ||
            std::any_of(chain::facts().begin(), chain::facts().end(), [schema](const auto &fact) {
                const std::string name(fact.name);
                return server::call(
@@ -105,7 +104,7 @@ server::pmr::vector<NamedObject> named_objects(const Installation &installation,
 {
     namespace spi = server::spi;
     server::pmr::vector<NamedObject> objects(&memory);
-    if (!holds_known_names(installation))
+    if (!holds_known_names(installation.schema))
         return objects;
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rows = spi::read_latest(sql::named_objects, parameters);

@@ -17,7 +17,7 @@ struct NamedObject
 
 // True if the schema holds a relation, a type or a function of a name that Procrastinate has had at
 // some revision, or the history. For an empty schema this is much faster than named_objects().
-bool holds_known_names(const Installation &installation);
+bool holds_known_names(Oid schema);
 
 // Tables first. Functions that differ only in their arguments are one object each. Needs an SPI
 // connection and a search_path of the server's own; the names live as long as the connection.

@@ -199,6 +199,12 @@ class Reader
     {
         if (function.settings.empty())
             return Settings::none;
+        // There may be thousands of others, and each look at a path takes its time.
+        const auto facts = chain::facts();
+        if (std::none_of(facts.begin(), facts.end(), [&function](const chain::Fact &fact) {
+                return fact.kind == chain::Kind::function && fact.key == function.key;
+            }))
+            return Settings::other;
         return kind_of_settings(elements_of(rows_.datum(row, 12), memory_), installation_,
                                 word(row, 15));
     }

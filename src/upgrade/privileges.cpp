@@ -43,7 +43,7 @@ bool has_shadowing_objects(const catalog::Installation &installation)
 
 ForeignObjects find_foreign_objects(const catalog::Installation &installation)
 {
-    if (!catalog::holds_known_names(installation) && !has_shadowing_objects(installation))
+    if (!catalog::holds_known_names(installation.schema) && !has_shadowing_objects(installation))
         return {};
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(object_names())};
