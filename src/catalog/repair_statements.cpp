@@ -195,6 +195,10 @@ std::string_view owned_kind(Kind kind)
 
 std::string change_owner(const Difference &difference, std::string_view schema)
 {
+    // The code of the other role would run as the owner.
+    if (difference.kind == Kind::function &&
+        difference.found->text.find(" security definer") != std::string_view::npos)
+        return {};
     return "ALTER " + text(owned_kind(difference.kind)) + " " +
            qualified(difference.object, schema) + " OWNER TO " +
            common::quoted_identifier(difference.expected) + ";";

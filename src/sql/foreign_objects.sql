@@ -5,11 +5,15 @@
 --
 -- {{schema}} expression of type oid: the installation's schema
 -- {{names}}  expression of type text[]: names of everything that Procrastinate has had at some
---            revision and that has a name of its own in a schema
+--            revision and that has a name of its own in a schema; of a function also the name with
+--            the types of its arguments, without blanks
 -- {{shadowing_objects}} the query shadowing_objects.sql
 --
 -- Returns one row of two texts, DETAIL and HINT; both are NULL if nothing was found. Needs a
 -- search_path of the server's own, so that names come out qualified.
+--
+-- The HINT gives no function to the owner that is SECURITY DEFINER or not of Procrastinate's: it
+-- would run the code of the other role as the owner.
 --
 -- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, index
 -- expressions and statistics: functions, and the functions of operators. Those of superusers are
@@ -32,14 +36,18 @@ WITH RECURSIVE me AS (
       FROM ours JOIN pg_inherits i ON i.inhparent = ours.oid JOIN pg_class c ON c.oid = i.inhrelid
 ), object AS (
     SELECT 1 AS rank, CASE c.relkind WHEN 'c' THEN 'type' ELSE 'table' END AS kind,
-           c.relname AS name, c.oid::regclass::text AS identity, c.relowner AS owner
+           c.relname AS name, c.oid::regclass::text AS identity, c.relowner AS owner,
+           true AS can_be_given
       FROM ours c
     UNION ALL
-    SELECT 2, 'type', t.typname, t.oid::regtype::text, t.typowner
+    SELECT 2, 'type', t.typname, t.oid::regtype::text, t.typowner, true
       FROM pg_type t
      WHERE t.typnamespace = {{schema}} AND t.typname = ANY ({{names}}) AND t.typrelid = 0
     UNION ALL
-    SELECT 3, 'routine', p.proname, p.oid::regprocedure::text, p.proowner
+    SELECT 3, 'routine', p.proname, p.oid::regprocedure::text, p.proowner,
+           NOT p.prosecdef
+           AND replace(replace(p.oid::regprocedure::text, {{schema}}::regnamespace || '.', ''),
+                       ' ', '') = ANY ({{names}})
       FROM pg_proc p
      WHERE p.pronamespace = {{schema}} AND p.proname = ANY ({{names}})
 ), table_part (class, oid) AS (
@@ -126,10 +134,14 @@ SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], 
             THEN (SELECT format('Connect as role %I.', one.rolname) FROM one)
             ELSE (SELECT format('Look at them first; then drop them, or give them to role %I.',
                                 one.rolname)
-                         || coalesce((SELECT string_agg(format(E'\nALTER %s %s OWNER TO %I;',
-                                                               upper(o.kind), o.identity,
-                                                               one.rolname), ''
-                                                        ORDER BY o.rank, o.identity)
+                         || coalesce((SELECT string_agg(
+                                                 CASE WHEN o.can_be_given
+                                                      THEN format(E'\nALTER %s %s OWNER TO %I;',
+                                                                  upper(o.kind), o.identity,
+                                                                  one.rolname)
+                                                      ELSE format(E'\nDROP %s %s;', upper(o.kind),
+                                                                  o.identity) END,
+                                                 '' ORDER BY o.rank, o.identity)
                                         FROM object o WHERE o.owner <> one.oid), '')
                     FROM one)
        END AS hint

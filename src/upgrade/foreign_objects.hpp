@@ -9,7 +9,8 @@ namespace procrastinate::upgrade
 {
 
 // Names of everything that Procrastinate has had at some revision and that has a name of its own in
-// a schema (tables, types, functions, indexes, sequences), separated by blanks.
+// a schema (tables, types, functions, indexes, sequences), separated by blanks. A function's name
+// also with the types of its arguments, without blanks: "procrastinate_finish_job(bigint,boolean)".
 std::string object_names();
 
 // The query, which returns one row of two texts, DETAIL and HINT, both NULL if nothing was found.

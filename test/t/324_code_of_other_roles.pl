@@ -29,6 +29,7 @@ script_after_set_role();
 domain_of_a_column();
 domain_of_an_expression();
 code_of_code();
+functions_to_drop();
 cursors_of_the_session();
 failed_cursor();
 completed_revision();
@@ -584,6 +585,46 @@ SQL
 	}
 	allowed('owner', q{SELECT procrastinate_upgrade('0027', 'indirect')}, '0027', 'without them');
 	query('DROP SCHEMA indirect, own CASCADE; DROP ROLE owner');
+	return;
+}
+
+# No statement that we propose gives the owner's role to the code of another role.
+sub functions_to_drop
+{
+	query(<<'SQL');
+CREATE SCHEMA "Given to";
+GRANT CREATE, USAGE ON SCHEMA "Given to" TO mallory;
+SELECT procrastinate_upgrade('0026', '"Given to"');
+ALTER FUNCTION "Given to".procrastinate_fetch_job(varchar[]) OWNER TO mallory;
+ALTER FUNCTION "Given to".procrastinate_finish_job(bigint, "Given to".procrastinate_job_status,
+	boolean) OWNER TO mallory;
+ALTER FUNCTION "Given to".procrastinate_notify_queue() OWNER TO mallory;
+SQL
+	as_role('mallory', <<'SQL');
+CREATE FUNCTION "Given to".procrastinate_finish_job(text) RETURNS int LANGUAGE sql RETURN 1;
+ALTER FUNCTION "Given to".procrastinate_notify_queue() SECURITY DEFINER;
+SQL
+	my ($script) = $node->safe_psql($database,
+		q{SELECT procrastinate_sql('0026:0027', schema => '"Given to"')});
+	foreach my $call (q{SELECT procrastinate_upgrade('0027', '"Given to"')}, $script)
+	{
+		my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
+		my ($hint) = $error =~ /^HINT:  Look at them first;.*\n((?:(?:ALTER|DROP) .*\n?)+)/m;
+		$hint =~ s/"Given to"\.//g;
+		is($hint =~ s/\n?\z/\n/r, <<"SQL", 'the HINT drops what is no function of ours');
+ALTER ROUTINE procrastinate_fetch_job(character varying[]) OWNER TO $super;
+ALTER ROUTINE procrastinate_finish_job(bigint,procrastinate_job_status,boolean) OWNER TO $super;
+DROP ROUTINE procrastinate_finish_job(text);
+DROP ROUTINE procrastinate_notify_queue();
+SQL
+	}
+	is( query(
+			q{SELECT string_agg(object, ' ' ORDER BY object) FROM procrastinate_check(schema =>}
+			  . q{ '"Given to"') WHERE problem = 'other owner' AND repair IS NULL}
+		),
+		'procrastinate_notify_queue()',
+		'nor has a SECURITY DEFINER function a repair');
+	query('DROP SCHEMA "Given to" CASCADE');
 	return;
 }
 
