@@ -21,7 +21,9 @@
 -- owner. A type is code, too, where a column has it or an expression casts to it: a domain has
 -- checks. What such code uses is followed in turn: the types below a domain, an array, a range or a
 -- composite type, the checks of a domain, and what the body of a function uses if pg_depend knows
--- that (BEGIN ATOMIC).
+-- that (BEGIN ATOMIC). Objects with OIDs below 16384 are the server's.
+--
+-- OFFSET 0 keeps the planner from reading whole catalogs: it cannot know how few rows CTEs have.
 
 WITH RECURSIVE me AS (
     SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user
@@ -70,8 +72,12 @@ WITH RECURSIVE me AS (
       FROM ours JOIN pg_statistic_ext s ON s.stxrelid = ours.oid
 ), used (class, oid, user_class, user_oid, user_sub_id) AS (
     SELECT 'pg_type'::regclass, a.atttypid, 'pg_class'::regclass, ours.oid, a.attnum::int
-      FROM ours JOIN pg_attribute a ON a.attrelid = ours.oid
-     WHERE a.attnum > 0 AND NOT a.attisdropped
+      FROM ours
+      CROSS JOIN LATERAL (
+           SELECT a.atttypid, a.attnum
+             FROM pg_attribute a
+            WHERE a.attrelid = ours.oid AND a.attnum > 0 AND NOT a.attisdropped OFFSET 0) a
+     WHERE a.atttypid >= 16384
     UNION ALL
     SELECT part.class, part.oid, part.class, part.oid, 0 FROM table_part part
     UNION
@@ -83,7 +89,7 @@ WITH RECURSIVE me AS (
              FROM pg_depend d
              LEFT JOIN pg_operator o
                ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-            WHERE d.classid = u.class AND d.objid = u.oid
+            WHERE d.classid = u.class AND d.objid = u.oid AND d.refobjid >= 16384
               AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,
                                    'pg_operator'::regclass)
            UNION ALL
@@ -106,7 +112,9 @@ WITH RECURSIVE me AS (
                      pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
                      pg_describe_object(u.class, p.oid, 0), r.rolname)
       FROM me, used u
-      JOIN pg_proc p ON u.class = 'pg_proc'::regclass AND p.oid = u.oid
+      CROSS JOIN LATERAL (
+           SELECT p.oid, p.proowner FROM pg_proc p
+            WHERE u.class = 'pg_proc'::regclass AND p.oid = u.oid OFFSET 0) p
       JOIN pg_roles r ON r.oid = p.proowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION
@@ -114,7 +122,9 @@ WITH RECURSIVE me AS (
                      pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
                      t.oid::regtype, r.rolname)
       FROM me, used u
-      JOIN pg_type t ON u.class = 'pg_type'::regclass AND t.oid = u.oid
+      CROSS JOIN LATERAL (
+           SELECT t.oid, t.typowner FROM pg_type t
+            WHERE u.class = 'pg_type'::regclass AND t.oid = u.oid OFFSET 0) t
       JOIN pg_roles r ON r.oid = t.typowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION ALL

@@ -16,13 +16,13 @@ select case c.relkind when 'S' then 's' else 'r' end as kind, c.oid, c.relname::
        null::text as family, 0 as version, c.relowner as owner, c.relacl as acl,
        null::text[] as settings
   from pg_class c
- where c.relnamespace = {{schema}} and c.relname = any (({{names}})::name[])
+ where c.relnamespace = {{schema}} and c.relname = any ((select ({{names}})::name[])::name[])
    and c.relkind in ('r', 'p', 'S')
 union all
 select 'T', t.oid, t.typname::text, null, 0, t.typowner, t.typacl, null
   from pg_type t
   left join pg_class c on c.oid = t.typrelid
- where t.typnamespace = {{schema}} and t.typname = any (({{names}})::name[])
+ where t.typnamespace = {{schema}} and t.typname = any ((select ({{names}})::name[])::name[])
    and (t.typtype = 'e' or c.relkind = 'c')
 union all
 select case when p.prorettype = 'trigger'::regtype then 't' else 'f' end, p.oid, p.proname::text,
@@ -32,4 +32,4 @@ select case when p.prorettype = 'trigger'::regtype then 't' else 'f' end, p.oid,
   from pg_depend n
   join pg_proc p on p.oid = n.objid
  where n.refclassid = 'pg_namespace'::regclass and n.refobjid = {{schema}}
-   and n.classid = 'pg_proc'::regclass and p.proname = any (({{names}})::name[])
+   and n.classid = 'pg_proc'::regclass and p.proname = any ((select ({{names}})::name[])::name[])

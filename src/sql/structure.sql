@@ -10,7 +10,8 @@
 --
 -- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,
 -- and no operator of another role is used. Finds the objects by their names and by indexes of the
--- catalog, so that other objects of the database cost nothing. Leaves out members of extensions.
+-- catalog, so that other objects of the database cost nothing. The lists of names are subqueries,
+-- which run once: as expressions they would be made for each row. Leaves out members of extensions.
 --
 -- Texts that are longer than any of Procrastinate's are cut or replaced by their md5. Those of
 -- functions are not even read, and at most $4 functions are: any role that may create functions
@@ -35,7 +36,7 @@
 with relation as materialized (
     select c.*
       from pg_class c
-     where c.relname = any (string_to_array($2, ' ')::name[]) and c.relnamespace = $1
+     where c.relname = any ((select string_to_array($2, ' ')::name[])::name[]) and c.relnamespace = $1
        and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
                           and d.objid = c.oid and d.deptype = 'e')
 ), our_table as materialized (
@@ -46,7 +47,7 @@ with relation as materialized (
       join pg_proc p on p.oid = n.objid
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_proc'::regclass
-       and p.proname = any (string_to_array($3, ' ')::name[])
+       and p.proname = any ((select string_to_array($3, ' ')::name[])::name[])
        and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
                           and d.objid = p.oid and d.deptype = 'e')
       limit $4
@@ -67,7 +68,7 @@ with relation as materialized (
        and n.classid = 'pg_class'::regclass
        and c.relname >= 'procrastinate_' and c.relname < 'procrastinate`'
        and c.relkind in ('r', 'p', 'f', 'c')
-       and c.relname <> all (string_to_array($2, ' ')::name[])
+       and c.relname <> all ((select string_to_array($2, ' ')::name[])::name[])
     union all
     select 5, case t.typtype when 'e' then 'enum' else 'type' end, t.typname::text,
            t.typname::text, t.typowner, 'pg_type'::regclass, t.oid
@@ -77,7 +78,7 @@ with relation as materialized (
        and n.classid = 'pg_type'::regclass
        and t.typname >= 'procrastinate_' and t.typname < 'procrastinate`'
        and t.typrelid = 0 and t.typtype <> 'm'
-       and t.typname <> all (string_to_array($2, ' ')::name[])
+       and t.typname <> all ((select string_to_array($2, ' ')::name[])::name[])
     union all
     select 8, 'function',
            format('%s(%s)', p.proname,
@@ -89,7 +90,7 @@ with relation as materialized (
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_proc'::regclass
        and p.proname >= 'procrastinate_' and p.proname < 'procrastinate`'
-       and p.proname <> all (string_to_array($3, ' ')::name[])
+       and p.proname <> all ((select string_to_array($3, ' ')::name[])::name[])
 ), line as (
     select 1 as rank, 'table' as kind, c.relname::text as key, c.relname::text as name,
            null::text as "table",
@@ -172,7 +173,7 @@ with relation as materialized (
      cross join lateral (
            select array_agg(e.enumlabel::text order by e.enumsortorder) as labels
              from pg_enum e where e.enumtypid = t.oid) p
-     where t.typname = any (string_to_array($2, ' ')::name[]) and t.typnamespace = $1
+     where t.typname = any ((select string_to_array($2, ' ')::name[])::name[]) and t.typnamespace = $1
        and t.typrelid = 0
        and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass
                           and d.objid = t.oid and d.deptype = 'e')

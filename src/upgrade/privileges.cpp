@@ -29,7 +29,7 @@ struct ForeignObjects
 constinit spi::PlannedQuery shadowing_query{
     [] { return "SELECT EXISTS (" + shadowing_objects_sql("$1") + ")"; }};
 constinit spi::PlannedQuery foreign_objects_query{
-    [] { return foreign_objects_sql("$1", "string_to_array($2, ' ')"); }};
+    [] { return foreign_objects_sql("$1", "(SELECT string_to_array($2, ' '))::text[]"); }};
 constinit spi::PlannedQuery privileges_query{[] { return std::string(sql::privileges); }};
 
 bool has_shadowing_objects(const catalog::Installation &installation)

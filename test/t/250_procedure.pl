@@ -101,7 +101,8 @@ sub commits
 sub installs_at_once
 {
 	my $session = installation('at_once', 0);
-	my $plan = q{SELECT revision, step, kind, lock IS NULL FROM procrastinate_plan(schema => 'at_once')};
+	my $plan = q{SELECT revision, step, kind, lock IS NULL FROM}
+	  . q{ procrastinate_plan_details(schema => 'at_once')};
 	is($session->query($plan), "$HEAD_NAME|1|brief|t", 'the plan from base to head is one step');
 	$session->query(q{CALL procrastinate_migrate(schema => 'at_once')});
 	is( $session->query(
