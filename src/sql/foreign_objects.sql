@@ -15,8 +15,8 @@
 -- The HINT gives no function to the owner that is SECURITY DEFINER or not of Procrastinate's: it
 -- would run the code of the other role as the owner.
 --
--- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, index
--- expressions and statistics: functions, and the functions of operators. Those of superusers are
+-- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, partition keys,
+-- index expressions and statistics: functions, and the functions of operators. Those of superusers are
 -- trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
 -- owner. A type is code, too, where a column has it or an expression casts to it: a domain has
 -- checks. What such code uses is followed in turn: the types below a domain, an array, a range or a
@@ -35,7 +35,9 @@ WITH RECURSIVE me AS (
                                                'procrastinate_fetch_barrier'])
     UNION
     SELECT c.oid, c.relowner, c.relname, c.relkind
-      FROM ours JOIN pg_inherits i ON i.inhparent = ours.oid JOIN pg_class c ON c.oid = i.inhrelid
+      FROM ours
+      JOIN pg_inherits i ON ours.oid IN (i.inhparent, i.inhrelid)
+      JOIN pg_class c ON c.oid IN (i.inhparent, i.inhrelid)
 ), object AS (
     SELECT 1 AS rank, CASE c.relkind WHEN 'c' THEN 'type' ELSE 'table' END AS kind,
            c.relname AS name, c.oid::regclass::text AS identity, c.relowner AS owner,
@@ -65,6 +67,8 @@ WITH RECURSIVE me AS (
     UNION ALL
     SELECT 'pg_constraint'::regclass, k.oid
       FROM ours JOIN pg_constraint k ON k.conrelid = ours.oid
+    UNION ALL
+    SELECT 'pg_class'::regclass, ours.oid FROM ours
     UNION ALL
     SELECT 'pg_class'::regclass, i.indexrelid FROM ours JOIN pg_index i ON i.indrelid = ours.oid
     UNION ALL

@@ -58,12 +58,13 @@ with relation as materialized (
        and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
       join pg_class c on c.oid = d.objid and c.relkind = 'S'
 ), unknown as (
+    -- OFFSET 0: with old statistics the planner would compare all pairs of many such objects.
     select case c.relkind when 'c' then 6 else 1 end as rank,
            case c.relkind when 'c' then 'composite' when 'f' then 'relation' else 'table' end
            as kind, c.relname::text as key, c.relname::text as name, c.relowner as owner,
            'pg_class'::regclass as class_id, c.oid as object_id
       from pg_depend n
-      join pg_class c on c.oid = n.objid
+     cross join lateral (select * from pg_class c where c.oid = n.objid offset 0) c
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_class'::regclass
        and c.relname >= 'procrastinate_' and c.relname < 'procrastinate`'
@@ -73,7 +74,7 @@ with relation as materialized (
     select 5, case t.typtype when 'e' then 'enum' else 'type' end, t.typname::text,
            t.typname::text, t.typowner, 'pg_type'::regclass, t.oid
       from pg_depend n
-      join pg_type t on t.oid = n.objid
+     cross join lateral (select * from pg_type t where t.oid = n.objid offset 0) t
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_type'::regclass
        and t.typname >= 'procrastinate_' and t.typname < 'procrastinate`'
@@ -86,7 +87,8 @@ with relation as materialized (
                      from unnest(p.proargtypes::oid[]) with ordinality as a (type, place))),
            p.proname::text, p.proowner, 'pg_proc'::regclass, p.oid
       from pg_depend n
-      join pg_proc p on p.oid = n.objid
+     cross join lateral (select p.oid, p.proname, p.proowner, p.proargtypes
+                           from pg_proc p where p.oid = n.objid offset 0) p
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_proc'::regclass
        and p.proname >= 'procrastinate_' and p.proname < 'procrastinate`'
