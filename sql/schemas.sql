@@ -144,6 +144,8 @@ SELECT revision FROM procrastinate_current(schema => 'Tenant-7');
 SELECT revision FROM procrastinate_current('Tenant-7'::text);
 SELECT revision FROM procrastinate_current('Tenant-7'::varchar);
 SELECT revision FROM procrastinate_current('Tenant-7'::name);
+SELECT revision FROM procrastinate_current('Tenant-7'::char(20));
+SELECT revision FROM procrastinate_current('Tenant-7'::information_schema.sql_identifier);
 SELECT revision FROM procrastinate_current('"Tenant-7"'::regnamespace);
 SELECT revision FROM procrastinate_current('"Tenant-7"'::regnamespace::oid);
 SELECT nspname, revision FROM pg_namespace, procrastinate_current(nspname)

@@ -186,7 +186,7 @@ Revision resolve(std::string_view target, const CurrentRevision &current,
                "A target has at most " + std::to_string(longest_name) + " bytes, this one has " +
                    std::to_string(target.size()) + ".",
                "To see the revisions, files and releases: SELECT * FROM " +
-                   common::own_function("procrastinate_history") + "();");
+                   common::own_function("procrastinate_history_details") + "();");
     const std::optional<Relative> relative = as_relative(target);
     if (!relative)
         return resolve_name(target, target, current);

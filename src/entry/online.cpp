@@ -54,6 +54,8 @@ std::string short_title(const online::PlannedStep &planned)
 
 std::string_view phase_of(const online::PlannedStep &planned)
 {
+    if (planned.is_installation)
+        return {}; // it stands for all migrations
     return chain::phase_name(chain::migration(planned.step.revision).phase);
 }
 

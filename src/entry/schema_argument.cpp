@@ -44,7 +44,8 @@ std::optional<Oid> schema_argument(const server::Arguments &arguments, int numbe
 {
     if (arguments.is_null(number))
         return std::nullopt;
-    const Oid type = arguments.type(number);
+    const Oid given = arguments.type(number);
+    const Oid type = server::call([given] { return getBaseType(given); });
     switch (type)
     {
     case REGNAMESPACEOID:
@@ -52,18 +53,21 @@ std::optional<Oid> schema_argument(const server::Arguments &arguments, int numbe
         return arguments.oid(number);
     case TEXTOID:
     case VARCHAROID:
+    case BPCHAROID:
     case NAMEOID:
         break;
     default:
         throw Refusal{
             common::sqlstate::datatype_mismatch,
             std::string("schema must be the name of a schema or a regnamespace, not of type ") +
-                server::call([type] { return format_type_be(type); }),
+                server::call([given] { return format_type_be(given); }),
             {},
             {}};
     }
-    return schema_named(
-        std::string(*(type == NAMEOID ? arguments.name(number) : arguments.text(number))));
+    std::string name(*(type == NAMEOID ? arguments.name(number) : arguments.text(number)));
+    if (type == BPCHAROID) // blanks at its end have no meaning
+        name.erase(name.find_last_not_of(' ') + 1);
+    return schema_named(name);
 }
 
 } // namespace procrastinate::entry

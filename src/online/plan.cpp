@@ -52,6 +52,7 @@ PlannedStep planned_installation(const catalog::Installation &installation)
     PlannedStep plan{
         step, "Create the schema of head", chain::head_script(installation.quoted), {}, {}};
     plan.estimate = upgrade::estimate(installation, step).seconds;
+    plan.is_installation = true;
     return plan;
 }
 

@@ -21,6 +21,7 @@ struct PlannedStep
     bool rewrites = false;          // every row of the relation
     bool scans = false;             // the whole relation
     double estimate = 0;            // seconds, rounded to two digits
+    bool is_installation = false;   // the schema of head at once
 };
 
 // The steps that procrastinate_migrate() would run now to reach the target, in order. Throws

@@ -9,9 +9,9 @@ namespace procrastinate::online
 {
 
 // Locks the tables of the request, runs `statements` and the step's rest of its migration, gives
-// new objects their privileges, and records the step. The caller commits. `lock_timeout`: milliseconds that each lock is waited for.
-// Returns false if a lock could not be had; nothing has been done then. Runs inside an SPI
-// connection.
+// new objects their privileges, and records the step. The caller commits. `lock_timeout`:
+// milliseconds that each lock is waited for. Returns false if a lock could not be had; nothing has
+// been done then. Runs inside an SPI connection.
 //
 // Locks: those of the request, in their order, then the history (SHARE ROW EXCLUSIVE). A concurrent
 // step without locks in the request only records its index. A migration that is one step without

@@ -90,8 +90,8 @@ class RawScan
     bool is_plain() const { return is_plain_; }
     // The current role has SELECT on the table.
     bool is_allowed() const { return is_allowed_; }
-    // Pages of the table and the index; 0 if not both of the above are true. A scan also visits rows
-    // that it does not return: not committed, or deleted and not vacuumed yet.
+    // Pages of the table and the index; 0 if not both of the above are true. A scan also visits
+    // rows that it does not return: not committed, or deleted and not vacuumed yet.
     BlockNumber pages() const { return pages_; }
 
     // Goes to the next row; false at the end, or if not both of the above are true.

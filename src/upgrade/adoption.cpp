@@ -42,7 +42,6 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
                        " holds none of Procrastinate's objects: nothing to adopt");
         return revision;
     }
-    warn_of_external_versions(installation, revision);
     const bool is_recorded = state.recorded_revision == revision;
     server::notice(catalog::in_schema(installation) + " matches " +
                    std::string(chain::name(revision)) +
@@ -52,6 +51,8 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
         require_no_unknown_objects(installation);
         record_revision(installation, state, event::adopt, revision, started);
     }
+    // After the record, which brings the tables that the settings name into step.
+    warn_of_external_versions(installation, revision);
     return revision;
 }
 

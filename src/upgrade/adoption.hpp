@@ -22,8 +22,8 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
                       const InstallationState &state);
 
 // Of a history without rows of this database: records what its latest row says. Returns the
-// revision. Throws Refusal PM006 if this version does not know it, PM009 if the tables are gone, and
-// what record_revision() throws.
+// revision. Throws Refusal PM006 if this version does not know it, PM009 if the tables are gone,
+// and what record_revision() throws.
 chain::Revision adopt_copy(const Change &change, const catalog::Installation &installation,
                            const InstallationState &state);
 

@@ -88,7 +88,7 @@ void downgrade()
                   "been dropped.",
                   "Restore a backup, or deploy an earlier release. To see which release expects "
                   "which revision: SELECT * FROM " +
-                      common::own_function("procrastinate_history") + "();"};
+                      common::own_function("procrastinate_releases") + "();"};
 }
 
 } // namespace procrastinate::upgrade

@@ -32,11 +32,12 @@ std::optional<VersionTable> open_alembic()
 // The rows of this chain, for a change from one revision to another.
 struct AlembicRows
 {
-    chain::AlembicForm form; // as long as the rows that it was read from
-    bool has_from = false;   // a row of the revision before
-    bool has_to = false;     // a row of the revision after
-    bool has_any = false;    // a row of any revision of this chain
-    bool is_clear = true;    // false: rows may be this chain's or another's
+    chain::AlembicForm form;    // as long as the rows that it was read from
+    bool has_from = false;      // a row of the revision before
+    bool has_to = false;        // a row of the revision after
+    bool has_any = false;       // a row of any revision of this chain
+    bool is_clear = true;       // false: rows may be this chain's or another's
+    bool has_two_forms = false; // ids of the revision it leaves: packages of two installations
 };
 
 AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
@@ -52,8 +53,7 @@ AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
     for (const chain::AlembicId &id : ids)
         if (id.revision == from)
         {
-            // Two packages of the chain, for two installations.
-            rows.is_clear = rows.is_clear && (!rows.has_from || rows.form == id.form);
+            rows.has_two_forms = rows.has_two_forms || (rows.has_from && rows.form != id.form);
             rows.form = id.form;
             rows.has_from = true;
         }
@@ -76,7 +76,11 @@ void sync_alembic(Revision from, Revision to)
     const std::string left = chain::alembic_id(from, rows.form);
     const std::string reached = chain::alembic_id(to, rows.form);
     const std::array both{spi::text_parameter(left), spi::text_parameter(reached)};
-    if (!rows.is_clear)
+    if (rows.has_two_forms)
+        table.warn_not_synced("Two of its rows are ids of " + std::string(chain::name(from)) + ".",
+                              "With the id of this installation's package: alembic stamp " +
+                                  (reached.empty() ? "base" : reached));
+    else if (!rows.is_clear)
         table.warn_not_synced("Its rows may be ids of this chain or of another.",
                               "If 0001 is an id of this chain: SET "
                               "procrastinate_migrate.alembic_ids = 'plain';\n"

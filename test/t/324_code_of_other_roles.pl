@@ -594,7 +594,7 @@ sub functions_to_drop
 	query(<<'SQL');
 CREATE SCHEMA "Given to";
 GRANT CREATE, USAGE ON SCHEMA "Given to" TO mallory;
-SELECT procrastinate_upgrade('0026', '"Given to"');
+SELECT procrastinate_upgrade('0026', 'Given to');
 ALTER FUNCTION "Given to".procrastinate_fetch_job(varchar[]) OWNER TO mallory;
 ALTER FUNCTION "Given to".procrastinate_finish_job(bigint, "Given to".procrastinate_job_status,
 	boolean) OWNER TO mallory;
@@ -605,8 +605,8 @@ CREATE FUNCTION "Given to".procrastinate_finish_job(text) RETURNS int LANGUAGE s
 ALTER FUNCTION "Given to".procrastinate_notify_queue() SECURITY DEFINER;
 SQL
 	my ($script) = $node->safe_psql($database,
-		q{SELECT procrastinate_sql('0026:0027', schema => '"Given to"')});
-	foreach my $call (q{SELECT procrastinate_upgrade('0027', '"Given to"')}, $script)
+		q{SELECT procrastinate_sql('0026:0027', schema => 'Given to')});
+	foreach my $call (q{SELECT procrastinate_upgrade('0027', 'Given to')}, $script)
 	{
 		my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
 		my ($hint) = $error =~ /^HINT:  Look at them first;.*\n((?:(?:ALTER|DROP) .*\n?)+)/m;
@@ -620,7 +620,7 @@ SQL
 	}
 	is( query(
 			q{SELECT string_agg(object, ' ' ORDER BY object) FROM procrastinate_check(schema =>}
-			  . q{ '"Given to"') WHERE problem = 'other owner' AND repair IS NULL}
+			  . q{ 'Given to') WHERE problem = 'other owner' AND repair IS NULL}
 		),
 		'procrastinate_notify_queue()',
 		'nor has a SECURITY DEFINER function a repair');

@@ -465,7 +465,7 @@ sub sequences
 			"$change is seen");
 		is(run_sql(q{SELECT exact FROM procrastinate_detect('sequences')}),
 			't', 'it makes no other revision');
-		run_sql(q{SELECT procrastinate_repair('sequences', dry_run => false)});
+		run_sql(q{SELECT procrastinate_repair(schema => 'sequences', dry_run => false)});
 		is(run_sql($check), '', 'and repaired');
 		is( run_sql('SELECT seqmin, seqmax, seqincrement, seqcycle FROM pg_sequence'
 				  . " WHERE seqrelid = '$jobs'::regclass"),

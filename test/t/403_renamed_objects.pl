@@ -16,7 +16,7 @@ use Procrastinate::Test;
 my $node     = start_server();
 my $database = new_database($node);
 my $schema   = $ODD_SCHEMA;
-my $named    = lit(name($schema));
+my $named    = lit($schema);
 
 $node->safe_psql($database, <<"SQL");
 CREATE SCHEMA ${\name($schema)};
@@ -27,27 +27,27 @@ SELECT 'constraint' AS kind, k.conname::text AS name, k.oid,
        format('ALTER TABLE %s RENAME CONSTRAINT %I TO', k.conrelid::regclass, k.conname) AS rename
   FROM pg_constraint k
   JOIN pg_class c ON c.oid = k.conrelid
- WHERE k.connamespace = $named\::regnamespace AND k.contype NOT IN ('n', 't')
+ WHERE k.connamespace = quote_ident($named)::regnamespace AND k.contype NOT IN ('n', 't')
    AND c.relname <> 'procrastinate_schema_history'
 UNION ALL
 SELECT 'index', i.relname, i.oid, format('ALTER INDEX %s RENAME TO', i.oid::regclass)
   FROM pg_index x
   JOIN pg_class i ON i.oid = x.indexrelid
   JOIN pg_class t ON t.oid = x.indrelid
- WHERE i.relnamespace = $named\::regnamespace AND t.relname <> 'procrastinate_schema_history'
+ WHERE i.relnamespace = quote_ident($named)::regnamespace AND t.relname <> 'procrastinate_schema_history'
    AND NOT EXISTS (SELECT FROM pg_constraint k
                     WHERE k.conindid = i.oid AND k.contype IN ('p', 'u'))
 UNION ALL
 SELECT 'sequence', s.relname, s.oid, format('ALTER SEQUENCE %s RENAME TO', s.oid::regclass)
   FROM pg_class s
- WHERE s.relnamespace = $named\::regnamespace AND s.relkind = 'S'
+ WHERE s.relnamespace = quote_ident($named)::regnamespace AND s.relkind = 'S'
    AND s.relname <> 'procrastinate_schema_history_id_seq'
 UNION ALL
 SELECT 'trigger', t.tgname, t.oid,
        format('ALTER TRIGGER %I ON %s RENAME TO', t.tgname, t.tgrelid::regclass)
   FROM pg_trigger t
   JOIN pg_class c ON c.oid = t.tgrelid
- WHERE c.relnamespace = $named\::regnamespace AND NOT t.tgisinternal;
+ WHERE c.relnamespace = quote_ident($named)::regnamespace AND NOT t.tgisinternal;
 
 -- Renames all and repairs all, in a transaction that is undone.
 CREATE FUNCTION tried(at text, OUT renamed int, OUT told text[], OUT nearest text,
