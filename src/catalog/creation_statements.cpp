@@ -63,14 +63,6 @@ std::string create_index(const Definition &index, std::string_view schema)
            qualified(index.clause, schema) + ";";
 }
 
-bool is_of_constraint(const Definition &index)
-{
-    const auto facts = chain::facts();
-    return std::any_of(facts.begin(), facts.end(), [&index](const Fact &fact) {
-        return has_index(fact) && fact.name == index.name;
-    });
-}
-
 std::string create_table(const Fact &table, chain::Revision revision, std::string_view schema)
 {
     if (table.name == "procrastinate_jobs")

@@ -13,9 +13,6 @@ namespace procrastinate::catalog
 
 std::string create_index(const chain::Definition &index, std::string_view schema);
 
-// True if the index comes with a constraint.
-bool is_of_constraint(const chain::Definition &index);
-
 // The table as it is at the revision, with its sequences, constraints, indexes and triggers. Empty
 // for the table of jobs: without it there is no installation to repair.
 std::string create_table(const chain::Fact &table, chain::Revision revision,

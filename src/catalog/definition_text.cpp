@@ -81,4 +81,13 @@ bool has_index(const chain::Definition &constraint)
             constraint.clause.starts_with("UNIQUE") || constraint.clause.starts_with("EXCLUDE"));
 }
 
+bool is_of_constraint(const chain::Fact &index)
+{
+    const auto facts = chain::facts();
+    return std::any_of(facts.begin(), facts.end(), [&index](const chain::Fact &fact) {
+        return has_index(fact) && fact.name == index.name && fact.table == index.table &&
+               fact.first <= index.last && index.first <= fact.last;
+    });
+}
+
 } // namespace procrastinate::catalog

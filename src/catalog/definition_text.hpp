@@ -21,4 +21,7 @@ bool has_word(std::string_view text, std::string_view word);
 // exclusion. A foreign key has none, but an index on its columns may have its name.
 bool has_index(const chain::Definition &constraint);
 
+// True if the index comes with a constraint.
+bool is_of_constraint(const chain::Fact &index);
+
 } // namespace procrastinate::catalog

@@ -54,15 +54,6 @@ const CatalogObject *constraint_of(const CatalogObject &index, const Objects &ob
     return found == objects.end() ? nullptr : *found;
 }
 
-bool is_of_constraint(const Fact &index)
-{
-    const auto facts = chain::facts();
-    return std::any_of(facts.begin(), facts.end(), [&index](const Fact &fact) {
-        return has_index(fact) && fact.name == index.name && fact.table == index.table &&
-               fact.first <= index.last && index.first <= fact.last;
-    });
-}
-
 // True if the default takes numbers from the sequence. Its schema may stand before its name.
 bool takes_numbers_from(std::string_view default_value, std::string_view sequence)
 {

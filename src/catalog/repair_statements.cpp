@@ -51,7 +51,7 @@ std::string repair_index(const Difference &difference, std::string_view schema)
         return "REINDEX INDEX " + name + ";";
     // An index of that name on another table is the user's. That of a constraint comes with it.
     const Definition &expected = *difference.fact;
-    if (is_of_constraint(expected) ||
+    if (is_of_constraint(*difference.fact) ||
         (difference.found != nullptr && difference.found->table != expected.table))
         return {};
     return (difference.problem == Problem::missing ? ""s : "DROP INDEX " + name + "; ") +
