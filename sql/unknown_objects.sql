@@ -32,6 +32,11 @@ RESET procrastinate_migrate.verify;
 -- ---- with a history -----------------------------------------------------------------------------
 SELECT procrastinate_upgrade('0036');
 SELECT procrastinate_require('0035');
+-- together with other differences
+BEGIN;
+ALTER TABLE procrastinate_jobs ALTER COLUMN queueing_lock TYPE varchar(30);
+SELECT procrastinate_upgrade('0036');
+ROLLBACK;
 -- nothing to do is no change
 SELECT procrastinate_upgrade('0035');
 SELECT procrastinate_stamp('0035', verify => false);

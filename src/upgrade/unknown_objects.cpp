@@ -31,8 +31,10 @@ common::Findings unknown_objects(std::span<const catalog::CatalogObject> structu
 
 std::string advice_for_unknown_objects()
 {
-    return "If a newer release of Procrastinate has created them, install a newer version of "
-           "procrastinate_migrate.\nIf they are yours, rename them or move them to another schema.";
+    return "If a newer release of Procrastinate has created the objects that no known revision "
+           "has, "
+           "install a newer version of procrastinate_migrate.\nIf they are yours, rename them or "
+           "move them to another schema.";
 }
 
 void require_no_unknown_objects(const catalog::Installation &installation,
