@@ -78,6 +78,44 @@ SELECT * FROM procrastinate_repair('+1', 'repair_before_post', dry_run => false)
 SELECT * FROM procrastinate_repair('0031', 'repair_before_post', dry_run => false);
 SELECT * FROM procrastinate_repair(NULL);
 DROP SCHEMA repair_before_post CASCADE;
+CREATE SCHEMA repair_before_post;
+-- a record that is wrong: the calls in the HINT lead to the head
+SELECT procrastinate_upgrade('0030', 'repair_before_post');
+CREATE INDEX my_index ON repair_before_post.procrastinate_jobs (args);
+SELECT procrastinate_stamp('0034', verify => false, schema => 'repair_before_post');
+SELECT count(*) > 0 AS repaired, count(error) AS errors
+  FROM procrastinate_repair(schema => 'repair_before_post', dry_run => false);
+SELECT public.procrastinate_stamp('0030', verify => false, schema => 'repair_before_post');
+CALL public.procrastinate_migrate('0031', schema => 'repair_before_post');
+SELECT public.procrastinate_stamp('0034', verify => false, schema => 'repair_before_post');
+SELECT kind, object, problem FROM procrastinate_check(schema => 'repair_before_post');
+CALL procrastinate_migrate('0038', schema => 'repair_before_post');
+SELECT kind, object, problem FROM procrastinate_check('0038', schema => 'repair_before_post');
+DROP SCHEMA repair_before_post CASCADE;
+CREATE SCHEMA repair_before_post;
+-- of two post migrations the earlier one comes first
+SELECT procrastinate_upgrade('0037', 'repair_before_post');
+DROP TRIGGER procrastinate_trigger_delete_jobs_v1 ON repair_before_post.procrastinate_jobs;
+CREATE FUNCTION repair_before_post.procrastinate_unlink_periodic_defers() RETURNS trigger
+    LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+SELECT procrastinate_stamp('0038', verify => false, schema => 'repair_before_post');
+SELECT count(*) > 0 AS to_do FROM procrastinate_repair(schema => 'repair_before_post');
+DROP SCHEMA repair_before_post CASCADE;
+
+-- ---- without an installation there is nothing to repair -----------------------------------------
+CREATE SCHEMA repair_nothing;
+SELECT * FROM procrastinate_repair('0003', 'repair_nothing');
+SELECT count(*) > 0 AS differs, count(repair) AS repairs
+  FROM procrastinate_check('0003', 'repair_nothing');
+-- leftovers can be dropped
+CREATE TYPE repair_nothing.procrastinate_job_status AS ENUM ('todo');
+CREATE FUNCTION repair_nothing.procrastinate_notify_queue() RETURNS trigger
+    LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+SELECT procrastinate_adopt('repair_nothing');
+SELECT procrastinate_upgrade('0038', 'repair_nothing');
+SELECT repair FROM public.procrastinate_check('base', schema => 'repair_nothing') \gexec
+SELECT procrastinate_upgrade('0038', 'repair_nothing');
+DROP SCHEMA repair_nothing CASCADE;
 
 -- ---- a repair that fails does not keep the others from their work -------------------------------
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)

@@ -223,7 +223,7 @@ std::vector<Difference> Comparison::all_differences(chain::Revision revision) co
             all.push_back(extra(*object));
     for (Difference &one : all)
         if (one.fact != nullptr && is_post(one.fact->first) && has_code_dropped_by(one.fact->first))
-            one.left_to = one.fact->first;
+            one.left_to = std::max(one.left_to, one.fact->first);
     return all;
 }
 

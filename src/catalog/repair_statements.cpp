@@ -293,6 +293,15 @@ bool is_lacking(const Difference &difference)
     return difference.problem == Problem::missing || difference.problem == Problem::renamed;
 }
 
+// True if there is no installation to repair.
+bool lacks_jobs(std::span<const Difference> differences)
+{
+    return std::any_of(differences.begin(), differences.end(), [](const Difference &one) {
+        return one.kind == Kind::table && one.problem == Problem::missing &&
+               one.object == "procrastinate_jobs";
+    });
+}
+
 } // namespace
 
 bool can_repair(std::span<const Difference> differences, chain::Revision revision)
@@ -312,6 +321,8 @@ bool is_run(const Difference &difference, std::string_view statement)
 std::vector<std::string> repair_statements(std::span<const Difference> differences,
                                            chain::Revision revision, std::string_view schema)
 {
+    if (lacks_jobs(differences))
+        return std::vector<std::string>(differences.size());
     std::vector<std::string> repairs;
     for (const Difference &one : differences)
         repairs.push_back(may_be_renamed(one, differences) ? std::string()

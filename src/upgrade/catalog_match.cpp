@@ -52,6 +52,9 @@ std::string advice_for_inexact(const Installation &installation,
                                std::span<const catalog::CatalogObject> structure,
                                std::span<const catalog::RevisionMatch> nearest)
 {
+    // From base no upgrade could go on either: it would create what is there.
+    if (nearest.front().revision == chain::base)
+        return advice_for_leftovers(installation);
     const catalog::Comparison comparison(structure);
     std::string advice;
     for (const catalog::RevisionMatch &match : nearest)
@@ -154,16 +157,22 @@ chain::CurrentRevision recorded_or_nearest(const Installation &installation,
         catalog::nearest_revisions(structure, server::check_interrupts);
     if (nearest.empty())
         return current;
-    notice_nearest(installation, nearest);
+    notice_nearest(installation, state, nearest);
     current.revision = nearest.front().revision;
     return current;
 }
 
-void notice_nearest(const Installation &installation,
+void notice_nearest(const Installation &installation, const InstallationState &state,
                     std::span<const catalog::RevisionMatch> nearest)
 {
-    server::notice(in_schema(installation) + " has no history; by its catalog it is nearest to " +
+    server::notice(has_no_history(installation, state) + "; by its catalog it is nearest to " +
                    names_of(nearest));
+}
+
+std::string has_no_history(const Installation &installation, const InstallationState &state)
+{
+    return in_schema(installation) +
+           (state.is_foreign() ? " has the history of another database only" : " has no history");
 }
 
 std::string names_of(std::span<const catalog::RevisionMatch> matches)
@@ -182,6 +191,15 @@ std::string repair_call(const Installation &installation, std::optional<Revision
     return "SELECT * FROM " + common::own_function("procrastinate_repair") + "(" +
            (revision ? "'" + std::string(chain::name(*revision)) + "', " : std::string()) +
            "schema => " + installation.quoted_text;
+}
+
+std::string advice_for_leftovers(const Installation &installation)
+{
+    return "If they are the rest of an installation, run the statements that this lists:\n"
+           "SELECT repair FROM " +
+           common::own_function("procrastinate_check") + "('base', schema => " +
+           installation.quoted_text +
+           ");\nIf not, install Procrastinate into another schema, or move them there.";
 }
 
 std::string check_call(const Installation &installation, Revision revision)

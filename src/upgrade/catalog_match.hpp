@@ -31,9 +31,13 @@ chain::CurrentRevision recorded_or_nearest(const catalog::Installation &installa
                                            const InstallationState &state,
                                            std::span<const catalog::CatalogObject> structure);
 
-// NOTICE that tables without a history are nearest to these revisions.
-void notice_nearest(const catalog::Installation &installation,
+// NOTICE that tables without a history of this database are nearest to these revisions.
+void notice_nearest(const catalog::Installation &installation, const InstallationState &state,
                     std::span<const catalog::RevisionMatch> nearest);
+
+// "schema "app" has no history", or only that of another database.
+std::string has_no_history(const catalog::Installation &installation,
+                           const InstallationState &state);
 
 // "0037 and 0038"
 std::string names_of(std::span<const catalog::RevisionMatch> matches);
@@ -45,6 +49,9 @@ std::string repair_call(const catalog::Installation &installation,
 
 // The call of procrastinate_check() that lists the differences from a revision.
 std::string check_call(const catalog::Installation &installation, chain::Revision revision);
+
+// For a HINT: what to do about objects of Procrastinate's names in a schema at base.
+std::string advice_for_leftovers(const catalog::Installation &installation);
 
 // WARNING if Alembic or Django has recorded another revision, with the commands that correct that.
 void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision);

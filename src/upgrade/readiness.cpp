@@ -50,9 +50,7 @@ void require_no_objects(const catalog::Installation &installation,
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) +
                       " holds Procrastinate's objects, but no history of them",
-                  findings.text(),
-                  "If they are the rest of an installation, drop them.\nIf not, install "
-                  "Procrastinate into another schema, or move them there."};
+                  findings.text(), advice_for_leftovers(installation)};
 }
 
 // What the checks of an upgrade found.

@@ -19,11 +19,13 @@
 #include "upgrade/locks.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
+#include "upgrade/require.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/unknown_objects.hpp"
 #include "upgrade/upgrade.hpp"
 
 #include <limits>
+#include <set>
 
 namespace procrastinate::upgrade
 {
@@ -78,6 +80,7 @@ struct RepairPlan
 };
 
 [[noreturn]] void refuse_equally_near(const Installation &installation,
+                                      const InstallationState &state,
                                       std::span<const catalog::RevisionMatch> nearest, Run run)
 {
     std::string hint;
@@ -88,8 +91,7 @@ struct RepairPlan
             .append(run == Run::yes ? ", dry_run => false);" : ");");
     throw common::Refusal{
         common::sqlstate::catalog_contradicts,
-        catalog::in_schema(installation) + " has no history, and is equally near to " +
-            names_of(nearest),
+        has_no_history(installation, state) + ", and is equally near to " + names_of(nearest),
         "Differences from each: " + std::to_string(nearest.front().differences()) + ".", hint};
 }
 
@@ -98,6 +100,8 @@ void require_current(const Installation &installation, const chain::CurrentRevis
 {
     if (!current.revision || *current.revision == revision)
         return;
+    if (*current.revision == chain::base)
+        throw nothing_installed(installation);
     const std::string now(chain::name(*current.revision));
     throw common::Refusal{common::sqlstate::catalog_contradicts,
                           catalog::in_schema(installation) + " is at " + now + ", not at " +
@@ -128,33 +132,61 @@ Revision revision_of(const Installation &installation, const InstallationState &
     if (nearest.empty())
         return chain::base;
     if (nearest.size() > 1)
-        refuse_equally_near(installation, nearest, run);
-    notice_nearest(installation, nearest);
+        refuse_equally_near(installation, state, nearest, run);
+    notice_nearest(installation, state, nearest);
     return nearest.front().revision;
 }
 
-void warn_if_left(const Installation &installation, std::span<const Difference> differences)
+// The calls that go back to before the first of the migrations, run them, and record the revision
+// again: the objects of later migrations are there.
+std::string calls_to_run(const Installation &installation, const std::set<Revision> &left_to,
+                         Revision revision)
 {
-    Revision left_to = chain::base;
+    const std::string schema = "schema => " + installation.quoted_text + ");";
+    std::string calls;
+    Revision recorded = revision;
+    const auto record = [&](Revision needed) {
+        if (recorded != needed)
+            calls += "SELECT " + common::own_function("procrastinate_stamp") + "('" +
+                     std::string(chain::name(needed)) + "', verify => false, " + schema + "\n";
+        recorded = needed;
+    };
+    for (const Revision migration : left_to)
+    {
+        record(migration - 1);
+        calls += "CALL " + common::own_function("procrastinate_migrate") + "('" +
+                 std::string(chain::name(migration)) + "', " + schema + "\n";
+        recorded = migration;
+    }
+    record(revision);
+    calls.pop_back();
+    return calls;
+}
+
+void warn_if_left(const Installation &installation, std::span<const Difference> differences,
+                  Revision revision)
+{
+    std::set<Revision> left_to;
     common::Findings findings;
     for (const Difference &one : differences)
         if (one.left_to != chain::base)
         {
-            left_to = std::max(left_to, one.left_to);
+            left_to.insert(one.left_to);
             findings.add(common::capitalized(catalog::in_words(one)));
         }
-    if (!findings.any())
+    if (left_to.empty())
         return;
-    const std::string revision(chain::name(left_to));
-    const std::string schema = "schema => " + installation.quoted_text + ");";
-    server::warning("only migration " + revision + " removes some differences of " +
-                        catalog::in_schema(installation),
-                    findings.text() + "\nCode of a release before it may still run: objects are "
-                                      "there that the migration drops or replaces.",
-                    "If it has ended: SELECT " + common::own_function("procrastinate_stamp") +
-                        "('" + std::string(chain::name(left_to - 1)) + "', verify => false, " +
-                        schema + "\nCALL " + common::own_function("procrastinate_migrate") + "('" +
-                        revision + "', " + schema);
+    std::string migrations;
+    for (const Revision migration : left_to)
+        migrations.append(migrations.empty() ? "" : " and ").append(chain::name(migration));
+    server::warning(
+        "some differences of " + catalog::in_schema(installation) + " can be removed only by " +
+            (left_to.size() == 1 ? "migration " : "migrations ") + migrations,
+        findings.text() + "\nCode of a release before " + (left_to.size() == 1 ? "it" : "them") +
+            " may still run: objects are there that " +
+            (left_to.size() == 1 ? "the migration drops or replaces."
+                                 : "the migrations drop or replace."),
+        "If no process with older code runs:\n" + calls_to_run(installation, left_to, revision));
 }
 
 RepairPlan plan_repair(const Installation &installation, const InstallationState &state,
@@ -173,7 +205,7 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
         require_no_unknown_objects(installation, objects);
     std::vector<Difference> differences = catalog::Comparison(objects).with(revision);
     catalog::add_lacking_grants(differences, installation, objects, revision);
-    warn_if_left(installation, differences);
+    warn_if_left(installation, differences, revision);
     return {revision, repairs_of(differences, revision, installation)};
 }
 
