@@ -20,6 +20,8 @@
 #include "upgrade/require.hpp"
 #include "upgrade/requirement.hpp"
 
+#include <functional>
+
 namespace procrastinate::online
 {
 
@@ -131,8 +133,10 @@ std::string detail_of(const upgrade::InstallationState &state)
     return "The schema is at " + std::string(chain::name(*state.current.revision)) + ".";
 }
 
-std::string hint_to_see_log(const Installation &installation)
+std::string hint_for(const upgrade::InstallationState &state, const Installation &installation)
 {
+    if (!state.current.revision && state.is_foreign())
+        return upgrade::foreign_history(state, installation).hint;
     return "To see what has changed it: SELECT * FROM " +
            common::own_function("procrastinate_log") + "(schema => " + installation.quoted_text +
            ");";
@@ -148,7 +152,8 @@ std::string hint_to_see_locks(const Installation &installation)
 
 // Names the schema as it is called now.
 [[noreturn]] void fail_in_time(const Installation &installation, const std::string &wanted,
-                               const std::string &why, std::string (*hint)(const Installation &))
+                               const std::string &why,
+                               const std::function<std::string(const Installation &)> &hint)
 {
     const Installation now = catalog::locate(installation.schema);
     throw common::Refusal{common::sqlstate::not_in_time,
@@ -233,7 +238,8 @@ void wait_until_met(const Installation &installation, std::string_view target,
         if (pause <= 0)
         {
             listening.end();
-            fail_in_time(installation, wanted, detail_of(state), hint_to_see_log);
+            fail_in_time(installation, wanted, detail_of(state),
+                         [&](const Installation &named) { return hint_for(state, named); });
         }
         listening.pause(std::min(pause, between_reads));
     }

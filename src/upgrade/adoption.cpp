@@ -3,13 +3,34 @@
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "upgrade/catalog_match.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/notices.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/unknown_objects.hpp"
 #include "upgrade/version_table_sync.hpp"
 
 namespace procrastinate::upgrade
 {
+
+namespace
+{
+
+// A history with rows of this database. Unless the catalog contradicts it, it stays as it is,
+// whatever the differences are.
+chain::Revision confirm(const Change &change, const catalog::Installation &installation,
+                        const InstallationState &state)
+{
+    const InstallationState now = compare_with_catalog(state, installation, WhileLocked::waits);
+    if (!state.recorded_revision || state.recorded_revision == chain::base || now.is_by_catalog)
+        return adopt(change, installation, state);
+    const chain::Revision revision = require_known(now, installation);
+    change.prepare(isolation_to_record(state));
+    notice_nothing_to_do(installation, revision, revision, chain::name(revision));
+    return revision;
+}
+
+} // namespace
 
 void record_revision(const catalog::Installation &installation, const InstallationState &state,
                      std::string_view event, chain::Revision revision, TimestampTz started)
@@ -60,12 +81,15 @@ chain::Revision adopt_copy(const Change &change, const catalog::Installation &in
                            const InstallationState &state)
 {
     const TimestampTz started = server::now();
+    if (!state.is_foreign())
+        return confirm(change, installation, state);
     InstallationState copied = state_after(*state.foreign);
     const chain::Revision revision = require_known(copied, installation);
     if (revision == chain::base && !copied.under_way)
         return adopt(change, installation, state); // tables may be there all the same
     change.prepare(isolation_to_record(state));
     require_tables(installation, revision);
+    require_no_unknown_objects(installation);
     // A step leads to no other revision.
     if (!copied.under_way)
         copied.recorded_revision = chain::base;

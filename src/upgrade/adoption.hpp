@@ -21,9 +21,9 @@ Isolation isolation_to_record(const InstallationState &state);
 chain::Revision adopt(const Change &change, const catalog::Installation &installation,
                       const InstallationState &state);
 
-// Of a history without rows of this database: records what its latest row says. Returns the
-// revision. Throws Refusal PM006 if this version does not know it, PM009 if the tables are gone,
-// and what record_revision() throws.
+// In a copy of a database: records what the latest row says, unless this database has written a
+// row with a known revision. Returns the revision. Throws Refusal PM006 if this version does not
+// know it, PM009 if the tables are gone, and what record_revision() throws.
 chain::Revision adopt_copy(const Change &change, const catalog::Installation &installation,
                            const InstallationState &state);
 

@@ -124,7 +124,9 @@ InstallationState read_state(const catalog::Installation &installation)
         events.fill(state);
     else if (catalog::has_relation(installation, "procrastinate_jobs"))
         state.current = {std::nullopt,
-                         "the schema holds Procrastinate's tables but no history of them",
+                         state.is_foreign()
+                             ? "the schema has the history of another database only"
+                             : "the schema holds Procrastinate's tables but no history of them",
                          sqlstate::no_history};
     else
         state.current = {chain::base, {}, {}};

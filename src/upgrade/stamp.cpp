@@ -75,9 +75,8 @@ Revision adopt(const Installation &installation, Evidence evidence)
 {
     return changing(installation, "procrastinate_adopt()", [&](const Change &change) {
         const InstallationState state = change.read_state();
-        return evidence == Evidence::copied_history && state.is_foreign()
-                   ? adopt_copy(change, installation, state)
-                   : adopt(change, installation, state);
+        return evidence == Evidence::copied_history ? adopt_copy(change, installation, state)
+                                                    : adopt(change, installation, state);
     });
 }
 

@@ -277,12 +277,43 @@ sub copy_with_a_difference
 		$err,
 		qr/ has the history of another database only\nDETAIL:  Its rows do not count here/,
 		'its revision is not known');
+	my $only = 'has the history of another database only';
+	is( $node->safe_psql('differs', q{SELECT source FROM procrastinate_current('queue')}),
+		"the schema $only", 'procrastinate_current() says why');
+	my (undef, undef, $notice) =
+	  $node->psql('differs', q{SELECT count(*) FROM procrastinate_check(schema => 'queue')});
+	like(
+		$notice,
+		qr/NOTICE:  schema "queue" $only; by its catalog it is nearest to $HEAD_NAME/,
+		'procrastinate_check() names the nearest revision');
+	(undef, undef, my $late) = $node->psql('differs',
+		q{CALL procrastinate_wait('head', timeout => '1 ms', schema => 'queue')});
+	like($late, qr/DETAIL:  The schema $only\.$/m, 'a wait says why');
+	is(hinted_adoption($late), hinted_adoption($err), 'with the same call in its HINT');
+	(undef, undef, my $no_script) =
+	  $node->psql('differs', q{SELECT procrastinate_sql('current:head', schema => 'queue')});
+	like($no_script, qr/DETAIL:  .* and the schema $only\.$/m, 'a script does, too');
+	$node->safe_psql('differs',
+		q{CREATE FUNCTION queue.procrastinate_x() RETURNS void LANGUAGE sql AS ''});
+	(undef, undef, my $unknown) = $node->psql('differs', hinted_adoption($err));
+	like(
+		$unknown,
+		qr/ERROR:  schema "queue" holds objects of Procrastinate's names that no known revision/,
+		'an object that no known revision has is refused');
+	$node->safe_psql('differs', 'DROP FUNCTION queue.procrastinate_x()');
 	is( $node->safe_psql(
 			'differs',
 			hinted_adoption($err)
 			  . q{SELECT procrastinate_require('head', drift => 'ignore', schema => 'queue')}),
 		"$HEAD_NAME\n$HEAD_NAME",
 		'until the call in the HINT records it');
+	(undef, my $revision, my $again) = $node->psql('differs', hinted_adoption($err));
+	is($revision, $HEAD_NAME, 'a second call returns it');
+	like($again, qr/^\S*\s?NOTICE:  schema "queue" is at $HEAD_NAME .*: nothing to do$/m,
+		'and has nothing to do');
+	is( $node->safe_psql('differs',
+			q{SELECT count(*) FROM procrastinate_log('queue') WHERE is_own}),
+		'1', 'nor does it record a row');
 	return;
 }
 
