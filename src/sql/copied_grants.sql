@@ -8,8 +8,9 @@
 -- A new object succeeds the objects of its kind that had its name. Else a function succeeds the
 -- function of its family with the highest version. A function that has no predecessor gets the
 -- privileges of the newest fetch functions, because the code that fetches calls it, and the
--- settings that all functions had; a trigger function gets those of all trigger functions. Another
--- table, sequence or type gets the privileges of the jobs table, its sequence or its status.
+-- settings that all functions had; without a fetch function it gets the privileges that all
+-- functions had. A trigger function gets those of all trigger functions. Another table, sequence or
+-- type gets the privileges of the jobs table, its sequence or its status.
 --
 -- Privileges are added. Only PUBLIC, to which the server gives EXECUTE on functions and USAGE on
 -- types, loses what it did not have on the predecessors. The current role, which owns the objects,
@@ -34,31 +35,37 @@ with before as materialized (
       join pg_roles r on r.oid = o.owner and r.rolname = current_user
       join pg_namespace n on n.oid = {{schema}}
 ), candidate as (
-    select f.kind, f.oid, b.acl, b.settings, b.version,
+    select f.kind, f.oid, b.oid as model, b.acl, b.settings, b.version,
            case when b.oid = f.oid then 0
                 when b.name = f.name then 1
                 when b.family = f.family then 2
                 when f.kind = 't' or b.family = 'procrastinate_fetch_job'
                      or b.name in ('procrastinate_jobs', 'procrastinate_jobs_id_seq',
                                    'procrastinate_job_status')
-                then 3 end as distance
+                then 3
+                when f.kind = 'f' then 4 end as distance
       from now f join before b on b.kind = f.kind
 ), model as (
     select m.*
       from (select c.*, rank() over (
                             partition by c.kind, c.oid
                                 order by c.distance,
-                                      case when c.distance < 3 or c.kind = 'f' then c.version end
-                                      desc) as place
+                                      case when c.distance < 3
+                                                or c.distance = 3 and c.kind = 'f'
+                                           then c.version end desc) as place
               from candidate c where c.distance is not null) m
      where m.place = 1
 ), due as (
-    select m.kind, m.oid, a.grantee, a.privilege_type, bool_or(a.is_grantable) as is_grantable
+    select m.kind, m.oid, a.grantee, a.privilege_type,
+           case when m.distance < 4 then bool_or(a.is_grantable)
+                else bool_and(a.is_grantable) end as is_grantable
       from model m
       join now n on n.kind = m.kind and n.oid = m.oid
      cross join lateral aclexplode(coalesce(m.acl, acldefault(n.acl_kind, n.owner))) a
      where m.distance > 0 and a.grantee <> n.owner
-     group by m.kind, m.oid, a.grantee, a.privilege_type
+     group by m.kind, m.oid, m.distance, a.grantee, a.privilege_type
+    having m.distance < 4
+        or count(distinct m.model) = (select count(*) from before b where b.kind = m.kind)
 ), held as (
     select n.kind, n.oid, a.grantee, a.privilege_type, bool_or(a.is_grantable) as is_grantable
       from now n
@@ -78,7 +85,7 @@ with before as materialized (
              group by b.kind, s.setting
             having count(*) = (select count(*) from before a where a.kind = b.kind)) c
            on c.kind = m.kind
-     where m.distance = 3
+     where m.distance >= 3
 ), setting as (
     select distinct on (n.oid, v.name) n.identity, v.name, v.value,
            v.name not in ('role', 'session_authorization')
