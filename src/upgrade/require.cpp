@@ -1,6 +1,7 @@
 #include "upgrade/require.hpp"
 
 #include "catalog/drift.hpp"
+#include "catalog/grants.hpp"
 #include "catalog/structure.hpp"
 #include "chain/release_name.hpp"
 #include "chain/route.hpp"
@@ -51,8 +52,9 @@ void check_drift(const Installation &installation, Revision revision, Drift drif
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
-    const std::vector<catalog::Difference> differences =
-        catalog::Comparison(server::span_of(structure)).with(revision);
+    const auto objects = server::span_of(structure);
+    std::vector<catalog::Difference> differences = catalog::Comparison(objects).with(revision);
+    catalog::add_lacking_grants(differences, installation, objects, revision);
     const std::string differs =
         in_schema(installation) + " differs from " + std::string(chain::name(revision));
     const std::string hint = "To see all differences: SELECT * FROM " +
