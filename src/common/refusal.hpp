@@ -50,7 +50,7 @@ inline constexpr std::string_view insufficient_privilege = "42501";
 inline constexpr std::string_view invalid_parameter = "22023"; // invalid_parameter_value
 inline constexpr std::string_view null_not_allowed = "22004";  // null_value_not_allowed
 inline constexpr std::string_view datatype_mismatch = "42804";
-inline constexpr std::string_view undefined_schema = "3F000";  // invalid_schema_name
+inline constexpr std::string_view undefined_schema = "3F000"; // invalid_schema_name
 } // namespace sqlstate
 
 // A place in the source. As std::source_location, which clang 14 does not have.
