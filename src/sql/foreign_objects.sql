@@ -15,9 +15,9 @@
 -- The HINT gives no function to the owner that is SECURITY DEFINER or not of Procrastinate's: it
 -- would run the code of the other role as the owner.
 --
--- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, partition keys,
--- index expressions and statistics: functions, and the functions of operators. Those of superusers are
--- trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
+-- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, partition
+-- keys, index expressions and statistics: functions, and the functions of operators. Those of
+-- superusers are trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
 -- owner. A type is code, too, where a column has it or an expression casts to it: a domain has
 -- checks. What such code uses is followed in turn: the types below a domain, an array, a range or a
 -- composite type, the checks of a domain, and what the body of a function uses if pg_depend knows

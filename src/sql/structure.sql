@@ -36,7 +36,8 @@
 with relation as materialized (
     select c.*
       from pg_class c
-     where c.relname = any ((select string_to_array($2, ' ')::name[])::name[]) and c.relnamespace = $1
+     where c.relname = any ((select string_to_array($2, ' ')::name[])::name[])
+       and c.relnamespace = $1
        and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
                           and d.objid = c.oid and d.deptype = 'e')
 ), our_table as materialized (
@@ -175,7 +176,8 @@ with relation as materialized (
      cross join lateral (
            select array_agg(e.enumlabel::text order by e.enumsortorder) as labels
              from pg_enum e where e.enumtypid = t.oid) p
-     where t.typname = any ((select string_to_array($2, ' ')::name[])::name[]) and t.typnamespace = $1
+     where t.typname = any ((select string_to_array($2, ' ')::name[])::name[])
+       and t.typnamespace = $1
        and t.typrelid = 0
        and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass
                           and d.objid = t.oid and d.deptype = 'e')

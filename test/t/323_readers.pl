@@ -277,8 +277,8 @@ SET check_function_bodies = off;
 DO $$
 DECLARE
 	long CONSTANT text := repeat('x', 4000000);
-	create_function CONSTANT text := 'CREATE FUNCTION large.procrastinate_finish_job(%s) RETURNS int'
-		' LANGUAGE sql %s AS %L';
+	create_function CONSTANT text := 'CREATE FUNCTION large.procrastinate_finish_job(%s)'
+		' RETURNS int LANGUAGE sql %s AS %L';
 BEGIN
 	EXECUTE format(create_function, 'a int', '', 'SELECT 1 -- ' || repeat(long, 5));
 	EXECUTE format(create_function, format('a text DEFAULT %L', long), '', 'SELECT 1');

@@ -35,7 +35,8 @@ done_testing();
 
 sub models
 {
-	query(q{SELECT procrastinate_upgrade('0029', 'a'); GRANT SELECT ON a.procrastinate_jobs TO mallory});
+	query(q{SELECT procrastinate_upgrade('0029', 'a')});
+	query('GRANT SELECT ON a.procrastinate_jobs TO mallory');
 	my ($mallory, $deployer) = map { new_session($node, $database) } 1 .. 2;
 	$mallory->query('SET ROLE mallory');
 	$mallory->query('BEGIN');
@@ -70,7 +71,10 @@ sub needed_privileges
 	my $lacking = q{SELECT string_agg(repair, ' ' ORDER BY object) FROM procrastinate_check(schema}
 	  . q{ => 'a') WHERE problem = 'missing grant'};
 	my $before = query($lacking);
-	like($before, qr/GRANT INSERT ON TABLE a\.procrastinate_events TO mallory/, 'what a role lacks');
+	like(
+		$before,
+		qr/GRANT INSERT ON TABLE a\.procrastinate_events TO mallory/,
+		'what a role lacks');
 	as_role('mallory', <<'SQL');
 CREATE FUNCTION a.procrastinate_fetch_job_v2(int) RETURNS int LANGUAGE plpgsql
 AS 'BEGIN /* delete from procrastinate_events update procrastinate_events */ END';

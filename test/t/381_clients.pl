@@ -1,5 +1,6 @@
-# Drivers of other languages send texts where the functions take a schema or an interval: node-postgres
-# and lib/pq of no type, JDBC as character varying. Programs in ../clients do the same with each.
+# Drivers of other languages send texts where the functions take a schema or an interval:
+# node-postgres and lib/pq of no type, JDBC as character varying. Programs in ../clients do the
+# same with each.
 
 use strict;
 use warnings;
@@ -20,7 +21,10 @@ sub run_program
 {
 	my (@command) = @_;
 	my ($out, $err) = ('', '');
-	my $is_started = eval { IPC::Run::run(\@command, '>', \$out, '2>', \$err, init => sub { chdir $work }); 1 };
+	my $is_started = eval {
+		IPC::Run::run(\@command, '>', \$out, '2>', \$err, init => sub { chdir $work });
+		1;
+	};
 	return ($is_started ? $? >> 8 : 127, $out, $err);
 }
 
@@ -66,7 +70,8 @@ foreach my $driver ('psycopg', 'psycopg2')
 	{
 		skip "there is no $driver", 3 unless is_there('/usr/bin/python3', '-c', "import $driver");
 		my $database = database_for_client();
-		client($driver, $database, '/usr/bin/python3', "$clients/client.py", $node->connstr($database), $driver);
+		client($driver, $database, '/usr/bin/python3', "$clients/client.py",
+			$node->connstr($database), $driver);
 	}
 }
 
@@ -86,16 +91,19 @@ SKIP:
 	my $driver = '/usr/share/java/postgresql.jar';
 	skip 'there is no JDBC', 3 unless -e $driver && is_there('javac', '-version');
 	my $database = database_for_client();
-	client('JDBC', $database, 'java', '-cp', $driver, "$clients/Client.java", 'jdbc:' . uri($database));
+	client('JDBC', $database, 'java', '-cp', $driver, "$clients/Client.java",
+		'jdbc:' . uri($database));
 }
 
 SKIP:
 {
 	my $sources = '/usr/share/gocode';
-	skip 'there is no lib/pq', 3 unless -e "$sources/src/github.com/lib/pq" && is_there('go', 'version');
+	skip 'there is no lib/pq', 3
+	  unless -e "$sources/src/github.com/lib/pq" && is_there('go', 'version');
 	local @ENV{qw(GO111MODULE GOPATH GOCACHE)} = ('off', $sources, "$work/go");
 	my $database = database_for_client();
-	client('lib/pq', $database, 'go', 'run', "$clients/client.go", uri($database) . '&sslmode=disable');
+	client('lib/pq', $database, 'go', 'run', "$clients/client.go",
+		uri($database) . '&sslmode=disable');
 }
 
 $node->stop;

@@ -79,7 +79,8 @@ SQL
 	my ($yes, $no) = map { $is_supported eq 't' ? ", supported: $_" : '' } qw(true false);
 	$no .=
 	  ", $functions functions have a search_path that does not find schema \"$ODD_SCHEMA\"."
-	  . " To repair: SELECT * FROM public.procrastinate_repair(schema => $schema, dry_run => false);"
+	  . ' To repair: SELECT * FROM public.procrastinate_repair('
+	  . "schema => $schema, dry_run => false);"
 	  if $no;
 
 	# Runs statements and returns their results. Nothing stays.

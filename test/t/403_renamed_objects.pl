@@ -34,7 +34,8 @@ SELECT 'index', i.relname, i.oid, format('ALTER INDEX %s RENAME TO', i.oid::regc
   FROM pg_index x
   JOIN pg_class i ON i.oid = x.indexrelid
   JOIN pg_class t ON t.oid = x.indrelid
- WHERE i.relnamespace = quote_ident($named)::regnamespace AND t.relname <> 'procrastinate_schema_history'
+ WHERE i.relnamespace = quote_ident($named)::regnamespace
+   AND t.relname <> 'procrastinate_schema_history'
    AND NOT EXISTS (SELECT FROM pg_constraint k
                     WHERE k.conindid = i.oid AND k.contype IN ('p', 'u'))
 UNION ALL

@@ -80,7 +80,8 @@ is( $node->safe_psql(
 	'Initial, Drop Started At Column, Drop Started At Column',
 	'a migration that is one step has its own title');
 is( $node->safe_psql(
-		$database, q{SELECT count(*) FROM procrastinate_plan(schema => 's0001') WHERE title ~ '[.]$'}
+		$database,
+		q{SELECT count(*) FROM procrastinate_plan(schema => 's0001') WHERE title ~ '[.]$'}
 	),
 	'0',
 	'no title is cut');
