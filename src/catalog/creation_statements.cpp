@@ -97,8 +97,8 @@ std::string create_table(const Fact &table, chain::Revision revision, std::strin
                 continue;
             const std::string sequence = qualified(part.name, schema);
             before += "CREATE SEQUENCE " + sequence + " AS " + text(part.type) + "; ";
-            after += " ALTER SEQUENCE " + sequence + " OWNED BY " + name + "." +
-                     text(part.columns) + ";";
+            after.append(" ALTER SEQUENCE ").append(sequence).append(" OWNED BY ").append(name);
+            after.append(".").append(text(part.columns)).append(";");
         }
     }
     return before + "CREATE TABLE " + name + " (" + columns + ");" + after;

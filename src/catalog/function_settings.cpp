@@ -27,6 +27,7 @@ std::vector<std::string> schemas_of(std::string_view path)
         return SplitIdentifierString(text.data(), ',', &found) ? found : NIL;
     });
     std::vector<std::string> schemas;
+    schemas.reserve(static_cast<std::size_t>(list_length(names)));
     for (int i = 0; i < list_length(names); ++i)
         schemas.emplace_back(static_cast<const char *>(list_nth(names, i)));
     return schemas;

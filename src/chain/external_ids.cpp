@@ -55,6 +55,15 @@ bool is_prefix(std::string_view prefix)
             }));
 }
 
+// True for "procrastinate_", also with words in front of it.
+bool is_zero_based(std::string_view prefix)
+{
+    if (!prefix.ends_with(zero_based_form.prefix))
+        return false;
+    prefix.remove_suffix(zero_based_form.prefix.size());
+    return prefix.empty() || prefix.back() == '_' || prefix.back() == '-';
+}
+
 } // namespace
 
 std::string alembic_id(Revision revision, const AlembicForm &form)
@@ -87,8 +96,7 @@ std::optional<AlembicId> read_alembic_id(std::string_view id)
     const std::string_view prefix = id.substr(0, id.size() - 4);
     const AlembicForm form{prefix, prefix.empty() ? 1 : 0, false};
     const std::optional<int> number = number_of(id.substr(prefix.size()));
-    if (!number || !is_prefix(prefix) ||
-        !(prefix.empty() || prefix.ends_with(zero_based_form.prefix)))
+    if (!number || !is_prefix(prefix) || !(prefix.empty() || is_zero_based(prefix)))
         return std::nullopt;
     const std::optional<Revision> revision = known(*number + 1 - form.first);
     return revision ? std::optional(AlembicId{*revision, form}) : std::nullopt;

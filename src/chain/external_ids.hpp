@@ -43,10 +43,10 @@ struct AlembicId
 // The id of a revision in Alembic's version table. Empty for base, which has no row there.
 std::string alembic_id(Revision revision, const AlembicForm &form);
 
-// Reads an id: four digits, zero-based four digits after a prefix that ends in "procrastinate_", or
-// four digits and the name of a migration's file, after any prefix that ends in "_" or "-". Nothing
-// if the chain has no such revision, or if a prefix has other characters than those of an
-// identifier, "." and "-".
+// Reads an id: four digits, zero-based four digits after "procrastinate_", also with words in front
+// of it ("jobs_procrastinate_0030"), or four digits and the name of a migration's file, after any
+// prefix that ends in "_" or "-". Nothing if the chain has no such revision, or if a prefix has
+// other characters than those of an identifier, "." and "-".
 std::optional<AlembicId> read_alembic_id(std::string_view id);
 
 // The revision of an id that is more than a number; it may end in ".py" or ".sql", as the file of

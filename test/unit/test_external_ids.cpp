@@ -55,6 +55,7 @@ TEST(Alembic, IdsOfOthers)
                                  "_0031",
                                  "0030_0031",
                                  "my procrastinate_0030",
+                                 "vprocrastinate_0030",
                                  "a\nprocrastinate_0030",
                                  "--procrastinate_0030",
                                  "'procrastinate_0030",
