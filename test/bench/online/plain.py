@@ -19,7 +19,7 @@ class Plain:
         self.failures = []
         self.gave_up = ""  # at a step
         with connection.cursor() as cursor:
-            cursor.execute("SELECT revision, step, kind, statement FROM procrastinate_plan(%s)", (end,))
+            cursor.execute("SELECT revision, step, kind, statement FROM procrastinate_plan_details(%s)", (end,))
             self.steps = cursor.fetchall()
 
     def go_to(self, revision):
