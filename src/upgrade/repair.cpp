@@ -238,7 +238,7 @@ std::string run_repair(const Repair &repair)
     {
         if (ends_the_call(error))
             throw;
-        const std::string message = text_of(error.data()->message);
+        std::string message = text_of(error.data()->message);
         const std::string detail = text_of(error.data()->detail);
         server::warning("repair of " + name + " failed: " + message, detail,
                         text_of(error.data()->hint));
