@@ -127,6 +127,8 @@ sub a_fetch_function_of_another_role
 		  . ' GRANT USAGE, CREATE ON SCHEMA shared TO eve');
 	my ($session, $reader) = map { session('shared') } 1 .. 2;
 	$session->query(q{SET ROLE "Big.Owner"; SELECT procrastinate_upgrade('0024', 'shared')});
+	# A name that no revision has is refused otherwise.
+	$session->query('SET procrastinate_migrate.verify = off');
 	$node->safe_psql(
 		$database, 'SET ROLE eve; CREATE FUNCTION shared.procrastinate_fetch_job_mine()'
 		  . q{ RETURNS shared.procrastinate_jobs LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END;'});

@@ -1,4 +1,5 @@
 // Unit tests of drift: differences between a schema and a revision, and the revisions that match.
+#include "catalog/definition_text.hpp"
 #include "schema.hpp"
 
 #include <gtest/gtest.h>
@@ -173,8 +174,7 @@ void rename(Schema &schema, CatalogObject &object, std::string_view name)
     };
     for (CatalogObject &other : schema.objects())
     {
-        if (object.kind == Kind::constraint && other.kind == Kind::index &&
-            other.name == object.name)
+        if (catalog::has_index(object) && other.kind == Kind::index && other.name == object.name)
         {
             other.text = replaced(other.text);
             other.key = other.name = name;
@@ -198,7 +198,7 @@ bool has_name_of_its_own(const Schema &schema, const CatalogObject &object)
     if (object.kind == Kind::index)
         return std::none_of(schema.objects().begin(), schema.objects().end(),
                             [&object](const CatalogObject &other) {
-                                return other.kind == Kind::constraint && other.name == object.name;
+                                return catalog::has_index(other) && other.name == object.name;
                             });
     return object.kind == Kind::constraint || object.kind == Kind::sequence ||
            object.kind == Kind::trigger;
