@@ -17,11 +17,11 @@
 --
 -- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, partition
 -- keys, index expressions and statistics: functions, and the functions of operators. Those of
--- superusers are trusted. The server's own are not in pg_depend. Indexes and owned sequences have their table's
--- owner. A type is code, too, where a column has it or an expression casts to it: a domain has
--- checks. What such code uses is followed in turn: the types below a domain, an array, a range or a
--- composite type, the checks of a domain, and what the body of a function uses if pg_depend knows
--- that (BEGIN ATOMIC). Objects with OIDs below 16384 are the server's.
+-- superusers are trusted. The server's own are not in pg_depend. Indexes and owned sequences have
+-- their table's owner. A type is code, too, where a column has it or an expression casts to it: a
+-- domain has checks. What such code uses is followed in turn: the types below a domain, an array, a
+-- range or a composite type, the checks of a domain, and what the body of a function uses if
+-- pg_depend knows that (BEGIN ATOMIC). Objects with OIDs below 16384 are the server's.
 --
 -- OFFSET 0 keeps the planner from reading whole catalogs: it cannot know how few rows CTEs have.
 
