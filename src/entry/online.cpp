@@ -59,6 +59,17 @@ std::string_view phase_of(const online::PlannedStep &planned)
     return chain::phase_name(chain::migration(planned.step.revision).phase);
 }
 
+// revision, step, kind, phase, title
+server::Row row_of(const online::PlannedStep &planned, std::string_view title)
+{
+    return server::Row()
+        .text(chain::name(planned.step.revision))
+        .datum(Int32GetDatum(planned.step.number))
+        .text(chain::kind_name(planned.step.kind))
+        .text_or_null(phase_of(planned))
+        .text(title);
+}
+
 // Rows of `row_of` for the arguments (target text, schema).
 template <typename RowOf> Datum plan(FunctionCallInfo fcinfo, RowOf row_of)
 {
@@ -167,13 +178,7 @@ ENTRY_POINT(procrastinate_wait)
 ENTRY_POINT(procrastinate_plan)
 {
     return plan(fcinfo, [](const online::PlannedStep &planned) {
-        return server::Row()
-            .text(chain::name(planned.step.revision))
-            .datum(Int32GetDatum(planned.step.number))
-            .text(chain::kind_name(planned.step.kind))
-            .text_or_null(phase_of(planned))
-            .text(short_title(planned))
-            .datum(interval_of(planned.estimate));
+        return row_of(planned, short_title(planned)).datum(interval_of(planned.estimate));
     });
 }
 
@@ -182,12 +187,7 @@ ENTRY_POINT(procrastinate_plan)
 ENTRY_POINT(procrastinate_plan_details)
 {
     return plan(fcinfo, [](const online::PlannedStep &planned) {
-        return server::Row()
-            .text(chain::name(planned.step.revision))
-            .datum(Int32GetDatum(planned.step.number))
-            .text(chain::kind_name(planned.step.kind))
-            .text_or_null(phase_of(planned))
-            .text(planned.title)
+        return row_of(planned, planned.title)
             .text(planned.statement)
             .text_or_null(planned.lock)
             .text_or_null(planned.relation)
