@@ -39,11 +39,12 @@ sub said
 	return $said;
 }
 
-# The SQL of the HINT: its lines up to the CONTEXT or the end.
+# The SQL of the error's HINT: its lines up to the CONTEXT or the end. A WARNING before it may have a
+# HINT, too, if a slow machine leaves little of the timeout.
 sub hint_of
 {
 	my ($said) = @_;
-	my ($hint) = $said =~ /^HINT:  (.*?)\n?(?:^CONTEXT:|^psql:|\z)/ms;
+	my ($hint) = $said =~ /ERROR:  .*?^HINT:  (.*?)\n?(?:^CONTEXT:|^psql:|\z)/ms;
 	return $hint;
 }
 
@@ -172,9 +173,9 @@ sub an_upgrade_is_ended
 	queue('at_once', 24, 10)->close;
 	my $holder = session('at_once');
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
-	my $detail = qr/^DETAIL:\ \ statement_timeout\ is\ 300ms\ for\ the\ whole\ statement\.\ The
+	my $detail = qr/^DETAIL:\ \ statement_timeout\ is\ 1s\ for\ the\ whole\ statement\.\ The
 		\ upgrade\ is\ one\ transaction,\ which\ has\ been\ rolled\ back\.$/mx;
-	my $limit = q{SET statement_timeout = '300ms';};
+	my $limit = q{SET statement_timeout = '1s';};
 	my $rest  = "SET statement_timeout = 0;\n"
 	  . q{SELECT public.procrastinate_upgrade('0025', schema => 'at_once'};
 	my $dry = said('at_once', "$limit SELECT procrastinate_upgrade('0025', dry_run => true)");
