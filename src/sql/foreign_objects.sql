@@ -21,7 +21,9 @@
 -- their table's owner. A type is code, too, where a column has it or an expression casts to it: a
 -- domain has checks. What such code uses is followed in turn: the types below a domain, an array, a
 -- range or a composite type, the checks of a domain, and what the body of a function uses if
--- pg_depend knows that (BEGIN ATOMIC). Objects with OIDs below 16384 are the server's.
+-- pg_depend knows that (BEGIN ATOMIC). A table or view that a rule, a policy or such a body uses is
+-- code as well: its triggers, rules and defaults run, and its owner can add some at any time.
+-- Objects with OIDs below 16384 are the server's.
 --
 -- OFFSET 0 keeps the planner from reading whole catalogs: it cannot know how few rows CTEs have.
 
@@ -54,26 +56,6 @@ WITH RECURSIVE me AS (
                        ' ', '') = ANY ({{names}})
       FROM pg_proc p
      WHERE p.pronamespace = {{schema}} AND p.proname = ANY ({{names}})
-), table_part (class, oid) AS (
-    SELECT 'pg_trigger'::regclass, t.oid
-      FROM ours JOIN pg_trigger t ON t.tgrelid = ours.oid
-     WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
-    UNION ALL
-    SELECT 'pg_rewrite'::regclass, r.oid FROM ours JOIN pg_rewrite r ON r.ev_class = ours.oid
-    UNION ALL
-    SELECT 'pg_policy'::regclass, p.oid FROM ours JOIN pg_policy p ON p.polrelid = ours.oid
-    UNION ALL
-    SELECT 'pg_attrdef'::regclass, d.oid FROM ours JOIN pg_attrdef d ON d.adrelid = ours.oid
-    UNION ALL
-    SELECT 'pg_constraint'::regclass, k.oid
-      FROM ours JOIN pg_constraint k ON k.conrelid = ours.oid
-    UNION ALL
-    SELECT 'pg_class'::regclass, ours.oid FROM ours
-    UNION ALL
-    SELECT 'pg_class'::regclass, i.indexrelid FROM ours JOIN pg_index i ON i.indrelid = ours.oid
-    UNION ALL
-    SELECT 'pg_statistic_ext'::regclass, s.oid
-      FROM ours JOIN pg_statistic_ext s ON s.stxrelid = ours.oid
 ), used (class, oid, user_class, user_oid, user_sub_id) AS (
     SELECT 'pg_type'::regclass, a.atttypid, 'pg_class'::regclass, ours.oid, a.attnum::int
       FROM ours
@@ -83,29 +65,53 @@ WITH RECURSIVE me AS (
             WHERE a.attrelid = ours.oid AND a.attnum > 0 AND NOT a.attisdropped OFFSET 0) a
      WHERE a.atttypid >= 16384
     UNION ALL
-    SELECT part.class, part.oid, part.class, part.oid, 0 FROM table_part part
+    SELECT 'pg_class'::regclass, ours.oid, 'pg_class'::regclass, ours.oid, 0 FROM ours
     UNION
-    SELECT below.class, below.oid, u.user_class, u.user_oid, u.user_sub_id
+    SELECT below.class, below.oid,
+           CASE WHEN below.is_part AND u.oid = u.user_oid THEN below.class ELSE u.user_class END,
+           CASE WHEN below.is_part AND u.oid = u.user_oid THEN below.oid ELSE u.user_oid END,
+           u.user_sub_id
       FROM used u
       CROSS JOIN LATERAL (
-           SELECT CASE WHEN o.oid IS NULL THEN d.refclassid::regclass ELSE 'pg_proc'::regclass END,
-                  coalesce(o.oprcode::oid, d.refobjid)
+           SELECT CASE WHEN o.oid IS NULL THEN d.refclassid::regclass
+                       ELSE 'pg_proc'::regclass END, coalesce(o.oprcode::oid, d.refobjid), false
              FROM pg_depend d
              LEFT JOIN pg_operator o
                ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
             WHERE d.classid = u.class AND d.objid = u.oid AND d.refobjid >= 16384
-              AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,
-                                   'pg_operator'::regclass)
+              AND (d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,
+                                    'pg_operator'::regclass)
+                   OR d.refclassid = 'pg_class'::regclass
+                      AND u.class IN ('pg_rewrite'::regclass, 'pg_policy'::regclass,
+                                      'pg_proc'::regclass))
            UNION ALL
-           SELECT 'pg_constraint'::regclass, k.oid
+           SELECT 'pg_constraint'::regclass, k.oid, false
              FROM pg_constraint k
             WHERE u.class = 'pg_type'::regclass AND k.contypid = u.oid
            UNION ALL
-           SELECT 'pg_type'::regclass, a.atttypid
+           SELECT 'pg_type'::regclass, a.atttypid, false
              FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
             WHERE u.class = 'pg_type'::regclass AND t.oid = u.oid
               AND a.attnum > 0 AND NOT a.attisdropped
-           ) AS below (class, oid)
+           UNION ALL
+           SELECT part.class, part.oid, true
+             FROM (SELECT 'pg_trigger'::regclass, t.oid, t.tgrelid
+                     FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+                    UNION ALL
+                   SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class FROM pg_rewrite r
+                    UNION ALL
+                   SELECT 'pg_policy'::regclass, p.oid, p.polrelid FROM pg_policy p
+                    UNION ALL
+                   SELECT 'pg_attrdef'::regclass, d.oid, d.adrelid FROM pg_attrdef d
+                    UNION ALL
+                   SELECT 'pg_constraint'::regclass, k.oid, k.conrelid FROM pg_constraint k
+                    UNION ALL
+                   SELECT 'pg_class'::regclass, i.indexrelid, i.indrelid FROM pg_index i
+                    UNION ALL
+                   SELECT 'pg_statistic_ext'::regclass, s.oid, s.stxrelid
+                     FROM pg_statistic_ext s) AS part (class, oid, relation)
+            WHERE u.class = 'pg_class'::regclass AND part.relation = u.oid
+           ) AS below (class, oid, is_part)
 ), finding AS (
     SELECT object.rank,
            format('%s %s belongs to role %s', object.kind, object.name, r.rolname) AS text
@@ -131,6 +137,16 @@ WITH RECURSIVE me AS (
             WHERE u.class = 'pg_type'::regclass AND t.oid = u.oid OFFSET 0) t
       JOIN pg_roles r ON r.oid = t.typowner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
+    UNION
+    SELECT 4, format('%s uses %s of role %s',
+                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
+                     pg_describe_object(u.class, c.oid, 0), r.rolname)
+      FROM me, used u
+      CROSS JOIN LATERAL (
+           SELECT c.oid, c.relowner FROM pg_class c
+            WHERE u.class = 'pg_class'::regclass AND c.oid = u.oid OFFSET 0) c
+      JOIN pg_roles r ON r.oid = c.relowner
+     WHERE r.oid <> me.oid AND NOT r.rolsuper AND c.oid NOT IN (SELECT ours.oid FROM ours)
     UNION ALL
     {{shadowing_objects}}
 ), one AS (

@@ -1,6 +1,6 @@
 # What other roles can create in the schema of an installation, or on its tables, and what a change
 # would run of it: functions that hide the server's, code that leaves something in the session, a
-# history, a domain.
+# history.
 
 use strict;
 use warnings;
@@ -26,9 +26,6 @@ settings_of_the_session();
 type_in_pg_temp();
 empty_history();
 script_after_set_role();
-domain_of_a_column();
-domain_of_an_expression();
-code_of_code();
 functions_to_drop();
 cursors_of_the_session();
 failed_cursor();
@@ -290,33 +287,6 @@ sub script_after_set_role
 	return;
 }
 
-# A column of the history has a domain of another role, who adds a CHECK to it.
-sub domain_of_a_column
-{
-	query(<<'SQL');
-CREATE SCHEMA typed;
-SELECT procrastinate_upgrade('0026', 'typed');
-CREATE SCHEMA own AUTHORIZATION mallory;
-GRANT USAGE ON SCHEMA own TO PUBLIC;
-SQL
-	as_role('mallory', 'CREATE DOMAIN own.below AS int; CREATE DOMAIN own.above AS own.below');
-	query('CREATE TYPE typed.of_below AS RANGE (SUBTYPE = own.below)');
-	foreach my $type ('own.below', 'own.above', 'own.below[]', 'typed.of_below',
-		'typed.of_below[]')
-	{
-		query("ALTER TABLE typed.procrastinate_events ADD own $type");
-		refused(
-			'postgres',
-			q{SELECT procrastinate_upgrade('0027', 'typed')},
-			qr/42501: .*\n(?:.*\n)*?.*column own of table \S+procrastinate_events has type/,
-			"a column of type $type is refused");
-		query('ALTER TABLE typed.procrastinate_events DROP own');
-	}
-	allowed('postgres', q{SELECT procrastinate_upgrade('0027', 'typed')}, '0027', 'without it');
-	query('DROP SCHEMA typed, own CASCADE');
-	return;
-}
-
 # Cursors. A commit in a procedure would run the query of a pinned one as the caller; a fetch from
 # one of the caller's reads what only the caller may read.
 sub cursors_of_the_session
@@ -494,97 +464,6 @@ SQL
 	is(query(sprintf $found, 'one'), "$HEAD_NAME|0|0", 'changes one, too');
 	is(query(sprintf $found, 'other'), '0023|0|0', 'and not the other');
 	query('DROP SCHEMA one, other CASCADE');
-	return;
-}
-
-# A cast to a domain calls the domain's CHECK; pg_depend knows the type only.
-sub domain_of_an_expression
-{
-	query(<<'SQL');
-CREATE SCHEMA cast_to;
-SELECT procrastinate_upgrade('0026', 'cast_to');
-CREATE SCHEMA own AUTHORIZATION mallory;
-GRANT USAGE ON SCHEMA own TO PUBLIC;
-GRANT USAGE ON SCHEMA cast_to TO mallory;
-GRANT TRIGGER ON cast_to.procrastinate_schema_history TO mallory;
-SQL
-	as_role('mallory', <<'SQL');
-CREATE FUNCTION own.evil(text) RETURNS boolean LANGUAGE plpgsql
-	AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END $$;
-CREATE DOMAIN own.d AS text CHECK (own.evil(value));
-CREATE TRIGGER t BEFORE INSERT ON cast_to.procrastinate_schema_history FOR EACH ROW
-	WHEN (NEW.event::own.d IS NULL) EXECUTE FUNCTION suppress_redundant_updates_trigger();
-SQL
-	my $named = qr/trigger t on table \S+procrastinate_schema_history has type own\.d of role/;
-	my ($script) =
-	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'cast_to')});
-	foreach my $call (
-		q{SELECT procrastinate_upgrade('0027', 'cast_to')},
-		q{CALL procrastinate_migrate('0027', 'cast_to')}, $script)
-	{
-		my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
-		like($error, $named, 'a domain in the condition of a trigger is refused');
-	}
-	query('DROP TRIGGER t ON cast_to.procrastinate_schema_history');
-	is_no_superuser('and is not called');
-	query('DROP SCHEMA cast_to, own CASCADE');
-	return;
-}
-
-# Code that the owner's own code uses: a domain to which the CHECK of the owner's domain casts, and
-# a function that the owner's calls in a body of the SQL standard.
-sub code_of_code
-{
-	query(<<'SQL');
-CREATE SCHEMA own;
-GRANT USAGE ON SCHEMA own TO PUBLIC;
-GRANT CREATE ON SCHEMA own TO mallory;
-CREATE ROLE owner LOGIN;
-CREATE SCHEMA indirect AUTHORIZATION owner;
-SQL
-	as_role('mallory', <<'SQL');
-CREATE DOMAIN own.below AS text;
-CREATE FUNCTION own.evil(text) RETURNS boolean LANGUAGE sql RETURN true;
-SQL
-	as_role('owner', <<'SQL');
-SELECT procrastinate_upgrade('0026', 'indirect');
-CREATE DOMAIN indirect.checked AS text CHECK (VALUE::own.below IS NOT NULL);
-CREATE DOMAIN indirect.above AS indirect.checked;
-CREATE FUNCTION indirect.calls(text) RETURNS boolean LANGUAGE sql RETURN own.evil($1);
-CREATE FUNCTION indirect.casts(text) RETURNS boolean LANGUAGE sql RETURN $1::own.below IS NULL;
-SQL
-	my ($script) =
-	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'indirect')});
-	my $history = 'indirect.procrastinate_schema_history';
-	foreach my $case (
-		[   "ALTER TABLE $history ADD x indirect.above DEFAULT 'q'",
-			qr/column x of table \S+procrastinate_schema_history has type own\.below of role/,
-			"ALTER TABLE $history DROP x",
-			'the CHECK of a domain' ],
-		(   map {
-				[   "CREATE TRIGGER t BEFORE INSERT ON $history FOR EACH ROW"
-					  . " WHEN (indirect.$_->[0](NEW.event))"
-					  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()',
-					qr/trigger t on table \S+procrastinate_schema_history $_->[1] of role mallory/,
-					"DROP TRIGGER t ON $history",
-					"a function that $_->[0]" ]
-			} [ 'calls', 'calls function own.evil\(text\)' ],
-			[ 'casts', 'has type own.below' ]))
-	{
-		my ($make, $named, $remove, $what) = @$case;
-		query($make);
-		foreach my $call (
-			q{SELECT procrastinate_upgrade('0027', 'indirect')},
-			q{CALL procrastinate_migrate('0027', 'indirect')}, $script)
-		{
-			local $ENV{PGUSER} = 'owner';
-			my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
-			like($error, $named, "$what is refused: " . substr($call, 0, 20));
-		}
-		query($remove);
-	}
-	allowed('owner', q{SELECT procrastinate_upgrade('0027', 'indirect')}, '0027', 'without them');
-	query('DROP SCHEMA indirect, own CASCADE; DROP ROLE owner');
 	return;
 }
 
