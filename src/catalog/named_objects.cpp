@@ -87,7 +87,59 @@ bool holds(Oid schema, NameSpace space, const char *name)
     return found;
 }
 
+// A catalog of objects with names in a schema, and its index that begins with the name.
+struct NamedCatalog
+{
+    Oid catalog;
+    Oid index;
+    AttrNumber oid;
+    AttrNumber name;
+    AttrNumber schema;
+};
+
+constexpr std::array named_catalogs{
+    NamedCatalog{RelationRelationId, ClassNameNspIndexId, Anum_pg_class_oid, Anum_pg_class_relname,
+                 Anum_pg_class_relnamespace},
+    NamedCatalog{TypeRelationId, TypeNameNspIndexId, Anum_pg_type_oid, Anum_pg_type_typname,
+                 Anum_pg_type_typnamespace},
+    NamedCatalog{ProcedureRelationId, ProcedureNameArgsNspIndexId, Anum_pg_proc_oid,
+                 Anum_pg_proc_proname, Anum_pg_proc_pronamespace}};
+
+// Inside server::call().
+bool holds_name_like_ours(const NamedCatalog &names, Oid schema)
+{
+    Relation const catalog = table_open(names.catalog, AccessShareLock);
+    const auto oid_of = [catalog](HeapTuple row, AttrNumber column) {
+        bool is_null = false;
+        return DatumGetObjectId(heap_getattr(row, column, RelationGetDescr(catalog), &is_null));
+    };
+    std::array<ScanKeyData, 2> keys{};
+    ScanKeyInit(keys.data(), names.name, BTGreaterEqualStrategyNumber, F_NAMEGE,
+                CStringGetDatum("procrastinate_"));
+    ScanKeyInit(&keys[1], names.name, BTLessStrategyNumber, F_NAMELT,
+                CStringGetDatum("procrastinate`")); // the character after the underscore
+    SysScanDesc const scan =
+        systable_beginscan(catalog, names.index, true, nullptr, keys.size(), keys.data());
+    bool found = false;
+    for (HeapTuple row = nullptr; !found && HeapTupleIsValid(row = systable_getnext(scan));)
+    {
+        CHECK_FOR_INTERRUPTS();
+        found = oid_of(row, names.schema) == schema &&
+                !OidIsValid(getExtensionOfObject(names.catalog, oid_of(row, names.oid)));
+    }
+    systable_endscan(scan);
+    table_close(catalog, AccessShareLock);
+    return found;
+}
+
 } // namespace
+
+bool holds_names_like_ours(Oid schema)
+{
+    return std::any_of(named_catalogs.begin(), named_catalogs.end(), [schema](const auto &names) {
+        return server::call([&] { return holds_name_like_ours(names, schema); });
+    });
+}
 
 bool holds_known_names(Oid schema)
 {

@@ -19,6 +19,10 @@ struct NamedObject
 // some revision, or the history. For an empty schema this is much faster than named_objects().
 bool holds_known_names(Oid schema);
 
+// True if the schema holds a relation, a type or a function whose name begins as Procrastinate's do
+// and that is no member of an extension. Fast as well.
+bool holds_names_like_ours(Oid schema);
+
 // Tables first. Functions that differ only in their arguments are one object each. Needs an SPI
 // connection and a search_path of the server's own; the names live as long as the connection.
 server::pmr::vector<NamedObject> named_objects(const Installation &installation,
