@@ -125,9 +125,9 @@ test_tap() {
     pgxs=$(dirname "$("$pg_config" --pgxs)")/..
     mkdir -p "$work/$suite/log"
     own "$work/$suite"
-    # From PostgreSQL 17 on, tests copy a template instead of running initdb for each cluster.
-    as_server_user initdb -D "$work/$suite/template" --auth=trust --no-sync \
-        > "$logs/$suite-template.log" 2>&1 || true
+    # Tests copy it instead of running initdb for each cluster.
+    as_server_user initdb -D "$work/$suite/template" --auth=trust --encoding=UTF8 --locale=C \
+        --no-sync > "$logs/$suite-template.log" 2>&1 || true
     (
         cd "$tree"
         as_server_user TMPDIR="$work" TESTDIR="$work/$suite" \

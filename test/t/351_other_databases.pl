@@ -12,16 +12,17 @@ use PostgreSQL::Test::Utils;
 use Procrastinate::Test;
 use Test::More;
 
-my %node     = map { $_ => start_server(name => $_, init => [ allows_streaming => 'logical' ]) }
-  qw(publisher subscriber);
+# initdb gives each a system identifier of its own.
+my @init = (allows_streaming => 'logical', extra => [ '--encoding=UTF8', '--locale=C' ]);
+my %node = map { $_ => start_server(name => $_, init => \@init) } qw(publisher subscriber);
 my $database = 'app';
 foreach my $node (values %node)
 {
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$node->safe_psql($database,  'CREATE EXTENSION procrastinate_migrate');
 }
-my $publisher  = $node{publisher}->connstr($database);
-my $before     = revision_name($HEAD - 2);
+my $publisher = $node{publisher}->connstr($database);
+my $before    = revision_name($HEAD - 2);
 
 replication();
 replication_without_own_rows();

@@ -48,14 +48,15 @@ my $databases = 0;
 
 # start_server(name => ..., conf => 'more lines of postgresql.conf',
 #              init => [ arguments of init() ], new => [ arguments of new() ])
-# Starts a server without fsync that counts the calls of functions.
+# Starts a server without fsync that counts the calls of functions: a copy of the template, unless
+# there is an init => [ extra => ... ]. Copies have the same system identifier.
 sub start_server
 {
 	my (%options) = @_;
 	$servers++;
 	my $node =
 	  PostgreSQL::Test::Cluster->new($options{name} // "server_$servers", @{ $options{new} // [] });
-	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], @{ $options{init} // [] });
+	init_server($node, @{ $options{init} // [] });
 	$node->append_conf('postgresql.conf', <<"CONF");
 fsync = off
 full_page_writes = off
@@ -69,6 +70,23 @@ track_functions = pl
 CONF
 	$node->start;
 	return $node;
+}
+
+# init() of PostgreSQL 17 and later copies the template if it is given no arguments for initdb.
+sub init_server
+{
+	my ($node, %params) = @_;
+	my $template = $ENV{INITDB_TEMPLATE};
+	return $node->init(%params) if $params{extra};
+	die "INITDB_TEMPLATE is not set\n" unless $template;
+	my $run = \&PostgreSQL::Test::Utils::system_or_bail;
+	no warnings 'redefine';
+	local *PostgreSQL::Test::Utils::system_or_bail = sub {
+		my ($program, @arguments) = @_;
+		return $run->($program, @arguments) if $program ne 'initdb';
+		return $run->('cp', '-RPp', $template, $node->data_dir);
+	};
+	return $node->init(%params);
 }
 
 # A copy of the server's installation, for tests that change it, for start_server(new => [
