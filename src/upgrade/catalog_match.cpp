@@ -165,14 +165,8 @@ chain::CurrentRevision recorded_or_nearest(const Installation &installation,
 void notice_nearest(const Installation &installation, const InstallationState &state,
                     std::span<const catalog::RevisionMatch> nearest)
 {
-    server::notice(has_no_history(installation, state) + "; by its catalog it is nearest to " +
+    server::notice(has_no_history(state, installation) + "; by its catalog it is nearest to " +
                    names_of(nearest));
-}
-
-std::string has_no_history(const Installation &installation, const InstallationState &state)
-{
-    return in_schema(installation) +
-           (state.is_foreign() ? " has the history of another database only" : " has no history");
 }
 
 std::string names_of(std::span<const catalog::RevisionMatch> matches)

@@ -35,10 +35,6 @@ chain::CurrentRevision recorded_or_nearest(const catalog::Installation &installa
 void notice_nearest(const catalog::Installation &installation, const InstallationState &state,
                     std::span<const catalog::RevisionMatch> nearest);
 
-// "schema "app" has no history", or only that of another database.
-std::string has_no_history(const catalog::Installation &installation,
-                           const InstallationState &state);
-
 // "0037 and 0038"
 std::string names_of(std::span<const catalog::RevisionMatch> matches);
 

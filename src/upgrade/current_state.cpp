@@ -119,16 +119,13 @@ void notice_if_by_catalog(const InstallationState &state, const Installation &in
 {
     if (!state.is_by_catalog)
         return;
-    const std::string schema = catalog::in_schema(installation);
     const std::string by_catalog =
         "its catalog is that of " + std::string(chain::name(*state.current.revision));
     if (state.last)
-        server::notice("the history of " + schema + " says " + state.recorded + ", but " +
-                       by_catalog);
-    else if (state.is_foreign())
-        server::notice(schema + " has the history of another database only; " + by_catalog);
+        server::notice("the history of " + catalog::in_schema(installation) + " says " +
+                       state.recorded + ", but " + by_catalog);
     else
-        server::notice(schema + " has no history; " + by_catalog);
+        server::notice(has_no_history(state, installation) + "; " + by_catalog);
 }
 
 } // namespace procrastinate::upgrade

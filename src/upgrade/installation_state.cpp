@@ -162,15 +162,22 @@ std::string hint_of_copy(const catalog::Installation &installation)
            ", copy => true);\n";
 }
 
+std::string has_no_history(const InstallationState &state,
+                           const catalog::Installation &installation)
+{
+    return in_schema(installation) +
+           (state.is_foreign() ? " has the history of another database only" : " has no history");
+}
+
 Refusal foreign_history(const InstallationState &state, const catalog::Installation &installation)
 {
-    return {
-        sqlstate::no_history, in_schema(installation) + " has the history of another database only",
-        state.is_foreign_step()
-            ? "There a migration was under way, so the catalog cannot tell the revision."
-            : "Its rows do not count here, and the catalog matches no revision exactly.",
-        hint_of_copy(installation) + "If not, to see the nearest revisions: SELECT * FROM " +
-            common::own_function("procrastinate_detect") + "(" + installation.quoted_text + ");"};
+    return {sqlstate::no_history, has_no_history(state, installation),
+            state.is_foreign_step()
+                ? "There a migration was under way, so the catalog cannot tell the revision."
+                : "Its rows do not count here, and the catalog matches no revision exactly.",
+            hint_of_copy(installation) + "If not, to see the nearest revisions: SELECT * FROM " +
+                common::own_function("procrastinate_detect") + "(" + installation.quoted_text +
+                ");"};
 }
 
 chain::Revision require_known(const InstallationState &state,

@@ -56,6 +56,10 @@ chain::Revision require_known(const InstallationState &state,
 common::Refusal unknown_history(const InstallationState &state,
                                 const catalog::Installation &installation);
 
+// "schema "app" has no history", or only that of another database.
+std::string has_no_history(const InstallationState &state,
+                           const catalog::Installation &installation);
+
 // Of a state with the history of another database only: the refusal PM005.
 common::Refusal foreign_history(const InstallationState &state,
                                 const catalog::Installation &installation);

@@ -91,7 +91,7 @@ struct RepairPlan
             .append(run == Run::yes ? ", dry_run => false);" : ");");
     throw common::Refusal{
         common::sqlstate::catalog_contradicts,
-        has_no_history(installation, state) + ", and is equally near to " + names_of(nearest),
+        has_no_history(state, installation) + ", and is equally near to " + names_of(nearest),
         "Differences from each: " + std::to_string(nearest.front().differences()) + ".", hint};
 }
 
