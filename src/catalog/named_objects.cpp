@@ -66,28 +66,7 @@ bool is_known(const NamedObject &object)
                        [&object](const chain::Fact &fact) { return has_name_of(object, fact); });
 }
 
-// Inside server::call().
-bool holds(Oid schema, NameSpace space, const char *name)
-{
-    if (space == NameSpace::relation)
-        return OidIsValid(get_relname_relid(name, schema));
-    if (space == NameSpace::type)
-        return SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name), ObjectIdGetDatum(schema));
-    if (space != NameSpace::function)
-        return false;
-    CatCList *const functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
-    bool found = false;
-    for (int i = 0; i < functions->n_members; ++i)
-    {
-        const auto *const function =
-            reinterpret_cast<Form_pg_proc>(GETSTRUCT(&functions->members[i]->tuple));
-        found = found || function->pronamespace == schema;
-    }
-    ReleaseSysCacheList(functions);
-    return found;
-}
-
-// A catalog of objects with names in a schema, and its index that begins with the name.
+// A catalog of objects with names in a schema, and its index over name and schema.
 struct NamedCatalog
 {
     Oid catalog;
@@ -97,58 +76,92 @@ struct NamedCatalog
     AttrNumber schema;
 };
 
-constexpr std::array named_catalogs{
-    NamedCatalog{RelationRelationId, ClassNameNspIndexId, Anum_pg_class_oid, Anum_pg_class_relname,
-                 Anum_pg_class_relnamespace},
-    NamedCatalog{TypeRelationId, TypeNameNspIndexId, Anum_pg_type_oid, Anum_pg_type_typname,
-                 Anum_pg_type_typnamespace},
-    NamedCatalog{ProcedureRelationId, ProcedureNameArgsNspIndexId, Anum_pg_proc_oid,
-                 Anum_pg_proc_proname, Anum_pg_proc_pronamespace}};
+constexpr NamedCatalog relations{RelationRelationId, ClassNameNspIndexId, Anum_pg_class_oid,
+                                 Anum_pg_class_relname, Anum_pg_class_relnamespace};
+constexpr NamedCatalog types{TypeRelationId, TypeNameNspIndexId, Anum_pg_type_oid,
+                             Anum_pg_type_typname, Anum_pg_type_typnamespace};
+constexpr NamedCatalog functions{ProcedureRelationId, ProcedureNameArgsNspIndexId, Anum_pg_proc_oid,
+                                 Anum_pg_proc_proname, Anum_pg_proc_pronamespace};
 
-// Inside server::call().
-bool holds_name_like_ours(const NamedCatalog &names, Oid schema)
+// True if an object of the schema whose name begins as Procrastinate's do satisfies the condition
+// on its name, the OID of its catalog, and its own. The index has the schema as well: other schemas
+// cost no look at a row. The cache of functions would read all of a name, in any schema.
+template <typename Condition>
+bool holds_name_like_ours(const NamedCatalog &names, Oid schema, Condition condition)
 {
-    Relation const catalog = table_open(names.catalog, AccessShareLock);
-    const auto oid_of = [catalog](HeapTuple row, AttrNumber column) {
-        bool is_null = false;
-        return DatumGetObjectId(heap_getattr(row, column, RelationGetDescr(catalog), &is_null));
-    };
-    std::array<ScanKeyData, 2> keys{};
-    ScanKeyInit(keys.data(), names.name, BTGreaterEqualStrategyNumber, F_NAMEGE,
-                CStringGetDatum("procrastinate_"));
-    ScanKeyInit(&keys[1], names.name, BTLessStrategyNumber, F_NAMELT,
-                CStringGetDatum("procrastinate`")); // the character after the underscore
-    SysScanDesc const scan =
-        systable_beginscan(catalog, names.index, true, nullptr, keys.size(), keys.data());
-    bool found = false;
-    for (HeapTuple row = nullptr; !found && HeapTupleIsValid(row = systable_getnext(scan));)
-    {
-        CHECK_FOR_INTERRUPTS();
-        found = oid_of(row, names.schema) == schema &&
-                !OidIsValid(getExtensionOfObject(names.catalog, oid_of(row, names.oid)));
-    }
-    systable_endscan(scan);
-    table_close(catalog, AccessShareLock);
-    return found;
+    return server::call([&] {
+        Relation const catalog = table_open(names.catalog, AccessShareLock);
+        const auto value = [catalog](HeapTuple row, AttrNumber column) {
+            bool is_null = false;
+            return heap_getattr(row, column, RelationGetDescr(catalog), &is_null);
+        };
+        std::array<ScanKeyData, 3> keys{};
+        ScanKeyInit(keys.data(), names.name, BTGreaterEqualStrategyNumber, F_NAMEGE,
+                    CStringGetDatum("procrastinate_"));
+        ScanKeyInit(&keys[1], names.name, BTLessStrategyNumber, F_NAMELT,
+                    CStringGetDatum("procrastinate`")); // the character after the underscore
+        ScanKeyInit(&keys[2], names.schema, BTEqualStrategyNumber, F_OIDEQ,
+                    ObjectIdGetDatum(schema));
+        SysScanDesc const scan =
+            systable_beginscan(catalog, names.index, true, nullptr, keys.size(), keys.data());
+        bool found = false;
+        for (HeapTuple row = nullptr; !found && HeapTupleIsValid(row = systable_getnext(scan));)
+        {
+            CHECK_FOR_INTERRUPTS();
+            found = condition(*DatumGetName(value(row, names.name)), names.catalog,
+                              DatumGetObjectId(value(row, names.oid)));
+        }
+        systable_endscan(scan);
+        table_close(catalog, AccessShareLock);
+        return found;
+    });
+}
+
+bool is_function_of_ours(const NameData &data, Oid /*catalog*/, Oid /*oid*/)
+{
+    const std::string_view name(NameStr(data));
+    const std::span<const chain::Fact> facts = chain::facts();
+    return std::any_of(facts.begin(), facts.end(), [name](const chain::Fact &fact) {
+        return fact.kind == Kind::function && fact.name == name;
+    });
+}
+
+bool is_no_member_of_extension(const NameData & /*name*/, Oid catalog, Oid oid)
+{
+    return !OidIsValid(getExtensionOfObject(catalog, oid));
+}
+
+bool holds_relation_or_type(Oid schema, const chain::Fact &fact)
+{
+    const NameSpace space = space_of(fact.kind);
+    const std::string name(fact.name);
+    if (space == NameSpace::relation)
+        return server::call([&] { return OidIsValid(get_relname_relid(name.c_str(), schema)); });
+    return space == NameSpace::type && server::call([&] {
+               return SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name.c_str()),
+                                            ObjectIdGetDatum(schema));
+           });
 }
 
 } // namespace
 
 bool holds_names_like_ours(Oid schema)
 {
-    return std::any_of(named_catalogs.begin(), named_catalogs.end(), [schema](const auto &names) {
-        return server::call([&] { return holds_name_like_ours(names, schema); });
-    });
+    return holds_name_like_ours(relations, schema, is_no_member_of_extension) ||
+           holds_name_like_ours(types, schema, is_no_member_of_extension) ||
+           holds_name_like_ours(functions, schema, is_no_member_of_extension);
 }
 
 bool holds_known_names(Oid schema)
 {
-    return server::call([schema] { return holds(schema, NameSpace::relation, history_table); }) ||
-           std::any_of(chain::facts().begin(), chain::facts().end(), [schema](const auto &fact) {
-               const std::string name(fact.name);
-               return server::call(
-                   [&] { return holds(schema, space_of(fact.kind), name.c_str()); });
-           });
+    const std::span<const chain::Fact> facts = chain::facts();
+    return server::call(
+               [schema] { return OidIsValid(get_relname_relid(history_table, schema)); }) ||
+           std::any_of(facts.begin(), facts.end(),
+                       [schema](const chain::Fact &fact) {
+                           return holds_relation_or_type(schema, fact);
+                       }) ||
+           holds_name_like_ours(functions, schema, is_function_of_ours);
 }
 
 server::pmr::vector<NamedObject> named_objects(const Installation &installation,
