@@ -182,3 +182,36 @@ SELECT format('DROP SCHEMA %I CASCADE', name) FROM public.names ORDER BY n \gexe
 DROP SCHEMA first_here, "renamed; now", third_here CASCADE;
 DROP FUNCTION public.tour(text);
 DROP TABLE public.names;
+
+-- ---- a schema without an installation, beside one that has one ----------------------------------
+CREATE SCHEMA empty_here;
+CREATE SCHEMA "installed there";
+CREATE ROLE regress_elsewhere;
+GRANT USAGE ON SCHEMA empty_here TO regress_elsewhere;
+SET search_path = empty_here, public;
+SET client_min_messages = notice;
+-- none anywhere
+SELECT supported, revision, advice FROM procrastinate_supports('3.9.0');
+SELECT procrastinate_require('3.9.0');
+SET client_min_messages = warning;
+SELECT procrastinate_upgrade('0003', 'installed there');
+SET client_min_messages = notice;
+SELECT supported, revision, advice FROM procrastinate_supports('3.9.0');
+SELECT procrastinate_require('3.9.0');
+SELECT supported, revision, advice FROM procrastinate_supports('3.9.0', 'empty_here');
+SELECT procrastinate_require('3.9.0', schema => 'empty_here');
+SELECT supported, revision FROM procrastinate_supports('0.5.0', schema => 'installed there');
+-- it is named to roles that may look into it
+SET ROLE regress_elsewhere;
+SELECT supported, revision, advice FROM procrastinate_supports('3.9.0');
+SELECT procrastinate_require('3.9.0');
+-- a change asks all the same
+SELECT procrastinate_upgrade('0003');
+RESET ROLE;
+GRANT USAGE ON SCHEMA "installed there" TO regress_elsewhere;
+SET ROLE regress_elsewhere;
+SELECT supported, revision, advice FROM procrastinate_supports('3.9.0');
+RESET ROLE;
+SET client_min_messages = warning;
+DROP SCHEMA empty_here, "installed there" CASCADE;
+DROP ROLE regress_elsewhere;

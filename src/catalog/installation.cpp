@@ -4,6 +4,8 @@
 #include "server/current_role.hpp"
 #include "server/messages.hpp"
 
+#include <vector>
+
 namespace procrastinate::catalog
 {
 
@@ -36,57 +38,73 @@ Oid first_in_search_path()
     });
 }
 
-// The schemas that have a table procrastinate_jobs. Inside call().
-List *schemas_with_jobs()
+// Null if the schema has been dropped.
+NullableDatum has_schema_privilege(Oid schema, const char *privilege)
 {
-    List *schemas = NIL;
-    CatCList *const tables = SearchSysCacheList1(RELNAMENSP, CStringGetDatum("procrastinate_jobs"));
-    for (int i = 0; i < tables->n_members; ++i)
-    {
-        const auto *const form =
-            reinterpret_cast<Form_pg_class>(GETSTRUCT(&tables->members[i]->tuple));
-        if (has_table(form->relnamespace, "procrastinate_jobs") &&
-            !isAnyTempNamespace(form->relnamespace))
-            schemas = lappend_oid(schemas, form->relnamespace);
-    }
-    ReleaseSysCacheList(tables);
+    return server::call([schema, privilege] {
+        LOCAL_FCINFO(info, 2);
+        InitFunctionCallInfoData(*info, nullptr, 2, InvalidOid, nullptr, nullptr);
+        info->args[0] = {ObjectIdGetDatum(schema), false};
+        info->args[1] = {CStringGetTextDatum(privilege), false};
+        const Datum result = has_schema_privilege_id(info);
+        return NullableDatum{result, info->isnull};
+    });
+}
+
+// The schemas that have a table procrastinate_jobs.
+std::vector<Oid> schemas_with_jobs()
+{
+    const List *const found = server::call([]() -> const List * {
+        List *schemas = NIL;
+        CatCList *const tables =
+            SearchSysCacheList1(RELNAMENSP, CStringGetDatum("procrastinate_jobs"));
+        for (int i = 0; i < tables->n_members; ++i)
+        {
+            const auto *const form =
+                reinterpret_cast<Form_pg_class>(GETSTRUCT(&tables->members[i]->tuple));
+            if (has_table(form->relnamespace, "procrastinate_jobs") &&
+                !isAnyTempNamespace(form->relnamespace))
+                schemas = lappend_oid(schemas, form->relnamespace);
+        }
+        ReleaseSysCacheList(tables);
+        return schemas;
+    });
+    std::vector<Oid> schemas;
+    schemas.reserve(static_cast<std::size_t>(list_length(found)));
+    for (int i = 0; i < list_length(found); ++i)
+        schemas.push_back(list_nth_oid(found, i));
     return schemas;
 }
 
-// The name of a schema that has an installation; with how many others do.
-struct Elsewhere
+enum class Searched
 {
-    std::string name;
-    std::string argument; // schema => 'name'
-    int others = 0;
-
-    std::string text() const
-    {
-        return "schema \"" + name + "\" " +
-               (others == 0 ? "holds one"
-                            : "and " + std::to_string(others) +
-                                  (others == 1 ? " other hold one" : " others hold one"));
-    }
+    all_schemas,
+    usable_schemas // by the current role
 };
 
-// Nothing if the schema was given, if it has an installation, or if no schema has one.
-std::optional<Elsewhere> elsewhere(std::optional<Oid> given, Oid schema)
+// Nothing if the schema has an installation, or if no other has one.
+std::optional<Elsewhere> find_elsewhere(Oid schema, Searched searched)
 {
-    const bool is_meant =
-        given || server::call([schema] {
-            return has_table(schema, "procrastinate_jobs") || has_table(schema, history_table);
+    const bool is_here = server::call([schema] {
+        return has_table(schema, "procrastinate_jobs") || has_table(schema, history_table);
+    });
+    if (is_here)
+        return std::nullopt;
+    std::vector<Oid> schemas = schemas_with_jobs();
+    if (searched == Searched::usable_schemas)
+        std::erase_if(schemas, [](Oid one) {
+            const NullableDatum may = has_schema_privilege(one, "USAGE");
+            return may.isnull || !DatumGetBool(may.value);
         });
-    if (is_meant)
+    if (schemas.empty())
         return std::nullopt;
-    const List *const schemas = server::call([]() -> const List * { return schemas_with_jobs(); });
-    if (schemas == NIL)
-        return std::nullopt;
-    const char *const name =
-        server::call([schemas] { return get_namespace_name(linitial_oid(schemas)); });
+    const Oid first = schemas.front();
+    const char *const name = server::call([first] { return get_namespace_name(first); });
     if (name == nullptr)
         return std::nullopt;
     const char *const quoted = server::call([name] { return quote_literal_cstr(name); });
-    return Elsewhere{name, std::string("schema => ") + quoted, list_length(schemas) - 1};
+    return Elsewhere{name, std::string("schema => ") + quoted,
+                     static_cast<int>(schemas.size()) - 1};
 }
 
 // The current name of the schema, or nullptr if it has been dropped.
@@ -148,7 +166,9 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
 Installation locate(std::optional<Oid> given)
 {
     Installation installation = require_located(given);
-    if (const auto other = elsewhere(given, installation.schema))
+    if (given)
+        return installation;
+    if (const auto other = find_elsewhere(installation.schema, Searched::usable_schemas))
         server::notice(in_schema(installation) + " holds no installation of Procrastinate, but " +
                            other->text(),
                        "Name the schema to see it: " + other->argument);
@@ -158,14 +178,33 @@ Installation locate(std::optional<Oid> given)
 Installation locate_to_change(std::optional<Oid> given)
 {
     Installation installation = require_located(given);
-    if (const auto other = elsewhere(given, installation.schema))
+    if (given)
+        return installation;
+    if (const auto other = find_elsewhere(installation.schema, Searched::all_schemas))
         throw common::Refusal{common::sqlstate::undefined_schema,
                               "search_path finds no installation of Procrastinate, but " +
                                   other->text(),
                               "Without a name the call means " + in_schema(installation) + ".",
-                              "For the one that exists: " + other->argument +
-                                  "\nFor a new one: schema => " + installation.quoted_text};
+                              other->hint("schema => " + installation.quoted_text)};
     return installation;
+}
+
+std::string Elsewhere::text() const
+{
+    return "schema \"" + name + "\" " +
+           (others == 0 ? "holds one"
+                        : "and " + std::to_string(others) +
+                              (others == 1 ? " other hold one" : " others hold one"));
+}
+
+std::string Elsewhere::hint(std::string_view for_new) const
+{
+    return "For the one that exists: " + argument + "\nFor a new one: " + std::string(for_new);
+}
+
+std::optional<Elsewhere> elsewhere(const Installation &installation)
+{
+    return find_elsewhere(installation.schema, Searched::usable_schemas);
 }
 
 std::string in_schema(const Installation &installation)
@@ -175,15 +214,7 @@ std::string in_schema(const Installation &installation)
 
 bool has_privilege(const Installation &installation, const char *privilege)
 {
-    const Oid schema = installation.schema;
-    const NullableDatum may = server::call([schema, privilege] {
-        LOCAL_FCINFO(info, 2);
-        InitFunctionCallInfoData(*info, nullptr, 2, InvalidOid, nullptr, nullptr);
-        info->args[0] = {ObjectIdGetDatum(schema), false};
-        info->args[1] = {CStringGetTextDatum(privilege), false};
-        const Datum result = has_schema_privilege_id(info);
-        return NullableDatum{result, info->isnull};
-    });
+    const NullableDatum may = has_schema_privilege(installation.schema, privilege);
     if (may.isnull)
         require_there(installation);
     return DatumGetBool(may.value);

@@ -4,7 +4,9 @@
 
 #include "server/error_boundary.hpp"
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace procrastinate::catalog
 {
@@ -25,11 +27,31 @@ struct Installation
 // the first that holds a history table, else the current schema. Throws Refusal: 3F000 if there is
 // none, 0A000 if it cannot hold an installation (a temporary or system schema, or one called
 // "$user").
-// A NOTICE if it is the current schema, and another one of the database has an installation.
+// A NOTICE if it is the current schema, and another one of the database that the current role may
+// look into has an installation.
 Installation locate(std::optional<Oid> given);
 
-// The same for a change. Throws Refusal 3F000 instead of the NOTICE.
+// The same for a change. Throws Refusal 3F000 instead of the NOTICE, also if the current role may
+// not look into the other schema.
 Installation locate_to_change(std::optional<Oid> given);
+
+// Another schema that has an installation, for a message about one that has none.
+struct Elsewhere
+{
+    std::string name;
+    std::string argument; // schema => 'name'
+    int others = 0;       // further schemas that have one
+
+    // "schema "jobs" holds one", "schema "jobs" and 2 others hold one".
+    std::string text() const;
+
+    // A hint; `for_new` is what to run, or to pass, for a new installation.
+    std::string hint(std::string_view for_new) const;
+};
+
+// Counts only schemas that the current role may look into. Nothing if the installation is there, or
+// if no other schema has one.
+std::optional<Elsewhere> elsewhere(const Installation &installation);
 
 // As above, but nothing if search_path yields no schema, or one that cannot hold an installation.
 std::optional<Installation> locate_if_any(std::optional<Oid> given);

@@ -21,6 +21,19 @@ using procrastinate::entry::reading;
 using procrastinate::entry::schema_argument;
 using procrastinate::entry::target_argument;
 
+// What to do first if the release does not work on the schema; empty if it does.
+std::string advice_for(const catalog::Installation &installation, const chain::Release &release,
+                       chain::Revision revision)
+{
+    if (chain::supports(release, revision))
+        return upgrade::advice_for_lost_functions(installation, revision);
+    std::string advice = chain::advice(release, revision, installation.quoted_text);
+    if (revision == chain::base)
+        if (const auto other = catalog::elsewhere(installation))
+            return other->hint(advice);
+    return advice;
+}
+
 } // namespace
 
 // () → release, revision, works_from, works_to, newest first
@@ -60,9 +73,7 @@ ENTRY_POINT(procrastinate_supports)
             return server::RowSet::result();
         }
         const chain::Revision revision = upgrade::require_known(state, installation);
-        const std::string advice = chain::supports(release, revision)
-                                       ? upgrade::advice_for_lost_functions(installation, revision)
-                                       : chain::advice(release, revision, installation.quoted_text);
+        const std::string advice = advice_for(installation, release, revision);
         rows.add(server::Row()
                      .boolean(advice.empty())
                      .text(chain::name(revision))

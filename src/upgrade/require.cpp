@@ -88,11 +88,13 @@ Drift drift_named(std::string_view name)
 
 Refusal nothing_installed(const Installation &installation)
 {
-    return {sqlstate::not_reached,
-            in_schema(installation) + " holds no installation of Procrastinate",
-            {},
-            "To install it: CALL " + common::own_function("procrastinate_migrate") +
-                "('head', schema => " + installation.quoted_text + ");"};
+    const std::string message = in_schema(installation) + " holds no installation of Procrastinate";
+    const std::string install = "CALL " + common::own_function("procrastinate_migrate") +
+                                "('head', schema => " + installation.quoted_text + ");";
+    if (const auto other = catalog::elsewhere(installation))
+        return {sqlstate::not_reached, message, common::sentence(other->text()),
+                other->hint(install)};
+    return {sqlstate::not_reached, message, {}, "To install it: " + install};
 }
 
 void refuse_past(const Installation &installation, std::string_view target, Revision current)

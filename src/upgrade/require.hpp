@@ -33,7 +33,7 @@ chain::Revision require(const catalog::Installation &installation, std::string_v
 [[noreturn]] void refuse_past(const catalog::Installation &installation, std::string_view target,
                               chain::Revision current);
 
-// The refusal PM015 of a schema without an installation.
+// The refusal PM015 of a schema without an installation. It names another schema that has one.
 common::Refusal nothing_installed(const catalog::Installation &installation);
 
 } // namespace procrastinate::upgrade
