@@ -117,6 +117,45 @@ SELECT * FROM alembic_version ORDER BY 1;
 SELECT procrastinate_stamp('0005', verify => false);
 DELETE FROM alembic_version;
 
+-- ---- a call of several migrations warns once, of the state at its end ---------------------------
+CREATE SCHEMA version_table_sync_calls;
+SET search_path = version_table_sync_calls, public;
+SET procrastinate_migrate.alembic_version = 'version_table_sync_calls.alembic_version';
+CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+SELECT procrastinate_upgrade('0009', 'version_table_sync_calls');
+UPDATE alembic_version SET version_num = 'procrastinate_0001';
+BEGIN;
+SELECT procrastinate_upgrade('0012');
+SELECT * FROM alembic_version;
+ROLLBACK;
+SELECT procrastinate_upgrade('0012', dry_run => true);
+CALL procrastinate_migrate('0012');
+SELECT * FROM alembic_version;
+CALL procrastinate_migrate('0012');
+-- of where the call began
+BEGIN;
+SET LOCAL procrastinate_migrate.alembic_ids = auto;
+INSERT INTO alembic_version VALUES ('procrastinate_0011'), ('jobs_procrastinate_0011');
+SELECT procrastinate_upgrade('0014');
+SELECT * FROM alembic_version ORDER BY 1;
+ROLLBACK;
+-- a row that is ahead is in step from its revision on
+UPDATE alembic_version SET version_num = 'procrastinate_0013';
+CALL procrastinate_migrate('0016');
+SELECT * FROM alembic_version;
+-- of an adoption, too
+DROP TABLE procrastinate_schema_history;
+UPDATE alembic_version SET version_num = 'procrastinate_0001';
+BEGIN;
+SELECT procrastinate_upgrade('0018');
+SELECT * FROM alembic_version;
+ROLLBACK;
+RESET procrastinate_migrate.alembic_version;
+CALL procrastinate_migrate('0018');
+DROP SCHEMA version_table_sync_calls CASCADE;
+SET search_path = version_table_sync, public;
+SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
+
 -- ---- settings that are none ---------------------------------------------------------------------
 SET procrastinate_migrate.alembic_version = 'alembic_version';
 SELECT procrastinate_upgrade('0006');

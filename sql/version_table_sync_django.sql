@@ -34,6 +34,11 @@ SELECT set_config('procrastinate_migrate.django_names',
   FROM generate_series(1, 99) n;
 
 -- ---- forwards, with what has no SQL -------------------------------------------------------------
+-- out of step, a call of several migrations warns once, of the state at its end
+BEGIN;
+DELETE FROM django_migrations WHERE name = '0002_step' AND app = 'procrastinate';
+SELECT procrastinate_upgrade('0008');
+ROLLBACK;
 CALL procrastinate_migrate('0026');
 SELECT name FROM django_migrations WHERE name > '0023' ORDER BY id;
 BEGIN;

@@ -35,6 +35,7 @@ Outcome OnlineLoop::finish(const UpgradePath &path)
     if (!precheck_.is_target_resolved())
         upgrade::notice_nothing_to_do(installation_, path.current, path.target,
                                       precheck_.named_target());
+    precheck_.as_owner([&] { version_table_warnings_.raise(installation_, path.current); });
     return Outcome::finished;
 }
 

@@ -15,6 +15,7 @@
 #include "server/session_lock.hpp"
 #include "server/subtransaction.hpp"
 #include "server/timeouts.hpp"
+#include "upgrade/version_table_sync.hpp"
 
 namespace procrastinate::online
 {
@@ -115,6 +116,7 @@ class OnlineLoop
     Batches batches_;
     Throttle throttle_;
     StepLog step_log_;
+    upgrade::VersionTableWarnings version_table_warnings_;
 };
 
 } // namespace procrastinate::online

@@ -73,7 +73,7 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
         record_revision(installation, state, event::adopt, revision, started);
     }
     // After the record, which brings the tables that the settings name into step.
-    warn_of_external_versions(installation, revision);
+    warn_after_adoption(installation, revision);
     return revision;
 }
 

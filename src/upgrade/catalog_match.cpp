@@ -202,12 +202,14 @@ std::string check_call(const Installation &installation, Revision revision)
            std::string(chain::name(revision)) + "', schema => " + installation.quoted_text + ");";
 }
 
-void warn_of_external_versions(const Installation &installation, Revision revision)
+void warn_of_external_versions(const Installation &installation, Revision revision,
+                               std::span<const std::string> told)
 {
     Findings contradictions;
     std::string hint = "To correct the other tool's record:";
     for (const ExternalVersion &version : read_external_versions(installation))
-        if (version.revision != revision)
+        if (version.revision != revision &&
+            std::find(told.begin(), told.end(), version.table) == told.end())
         {
             contradictions.add(finding_of(version));
             const std::string correction = "\n" + version.correction(revision);

@@ -50,6 +50,8 @@ std::string check_call(const catalog::Installation &installation, chain::Revisio
 std::string advice_for_leftovers(const catalog::Installation &installation);
 
 // WARNING if Alembic or Django has recorded another revision, with the commands that correct that.
-void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision);
+// `told` has tables to leave out, qualified and quoted.
+void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision,
+                               std::span<const std::string> told = {});
 
 } // namespace procrastinate::upgrade

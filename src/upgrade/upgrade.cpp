@@ -23,6 +23,7 @@
 #include "upgrade/readiness.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/timeouts.hpp"
+#include "upgrade/version_table_sync.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -164,6 +165,7 @@ void run_migrations(const Installation &installation, const UpgradePath &path)
 UpgradePath run(const Installation &installation, std::string_view target)
 {
     Change change(installation, "procrastinate_upgrade()");
+    VersionTableWarnings warnings;
     server::with_search_path(nullptr, [&change] { change.enter(); });
     return change.as_owner([&] {
         const UpgradePath path = server::with_search_path(
@@ -173,6 +175,7 @@ UpgradePath run(const Installation &installation, std::string_view target)
         else
             server::with_search_path(installation.quoted.c_str(),
                                      [&] { run_migrations(installation, path); });
+        warnings.raise(installation, path.reached());
         return path;
     });
 }

@@ -166,9 +166,4 @@ void VersionTable::write(std::string_view sql_template,
                          [&] { spi::execute(statement.c_str(), parameters); });
 }
 
-void VersionTable::warn_not_synced(const std::string &why, const std::string &hint) const
-{
-    server::warning("table " + name + " was not synced", why, hint);
-}
-
 } // namespace procrastinate::upgrade

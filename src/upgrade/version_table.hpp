@@ -35,9 +35,6 @@ struct VersionTable
     // Runs a template of src/sql whose only placeholder is {{table}}.
     void write(std::string_view sql_template,
                std::span<const server::spi::Parameter> parameters) const;
-
-    // WARNING that the table has not been changed.
-    void warn_not_synced(const std::string &why, const std::string &hint) const;
 };
 
 // Finds the table that `value` of `setting` names, and locks it (SHARE ROW EXCLUSIVE, and its

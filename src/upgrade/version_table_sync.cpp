@@ -2,13 +2,18 @@
 
 #include "chain/external_ids.hpp"
 #include "common/refusal.hpp"
+#include "server/messages.hpp"
+#include "server/setting_scope.hpp"
 #include "sql/alembic_delete.hpp"
 #include "sql/alembic_insert.hpp"
 #include "sql/alembic_update.hpp"
 #include "sql/django_delete.hpp"
 #include "sql/django_insert.hpp"
+#include "upgrade/catalog_match.hpp"
 #include "upgrade/settings.hpp"
 #include "upgrade/version_table.hpp"
+
+#include <utility>
 
 namespace procrastinate::upgrade
 {
@@ -40,12 +45,10 @@ struct AlembicRows
     bool has_two_forms = false; // ids of the revision it leaves: packages of two installations
 };
 
-AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
+AlembicRows alembic_rows(std::span<const chain::AlembicId> ids, chain::AlembicIds kind,
+                         Revision from, Revision to)
 {
     using chain::AlembicIds;
-    const AlembicIds kind = alembic_ids();
-    const std::vector<chain::AlembicId> ids =
-        own_alembic_ids(table.read(alembic_columns, "Alembic's"), kind);
     AlembicRows rows{kind == AlembicIds::plain ? chain::plain_form : chain::zero_based_form};
     rows.has_any = !ids.empty();
     if (rows.has_any)
@@ -66,36 +69,56 @@ AlembicRows alembic_rows(const VersionTable &table, Revision from, Revision to)
     return rows;
 }
 
-void sync_alembic(Revision from, Revision to)
+std::vector<chain::AlembicId> read_ids(const VersionTable &table, chain::AlembicIds kind)
+{
+    return own_alembic_ids(table.read(alembic_columns, "Alembic's"), kind);
+}
+
+// Why the rows are not in step with a change, and what to do.
+NotSynced alembic_obstacle(const VersionTable &table, const AlembicRows &rows, Revision from,
+                           Revision to)
+{
+    const std::string left = chain::alembic_id(from, rows.form);
+    const std::string reached = chain::alembic_id(to, rows.form);
+    const std::string stamp = "alembic stamp " + (reached.empty() ? "base" : reached);
+    if (rows.has_two_forms)
+        return {from, table.name,
+                "Two of its rows are ids of " + std::string(chain::name(from)) + ".",
+                "With the id of this installation's package: " + stamp};
+    if (!rows.is_clear)
+        return {from, table.name, "Its rows may be ids of this chain or of another.",
+                "If 0001 is an id of this chain: SET "
+                "procrastinate_migrate.alembic_ids = 'plain';\n"
+                "If procrastinate_0000 is: SET "
+                "procrastinate_migrate.alembic_ids = 'zero_based';"};
+    return {from, table.name,
+            left.empty() ? "It has a row of another revision." : "It has no row '" + left + "'.",
+            stamp};
+}
+
+// Nothing if the table is in step. `since`: where the call has found it out of step, else `from`.
+std::optional<NotSynced> sync_alembic(Revision from, Revision to, Revision since)
 {
     const std::optional<VersionTable> opened = open_alembic();
     if (!opened)
-        return;
+        return {};
     const VersionTable &table = *opened;
-    const AlembicRows rows = alembic_rows(table, from, to);
+    const chain::AlembicIds kind = alembic_ids();
+    const std::vector<chain::AlembicId> ids = read_ids(table, kind);
+    const AlembicRows rows = alembic_rows(ids, kind, from, to);
     const std::string left = chain::alembic_id(from, rows.form);
     const std::string reached = chain::alembic_id(to, rows.form);
     const std::array both{spi::text_parameter(left), spi::text_parameter(reached)};
-    if (rows.has_two_forms)
-        table.warn_not_synced("Two of its rows are ids of " + std::string(chain::name(from)) + ".",
-                              "With the id of this installation's package: alembic stamp " +
-                                  (reached.empty() ? "base" : reached));
-    else if (!rows.is_clear)
-        table.warn_not_synced("Its rows may be ids of this chain or of another.",
-                              "If 0001 is an id of this chain: SET "
-                              "procrastinate_migrate.alembic_ids = 'plain';\n"
-                              "If procrastinate_0000 is: SET "
-                              "procrastinate_migrate.alembic_ids = 'zero_based';");
-    else if (rows.has_from && (to == chain::base || rows.has_to))
+    const bool is_sure = !rows.has_two_forms && rows.is_clear;
+    if (is_sure && rows.has_from && (to == chain::base || rows.has_to))
         table.write(sql::alembic_delete, std::span(both).first(1));
-    else if (rows.has_from)
+    else if (is_sure && rows.has_from)
         table.write(sql::alembic_update, both);
-    else if (from == chain::base && !rows.has_any)
+    else if (is_sure && from == chain::base && !rows.has_any)
         table.write(sql::alembic_insert, std::span(both).last(1));
-    else if (!rows.has_to && (to != chain::base || rows.has_any))
-        table.warn_not_synced(left.empty() ? "It has a row of another revision."
-                                           : "It has no row '" + left + "'.",
-                              "alembic stamp " + (reached.empty() ? "base" : reached));
+    else if (!is_sure || (!rows.has_to && (to != chain::base || rows.has_any)))
+        return alembic_obstacle(table, alembic_rows(ids, kind, since, to), since, to);
+    return {};
 }
 
 // ---- Django -------------------------------------------------------------------------------------
@@ -152,11 +175,12 @@ std::string select(const DjangoNames &names, const std::vector<bool> &rows, Appl
     return selected;
 }
 
-void sync_django(Revision from, Revision to)
+// As sync_alembic().
+std::optional<NotSynced> sync_django(Revision from, Revision to, Revision since)
 {
     const std::optional<VersionTable> opened = open_django();
     if (!opened)
-        return;
+        return {};
     const VersionTable &table = *opened;
     const DjangoNames names = require_names(std::max(from, to));
     const std::vector<bool> rows = django_rows(table, names);
@@ -170,12 +194,13 @@ void sync_django(Revision from, Revision to)
     const bool is_there = missing_at(to).empty() && beyond(to).empty();
     if (!missing_at(from).empty() || !beyond(from).empty())
     {
-        if (!is_there)
-            table.warn_not_synced("Its rows of the app \"procrastinate\" are not those of " +
-                                      std::string(chain::name(from)) + ".",
-                                  "manage.py migrate --fake procrastinate " +
-                                      (to == chain::base ? "zero" : chain::django_prefix(to)));
-        return;
+        if (is_there)
+            return {};
+        return NotSynced{since, table.name,
+                         "Its rows of the app \"procrastinate\" are not those of " +
+                             std::string(chain::name(since)) + ".",
+                         "manage.py migrate --fake procrastinate " +
+                             (to == chain::base ? "zero" : chain::django_prefix(to))};
     }
     const std::string added = select(names, rows, Applied::no, 1, chain::django_count(to).all);
     const std::string taken = beyond(to);
@@ -183,17 +208,61 @@ void sync_django(Revision from, Revision to)
         table.write(sql::django_insert, std::array{spi::text_parameter(added)});
     if (!taken.empty())
         table.write(sql::django_delete, std::array{spi::text_parameter(taken)});
+    return {};
 }
+
+void warn(const std::optional<NotSynced> &found)
+{
+    if (found)
+        server::warning("table " + found->table + " was not synced", found->why, found->hint);
+}
+
+// The call that runs; null if each change raises its own WARNINGs.
+constinit VersionTableWarnings *collecting = nullptr;
 
 } // namespace
 
+VersionTableWarnings::VersionTableWarnings() : outer_(std::exchange(collecting, this)) {}
+
+VersionTableWarnings::~VersionTableWarnings() { collecting = outer_; }
+
+void VersionTableWarnings::raise(const catalog::Installation &installation, Revision reached)
+{
+    std::vector<std::string> told;
+    for (const std::optional<NotSynced> &found :
+         {std::exchange(alembic_, {}), std::exchange(django_, {})})
+        if (found)
+        {
+            warn(found);
+            told.push_back(found->table);
+        }
+    if (std::exchange(has_adopted_, false))
+        server::with_search_path(nullptr,
+                                 [&] { warn_of_external_versions(installation, reached, told); });
+}
+
+void VersionTableWarnings::sync(Revision from, Revision to)
+{
+    alembic_ = sync_alembic(from, to, alembic_ ? alembic_->since : from);
+    django_ = sync_django(from, to, django_ ? django_->since : from);
+}
+
+void warn_after_adoption(const catalog::Installation &installation, Revision revision)
+{
+    if (collecting != nullptr)
+        collecting->has_adopted_ = true;
+    else
+        warn_of_external_versions(installation, revision);
+}
+
 void require_syncable(Revision target)
 {
-    for (const auto &[setting, value] : {std::pair("alembic_version", alembic_table()),
-                                         std::pair("django_migrations", django_table())})
-        warn_if_steered(setting, value);
+    if (collecting == nullptr || !std::exchange(collecting->has_told_steered_, true))
+        for (const auto &[setting, value] : {std::pair("alembic_version", alembic_table()),
+                                             std::pair("django_migrations", django_table())})
+            warn_if_steered(setting, value);
     if (const auto alembic = open_alembic())
-        (void)alembic_rows(*alembic, chain::base, chain::base);
+        (void)read_ids(*alembic, alembic_ids());
     if (const auto django = open_django())
         (void)django_rows(*django, require_names(target));
 }
@@ -202,8 +271,10 @@ void sync_version_tables(Revision from, Revision to)
 {
     if (from == to)
         return;
-    sync_alembic(from, to);
-    sync_django(from, to);
+    if (collecting != nullptr)
+        return collecting->sync(from, to);
+    warn(sync_alembic(from, to, from));
+    warn(sync_django(from, to, from));
 }
 
 } // namespace procrastinate::upgrade

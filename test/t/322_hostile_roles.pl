@@ -199,6 +199,9 @@ SQL
 			  . ' TABLE app.alembic_version'),
 		"0030\n0026",
 		'the HINT works when pasted: the table is read, and is not at 0028');
+	my (undef, undef, $warnings) =
+	  $node->psql('hers', q{CALL procrastinate_migrate('0033', 'billing')});
+	is(scalar(() = $warnings =~ /is ignored$/mg), 1, 'a call of several migrations says so once');
 	$node->safe_psql('hers', <<'SQL', extra_params => [ '-U', 'mallory' ]);
 CREATE SCHEMA own;
 SELECT count(*) FROM procrastinate_heads();
