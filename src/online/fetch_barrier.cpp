@@ -1,9 +1,12 @@
 #include "online/fetch_barrier.hpp"
 
+#include "common/findings.hpp"
 #include "common/quoting.hpp"
+#include "common/refusal.hpp"
 #include "common/template.hpp"
 #include "online/channels.hpp"
 #include "online/lock_timeout_scope.hpp"
+#include "server/current_role.hpp"
 #include "server/messages.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -14,9 +17,11 @@
 #include "sql/fetch_barrier_grant.hpp"
 #include "sql/fetch_functions.hpp"
 #include "sql/notify_workers.hpp"
+#include "upgrade/copied_grants.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/sql_text.hpp"
+#include "upgrade/step_estimate.hpp"
 
 #include <vector>
 
@@ -91,25 +96,67 @@ struct FetchFunction
     std::string definition;
     std::string body;
     std::string signature;
+    std::string name;
+    std::string fixed_settings; // that the current role may not set; empty if there are none
+    std::string resets;         // the statements that reset them
 };
+
+constinit spi::PlannedQuery fetch_functions_query{[] {
+    return common::substitute(sql::fetch_functions,
+                              {{"is_settable", upgrade::is_settable_sql("v.name")}});
+}};
 
 std::vector<FetchFunction> fetch_functions(const Installation &installation)
 {
     std::vector<FetchFunction> found;
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rows = spi::read_latest(sql::fetch_functions, parameters);
+    const spi::Rows rows = spi::read_latest(fetch_functions_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
-        found.push_back({std::string(rows.text(row, 1).value_or("")),
-                         std::string(rows.text(row, 2).value_or("")),
-                         std::string(rows.text(row, 3).value_or(""))});
+    {
+        const auto text = [&rows, row](int column) {
+            return std::string(rows.text(row, column).value_or(""));
+        };
+        found.push_back({text(1), text(2), text(3), text(4), text(5), text(6)});
+    }
     return found;
+}
+
+// CREATE OR REPLACE gives a function its settings again. Without the privilege it would fail.
+void require_settable(const Installation &installation, std::span<const FetchFunction> functions)
+{
+    common::Findings findings;
+    std::string hint = "As a superuser:";
+    for (const FetchFunction &function : functions)
+        if (!function.fixed_settings.empty())
+        {
+            findings.add("Function " + function.signature + " sets " + function.fixed_settings +
+                         ", which role \"" + server::current_role() + "\" may not set");
+            hint += "\n" + function.resets;
+        }
+    if (findings.any())
+        throw common::Refusal{common::sqlstate::insufficient_privilege,
+                              "cannot replace the fetch functions of " +
+                                  catalog::in_schema(installation),
+                              findings.text(), hint};
+}
+
+// True if a migration up to `last` drops the function, or replaces it, which resets its settings.
+bool is_replaced(const FetchFunction &function, chain::Revision current, chain::Revision last)
+{
+    const std::string words = "FUNCTION " + function.name + "(";
+    for (chain::Revision revision = current + 1; revision <= last; ++revision)
+        if (chain::migration(revision).sql.find(words) != std::string_view::npos)
+            return true;
+    return false;
 }
 
 // pg_get_functiondef() ends with AS, a dollar quote, the body, and the same dollar quote. The new
 // body is written as a string literal: it contains the schema's name, in which any dollar quote may
 // occur.
-void replace_body(const FetchFunction &function, const std::string &body)
+void replace_body(const Installation &installation, const FetchFunction &function,
+                  const std::string &body)
 {
+    require_settable(installation, {&function, 1});
     const std::string &definition = function.definition;
     const std::size_t quote = definition.rfind("AS $", definition.rfind(function.body));
     const std::string statement =
@@ -136,6 +183,21 @@ void create_table(const Installation &installation)
 
 } // namespace
 
+void require_barrier_settings(const Installation &installation, const upgrade::UpgradePath &path)
+{
+    const std::vector<chain::Step> steps = upgrade::steps_of(path);
+    const auto first = std::find_if(steps.begin(), steps.end(), [](const chain::Step &step) {
+        return step.barrier != chain::Step::none;
+    });
+    if (first == steps.end())
+        return;
+    std::vector<FetchFunction> functions = fetch_functions(installation);
+    std::erase_if(functions, [&](const FetchFunction &function) {
+        return !is_block(function.body) || is_replaced(function, path.current, first->revision - 1);
+    });
+    require_settable(installation, functions);
+}
+
 void install_fetch_barrier(const Installation &installation)
 {
     create_table(installation);
@@ -146,9 +208,9 @@ void install_fetch_barrier(const Installation &installation)
         if (function.body.starts_with(opening))
             continue;
         if (is_block(function.body))
-            replace_body(function, opening +
-                                       std::string(body_without_barrier(barrier, function.body)) +
-                                       barrier.after_body);
+            replace_body(installation, function,
+                         opening + std::string(body_without_barrier(barrier, function.body)) +
+                             barrier.after_body);
         else
             server::warning("function " + function.signature + " is not one of Procrastinate's",
                             "The fetch barrier cannot be installed in it: a call that runs while "
@@ -174,7 +236,7 @@ void remove_fetch_barrier(const Installation &installation)
     for (const FetchFunction &function : fetch_functions(installation))
         if (const std::string_view body = body_without_barrier(barrier, function.body);
             body != function.body)
-            replace_body(function, std::string(body));
+            replace_body(installation, function, std::string(body));
     if (catalog::has_relation(installation, fetch_barrier_table))
         spi::execute(
             common::substitute(sql::drop_fetch_barrier, {{"schema", installation.quoted}}).c_str());

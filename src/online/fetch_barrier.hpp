@@ -16,6 +16,7 @@
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
 #include "server/session_lock.hpp"
+#include "upgrade/upgrade_path.hpp"
 
 namespace procrastinate::online
 {
@@ -26,7 +27,14 @@ using catalog::fetch_barrier_table;
 // the caller's transaction. Installing, and removing, twice does no harm. Replacing a function
 // takes no lock on a table.
 
-// A function whose body is not written as Procrastinate's is left as it is, with a WARNING.
+// Throws Refusal 42501 if the steps that are left on the path replace a fetch function that has a
+// setting (ALTER FUNCTION ... SET) which the current role may not set.
+void require_barrier_settings(const catalog::Installation &installation,
+                              const upgrade::UpgradePath &path);
+
+// Both throw Refusal 42501 for such a setting, too: a superuser may have set it meanwhile. A
+// function whose body is not written as Procrastinate's is left as it is, with a
+// WARNING.
 void install_fetch_barrier(const catalog::Installation &installation);
 void remove_fetch_barrier(const catalog::Installation &installation);
 

@@ -2,6 +2,7 @@
 
 #include "common/refusal.hpp"
 #include "online/column_replacement.hpp"
+#include "online/fetch_barrier.hpp"
 #include "upgrade/readiness.hpp"
 #include "upgrade/timeouts.hpp"
 
@@ -29,7 +30,10 @@ UpgradePath OnlinePrecheck::read_path()
     if (is_unknown)
         upgrade::require_ready(installation_, path.current, path.target);
     if ((is_unknown || is_first) && path.current != chain::base)
+    {
         require_replaceable(installation_, path);
+        require_barrier_settings(installation_, path);
+    }
     if (is_first)
     {
         upgrade::warn_of_timeouts(installation_, path, upgrade::Transactions::many);

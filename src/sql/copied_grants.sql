@@ -2,8 +2,10 @@
 -- they succeed, and functions which it has created or replaced their settings (ALTER FUNCTION ...
 -- SET). A template.
 --
--- {{objects}} granted_objects.sql
--- {{before}}  what remembered_grants.sql returned before the migration, an expression of type text
+-- {{objects}}     granted_objects.sql
+-- {{before}}      what remembered_grants.sql returned before the migration, an expression of type
+--                 text
+-- {{is_settable}} is_settable.sql
 --
 -- A new object succeeds the objects of its kind that had its name. Else a function succeeds the
 -- function of its family with the highest version. A function that has no predecessor gets the
@@ -88,11 +90,7 @@ with before as materialized (
      where m.distance >= 3
 ), setting as (
     select distinct on (n.oid, v.name) n.identity, v.name, v.value,
-           v.name not in ('role', 'session_authorization')
-           and (has_parameter_privilege(v.name, 'SET')
-                or exists (select from pg_settings s
-                            where s.name = v.name and s.context = 'user'
-                              and s.short_desc <> 'GUC placeholder variable')) as is_allowed
+           {{is_settable}} as is_allowed
       from wanted w
       join now n on n.kind = w.kind and n.oid = w.oid
      cross join lateral (

@@ -6,6 +6,7 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/copied_grants.hpp"
+#include "sql/is_settable.hpp"
 #include "sql/remembered_grants.hpp"
 #include "upgrade/foreign_objects.hpp"
 #include "upgrade/settings.hpp"
@@ -27,6 +28,14 @@ constinit spi::PlannedQuery copied_query{
     [] { return copied_grants_sql(schema_parameter, names_parameter, "$3"); }};
 
 } // namespace
+
+std::string is_settable_sql(std::string_view name)
+{
+    std::string text = common::substitute(sql::is_settable, {{"name", name}});
+    while (text.ends_with('\n'))
+        text.pop_back();
+    return text;
+}
 
 CopiedGrants::CopiedGrants(const catalog::Installation &installation, Copied copied)
     : installation_(installation)
@@ -76,7 +85,8 @@ std::string copied_grants_sql(std::string_view schema, std::string_view names,
     return common::substitute(sql::copied_grants,
                               {{"objects", catalog::granted_objects_sql(schema, names)},
                                {"schema", schema},
-                               {"before", before}});
+                               {"before", before},
+                               {"is_settable", is_settable_sql("v.name")}});
 }
 
 } // namespace procrastinate::upgrade

@@ -40,4 +40,7 @@ std::string remembered_grants_sql(std::string_view schema, std::string_view name
 std::string copied_grants_sql(std::string_view schema, std::string_view names,
                               std::string_view before);
 
+// The query is_settable.sql over an expression: the name of a setting.
+std::string is_settable_sql(std::string_view name);
+
 } // namespace procrastinate::upgrade

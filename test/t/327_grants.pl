@@ -37,6 +37,7 @@ worked_during();
 succession();
 public_may_still_execute();
 settings_of_functions();
+settings_that_the_owner_may_not_set();
 switched_off();
 repairs();
 sequences();
@@ -351,6 +352,85 @@ SQL
 		'a search_path that all functions have is that of the new ones');
 	is( run_sql(q{SELECT DISTINCT severity FROM procrastinate_check(schema => 'pinned')}),
 		'info', 'which is no fault');
+	return;
+}
+
+# The fetch barrier replaces functions as the owner. The call is refused before its first step.
+sub settings_that_the_owner_may_not_set
+{
+	my $schema   = 'set_by_superuser';
+	my $function = "$schema.procrastinate_fetch_job_v1(character varying[])";
+	my $migrate  = sub {
+		my ($target, $more) = (@_, '');
+		return (
+			$node->psql(
+				$database,
+				"CALL procrastinate_migrate('$target', schema => '$schema'$more)",
+				extra_params => [ '-v', 'VERBOSITY=verbose' ]))[2];
+	};
+	my $set = sub {
+		run_sql("SET search_path = $schema; ALTER FUNCTION $_[0] SET log_statement = 'none'");
+	};
+	my $fresh = sub {
+		run_sql("SET client_min_messages = warning; DROP SCHEMA IF EXISTS $schema CASCADE");
+		least_privilege($schema, $_[0]);
+	};
+
+	$fresh->(31);
+	$set->('procrastinate_fetch_job_v1');
+	run_sql("ALTER FUNCTION $function SET work_mem = '3MB'");
+	my $error = $migrate->('0032');
+	like(
+		$error,
+		qr/ERROR:\ \ 42501:\ cannot\ replace\ the\ fetch\ functions\ of\ schema\ "$schema"\n
+			DETAIL:\ \ Function\ \Q$function\E\ sets\ log_statement,
+			\ which\ role\ "keeper"\ may\ not\ set\.\n
+			HINT:\ \ As\ a\ superuser:\n
+			ALTER\ FUNCTION\ \Q$function\E\ RESET\ log_statement;\n/x,
+		'a setting of a fetch function that its owner may not set is refused');
+	unlike($error, qr/Running upgrade/, 'before the first migration');
+	is(run_sql("SELECT count(*) FROM procrastinate_log('$schema') WHERE event ~ '^step'"),
+		'0', 'before the first step');
+	my ($hint) = $error =~ /^(ALTER FUNCTION .* RESET .*;)$/m;
+	run_sql($hint);
+	unlike($migrate->('0032'),
+		qr/ERROR|could not be kept/, 'after the hint has been pasted the call succeeds');
+
+	$fresh->(31);
+	$set->('procrastinate_fetch_job_v1');
+	unlike($migrate->('0031'), qr/ERROR/, 'a call that has nothing to do is not refused');
+	run_sql('GRANT SET ON PARAMETER log_statement TO keeper');
+	unlike($migrate->('0032'), qr/ERROR|could not be kept/, 'nor is one whose owner may set it');
+	is( run_sql('SELECT string_agg(DISTINCT proconfig::text, $$$$) FROM pg_proc'
+			  . qq{ WHERE pronamespace = '$schema'::regnamespace AND proname ~ 'fetch_job'}),
+		'{log_statement=none}',
+		'the setting is kept then');
+	run_sql('REVOKE SET ON PARAMETER log_statement FROM keeper');
+
+	# A superuser sets it between the installation of the barrier and its removal.
+	$fresh->(31);
+	my $reader = session($schema);
+	$reader->query('BEGIN; DECLARE c CURSOR FOR TABLE procrastinate_jobs; FETCH c');
+	like($migrate->('0032', q{, retry_for => '0.1 s'}),
+		qr/ERROR:  55P03/, 'a reader keeps the call from adding the column');
+	$reader->query('COMMIT');
+	$set->('procrastinate_fetch_job_v1');
+	like($migrate->('0032'), qr/ERROR:  42501: cannot replace/, 'the next call is refused, too');
+	run_sql("ALTER FUNCTION $function RESET log_statement");
+	unlike($migrate->('0032'), qr/ERROR/, 'until the setting has been reset');
+
+	$fresh->(26);
+	$set->('procrastinate_fetch_job');
+	like(
+		$migrate->('0030'),
+		qr/WARNING: .* could not be kept/,
+		'a function that a migration replaces before the barrier needs no privilege');
+	is_at($node, $database, $schema, 30, 'the call has reached its target');
+
+	$fresh->(36);
+	$set->('procrastinate_fetch_job_v2');
+	unlike($migrate->('0037'), qr/ERROR|could not be kept/, 'nor does a call without the barrier');
+	run_sql("SET client_min_messages = warning; DROP SCHEMA $schema CASCADE");
 	return;
 }
 
