@@ -39,12 +39,12 @@ sub said
 	return $said;
 }
 
-# The SQL of the error's HINT: its lines up to the CONTEXT or the end. A WARNING before it may have a
-# HINT, too, if a slow machine leaves little of the timeout.
+# The SQL of the error's HINT: its lines up to the CONTEXT or the end. A WARNING before it may have
+# a HINT, too, if a slow machine leaves little of the timeout.
 sub hint_of
 {
 	my ($said) = @_;
-	my ($hint) = $said =~ /ERROR:  .*?^HINT:  (.*?)\n?(?:^CONTEXT:|^psql:|\z)/ms;
+	my ($hint) = $said =~ /ERROR: .*?^HINT:  (.*?)\n?(?:^CONTEXT:|^psql:|\z)/ms;
 	return $hint;
 }
 
