@@ -81,7 +81,8 @@ DROP SCHEMA repair_before_post CASCADE;
 CREATE SCHEMA repair_before_post;
 -- a record that is wrong: the calls in the HINT lead to the head
 SELECT procrastinate_upgrade('0030', 'repair_before_post');
-CREATE INDEX my_index ON repair_before_post.procrastinate_jobs (args);
+CREATE FUNCTION repair_before_post.procrastinate_finish_job(own inet) RETURNS int
+    LANGUAGE sql AS 'SELECT 1';
 SELECT procrastinate_stamp('0034', verify => false, schema => 'repair_before_post');
 SELECT count(*) > 0 AS repaired, count(error) AS errors
   FROM procrastinate_repair(schema => 'repair_before_post', dry_run => false);

@@ -65,7 +65,7 @@ SELECT procrastinate_stamp('0037', NULL, 'stamp_verify');
 CREATE TABLE stamp_verify.my_own (id int);
 CREATE VIEW stamp_verify.my_view AS SELECT status FROM stamp_verify.procrastinate_jobs;
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');
--- columns and indexes of the user on Procrastinate's tables are differences
+-- nor are columns and indexes of the user on Procrastinate's tables
 ALTER TABLE stamp_verify.procrastinate_jobs ADD COLUMN my_own int;
 CREATE INDEX my_own_idx ON stamp_verify.procrastinate_jobs (my_own);
 SELECT procrastinate_stamp('0009', schema => 'stamp_verify');

@@ -31,9 +31,8 @@ Flaw flaw_named(std::string_view name);
 enum class Settings
 {
     none,
-    this_schema,  // a search_path that finds the installation, and no other setting
     other_schema, // among them a search_path that does not find the installation
-    other         // no search_path, more than that, or a search_path that depends on the caller
+    others
 };
 
 struct CatalogObject : chain::Definition

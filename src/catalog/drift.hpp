@@ -41,8 +41,9 @@ struct Difference
     std::string actual;         // empty if there is none
     const chain::Fact *fact;    // the object that should be there, or null
     const CatalogObject *found; // the object that is there, or null
-    // False if a schema at the revision may differ so: another owner, a user's view, a function
-    // with a search_path that finds the schema, a function as its release shipped it that fails on
+    // False if a schema at the revision may differ so: another owner, an object that no revision
+    // has, a table that is unlogged or has row-level security, a function with settings, but for a
+    // search_path that does not find the schema, a function as its release shipped it that fails on
     // this server, a sequence that counts otherwise, a lacking grant.
     bool is_of_revision;
     // Of a missing or renamed object: another one has its name, or that of a part of it.
@@ -95,7 +96,7 @@ struct RevisionMatch
 {
     chain::Revision revision;
     int missing;
-    int extra;
+    int extra;       // objects of other revisions
     int altered;     // every other problem
     int renamed = 0; // of these
 
@@ -120,6 +121,12 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
 // Those of them that match as well as the first one.
 std::vector<RevisionMatch> nearest_revisions(std::span<const CatalogObject> structure,
                                              CheckInterrupts check_interrupts = nullptr);
+
+// The nearest revision, if it is later than this one and matches better: another tool may have moved
+// the schema on.
+std::optional<RevisionMatch> nearer_later_revision(std::span<const CatalogObject> structure,
+                                                   chain::Revision revision,
+                                                   CheckInterrupts check_interrupts = nullptr);
 
 // The revision that stands in for the current one if an installation has no history: the first of
 // closest_revisions(). Nothing if that is empty.

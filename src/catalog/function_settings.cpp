@@ -43,15 +43,12 @@ Settings kind_of_path(std::string_view path, const Installation &installation,
                       std::string_view owner)
 {
     const std::vector<std::string> schemas = schemas_of(path);
-    Settings found = Settings::this_schema;
     for (std::size_t i = 0; i < std::min(schemas.size(), longest_path); ++i)
     {
         const bool is_of_caller = schemas[i] == "$user";
         const Oid named = schema_named(is_of_caller ? std::string(owner) : schemas[i]);
-        if (is_of_caller)
-            found = Settings::other;
         if (named == installation.schema)
-            return found;
+            return Settings::others;
         if (OidIsValid(named) && named != PG_CATALOG_NAMESPACE && !is_of_caller &&
             holds_known_names(named))
             break;
@@ -66,12 +63,8 @@ Settings kind_of_settings(std::span<const std::string_view> settings,
 {
     for (const std::string_view setting : settings)
         if (setting.starts_with(path_setting))
-        {
-            const Settings kind =
-                kind_of_path(setting.substr(path_setting.size()), installation, owner);
-            return kind == Settings::this_schema && settings.size() > 1 ? Settings::other : kind;
-        }
-    return Settings::other;
+            return kind_of_path(setting.substr(path_setting.size()), installation, owner);
+    return Settings::others;
 }
 
 } // namespace procrastinate::catalog

@@ -13,7 +13,7 @@ namespace procrastinate::catalog
 // `settings` has the elements of pg_proc.proconfig, "search_path=public, pg_temp" and the like;
 // empty if they are too long. A search_path finds the installation if it names its schema among its
 // first 20, and no schema before it has a relation, type or function of a name of Procrastinate's.
-// "$user" before it makes that uncertain (Settings::other), since each caller has another schema.
+// "$user" is taken for the owner's schema, and else for one that has none of these.
 Settings kind_of_settings(std::span<const std::string_view> settings,
                           const Installation &installation, std::string_view owner);
 

@@ -97,7 +97,7 @@ bool has_settings_only(const Fact &fact, const CatalogObject &object)
 // True if a schema at the revision may have these settings.
 bool is_usual(const CatalogObject &object)
 {
-    return object.kind == Kind::sequence || object.kind_of_settings == Settings::this_schema;
+    return object.kind == Kind::sequence || object.kind_of_settings != Settings::other_schema;
 }
 
 // True if another object has the name of the fact, or that of an index or sequence of the table.
@@ -229,10 +229,20 @@ Difference renamed(const Fact &fact, const CatalogObject &object,
             is_taken(fact, objects)};
 }
 
+// True if some revision has an object of the name. A user's own tells nothing of the revision.
+bool is_of_a_revision(const CatalogObject &object)
+{
+    const auto facts = chain::facts();
+    return std::any_of(facts.begin(), facts.end(), [&object](const Fact &fact) {
+        return fact.kind == object.kind &&
+               (fact.key == object.key ||
+                (fact.kind == Kind::function && fact.name == object.name));
+    });
+}
+
 Difference extra(const CatalogObject &object)
 {
-    const bool is_unknown = object.flaw == Flaw::unknown;
-    return {is_unknown ? Problem::unknown : Problem::extra,
+    return {object.flaw == Flaw::unknown ? Problem::unknown : Problem::extra,
             severity_of_extra(object),
             object.kind,
             std::string(object.key),
@@ -240,7 +250,7 @@ Difference extra(const CatalogObject &object)
             std::string(object.text),
             nullptr,
             &object,
-            object.kind != Kind::view && !is_unknown};
+            is_of_a_revision(object)};
 }
 
 Difference other(Problem problem, Severity severity, const Fact &fact, const CatalogObject &object,
@@ -272,6 +282,8 @@ void compare(const Fact &fact, const CatalogObject &object, chain::Revision revi
         differences.push_back(
             other(uses_another_schema(fact, object) ? Problem::wrong_schema : Problem::altered,
                   severity_of_altered(fact, object), fact, object, fact.text, object.text));
+        // How a table is stored, and who sees its rows, its owner may choose.
+        differences.back().is_of_revision = fact.kind != Kind::table || !object.is_plain_table;
         return;
     }
     if (fact.kind == Kind::function)

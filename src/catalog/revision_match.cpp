@@ -71,4 +71,14 @@ std::optional<RevisionMatch> nearest_revision(std::span<const CatalogObject> str
     return matches.empty() ? std::nullopt : std::optional(matches.front());
 }
 
+std::optional<RevisionMatch> nearer_later_revision(std::span<const CatalogObject> structure,
+                                                   chain::Revision revision,
+                                                   CheckInterrupts check_interrupts)
+{
+    const int distance = match_of(revision, Comparison(structure).with(revision)).distance();
+    const std::optional<RevisionMatch> nearest = nearest_revision(structure, check_interrupts);
+    return nearest && nearest->revision > revision && nearest->distance() < distance ? nearest
+                                                                                     : std::nullopt;
+}
+
 } // namespace procrastinate::catalog

@@ -15,6 +15,9 @@ using chain::Kind;
 constexpr std::array<std::string_view, 8> flaw_names{
     "", "invalid", "unvalidated", "disabled", "broken", "required", "instead", "unknown"};
 
+// As structure.sql writes it.
+constexpr const char *row_security = " with row security";
+
 } // namespace
 
 std::string_view name_of(Flaw flaw) { return flaw_names[static_cast<std::size_t>(flaw)]; }
@@ -82,6 +85,9 @@ Severity severity_of_extra(const CatalogObject &object)
 
 Severity severity_of_altered(const chain::Definition &expected, const CatalogObject &object)
 {
+    // Its policies do not apply to the owner. Those of other roles are the user's own.
+    if (expected.kind == Kind::table && object.text == std::string(expected.name) + row_security)
+        return Severity::info;
     // How a table is stored, its owner may choose; a view in its place breaks Procrastinate.
     const bool is_harmless =
         (expected.kind == Kind::table && object.is_plain_table) ||
@@ -101,15 +107,7 @@ Severity severity_of_renamed(const chain::Definition &expected)
 
 Severity severity_of_settings(const CatalogObject &object)
 {
-    switch (object.kind_of_settings)
-    {
-    case Settings::other_schema:
-        return Severity::error;
-    case Settings::this_schema:
-        return Severity::info;
-    default:
-        return Severity::warning;
-    }
+    return object.kind_of_settings == Settings::other_schema ? Severity::error : Severity::info;
 }
 
 } // namespace procrastinate::catalog

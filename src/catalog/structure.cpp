@@ -204,7 +204,7 @@ class Reader
         if (std::none_of(facts.begin(), facts.end(), [&function](const chain::Fact &fact) {
                 return fact.kind == chain::Kind::function && fact.key == function.key;
             }))
-            return Settings::other;
+            return Settings::others;
         return kind_of_settings(elements_of(rows_.datum(row, 12), memory_), installation_,
                                 word(row, 15));
     }

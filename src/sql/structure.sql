@@ -103,7 +103,8 @@ with relation as materialized (
                       when 'f' then ' as foreign table'
                       else ' as relation of kind ' || c.relkind::text end,
                   case c.relpersistence when 'u' then ' unlogged' end,
-                  case when c.relrowsecurity then ' with row security' end) as definition,
+                  case when c.relforcerowsecurity then ' with forced row security'
+                      when c.relrowsecurity then ' with row security' end) as definition,
            null::text as detail, null::text as addition, null::text as default_value,
            null::text as generated, null::text as columns, c.relkind = 'r' as flag,
            null::text[] as labels, null::text as body, null::text as flaw, c.relowner as owner,

@@ -169,6 +169,16 @@ void notice_nearest(const Installation &installation, const InstallationState &s
                    names_of(nearest));
 }
 
+std::string advice_for_moved_on(const Installation &installation, Revision recorded,
+                                Revision nearest)
+{
+    const std::string now(chain::name(nearest));
+    return "The catalog is nearer to " + now + " than to " + std::string(chain::name(recorded)) +
+           ". To see the differences: " + check_call(installation, nearest) +
+           "\nIf another tool has moved the schema on, record that: " +
+           stamp_call(installation, nearest);
+}
+
 std::string names_of(std::span<const catalog::RevisionMatch> matches)
 {
     std::string names;

@@ -38,6 +38,10 @@ void notice_nearest(const catalog::Installation &installation, const Installatio
 // "0037 and 0038"
 std::string names_of(std::span<const catalog::RevisionMatch> matches);
 
+// What to do about a schema whose catalog is nearer to a later revision than the recorded one.
+std::string advice_for_moved_on(const catalog::Installation &installation, chain::Revision recorded,
+                                chain::Revision nearest);
+
 // The call of procrastinate_repair() that repairs the schema to a revision, by default to the
 // current one, without the semicolon and the parenthesis at its end.
 std::string repair_call(const catalog::Installation &installation,

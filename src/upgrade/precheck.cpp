@@ -57,7 +57,7 @@ PrecheckResult run_precheck(const Installation &installation,
             result.unknown.push_back(finding);
             continue;
         }
-        if (!one.is_of_revision)
+        if (!one.is_of_revision && one.problem != catalog::Problem::extra)
         {
             // A function that its release shipped so, and that fails on this server. It makes no
             // migration fail.

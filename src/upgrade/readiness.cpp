@@ -6,6 +6,7 @@
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
+#include "server/pause.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/precheck.hpp"
 #include "upgrade/precheck_deferred.hpp"
@@ -27,26 +28,38 @@ namespace sqlstate = common::sqlstate;
 
 constexpr int most_findings = 50;
 
-std::vector<std::string> names_taken(const catalog::Installation &installation,
-                                     chain::Revision current, chain::Revision target)
+// Objects that have names which migrations need for their own.
+struct NamesTaken
 {
+    std::vector<std::string> findings;
+    bool can_be_moved = false; // true if one is no part of a table
+};
+
+NamesTaken names_taken(const catalog::Installation &installation, chain::Revision current,
+                       chain::Revision target)
+{
+    using chain::Kind;
     server::ContextResource memory;
     const auto named_objects = catalog::named_objects(installation, memory);
-    std::vector<std::string> taken;
+    NamesTaken taken;
     for (const catalog::NamedObject &object :
          catalog::name_conflicts(server::span_of(named_objects), current, target, memory))
-        taken.push_back("There is " + std::string(chain::kind_name(object.kind)) + " " +
-                        std::string(object.name));
+    {
+        taken.findings.push_back("There is " + std::string(chain::kind_name(object.kind)) + " " +
+                                 std::string(object.name));
+        taken.can_be_moved =
+            taken.can_be_moved || (object.kind != Kind::column && object.kind != Kind::constraint &&
+                                   object.kind != Kind::trigger);
+    }
     return taken;
 }
 
-void require_no_objects(const catalog::Installation &installation,
-                        const std::vector<std::string> &taken)
+void require_no_objects(const catalog::Installation &installation, const NamesTaken &taken)
 {
-    if (taken.empty())
+    if (taken.findings.empty())
         return;
     Findings findings;
-    findings.add(taken);
+    findings.add(taken.findings);
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) +
                       " holds Procrastinate's objects, but no history of them",
@@ -56,8 +69,9 @@ void require_no_objects(const catalog::Installation &installation,
 // What the checks of an upgrade found.
 struct Obstacles
 {
-    std::vector<std::string> names_taken;
+    NamesTaken names_taken;
     PrecheckResult precheck;
+    std::optional<chain::Revision> nearer; // a later revision than the current one
 };
 
 Obstacles find_obstacles(const catalog::Installation &installation, chain::Revision current,
@@ -73,34 +87,45 @@ Obstacles find_obstacles(const catalog::Installation &installation, chain::Revis
     // before show now, and none can follow.
     require_no_foreign_objects(installation);
     found.precheck = run_precheck(installation, server::span_of(structure), current, target);
+    if (!found.names_taken.findings.empty() || !found.precheck.drift.empty())
+        if (const auto match = catalog::nearer_later_revision(server::span_of(structure), current,
+                                                              server::check_interrupts))
+            found.nearer = match->revision;
     return found;
 }
 
-std::string hint_for(const catalog::Installation &installation, const Obstacles &found)
+std::string hint_for(const catalog::Installation &installation, const Obstacles &found,
+                     chain::Revision current, chain::Revision target)
 {
+    const bool are_names_taken = !found.names_taken.findings.empty();
     const std::string schema(installation.quoted_text);
     std::string hint;
     const auto add = [&hint](const std::string &line) {
         hint.append(hint.empty() ? "" : "\n").append(line);
     };
-    if (!found.precheck.drift.empty())
+    if (found.nearer)
+        add(advice_for_moved_on(installation, current, *found.nearer));
+    else if (!found.precheck.drift.empty())
         add("To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
             "(schema => " + schema + ");");
-    if (!found.precheck.drift.empty() && found.precheck.can_repair)
+    if (!found.nearer && !found.precheck.drift.empty() && found.precheck.can_repair)
         add("To repair what can be repaired: " + repair_call(installation) +
             ", dry_run => false);");
     if (!found.precheck.unknown.empty())
         add(advice_for_unknown_objects());
-    if (!found.names_taken.empty())
+    if (!found.nearer && are_names_taken)
         add("To see which revision the schema is nearest to: SELECT * FROM " +
             common::own_function("procrastinate_detect") + "(" + schema +
-            ");\nMove objects that are not Procrastinate's to another schema.");
+            ");\nTo see how it differs from " + std::string(chain::name(target)) + ": " +
+            check_call(installation, target));
+    if (!found.nearer && found.names_taken.can_be_moved)
+        add("Move objects that are not Procrastinate's to another schema.");
     if (!found.precheck.dependents.empty())
         add("Drop the dependent objects. After the upgrade create those again whose columns and "
             "functions still exist.");
     if (!found.precheck.rows.empty())
         add("Change or delete the rows that the migrations would fail at.");
-    if (found.names_taken.empty())
+    if (!are_names_taken)
         add("To upgrade in spite of these findings: SET procrastinate_migrate.verify = 'warn';");
     return hint;
 }
@@ -113,16 +138,16 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
     Findings findings(most_findings);
     findings.add(found.precheck.drift);
     findings.add(found.precheck.unknown);
-    findings.add(found.names_taken);
+    findings.add(found.names_taken.findings);
     findings.add(found.precheck.dependents);
     findings.add(found.precheck.rows);
     if (!is_strict)
         findings.add(found.precheck.doubts);
-    if (!found.names_taken.empty() || (found.precheck.any() && is_strict))
+    if (!found.names_taken.findings.empty() || (found.precheck.any() && is_strict))
         throw Refusal{sqlstate::catalog_contradicts,
                       in_schema(installation) + " is not ready for the migrations up to " +
                           std::string(chain::name(target)),
-                      findings.text(), hint_for(installation, found)};
+                      findings.text(), hint_for(installation, found, current, target)};
     Findings doubts(most_findings);
     doubts.add(found.precheck.doubts);
     const Findings &warned = is_strict ? doubts : findings;

@@ -95,6 +95,26 @@ struct RepairPlan
         "Differences from each: " + std::to_string(nearest.front().differences()) + ".", hint};
 }
 
+// A repair would put the objects of the recorded revision in the place of later ones.
+void require_not_moved_on(const Installation &installation,
+                          std::span<const catalog::CatalogObject> structure, Revision recorded,
+                          Run run)
+{
+    const auto nearer =
+        catalog::nearer_later_revision(structure, recorded, server::check_interrupts);
+    if (!nearer)
+        return;
+    const std::string revision(chain::name(recorded));
+    throw common::Refusal{
+        common::sqlstate::catalog_contradicts,
+        "the catalog of " + catalog::in_schema(installation) + " is nearer to " +
+            std::string(chain::name(nearer->revision)) + " than to " + revision,
+        "Its history says " + revision + ". A repair would replace objects of the later revision.",
+        advice_for_moved_on(installation, recorded, nearer->revision) + "\nTo repair it to " +
+            revision + ": " + repair_call(installation, recorded) +
+            (run == Run::yes ? ", dry_run => false);" : ");")};
+}
+
 void require_current(const Installation &installation, const chain::CurrentRevision &current,
                      Revision revision)
 {
@@ -125,7 +145,10 @@ Revision revision_of(const Installation &installation, const InstallationState &
         return revision;
     }
     if (current.revision)
+    {
+        require_not_moved_on(installation, structure, *current.revision, run);
         return *current.revision;
+    }
     const std::vector<catalog::RevisionMatch> nearest =
         catalog::nearest_revisions(structure, server::check_interrupts);
     // Without any of Procrastinate's objects there is nothing to repair.

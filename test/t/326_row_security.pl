@@ -17,7 +17,7 @@ my $database = new_database($node);
 look_as_roles($node, $database);
 query('CREATE ROLE owner LOGIN');
 
-# The owner upgrades. A WARNING names the tables with row-level security.
+# The owner upgrades.
 sub reaches
 {
 	my ($revision, $name) = @_;
@@ -113,4 +113,10 @@ is(query(q{SELECT revision FROM procrastinate_current('jobs')}), '0030', 'readin
 query($hint);
 reaches($HEAD_NAME, 'which is enough');
 is_at_head('the schema is at head');
+# Tables without a history are adopted.
+query('CREATE SCHEMA jobs AUTHORIZATION owner');
+reaches('0030', 'a schema at 0030');
+query('ALTER TABLE jobs.procrastinate_jobs ENABLE ROW LEVEL SECURITY;'
+	  . ' DROP TABLE jobs.procrastinate_schema_history');
+reaches('0031', 'is adopted and upgraded without its history');
 done_testing();

@@ -380,7 +380,36 @@ TEST(Drift, ObjectsOfTheUsers)
     EXPECT_EQ(with_extra(view), "info: view public.v is extra | ");
     Schema viewed(known_revision);
     viewed.objects().push_back(view);
+    viewed.objects().push_back(index);
     EXPECT_TRUE(catalog::closest_revisions(viewed.objects()).front().is_exact());
+}
+
+TEST(Drift, RowSecurity)
+{
+    Schema schema(known_revision);
+    CatalogObject &jobs = schema.object(Kind::table, "procrastinate_jobs");
+    jobs.text = "procrastinate_jobs with row security";
+    EXPECT_EQ(schema.only(known_revision), "info: table procrastinate_jobs is altered | ");
+    EXPECT_TRUE(catalog::closest_revisions(schema.objects()).front().is_exact());
+    jobs.text = "procrastinate_jobs with forced row security";
+    EXPECT_EQ(schema.only(known_revision), "warning: table procrastinate_jobs is altered | ");
+    EXPECT_TRUE(catalog::closest_revisions(schema.objects()).front().is_exact());
+    jobs.text = "procrastinate_jobs as view";
+    jobs.is_plain_table = false;
+    EXPECT_FALSE(catalog::closest_revisions(schema.objects()).front().is_exact());
+}
+
+TEST(Drift, NearerToALaterRevision)
+{
+    Schema schema(known_revision);
+    schema.object(Kind::function, "procrastinate_unregister_worker_v1(bigint)").body = "of mine";
+    const auto nearer = catalog::nearer_later_revision(schema.objects(), known_revision - 1);
+    ASSERT_TRUE(nearer);
+    EXPECT_EQ(nearer->revision, known_revision);
+    EXPECT_FALSE(catalog::nearer_later_revision(schema.objects(), known_revision));
+    // A schema that has lost something may be nearer to an earlier one.
+    schema.drop(Kind::function, "procrastinate_unregister_worker_v1(bigint)");
+    EXPECT_FALSE(catalog::nearer_later_revision(schema.objects(), known_revision));
 }
 
 TEST(Drift, AFunctionThatFailsOnThisServer)

@@ -117,11 +117,10 @@ TEST(Repair, SettingsOfAFunction)
     const std::string reset =
         "error altered | ALTER FUNCTION s.procrastinate_unregister_worker_v1(bigint) RESET "
         "search_path;\n";
-    EXPECT_EQ(with_settings(Settings::this_schema), "info altered | \nexact");
-    EXPECT_EQ(with_settings(Settings::other), "warning altered | \ninexact");
+    EXPECT_EQ(with_settings(Settings::others), "info altered | \nexact");
     EXPECT_EQ(with_settings(Settings::other_schema), reset + "inexact");
     // They do not hide another body, which CREATE OR REPLACE would repair without them.
-    EXPECT_EQ(with_settings(Settings::this_schema, "of mine"),
+    EXPECT_EQ(with_settings(Settings::others, "of mine"),
               "error altered | \ninfo altered | \ninexact");
     EXPECT_EQ(with_settings(Settings::other_schema, "of mine"),
               reset + "error altered | \ninexact");
