@@ -21,8 +21,17 @@ struct NamedRelease
 NamedRelease find_release(std::string_view name);
 
 // True for the name of a release after all known ones, with or without @pre. find_release() finds
-// none.
+// none. The name may have a suffix as in 3.10.0rc1 and 3.9.0.post1.
 bool is_newer_release(std::string_view name);
+
+// True for the name of any release, known or not, with or without a suffix and @pre.
+bool is_release_name(std::string_view name);
+
+// The newest known release of the minor version of such a name; null if there is none.
+const Release *newest_of_minor(std::string_view name);
+
+// True if later patch releases of the same minor version may have migrations: before 3.0.
+bool may_migrate_in_patches(const Release &release);
 
 // The release that a target, an end of a range or a release name is taken as, if that is assumed.
 const Release *assumed_release(std::string_view name);

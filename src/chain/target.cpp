@@ -40,31 +40,49 @@ std::string located(std::string_view target)
                           std::move(hint)};
 }
 
-std::string known_releases()
+// For the refusal of a name that is, or should be, that of a release.
+std::string known_releases(std::string_view refused)
 {
-    return "This version of procrastinate_migrate knows the releases " +
-           std::string(releases().front().name) + " to " + std::string(releases().back().name) +
-           ".";
+    std::string known = "This version of procrastinate_migrate knows the releases " +
+                        std::string(releases().front().name) + " to " +
+                        std::string(releases().back().name);
+    if (!is_release_name(refused) || is_newer_release(refused))
+        return known + ".";
+    const Release *const newest = newest_of_minor(refused);
+    if (newest == nullptr)
+        return known + ", but none of that minor version.";
+    known.append("; the newest of that minor version is ").append(newest->name).append(".");
+    return may_migrate_in_patches(*newest)
+               ? known + " Before 3.0 a later patch release may have a migration of its own."
+               : known;
 }
 
 constexpr std::string_view update_hint =
     "Install a newer version of procrastinate_migrate, then run ALTER EXTENSION "
     "procrastinate_migrate UPDATE;";
 
+std::string see_releases()
+{
+    return "To see the releases: SELECT * FROM " + common::own_function("procrastinate_releases") +
+           "();";
+}
+
 [[noreturn]] void refuse_unknown(std::string_view target)
 {
     if (is_newer_release(target))
-        refuse(target, known_releases(), std::string(update_hint));
-    if (target.ends_with("@pre"))
-        refuse(target, "@pre goes with a release, for example 3.1.0@pre.",
-               "To see the releases: SELECT * FROM " +
-                   common::own_function("procrastinate_releases") + "();");
+        refuse(target, known_releases(target), std::string(update_hint));
+    if (target.ends_with("@pre") && !is_release_name(target))
+        refuse(target, "@pre goes with a release, for example 3.1.0@pre.", see_releases());
     constexpr std::string_view grammar = "Targets are head, base, current, a revision (0025), a "
                                          "migration's file, a release (3.1.0, 3.1.0@pre), or "
                                          "relative (+1).";
+    const bool is_release = is_release_name(target);
     const std::string nearest = all_digits(target) ? std::string() : suggested_names(target);
-    refuse(target, "The chain has the revisions 0001 to " + std::string(name(head())) + ".",
-           nearest.empty() ? std::string(grammar) : "Perhaps you mean " + nearest + ".");
+    refuse(target,
+           is_release ? known_releases(target)
+                      : "The chain has the revisions 0001 to " + std::string(name(head())) + ".",
+           nearest.empty() ? is_release ? see_releases() : std::string(grammar)
+                           : "Perhaps you mean " + nearest + ".");
 }
 
 Revision current_revision(std::string_view target, const CurrentRevision &current)
@@ -235,13 +253,18 @@ const Release &resolve_release(std::string_view name)
 {
     const Release *const release =
         name.size() > longest_name ? nullptr : find_release(name).release;
+    std::string_view without_pre = name;
+    if (release == nullptr && remove_pre(without_pre) &&
+        find_release(without_pre).release != nullptr)
+        throw common::Refusal{common::sqlstate::unknown_revision,
+                              "Can't locate release identified by '" + excerpt(name) + "'",
+                              "With @pre it is a revision.",
+                              "Name the release: '" + std::string(without_pre) + "'"};
     if (release == nullptr)
-        throw common::Refusal{
-            common::sqlstate::unknown_revision,
-            "Can't locate release identified by '" + excerpt(name) + "'", known_releases(),
-            is_newer_release(name) ? std::string(update_hint)
-                                   : "To see them: SELECT * FROM " +
-                                         common::own_function("procrastinate_releases") + "();"};
+        throw common::Refusal{common::sqlstate::unknown_revision,
+                              "Can't locate release identified by '" + excerpt(name) + "'",
+                              known_releases(name),
+                              is_newer_release(name) ? std::string(update_hint) : see_releases()};
     return *release;
 }
 

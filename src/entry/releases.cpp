@@ -18,8 +18,8 @@ namespace chain = procrastinate::chain;
 namespace upgrade = procrastinate::upgrade;
 namespace server = procrastinate::server;
 using procrastinate::entry::reading;
+using procrastinate::entry::release_argument;
 using procrastinate::entry::schema_argument;
-using procrastinate::entry::target_argument;
 
 // What to do first if the release does not work on the schema; empty if it does.
 std::string advice_for(const catalog::Installation &installation, const chain::Release &release,
@@ -54,8 +54,7 @@ ENTRY_POINT(procrastinate_releases)
 ENTRY_POINT(procrastinate_supports)
 {
     const server::Arguments arguments(fcinfo);
-    const chain::Release &release =
-        chain::resolve_release(target_argument(arguments, 0, "release"));
+    const chain::Release &release = release_argument(arguments, 0, "release");
     const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
@@ -89,9 +88,8 @@ ENTRY_POINT(procrastinate_supports)
 ENTRY_POINT(procrastinate_route)
 {
     const server::Arguments arguments(fcinfo);
-    const chain::Release &from =
-        chain::resolve_release(target_argument(arguments, 0, "from_release"));
-    const chain::Release &to = chain::resolve_release(target_argument(arguments, 1, "to_release"));
+    const chain::Release &from = release_argument(arguments, 0, "from_release");
+    const chain::Release &to = release_argument(arguments, 1, "to_release");
     const catalog::Installation installation = catalog::locate(schema_argument(arguments, 2));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {

@@ -29,6 +29,15 @@ std::string_view target_argument(const server::Arguments &arguments, int number,
     return target;
 }
 
+const chain::Release &release_argument(const server::Arguments &arguments, int number,
+                                       const char *name)
+{
+    const std::string_view text = arguments.required_text(number, name);
+    const chain::Release &release = chain::resolve_release(text);
+    warn_if_assumed(text);
+    return release;
+}
+
 std::string_view range_argument(const server::Arguments &arguments, int number, const char *name)
 {
     const std::string_view range = arguments.required_text(number, name);

@@ -116,6 +116,25 @@ TEST(Target, HintsAtTheNearestNames)
               std::string::npos);
 }
 
+TEST(Target, OfAReleaseThatIsNotKnownNamesTheKnownOnes)
+{
+    const std::string newest(procrastinate::chain::releases().back().name);
+    const std::string known =
+        "This version of procrastinate_migrate knows the releases 0.3.0 to " + newest;
+    for (const std::string &newer : {std::string("3.999.0rc1"), newest + ".post1"})
+    {
+        EXPECT_EQ(refusal_of(newer, at_26).detail, known + ".") << newer;
+        EXPECT_EQ(refusal_of(newer, at_26).hint.substr(0, 23), "Install a newer version") << newer;
+    }
+    EXPECT_EQ(refusal_of("2.15.99", at_26).detail,
+              known + "; the newest of that minor version is 2.15.1. Before 3.0 a later patch "
+                      "release may have a migration of its own.");
+    EXPECT_EQ(refusal_of("3.7.0rc1@pre", at_26).detail,
+              known + "; the newest of that minor version is 3.7.3.");
+    EXPECT_EQ(refusal_of("2.99.0", at_26).detail, known + ", but none of that minor version.");
+    EXPECT_EQ(refusal_of("2.15.99", at_26).hint, "Perhaps you mean 2.15.1, 2.15.0.");
+}
+
 TEST(Target, NamesWhatAnAmbiguousPrefixMeans)
 {
     const Refusal refusal = refusal_of("00.05.00_0", at_26);
