@@ -189,8 +189,8 @@ CREATE FUNCTION procrastinate_supports(
 ) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_supports(text, anycompatible) IS
-    'whether the code of a release works on the installation''s revision, and if not, what to do'
-    ' first';
+    'whether the code of a release works on the installation: on its revision, and no difference'
+    ' breaks Procrastinate; if not, what to do first';
 
 CREATE FUNCTION procrastinate_route(
     from_release text,
@@ -341,7 +341,7 @@ CREATE PROCEDURE procrastinate_wait(
 )
     LANGUAGE c AS 'MODULE_PATHNAME';
 COMMENT ON PROCEDURE procrastinate_wait(text, interval, anycompatible) IS
-    'returns when the installation is at the target or later';
+    'returns when the installation is at the target or later, or when the release works on it';
 
 CREATE PROCEDURE procrastinate_wait(
     target text,
@@ -350,7 +350,7 @@ CREATE PROCEDURE procrastinate_wait(
 )
     LANGUAGE c AS 'MODULE_PATHNAME';
 COMMENT ON PROCEDURE procrastinate_wait(text, text, anycompatible) IS
-    'returns when the installation is at the target or later';
+    'returns when the installation is at the target or later, or when the release works on it';
 
 CREATE FUNCTION procrastinate_stamp(
     revision text,

@@ -18,6 +18,7 @@ class Findings
     void add(const std::vector<std::string> &findings);
 
     bool any() const { return count_ > 0; }
+    int count() const { return count_; }
 
     // The lines of DETAIL, each with a full stop; empty without findings.
     std::string text() const;

@@ -6,8 +6,7 @@
 #include "entry/target_argument.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
-#include "upgrade/current_state.hpp"
-#include "upgrade/lost_functions.hpp"
+#include "upgrade/drift_findings.hpp"
 #include "upgrade/notices.hpp"
 
 namespace
@@ -23,10 +22,11 @@ using procrastinate::entry::schema_argument;
 
 // What to do first if the release does not work on the schema; empty if it does.
 std::string advice_for(const catalog::Installation &installation, const chain::Release &release,
-                       chain::Revision revision)
+                       const upgrade::InstallationState &state)
 {
+    const chain::Revision revision = *state.current.revision;
     if (chain::supports(release, revision))
-        return upgrade::advice_for_lost_functions(installation, revision);
+        return upgrade::advice_for_drift(upgrade::find_drift(installation, state), installation);
     std::string advice = chain::advice(release, revision, installation.quoted_text);
     if (revision == chain::base)
         if (const auto other = catalog::elsewhere(installation))
@@ -72,7 +72,7 @@ ENTRY_POINT(procrastinate_supports)
             return server::RowSet::result();
         }
         const chain::Revision revision = upgrade::require_known(state, installation);
-        const std::string advice = advice_for(installation, release, revision);
+        const std::string advice = advice_for(installation, release, state);
         rows.add(server::Row()
                      .boolean(advice.empty())
                      .text(chain::name(revision))

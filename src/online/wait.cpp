@@ -14,7 +14,7 @@
 #include "server/subtransaction.hpp"
 #include "server/timeouts.hpp"
 #include "sql/can_listen.hpp"
-#include "upgrade/current_state.hpp"
+#include "upgrade/drift_findings.hpp"
 #include "upgrade/installation_state.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/require.hpp"
@@ -104,13 +104,72 @@ class Listening
     std::int64_t began_ = 0;
 };
 
-// Reads the history in a transaction of its own. Throws the server's 55P03 if the history is locked
-// for `left` milliseconds, and Refusal 3F000 if the schema has been dropped. A renamed schema is
-// the same one.
-upgrade::InstallationState read_state(const Installation &installation, Listening &listening,
-                                      std::optional<double> left)
+// What is asked for, and whether the installation is there.
+class Gate
 {
-    upgrade::InstallationState state;
+  public:
+    explicit Gate(std::string_view target) : target_(target), wanted_("at " + std::string(target))
+    {
+    }
+
+    // Inside an SPI connection and under a search_path of the server's own. The first call reads
+    // the target.
+    void look(const Installation &installation)
+    {
+        state_ = upgrade::read_current_state(installation);
+        const bool is_first = !requirement_;
+        if (is_first)
+        {
+            requirement_.emplace(target_, state_.current);
+            wanted_ = requirement_->text();
+        }
+        if (!told_)
+            upgrade::notice_if_by_catalog(state_, installation);
+        told_ = told_ || state_.is_by_catalog;
+        met_ = upgrade::Met::not_yet;
+        if (!state_.current.revision)
+            return;
+        met_ = requirement_->by(*state_.current.revision);
+        if (met_ == upgrade::Met::never)
+            upgrade::refuse_past(installation, target_, *state_.current.revision);
+        if (met_ == upgrade::Met::yes)
+            check(installation, is_first);
+    }
+
+    bool is_open() const { return met_ == upgrade::Met::yes; }
+    const upgrade::InstallationState &state() const { return state_; }
+    // "at 0037", as far as it is known.
+    const std::string &wanted() const { return wanted_; }
+
+  private:
+    // Throws Refusal PM009 if differences break Procrastinate: no wait repairs them.
+    void check(const Installation &installation, bool is_first) const
+    {
+        const chain::Revision current = *state_.current.revision;
+        if (!requirement_->is_release())
+        {
+            if (is_first)
+                upgrade::notice_if_past(installation, current, requirement_->revision(), target_);
+            return;
+        }
+        const upgrade::DriftFindings drift = upgrade::find_drift(installation, state_);
+        if (drift.errors.any())
+            throw upgrade::drift_refusal(drift, installation, current);
+    }
+
+    std::string_view target_;
+    std::string wanted_;
+    std::optional<upgrade::Requirement> requirement_;
+    upgrade::InstallationState state_;
+    upgrade::Met met_ = upgrade::Met::not_yet;
+    bool told_ = false;
+};
+
+// Looks in a transaction of its own. Throws the server's 55P03 if the history is locked for `left`
+// milliseconds, and Refusal 3F000 if the schema has been dropped. A renamed schema is the same one.
+void look(Gate &gate, const Installation &installation, Listening &listening,
+          std::optional<double> left)
+{
     listening.run([&] {
         const int level = server::open_settings();
         // Rounded up, so that no time is left when it ends. The interval may be of any length.
@@ -119,27 +178,34 @@ upgrade::InstallationState read_state(const Installation &installation, Listenin
             server::set("lock_timeout",
                         std::to_string(1 + static_cast<int>(std::max(0.0, *left))).c_str());
         catalog::require_there(installation);
-        state = server::with_search_path(nullptr,
-                                         [&] { return upgrade::read_current_state(installation); });
+        server::with_search_path(nullptr, [&] { gate.look(installation); });
         server::close_settings(level);
     });
-    return state;
 }
 
-std::string detail_of(const upgrade::InstallationState &state)
+// DETAIL and HINT of a timeout.
+struct Explanation
 {
-    if (!state.current.revision)
-        return common::sentence(std::string(state.current.why_unknown));
-    return "The schema is at " + std::string(chain::name(*state.current.revision)) + ".";
-}
+    std::string detail;
+    std::string hint;
+};
 
-std::string hint_for(const upgrade::InstallationState &state, const Installation &installation)
+Explanation explanation(const upgrade::InstallationState &state, const Installation &installation)
 {
-    if (!state.current.revision && state.is_foreign())
-        return upgrade::foreign_history(state, installation).hint;
-    return "To see what has changed it: SELECT * FROM " +
-           common::own_function("procrastinate_log") + "(schema => " + installation.quoted_text +
-           ");";
+    if (state.current.revision == chain::base && !state.under_way)
+    {
+        const common::Refusal refusal = upgrade::nothing_installed(installation);
+        return {common::sentence(refusal.message) + (refusal.detail.empty() ? "" : " ") +
+                    refusal.detail,
+                refusal.hint};
+    }
+    const std::string log = "To see what has changed it: SELECT * FROM " +
+                            common::own_function("procrastinate_log") + "(schema => " +
+                            installation.quoted_text + ");";
+    if (state.current.revision)
+        return {"The schema is at " + std::string(chain::name(*state.current.revision)) + ".", log};
+    return {common::sentence(std::string(state.current.why_unknown)),
+            state.is_foreign() ? upgrade::foreign_history(state, installation).hint : log};
 }
 
 std::string hint_to_see_locks(const Installation &installation)
@@ -150,20 +216,15 @@ std::string hint_to_see_locks(const Installation &installation)
            common::quoted_literal(installation.quoted) + "::regnamespace);";
 }
 
-// Names the schema as it is called now.
+// `explain` is given the schema as it is called now.
 [[noreturn]] void fail_in_time(const Installation &installation, const std::string &wanted,
-                               const std::string &why,
-                               const std::function<std::string(const Installation &)> &hint)
+                               const std::function<Explanation(const Installation &)> &explain)
 {
     const Installation now = catalog::locate(installation.schema);
+    const Explanation why = explain(now);
     throw common::Refusal{common::sqlstate::not_in_time,
-                          "schema \"" + now.name + "\" is not " + wanted + " in time", why,
-                          hint(now)};
-}
-
-upgrade::Met met(const upgrade::Requirement &requirement, const upgrade::InstallationState &state)
-{
-    return state.current.revision ? requirement.by(*state.current.revision) : upgrade::Met::not_yet;
+                          "schema \"" + now.name + "\" is not " + wanted + " in time", why.detail,
+                          why.hint};
 }
 
 std::string same_call(const Installation &installation, std::string_view target,
@@ -199,28 +260,25 @@ void wait_until_met(const Installation &installation, std::string_view target,
     };
     const SessionMarker marker(server::LockKey::waiting, installation.schema);
     Listening listening;
-    std::string wanted = "at " + std::string(target);
-    const auto read_in_time = [&] {
+    Gate gate(target);
+    const auto look_in_time = [&] {
         try
         {
-            return read_state(installation, listening, left());
+            look(gate, installation, listening, left());
         }
         catch (const server::ServerError &error)
         {
             if (!server::is_of_lock(error) || left().value_or(between_reads) > 0)
                 throw;
-            fail_in_time(installation, wanted, "Another session has locked its history or tables.",
-                         hint_to_see_locks);
+            fail_in_time(installation, gate.wanted(), [](const Installation &named) {
+                return Explanation{"Another session has locked its history or tables.",
+                                   hint_to_see_locks(named)};
+            });
         }
     };
-    upgrade::InstallationState state = read_in_time();
-    const upgrade::Requirement requirement(target, state.current);
-    upgrade::Met now = met(requirement, state);
-    if (now == upgrade::Met::yes)
+    look_in_time();
+    if (gate.is_open())
         return;
-    if (now == upgrade::Met::never)
-        upgrade::refuse_past(installation, target, *state.current.revision);
-    wanted = requirement.text();
     warn_of_timeout(left());
     listening.begin();
     for (;;)
@@ -230,22 +288,20 @@ void wait_until_met(const Installation &installation, std::string_view target,
             listening.end();
             listening.begin();
         }
-        state = read_in_time();
-        now = met(requirement, state);
-        if (now != upgrade::Met::not_yet)
+        look_in_time();
+        if (gate.is_open())
             break;
         const double pause = left().value_or(between_reads);
         if (pause <= 0)
         {
             listening.end();
-            fail_in_time(installation, wanted, detail_of(state),
-                         [&](const Installation &named) { return hint_for(state, named); });
+            fail_in_time(installation, gate.wanted(), [&](const Installation &named) {
+                return explanation(gate.state(), named);
+            });
         }
         listening.pause(std::min(pause, between_reads));
     }
     listening.end();
-    if (now == upgrade::Met::never)
-        upgrade::refuse_past(installation, target, *state.current.revision);
 }
 
 } // namespace

@@ -1,15 +1,11 @@
 #include "upgrade/require.hpp"
 
-#include "catalog/drift.hpp"
-#include "catalog/grants.hpp"
-#include "catalog/structure.hpp"
 #include "chain/release_name.hpp"
 #include "chain/route.hpp"
-#include "common/findings.hpp"
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
-#include "upgrade/current_state.hpp"
+#include "upgrade/drift_findings.hpp"
 #include "upgrade/requirement.hpp"
 
 namespace procrastinate::upgrade
@@ -38,36 +34,17 @@ namespace sqlstate = common::sqlstate;
                       (requirement.is_release() ? "@pre" : "") + end};
 }
 
-common::Findings of_severity(const std::vector<catalog::Difference> &differences,
-                             catalog::Severity severity)
+void check_drift(const Installation &installation, const InstallationState &state, Drift drift)
 {
-    common::Findings findings;
-    for (const catalog::Difference &one : differences)
-        if (one.severity == severity)
-            findings.add(common::capitalized(catalog::in_words(one)));
-    return findings;
-}
-
-void check_drift(const Installation &installation, Revision revision, Drift drift)
-{
-    server::ContextResource memory;
-    const auto structure = catalog::structure(installation, memory);
-    const auto objects = server::span_of(structure);
-    std::vector<catalog::Difference> differences = catalog::Comparison(objects).with(revision);
-    catalog::add_lacking_grants(differences, installation, objects, revision);
-    const std::string differs =
-        in_schema(installation) + " differs from " + std::string(chain::name(revision));
-    const std::string hint = "To see all differences: SELECT * FROM " +
-                             common::own_function("procrastinate_check") + "(schema => " +
-                             installation.quoted_text + ");";
-    const common::Findings errors = of_severity(differences, catalog::Severity::error);
-    if (errors.any() && drift == Drift::error)
-        throw Refusal{sqlstate::catalog_contradicts, differs, errors.text(), hint};
-    if (errors.any())
-        server::warning(differs, errors.text(), hint);
-    const common::Findings warnings = of_severity(differences, catalog::Severity::warning);
-    if (warnings.any())
-        server::warning(differs, warnings.text(), hint);
+    const DriftFindings findings = find_drift(installation, state, WhileLocked::waits);
+    const Revision revision = *state.current.revision;
+    if (findings.errors.any() && drift == Drift::error)
+        throw drift_refusal(findings, installation, revision);
+    const Refusal refusal = drift_refusal(findings, installation, revision);
+    if (findings.errors.any())
+        server::warning(refusal.message, refusal.detail, refusal.hint);
+    if (findings.warnings.any())
+        server::warning(refusal.message, findings.warnings.text(), refusal.hint);
 }
 
 } // namespace
@@ -121,9 +98,8 @@ Revision require(const Installation &installation, std::string_view target, Drif
     if (met == Met::not_yet || current == chain::base)
         refuse_pending(installation, requirement, target, current);
     require_tables(installation, current);
-    // In the middle of a migration the schema is that of no revision.
-    if (drift != Drift::ignored && !state.under_way)
-        check_drift(installation, current, drift);
+    if (drift != Drift::ignored)
+        check_drift(installation, state, drift);
     return current;
 }
 

@@ -26,6 +26,8 @@ class Requirement
     Met by(chain::Revision current) const;
 
     bool is_release() const { return release_ != nullptr; }
+    // The target, or the revision that the release expects.
+    chain::Revision revision() const { return revision_; }
 
     // "at 0037", "at a revision that 3.9.0 works on (0037 to 0038)".
     std::string text() const;

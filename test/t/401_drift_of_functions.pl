@@ -78,7 +78,7 @@ SQL
 	$count += $functions;
 	my ($yes, $no) = map { $is_supported eq 't' ? ", supported: $_" : '' } qw(true false);
 	$no .=
-	  ", $functions functions have a search_path that does not find schema \"$ODD_SCHEMA\"."
+	  ", $functions differences break Procrastinate."
 	  . ' To repair: SELECT * FROM public.procrastinate_repair('
 	  . "schema => $schema, dry_run => false);"
 	  if $no;
@@ -93,7 +93,7 @@ SQL
 	is_deeply(
 		$results->($reformat, $change, $verdict, $repair, $verdict, $bodies),
 		[
-			"inexact, $functions error altered CREATE OR REPLACE FUNCTION$yes", $functions,
+			"inexact, $functions error altered CREATE OR REPLACE FUNCTION$no", $functions,
 			"$at$yes", $original
 		],
 		'a change in it is found and repaired');
