@@ -156,6 +156,69 @@ DROP SCHEMA version_table_sync_calls CASCADE;
 SET search_path = version_table_sync, public;
 SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
 
+-- ---- one table, and two installations -----------------------------------------------------------
+CREATE SCHEMA version_table_sync_a;
+CREATE SCHEMA version_table_sync_b;
+CREATE SCHEMA version_table_sync_shared;
+RESET procrastinate_migrate.alembic_version;
+SELECT procrastinate_upgrade('0030', 'version_table_sync_a');
+SELECT procrastinate_upgrade('0029', 'version_table_sync_b');
+CREATE TABLE version_table_sync_shared.alembic_version (version_num varchar(32) PRIMARY KEY);
+SET search_path = version_table_sync_shared, public;
+SET procrastinate_migrate.alembic_version = 'version_table_sync_shared.alembic_version';
+RESET procrastinate_migrate.alembic_ids;
+-- a row that the upgrade meets on its way is the other's, whatever its form
+INSERT INTO alembic_version VALUES ('0030');
+BEGIN;
+SELECT procrastinate_upgrade('0032', 'version_table_sync_b');
+SELECT * FROM alembic_version;
+ROLLBACK;
+BEGIN;
+SET LOCAL procrastinate_migrate.alembic_ids = plain;
+SELECT procrastinate_upgrade('0031', 'version_table_sync_b');
+UPDATE alembic_version SET version_num = 'procrastinate_0031';
+SELECT * FROM alembic_version;
+RESET procrastinate_migrate.alembic_ids;
+SELECT procrastinate_upgrade('0033', 'version_table_sync_b');
+SELECT * FROM alembic_version;
+ROLLBACK;
+-- one that is ahead and stays so needs nothing
+BEGIN;
+SELECT procrastinate_upgrade('0030', 'version_table_sync_b');
+SELECT * FROM alembic_version;
+ROLLBACK;
+-- nothing tells whose number it is
+UPDATE alembic_version SET version_num = '0029';
+BEGIN;
+SELECT procrastinate_upgrade('0031', 'version_table_sync_b');
+SELECT * FROM alembic_version;
+ROLLBACK;
+-- but the user
+BEGIN;
+SET LOCAL procrastinate_migrate.alembic_ids = plain;
+SELECT procrastinate_upgrade('0031', 'version_table_sync_b');
+SELECT * FROM alembic_version;
+ROLLBACK;
+BEGIN;
+ALTER TABLE alembic_version SET SCHEMA version_table_sync_b;
+SET LOCAL procrastinate_migrate.alembic_version = 'version_table_sync_b.alembic_version';
+SELECT procrastinate_upgrade('0031', 'version_table_sync_b');
+SELECT * FROM version_table_sync_b.alembic_version;
+ROLLBACK;
+UPDATE alembic_version SET version_num = 'procrastinate_0028';
+BEGIN;
+SELECT procrastinate_upgrade('0031', 'version_table_sync_b');
+SELECT * FROM alembic_version;
+ROLLBACK;
+-- in a call with many transactions, too
+UPDATE alembic_version SET version_num = '0030';
+CALL procrastinate_migrate('0032', schema => 'version_table_sync_b');
+SELECT * FROM alembic_version;
+DROP SCHEMA version_table_sync_a, version_table_sync_b, version_table_sync_shared CASCADE;
+SET search_path = version_table_sync, public;
+SET procrastinate_migrate.alembic_version = 'version_table_sync.alembic_version';
+SET procrastinate_migrate.alembic_ids = zero_based;
+
 -- ---- settings that are none ---------------------------------------------------------------------
 SET procrastinate_migrate.alembic_version = 'alembic_version';
 SELECT procrastinate_upgrade('0006');

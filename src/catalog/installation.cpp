@@ -207,6 +207,13 @@ std::optional<Elsewhere> elsewhere(const Installation &installation)
     return find_elsewhere(installation.schema, Searched::usable_schemas);
 }
 
+bool has_others(const Installation &installation)
+{
+    const std::vector<Oid> schemas = schemas_with_jobs();
+    return std::any_of(schemas.begin(), schemas.end(),
+                       [&](Oid one) { return one != installation.schema; });
+}
+
 std::string in_schema(const Installation &installation)
 {
     return "schema \"" + installation.name + "\"";

@@ -53,7 +53,10 @@ struct Elsewhere
 // if no other schema has one.
 std::optional<Elsewhere> elsewhere(const Installation &installation);
 
-// As above, but nothing if search_path yields no schema, or one that cannot hold an installation.
+// True if another schema has an installation, also one that the current role may not look into.
+bool has_others(const Installation &installation);
+
+// As locate(), but nothing if search_path yields no schema, or one that cannot hold an installation.
 std::optional<Installation> locate_if_any(std::optional<Oid> given);
 
 // The words for a message: schema "jobs".

@@ -141,7 +141,7 @@ void record_change(const catalog::Installation &installation, std::string_view e
         append_history(installation, event, from, to, started);
         if (from != to)
         {
-            sync_version_tables(from, to);
+            sync_version_tables(installation, from, to);
             const std::string payload = notification_of(installation, to);
             server::call([&payload] { Async_Notify("procrastinate_schema", payload.c_str()); });
         }

@@ -144,7 +144,7 @@ std::optional<VersionTable> open_version_table(std::string_view setting, std::st
                       std::string("table ") + table.name + " has been moved by another session",
                       {},
                       "Set " + option + " to the table that is meant."};
-    return VersionTable{table.oid, table.name, option};
+    return VersionTable{table.oid, table.schema, table.name, option};
 }
 
 server::RawTable VersionTable::read(std::span<const server::RawColumn> columns,

@@ -25,6 +25,7 @@ std::vector<chain::AlembicId> own_alembic_ids(const server::RawTable &rows, chai
 struct VersionTable
 {
     Oid oid;
+    Oid schema;
     std::string name;    // qualified and quoted
     std::string setting; // that names the table: "procrastinate_migrate.alembic_version"
 

@@ -96,8 +96,25 @@ NotSynced alembic_obstacle(const VersionTable &table, const AlembicRows &rows, R
             stamp};
 }
 
+// Of the only row, in a table that may be another installation's.
+NotSynced of_another(const VersionTable &table, const chain::AlembicId &row, chain::AlembicIds kind,
+                     Revision since, Revision to)
+{
+    const std::string reached = chain::alembic_id(to, row.form);
+    return {since, table.name,
+            "Its row '" + chain::alembic_id(row.revision, row.form) +
+                "' may be that of another installation in this database.",
+            "If it is this installation's: alembic stamp " + (reached.empty() ? "base" : reached) +
+                (row.form.is_plain() && kind != chain::AlembicIds::plain
+                     ? "\nThen, before the next change: SET procrastinate_migrate.alembic_ids = "
+                       "'plain';"
+                     : "") +
+                "\nIf it is another's: RESET " + table.setting + ";"};
+}
+
 // Nothing if the table is in step. `since`: where the call has found it out of step, else `from`.
-std::optional<NotSynced> sync_alembic(Revision from, Revision to, Revision since)
+std::optional<NotSynced> sync_alembic(const catalog::Installation &installation, Revision from,
+                                      Revision to, Revision since)
 {
     const std::optional<VersionTable> opened = open_alembic();
     if (!opened)
@@ -110,14 +127,25 @@ std::optional<NotSynced> sync_alembic(Revision from, Revision to, Revision since
     const std::string reached = chain::alembic_id(to, rows.form);
     const std::array both{spi::text_parameter(left), spi::text_parameter(reached)};
     const bool is_sure = !rows.has_two_forms && rows.is_clear;
-    if (is_sure && rows.has_from && (to == chain::base || rows.has_to))
+    // A row that is moved makes `alembic upgrade` wrong for the installation that it belongs to. A
+    // row that the call has met on its way, or that is only a number, may be another one's.
+    const bool is_shared = table.schema != installation.schema && catalog::has_others(installation);
+    const bool is_of_this =
+        !is_shared ||
+        (since == from && (!rows.form.is_plain() || kind == chain::AlembicIds::plain));
+    const bool is_moved = is_sure && is_of_this && rows.has_from;
+    if (is_moved && (to == chain::base || rows.has_to))
         table.write(sql::alembic_delete, std::span(both).first(1));
-    else if (is_sure && rows.has_from)
+    else if (is_moved)
         table.write(sql::alembic_update, both);
     else if (is_sure && from == chain::base && !rows.has_any)
         table.write(sql::alembic_insert, std::span(both).last(1));
-    else if (!is_sure || (!rows.has_to && (to != chain::base || rows.has_any)))
-        return alembic_obstacle(table, alembic_rows(ids, kind, since, to), since, to);
+    else if (!is_sure || rows.has_from || (!rows.has_to && (to != chain::base || rows.has_any)))
+        return is_shared && ids.size() == 1
+                   ? of_another(table, ids.front(), kind, since, to)
+                   : alembic_obstacle(table, alembic_rows(ids, kind, since, to), since, to);
+    else if (rows.has_to)
+        return NotSynced{since, table.name, {}, {}};
     return {};
 }
 
@@ -213,7 +241,7 @@ std::optional<NotSynced> sync_django(Revision from, Revision to, Revision since)
 
 void warn(const std::optional<NotSynced> &found)
 {
-    if (found)
+    if (found && !found->why.empty())
         server::warning("table " + found->table + " was not synced", found->why, found->hint);
 }
 
@@ -231,7 +259,7 @@ void VersionTableWarnings::raise(const catalog::Installation &installation, Revi
     std::vector<std::string> told;
     for (const std::optional<NotSynced> &found :
          {std::exchange(alembic_, {}), std::exchange(django_, {})})
-        if (found)
+        if (found && !found->why.empty())
         {
             warn(found);
             told.push_back(found->table);
@@ -241,9 +269,10 @@ void VersionTableWarnings::raise(const catalog::Installation &installation, Revi
                                  [&] { warn_of_external_versions(installation, reached, told); });
 }
 
-void VersionTableWarnings::sync(Revision from, Revision to)
+void VersionTableWarnings::sync(const catalog::Installation &installation, Revision from,
+                                Revision to)
 {
-    alembic_ = sync_alembic(from, to, alembic_ ? alembic_->since : from);
+    alembic_ = sync_alembic(installation, from, to, alembic_ ? alembic_->since : from);
     django_ = sync_django(from, to, django_ ? django_->since : from);
 }
 
@@ -267,13 +296,13 @@ void require_syncable(Revision target)
         (void)django_rows(*django, require_names(target));
 }
 
-void sync_version_tables(Revision from, Revision to)
+void sync_version_tables(const catalog::Installation &installation, Revision from, Revision to)
 {
     if (from == to)
         return;
     if (collecting != nullptr)
-        return collecting->sync(from, to);
-    warn(sync_alembic(from, to, from));
+        return collecting->sync(installation, from, to);
+    warn(sync_alembic(installation, from, to, from));
     warn(sync_django(from, to, from));
 }
 

@@ -19,15 +19,17 @@ void require_syncable(chain::Revision target);
 
 // Alembic: changes the row of `from` to one of `to`. Django: adds or deletes the rows between the
 // two. Changes no other row. If the table is not at `from`, it is left as it is, with a WARNING;
-// see VersionTableWarnings. Inside an SPI connection.
-void sync_version_tables(chain::Revision from, chain::Revision to);
+// see VersionTableWarnings. So is Alembic's row if it may be that of another installation of the
+// database. Inside an SPI connection.
+void sync_version_tables(const catalog::Installation &installation, chain::Revision from,
+                         chain::Revision to);
 
 // A version table that has been left as it is.
 struct NotSynced
 {
     chain::Revision since; // the revision that the first change of the call has left
     std::string table;     // qualified and quoted
-    std::string why;
+    std::string why;       // empty: it is at the revision reached, so there is no WARNING
     std::string hint;
 };
 
@@ -49,10 +51,11 @@ class VersionTableWarnings
 
   private:
     friend void require_syncable(chain::Revision target);
-    friend void sync_version_tables(chain::Revision from, chain::Revision to);
+    friend void sync_version_tables(const catalog::Installation &installation, chain::Revision from,
+                                    chain::Revision to);
     friend void warn_after_adoption(const catalog::Installation &installation,
                                     chain::Revision revision);
-    void sync(chain::Revision from, chain::Revision to);
+    void sync(const catalog::Installation &installation, chain::Revision from, chain::Revision to);
 
     VersionTableWarnings *outer_; // of a call whose statements have led to this one
     std::optional<NotSynced> alembic_;
