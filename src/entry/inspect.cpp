@@ -9,6 +9,7 @@
 #include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
 #include "server/arguments.hpp"
+#include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/rows.hpp"
 #include "upgrade/catalog_match.hpp"
@@ -88,8 +89,12 @@ ENTRY_POINT(procrastinate_check)
             throw upgrade::nothing_installed(installation);
         if (revision == chain::base)
         {
-            for (const upgrade::Repair &drop :
-                 upgrade::drops_to_base(installation, server::span_of(structure)))
+            const std::vector<upgrade::Repair> drops =
+                upgrade::drops_to_base(installation, server::span_of(structure));
+            if (drops.empty())
+                server::notice(catalog::in_schema(installation) +
+                               " holds none of Procrastinate's objects");
+            for (const upgrade::Repair &drop : drops)
                 add_difference(rows, drop.difference, drop.statement);
             return server::RowSet::result();
         }

@@ -64,9 +64,11 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
         return revision;
     }
     const bool is_recorded = state.recorded_revision == revision;
-    server::notice(catalog::in_schema(installation) + " matches " +
-                   std::string(chain::name(revision)) +
-                   (is_recorded ? ", as its history says: nothing to do" : ""));
+    server::notice(
+        is_recorded
+            ? catalog::in_schema(installation) + " matches " + std::string(chain::name(revision)) +
+                  ", as its history says: nothing to do"
+            : by_catalog_text(state, installation, revision) + ", which is recorded now");
     if (!is_recorded)
     {
         require_no_unknown_objects(installation);

@@ -109,8 +109,6 @@ UpgradePath Change::read_path(std::string_view target,
     }
     if (is_to_adopt(state))
     {
-        if (state.has_history)
-            notice_if_by_catalog(state, installation_);
         (void)adopt(*this, installation_, state);
         state = upgrade::read_state(installation_);
     }

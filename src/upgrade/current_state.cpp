@@ -115,17 +115,19 @@ InstallationState compare_with_catalog(InstallationState state, const Installati
     return state;
 }
 
+std::string by_catalog_text(const InstallationState &state, const Installation &installation,
+                            Revision by_catalog)
+{
+    const std::string history = state.last ? "the history of " + catalog::in_schema(installation) +
+                                                 " says " + state.recorded + ", but"
+                                           : has_no_history(state, installation) + ";";
+    return history + " its catalog is that of " + std::string(chain::name(by_catalog));
+}
+
 void notice_if_by_catalog(const InstallationState &state, const Installation &installation)
 {
-    if (!state.is_by_catalog)
-        return;
-    const std::string by_catalog =
-        "its catalog is that of " + std::string(chain::name(*state.current.revision));
-    if (state.last)
-        server::notice("the history of " + catalog::in_schema(installation) + " says " +
-                       state.recorded + ", but " + by_catalog);
-    else
-        server::notice(has_no_history(state, installation) + "; " + by_catalog);
+    if (state.is_by_catalog)
+        server::notice(by_catalog_text(state, installation, *state.current.revision));
 }
 
 } // namespace procrastinate::upgrade

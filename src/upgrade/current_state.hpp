@@ -37,6 +37,10 @@ std::optional<chain::Revision>
 contradicting_revision(const InstallationState &state,
                        std::span<const catalog::CatalogObject> structure);
 
+// "schema "app" has no history; its catalog is that of 0038", or that its history says otherwise.
+std::string by_catalog_text(const InstallationState &state,
+                            const catalog::Installation &installation, chain::Revision by_catalog);
+
 // A NOTICE if the current revision is the catalog's.
 void notice_if_by_catalog(const InstallationState &state,
                           const catalog::Installation &installation);

@@ -86,7 +86,10 @@ sub adopts_by_itself
 	$node->psql($database, q{SELECT procrastinate_upgrade('0027', 'adopted')},
 		stdout => \$out, stderr => \$err);
 	is($out, '0027', 'an upgrade of tables without a history');
-	like($err, qr/NOTICE:  schema "adopted" matches 0026\n.*0026 -> 0027/s,
+	like(
+		$err,
+		qr/NOTICE:\ \ schema\ "adopted"\ has\ no\ history;\ its\ catalog\ is\ that\ of\ 0026,
+			\ which\ is\ recorded\ now\n.*0026\ ->\ 0027/sx,
 		'says how it knows the revision');
 	is( $node->safe_psql(
 			$database, q{SELECT string_agg(event || ' ' || to_revision, ', ' ORDER BY id)}
