@@ -17,6 +17,32 @@ void ServerError::add_context(std::string_view line)
     });
 }
 
+void ServerError::shorten_context(const std::string &statement)
+{
+    constexpr int shown = 200;
+    ErrorData *const data = data_;
+    call([data, &statement] {
+        const int length = static_cast<int>(statement.size());
+        if (length <= shown)
+            return;
+        char *const beginning = pnstrdup(
+            statement.c_str(), static_cast<Size>(pg_mbcliplen(statement.c_str(), length, shown)));
+        std::replace(beginning, beginning + strlen(beginning), '\n', ' ');
+        const char *const context = data->context == nullptr ? "" : data->context;
+        // An error with a position in the statement has it as a field of its own.
+        if (data->internalquery != nullptr && statement == data->internalquery)
+        {
+            data->internalquery = nullptr;
+            data->internalpos = 0;
+            data->context = psprintf("SQL statement \"%s...\"%s%s", beginning,
+                                     *context == '\0' ? "" : "\n", context);
+        }
+        else if (const char *const place = strstr(context, statement.c_str()))
+            data->context = psprintf("%.*s%s...%s", static_cast<int>(place - context), context,
+                                     beginning, place + length);
+    });
+}
+
 void ServerError::set_detail(std::string_view text)
 {
     ErrorData *const data = data_;

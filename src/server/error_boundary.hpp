@@ -27,6 +27,8 @@ class ServerError
 
     // Appends a line to the error's CONTEXT.
     void add_context(std::string_view line);
+    // Replaces a long statement in the error's CONTEXT by its beginning.
+    void shorten_context(const std::string &statement);
     void set_detail(std::string_view text);
     void set_hint(std::string_view text);
 

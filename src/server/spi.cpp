@@ -108,11 +108,19 @@ std::optional<Datum> Rows::datum(std::uint64_t row, int column) const
 
 Rows read_latest(const char *query, std::span<const Parameter> parameters)
 {
-    call([&] {
-        PushActiveSnapshot(GetLatestSnapshot());
-        execute_in_call(query, parameters, Access::read_only);
-        PopActiveSnapshot();
-    });
+    try
+    {
+        call([&] {
+            PushActiveSnapshot(GetLatestSnapshot());
+            execute_in_call(query, parameters, Access::read_only);
+            PopActiveSnapshot();
+        });
+    }
+    catch (ServerError &error)
+    {
+        error.shorten_context(query);
+        throw;
+    }
     return {SPI_tuptable, SPI_processed};
 }
 
@@ -121,8 +129,7 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters)
 Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
 {
     const std::string text = query.plan == nullptr ? query.text() : std::string();
-    restoring_settings([&] {
-        set("jit", "off");
+    const auto run = [&] {
         call([&] {
             Unpacked unpacked(parameters);
             if (query.plan == nullptr)
@@ -133,6 +140,18 @@ Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
                 elog(ERROR, "query returns no rows");
             PopActiveSnapshot();
         });
+    };
+    restoring_settings([&] {
+        set("jit", "off");
+        try
+        {
+            run();
+        }
+        catch (ServerError &error)
+        {
+            error.shorten_context(query.text());
+            throw;
+        }
     });
     return {SPI_tuptable, SPI_processed};
 }

@@ -27,6 +27,7 @@ transaction_timeout() if $node->pg_version >= 17;
 an_online_run_is_ended();
 an_upgrade_is_ended();
 a_wait_is_ended();
+a_long_query_fails();
 other_errors();
 done_testing();
 
@@ -223,6 +224,22 @@ sub a_wait_is_ended
 	unlike($short, $warning, 'does not warn');
 	unlike(said('waited', "$limit CALL procrastinate_wait('0024')"),
 		$warning, 'nor does one that has nothing to wait for');
+	return;
+}
+
+# An error in one of the library's own queries does not show all of the query.
+sub a_long_query_fails
+{
+	queue('long_query', 24, 10)->close;
+	my $holder = session('long_query');
+	$holder->query('BEGIN; LOCK TABLE pg_catalog.pg_sequence IN ACCESS EXCLUSIVE MODE');
+	my $said =
+	  said('long_query', q{SET lock_timeout = '50ms'; SELECT * FROM procrastinate_detect()});
+	like($said, qr/^CONTEXT: .*^?SQL statement ".{20,220}\.\.\."$/m,
+		'the CONTEXT has the beginning of a long query');
+	cmp_ok($said =~ tr/\n//, '<', 8, 'and nothing more');
+	$holder->query('COMMIT');
+	$holder->close;
 	return;
 }
 
