@@ -4,6 +4,7 @@
 #include "online/column_replacement.hpp"
 #include "online/fetch_barrier.hpp"
 #include "upgrade/readiness.hpp"
+#include "upgrade/row_security.hpp"
 #include "upgrade/timeouts.hpp"
 
 #include <vector>
@@ -27,6 +28,7 @@ UpgradePath OnlinePrecheck::read_path()
     change_.prepare(upgrade::Isolation::read_committed, is_unknown || is_first
                                                             ? upgrade::Privileges::required
                                                             : upgrade::Privileges::checked_before);
+    upgrade::require_no_forced_policies(installation_);
     if (is_unknown)
         upgrade::require_ready(installation_, path.current, path.target);
     if ((is_unknown || is_first) && path.current != chain::base)

@@ -126,13 +126,6 @@ select pg_describe_object('pg_constraint'::regclass, k.oid, 0)
         and coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
         or k.contype = 'f' and k.conname = 'procrastinate_events_job_id_fkey')
 
--- policies
-union
-select 'policies of ' || pg_describe_object('pg_class'::regclass, e.oid, 0)
-       || ', which may hide events from you'
-  from events e
- where $2 and row_security_active(e.oid)
-
 -- publications that would send the new column
 union
 select pg_describe_object('pg_publication'::regclass, p.oid, 0)

@@ -60,6 +60,7 @@ DECLARE
     latest text;
     present text[];
     untrusted record;
+    forced record;
 BEGIN
     IF schema_oid IS NULL THEN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
@@ -118,13 +119,7 @@ BEGIN
                     quote_ident(schema_name), history
                     USING ERRCODE = 'PM010';
             END IF;
-            IF row_security_active(history_oid) THEN
-                RAISE EXCEPTION 'row-level security is forced on table %.%',
-                    quote_ident(schema_name), history
-                    USING ERRCODE = 'PM010',
-                        HINT = format('ALTER TABLE %I.%I NO FORCE ROW LEVEL SECURITY;',
-                                      schema_name, history);
-            END IF;
+            EXIT WHEN row_security_active(history_oid); -- cannot be read, and is refused below
             EXECUTE format('LOCK TABLE ONLY %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name,
                            history);
         END LOOP;
@@ -138,7 +133,7 @@ BEGIN
                   UNION ALL
                   SELECT t.typname, t.typnamespace, true FROM pg_type t WHERE t.typrelid = 0) o
            WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
-        IF history_oid IS NOT NULL THEN
+        IF history_oid IS NOT NULL AND NOT row_security_active(history_oid) THEN
             EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I WHERE {{is_own}}'
                            ' ORDER BY id DESC LIMIT 1', schema_name, history)
                INTO recorded, latest;
@@ -147,6 +142,22 @@ BEGIN
             RAISE NOTICE 'schema "%" is at %: nothing to do from % to %', schema_name, recorded,
                 wanted, transaction_end;
             RETURN;
+        END IF;
+        SELECT CASE count(*) WHEN 1 THEN 'table ' ELSE 'tables ' END
+                   || string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname) AS tables,
+               string_agg(format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;', c.oid::regclass),
+                          E'\n' ORDER BY c.relname) AS statements
+          INTO forced
+          FROM pg_class c
+         WHERE c.relnamespace = schema_oid AND c.relkind IN ('r', 'p')
+           AND (c.relname = ANY (names)
+                OR c.relname IN (history, 'procrastinate_fetch_barrier'))
+           AND row_security_active(c.oid);
+        IF forced.tables IS NOT NULL THEN
+            RAISE EXCEPTION 'row-level security is forced on %', forced.tables
+                USING ERRCODE = 'PM010',
+                    DETAIL = 'Policies apply to the owner, too, and may hide rows from a change.',
+                    HINT = forced.statements;
         END IF;
         IF latest LIKE 'step %' THEN
             RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name

@@ -8,6 +8,7 @@
 #include "sql/lock_holder.hpp"
 #include "upgrade/lock_modes.hpp"
 #include "upgrade/privileges.hpp"
+#include "upgrade/row_security.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -157,21 +158,6 @@ LOCKMODE mode_of(std::string_view name)
     throw std::invalid_argument("no lock mode: " + std::string(name));
 }
 
-// A policy that applies to the owner could keep a row out of the history.
-void require_no_policies(const catalog::Installation &installation, Oid history)
-{
-    const bool has_policies = server::call([history] {
-        return OidIsValid(history) && check_enable_rls(history, InvalidOid, true) == RLS_ENABLED;
-    });
-    if (!has_policies)
-        return;
-    const std::string table = installation.quoted + "." + catalog::history_table;
-    throw common::Refusal{common::sqlstate::untrusted_object,
-                          "row-level security is forced on table " + table,
-                          "Policies apply to the table's owner, too, and may keep rows out of it.",
-                          "ALTER TABLE " + table + " NO FORCE ROW LEVEL SECURITY;"};
-}
-
 } // namespace
 
 std::vector<std::string> conflicting_modes(std::string_view mode)
@@ -219,7 +205,7 @@ void lock_history(const catalog::Installation &installation)
     const Oid history = server::call(
         [schema] { return lock_by_name(schema, catalog::history_table, ShareRowExclusiveLock); });
     require_own(server::call([history] { return server::owner_of_relation(history); }));
-    require_no_policies(installation, history);
+    require_no_forced_policies_on_history(installation);
 }
 
 void lock_schema_name(const catalog::Installation &installation)

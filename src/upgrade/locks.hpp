@@ -29,7 +29,8 @@ std::string lock_holder(const catalog::Installation &installation, server::LockK
 
 // Locks the history, if there is one, in SHARE ROW EXCLUSIVE mode. To be called before the history
 // is read for a change: from then on it keeps its name, and no other session writes to it. Throws
-// Refusal 42501 if it belongs to another role than the current one.
+// Refusal 42501 if it belongs to another role than the current one, PM010 if row-level security is
+// forced on it.
 void lock_history(const catalog::Installation &installation);
 
 // Locks the schema against being renamed or dropped: statements use its name, the advisory lock

@@ -20,6 +20,7 @@
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/require.hpp"
+#include "upgrade/row_security.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/unknown_objects.hpp"
 #include "upgrade/upgrade.hpp"
@@ -310,6 +311,7 @@ std::vector<Repair> repair(const Installation &installation, std::string_view ta
                 const InstallationState state = change.read_state();
                 // The same rights are needed whether there is something to repair or not.
                 change.prepare(Isolation::read_committed);
+                require_no_forced_policies(installation);
                 RepairPlan plan = plan_repair(installation, state, target, run);
                 if (plan.revision == chain::base && !plan.repairs.empty())
                     refuse_to_drop(installation, plan.repairs);

@@ -21,6 +21,7 @@
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/readiness.hpp"
+#include "upgrade/row_security.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/timeouts.hpp"
 #include "upgrade/version_table_sync.hpp"
@@ -146,6 +147,7 @@ UpgradePath prepare(const Change &change, const Installation &installation, std:
     require_one_transaction(installation, path.current, path.target);
     const bool is_new = !path.has_history && path.current == chain::base;
     change.prepare(is_new ? Isolation::any : Isolation::read_committed);
+    require_no_forced_policies(installation);
     require_ready(installation, path.current, path.target);
     begin_migrations(installation, path);
     return path;

@@ -107,7 +107,7 @@ is(query(q{SELECT revision FROM procrastinate_current('jobs')}), '0030', 'readin
 	my (undef, undef, $refused) = $node->psql($database, $script, on_error_stop => 1);
 	like(
 		$refused,
-		qr/ERROR:  row-level security is forced on .*\n\QHINT:  $hint\E/,
+		qr/ERROR:  row-level security is forced on .*\nDETAIL: .*\n\QHINT:  $hint\E/,
 		'a script is refused with the same HINT');
 }
 query($hint);
@@ -119,4 +119,88 @@ reaches('0030', 'a schema at 0030');
 query('ALTER TABLE jobs.procrastinate_jobs ENABLE ROW LEVEL SECURITY;'
 	  . ' DROP TABLE jobs.procrastinate_schema_history');
 reaches('0031', 'is adopted and upgraded without its history');
+query('DROP SCHEMA jobs CASCADE');
+
+# Other tables than the history, at revisions whose migrations read or write rows. Nothing may have
+# been done before the refusal.
+sub script_error
+{
+	my ($range) = @_;
+	local $ENV{PGUSER} = 'owner';
+	my $script = query(qq{SELECT procrastinate_sql('$range', 'Jobs')});
+	my (undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
+	return $err;
+}
+
+foreach my $case (
+	[ '0023', '0024', 'procrastinate_events' ],
+	[ '0023', '0024', 'procrastinate_jobs' ],
+	[ '0029', '0031', 'procrastinate_jobs', 'procrastinate_events' ],
+	[ '0036', '0037', 'procrastinate_workers', 'procrastinate_schema_history' ])
+{
+	my ($start, $target, @forced) = @$case;
+	my $label = "@forced at $start";
+	my @names = map { qq{"Jobs".$_} } sort @forced;
+	query('CREATE SCHEMA "Jobs" AUTHORIZATION owner');
+	as_role('owner', qq{SELECT procrastinate_upgrade('$_', 'Jobs')})
+	  foreach grep { $_ lt $start } '0028';
+	allowed('owner', qq{SELECT procrastinate_upgrade('$start', 'Jobs')}, $start,
+		"$label: installed");
+	query("ALTER TABLE $_ ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY") foreach @names;
+	foreach my $call (
+		"CALL procrastinate_migrate('$target', 'Jobs')",
+		"SELECT procrastinate_upgrade('$target', 'Jobs')",
+		"SELECT procrastinate_upgrade('$target', 'Jobs', dry_run => true)",
+		"SET procrastinate_migrate.verify = off; SELECT procrastinate_upgrade('$target', 'Jobs')",
+		"SELECT count(*) FROM procrastinate_repair(schema => 'Jobs', dry_run => false)")
+	{
+		foreach my $role (qw(owner postgres))
+		{
+			my $err = refused(
+				$role, $call,
+				qr/PM010: row-level security is forced on tables? [^\n]*\Q$names[-1]\E/,
+				"$label: refused for $role: $call");
+			is_deeply(
+				[ sort $err =~ /(ALTER TABLE .*;)$/mg ],
+				[ map { "ALTER TABLE $_ NO FORCE ROW LEVEL SECURITY;" } @names ],
+				'the HINT switches it off');
+		}
+	}
+	my $script_error = script_error("$start:$target");
+	like(
+		$script_error,
+		qr/row-level security is forced on tables? [^\n]*\Q$names[-1]\E/,
+		"$label: a script is refused");
+	my @statements = $script_error =~ /(ALTER TABLE .*;)$/mg;
+	is_deeply(
+		\@statements,
+		[ map { "ALTER TABLE $_ NO FORCE ROW LEVEL SECURITY;" } @names ],
+		'with the same HINT');
+	my $read = query(q{SELECT revision, source FROM procrastinate_current('Jobs')});
+	is($read, "$start|upgrade", "$label: nothing was done");
+	if ("@forced" !~ /history/)
+	{
+		allowed(
+			'owner', qq{SELECT procrastinate_upgrade('$start', 'Jobs')},
+			$start, "$label: a call without work succeeds");
+		is(script_error("0001:$start") =~ /^ERROR/m ? 'error' : '',
+			'', "$label: and so does a script");
+		allowed('owner', qq{SELECT procrastinate_stamp('$start', false, 'Jobs')},
+			$start, "$label: and stamp, which reads the catalog only");
+	}
+	query('ALTER ROLE owner BYPASSRLS');
+	allowed(
+		'owner',
+		'SET client_min_messages = error;'
+		  . " SELECT procrastinate_upgrade('$target', 'Jobs', dry_run => true)",
+		$target,
+		"$label: BYPASSRLS is not hindered") if $start ne '0029';
+	query('ALTER ROLE owner NOBYPASSRLS');
+	query("@statements");
+	my ($out, $err) = as_role('postgres',
+		"\\c - owner\nSET client_min_messages = error;\nCALL procrastinate_migrate('$target', 'Jobs')");
+	is($err, '', "$label: the HINT is enough");
+	is(query(q{SELECT revision FROM procrastinate_current('Jobs')}), $target, 'at the target');
+	query('DROP SCHEMA "Jobs" CASCADE');
+}
 done_testing();
