@@ -14,6 +14,7 @@
 #include "server/rows.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/drops_to_base.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/require.hpp"
 #include "upgrade/unknown_objects.hpp"
@@ -81,6 +82,8 @@ ENTRY_POINT(procrastinate_check)
         server::ContextResource memory;
         const upgrade::InstallationState state = upgrade::read_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
+        if (!state.last)
+            upgrade::require_no_other_relation(installation);
         const auto structure = catalog::structure(installation, memory);
         const chain::Revision revision = chain::resolve_target(
             target, upgrade::recorded_or_nearest(installation, state, server::span_of(structure)));

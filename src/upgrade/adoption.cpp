@@ -4,6 +4,7 @@
 #include "server/pause.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/current_state.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/precheck_deferred.hpp"

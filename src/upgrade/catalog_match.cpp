@@ -9,6 +9,7 @@
 #include "server/pause.hpp"
 #include "upgrade/current_state.hpp"
 #include "upgrade/external_versions.hpp"
+#include "upgrade/jobs_table.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -102,6 +103,7 @@ std::string advice_for_inexact(const Installation &installation,
 
 Revision require_exact_match(const Installation &installation, const InstallationState &state)
 {
+    require_tables(installation, state.recorded_revision.value_or(chain::base));
     if (state.is_foreign_step())
         throw foreign_history(state, installation);
     server::ContextResource memory;
@@ -110,10 +112,7 @@ Revision require_exact_match(const Installation &installation, const Installatio
     const std::vector<catalog::RevisionMatch> matches =
         catalog::closest_revisions(objects, server::check_interrupts);
     if (matches.empty())
-    {
-        require_tables(installation, state.recorded_revision.value_or(chain::base));
         return chain::base;
-    }
     if (!matches.front().is_exact())
         refuse_inexact(installation, state, objects);
     return matches.front().revision;

@@ -7,6 +7,7 @@
 #include "server/pause.hpp"
 #include "server/subtransaction.hpp"
 #include "upgrade/catalog_at_once.hpp"
+#include "upgrade/jobs_table.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -30,11 +31,6 @@ struct Compared
 
 // The last one of the session. Comparing takes milliseconds, and reading the history microseconds.
 constinit Compared last_compared{InvalidOid, 0, chain::base, 0};
-
-bool has_jobs(const Installation &installation)
-{
-    return catalog::has_relation(installation, "procrastinate_jobs");
-}
 
 Compared compared_with(const InstallationState &state, const Installation &installation)
 {
@@ -107,10 +103,14 @@ InstallationState compare_with_catalog(InstallationState state, const Installati
 {
     if (state.under_way || state.is_unknown_history())
         return state;
-    if (has_jobs(installation))
+    const JobsTable jobs = jobs_table_of(installation);
+    if (jobs == JobsTable::table)
         ask_catalog(state, installation, while_locked);
+    else if (jobs == JobsTable::other_relation)
+        state.current = {std::nullopt, why_no_jobs_table(installation),
+                         common::sqlstate::catalog_contradicts};
     else if (state.current.revision != chain::base)
-        state.current = {std::nullopt, "the history names a revision, but its tables are gone",
+        state.current = {std::nullopt, "there is a history, but no table procrastinate_jobs",
                          common::sqlstate::catalog_contradicts};
     return state;
 }

@@ -1,6 +1,7 @@
 #include "upgrade/installation_state.hpp"
 
 #include "common/own_function.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/library_version.hpp"
 
 namespace procrastinate::upgrade
@@ -122,11 +123,13 @@ InstallationState read_state(const catalog::Installation &installation)
                           installation.quoted_text + ");"};
     if (!events.is_empty())
         events.fill(state);
-    else if (catalog::has_relation(installation, "procrastinate_jobs"))
+    else if (const JobsTable jobs = jobs_table_of(installation); jobs == JobsTable::other_relation)
+        state.current = {std::nullopt, why_no_jobs_table(installation),
+                         sqlstate::catalog_contradicts};
+    else if (jobs == JobsTable::table)
         state.current = {std::nullopt,
-                         state.is_foreign()
-                             ? "the schema has the history of another database only"
-                             : "the schema holds Procrastinate's tables but no history of them",
+                         state.is_foreign() ? "the schema has the history of another database only"
+                                            : "there are tables of Procrastinate, but no history",
                          sqlstate::no_history};
     else
         state.current = {chain::base, {}, {}};
@@ -187,6 +190,7 @@ chain::Revision require_known(const InstallationState &state,
         throw unknown_history(state, installation);
     if (state.current.revision)
         return *state.current.revision;
+    require_no_other_relation(installation);
     if (state.recorded_revision)
         require_tables(installation, *state.recorded_revision);
     if (state.is_foreign())
@@ -212,32 +216,6 @@ void require_finished(const std::optional<chain::StepName> &under_way,
                       " steps are done.",
                   "To finish it: CALL " + common::own_function("procrastinate_migrate") + "('" +
                       revision + "', schema => " + installation.quoted_text + ");"};
-}
-
-void require_tables(const catalog::Installation &installation, chain::Revision current)
-{
-    const Oid schema = installation.schema;
-    const char kind = server::call([schema] {
-        const Oid jobs = get_relname_relid("procrastinate_jobs", schema);
-        return OidIsValid(jobs) ? get_rel_relkind(jobs) : '\0';
-    });
-    if (current == chain::base || kind == RELKIND_RELATION)
-        return;
-    if (kind != '\0')
-        throw Refusal{
-            sqlstate::catalog_contradicts,
-            "procrastinate_jobs in " + in_schema(installation) +
-                (kind == RELKIND_PARTITIONED_TABLE ? " is a partitioned table" : " is not a table"),
-            "Migrations need an ordinary table.",
-            "To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
-                "(schema => " + installation.quoted_text + ");"};
-    throw Refusal{sqlstate::catalog_contradicts,
-                  in_schema(installation) +
-                      " has no table procrastinate_jobs, but its history says " +
-                      std::string(chain::name(current)),
-                  "Procrastinate's objects were dropped or moved, and the history was left.",
-                  "To start over, drop the history: DROP TABLE " + installation.quoted + "." +
-                      catalog::history_table + ";"};
 }
 
 } // namespace procrastinate::upgrade

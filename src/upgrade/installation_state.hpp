@@ -48,7 +48,8 @@ InstallationState read_state(const catalog::Installation &installation);
 InstallationState state_after(const Event &event);
 
 // The current revision. Throws Refusal PM005 if there are tables but no history, PM006 if this
-// version does not know the last row's revision or step, and PM009 if the tables are gone.
+// version does not know the last row's revision or step, and PM009 if the tables are gone or if
+// another relation has the name of the jobs table.
 chain::Revision require_known(const InstallationState &state,
                               const catalog::Installation &installation);
 
@@ -70,8 +71,5 @@ std::string hint_of_copy(const catalog::Installation &installation);
 // Throws Refusal PM012 if a migration is under way: only procrastinate_migrate() can finish it.
 void require_finished(const std::optional<chain::StepName> &under_way,
                       const catalog::Installation &installation);
-
-// Throws Refusal PM009 if the history says `current`, but the schema has no ordinary jobs table.
-void require_tables(const catalog::Installation &installation, chain::Revision current);
 
 } // namespace procrastinate::upgrade

@@ -16,6 +16,7 @@
 #include "upgrade/change.hpp"
 #include "upgrade/copied_grants.hpp"
 #include "upgrade/drops_to_base.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
@@ -220,6 +221,7 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
     const auto structure = catalog::structure(installation, memory);
     if (state.is_unknown_history())
         throw unknown_history(state, installation);
+    require_no_other_relation(installation);
     const auto objects = server::span_of(structure);
     const Revision revision = revision_of(installation, state, objects, target, run);
     if (revision == chain::base)

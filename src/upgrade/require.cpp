@@ -5,7 +5,9 @@
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
+#include "upgrade/current_state.hpp"
 #include "upgrade/drift_findings.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/requirement.hpp"
 
 namespace procrastinate::upgrade

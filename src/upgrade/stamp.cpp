@@ -8,6 +8,7 @@
 #include "upgrade/adoption.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/current_state.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/unknown_objects.hpp"
 #include "upgrade/upgrade.hpp"
 
@@ -59,6 +60,7 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
             compare_with_catalog(change.read_state(), installation, WhileLocked::waits);
         const Revision revision = chain::resolve_target(target, state.current);
         change.prepare(isolation_to_record(state));
+        require_no_other_relation(installation);
         if (revision == chain::base)
             require_no_tables(installation);
         if (verify == Verify::yes)

@@ -1,5 +1,7 @@
 #include "upgrade/upgrade_path.hpp"
 
+#include "upgrade/jobs_table.hpp"
+
 namespace procrastinate::upgrade
 {
 

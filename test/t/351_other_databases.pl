@@ -292,7 +292,7 @@ SQL
 	rows_are(
 		'publisher',
 		q{SELECT revision, source FROM procrastinate_current('kept')},
-		"$HEAD_NAME|the history names a revision, but its tables are gone",
+		"$HEAD_NAME|there is a history, but no table procrastinate_jobs",
 		'by procrastinate_current(), too');
 	my (undef, $err) = answer('publisher', q{SELECT procrastinate_upgrade('head', 'kept')});
 	like($err, $gone, 'an upgrade is refused');

@@ -1,0 +1,143 @@
+#include "upgrade/jobs_table.hpp"
+
+#include "common/findings.hpp"
+#include "common/own_function.hpp"
+#include "common/refusal.hpp"
+#include "server/spi.hpp"
+#include "sql/moved_jobs.hpp"
+
+namespace procrastinate::upgrade
+{
+
+namespace
+{
+
+using catalog::in_schema;
+using catalog::Installation;
+using common::Refusal;
+namespace spi = server::spi;
+namespace sqlstate = common::sqlstate;
+
+constexpr std::string_view jobs = "procrastinate_jobs";
+
+char kind_of_jobs(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    return server::call([schema] {
+        const Oid relation = get_relname_relid(jobs.data(), schema);
+        return OidIsValid(relation) ? get_rel_relkind(relation) : '\0';
+    });
+}
+
+// Kinds of relations that can have the name of the jobs table.
+struct RelationKind
+{
+    char kind;
+    std::string_view clause;
+    std::string_view command; // ALTER
+};
+
+constexpr RelationKind other_kinds[] = {
+    {RELKIND_VIEW, "procrastinate_jobs is a view", "VIEW"},
+    {RELKIND_MATVIEW, "procrastinate_jobs is a materialized view", "MATERIALIZED VIEW"},
+    {RELKIND_FOREIGN_TABLE, "procrastinate_jobs is a foreign table", "FOREIGN TABLE"},
+    {RELKIND_SEQUENCE, "procrastinate_jobs is a sequence", "SEQUENCE"},
+    {RELKIND_COMPOSITE_TYPE, "procrastinate_jobs is a type", "TYPE"},
+    {'\0', "procrastinate_jobs is an index", "INDEX"}};
+
+const RelationKind &other_kind(char kind)
+{
+    return *std::find_if(std::begin(other_kinds), std::end(other_kinds) - 1,
+                         [kind](const RelationKind &one) { return one.kind == kind; });
+}
+
+struct MovedJobs
+{
+    std::string detail;
+    std::string hint;
+};
+
+// Where the jobs table is, and the statements that put it back.
+std::optional<MovedJobs> find_moved_jobs(const Installation &installation)
+{
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rows = spi::read_latest(sql::moved_jobs, parameters);
+    if (rows.count() == 0)
+        return std::nullopt;
+    const auto text = [&rows](int column) {
+        return std::string(rows.text(0, column).value_or(""));
+    };
+    const std::string schema = text(2);
+    const std::string table = text(3);
+    const bool is_elsewhere = rows.boolean(0, 4);
+    const bool is_renamed = table != "procrastinate_jobs";
+    MovedJobs moved{"The jobs table is " + schema + "." + table + " now.", {}};
+    if (is_renamed)
+        moved.hint = "ALTER TABLE " + schema + "." + table + " RENAME TO procrastinate_jobs;";
+    if (is_elsewhere)
+        moved.hint.append(is_renamed ? "\n" : "")
+            .append("ALTER TABLE " + schema + ".procrastinate_jobs SET SCHEMA " +
+                    installation.quoted + ";");
+    return moved;
+}
+
+} // namespace
+
+JobsTable jobs_table_of(const Installation &installation)
+{
+    const char kind = kind_of_jobs(installation);
+    if (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE)
+        return JobsTable::table;
+    return kind == '\0' ? JobsTable::none : JobsTable::other_relation;
+}
+
+std::string_view why_no_jobs_table(const Installation &installation)
+{
+    return other_kind(kind_of_jobs(installation)).clause;
+}
+
+void require_no_other_relation(const Installation &installation)
+{
+    if (jobs_table_of(installation) != JobsTable::other_relation)
+        return;
+    const RelationKind &kind = other_kind(kind_of_jobs(installation));
+    const std::string message = std::string(jobs) + " in " + in_schema(installation) +
+                                std::string(kind.clause.substr(jobs.size()));
+    const std::string rename = "ALTER " + std::string(kind.command) + " " + installation.quoted +
+                               ".procrastinate_jobs RENAME TO other_jobs;";
+    const std::string detail = "Migrations need an ordinary table.";
+    if (const std::optional<MovedJobs> moved = find_moved_jobs(installation))
+        throw Refusal{sqlstate::catalog_contradicts, message, detail + " " + moved->detail,
+                      rename + "\n" + moved->hint};
+    if (const std::optional<catalog::Elsewhere> other = catalog::elsewhere(installation))
+        throw Refusal{sqlstate::catalog_contradicts, message,
+                      "Nothing is installed in the schema. " + common::sentence(other->text()),
+                      other->hint(rename)};
+    throw Refusal{sqlstate::catalog_contradicts, message, detail, rename};
+}
+
+void require_tables(const Installation &installation, chain::Revision current)
+{
+    require_no_other_relation(installation);
+    const char kind = kind_of_jobs(installation);
+    if (current == chain::base || kind == RELKIND_RELATION)
+        return;
+    if (kind == RELKIND_PARTITIONED_TABLE)
+        throw Refusal{
+            sqlstate::catalog_contradicts,
+            "procrastinate_jobs in " + in_schema(installation) + " is a partitioned table",
+            "Migrations need an ordinary table.",
+            "To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
+                "(schema => " + installation.quoted_text + ");"};
+    const std::string message = in_schema(installation) +
+                                " has no table procrastinate_jobs, but its history says " +
+                                std::string(chain::name(current));
+    if (const std::optional<MovedJobs> moved = find_moved_jobs(installation))
+        throw Refusal{sqlstate::catalog_contradicts, message, moved->detail, moved->hint};
+    throw Refusal{sqlstate::catalog_contradicts, message,
+                  "Procrastinate's objects were dropped or moved, and the history was left.",
+                  "To start over, drop the history: DROP TABLE " + installation.quoted + "." +
+                      catalog::history_table + ";"};
+}
+
+} // namespace procrastinate::upgrade

@@ -1,0 +1,33 @@
+// The jobs table of an installation: whether it is an ordinary table, and where it is if it was
+// renamed or moved.
+#pragma once
+
+#include "catalog/installation.hpp"
+#include "chain/chain.hpp"
+
+namespace procrastinate::upgrade
+{
+
+enum class JobsTable
+{
+    none,
+    table, // partitioned, too: then it is the installation's all the same, though not usable
+    other_relation
+};
+
+// What has the name procrastinate_jobs in the schema.
+JobsTable jobs_table_of(const catalog::Installation &installation);
+
+// Of another relation: a clause for a message, "procrastinate_jobs is a view". It lives for ever.
+std::string_view why_no_jobs_table(const catalog::Installation &installation);
+
+// Throws Refusal PM009 if a view or another relation that is no table has the name of the jobs
+// table. The HINT renames it, or names the schema that has an installation. Inside an SPI
+// connection and under a search_path of the server's own.
+void require_no_other_relation(const catalog::Installation &installation);
+
+// Throws Refusal PM009 as above, and if the history says `current` but the schema has no ordinary
+// jobs table. If it was renamed or moved, the HINT has the statements that put it back.
+void require_tables(const catalog::Installation &installation, chain::Revision current);
+
+} // namespace procrastinate::upgrade
