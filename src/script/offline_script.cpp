@@ -57,6 +57,41 @@ std::string append_history(std::string_view table, std::string_view values)
 
 const char *on_off(bool value) { return value ? "on" : "off"; }
 
+bool has_name_of_its_own(chain::Kind kind)
+{
+    using chain::Kind;
+    return kind == Kind::table || kind == Kind::column || kind == Kind::index ||
+           kind == Kind::enum_type || kind == Kind::composite || kind == Kind::sequence ||
+           kind == Kind::function;
+}
+
+// The names that the migrations after `from` up to `last` create, each with its revision: if one is
+// there, another tool has gone on without the history. From base nothing may be there at all.
+// Indexes that procrastinate_migrate() builds ahead are dropped first.
+std::string created_names(Revision from, Revision last)
+{
+    std::string names;
+    for (const chain::Fact &fact : chain::facts())
+    {
+        const auto was_there = [&fact, from](const chain::Fact &other) {
+            return other.kind == fact.kind && other.key == fact.key && chain::is_at(other, from);
+        };
+        const std::vector<std::string> ahead = chain::built_ahead(fact.first);
+        if (from == chain::base || fact.first <= from || fact.first > last ||
+            !has_name_of_its_own(fact.kind) ||
+            std::find(ahead.begin(), ahead.end(), fact.key) != ahead.end() ||
+            std::any_of(chain::facts().begin(), chain::facts().end(), was_there))
+            continue;
+        std::string key(fact.key);
+        std::erase(key, ' ');
+        names.append(names.empty() ? "" : " ")
+            .append(chain::name(fact.first))
+            .append(":")
+            .append(key);
+    }
+    return names;
+}
+
 // The begin of a transaction that goes from `from` to `last`, in a script that ends at `end`.
 std::string begin_transaction(const Installation &installation, Revision from, Revision last,
                               Revision end)
@@ -65,7 +100,7 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     constexpr std::string_view table = "%1$I.%2$I";
     const std::string stamp_values = "'stamp', 'base', %3$L, '0', '" + script_version() + "'";
     const std::string create_history = substitute(sql::create_history, {{"table", table}});
-    const std::string record_start = create_history + append_history(table, stamp_values);
+    const std::string record = append_history(table, stamp_values);
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;
     return substitute(sql::script_begin,
                       {{"schema", common::quoted_literal(installation.name)},
@@ -77,7 +112,9 @@ std::string begin_transaction(const Installation &installation, Revision from, R
                        {"names", upgrade::object_names()},
                        {"is_own", is_own()},
                        {"foreign_objects", upgrade::foreign_objects_sql("schema_oid", "names")},
-                       {"record_start", record_start},
+                       {"created", created_names(from, last)},
+                       {"record_start", create_history + record},
+                       {"record", record},
                        {"create_history", create_history}});
 }
 

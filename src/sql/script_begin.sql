@@ -10,10 +10,13 @@
 -- {{lock_jobs}}        on if the transaction needs the jobs table locked, else off
 -- {{keeps_history}}    on if the transaction appends to the history, else off
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
+-- {{created}}          names of the objects that the transaction creates, each with its revision:
+--                      0037:procrastinate_jobs.column; separated by blanks
 -- {{foreign_objects}}  the query foreign_objects.sql over schema_oid and names
 -- {{is_own}}           condition that a row of the history is this database's
 -- {{record_start}}     create_history.sql and append_history.sql for format(): schema, table,
 --                      revision
+-- {{record}}           append_history.sql alone, for the same
 -- {{create_history}}   create_history.sql for format(): schema, table
 --
 -- The setting procrastinate_script.is_done is on until the check has passed: a client that goes on
@@ -46,6 +49,7 @@ SET LOCAL procrastinate_script.is_done = on;
 SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
 SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
 SET LOCAL procrastinate_script.names = '{{names}}';
+SET LOCAL procrastinate_script.created = '{{created}}';
 DO $check$
 DECLARE
     wanted CONSTANT text := current_setting('procrastinate_script.start');
@@ -55,12 +59,15 @@ DECLARE
     schema_oid CONSTANT oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name);
     names CONSTANT text[] := string_to_array(current_setting('procrastinate_script.names'), ' ');
     history CONSTANT text := 'procrastinate_schema_history';
+    created CONSTANT text[] :=
+        string_to_array(current_setting('procrastinate_script.created'), ' ');
     history_oid oid;
     recorded text;
     latest text;
     present text[];
     untrusted record;
     forced record;
+    ahead record;
 BEGIN
     IF schema_oid IS NULL THEN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
@@ -175,7 +182,8 @@ BEGIN
                                 THEN format(' and %s more', cardinality(present) - 5) ELSE '' END),
                     HINT = CASE wanted WHEN 'base' THEN
                         'If they are Procrastinate''s, make a script that starts at their '
-                        'revision. If not, rename or drop them.'
+                        'revision, and run it: it says how to record that. If not, use another '
+                        'schema.'
                     ELSE format(
                         E'If they are those of %s, record it, then run this script again:\n%s',
                         wanted,
@@ -188,6 +196,33 @@ BEGIN
                 USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
                     'SELECT procrastinate_sql(%L, schema => %L);',
                     recorded || ':' || script_end, schema_name);
+        END IF;
+        SELECT array_agg(o.name ORDER BY o.name) AS names, max(split_part(c, ':', 1)) AS revision
+          INTO ahead
+          FROM unnest(created) c
+          JOIN (SELECT r.relname::text AS name FROM pg_class r WHERE r.relnamespace = schema_oid
+                UNION
+                SELECT t.typname FROM pg_type t WHERE t.typnamespace = schema_oid
+                UNION
+                SELECT r.relname || '.' || a.attname
+                  FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
+                 WHERE r.relnamespace = schema_oid AND r.relkind = 'r' AND NOT a.attisdropped
+                UNION
+                SELECT replace(replace(p.oid::regprocedure::text,
+                                       schema_oid::regnamespace || '.', ''), ' ', '')
+                  FROM pg_proc p WHERE p.pronamespace = schema_oid) o
+            ON o.name = split_part(c, ':', 2);
+        IF ahead.revision IS NOT NULL THEN
+            RAISE EXCEPTION 'schema "%" is at % by its history, but has objects of %',
+                schema_name, recorded, ahead.revision
+                USING ERRCODE = 'PM009',
+                    DETAIL = format('There is %s.', array_to_string(ahead.names[1:5], ', ')
+                        || CASE WHEN cardinality(ahead.names) > 5
+                                THEN format(' and %s more', cardinality(ahead.names) - 5)
+                                ELSE '' END),
+                    HINT = format(E'If another tool has brought it to %s, record it, then make a '
+                        'script that starts there:\n%s', ahead.revision,
+                        format($stamp${{record}}$stamp$, schema_name, history, ahead.revision));
         END IF;
         IF wanted <> 'base' AND cardinality(present) = 0 THEN
             RAISE EXCEPTION

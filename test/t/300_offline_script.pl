@@ -260,12 +260,12 @@ $node->safe_psql($plain,
 );
 refuses(
 	$ODD_SCHEMA, '0006:0012',
-	qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
-	'a script that fails in a later migration is rolled back');
+	qr/is at 0006 by its history, but has .*There is procrastinate_jobs_queueing_lock_idx/s,
+	'a name that a later migration needs is refused');
 refuses(
 	$ODD_SCHEMA, '0006:head',
-	qr/relation "procrastinate_jobs_queueing_lock_idx" already exists/,
-	'a script of several transactions is rolled back in the first one');
+	qr/is at 0006 by its history, but has .*There is procrastinate_jobs_queueing_lock_idx/s,
+	'also in the first transaction of several');
 $node->safe_psql($plain,
 	"DROP INDEX @{[ name($ODD_SCHEMA) ]}.procrastinate_jobs_queueing_lock_idx");
 $node->safe_psql($plain, "CREATE TABLE @{[ name($ODD_SCHEMA) ]}.procrastinate_workers (id int)");
@@ -278,6 +278,49 @@ like(history($plain, $ODD_SCHEMA), qr/\|0028\|t\|t\z/,
 	'the history is at the revision of the last commit');
 runs($plain, '0028:head', $ODD_SCHEMA, 'a script from this revision runs');
 is_at($node, $plain, $ODD_SCHEMA, $HEAD, 'the catalog is that of head');
+
+# A constraint and a trigger are not looked for. The migration fails and is rolled back.
+fresh_schema($plain, $ODD_SCHEMA);
+runs($plain, 'base:0006', $ODD_SCHEMA, 'a script makes a schema at 0006 again');
+my $taken = name($ODD_SCHEMA);
+$node->safe_psql($plain, "SET search_path = $taken;"
+	  . ' CREATE TRIGGER procrastinate_trigger_delete_jobs BEFORE DELETE ON procrastinate_jobs'
+	  . ' FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()');
+refuses(
+	$ODD_SCHEMA, '0006:0028',
+	qr/trigger "procrastinate_trigger_delete_jobs" .* already exists/,
+	'a script that fails in a later migration is rolled back');
+
+# ---- Where another tool has gone on --------------------------------------------------------------
+
+# It does not know of the history.
+foreach my $case ([ 36, $HEAD ], [ 23, 25 ], [ 29, 31 ])
+{
+	my ($recorded, $reached) = map { revision_name($_) } @$case;
+	my $label = "at $reached where the history says $recorded";
+	fresh_schema($plain, $ODD_SCHEMA);
+	runs($plain, "base:$recorded", $ODD_SCHEMA, "$label: recorded");
+	$node->safe_psql($plain, "CREATE TABLE kept AS TABLE $taken.procrastinate_schema_history");
+	runs($plain, "$recorded:$reached", $ODD_SCHEMA, "$label: reached");
+	$node->safe_psql($plain,
+		"DELETE FROM $taken.procrastinate_schema_history;"
+		  . " INSERT INTO $taken.procrastinate_schema_history TABLE kept; DROP TABLE kept");
+	refuses(
+		$ODD_SCHEMA, "$recorded:head",
+		qr/is at $recorded by its history, but has objects of $reached\nDETAIL:  There is /,
+		"$label: a script is refused before it changes anything");
+	my ($record) = (run_script($plain, script_of("$recorded:head", $ODD_SCHEMA)))[1] =~
+	  /^HINT:  [^\n]*:\n(.*?)^CONTEXT:/ms;
+	$node->safe_psql($plain, $record);
+	runs($plain, "$recorded:$reached", $ODD_SCHEMA, "$label: the HINT records the revision");
+	runs($plain, "$reached:head", $ODD_SCHEMA, "$label: a script that starts there runs")
+	  if $case->[1] < $HEAD;
+	is_at($node, $plain, $ODD_SCHEMA, $HEAD, "$label: the schema is at head");
+}
+$node->safe_psql($plain, "DROP TABLE $taken.procrastinate_schema_history");
+my $leftover = (run_script($plain, script_of('base:head', $ODD_SCHEMA)))[1];
+like($leftover, qr/but no history of them/, 'tables without a history are refused');
+unlike($leftover, qr/rename|drop/, 'and nobody is told to drop them');
 
 # ---- Settings of the database -------------------------------------------------------------------
 
