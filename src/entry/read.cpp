@@ -158,7 +158,7 @@ ENTRY_POINT(procrastinate_current)
         if (state.last && is_known && !state.is_by_catalog)
             row.datum(TimestampTzGetDatum(state.last->applied_at))
                 .text(state.last->applied_by)
-                .text(std::string(state.last->name) + upgrade::progress_text(state));
+                .text(upgrade::source_text(state));
         else
             row.datum(std::nullopt)
                 .text(std::nullopt)

@@ -32,18 +32,16 @@ std::string time_since(TimestampTz started)
     return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
-std::string progress_text(const InstallationState &state)
+std::string source_text(const InstallationState &state)
 {
     if (state.unknown_step)
-        return "; step " + chain::excerpt(*state.unknown_step) + " is under way";
+        return std::string(event::step) + chain::excerpt(*state.unknown_step);
     if (!state.under_way)
-        return {};
+        return std::string(state.last->name);
     const chain::Revision revision = state.under_way->revision;
-    const std::string text = "; " + std::string(chain::name(revision)) + " is under way, ";
-    const std::string count = std::to_string(chain::steps(revision).size());
-    if (!state.under_way->has_completed_step())
-        return text + "none of its " + count + " steps is done";
-    return text + "step " + std::to_string(state.under_way->number) + " of " + count + " is done";
+    return std::string(chain::name(revision)) + ": " +
+           std::to_string(state.under_way->has_completed_step() ? state.under_way->number : 0) +
+           " of " + std::to_string(chain::steps(revision).size()) + " done";
 }
 
 void warn_of_unknown_history(const InstallationState &state,

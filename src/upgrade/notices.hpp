@@ -21,9 +21,9 @@ std::string running_upgrade(const chain::Migration &migration);
 // The time since `started`, with its unit: "12.3 ms".
 std::string time_since(TimestampTz started);
 
-// Of a migration under way: "; 0024 is under way, step 3 of 8 is done", or that a step is unknown.
-// Empty if no migration is under way.
-std::string progress_text(const InstallationState &state);
+// What a history with events of this database ends with: the last event, or of a migration under
+// way "0024: 3 of 8 done". Short, for a column of procrastinate_current().
+std::string source_text(const InstallationState &state);
 
 // WARNING if the history ends at a revision or step that this version does not know.
 void warn_of_unknown_history(const InstallationState &state,

@@ -194,7 +194,7 @@ sub refused_while_under_way
 	$reader->query('COMMIT');
 
 	is( $caller->query('SELECT revision, source FROM procrastinate_current()'),
-		'0023|upgrade; 0024 is under way, step 5 of 9 is done',
+		'0023|0024: 5 of 9 done',
 		'procrastinate_current() warns of it');
 	my @refused = (
 		q{SELECT procrastinate_upgrade('0024')}, q{SELECT procrastinate_upgrade('0023')},

@@ -59,6 +59,41 @@ fit('midway', 'after steps of another role', qw(plan current history));
 is( $node->safe_psql($database, 'SELECT applied_by FROM procrastinate_current(\'midway\')'),
 	'migrations_of_billing', 'whose name is shown');
 
+# Under way, and where the catalog or a later version has the word.
+$node->safe_psql($database, 'CREATE SCHEMA unsure');
+upgrade($node, $database, 23, 'unsure');
+$node->safe_psql(
+	$database, q{
+	SET SESSION AUTHORIZATION migrations_of_billing;
+	INSERT INTO unsure.procrastinate_schema_history (id, event, from_revision, to_revision,
+		applied_at, applied_by, duration, version, system_identifier, database_oid)
+	SELECT 999, 'step 0024.1', '0023', '0023', '2026-12-01 11:14:10.123456', current_user,
+		duration, version, system_identifier, database_oid
+	FROM unsure.procrastinate_schema_history LIMIT 1;
+});
+fit('unsure', 'in the middle of a migration', qw(current history));
+$node->safe_psql($database,
+	q{UPDATE unsure.procrastinate_schema_history SET event = 'step 0024.77' WHERE event ~ '0024'});
+fit('unsure', 'at an unknown step', qw(current));
+$node->safe_psql($database,
+	q{UPDATE unsure.procrastinate_schema_history SET to_revision = '0099', event = 'upgrade'}
+	  . q{ WHERE event ~ '0024'});
+fit('unsure', 'at an unknown revision', qw(current));
+$node->safe_psql($database, 'UPDATE unsure.procrastinate_schema_history SET database_oid = 1');
+$node->safe_psql($database, 'ALTER TABLE unsure.procrastinate_jobs ADD more int');
+fit('unsure', 'with the history of another database', qw(current));
+$node->safe_psql($database, 'DROP TABLE unsure.procrastinate_schema_history');
+fit('unsure', 'without a history', qw(current));
+$node->safe_psql($database, 'ALTER TABLE s0005.procrastinate_jobs RENAME TO jobs');
+fit('s0005', 'without the table', qw(current));
+foreach my $kind ('VIEW', 'MATERIALIZED VIEW')
+{
+	$node->safe_psql($database,
+		"CREATE $kind s0005.procrastinate_jobs AS SELECT * FROM s0005.jobs");
+	fit('s0005', "with a $kind in its place", qw(current));
+	$node->safe_psql($database, "DROP $kind s0005.procrastinate_jobs");
+}
+
 # ---- What the plan says -------------------------------------------------------------------------
 
 is( $node->safe_psql(
