@@ -82,7 +82,7 @@ ENTRY_POINT(procrastinate_check)
         server::ContextResource memory;
         const upgrade::InstallationState state = upgrade::read_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
-        if (!state.last)
+        if (!state.last && target == "current")
             upgrade::require_no_other_relation(installation);
         const auto structure = catalog::structure(installation, memory);
         const chain::Revision revision = chain::resolve_target(
