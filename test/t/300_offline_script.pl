@@ -294,7 +294,7 @@ refuses(
 # ---- Where another tool has gone on --------------------------------------------------------------
 
 # It does not know of the history.
-foreach my $case ([ 36, $HEAD ], [ 23, 25 ], [ 29, 31 ])
+foreach my $case ([ 36, 37 ], [ 23, 25 ], [ 29, 31 ])
 {
 	my ($recorded, $reached) = map { revision_name($_) } @$case;
 	my $label = "at $reached where the history says $recorded";
