@@ -220,8 +220,8 @@ BEGIN
                         || CASE WHEN cardinality(ahead.names) > 5
                                 THEN format(' and %s more', cardinality(ahead.names) - 5)
                                 ELSE '' END),
-                    HINT = format(E'If another tool has brought it to %s, record it, then make a '
-                        'script that starts there:\n%s', ahead.revision,
+                    HINT = format(E'Record the revision that another tool has brought it to, %s or '
+                        'a later one, then make a script that starts there:\n%s', ahead.revision,
                         format($stamp${{record}}$stamp$, schema_name, history, ahead.revision));
         END IF;
         IF wanted <> 'base' AND cardinality(present) = 0 THEN
