@@ -16,9 +16,13 @@
 -- would run the code of the other role as the owner.
 --
 -- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, partition
--- keys, index expressions and statistics: functions, and the functions of operators. Those of
+-- keys, index expressions and statistics: functions, operators and operator classes. Those of
 -- superusers are trusted. The server's own are not in pg_depend. Indexes and owned sequences have
--- their table's owner. A type is code, too, where a column has it or an expression casts to it: a
+-- their table's owner. An operator's owner counts like its function's: the owner of both can give
+-- it a negator at any time, by which the planner replaces NOT. Neither negator nor commutator are
+-- in pg_depend. An operator, also in an operator class or as an ANY (array), is replaced by others
+-- of its operator families, or by their support functions.
+-- A type is code, too, where a column has it or an expression casts to it: a
 -- domain has checks. What such code uses is followed in turn: the types below a domain, an array, a
 -- range or a composite type, the checks of a domain, and what the body of a function uses if
 -- pg_depend knows that (BEGIN ATOMIC). A table or view that a rule, a policy or such a body uses is
@@ -73,17 +77,36 @@ WITH RECURSIVE me AS (
            u.user_sub_id
       FROM used u
       CROSS JOIN LATERAL (
-           SELECT CASE WHEN o.oid IS NULL THEN d.refclassid::regclass
-                       ELSE 'pg_proc'::regclass END, coalesce(o.oprcode::oid, d.refobjid), false
+           SELECT d.refclassid::regclass, d.refobjid, false
              FROM pg_depend d
-             LEFT JOIN pg_operator o
-               ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
             WHERE d.classid = u.class AND d.objid = u.oid AND d.refobjid >= 16384
               AND (d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,
-                                    'pg_operator'::regclass)
+                                    'pg_operator'::regclass, 'pg_opclass'::regclass)
                    OR d.refclassid = 'pg_class'::regclass
                       AND u.class IN ('pg_rewrite'::regclass, 'pg_policy'::regclass,
                                       'pg_proc'::regclass))
+           UNION ALL
+           SELECT 'pg_operator'::regclass, other.oid, false
+             FROM pg_operator o CROSS JOIN LATERAL (VALUES (o.oprnegate), (o.oprcom)) AS other (oid)
+            WHERE u.class = 'pg_operator'::regclass AND o.oid = u.oid AND other.oid >= 16384
+           UNION ALL
+           SELECT 'pg_opfamily'::regclass, m.amopfamily, false
+             FROM pg_amop m
+            WHERE u.class = 'pg_operator'::regclass AND m.amopopr = u.oid
+           UNION ALL
+           SELECT 'pg_opfamily'::regclass, c.opcfamily, false
+             FROM pg_opclass c
+            WHERE u.class = 'pg_opclass'::regclass AND c.oid = u.oid
+           UNION ALL
+           SELECT 'pg_operator'::regclass, m.amopopr, false
+             FROM pg_amop m
+            WHERE u.class = 'pg_opfamily'::regclass AND m.amopfamily = u.oid
+              AND m.amopopr >= 16384
+           UNION ALL
+           SELECT 'pg_proc'::regclass, m.amproc::oid, false
+             FROM pg_amproc m
+            WHERE u.class = 'pg_opfamily'::regclass AND m.amprocfamily = u.oid
+              AND m.amproc::oid >= 16384
            UNION ALL
            SELECT 'pg_constraint'::regclass, k.oid, false
              FROM pg_constraint k
@@ -118,35 +141,32 @@ WITH RECURSIVE me AS (
       FROM me, object JOIN pg_roles r ON r.oid = object.owner
      WHERE r.oid <> me.oid
     UNION
-    SELECT 4, format('%s calls %s of role %s',
-                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
-                     pg_describe_object(u.class, p.oid, 0), r.rolname)
+    SELECT 4, format('%s %s %s of role %s',
+                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id), code.verb,
+                     pg_describe_object(u.class, u.oid, 0), r.rolname)
       FROM me, used u
       CROSS JOIN LATERAL (
-           SELECT p.oid, p.proowner FROM pg_proc p
-            WHERE u.class = 'pg_proc'::regclass AND p.oid = u.oid OFFSET 0) p
-      JOIN pg_roles r ON r.oid = p.proowner
+           SELECT 'calls', p.proowner FROM pg_proc p
+            WHERE u.class = 'pg_proc'::regclass AND p.oid = u.oid
+           UNION ALL
+           SELECT 'has', t.typowner FROM pg_type t
+            WHERE u.class = 'pg_type'::regclass AND t.oid = u.oid
+           UNION ALL
+           SELECT 'uses', c.relowner FROM pg_class c
+            WHERE u.class = 'pg_class'::regclass AND c.oid = u.oid
+              AND c.oid NOT IN (SELECT ours.oid FROM ours)
+           UNION ALL
+           SELECT 'uses', o.oprowner FROM pg_operator o
+            WHERE u.class = 'pg_operator'::regclass AND o.oid = u.oid
+           UNION ALL
+           SELECT 'uses', c.opcowner FROM pg_opclass c
+            WHERE u.class = 'pg_opclass'::regclass AND c.oid = u.oid
+           UNION ALL
+           SELECT 'uses', f.opfowner FROM pg_opfamily f
+            WHERE u.class = 'pg_opfamily'::regclass AND f.oid = u.oid
+           OFFSET 0) AS code (verb, owner)
+      JOIN pg_roles r ON r.oid = code.owner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
-    UNION
-    SELECT 4, format('%s has type %s of role %s',
-                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
-                     t.oid::regtype, r.rolname)
-      FROM me, used u
-      CROSS JOIN LATERAL (
-           SELECT t.oid, t.typowner FROM pg_type t
-            WHERE u.class = 'pg_type'::regclass AND t.oid = u.oid OFFSET 0) t
-      JOIN pg_roles r ON r.oid = t.typowner
-     WHERE r.oid <> me.oid AND NOT r.rolsuper
-    UNION
-    SELECT 4, format('%s uses %s of role %s',
-                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id),
-                     pg_describe_object(u.class, c.oid, 0), r.rolname)
-      FROM me, used u
-      CROSS JOIN LATERAL (
-           SELECT c.oid, c.relowner FROM pg_class c
-            WHERE u.class = 'pg_class'::regclass AND c.oid = u.oid OFFSET 0) c
-      JOIN pg_roles r ON r.oid = c.relowner
-     WHERE r.oid <> me.oid AND NOT r.rolsuper AND c.oid NOT IN (SELECT ours.oid FROM ours)
     UNION ALL
     {{shadowing_objects}}
 ), one AS (

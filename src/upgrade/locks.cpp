@@ -33,18 +33,6 @@ bool take_after_waiting(const LOCKTAG &tag)
     return LockAcquire(&tag, ExclusiveLock, false, false) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-// The owner of the function, of the operator's function, or of the type that something depends on;
-// InvalidOid for anything else. Inside call().
-Oid owner_of_code(Oid class_id, Oid object)
-{
-    if (class_id == TypeRelationId)
-        return server::owner_of_type(object);
-    const Oid function = class_id == ProcedureRelationId  ? object
-                         : class_id == OperatorRelationId ? get_opcode(object)
-                                                          : InvalidOid;
-    return server::owner_of_function(function);
-}
-
 // Whether a type may be made of other types, whose owners may be others. Inside call().
 bool is_made_of_types(Oid type)
 {
@@ -52,8 +40,29 @@ bool is_made_of_types(Oid type)
     return kind != TYPTYPE_ENUM && (kind != TYPTYPE_BASE || OidIsValid(get_element_type(type)));
 }
 
-// Returns whether the trigger may call code of another role, which is no superuser: its function,
-// what its condition calls, or a type in it. pg_depend has all but the server's own. Inside call().
+bool is_foreign(Oid owner)
+{
+    return OidIsValid(owner) && owner != GetUserId() && !superuser_arg(owner);
+}
+
+// Returns whether what a trigger depends on may call code of another role, which is no superuser.
+// What the condition calls may use other code in turn: an operator has a negator, and a function
+// may have a body of the SQL standard. Inside call().
+bool may_be_foreign_code(const Trigger &trigger, Oid class_id, Oid object)
+{
+    switch (class_id)
+    {
+    case ProcedureRelationId:
+        return object != trigger.tgfoid || is_foreign(server::owner_of_function(object));
+    case TypeRelationId:
+        return is_made_of_types(object) || is_foreign(server::owner_of_type(object));
+    default:
+        return class_id == OperatorRelationId;
+    }
+}
+
+// Returns whether the trigger may call such code: its function, or its condition. pg_depend has all
+// but the server's own. Inside call().
 bool may_call_foreign(const Trigger &trigger, Relation dependencies)
 {
     if (trigger.tgenabled == TRIGGER_DISABLED || trigger.tgisinternal)
@@ -69,9 +78,7 @@ bool may_call_foreign(const Trigger &trigger, Relation dependencies)
     while (HeapTuple const tuple = systable_getnext(scan))
     {
         const auto *const form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-        const Oid owner = owner_of_code(form->refclassid, form->refobjid);
-        found = found || (form->refclassid == TypeRelationId && is_made_of_types(form->refobjid)) ||
-                (OidIsValid(owner) && owner != GetUserId() && !superuser_arg(owner));
+        found = found || may_be_foreign_code(trigger, form->refclassid, form->refobjid);
     }
     systable_endscan(scan);
     return found;

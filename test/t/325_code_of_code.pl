@@ -9,18 +9,22 @@ use lib "$FindBin::RealBin/../perl";
 
 use PostgreSQL::Test::Utils;
 use Procrastinate::Test;
+use Procrastinate::Test::Database;
 use Procrastinate::Test::Roles;
 use Test::More;
 
 my $node     = start_server(name => 'code_of_code');
 my $database = new_database($node);
 look_as_roles($node, $database);
+use_database($node, $database);
 query('CREATE ROLE mallory LOGIN');
 
 domain_of_a_column();
 domain_of_an_expression();
 code_of_code();
 relations_of_code();
+operators();
+operator_of_a_late_trigger();
 done_testing();
 
 sub is_no_superuser
@@ -223,5 +227,151 @@ SQL
 	is(query(q{SELECT revision FROM procrastinate_current('used')}),
 		'0027', q{a rule that uses the owner's own tables is allowed});
 	query('DROP SCHEMA used, own CASCADE; DROP ROLE owner');
+	return;
+}
+
+# Operators that another role owns, or has owned: the planner replaces one by its negator, by its
+# commutator, or by others of its operator family. Operator classes, and their support functions.
+sub operators
+{
+	query(<<'SQL');
+CREATE ROLE owner LOGIN;
+CREATE SCHEMA compares AUTHORIZATION owner;
+CREATE SCHEMA own AUTHORIZATION mallory;
+GRANT USAGE ON SCHEMA own TO PUBLIC;
+GRANT CREATE ON SCHEMA own TO owner;
+SQL
+	as_role('mallory', <<'SQL');
+CREATE OPERATOR own.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);
+CREATE FUNCTION own.evil(text, text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql
+	AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END $$;
+CREATE FUNCTION own.compare(text, text) RETURNS int IMMUTABLE LANGUAGE plpgsql
+	AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN bttextcmp($1, $2); END $$;
+CREATE FUNCTION own.hash(text) RETURNS int IMMUTABLE LANGUAGE plpgsql
+	AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN 1; END $$;
+CREATE OPERATOR own.==== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq, HASHES);
+CREATE OPERATOR own.~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);
+CREATE OPERATOR own.!~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = own.evil,
+						  NEGATOR = OPERATOR(own.~~~), COMMUTATOR = OPERATOR(own.!~~~));
+SQL
+	query(<<'SQL');
+ALTER OPERATOR own.~~~ (text, text) OWNER TO owner;
+ALTER OPERATOR own.====(text, text) OWNER TO owner;
+CREATE OPERATOR CLASS own.hashed FOR TYPE text USING hash AS
+	OPERATOR 1 own.====, FUNCTION 1 own.hash(text);
+CREATE OPERATOR CLASS own.hers FOR TYPE text USING btree AS
+	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+	FUNCTION 1 bttextcmp(text, text);
+CREATE OPERATOR CLASS own.ordered FOR TYPE text USING btree AS
+	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+	FUNCTION 1 own.compare(text, text);
+ALTER OPERATOR CLASS own.hers USING btree OWNER TO mallory;
+CREATE TYPE own.range AS RANGE (SUBTYPE = text, SUBTYPE_OPCLASS = own.ordered);
+ALTER TYPE own.range OWNER TO owner;
+SQL
+	as_role('owner', q{SELECT procrastinate_upgrade('0026', 'compares')});
+	my ($script) =
+	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'compares')});
+	my $history = 'compares.procrastinate_schema_history';
+	my $events  = 'compares.procrastinate_events';
+	query("GRANT TRIGGER ON $history TO mallory");
+	my $trigger = sub {
+		my ($condition) = @_;
+		return ("CREATE TRIGGER t BEFORE INSERT ON $history FOR EACH ROW WHEN ($condition)"
+			  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+			"DROP TRIGGER t ON $history");
+	};
+	foreach my $case (
+		[   $trigger->(q{NOT (NEW.event OPERATOR(own.===) 'x')}),
+			qr/trigger t on table \S+ uses operator own\.===\(text,text\) of role mallory/,
+			'an operator with a function of the server' ],
+		[   $trigger->(q{NEW.event OPERATOR(own.===) ANY (ARRAY[NEW.version, NEW.applied_by])}),
+			qr/trigger t on table \S+ uses operator own\.===\(text,text\) of role mallory/,
+			'the same with an array' ],
+		[   $trigger->(q{NOT (NEW.event OPERATOR(own.~~~) 'x')}),
+			qr/trigger t on table \S+ uses operator own\.!~~~\(text,text\) of role mallory/,
+			'the negator of an operator of the owner' ],
+		[   $trigger->(q{NEW.event OPERATOR(own.====) ANY ('{a,b,c,d,e,f,g,h,i,j}')}),
+			qr/trigger t on table \S+ calls function own\.hash\(text\) of role mallory/,
+			'the hash function of an operator' ],
+		[   "ALTER TABLE $events ADD CONSTRAINT c"
+			  . q{ CHECK (NOT (type::text OPERATOR(own.===) 'x'))},
+			"ALTER TABLE $events DROP CONSTRAINT c",
+			qr/constraint c on table \S+ uses operator own\.===\(text,text\) of role mallory/,
+			'an operator in a CHECK of the owner' ],
+		[   "CREATE INDEX i ON $history (event own.hers)",
+			'DROP INDEX compares.i',
+			qr/index \S+i uses operator class own\.hers for \S+ \S+ btree of role mallory/,
+			'an operator class of an index' ],
+		[   "CREATE INDEX i ON $events (job_id) WHERE job_id IS NULL;"
+			  . " CREATE INDEX j ON $history (event own.ordered) WHERE id < 0",
+			'DROP INDEX compares.i, compares.j',
+			qr/index \S+j calls function own\.compare\(text,text\) of role mallory/,
+			'a function of an operator class of a superuser' ],
+		[   "ALTER TABLE $events ADD x own.range",
+			"ALTER TABLE $events DROP x",
+			qr/column x of table \S+ calls function own\.compare\(text,text\) of role mallory/,
+			'the operator class of a range type' ])
+	{
+		my ($make, $remove, $named, $what) = @$case;
+		local $ENV{PGUSER} = 'owner';
+		$node->safe_psql($database, $make);
+		foreach my $call (
+			q{SELECT procrastinate_upgrade('0027', 'compares')},
+			q{CALL procrastinate_migrate('0027', 'compares')}, $script)
+		{
+			my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
+			like($error, $named, "$what is refused: " . substr($call, 0, 20));
+		}
+		$node->safe_psql($database, $remove);
+	}
+	query('ALTER OPERATOR own.!~~~ (text, text) OWNER TO owner;'
+		  . ' ALTER FUNCTION own.evil(text, text) OWNER TO owner');
+	query(($trigger->(q{NOT (NEW.event OPERATOR(own.~~~) 'x')}))[0]);
+	as_role('owner', 'CREATE OR REPLACE FUNCTION own.evil(text, text) RETURNS boolean IMMUTABLE'
+		  . ' LANGUAGE sql RETURN false');
+	allowed('postgres', q{SELECT procrastinate_upgrade('0027', 'compares')},
+		'0027', 'operators of the owner are allowed');
+	is_no_superuser('nothing of the other role was called');
+	query('DROP SCHEMA compares, own CASCADE; DROP ROLE owner');
+	return;
+}
+
+# The trigger comes while a change waits for a lock.
+sub operator_of_a_late_trigger
+{
+	query(<<'SQL');
+CREATE SCHEMA late;
+CREATE SCHEMA own AUTHORIZATION mallory;
+SELECT procrastinate_upgrade('0029', 'late');
+GRANT USAGE ON SCHEMA late TO mallory;
+GRANT SELECT, TRIGGER ON late.procrastinate_jobs TO mallory;
+SQL
+	as_role('mallory', <<'SQL');
+CREATE FUNCTION own.evil(text, text) RETURNS boolean LANGUAGE plpgsql
+	AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END $$;
+CREATE OPERATOR own.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);
+CREATE OPERATOR own.!=== (LEFTARG = text, RIGHTARG = text, FUNCTION = own.evil,
+						  NEGATOR = OPERATOR(own.===));
+SQL
+	query(q{ALTER OPERATOR own.=== (text, text) OWNER TO postgres});
+	my ($mallory, $deployer) = map { new_session($node, $database) } 1 .. 2;
+	$mallory->query('SET ROLE mallory');
+	$mallory->query('BEGIN');
+	$mallory->query('LOCK TABLE late.procrastinate_jobs IN ACCESS SHARE MODE');
+	$deployer->send(q{SELECT procrastinate_upgrade('0030', 'late')});
+	wait_until($deployer->waits_for_lock, 'the upgrade waits for the jobs table');
+	$mallory->query(q{CREATE TRIGGER t BEFORE UPDATE ON late.procrastinate_jobs FOR EACH ROW}
+		  . q{ WHEN (NOT (OLD.task_name OPERATOR(own.===) 'x'))}
+		  . q{ EXECUTE FUNCTION suppress_redundant_updates_trigger()});
+	$mallory->query('COMMIT');
+	my (undef, $error) = $deployer->wait;
+	like(
+		$error,
+		qr/^42501: role "postgres" may not change the installation in schema "late"/,
+		'a trigger that came meanwhile is refused');
+	$_->close foreach $mallory, $deployer;
+	is_no_superuser('and calls nothing');
+	query('DROP SCHEMA late, own CASCADE');
 	return;
 }
