@@ -1,7 +1,9 @@
 #include "catalog/structure.hpp"
 
 #include "catalog/function_settings.hpp"
+#include "catalog/readable.hpp"
 #include "common/quoting.hpp"
+#include "server/definition_size.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/structure.hpp"
@@ -239,6 +241,27 @@ bool lock_after_waiting(Oid table)
     return true;
 }
 
+// pg_get_expr() and the like open the table, also that of an index which only has a name of ours.
+void require_readable_tables(Oid schema)
+{
+    std::vector<Oid> tables;
+    for (const chain::Fact &fact : chain::facts())
+    {
+        if (fact.kind != chain::Kind::table && fact.kind != chain::Kind::index)
+            continue;
+        const std::string name(fact.name);
+        const Oid table = server::call([&name, schema, &fact] {
+            const Oid oid = get_relname_relid(name.c_str(), schema);
+            return fact.kind == chain::Kind::index && OidIsValid(oid) ? server::table_of_index(oid)
+                                                                      : oid;
+        });
+        if (OidIsValid(table) && std::find(tables.begin(), tables.end(), table) == tables.end())
+            tables.push_back(table);
+    }
+    for (const Oid table : tables)
+        require_readable(table);
+}
+
 // Any role that may create functions in the schema can create as many as it likes.
 constexpr std::int64_t most_objects = 5'000;
 
@@ -255,6 +278,7 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
         spi::text_parameter(chain::names_of({Kind::function})),
         spi::int8_parameter(most_objects + 1)};
     (void)lock_tables(installation.schema, lock_after_waiting);
+    require_readable_tables(installation.schema);
     const int level = server::open_settings();
     server::set("quote_all_identifiers", "off");
     server::set("standard_conforming_strings", "on"); // to read this query, and to print literals

@@ -1,6 +1,8 @@
 // Reads a table that may belong to another role without running that role's code.
 #include "server/raw_table_scan.hpp"
 
+#include "server/definition_size.hpp"
+
 namespace procrastinate::server
 {
 
@@ -9,11 +11,35 @@ namespace
 
 constexpr std::size_t most_columns = 10;
 
+// More indexes are not looked at. A table of ours has 10 at most.
+constexpr int most_indexes = 100;
+
 struct KeptRow
 {
     Datum values[most_columns];
     bool nulls[most_columns];
 };
+
+// Locks a table and opens it, if its definition takes little memory and it has no rules: those, the
+// server would load. Returns a null pointer, without a lock, if it is otherwise. `is_allowed`: the
+// current role has SELECT on the table, which exists. Inside call().
+Relation open_small(Oid oid, bool &is_allowed)
+{
+    LockRelationOid(oid, AccessShareLock);
+    HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+    bool may_be_opened = false;
+    if (HeapTupleIsValid(tuple))
+    {
+        const auto *const form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+        may_be_opened = form->relkind == RELKIND_RELATION && !form->relhasrules;
+        ReleaseSysCache(tuple);
+        is_allowed = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+    }
+    if (may_be_opened && definition_of(oid).is_small())
+        return relation_open(oid, NoLock);
+    UnlockRelationOid(oid, AccessShareLock);
+    return nullptr;
+}
 
 // Inside call(). Sets `numbers` to the columns' attribute numbers.
 bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *numbers)
@@ -24,7 +50,7 @@ bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *nu
     const bool is_readable =
         form->relpersistence == RELPERSISTENCE_PERMANENT ||
         (form->relpersistence == RELPERSISTENCE_UNLOGGED && !RecoveryInProgress());
-    bool is_plain = form->relkind == RELKIND_RELATION && is_readable && !form->relhasrules;
+    bool is_plain = is_readable;
     for (std::size_t i = 0; i < columns.size(); ++i)
     {
         const AttrNumber number = get_attnum(RelationGetRelid(table), columns[i].name);
@@ -108,29 +134,39 @@ RawRow RawTable::row(std::size_t index) const
 namespace
 {
 
-// The table, its TOAST table, and the indexes of both. The table must be locked. Inside call().
-List *relations_of(Oid oid)
+// Adds the indexes of a table to the list. Returns NIL if they are too many. Inside call().
+List *with_indexes(List *relations, Oid table)
 {
-    List *relations = list_make1_oid(oid);
-    Relation const table = relation_open(oid, NoLock);
-    relations = list_concat(relations, RelationGetIndexList(table));
-    const Oid toast = table->rd_rel->reltoastrelid;
-    relation_close(table, NoLock);
-    if (!OidIsValid(toast))
-        return relations;
-    relations = lappend_oid(relations, toast);
     ScanKeyData key;
     ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(toast));
+                ObjectIdGetDatum(table));
+    const int most = list_length(relations) + most_indexes;
     Relation const indexes = table_open(IndexRelationId, AccessShareLock);
     SysScanDesc const scan =
         systable_beginscan(indexes, IndexIndrelidIndexId, true, nullptr, 1, &key);
     while (HeapTuple const tuple = systable_getnext(scan))
-        relations =
-            lappend_oid(relations, reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indexrelid);
+        if (list_length(relations) <= most)
+            relations = lappend_oid(relations,
+                                    reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indexrelid);
     systable_endscan(scan);
     table_close(indexes, AccessShareLock);
-    return relations;
+    return list_length(relations) <= most ? relations : NIL;
+}
+
+// The table, its TOAST table, and the indexes of both; NIL if they are too many. Opens none. The
+// table must be locked. Inside call().
+List *relations_of(Oid oid)
+{
+    List *const relations = with_indexes(list_make1_oid(oid), oid);
+    HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+    const Oid toast = HeapTupleIsValid(tuple)
+                          ? reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->reltoastrelid
+                          : InvalidOid;
+    if (HeapTupleIsValid(tuple))
+        ReleaseSysCache(tuple);
+    if (relations == NIL || !OidIsValid(toast))
+        return relations;
+    return with_indexes(lappend_oid(relations, toast), toast);
 }
 
 } // namespace
@@ -146,6 +182,8 @@ std::vector<Oid> try_lock_table(Oid table)
             return NIL;
         }
         List *const relations = relations_of(table);
+        if (relations == NIL)
+            UnlockRelationOid(table, AccessShareLock);
         for (int i = 1; i < list_length(relations); ++i)
             if (!ConditionalLockRelationOid(list_nth_oid(relations, i), AccessShareLock))
             {
@@ -174,10 +212,9 @@ RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t
     return call([oid, columns, most] {
         RawTable found;
         AttrNumber numbers[most_columns] = {};
-        Relation const table = try_relation_open(oid, AccessShareLock);
+        Relation const table = open_small(oid, found.is_allowed);
         if (table == nullptr)
             return found;
-        found.is_allowed = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
         // A policy may hide rows from the role.
         found.is_plain = is_plain(table, columns, numbers) &&
                          check_enable_rls(oid, InvalidOid, true) != RLS_ENABLED;
@@ -229,10 +266,9 @@ RawScan::RawScan(Oid oid, std::span<const RawColumn> columns, const RawKey &key,
 // Inside call().
 void RawScan::open(Oid oid, const RawKey &key)
 {
-    table_ = try_relation_open(oid, AccessShareLock);
+    table_ = open_small(oid, is_allowed_);
     if (table_ == nullptr)
         return;
-    is_allowed_ = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
     is_plain_ = server::is_plain(table_, columns_, numbers_);
     const Oid index =
         is_plain_ ? index_on(table_, columns_.first(key.columns), numbers_) : InvalidOid;

@@ -1,6 +1,7 @@
 // Reads a table that may belong to another role without running that role's code.
 //
-// No view, rule, policy, type or index expression of the table is evaluated.
+// No view, rule, policy, type or index expression of the table is evaluated. A table with a
+// definition larger than most_definition (definition_size.hpp) is not opened.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -51,7 +52,8 @@ struct RawTable
 };
 
 // Takes ACCESS SHARE locks on the table, its TOAST table and the indexes of both, which reading it
-// opens. Returns what it has locked, for unlock(); nothing, without a lock, instead of waiting.
+// opens. Returns what it has locked, for unlock(). Returns nothing, and takes no lock, instead of
+// waiting, and for a table of more than 100 indexes.
 std::vector<Oid> try_lock_table(Oid table);
 void unlock(std::span<const Oid> relations);
 
@@ -85,7 +87,7 @@ class RawScan
     RawScan(const RawScan &) = delete;
     RawScan &operator=(const RawScan &) = delete;
 
-    // An ordinary table with these columns and the index, without rules.
+    // An ordinary table with these columns and the index, without rules, and with a small definition.
     // Policies are not evaluated.
     bool is_plain() const { return is_plain_; }
     // The current role has SELECT on the table.

@@ -1,5 +1,6 @@
 #include "upgrade/step_estimate.hpp"
 
+#include "catalog/readable.hpp"
 #include "server/spi.hpp"
 #include "sql/relation_size.hpp"
 
@@ -32,6 +33,12 @@ std::int64_t size_of(const catalog::Installation &installation, std::string_view
 {
     if (relation.empty())
         return 0;
+    const std::string name(relation);
+    const Oid schema = installation.schema;
+    const Oid oid =
+        server::call([&name, schema] { return get_relname_relid(name.c_str(), schema); });
+    if (OidIsValid(oid))
+        catalog::require_readable(oid); // pg_total_relation_size() opens it
     const std::array parameters{spi::oid_parameter(installation.schema),
                                 spi::text_parameter(relation)};
     const spi::Rows rows = spi::read_latest(sql::relation_size, parameters);

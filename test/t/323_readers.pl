@@ -24,7 +24,6 @@ unseen_rows();
 no_lock_is_kept();
 locked_index();
 many_overloads();
-large_default();
 large_functions();
 many_version_tables();
 $node->stop;
@@ -245,24 +244,6 @@ SQL
 	}
 	is(query(q{SELECT revision FROM procrastinate_current('overloaded')}),
 		$HEAD_NAME, 'without the comparison the history tells the revision');
-	return;
-}
-
-# A default as long as a role that owns the table may make it.
-sub large_default
-{
-	query('CREATE SCHEMA large');
-	allowed('postgres', q{SELECT procrastinate_upgrade('head', 'large')}, $HEAD_NAME, 'at head');
-	query(q{DO $$ BEGIN EXECUTE format('ALTER TABLE large.procrastinate_jobs ALTER task_name}
-		  . q{ SET DEFAULT %L', repeat('x', 20000000)); END $$});
-	my $session = user_session($node, $database, 'large');
-	$session->query('SELECT count(*) FROM procrastinate_heads()');
-	is( $session->query(
-			'SELECT object, length(actual) < 10000 FROM procrastinate_check()'),
-		'procrastinate_jobs.task_name|t',
-		'a default of 20 MB is a difference, and is shown in short');
-	$session->close;
-	query('DROP SCHEMA large CASCADE');
 	return;
 }
 
