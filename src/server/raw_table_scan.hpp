@@ -87,7 +87,7 @@ class RawScan
     RawScan(const RawScan &) = delete;
     RawScan &operator=(const RawScan &) = delete;
 
-    // An ordinary table with these columns and the index, without rules, and with a small definition.
+    // An ordinary table with these columns and the index, a small definition and no rules.
     // Policies are not evaluated.
     bool is_plain() const { return is_plain_; }
     // The current role has SELECT on the table.

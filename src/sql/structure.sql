@@ -235,12 +235,22 @@ with relation as materialized (
       from routine p
       join pg_language l on l.oid = p.prolang
      cross join lateral (
-           select concat(p.proname, '(',
-                         case when coalesce(octet_length(p.proargdefaults::text), 0) <= 16000
-                              then pg_get_function_arguments(p.oid)
-                              else 'defaults of ' || octet_length(p.proargdefaults::text)
-                                   || ' bytes' end, ')',
-                         ' returns ' || pg_get_function_result(p.oid)) as declaration,
+           -- In bytes as they are stored.
+           select pg_column_size(p.prosrc) + coalesce(pg_column_size(p.prosqlbody), 0)
+                  + coalesce(pg_column_size(p.proargdefaults), 0) as bytes) stored
+     cross join lateral (
+           -- These functions put the whole row of pg_proc into the session's cache.
+           select case when stored.bytes > 64000
+                       then concat(p.proname, ' of ', stored.bytes, ' bytes')
+                       else concat(p.proname, '(',
+                                   case when coalesce(octet_length(p.proargdefaults::text), 0)
+                                             <= 16000
+                                        then pg_get_function_arguments(p.oid)
+                                        else 'defaults of '
+                                             || octet_length(p.proargdefaults::text)
+                                             || ' bytes' end, ')',
+                                   ' returns ' || pg_get_function_result(p.oid)) end
+                  as declaration,
                   pg_column_size(p.proconfig) <= 2000 as has_short_settings,
                   case when pg_column_size(p.proconfig) <= 2000
                        then array_to_string(p.proconfig, ', ')

@@ -20,13 +20,15 @@ look_as_roles($node, $database);
 query('CREATE ROLE mallory');
 
 my $mebibyte   = 1_000_000;
-my $no_history = qr/^PM010: table hers\.procrastinate_schema_history is not a history table/;
+my $no_history =
+  qr/^PM010: table hers\.procrastinate_schema_history is not a history table/;
 
 histories();
 many_indexes();
 version_table();
 tables();
 used_by_tables();
+functions();
 $node->stop;
 done_testing();
 
@@ -239,6 +241,35 @@ SQL
 			'nor is an index of ours on it'),
 		qr/^HINT:  Look at it first; then: ALTER TABLE hers\.huge ALTER COLUMN x DROP DEFAULT;/m,
 		'which is told');
+	query('DROP SCHEMA hers CASCADE');
+	return;
+}
+
+# Of functions with a name of ours, which do not compress well. The system cache would keep them.
+sub functions
+{
+	query('CREATE SCHEMA hers');
+	query(q{SELECT procrastinate_upgrade('head', 'hers')});
+	query(<<'SQL');
+SET check_function_bodies = off;
+DO $$
+DECLARE
+	body text := (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n);
+BEGIN
+	EXECUTE format('CREATE FUNCTION hers.procrastinate_finish_job(int) RETURNS int LANGUAGE sql'
+		' AS %L', body);
+END $$;
+SQL
+	my $reader = new_session($node, $database);
+	$reader->query('SELECT count(*) FROM procrastinate_heads()');
+	my $before = cached($reader);
+	is( $reader->query(
+			q{SELECT object, problem FROM procrastinate_check(schema => 'hers') UNION ALL}
+			  . q{ SELECT revision, 'current' FROM procrastinate_current('hers')}
+		),
+		"procrastinate_finish_job(integer)|extra\n$HEAD_NAME|current",
+		'a function of 16 MB is extra');
+	stays_small($reader, $before, 'its body');
 	query('DROP SCHEMA hers CASCADE');
 	return;
 }
