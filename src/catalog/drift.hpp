@@ -122,8 +122,8 @@ std::vector<RevisionMatch> closest_revisions(std::span<const CatalogObject> stru
 std::vector<RevisionMatch> nearest_revisions(std::span<const CatalogObject> structure,
                                              CheckInterrupts check_interrupts = nullptr);
 
-// The nearest revision, if it is later than this one and matches better: another tool may have moved
-// the schema on.
+// The nearest revision, if it is later than this one and matches better: another tool may have
+// moved the schema on.
 std::optional<RevisionMatch> nearer_later_revision(std::span<const CatalogObject> structure,
                                                    chain::Revision revision,
                                                    CheckInterrupts check_interrupts = nullptr);

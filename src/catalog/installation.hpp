@@ -56,7 +56,8 @@ std::optional<Elsewhere> elsewhere(const Installation &installation);
 // True if another schema has an installation, also one that the current role may not look into.
 bool has_others(const Installation &installation);
 
-// As locate(), but nothing if search_path yields no schema, or one that cannot hold an installation.
+// As locate(), but nothing if search_path yields no schema, or one that cannot hold an
+// installation.
 std::optional<Installation> locate_if_any(std::optional<Oid> given);
 
 // The words for a message: schema "jobs".

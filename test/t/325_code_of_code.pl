@@ -1,5 +1,5 @@
-# Code of another role that the owner's own code uses, or a column's type: a change is refused before
-# it would run that code as the owner.
+# Code of another role that the owner's own code uses, or a column's type: a change is refused
+# before it would run that code as the owner.
 
 use strict;
 use warnings;

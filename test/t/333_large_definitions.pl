@@ -97,8 +97,10 @@ SQL
 			"DROP POLICY p ON $history" ],
 		[   'the values of new columns',
 			400_000,
-			[   map { ("ALTER TABLE $history ADD x$_ text DEFAULT %L; ALTER TABLE $history ALTER x$_ DROP DEFAULT") }
-				  1 .. 40 ],
+			[   map {
+					    "ALTER TABLE $history ADD x$_ text DEFAULT %L;"
+					  . " ALTER TABLE $history ALTER x$_ DROP DEFAULT"
+				} 1 .. 40 ],
 			"ALTER TABLE $history " . join ', ',
 			map { "DROP x$_" } 1 .. 40 ],
 		[   'predicates of indexes',
