@@ -1,6 +1,7 @@
 #include "catalog/object_comparison.hpp"
 
 #include "catalog/definition_text.hpp"
+#include "catalog/renames.hpp"
 
 #include <algorithm>
 
@@ -229,13 +230,14 @@ Difference renamed(const Fact &fact, const CatalogObject &object,
             is_taken(fact, objects)};
 }
 
-// True if some revision has an object of the name. A user's own tells nothing of the revision.
+// True if some revision has an object of the name, or one like it: that may have been renamed. A
+// user's own tells nothing of the revision.
 bool is_of_a_revision(const CatalogObject &object)
 {
     const auto facts = chain::facts();
     return std::any_of(facts.begin(), facts.end(), [&object](const Fact &fact) {
         return fact.kind == object.kind &&
-               (fact.key == object.key ||
+               (fact.key == object.key || fits(fact, object) ||
                 (fact.kind == Kind::function && fact.name == object.name));
     });
 }

@@ -24,27 +24,6 @@ bool has_text_after_name(const Fact &fact, const CatalogObject &object)
     return name == object.name || name == common::quoted_identifier(object.name);
 }
 
-bool fits(const Fact &fact, const CatalogObject &object)
-{
-    if (object.kind != fact.kind || object.table != fact.table)
-        return false;
-    switch (fact.kind)
-    {
-    case Kind::constraint:
-        return object.clause == fact.clause;
-    case Kind::index:
-        // What a failed concurrent build has left is no index.
-        return object.clause == fact.clause && object.is_unique == fact.is_unique &&
-               object.flaw != Flaw::invalid;
-    case Kind::sequence:
-        return !fact.table.empty() && object.columns == fact.columns && object.type == fact.type;
-    case Kind::trigger:
-        return has_text_after_name(fact, object);
-    default:
-        return false;
-    }
-}
-
 template <typename Objects>
 const CatalogObject *constraint_of(const CatalogObject &index, const Objects &objects)
 {
@@ -73,6 +52,27 @@ bool takes_numbers_from(std::string_view default_value, std::string_view sequenc
 }
 
 } // namespace
+
+bool fits(const Fact &fact, const CatalogObject &object)
+{
+    if (object.kind != fact.kind || object.table != fact.table)
+        return false;
+    switch (fact.kind)
+    {
+    case Kind::constraint:
+        return object.clause == fact.clause;
+    case Kind::index:
+        // What a failed concurrent build has left is no index.
+        return object.clause == fact.clause && object.is_unique == fact.is_unique &&
+               object.flaw != Flaw::invalid;
+    case Kind::sequence:
+        return !fact.table.empty() && object.columns == fact.columns && object.type == fact.type;
+    case Kind::trigger:
+        return has_text_after_name(fact, object);
+    default:
+        return false;
+    }
+}
 
 Renames::Renames(std::span<const Fact *const> missing, std::span<const CatalogObject *const> extra)
 {

@@ -9,6 +9,9 @@
 namespace procrastinate::catalog
 {
 
+// True if the object is as the fact says, under that name or another.
+bool fits(const chain::Fact &fact, const CatalogObject &object);
+
 struct Rename
 {
     const chain::Fact *fact;    // what should be there

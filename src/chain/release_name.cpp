@@ -61,7 +61,7 @@ std::optional<Parsed> parse_with_suffix(std::string_view name)
         const std::string_view suffix(next, static_cast<std::size_t>(end - next));
         if (part > 0 && is_suffix(suffix))
             return Parsed{version, suffix};
-        if (suffix.front() != '.')
+        if (!suffix.starts_with('.'))
             return std::nullopt;
         at = next + 1;
     }

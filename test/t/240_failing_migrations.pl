@@ -108,12 +108,13 @@ my @obstacles = (
 		  . ' drops.'
 	],
 	[   33, 'a function that is dropped is missing',
-		# With the index the schema is not that of 0033.
+		# With the other function the schema is not that of 0033.
 		'DROP FUNCTION procrastinate_fetch_job_v1;'
-		  . ' CREATE INDEX own_idx ON procrastinate_jobs (attempts)',
+		  . ' CREATE FUNCTION procrastinate_fetch_job_v1(inet) RETURNS int LANGUAGE sql RETURN 1',
 		'42883: function procrastinate_fetch_job_v1(character varying[]) does not exist',
 		undef,
-		'DROP INDEX own_idx; CREATE FUNCTION procrastinate_fetch_job_v1(varchar[]) RETURNS int'
+		'DROP FUNCTION procrastinate_fetch_job_v1(inet);'
+		  . ' CREATE FUNCTION procrastinate_fetch_job_v1(varchar[]) RETURNS int'
 		  . q{ LANGUAGE sql AS 'SELECT 1'},
 		'Function procrastinate_fetch_job_v1(character varying[]) is missing.' ],
 	[   35, 'a view calls a function that is dropped',
