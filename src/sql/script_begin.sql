@@ -197,33 +197,6 @@ BEGIN
                     'SELECT procrastinate_sql(%L, schema => %L);',
                     recorded || ':' || script_end, schema_name);
         END IF;
-        SELECT array_agg(o.name ORDER BY o.name) AS names, max(split_part(c, ':', 1)) AS revision
-          INTO ahead
-          FROM unnest(created) c
-          JOIN (SELECT r.relname::text AS name FROM pg_class r WHERE r.relnamespace = schema_oid
-                UNION
-                SELECT t.typname FROM pg_type t WHERE t.typnamespace = schema_oid
-                UNION
-                SELECT r.relname || '.' || a.attname
-                  FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
-                 WHERE r.relnamespace = schema_oid AND r.relkind = 'r' AND NOT a.attisdropped
-                UNION
-                SELECT replace(replace(p.oid::regprocedure::text,
-                                       schema_oid::regnamespace || '.', ''), ' ', '')
-                  FROM pg_proc p WHERE p.pronamespace = schema_oid) o
-            ON o.name = split_part(c, ':', 2);
-        IF ahead.revision IS NOT NULL THEN
-            RAISE EXCEPTION 'schema "%" is at % by its history, but has objects of %',
-                schema_name, recorded, ahead.revision
-                USING ERRCODE = 'PM009',
-                    DETAIL = format('There is %s.', array_to_string(ahead.names[1:5], ', ')
-                        || CASE WHEN cardinality(ahead.names) > 5
-                                THEN format(' and %s more', cardinality(ahead.names) - 5)
-                                ELSE '' END),
-                    HINT = format(E'Record the revision that another tool has brought it to, %s or '
-                        'a later one, then make a script that starts there:\n%s', ahead.revision,
-                        format($stamp${{record}}$stamp$, schema_name, history, ahead.revision));
-        END IF;
         IF wanted <> 'base' AND cardinality(present) = 0 THEN
             RAISE EXCEPTION
                 'schema "%" holds none of Procrastinate''s tables, but its history says %',
@@ -236,6 +209,33 @@ BEGIN
                            schema_name);
         END IF;
     END LOOP;
+    SELECT array_agg(o.name ORDER BY o.name) AS names, max(split_part(c, ':', 1)) AS revision
+      INTO ahead
+      FROM unnest(created) c
+      JOIN (SELECT r.relname::text AS name FROM pg_class r WHERE r.relnamespace = schema_oid
+            UNION
+            SELECT t.typname FROM pg_type t WHERE t.typnamespace = schema_oid
+            UNION
+            SELECT r.relname || '.' || a.attname
+              FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
+             WHERE r.relnamespace = schema_oid AND r.relkind = 'r' AND NOT a.attisdropped
+            UNION
+            SELECT replace(replace(p.oid::regprocedure::text,
+                                   schema_oid::regnamespace || '.', ''), ' ', '')
+              FROM pg_proc p WHERE p.pronamespace = schema_oid) o
+        ON o.name = split_part(c, ':', 2);
+    IF ahead.revision IS NOT NULL THEN
+        RAISE EXCEPTION 'schema "%" is at % by its history, but has objects of %',
+            schema_name, recorded, ahead.revision
+            USING ERRCODE = 'PM009',
+                DETAIL = format('There is %s.', array_to_string(ahead.names[1:5], ', ')
+                    || CASE WHEN cardinality(ahead.names) > 5
+                            THEN format(' and %s more', cardinality(ahead.names) - 5)
+                            ELSE '' END),
+                HINT = format(E'Record the revision that another tool has brought it to, %s or '
+                    'a later one, then make a script that starts there:\n%s', ahead.revision,
+                    format($stamp${{record}}$stamp$, schema_name, history, ahead.revision));
+    END IF;
     PERFORM set_config('procrastinate_script.is_done', 'off', true);
 END
 $check$;
