@@ -324,7 +324,7 @@ foreach my $revision (1 .. $HEAD)
 	}
 	is(join("\n", map { $_->{change} } values %expected), '', "$at: every change was tried");
 	is(join("\n", @unnamed),                              '', "$at: check names every difference");
-	is(join("\n", @exact),                                '', "$at: detect is exact as it should be");
+	is(join("\n", @exact),                                '', "$at: detect knows which are exact");
 	is(join("\n", @recorded),                             '', "$at: stamp and adopt refuse each");
 	is(join("\n", @unmended), '', "$at: what repair promises, it mends");
 }
