@@ -37,7 +37,7 @@ std::string source_text(const InstallationState &state)
     if (state.unknown_step)
         return std::string(event::step) + chain::excerpt(*state.unknown_step);
     if (!state.under_way)
-        return std::string(state.last->name);
+        return state.last->name;
     const chain::Revision revision = state.under_way->revision;
     return std::string(chain::name(revision)) + ": " +
            std::to_string(state.under_way->has_completed_step() ? state.under_way->number : 0) +
