@@ -234,7 +234,7 @@ sub refused_while_under_way
 			'SET LOCAL client_min_messages = error; SELECT revision, source FROM'
 			  . ' procrastinate_current()'
 		),
-		'0023|upgrade; step 0024.10, 7 of 9 by magic is under way',
+		'0023|step 0024.10, 7 of 9 by magic',
 		'procrastinate_current() warns of a step of a newer version');
 	is($caller->query(q{SELECT string_agg(revision, ' ') FROM procrastinate_pending('0025')}),
 		'0024 0025', 'procrastinate_pending() of what is ahead');
