@@ -157,7 +157,7 @@ sub an_online_run_is_ended
 		  . q{CALL public.procrastinate_migrate('0025', schema => 'online',}
 		  . q{ lock_timeout => '50 ms');},
 		'and what to run');
-	my $again = said('online', "SET statement_timeout = '300ms'; $call");
+	my $again = said('online', "SET statement_timeout = '2s'; $call");
 	like(
 		$again,
 		qr/^DETAIL: .* The call was at $step 2 \(.*\)\. It has completed no step\. /m,
@@ -200,9 +200,9 @@ sub an_upgrade_is_ended
 sub a_wait_is_ended
 {
 	queue('waited', 24, 10)->close;
-	my $limit = q{SET statement_timeout = '300ms';};
+	my $limit = q{SET statement_timeout = '2s';};
 	my $told  = qr/WARNING:\ \ statement_timeout\ ends\ the\ wait\ before\ its\ own\ timeout\n
-		DETAIL:\ \ statement_timeout\ is\ 300ms\ for\ the\ whole\ call\.\n
+		DETAIL:\ \ statement_timeout\ is\ 2s\ for\ the\ whole\ call\.\n
 		HINT:\ \ SET\ statement_timeout\ =\ 0;\n.*ERROR:/msx;
 	foreach my $case ([ '', '' ], [ q{, timeout => '1 h'}, q{, timeout => '1 hour'} ])
 	{
