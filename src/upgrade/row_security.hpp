@@ -1,5 +1,5 @@
 // Row-level security that is forced on tables of an installation: its policies apply to the owner,
-// as whom a change runs.
+// too, and a change runs as the owner.
 #pragma once
 
 #include "catalog/installation.hpp"

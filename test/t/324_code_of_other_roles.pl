@@ -34,13 +34,6 @@ search_path_between_migrations();
 removed_rows();
 done_testing();
 
-sub is_no_superuser
-{
-	my ($name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is(query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', $name);
-}
-
 # A role that may create functions in the schema makes one that fits a call of a trigger function
 # better than the server's, or an operator. The call is refused, in the middle of a migration, too.
 sub better_fitting_function
@@ -92,7 +85,7 @@ SQL
 	(undef, undef, $err) = $node->psql($database, $script, on_error_stop => 1);
 	like($err, qr/ERROR:  .*shared/, 'and a script');
 	query('DROP FUNCTION shared.json_build_object(text, text, text, bigint)');
-	is_no_superuser('and none of them calls it');
+	is_unprivileged('mallory', 'and none of them calls it');
 	return;
 }
 
@@ -111,7 +104,7 @@ SQL
 		qr/^DETAIL:\ \ operator\ shared\.=\(shared\.procrastinate_job_status,.*\)\ of\ role\ mallory
 			\ has\ the\ name\ of\ one\ of\ the\ server's\.$/mx,
 		'an operator is refused, too');
-	is_no_superuser('and is not called');
+	is_unprivileged('mallory', 'and is not called');
 	query('DROP SCHEMA shared CASCADE');
 	return;
 }

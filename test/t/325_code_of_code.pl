@@ -27,13 +27,6 @@ operators();
 operator_of_a_late_trigger();
 done_testing();
 
-sub is_no_superuser
-{
-	my ($name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is(query(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', $name);
-}
-
 # A column of the history has a domain of another role, who adds a CHECK to it.
 sub domain_of_a_column
 {
@@ -90,7 +83,7 @@ SQL
 		like($error, $named, 'a domain in the condition of a trigger is refused');
 	}
 	query('DROP TRIGGER t ON cast_to.procrastinate_schema_history');
-	is_no_superuser('and is not called');
+	is_unprivileged('mallory', 'and is not called');
 	query('DROP SCHEMA cast_to, own CASCADE');
 	return;
 }
@@ -332,7 +325,7 @@ SQL
 		  . ' LANGUAGE sql RETURN false');
 	allowed('postgres', q{SELECT procrastinate_upgrade('0027', 'compares')},
 		'0027', 'operators of the owner are allowed');
-	is_no_superuser('nothing of the other role was called');
+	is_unprivileged('mallory', 'nothing of the other role was called');
 	query('DROP SCHEMA compares, own CASCADE; DROP ROLE owner');
 	return;
 }
@@ -371,7 +364,7 @@ SQL
 		qr/^42501: role "postgres" may not change the installation in schema "late"/,
 		'a trigger that came meanwhile is refused');
 	$_->close foreach $mallory, $deployer;
-	is_no_superuser('and calls nothing');
+	is_unprivileged('mallory', 'and calls nothing');
 	query('DROP SCHEMA late, own CASCADE');
 	return;
 }

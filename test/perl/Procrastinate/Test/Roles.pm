@@ -8,7 +8,7 @@ use warnings;
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(allowed as_role look_as_roles query refused);
+our @EXPORT = qw(allowed as_role is_unprivileged look_as_roles query refused);
 
 my ($node, $database);
 
@@ -45,6 +45,14 @@ sub refused
 	my ($out, $err) = as_role($role, $sql);
 	like($err, $expected, $name);
 	return $err;
+}
+
+# The role has not made itself a superuser.
+sub is_unprivileged
+{
+	my ($role, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(query("SELECT rolsuper FROM pg_roles WHERE rolname = '$role'"), 'f', $name);
 }
 
 # Runs SQL as the superuser, which must succeed; its rows.
