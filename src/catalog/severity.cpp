@@ -107,6 +107,9 @@ Severity severity_of_renamed(const chain::Definition &expected)
 
 Severity severity_of_settings(const CatalogObject &object)
 {
+    // A sequence with another end, or that begins again, can run out of numbers or repeat them.
+    if (object.kind == Kind::sequence)
+        return Severity::warning;
     return object.kind_of_settings == Settings::other_schema ? Severity::error : Severity::info;
 }
 
