@@ -131,6 +131,12 @@ bool is_no_member_of_extension(const NameData & /*name*/, Oid catalog, Oid oid)
     return !OidIsValid(getExtensionOfObject(catalog, oid));
 }
 
+// A relation and its row type are one object, and only the relation is a member of its extension.
+bool is_no_row_type_or_member(const NameData &name, Oid catalog, Oid oid)
+{
+    return !OidIsValid(get_typ_typrelid(oid)) && is_no_member_of_extension(name, catalog, oid);
+}
+
 bool holds_relation_or_type(Oid schema, const chain::Fact &fact)
 {
     const NameSpace space = space_of(fact.kind);
@@ -148,7 +154,7 @@ bool holds_relation_or_type(Oid schema, const chain::Fact &fact)
 bool holds_names_like_ours(Oid schema)
 {
     return holds_name_like_ours(relations, schema, is_no_member_of_extension) ||
-           holds_name_like_ours(types, schema, is_no_member_of_extension) ||
+           holds_name_like_ours(types, schema, is_no_row_type_or_member) ||
            holds_name_like_ours(functions, schema, is_no_member_of_extension);
 }
 
