@@ -22,6 +22,7 @@ use Procrastinate::Test::Jobs;
 use Procrastinate::Test::Load;
 use Procrastinate::Test::Psql;
 use Procrastinate::Test::SQL;
+use Procrastinate::Test::Server;
 use Procrastinate::Test::Session;
 use Procrastinate::Test::Watch;
 
@@ -54,8 +55,8 @@ sub start_server
 {
 	my (%options) = @_;
 	$servers++;
-	my $node =
-	  PostgreSQL::Test::Cluster->new($options{name} // "server_$servers", @{ $options{new} // [] });
+	my $node = Procrastinate::Test::Server->new($options{name} // "server_$servers",
+		@{ $options{new} // [] });
 	init_server($node, @{ $options{init} // [] });
 	$node->append_conf('postgresql.conf', <<"CONF");
 fsync = off
