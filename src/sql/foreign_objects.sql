@@ -25,9 +25,13 @@
 -- A type is code, too, where a column has it or an expression casts to it: a
 -- domain has checks. What such code uses is followed in turn: the types below a domain, an array, a
 -- range or a composite type, the checks of a domain, and what the body of a function uses if
--- pg_depend knows that (BEGIN ATOMIC). A table or view that a rule, a policy or such a body uses is
--- code as well: its triggers, rules and defaults run, and its owner can add some at any time.
+-- pg_depend knows that (BEGIN ATOMIC). A table or view that a policy or such a body uses is code as
+-- well: its triggers, rules and defaults run, and its owner can add some at any time.
 -- Objects with OIDs below 16384 are the server's.
+--
+-- A rule may use the installation's own tables and views only, whoever owns another. Nothing locks
+-- the others, nor the tables that follow them by a foreign key: a trigger that comes after this
+-- check would run as the owner.
 --
 -- OFFSET 0 keeps the planner from reading whole catalogs: it cannot know how few rows CTEs have.
 
@@ -44,6 +48,14 @@ WITH RECURSIVE me AS (
       FROM ours
       JOIN pg_inherits i ON ours.oid IN (i.inhparent, i.inhrelid)
       JOIN pg_class c ON c.oid IN (i.inhparent, i.inhrelid)
+), rule AS (
+    SELECT r.oid, c.oid AS uses, format('RULE %I ON %s', r.rulename, ours.oid::regclass) AS identity
+      FROM ours
+      JOIN pg_rewrite r ON r.ev_class = ours.oid AND r.ev_type <> '1' AND r.ev_enabled <> 'D'
+      JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid >= 16384
+      JOIN pg_class c ON c.oid = d.refobjid AND c.relkind <> 'S'
+     WHERE c.oid NOT IN (SELECT ours.oid FROM ours)
 ), object AS (
     SELECT 1 AS rank, CASE c.relkind WHEN 'c' THEN 'type' ELSE 'table' END AS kind,
            c.relname AS name, c.oid::regclass::text AS identity, c.relowner AS owner,
@@ -117,11 +129,17 @@ WITH RECURSIVE me AS (
             WHERE u.class = 'pg_type'::regclass AND t.oid = u.oid
               AND a.attnum > 0 AND NOT a.attisdropped
            UNION ALL
+           SELECT 'pg_class'::regclass, i.inhrelid, false
+             FROM pg_inherits i
+            WHERE u.class = 'pg_class'::regclass AND i.inhparent = u.oid
+           UNION ALL
            SELECT part.class, part.oid, true
              FROM (SELECT 'pg_trigger'::regclass, t.oid, t.tgrelid
                      FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
                     UNION ALL
-                   SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class FROM pg_rewrite r
+                   SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class
+                     FROM pg_rewrite r
+                    WHERE r.ev_enabled <> 'D' AND r.oid NOT IN (SELECT rule.oid FROM rule)
                     UNION ALL
                    SELECT 'pg_policy'::regclass, p.oid, p.polrelid FROM pg_policy p
                     UNION ALL
@@ -167,6 +185,11 @@ WITH RECURSIVE me AS (
            OFFSET 0) AS code (verb, owner)
       JOIN pg_roles r ON r.oid = code.owner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
+    UNION
+    SELECT 4, format('%s uses %s; a trigger function can do the same',
+                     pg_describe_object('pg_rewrite'::regclass, rule.oid, 0),
+                     pg_describe_object('pg_class'::regclass, rule.uses, 0))
+      FROM rule
     UNION ALL
     {{shadowing_objects}}
 ), one AS (
@@ -193,6 +216,9 @@ SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], 
                                                                   o.identity) END,
                                                  '' ORDER BY o.rank, o.identity)
                                         FROM object o WHERE o.owner <> one.oid), '')
+                         || coalesce((SELECT string_agg(DISTINCT format(E'\nDROP %s;',
+                                                                        rule.identity), '')
+                                        FROM rule), '')
                     FROM one)
        END AS hint
   FROM finding f

@@ -22,7 +22,6 @@ query('CREATE ROLE mallory LOGIN');
 domain_of_a_column();
 domain_of_an_expression();
 code_of_code();
-relations_of_code();
 operators();
 operator_of_a_late_trigger();
 done_testing();
@@ -142,84 +141,6 @@ SQL
 	}
 	allowed('owner', q{SELECT procrastinate_upgrade('0027', 'indirect')}, '0027', 'without them');
 	query('DROP SCHEMA indirect, own CASCADE; DROP ROLE owner');
-	return;
-}
-
-# Tables and views that rules, policies and functions of the owner use. Their triggers and rules run
-# as the owner, too, and the other role can add some at any time.
-sub relations_of_code
-{
-	query(<<'SQL');
-CREATE ROLE owner LOGIN;
-CREATE SCHEMA used AUTHORIZATION owner;
-CREATE SCHEMA own AUTHORIZATION mallory;
-SQL
-	as_role('mallory', <<'SQL');
-GRANT USAGE ON SCHEMA own TO PUBLIC;
-CREATE TABLE own.log (id bigint);
-CREATE VIEW own.seen AS SELECT 1 AS id;
-GRANT ALL ON own.log, own.seen TO PUBLIC;
-CREATE FUNCTION own.evil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-CREATE FUNCTION own.one() RETURNS int LANGUAGE sql AS 'SELECT 1';
-SQL
-	as_role('owner', <<'SQL');
-SELECT procrastinate_upgrade('0026', 'used');
-CREATE TABLE used.log (id bigint);
-CREATE TRIGGER t AFTER INSERT ON used.log FOR EACH ROW EXECUTE FUNCTION own.evil();
-CREATE TABLE used.harmless (id bigint REFERENCES used.procrastinate_jobs);
-CREATE VIEW used.ones AS SELECT own.one() AS id;
-CREATE FUNCTION used.reads() RETURNS boolean LANGUAGE sql
-	BEGIN ATOMIC SELECT EXISTS (SELECT FROM own.seen); END;
-SQL
-	my ($script) =
-	  $node->safe_psql($database, q{SELECT procrastinate_sql('0026:0027', schema => 'used')});
-	my $events = 'used.procrastinate_events';
-	my $rule    = "CREATE RULE r AS ON INSERT TO $events DO ALSO";
-	my $of_rule = qr/rule r on table \S+procrastinate_events/;
-	foreach my $case (
-		[   "$rule INSERT INTO own.log VALUES (NEW.id)",
-			qr/$of_rule uses table own\.log of role mallory/,
-			'a table that a rule fills',
-			"DROP RULE r ON $events" ],
-		[   "$rule INSERT INTO used.harmless SELECT id FROM own.seen",
-			qr/$of_rule uses view own\.seen of role mallory/,
-			'a view that a rule reads',
-			"DROP RULE r ON $events" ],
-		[   "$rule INSERT INTO used.log VALUES (NEW.id)",
-			qr/$of_rule calls function own\.evil\(\) of role mallory/,
-			'a function of a trigger on the table that a rule fills',
-			"DROP RULE r ON $events" ],
-		[   "$rule INSERT INTO used.harmless SELECT id FROM used.ones",
-			qr/$of_rule calls function own\.one\(\) of role mallory/,
-			'a function in the view that a rule reads',
-			"DROP RULE r ON $events" ],
-		[   "CREATE POLICY p ON $events USING (EXISTS (SELECT FROM own.seen))",
-			qr/policy p on table \S+procrastinate_events uses view own\.seen/,
-			'a view that a policy reads',
-			"DROP POLICY p ON $events" ],
-		[   "CREATE TRIGGER t BEFORE INSERT ON $events FOR EACH ROW WHEN (used.reads())"
-			  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()',
-			qr/trigger t on table \S+procrastinate_events uses view own\.seen/,
-			'a view that a function reads',
-			"DROP TRIGGER t ON $events" ])
-	{
-		my ($make, $named, $what, $remove) = @$case;
-		as_role('owner', $make);
-		foreach my $call (
-			q{SELECT procrastinate_upgrade('0027', 'used')},
-			q{CALL procrastinate_migrate('0027', 'used')}, $script)
-		{
-			local $ENV{PGUSER} = 'owner';
-			my (undef, undef, $error) = $node->psql($database, $call, on_error_stop => 1);
-			like($error, $named, "$what is refused: " . substr($call, 0, 20));
-		}
-		as_role('owner', $remove);
-	}
-	as_role('owner', "$rule INSERT INTO used.harmless SELECT id FROM used.procrastinate_jobs");
-	as_role('owner', q{SELECT procrastinate_upgrade('0027', 'used')});
-	is(query(q{SELECT revision FROM procrastinate_current('used')}),
-		'0027', q{a rule that uses the owner's own tables is allowed});
-	query('DROP SCHEMA used, own CASCADE; DROP ROLE owner');
 	return;
 }
 
