@@ -102,20 +102,21 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     const std::string create_history = substitute(sql::create_history, {{"table", table}});
     const std::string record = append_history(table, stamp_values);
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;
-    return substitute(sql::script_begin,
-                      {{"schema", common::quoted_literal(installation.name)},
-                       {"start", chain::name(from)},
-                       {"transaction_end", chain::name(last)},
-                       {"script_end", chain::name(end)},
-                       {"lock_jobs", on_off(locks_jobs)},
-                       {"keeps_history", on_off(from < last)},
-                       {"names", upgrade::object_names()},
-                       {"is_own", is_own()},
-                       {"foreign_objects", upgrade::foreign_objects_sql("schema_oid", "names")},
-                       {"created", created_names(from, last)},
-                       {"record_start", create_history + record},
-                       {"record", record},
-                       {"create_history", create_history}});
+    return substitute(
+        sql::script_begin,
+        {{"schema", common::quoted_literal(installation.name)},
+         {"start", chain::name(from)},
+         {"transaction_end", chain::name(last)},
+         {"script_end", chain::name(end)},
+         {"lock_jobs", on_off(locks_jobs)},
+         {"keeps_history", on_off(from < last)},
+         {"names", upgrade::object_names()},
+         {"is_own", is_own()},
+         {"foreign_objects", upgrade::foreign_objects_sql("schema_oid", "names", "0::oid")},
+         {"created", created_names(from, last)},
+         {"record_start", create_history + record},
+         {"record", record},
+         {"create_history", create_history}});
 }
 
 // What a step of the script does.

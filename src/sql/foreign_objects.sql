@@ -7,6 +7,7 @@
 -- {{names}}  expression of type text[]: names of everything that Procrastinate has had at some
 --            revision and that has a name of its own in a schema; of a function also the name with
 --            the types of its arguments, without blanks
+-- {{table}}    expression of type oid: a table of the current role that is written, too; 0 if none
 -- {{shadowing_objects}} the query shadowing_objects.sql
 --
 -- Returns one row of two texts, DETAIL and HINT; both are NULL if nothing was found. Needs a
@@ -56,6 +57,10 @@ WITH RECURSIVE me AS (
                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid >= 16384
       JOIN pg_class c ON c.oid = d.refobjid AND c.relkind <> 'S'
      WHERE c.oid NOT IN (SELECT ours.oid FROM ours)
+), written AS (
+    SELECT ours.oid FROM ours
+    UNION
+    SELECT {{table}} WHERE {{table}} <> 0
 ), object AS (
     SELECT 1 AS rank, CASE c.relkind WHEN 'c' THEN 'type' ELSE 'table' END AS kind,
            c.relname AS name, c.oid::regclass::text AS identity, c.relowner AS owner,
@@ -73,15 +78,15 @@ WITH RECURSIVE me AS (
       FROM pg_proc p
      WHERE p.pronamespace = {{schema}} AND p.proname = ANY ({{names}})
 ), used (class, oid, user_class, user_oid, user_sub_id) AS (
-    SELECT 'pg_type'::regclass, a.atttypid, 'pg_class'::regclass, ours.oid, a.attnum::int
-      FROM ours
+    SELECT 'pg_type'::regclass, a.atttypid, 'pg_class'::regclass, written.oid, a.attnum::int
+      FROM written
       CROSS JOIN LATERAL (
            SELECT a.atttypid, a.attnum
              FROM pg_attribute a
-            WHERE a.attrelid = ours.oid AND a.attnum > 0 AND NOT a.attisdropped OFFSET 0) a
+            WHERE a.attrelid = written.oid AND a.attnum > 0 AND NOT a.attisdropped OFFSET 0) a
      WHERE a.atttypid >= 16384
     UNION ALL
-    SELECT 'pg_class'::regclass, ours.oid, 'pg_class'::regclass, ours.oid, 0 FROM ours
+    SELECT 'pg_class'::regclass, w.oid, 'pg_class'::regclass, w.oid, 0 FROM written w
     UNION
     SELECT below.class, below.oid,
            CASE WHEN below.is_part AND u.oid = u.user_oid THEN below.class ELSE u.user_class END,
@@ -172,7 +177,7 @@ WITH RECURSIVE me AS (
            UNION ALL
            SELECT 'uses', c.relowner FROM pg_class c
             WHERE u.class = 'pg_class'::regclass AND c.oid = u.oid
-              AND c.oid NOT IN (SELECT ours.oid FROM ours)
+              AND c.oid NOT IN (SELECT written.oid FROM written)
            UNION ALL
            SELECT 'uses', o.oprowner FROM pg_operator o
             WHERE u.class = 'pg_operator'::regclass AND o.oid = u.oid

@@ -28,11 +28,13 @@ std::string object_names()
     return names;
 }
 
-std::string foreign_objects_sql(std::string_view schema, std::string_view names)
+std::string foreign_objects_sql(std::string_view schema, std::string_view names,
+                                std::string_view table)
 {
     return common::substitute(sql::foreign_objects,
                               {{"schema", schema},
                                {"names", names},
+                               {"table", table},
                                {"shadowing_objects", shadowing_objects_sql(schema)}});
 }
 

@@ -14,9 +14,10 @@ namespace procrastinate::upgrade
 std::string object_names();
 
 // The query, which returns one row of two texts, DETAIL and HINT, both NULL if nothing was found.
-// `schema` and `names` are expressions of type oid and text[]. src/sql/foreign_objects.sql says
-// what counts.
-std::string foreign_objects_sql(std::string_view schema, std::string_view names);
+// `schema`, `names` and `table` are expressions of type oid, text[] and oid.
+// src/sql/foreign_objects.sql says what counts.
+std::string foreign_objects_sql(std::string_view schema, std::string_view names,
+                                std::string_view table);
 
 // The part of it that finds functions and operators of other roles which hide the server's
 // (src/sql/shadowing_objects.sql). Returns a row for each.

@@ -29,7 +29,7 @@ struct ForeignObjects
 constinit spi::PlannedQuery shadowing_query{
     [] { return "SELECT EXISTS (" + shadowing_objects_sql("$1") + ")"; }};
 constinit spi::PlannedQuery foreign_objects_query{
-    [] { return foreign_objects_sql("$1", "(SELECT string_to_array($2, ' '))::text[]"); }};
+    [] { return foreign_objects_sql("$1", "(SELECT string_to_array($2, ' '))::text[]", "$3"); }};
 constinit spi::PlannedQuery privileges_query{[] { return std::string(sql::privileges); }};
 
 bool has_shadowing_objects(const catalog::Installation &installation)
@@ -41,14 +41,19 @@ bool has_shadowing_objects(const catalog::Installation &installation)
     return spi::read_latest(shadowing_query, parameters).boolean(0, 1);
 }
 
+ForeignObjects find_foreign_objects(Oid schema, Oid table)
+{
+    const std::array parameters{spi::oid_parameter(schema), spi::text_parameter(object_names()),
+                                spi::oid_parameter(table)};
+    const spi::Rows rows = spi::read_latest(foreign_objects_query, parameters);
+    return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
+}
+
 ForeignObjects find_foreign_objects(const catalog::Installation &installation)
 {
     if (!catalog::holds_known_names(installation.schema) && !has_shadowing_objects(installation))
         return {};
-    const std::array parameters{spi::oid_parameter(installation.schema),
-                                spi::text_parameter(object_names())};
-    const spi::Rows rows = spi::read_latest(foreign_objects_query, parameters);
-    return {std::string(rows.text(0, 1).value_or("")), std::string(rows.text(0, 2).value_or(""))};
+    return find_foreign_objects(installation.schema, InvalidOid);
 }
 
 std::string may_not_change(const catalog::Installation &installation)
@@ -118,6 +123,8 @@ void require_no_foreign_objects(const catalog::Installation &installation)
 {
     refuse_missing(installation, Missing(), find_foreign_objects(installation));
 }
+
+std::string foreign_code_of(Oid table) { return find_foreign_objects(InvalidOid, table).detail; }
 
 void require_no_shadowing_objects(const catalog::Installation &installation)
 {

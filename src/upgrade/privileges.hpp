@@ -20,6 +20,10 @@ void require_privileges(const catalog::Installation &installation);
 // to them.
 void require_no_foreign_objects(const catalog::Installation &installation);
 
+// Code of other roles that runs when rows of a table outside the installation change, as a DETAIL;
+// empty if there is none. The table is locked as above.
+std::string foreign_code_of(Oid table);
+
 // The same for a part that no lock can keep out, cheap enough for each transaction: functions and
 // operators of other roles in the schema that have the name of one of the server's.
 void require_no_shadowing_objects(const catalog::Installation &installation);

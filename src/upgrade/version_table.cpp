@@ -7,6 +7,7 @@
 #include "server/messages.hpp"
 #include "server/schema_name_lock.hpp"
 #include "sql/setting_steered.hpp"
+#include "upgrade/privileges.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -132,6 +133,10 @@ std::optional<VersionTable> open_version_table(std::string_view setting, std::st
             common::sqlstate::untrusted_object, std::string("cannot sync table ") + table.name,
             "It has triggers or rules, or policies that apply to the role that writes it.",
             "RESET " + option + ";"};
+    if (std::string code = foreign_code_of(table.oid); !code.empty())
+        throw Refusal{common::sqlstate::untrusted_object,
+                      std::string("cannot sync table ") + table.name, std::move(code),
+                      "RESET " + option + ";"};
     // Statements use the name.
     (void)server::lock_schema_name(table.schema);
     const Oid again = server::call([&text] {

@@ -22,6 +22,7 @@ query('CREATE ROLE mallory LOGIN');
 domain_of_a_column();
 domain_of_an_expression();
 code_of_code();
+version_table();
 operators();
 operator_of_a_late_trigger();
 done_testing();
@@ -141,6 +142,61 @@ SQL
 	}
 	allowed('owner', q{SELECT procrastinate_upgrade('0027', 'indirect')}, '0027', 'without them');
 	query('DROP SCHEMA indirect, own CASCADE; DROP ROLE owner');
+	return;
+}
+
+# Code of Alembic's table, which a change writes to as the owner.
+sub version_table
+{
+	query(<<'SQL');
+CREATE ROLE owner LOGIN;
+CREATE SCHEMA synced AUTHORIZATION owner;
+CREATE SCHEMA own AUTHORIZATION mallory;
+SQL
+	as_role('mallory', <<'SQL');
+GRANT USAGE ON SCHEMA own TO PUBLIC;
+CREATE FUNCTION own.evil(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql
+	AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN true; END $$;
+CREATE DOMAIN own.d AS text;
+SQL
+	as_role('owner', <<'SQL');
+SELECT procrastinate_upgrade('0026', 'synced');
+CREATE TABLE synced.alembic_version (version_num varchar(32) PRIMARY KEY);
+INSERT INTO synced.alembic_version VALUES ('procrastinate_0025');
+SQL
+	my $table = 'synced.alembic_version';
+	my $set   = "SET procrastinate_migrate.alembic_version = '$table'";
+	foreach my $case (
+		[   'ADD CONSTRAINT c CHECK (own.evil(version_num)) NOT VALID',
+			'constraint c on table synced.alembic_version calls function own.evil(text)',
+			'DROP CONSTRAINT c' ],
+		[   'ADD x own.d',
+			'column x of table synced.alembic_version has type own.d',
+			'DROP x' ])
+	{
+		my ($make, $named, $remove) = @$case;
+		as_role('owner', "ALTER TABLE $table $make");
+		foreach my $call (
+			q{SELECT procrastinate_upgrade('0027', 'synced')},
+			q{CALL procrastinate_migrate('0027', 'synced')})
+		{
+			my $error = refused(
+				'owner',
+				"$set; $call",
+				qr/^ERROR:  PM010: cannot sync table $table$/m,
+				"$make: $call is refused");
+			like($error, qr/^DETAIL:  \Q$named\E of role mallory\.$/m, 'for code of another role');
+			like($error, qr/^HINT:  RESET procrastinate_migrate\.alembic_version;$/m,
+				'with the way out');
+		}
+		as_role('owner', "ALTER TABLE $table $remove");
+	}
+	is_unprivileged('mallory', 'which is not called');
+	allowed('owner', "$set; SELECT procrastinate_upgrade('0027', 'synced')",
+		'0027', 'a table without it is synced');
+	is(query("SELECT version_num FROM $table"),
+		'procrastinate_0026', 'to the revision that is reached');
+	query('DROP SCHEMA synced, own CASCADE; DROP ROLE owner');
 	return;
 }
 
