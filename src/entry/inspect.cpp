@@ -92,6 +92,7 @@ ENTRY_POINT(procrastinate_check)
             throw upgrade::nothing_installed(installation);
         if (revision == chain::base)
         {
+            upgrade::require_not_moved(installation);
             const std::vector<upgrade::Repair> drops =
                 upgrade::drops_to_base(installation, server::span_of(structure));
             if (drops.empty())
@@ -101,6 +102,7 @@ ENTRY_POINT(procrastinate_check)
                 add_difference(rows, drop.difference, drop.statement);
             return server::RowSet::result();
         }
+        upgrade::warn_if_moved(installation);
         std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
         catalog::add_lacking_grants(differences, installation, server::span_of(structure),

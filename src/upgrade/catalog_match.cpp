@@ -10,6 +10,7 @@
 #include "upgrade/current_state.hpp"
 #include "upgrade/external_versions.hpp"
 #include "upgrade/jobs_table.hpp"
+#include "upgrade/leftovers.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -106,6 +107,8 @@ Revision require_exact_match(const Installation &installation, const Installatio
     require_tables(installation, state.recorded_revision.value_or(chain::base));
     if (state.is_foreign_step())
         throw foreign_history(state, installation);
+    if (jobs_table_of(installation) == JobsTable::none && has_tables(installation))
+        throw leftovers(installation, names_taken(installation, chain::base, chain::head()));
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
     const auto objects = server::span_of(structure);
@@ -194,15 +197,6 @@ std::string repair_call(const Installation &installation, std::optional<Revision
     return "SELECT * FROM " + common::own_function("procrastinate_repair") + "(" +
            (revision ? "'" + std::string(chain::name(*revision)) + "', " : std::string()) +
            "schema => " + installation.quoted_text;
-}
-
-std::string advice_for_leftovers(const Installation &installation)
-{
-    return "If they are the rest of an installation, run the statements that this lists:\n"
-           "SELECT repair FROM " +
-           common::own_function("procrastinate_check") + "('base', schema => " +
-           installation.quoted_text +
-           ");\nIf not, install Procrastinate into another schema, or move them there.";
 }
 
 std::string check_call(const Installation &installation, Revision revision)

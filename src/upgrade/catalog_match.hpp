@@ -50,9 +50,6 @@ std::string repair_call(const catalog::Installation &installation,
 // The call of procrastinate_check() that lists the differences from a revision.
 std::string check_call(const catalog::Installation &installation, chain::Revision revision);
 
-// For a HINT: what to do about objects of Procrastinate's names in a schema at base.
-std::string advice_for_leftovers(const catalog::Installation &installation);
-
 // WARNING if Alembic or Django has recorded another revision, with the commands that correct that.
 // `told` has tables to leave out, qualified and quoted.
 void warn_of_external_versions(const catalog::Installation &installation, chain::Revision revision,

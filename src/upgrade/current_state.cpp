@@ -109,7 +109,7 @@ InstallationState compare_with_catalog(InstallationState state, const Installati
     else if (jobs == JobsTable::other_relation)
         state.current = {std::nullopt, why_no_jobs_table(installation),
                          common::sqlstate::catalog_contradicts};
-    else if (state.current.revision != chain::base)
+    else if (state.last && state.current.revision != chain::base)
         state.current = {std::nullopt, "there is a history, but no table procrastinate_jobs",
                          common::sqlstate::catalog_contradicts};
     return state;

@@ -2,6 +2,7 @@
 
 #include "common/own_function.hpp"
 #include "upgrade/jobs_table.hpp"
+#include "upgrade/leftovers.hpp"
 #include "upgrade/library_version.hpp"
 
 namespace procrastinate::upgrade
@@ -131,6 +132,11 @@ InstallationState read_state(const catalog::Installation &installation)
                          state.is_foreign() ? "the schema has the history of another database only"
                                             : "there are tables of Procrastinate, but no history",
                          sqlstate::no_history};
+    else if (has_tables(installation))
+        state.current = {std::nullopt,
+                         "there are tables of Procrastinate, but no history and no "
+                         "table procrastinate_jobs",
+                         sqlstate::no_history};
     else
         state.current = {chain::base, {}, {}};
     return state;
@@ -190,11 +196,11 @@ chain::Revision require_known(const InstallationState &state,
         throw unknown_history(state, installation);
     if (state.current.revision)
         return *state.current.revision;
-    require_no_other_relation(installation);
-    if (state.recorded_revision)
-        require_tables(installation, *state.recorded_revision);
+    require_tables(installation, state.recorded_revision.value_or(chain::base));
     if (state.is_foreign())
         throw foreign_history(state, installation);
+    if (jobs_table_of(installation) == JobsTable::none)
+        throw leftovers(installation, names_taken(installation, chain::base, chain::head()));
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's tables but no history of them",
                   "Nothing records which migrations have been applied, so none can be run.",

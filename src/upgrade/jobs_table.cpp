@@ -1,9 +1,12 @@
 #include "upgrade/jobs_table.hpp"
 
+#include "chain/facts.hpp"
 #include "common/findings.hpp"
 #include "common/own_function.hpp"
 #include "common/refusal.hpp"
+#include "server/messages.hpp"
 #include "server/spi.hpp"
+#include "sql/home_of_jobs.hpp"
 #include "sql/moved_jobs.hpp"
 
 namespace procrastinate::upgrade
@@ -20,14 +23,22 @@ namespace sqlstate = common::sqlstate;
 
 constexpr std::string_view jobs = "procrastinate_jobs";
 
-char kind_of_jobs(const Installation &installation)
+// Zero if the schema has no such relation.
+char kind_of(const Installation &installation, const std::string &name)
 {
     const Oid schema = installation.schema;
-    return server::call([schema] {
-        const Oid relation = get_relname_relid(jobs.data(), schema);
+    return server::call([schema, &name] {
+        const Oid relation = get_relname_relid(name.c_str(), schema);
         return OidIsValid(relation) ? get_rel_relkind(relation) : '\0';
     });
 }
+
+char kind_of_jobs(const Installation &installation)
+{
+    return kind_of(installation, std::string(jobs));
+}
+
+bool is_table(char kind) { return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE; }
 
 // Kinds of relations that can have the name of the jobs table.
 struct RelationKind
@@ -81,12 +92,34 @@ std::optional<MovedJobs> find_moved_jobs(const Installation &installation)
     return moved;
 }
 
+std::string has_no_jobs(const Installation &installation)
+{
+    return in_schema(installation) + " has no table procrastinate_jobs, but ";
+}
+
+// The same table, seen from the schema to which it was moved.
+void require_not_moved_here(const Installation &installation)
+{
+    if (catalog::has_relation(installation, "procrastinate_events"))
+        return;
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rows = spi::read_latest(sql::home_of_jobs, parameters);
+    if (rows.count() == 0)
+        return;
+    const std::string home(rows.text(0, 1).value_or(""));
+    throw Refusal{
+        sqlstate::catalog_contradicts,
+        in_schema(installation) + " holds the table procrastinate_jobs of another installation",
+        "The other tables are in schema " + home + ".",
+        "ALTER TABLE " + installation.quoted + ".procrastinate_jobs SET SCHEMA " + home + ";"};
+}
+
 } // namespace
 
 JobsTable jobs_table_of(const Installation &installation)
 {
     const char kind = kind_of_jobs(installation);
-    if (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE)
+    if (is_table(kind))
         return JobsTable::table;
     return kind == '\0' ? JobsTable::none : JobsTable::other_relation;
 }
@@ -116,12 +149,43 @@ void require_no_other_relation(const Installation &installation)
     throw Refusal{sqlstate::catalog_contradicts, message, detail, rename};
 }
 
+bool has_tables(const Installation &installation)
+{
+    const auto facts = chain::facts();
+    return std::any_of(facts.begin(), facts.end(), [&installation](const chain::Fact &fact) {
+        return fact.kind == chain::Kind::table &&
+               is_table(kind_of(installation, std::string(fact.name)));
+    });
+}
+
+void require_not_moved(const Installation &installation)
+{
+    if (kind_of_jobs(installation) != '\0')
+        return;
+    if (const std::optional<MovedJobs> moved = find_moved_jobs(installation))
+        throw Refusal{sqlstate::catalog_contradicts,
+                      has_no_jobs(installation) + "other objects of Procrastinate's", moved->detail,
+                      moved->hint};
+}
+
+void warn_if_moved(const Installation &installation)
+{
+    try
+    {
+        require_not_moved(installation);
+    }
+    catch (const Refusal &moved)
+    {
+        server::warning(moved.message, moved.detail, moved.hint);
+    }
+}
+
 void require_tables(const Installation &installation, chain::Revision current)
 {
     require_no_other_relation(installation);
     const char kind = kind_of_jobs(installation);
-    if (current == chain::base || kind == RELKIND_RELATION)
-        return;
+    if (kind == RELKIND_RELATION)
+        return require_not_moved_here(installation);
     if (kind == RELKIND_PARTITIONED_TABLE)
         throw Refusal{
             sqlstate::catalog_contradicts,
@@ -129,9 +193,10 @@ void require_tables(const Installation &installation, chain::Revision current)
             "Migrations need an ordinary table.",
             "To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
                 "(schema => " + installation.quoted_text + ");"};
-    const std::string message = in_schema(installation) +
-                                " has no table procrastinate_jobs, but its history says " +
-                                std::string(chain::name(current));
+    if (current == chain::base)
+        return require_not_moved(installation);
+    const std::string message =
+        has_no_jobs(installation) + "its history says " + std::string(chain::name(current));
     if (const std::optional<MovedJobs> moved = find_moved_jobs(installation))
         throw Refusal{sqlstate::catalog_contradicts, message, moved->detail, moved->hint};
     throw Refusal{sqlstate::catalog_contradicts, message,

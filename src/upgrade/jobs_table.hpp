@@ -26,8 +26,18 @@ std::string_view why_no_jobs_table(const catalog::Installation &installation);
 // connection and under a search_path of the server's own.
 void require_no_other_relation(const catalog::Installation &installation);
 
-// Throws Refusal PM009 as above, and if the history says `current` but the schema has no ordinary
-// jobs table. If it was renamed or moved, the HINT has the statements that put it back.
+// True if the schema has a table of a name that Procrastinate's tables have had at some revision.
+bool has_tables(const catalog::Installation &installation);
+
+// Throws Refusal PM009 if there is no jobs table because it was renamed or moved. The HINT has the
+// statements that put it back. Inside an SPI connection and under a search_path of the server's own.
+void require_not_moved(const catalog::Installation &installation);
+
+// The same as a WARNING.
+void warn_if_moved(const catalog::Installation &installation);
+
+// Throws Refusal PM009 as the two above, if the jobs table is partitioned or is that of another
+// schema's installation, and if the history says `current` but the schema has no jobs table.
 void require_tables(const catalog::Installation &installation, chain::Revision current);
 
 } // namespace procrastinate::upgrade

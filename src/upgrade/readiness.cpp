@@ -1,6 +1,5 @@
 #include "upgrade/readiness.hpp"
 
-#include "catalog/named_objects.hpp"
 #include "catalog/structure.hpp"
 #include "common/findings.hpp"
 #include "common/own_function.hpp"
@@ -8,6 +7,7 @@
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "upgrade/catalog_match.hpp"
+#include "upgrade/leftovers.hpp"
 #include "upgrade/precheck.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
@@ -27,44 +27,6 @@ using common::Refusal;
 namespace sqlstate = common::sqlstate;
 
 constexpr int most_findings = 50;
-
-// Objects that have names which migrations need for their own.
-struct NamesTaken
-{
-    std::vector<std::string> findings;
-    bool can_be_moved = false; // true if one is no part of a table
-};
-
-NamesTaken names_taken(const catalog::Installation &installation, chain::Revision current,
-                       chain::Revision target)
-{
-    using chain::Kind;
-    server::ContextResource memory;
-    const auto named_objects = catalog::named_objects(installation, memory);
-    NamesTaken taken;
-    for (const catalog::NamedObject &object :
-         catalog::name_conflicts(server::span_of(named_objects), current, target, memory))
-    {
-        taken.findings.push_back("There is " + std::string(chain::kind_name(object.kind)) + " " +
-                                 std::string(object.name));
-        taken.can_be_moved =
-            taken.can_be_moved || (object.kind != Kind::column && object.kind != Kind::constraint &&
-                                   object.kind != Kind::trigger);
-    }
-    return taken;
-}
-
-void require_no_objects(const catalog::Installation &installation, const NamesTaken &taken)
-{
-    if (taken.findings.empty())
-        return;
-    Findings findings;
-    findings.add(taken.findings);
-    throw Refusal{sqlstate::no_history,
-                  in_schema(installation) +
-                      " holds Procrastinate's objects, but no history of them",
-                  findings.text(), advice_for_leftovers(installation)};
-}
 
 // What the checks of an upgrade found.
 struct Obstacles
@@ -170,7 +132,9 @@ void require_ready(const catalog::Installation &installation, chain::Revision cu
     require_no_deferred_triggers(installation, written_tables(current, target));
     if (current == chain::base)
     {
-        require_no_objects(installation, names_taken(installation, current, target));
+        if (const NamesTaken taken = names_taken(installation, current, target);
+            !taken.findings.empty())
+            throw leftovers(installation, taken);
         require_no_unknown_objects(installation);
     }
     else

@@ -9,6 +9,7 @@
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/current_state.hpp"
 #include "upgrade/jobs_table.hpp"
+#include "upgrade/leftovers.hpp"
 #include "upgrade/unknown_objects.hpp"
 #include "upgrade/upgrade.hpp"
 
@@ -40,14 +41,17 @@ Revision changing(const Installation &installation, const char *command, Body bo
 // From base the chain would create what is there.
 void require_no_tables(const Installation &installation)
 {
-    if (!catalog::has_relation(installation, "procrastinate_jobs"))
+    require_not_moved(installation);
+    if (!has_tables(installation))
         return;
     throw Refusal{common::sqlstate::catalog_contradicts,
                   catalog::in_schema(installation) + " holds Procrastinate's tables",
                   "Base means that nothing is installed. No upgrade could go on from there.",
-                  "To see the revisions that it may be at: SELECT * FROM " +
-                      common::own_function("procrastinate_detect") + "(" +
-                      installation.quoted_text + ");"};
+                  jobs_table_of(installation) == JobsTable::none
+                      ? advice_for_leftovers(installation)
+                      : "To see the revisions that it may be at: SELECT * FROM " +
+                            common::own_function("procrastinate_detect") + "(" +
+                            installation.quoted_text + ");"};
 }
 
 } // namespace
