@@ -9,8 +9,8 @@
 namespace procrastinate::catalog
 {
 
-// The objects with names of Procrastinate's, all parts of its tables, and the rules and views on
-// them. Members of extensions are left out. Objects elsewhere in the database cost no time.
+// The objects with names of Procrastinate's, all parts of its tables, the rules on them, and up to
+// 100 views. Members of extensions are left out. Objects elsewhere in the database cost no time.
 //
 // Needs an SPI connection and a search_path of the server's own. The objects live as long as the
 // connection and `memory`. Takes ACCESS SHARE on the tables: a concurrent migration is seen as a

@@ -58,7 +58,7 @@ ENTRY_POINT(procrastinate_supports)
     const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
     return reading(installation, [&] {
-        const upgrade::InstallationState state = upgrade::read_current_state(installation);
+        const upgrade::InstallationState state = upgrade::read_compared_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
         upgrade::notice_if_by_catalog(state, installation);
         if (state.is_unknown_history())

@@ -116,7 +116,7 @@ class Gate
     // the target.
     void look(const Installation &installation)
     {
-        state_ = upgrade::read_current_state(installation);
+        state_ = upgrade::read_compared_state(installation);
         const bool is_first = !requirement_;
         if (is_first)
         {

@@ -7,6 +7,8 @@
 -- $2 names of relations and types, separated by blanks
 -- $3 names of functions, separated by blanks
 -- $4 the largest number of rows
+-- $5 the largest number of views: any role with USAGE on the schema can create some, in a schema of
+--    its own; those of the tables' owner come first
 --
 -- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,
 -- and no operator of another role is used. Finds the objects by their names and by indexes of the
@@ -276,15 +278,19 @@ with relation as materialized (
            case when r.is_instead then 'instead' end, null, 'pg_rewrite'::regclass, r.oid, 0
       from our_table c join pg_rewrite r on r.ev_class = c.oid
     union all
-    select distinct 11, 'view', v.oid::regclass::text, v.relname::text, null,
-           concat(v.oid::regclass, ' reads ', c.relname),
+    select 11, 'view', v.oid::regclass::text, v.relname::text, null,
+           concat(v.oid::regclass, ' reads ', v."table"),
            null, null, null, null, null, null::boolean, null::text[], null, null, null::oid,
            'pg_class'::regclass, v.oid, 0
-      from our_table c
-      join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid
-       and d.classid = 'pg_rewrite'::regclass
-      join pg_rewrite r on r.oid = d.objid
-      join pg_class v on v.oid = r.ev_class and v.oid <> c.oid
+      from (select distinct v.relowner <> c.relowner as is_of_other, v.oid, v.relname,
+                   c.relname as "table"
+              from our_table c
+              join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid
+               and d.classid = 'pg_rewrite'::regclass
+              join pg_rewrite r on r.oid = d.objid
+              join pg_class v on v.oid = r.ev_class and v.oid <> c.oid
+             order by is_of_other, v.oid, "table"
+             limit $5) v
     union all
     -- What changes of this extension make besides the facts is no unknown object, nor is a member
     -- of an extension or a function that the server has made for a range type.

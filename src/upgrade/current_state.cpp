@@ -59,10 +59,19 @@ void ask_catalog(InstallationState &state, const Installation &installation,
     if (state.last && compared_with(state, installation) == last_compared)
         return;
     const auto compared = [&] { return compare(state, installation); };
-    const std::optional<Revision> revision =
-        while_locked == WhileLocked::waits
-            ? compared()
-            : with_catalog_at_once(installation, std::optional<Revision>(), compared);
+    std::optional<Revision> revision;
+    try
+    {
+        revision = while_locked == WhileLocked::waits
+                       ? compared()
+                       : with_catalog_at_once(installation, std::optional<Revision>(), compared);
+    }
+    catch (const common::Refusal &refusal)
+    {
+        if (while_locked == WhileLocked::waits)
+            throw;
+        state.unreadable = refusal;
+    }
     if (revision)
         state.go_by_catalog(*revision);
 }
@@ -96,6 +105,14 @@ std::optional<Revision> contradicting_revision(const InstallationState &state,
 InstallationState read_current_state(const Installation &installation, WhileLocked while_locked)
 {
     return compare_with_catalog(read_state(installation), installation, while_locked);
+}
+
+InstallationState read_compared_state(const Installation &installation)
+{
+    InstallationState state = read_current_state(installation);
+    if (state.unreadable)
+        throw *state.unreadable;
+    return state;
 }
 
 InstallationState compare_with_catalog(InstallationState state, const Installation &installation,

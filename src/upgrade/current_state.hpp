@@ -11,12 +11,11 @@
 namespace procrastinate::upgrade
 {
 
-// What to do if the objects of the tables cannot be compared now: another session has locked a
-// table, or there are too many.
+// What to do if the objects of the tables cannot be compared now.
 enum class WhileLocked
 {
-    waits,        // for the lock; too many are refused (PM010)
-    skips_catalog // the history counts: that session is changing the schema
+    waits,        // for the lock; throws Refusal PM010 if there are too many, or too large ones
+    skips_catalog // the history counts: another session is changing the schema
 };
 
 // read_state(), compared with the catalog; the locks of the comparison end with it. No comparison
@@ -25,6 +24,10 @@ enum class WhileLocked
 // read_state().
 InstallationState read_current_state(const catalog::Installation &installation,
                                      WhileLocked while_locked = WhileLocked::skips_catalog);
+
+// The same for a caller that relies on the revision: throws Refusal PM010 if the catalog cannot be
+// compared for another reason than a lock.
+InstallationState read_compared_state(const catalog::Installation &installation);
 
 // The same for a state that has been read.
 InstallationState compare_with_catalog(InstallationState state,

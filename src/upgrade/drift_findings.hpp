@@ -17,9 +17,9 @@ struct DriftFindings
 };
 
 // The differences from the state's current revision, which must be known. None in the middle of a
-// migration, if a migration is recorded meanwhile, and if with_catalog_at_once() cannot read the
-// catalog. WhileLocked::waits reads it in any case: that takes ACCESS SHARE on the installation's
-// tables, and throws Refusal PM010 if there are too many objects; otherwise no lock is left.
+// migration, if a migration is recorded meanwhile, and if another session has locked a table.
+// WhileLocked::waits waits for that session, and takes ACCESS SHARE on the installation's tables;
+// otherwise no lock is left. Throws Refusal PM010 if the catalog cannot be compared.
 // Inside an SPI connection and under a search_path of the server's own.
 DriftFindings find_drift(const catalog::Installation &installation, const InstallationState &state,
                          WhileLocked while_locked = WhileLocked::skips_catalog);

@@ -17,8 +17,9 @@ struct InstallationState
     std::optional<Event> last; // the last event that is not a step; if all are steps, the last step
     std::string recorded; // to_revision of `last`, as it is written there; empty without `last`
     std::optional<chain::Revision> recorded_revision; // what that means, if this version knows it
-    chain::CurrentRevision current; // the recorded one; see upgrade/current_state.hpp
-    bool is_by_catalog = false;     // the current revision is not the recorded one
+    chain::CurrentRevision current;            // the recorded one; see upgrade/current_state.hpp
+    bool is_by_catalog = false;                // the current revision is not the recorded one
+    std::optional<common::Refusal> unreadable; // PM010: the catalog could not be compared with it
     std::optional<chain::StepName>
         under_way;         // last recorded step of a migration that has not ended
     TimestampTz began = 0; // of the migration under way

@@ -90,7 +90,7 @@ void refuse_past(const Installation &installation, std::string_view target, Revi
 
 Revision require(const Installation &installation, std::string_view target, Drift drift)
 {
-    const InstallationState state = read_current_state(installation);
+    const InstallationState state = read_compared_state(installation);
     notice_if_by_catalog(state, installation);
     const Revision current = require_known(state, installation);
     const Requirement requirement(target, state.current);

@@ -24,6 +24,7 @@ unseen_rows();
 no_lock_is_kept();
 locked_index();
 many_overloads();
+many_views();
 large_functions();
 many_version_tables();
 $node->stop;
@@ -244,6 +245,51 @@ SQL
 	}
 	is(query(q{SELECT revision FROM procrastinate_current('overloaded')}),
 		$HEAD_NAME, 'without the comparison the history tells the revision');
+	foreach my $call (
+		qq{SELECT * FROM procrastinate_supports('$NEWEST_RELEASE', 'overloaded')},
+		qq{SELECT procrastinate_require('$HEAD_NAME', drift => 'ignore', schema => 'overloaded')},
+		qq{CALL procrastinate_wait('$HEAD_NAME', timeout => '1 min', schema => 'overloaded')},
+		qq{CALL procrastinate_wait('$NEWEST_RELEASE', timeout => '1 min', schema => 'overloaded')})
+	{
+		refused(
+			'postgres', $call,
+			qr/ERROR:  PM010: schema "overloaded" has more than 5000 objects with names of/,
+			"but nothing is promised: $call");
+	}
+	return;
+}
+
+# Views on the jobs table need no privilege but USAGE on its schema. Few are read.
+sub many_views
+{
+	query('CREATE SCHEMA viewed; CREATE SCHEMA views AUTHORIZATION mallory;'
+		  . ' GRANT USAGE ON SCHEMA viewed TO mallory');
+	allowed('postgres', q{SELECT procrastinate_upgrade('head', 'viewed')}, $HEAD_NAME, 'at head');
+	allowed('mallory', <<'SQL', '', 'another role creates views');
+DO $$
+BEGIN
+	FOR n IN 1 .. 5200 LOOP
+		EXECUTE format('CREATE VIEW views.v%s AS SELECT id FROM viewed.procrastinate_jobs', n);
+		IF n % 500 = 0 THEN
+			COMMIT;
+		END IF;
+	END LOOP;
+END $$;
+SQL
+	query('CREATE VIEW viewed.own AS SELECT id FROM viewed.procrastinate_jobs');
+	is(query(q{SELECT revision, exact FROM procrastinate_detect('viewed')}),
+		"$HEAD_NAME|t", 'the revision is detected');
+	is( query(
+			q{SELECT count(*), count(*) FILTER (WHERE object = 'viewed.own')}
+			  . q{ FROM procrastinate_check(schema => 'viewed')}
+		),
+		'100|1',
+		'100 of the views are listed, those of the owner first');
+	allowed('postgres', qq{SELECT procrastinate_require('$HEAD_NAME', schema => 'viewed')},
+		$HEAD_NAME, 'a requirement is met');
+	query('DROP FUNCTION viewed.procrastinate_unlink_periodic_defers_v1() CASCADE');
+	is( query(qq{SELECT supported FROM procrastinate_supports('$NEWEST_RELEASE', 'viewed')}),
+		'f', 'a missing function is found');
 	return;
 }
 
