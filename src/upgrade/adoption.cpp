@@ -1,5 +1,6 @@
 #include "upgrade/adoption.hpp"
 
+#include "catalog/structure.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "upgrade/catalog_match.hpp"
@@ -28,6 +29,31 @@ chain::Revision confirm(const Change &change, const catalog::Installation &insta
     const chain::Revision revision = require_known(now, installation);
     change.prepare(isolation_to_record(state));
     notice_nothing_to_do(installation, revision, revision, chain::name(revision));
+    return revision;
+}
+
+// The revision that the catalog matches exactly, if the rows of the other database cannot have led
+// to it. In the middle of a migration they can have led to the revision after it.
+std::optional<chain::Revision> revision_by_catalog(const catalog::Installation &installation,
+                                                   const InstallationState &copied)
+{
+    InstallationState ended = copied;
+    ended.under_way.reset();
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    const auto found = contradicting_revision(ended, server::span_of(structure));
+    return copied.under_way && found == copied.under_way->revision ? std::nullopt : found;
+}
+
+chain::Revision record_by_catalog(const catalog::Installation &installation,
+                                  const InstallationState &state, chain::Revision revision,
+                                  TimestampTz started)
+{
+    server::notice(by_catalog_text(state, installation, revision) + ", which is recorded now");
+    require_no_unknown_objects(installation);
+    record_revision(installation, state, event::adopt, revision, started);
+    // After the record, which brings the tables that the settings name into step.
+    warn_after_adoption(installation, revision);
     return revision;
 }
 
@@ -92,6 +118,8 @@ chain::Revision adopt_copy(const Change &change, const catalog::Installation &in
         return adopt(change, installation, state); // tables may be there all the same
     change.prepare(isolation_to_record(state));
     require_tables(installation, revision);
+    if (const auto found = revision_by_catalog(installation, copied))
+        return record_by_catalog(installation, state, *found, started);
     require_no_unknown_objects(installation);
     // A step leads to no other revision.
     if (!copied.under_way)

@@ -96,12 +96,15 @@ class LastEvents
 void read_foreign_events(InstallationState &state, const catalog::Installation &installation)
 {
     int count = 0;
-    (void)visit_history(installation, Events::all, EventOrder::newest_first,
-                        [&](const Event &event) {
-                            if (!state.foreign || event.applied_at > state.foreign->applied_at)
-                                state.foreign = event;
-                            return ++count < LastEvents::most_steps;
-                        });
+    (void)visit_history(
+        installation, Events::all, EventOrder::newest_first, [&](const Event &event) {
+            // A row that was written at no time does not come last.
+            const bool is_later = !TIMESTAMP_NOT_FINITE(event.applied_at) &&
+                                  (!state.foreign || event.applied_at > state.foreign->applied_at);
+            if (is_later)
+                state.foreign = event;
+            return ++count < LastEvents::most_steps;
+        });
 }
 
 } // namespace

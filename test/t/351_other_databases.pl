@@ -33,6 +33,7 @@ lost_tables();
 locked_tables();
 copy_with_a_difference();
 copy_in_the_middle();
+copy_with_other_rows();
 $_->stop foreach values %node;
 done_testing();
 
@@ -429,5 +430,42 @@ sub copy_in_the_middle
 		$node->safe_psql("copy_$before", "SET client_min_messages = error; $migrate");
 		is_at($node, "copy_$before", $schema, $before + 1, 'it goes on as the HINT says');
 	}
+	return;
+}
+
+# What a row of another database says counts only if the catalog does not say otherwise.
+sub copy_with_other_rows
+{
+	my $node    = $node{publisher};
+	my $present = revision_name($HEAD - 1);
+	my $insert  = 'INSERT INTO told.procrastinate_schema_history (id, event, from_revision,'
+	  . ' to_revision, applied_at, duration, version, system_identifier, database_oid) VALUES';
+	$node->safe_psql($database, 'CREATE SCHEMA told');
+	upgrade($node, $database, $HEAD - 1, 'told');
+	foreach my $row (
+		q{1, 'upgrade', '0004', '0005', now()},
+		q{1, 'upgrade', '0004', '0005', 'infinity'},
+		q{1, 'step 0031.4', '0030', '0030', now()})
+	{
+		$node->safe_psql($database, "DELETE FROM told.procrastinate_schema_history; $insert ($row,"
+			  . q{ '0', 'x', 1, 1)});
+		my ($out) = answer('publisher', q{SELECT procrastinate_adopt('told', copy => true)});
+		is($out, $present, "an exact match of the catalog counts more than the row $row");
+		rows_are(
+			'publisher',
+			q{SELECT event, from_revision, to_revision FROM procrastinate_log('told')}
+			  . ' WHERE is_own',
+			"adopt|base|$present",
+			'and is recorded');
+	}
+	$node->safe_psql($database, <<"SQL");
+DELETE FROM told.procrastinate_schema_history;
+DROP INDEX told.procrastinate_jobs_queue_name_idx_v1;
+$insert (1, 'upgrade', '$present', '$present', now(), '0', 'x', 1, 1),
+	(2, 'upgrade', '0004', '0005', 'infinity', '0', 'x', 1, 1);
+SQL
+	my ($out) = answer('publisher', q{SELECT procrastinate_adopt('told', copy => true)});
+	is($out, $present, 'a row that was written at no time does not count');
+	$node->safe_psql($database, 'SET client_min_messages = error; DROP SCHEMA told CASCADE');
 	return;
 }
