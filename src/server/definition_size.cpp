@@ -126,11 +126,13 @@ bool add_part(Definition &definition, const Source &source, Oid key, HeapTuple t
         size += size_of_text;
     }
     definition.size += size;
-    if (size > definition.largest.size)
-        definition.largest = {source.kind, source.removal, key,
-                              name_of(key, heap_getattr(tuple, source.name, shape, &is_null),
-                                      TupleDescAttr(shape, source.name - 1)->atttypid),
-                              size};
+    ++definition.parts;
+    if (size <= definition.largest.size)
+        return has_text;
+    const char *const name = name_of(key, heap_getattr(tuple, source.name, shape, &is_null),
+                                     TupleDescAttr(shape, source.name - 1)->atttypid);
+    if (definition.is_hidden == nullptr || !definition.is_hidden(key, source.kind, name))
+        definition.largest = {source.kind, source.removal, key, name, size};
     return has_text;
 }
 
@@ -230,9 +232,10 @@ Definition definition_of(Oid relation)
     return definition;
 }
 
-Definition definition_to_print(Oid relation)
+Definition definition_to_print(Oid relation, IsHidden is_hidden)
 {
     Definition definition;
+    definition.is_hidden = is_hidden;
     List *used = list_make1_oid(relation);
     used = add_used(definition, used, RelationRelationId, relation); // types of columns
     for (const Source &source : sources)

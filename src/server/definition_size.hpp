@@ -25,10 +25,17 @@ struct DefinitionPart
     Size size;
 };
 
+// True if a part of a relation is not to be named: its kind as in DefinitionPart, and its name.
+// Inside call(), so it must not throw.
+using IsHidden = bool (*)(Oid relation, std::string_view kind, std::string_view name);
+
 struct Definition
 {
     Size size = 0; // in bytes; counted until it is more than most_definition
+    int parts = 0; // that were counted
+    // Of those that are not hidden; without a kind if all are.
     DefinitionPart largest{};
+    IsHidden is_hidden = nullptr;
 
     bool is_small() const { return size <= most_definition; }
 };
@@ -38,7 +45,7 @@ Definition definition_of(Oid relation);
 
 // The same, together with the functions and types that its parts use, and the definitions of the
 // tables, views and composite types: pg_get_expr(), pg_get_ruledef() and the like open them.
-Definition definition_to_print(Oid relation);
+Definition definition_to_print(Oid relation, IsHidden is_hidden);
 
 // InvalidOid if there is no such index. The system cache would read its expressions. Inside call().
 Oid table_of_index(Oid index);

@@ -27,6 +27,7 @@ histories();
 many_indexes();
 version_table();
 tables();
+many_small_parts();
 used_by_tables();
 functions();
 $node->stop;
@@ -184,6 +185,47 @@ sub tables
 	query($hint);
 	is(query(q{SELECT count(*) FROM procrastinate_check(schema => 'hers')}),
 		'0', 'the statement of the HINT drops it');
+	query('DROP SCHEMA hers CASCADE');
+	return;
+}
+
+# Many parts, none of which is as large as Procrastinate's own. No HINT leads to dropping these.
+sub many_small_parts
+{
+	query('CREATE SCHEMA hers');
+	query(q{SELECT procrastinate_upgrade('head', 'hers')});
+	query(<<'SQL');
+DO $$
+BEGIN
+	FOR n IN 1 .. 1300 LOOP
+		EXECUTE format('CREATE TRIGGER z%s BEFORE UPDATE ON hers.procrastinate_jobs FOR EACH ROW'
+			' EXECUTE FUNCTION suppress_redundant_updates_trigger(%L)', n, repeat('x', 700));
+	END LOOP;
+END $$;
+SQL
+	my $error = refused(
+		'postgres',
+		q{SELECT * FROM procrastinate_check(schema => 'hers')},
+		qr/^DETAIL:  The trigger "z\d+" takes \d{3,4} bytes\. .* the first \d{3,4} take more\.$/m,
+		'the largest part that is not of Procrastinate is named, and the number of parts');
+	like($error, qr/^HINT:  .*: DROP TRIGGER z\d+ ON hers\.procrastinate_jobs;$/m,
+		'by the HINT, too');
+	query('DROP SCHEMA hers CASCADE');
+	query('CREATE SCHEMA hers');
+	query(q{SELECT procrastinate_upgrade('head', 'hers')});
+	query('ALTER TABLE hers.procrastinate_jobs DROP CONSTRAINT check_not_todo_abort_requested');
+	with_text(
+		'ALTER TABLE hers.procrastinate_jobs ADD CONSTRAINT check_not_todo_abort_requested'
+		  . ' CHECK (task_name <> %L)',
+		2_000_000);
+	like(
+		refused(
+			'postgres',
+			q{SELECT * FROM procrastinate_check(schema => 'hers')},
+			qr/^DETAIL:  Defaults, .* the first \d+ take more\.$/m,
+			'one that has the name of ours is not named'),
+		qr/^HINT:  (?!.*(DROP|drop))/m,
+		'nor dropped');
 	query('DROP SCHEMA hers CASCADE');
 	return;
 }
