@@ -67,6 +67,19 @@ CREATE PROCEDURE procrastinate_act() LANGUAGE sql AS 'SELECT';
 SELECT kind, object, problem FROM procrastinate_check() WHERE problem = 'unknown'
  ORDER BY kind COLLATE "C", object COLLATE "C";
 
+-- ---- a composite type, as a later release may have it --------------------------------------------
+CREATE SCHEMA unknown_composite;
+CREATE TYPE unknown_composite.procrastinate_job_to_defer_v2 AS (queue_name varchar);
+SELECT procrastinate_upgrade('0035', 'unknown_composite');
+SET procrastinate_migrate.verify = 'off';
+SELECT procrastinate_upgrade('0035', 'unknown_composite');
+RESET procrastinate_migrate.verify;
+SELECT revision, exact FROM procrastinate_detect('unknown_composite');
+SELECT kind, object, problem, severity, repair
+  FROM procrastinate_check(schema => 'unknown_composite');
+SELECT procrastinate_upgrade('0036', 'unknown_composite');
+DROP SCHEMA unknown_composite CASCADE;
+
 -- ---- before the first installation --------------------------------------------------------------
 CREATE SCHEMA unknown_only;
 CREATE FUNCTION unknown_only.procrastinate_helper() RETURNS void LANGUAGE sql AS 'SELECT';

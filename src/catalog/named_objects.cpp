@@ -131,10 +131,19 @@ bool is_no_member_of_extension(const NameData & /*name*/, Oid catalog, Oid oid)
     return !OidIsValid(getExtensionOfObject(catalog, oid));
 }
 
-// A relation and its row type are one object, and only the relation is a member of its extension.
-bool is_no_row_type_or_member(const NameData &name, Oid catalog, Oid oid)
+// Of a composite type the type is the member of an extension, of another relation the relation: its
+// row type is no object of its own.
+bool is_relation_of_its_own(const NameData &name, Oid catalog, Oid oid)
 {
-    return !OidIsValid(get_typ_typrelid(oid)) && is_no_member_of_extension(name, catalog, oid);
+    return get_rel_relkind(oid) != RELKIND_COMPOSITE_TYPE &&
+           is_no_member_of_extension(name, catalog, oid);
+}
+
+bool is_type_of_its_own(const NameData &name, Oid catalog, Oid oid)
+{
+    const Oid relation = get_typ_typrelid(oid);
+    return (!OidIsValid(relation) || get_rel_relkind(relation) == RELKIND_COMPOSITE_TYPE) &&
+           is_no_member_of_extension(name, catalog, oid);
 }
 
 bool holds_relation_or_type(Oid schema, const chain::Fact &fact)
@@ -153,8 +162,8 @@ bool holds_relation_or_type(Oid schema, const chain::Fact &fact)
 
 bool holds_names_like_ours(Oid schema)
 {
-    return holds_name_like_ours(relations, schema, is_no_member_of_extension) ||
-           holds_name_like_ours(types, schema, is_no_row_type_or_member) ||
+    return holds_name_like_ours(relations, schema, is_relation_of_its_own) ||
+           holds_name_like_ours(types, schema, is_type_of_its_own) ||
            holds_name_like_ours(functions, schema, is_no_member_of_extension);
 }
 

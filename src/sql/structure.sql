@@ -62,26 +62,29 @@ with relation as materialized (
       join pg_class c on c.oid = d.objid and c.relkind = 'S'
 ), unknown as (
     -- OFFSET 0: with old statistics the planner would compare all pairs of many such objects.
-    select case c.relkind when 'c' then 6 else 1 end as rank,
-           case c.relkind when 'c' then 'composite' when 'f' then 'relation' else 'table' end
-           as kind, c.relname::text as key, c.relname::text as name, c.relowner as owner,
+    select 1 as rank, case c.relkind when 'f' then 'relation' else 'table' end as kind,
+           c.relname::text as key, c.relname::text as name, c.relowner as owner,
            'pg_class'::regclass as class_id, c.oid as object_id
       from pg_depend n
      cross join lateral (select * from pg_class c where c.oid = n.objid offset 0) c
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_class'::regclass
        and c.relname >= 'procrastinate_' and c.relname < 'procrastinate`'
-       and c.relkind in ('r', 'p', 'f', 'c')
+       and c.relkind in ('r', 'p', 'f')
        and c.relname <> all ((select string_to_array($2, ' ')::name[])::name[])
     union all
-    select 5, case t.typtype when 'e' then 'enum' else 'type' end, t.typname::text,
-           t.typname::text, t.typowner, 'pg_type'::regclass, t.oid
+    -- Of a composite type only the type depends on the schema; its relation depends on the type.
+    select case t.typtype when 'c' then 6 else 5 end,
+           case t.typtype when 'e' then 'enum' when 'c' then 'composite' else 'type' end,
+           t.typname::text, t.typname::text, t.typowner, 'pg_type'::regclass, t.oid
       from pg_depend n
      cross join lateral (select * from pg_type t where t.oid = n.objid offset 0) t
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_type'::regclass
        and t.typname >= 'procrastinate_' and t.typname < 'procrastinate`'
-       and t.typrelid = 0 and t.typtype <> 'm'
+       and t.typtype <> 'm'
+       and (t.typrelid = 0
+            or exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
        and t.typname <> all ((select string_to_array($2, ' ')::name[])::name[])
     union all
     select 8, 'function',
