@@ -22,8 +22,8 @@ struct KeptRow
 
 // Locks a table and opens it, if its definition takes little memory and it has no rules: those, the
 // server would load. Returns a null pointer, without a lock, if it is otherwise. `is_allowed`: the
-// current role has SELECT on the table, which exists. Inside call().
-Relation open_small(Oid oid, bool &is_allowed)
+// current role has SELECT on the table, which exists. `is_kept`: for close_small(). Inside call().
+Relation open_small(Oid oid, bool &is_allowed, bool &is_kept)
 {
     LockRelationOid(oid, AccessShareLock);
     HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
@@ -35,16 +35,41 @@ Relation open_small(Oid oid, bool &is_allowed)
         ReleaseSysCache(tuple);
         is_allowed = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
     }
-    if (may_be_opened && definition_of(oid).is_small())
+    const Definition definition = may_be_opened ? definition_of(oid) : Definition();
+    is_kept = definition.size <= most_kept_definition;
+    if (may_be_opened && definition.is_small())
         return relation_open(oid, NoLock);
     UnlockRelationOid(oid, AccessShareLock);
     return nullptr;
+}
+
+// Other roles may have made many such tables, and the session would keep the definitions of all.
+// Inside call().
+void close_small(Relation table, bool is_kept)
+{
+    const Oid oid = RelationGetRelid(table);
+    relation_close(table, NoLock);
+    if (!is_kept)
+        RelationCacheInvalidateEntry(oid);
+    UnlockRelationOid(oid, AccessShareLock);
+}
+
+// Not by the system cache: that would keep the value that older rows have in a new column. 0 if
+// there is no such column.
+AttrNumber number_of(TupleDesc shape, const char *name)
+{
+    for (int i = 0; i < shape->natts; ++i)
+        if (!TupleDescAttr(shape, i)->attisdropped &&
+            namestrcmp(&TupleDescAttr(shape, i)->attname, name) == 0)
+            return static_cast<AttrNumber>(i + 1);
+    return 0;
 }
 
 // Inside call(). Sets `numbers` to the columns' attribute numbers.
 bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *numbers)
 {
     const auto *const form = table->rd_rel;
+    const TupleDesc shape = RelationGetDescr(table);
     // A standby has no rows of an unlogged table, and a session none of the temporary table of
     // another.
     const bool is_readable =
@@ -53,12 +78,12 @@ bool is_plain(Relation table, std::span<const RawColumn> columns, AttrNumber *nu
     bool is_plain = is_readable;
     for (std::size_t i = 0; i < columns.size(); ++i)
     {
-        const AttrNumber number = get_attnum(RelationGetRelid(table), columns[i].name);
+        const AttrNumber number = number_of(shape, columns[i].name);
         numbers[i] = number;
         // PostgreSQL 18 computes a virtual generated column when it is read.
         is_plain = is_plain && number > 0 &&
-                   get_atttype(RelationGetRelid(table), number) == columns[i].type &&
-                   TupleDescAttr(RelationGetDescr(table), number - 1)->attgenerated == '\0';
+                   TupleDescAttr(shape, number - 1)->atttypid == columns[i].type &&
+                   TupleDescAttr(shape, number - 1)->attgenerated == '\0';
     }
     return is_plain;
 }
@@ -95,8 +120,7 @@ bool is_index_on(Relation index, std::span<const RawColumn> columns, const AttrN
     bool is_on = form->indisvalid && form->indisunique && form->indimmediate &&
                  index->rd_rel->relam == BTREE_AM_OID &&
                  form->indnatts == static_cast<int>(columns.size()) &&
-                 form->indnkeyatts == form->indnatts &&
-                 heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+                 form->indnkeyatts == form->indnatts;
     for (std::size_t i = 0; is_on && i < columns.size(); ++i)
         is_on = form->indkey.values[i] == numbers[i] && index->rd_opcintype[i] == columns[i].type &&
                 index->rd_opfamily[i] == operator_family_of(columns[i].type) &&
@@ -104,22 +128,33 @@ bool is_index_on(Relation index, std::span<const RawColumn> columns, const AttrN
     return is_on;
 }
 
-// InvalidOid if there is none. Inside call().
+// InvalidOid if there is none. Opens no index that has a predicate or expressions, which the session
+// would keep. Inside call().
 Oid index_on(Relation table, std::span<const RawColumn> columns, const AttrNumber *numbers)
 {
-    List *const indexes = RelationGetIndexList(table);
-    ListCell *cell = nullptr;
     Oid found = InvalidOid;
-    foreach (cell, indexes)
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(RelationGetRelid(table)));
+    Relation const indexes = table_open(IndexRelationId, AccessShareLock);
+    SysScanDesc const scan =
+        systable_beginscan(indexes, IndexIndrelidIndexId, true, nullptr, 1, &key);
+    while (!OidIsValid(found))
     {
-        Relation const index = index_open(lfirst_oid(cell), AccessShareLock);
-        if (is_index_on(index, columns, numbers))
-            found = lfirst_oid(cell);
-        index_close(index, AccessShareLock);
-        if (OidIsValid(found))
+        HeapTuple const tuple = systable_getnext(scan);
+        if (!HeapTupleIsValid(tuple))
             break;
+        if (!heap_attisnull(tuple, Anum_pg_index_indpred, nullptr) ||
+            !heap_attisnull(tuple, Anum_pg_index_indexprs, nullptr))
+            continue;
+        const Oid oid = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indexrelid;
+        Relation const index = index_open(oid, AccessShareLock);
+        if (is_index_on(index, columns, numbers))
+            found = oid;
+        index_close(index, AccessShareLock);
     }
-    list_free(indexes);
+    systable_endscan(scan);
+    table_close(indexes, AccessShareLock);
     return found;
 }
 
@@ -212,7 +247,8 @@ RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t
     return call([oid, columns, most] {
         RawTable found;
         AttrNumber numbers[most_columns] = {};
-        Relation const table = open_small(oid, found.is_allowed);
+        bool is_kept = true;
+        Relation const table = open_small(oid, found.is_allowed, is_kept);
         if (table == nullptr)
             return found;
         // A policy may hide rows from the role.
@@ -251,7 +287,7 @@ RawTable scan_raw_table(Oid oid, std::span<const RawColumn> columns, std::size_t
             PopActiveSnapshot();
             UnregisterSnapshot(snapshot);
         }
-        relation_close(table, AccessShareLock);
+        close_small(table, is_kept);
         return found;
     });
 }
@@ -266,7 +302,7 @@ RawScan::RawScan(Oid oid, std::span<const RawColumn> columns, const RawKey &key,
 // Inside call().
 void RawScan::open(Oid oid, const RawKey &key)
 {
-    table_ = open_small(oid, is_allowed_);
+    table_ = open_small(oid, is_allowed_, is_kept_);
     if (table_ == nullptr)
         return;
     is_plain_ = server::is_plain(table_, columns_, numbers_);
@@ -323,7 +359,7 @@ void RawScan::close()
             index_close(index_, AccessShareLock);
         }
         if (table_ != nullptr)
-            relation_close(table_, AccessShareLock);
+            close_small(table_, is_kept_);
         scan_ = nullptr;
         table_ = nullptr;
     });

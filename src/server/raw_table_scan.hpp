@@ -1,7 +1,8 @@
 // Reads a table that may belong to another role without running that role's code.
 //
 // No view, rule, policy, type or index expression of the table is evaluated. A table with a
-// definition larger than most_definition (definition_size.hpp) is not opened.
+// definition larger than most_definition (definition_size.hpp) is not opened, and the session does
+// not keep one that is larger than most_kept_definition.
 #pragma once
 
 #include "server/error_boundary.hpp"
@@ -122,6 +123,7 @@ class RawScan
     bool nulls_[most_columns] = {};
     bool is_plain_ = false;
     bool is_allowed_ = false;
+    bool is_kept_ = true;
 };
 
 // Calls visit(row) for each row until it returns false, and closes the scan, also after a Refusal

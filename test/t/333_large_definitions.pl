@@ -24,6 +24,7 @@ my $no_history =
   qr/^PM010: table hers\.procrastinate_schema_history is not a history table/;
 
 histories();
+many_histories();
 many_indexes();
 version_table();
 tables();
@@ -123,6 +124,49 @@ SQL
 		query($remove);
 	}
 	is(query('SELECT count(*) FROM procrastinate_progress'), '1', 'without them it is shown');
+	return;
+}
+
+# Of many histories that are small enough to be read: the session keeps none. Each takes some
+# 800 kB, in one of three ways.
+sub many_histories
+{
+	query(<<'SQL');
+DO $$
+DECLARE
+	history text;
+BEGIN
+	FOR n IN 1 .. 90 LOOP
+		EXECUTE format('CREATE SCHEMA hers_%s', n);
+		history := format('hers_%s.procrastinate_schema_history', n);
+		EXECUTE format('CREATE TABLE %s (LIKE hers.procrastinate_schema_history INCLUDING ALL)',
+			history);
+		EXECUTE format('INSERT INTO %s SELECT * FROM hers.procrastinate_schema_history', history);
+		IF n % 3 = 0 THEN
+			EXECUTE format('ALTER TABLE %s ALTER version SET DEFAULT %L', history,
+				repeat('x', 200000));
+		ELSIF n % 3 = 1 THEN
+			EXECUTE format('ALTER TABLE %s DROP version, DROP applied_by,'
+				' ADD version text NOT NULL DEFAULT %L, ADD applied_by text NOT NULL DEFAULT %2$L',
+				history, repeat('x', 400000));
+			EXECUTE format('ALTER TABLE %s ALTER version DROP DEFAULT,'
+				' ALTER applied_by DROP DEFAULT', history);
+		ELSE
+			EXECUTE format('CREATE INDEX ON %s (id) WHERE version <> %L', history,
+				repeat('x', 100000));
+			EXECUTE format('CREATE INDEX ON %s (id) WHERE event <> %L', history,
+				repeat('x', 100000));
+		END IF;
+	END LOOP;
+END $$;
+SQL
+	my $reader = new_session($node, $database);
+	$reader->query('SELECT count(*) FROM procrastinate_heads()');
+	my $before = cached($reader);
+	is($reader->query('SELECT count(*) FROM procrastinate_progress'),
+		'91', 'histories with definitions of 800 kB are shown');
+	stays_small($reader, $before, 'all of them');
+	query("DROP SCHEMA hers_$_ CASCADE") foreach 1 .. 90;
 	return;
 }
 
