@@ -162,41 +162,36 @@ void add_parts(Definition &definition, const Source &source, Oid key, Visit visi
 
 void visit_nothing(Oid, Oid) {}
 
-// The relation that has the type's columns; InvalidOid if there is none. Inside call().
-Oid relation_of_type(Oid type)
+// Adds the type to the definition, and the types below it: the server reads the base of a domain,
+// the element of an array and the subtype of a range. Returns the relation that has the columns of
+// the last one, or InvalidOid. Inside call().
+Oid add_type(Definition &definition, Oid type)
 {
-    return SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type))
-               ? get_typ_typrelid(getBaseType(type))
-               : InvalidOid;
+    for (;;)
+    {
+        // Before the system cache reads it.
+        add_parts(definition, types, type, visit_nothing);
+        HeapTuple const tuple =
+            definition.is_small() ? SearchSysCache1(TYPEOID, ObjectIdGetDatum(type)) : nullptr;
+        if (!HeapTupleIsValid(tuple))
+            return InvalidOid;
+        const auto *const form = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple));
+        const Oid relation = form->typrelid;
+        type = OidIsValid(form->typbasetype)         ? form->typbasetype
+               : OidIsValid(form->typelem)           ? form->typelem
+               : form->typtype == TYPTYPE_RANGE      ? get_range_subtype(type)
+               : form->typtype == TYPTYPE_MULTIRANGE ? get_multirange_range(type)
+                                                     : InvalidOid;
+        ReleaseSysCache(tuple);
+        if (!OidIsValid(type))
+            return relation;
+    }
 }
 
-// The type that a function returns; InvalidOid if there is no such function. Inside call().
-Oid result_of(Oid function)
-{
-    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-    if (!HeapTupleIsValid(tuple))
-        return InvalidOid;
-    const Oid type = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->prorettype;
-    ReleaseSysCache(tuple);
-    return type;
-}
-
-// Adds the object, if it is a function or a type, to the definition. Returns the relation that the
-// server opens to print an expression that uses the object. Inside call().
-Oid add_object(Definition &definition, Oid class_id, Oid object)
-{
-    if (class_id == RelationRelationId)
-        return object;
-    if (class_id != TypeRelationId && class_id != ProcedureRelationId)
-        return InvalidOid;
-    const bool is_type = class_id == TypeRelationId;
-    add_parts(definition, is_type ? types : functions, object, visit_nothing);
-    return definition.is_small() ? relation_of_type(is_type ? object : result_of(object))
-                                 : InvalidOid;
-}
-
-// Adds what an object uses to the definition, and the relations to the list. Inside call().
-List *add_used(Definition &definition, List *relations, Oid class_id, Oid object)
+// Calls visit(class, OID) for each object that an object uses, while the definition is small.
+// Inside call().
+template <typename Visit>
+void visit_used(const Definition &definition, Oid class_id, Oid object, Visit visit)
 {
     ScanKeyData keys[2];
     ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
@@ -213,12 +208,34 @@ List *add_used(Definition &definition, List *relations, Oid class_id, Oid object
         if (!HeapTupleIsValid(tuple))
             break;
         const auto *const form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-        const Oid relation = add_object(definition, form->refclassid, form->refobjid);
-        if (OidIsValid(relation))
-            relations = list_append_unique_oid(relations, relation);
+        visit(form->refclassid, form->refobjid);
     }
     systable_endscan(scan);
     table_close(dependencies, AccessShareLock);
+}
+
+// Adds the functions and types that an object uses to the definition, with the types of these
+// functions' arguments and results. Adds the relations that the server opens to print an expression
+// that uses the object to the list. Inside call().
+List *add_used(Definition &definition, List *relations, Oid class_id, Oid object)
+{
+    const auto add_relation = [&relations](Oid relation) {
+        if (OidIsValid(relation))
+            relations = list_append_unique_oid(relations, relation);
+    };
+    const auto add_if_type = [&](Oid used_class, Oid used) {
+        if (used_class == TypeRelationId)
+            add_relation(add_type(definition, used));
+    };
+    visit_used(definition, class_id, object, [&](Oid used_class, Oid used) {
+        if (used_class == RelationRelationId)
+            add_relation(used);
+        add_if_type(used_class, used);
+        if (used_class != ProcedureRelationId)
+            return;
+        add_parts(definition, functions, used, visit_nothing);
+        visit_used(definition, ProcedureRelationId, used, add_if_type);
+    });
     return relations;
 }
 
@@ -243,8 +260,12 @@ Definition definition_to_print(Oid relation, IsHidden is_hidden)
             used = add_used(definition, used, class_id, part);
         });
     for (int i = 1; i < list_length(used); ++i)
+    {
+        const Oid other = list_nth_oid(used, i);
+        used = add_used(definition, used, RelationRelationId, other);
         for (const Source &source : sources)
-            add_parts(definition, source, list_nth_oid(used, i), visit_nothing);
+            add_parts(definition, source, other, visit_nothing);
+    }
     list_free(used);
     return definition;
 }

@@ -47,8 +47,9 @@ struct Definition
 // The definition of a table or view. Neither opens it nor reads the texts. Inside call().
 Definition definition_of(Oid relation);
 
-// The same, together with the functions and types that its parts use, and the definitions of the
-// tables, views and composite types: pg_get_expr(), pg_get_ruledef() and the like open them.
+// The same, together with the functions and types that its parts use, the types below these, and
+// the definitions of the tables, views and composite types: pg_get_expr(), pg_get_ruledef() and the
+// like read them.
 Definition definition_to_print(Oid relation, IsHidden is_hidden);
 
 // InvalidOid if there is no such index. The system cache would read its expressions. Inside call().

@@ -30,6 +30,7 @@ version_table();
 tables();
 many_small_parts();
 used_by_tables();
+domains();
 functions();
 $node->stop;
 done_testing();
@@ -329,6 +330,52 @@ SQL
 			'nor is an index of ours on it'),
 		qr/^HINT:  Look at it first; then: ALTER TABLE hers\.huge ALTER COLUMN x DROP DEFAULT;/m,
 		'which is told');
+	query('DROP SCHEMA hers CASCADE');
+	return;
+}
+
+# Of a domain, which the server also reads for a domain above it, an array and a function of it.
+sub domains
+{
+	query('CREATE SCHEMA hers');
+	query(q{SELECT procrastinate_upgrade('head', 'hers')});
+	query(<<'SQL');
+DO $$
+BEGIN
+	EXECUTE format('CREATE DOMAIN hers.huge AS text DEFAULT %L',
+		(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n));
+END $$;
+CREATE DOMAIN hers.above AS hers.huge DEFAULT NULL;
+CREATE FUNCTION hers.one() RETURNS hers.huge LANGUAGE sql AS $$SELECT ''::hers.huge$$;
+CREATE FUNCTION hers.rows(OUT a int, OUT x hers.huge) LANGUAGE sql AS $$SELECT 1, ''::hers.huge$$;
+SQL
+	my $jobs = 'hers.procrastinate_jobs';
+	my $trigger = sub {
+		my ($condition) = @_;
+		return "CREATE TRIGGER own BEFORE UPDATE ON $jobs FOR EACH ROW"
+		  . " WHEN ($condition IS NOT NULL)"
+		  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()';
+	};
+	foreach my $case (
+		[ 'a cast to a domain above it', $trigger->('NEW.task_name::hers.above') ],
+		[ 'a function that returns it',  $trigger->('hers.one()') ],
+		[ 'a function with a column of it', $trigger->('(hers.rows()).a') ],
+		[ 'a cast to its array',
+			$trigger->('ARRAY[NEW.task_name]::hers.huge[]') ],
+		[ 'a column of its array', "ALTER TABLE $jobs ADD own hers.huge[]" ])
+	{
+		my ($what, $make) = @$case;
+		query($make);
+		my $reader = new_session($node, $database);
+		$reader->query('SELECT count(*) FROM procrastinate_heads()');
+		my $before = cached($reader);
+		like(
+			$reader->refusal(q{SELECT * FROM procrastinate_detect(schema => 'hers')}),
+			qr/^PM010: definition of table hers\.procrastinate_jobs is too large to read$/m,
+			"$what is not printed");
+		stays_small($reader, $before, $what);
+		query($make =~ /TRIGGER/ ? "DROP TRIGGER own ON $jobs" : "ALTER TABLE $jobs DROP own");
+	}
 	query('DROP SCHEMA hers CASCADE');
 	return;
 }
