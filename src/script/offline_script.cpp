@@ -92,9 +92,9 @@ std::string created_names(Revision from, Revision last)
     return names;
 }
 
-// The begin of a transaction that goes from `from` to `last`, in a script that ends at `end`.
+// The begin of a transaction that goes from `from` to `last`, in a script of that range.
 std::string begin_transaction(const Installation &installation, Revision from, Revision last,
-                              Revision end)
+                              chain::Range script)
 {
     // For format() with the schema, the table, and the revision.
     constexpr std::string_view table = "%1$I.%2$I";
@@ -107,7 +107,8 @@ std::string begin_transaction(const Installation &installation, Revision from, R
         {{"schema", common::quoted_literal(installation.name)},
          {"start", chain::name(from)},
          {"transaction_end", chain::name(last)},
-         {"script_end", chain::name(end)},
+         {"script_end", chain::name(script.end)},
+         {"part", from == script.start ? "this script" : "this part of the script"},
          {"lock_jobs", on_off(locks_jobs)},
          {"keeps_history", on_off(from < last)},
          {"names", upgrade::object_names()},
@@ -215,7 +216,7 @@ constexpr std::string_view commit = "COMMIT;\n\\endif\n";
 std::string install_head(const Installation &installation)
 {
     const Revision head = chain::head();
-    return begin_transaction(installation, chain::base, head, head) +
+    return begin_transaction(installation, chain::base, head, {chain::base, head}) +
            run_step(installation, {upgrade::event::install, chain::base, head,
                                    "Installing " + upgrade::display_name(head) + " directly",
                                    chain::head_script(installation.quoted)})
@@ -233,7 +234,7 @@ std::string offline_script(const Installation &installation, chain::Range range)
     do
     {
         const Revision last = last_of_transaction(at, range.end);
-        text += begin_transaction(installation, at, last, range.end);
+        text += begin_transaction(installation, at, last, range);
         for (; at < last; ++at)
         {
             const chain::Migration &migration = chain::migration(at + 1);

@@ -5,6 +5,7 @@
 --
 -- {{schema}}           name of the schema, as a literal
 -- {{start}}            revision that this transaction starts from
+-- {{part}}             "this script", or for a later transaction "this part of the script"
 -- {{transaction_end}}  revision that this transaction ends at
 -- {{script_end}}       revision that the whole script ends at
 -- {{lock_jobs}}        on if the transaction needs the jobs table locked, else off
@@ -191,7 +192,7 @@ BEGIN
         END IF;
         recorded := coalesce(recorded, 'base');
         IF recorded <> wanted THEN
-            RAISE EXCEPTION 'schema "%" is at %, but this script starts at %',
+            RAISE EXCEPTION 'schema "%" is at %, but {{part}} starts at %',
                 schema_name, recorded, wanted
                 USING ERRCODE = 'PM009', HINT = format('Make a script that starts there: '
                     'SELECT procrastinate_sql(%L, schema => %L);',

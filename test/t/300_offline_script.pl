@@ -201,6 +201,13 @@ refuses(
 	'public', 'base:head',
 	qr/schema "public" is at 0037, but this script starts at base/,
 	'a script from base is refused in a schema at 0037');
+fresh_schema($_, 'behind') foreach $maker, $plain;
+runs($plain, 'base:0030', 'behind', 'a script makes a schema at 0030');
+refuses(
+	'behind', '0026:head',
+	qr/at\ 0030:\ nothing\ to\ do\ from\ 0026\ to\ 0028\n
+		.*is\ at\ 0030,\ but\ this\ part\ of\ the\ script\ starts\ at\ 0028/sx,
+	'a later part of a script');
 fresh_schema($plain, $hostile);
 refuses(
 	$hostile, '0036:head',
