@@ -206,8 +206,8 @@ server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> obj
     server::pmr::vector<NamedObject> found(&memory);
     for (const NamedObject &object : objects)
     {
-        // Functions of one name may differ in their arguments: there the server refuses a second
-        // one itself. From base the table of a part is in the list.
+        // Functions of one name may differ in their arguments, which are not read here. From base
+        // the table of a part is in the list.
         const bool is_left_out =
             current == chain::base ? is_part_of_table(object) : object.kind == Kind::function;
         if (is_history(object) || is_left_out)

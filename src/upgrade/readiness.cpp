@@ -28,6 +28,30 @@ namespace sqlstate = common::sqlstate;
 
 constexpr int most_findings = 50;
 
+// Functions with the arguments of ones that migrations create: CREATE OR REPLACE replaces only those
+// of an earlier migration.
+void add_taken_functions(NamesTaken &taken, std::span<const catalog::CatalogObject> structure,
+                         chain::Revision current, chain::Revision target)
+{
+    for (const catalog::CatalogObject &object : structure)
+    {
+        if (object.kind != chain::Kind::function)
+            continue;
+        bool is_there = false;
+        bool is_made = false;
+        for (const chain::Fact &fact : chain::facts())
+            if (fact.kind == object.kind && fact.key == object.key)
+            {
+                is_there = is_there || chain::is_at(fact, current);
+                is_made = is_made || (current < fact.first && fact.first <= target);
+            }
+        if (is_there || !is_made)
+            continue;
+        taken.findings.push_back("There is function " + std::string(object.key));
+        taken.can_be_moved = true;
+    }
+}
+
 // What the checks of an upgrade found.
 struct Obstacles
 {
@@ -48,6 +72,7 @@ Obstacles find_obstacles(const catalog::Installation &installation, chain::Revis
     // Reading the structure has locked the tables. Objects that another role put in their place
     // before show now, and none can follow.
     require_no_foreign_objects(installation);
+    add_taken_functions(found.names_taken, server::span_of(structure), current, target);
     found.precheck = run_precheck(installation, server::span_of(structure), current, target);
     if (!found.names_taken.findings.empty() || !found.precheck.drift.empty())
         if (const auto match = catalog::nearer_later_revision(server::span_of(structure), current,

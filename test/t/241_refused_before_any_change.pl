@@ -33,6 +33,7 @@ taken(@$_)
 	[   31, 'trigger procrastinate_trigger_delete_jobs_v1',
 		'CREATE TRIGGER %2$s BEFORE DELETE ON %1$s.procrastinate_jobs'
 		  . ' EXECUTE FUNCTION suppress_redundant_updates_trigger()' ]);
+signatures();
 hidden_rows();
 rights();
 locations();
@@ -72,6 +73,39 @@ sub taken
 	is($fixed->{text}, '', "$target, without $object the upgrade succeeds");
 	is_at($node, $database, $schema, $revision, "$target without $object");
 	return;
+}
+
+# A function with the arguments of one that the migration creates. CREATE OR REPLACE is in migrations
+# only for functions that are there.
+sub signatures
+{
+	foreach my $fact (grep { $_->{kind} eq 'function' and $_->{first} > 1 } facts())
+	{
+		my ($key, $revision) = (signature_of($fact), $fact->{first} + 0);
+		next
+		  if grep { $_->{kind} eq 'function' and signature_of($_) eq $key } facts_at($revision - 1);
+		my $target = revision_name($revision);
+		my $schema = new_schema($revision - 1);
+		my $make   = "CREATE FUNCTION $key RETURNS int LANGUAGE sql AS 'SELECT 1';";
+		# The migration creates the type of an argument, too.
+		next if failure($schema, $make)->{text};
+		my $failure = failure($schema, "CALL procrastinate_migrate('$target');");
+		is($failure->{sqlstate}, 'PM009', "$key is taken: refused");
+		like($failure->{detail}, qr/^There is function \Q$key\E\.$/m, 'the detail names it');
+		$failure = failure($schema,
+			"SET procrastinate_migrate.verify = off; SELECT procrastinate_upgrade('$target');");
+		is($failure->{sqlstate}, '42723', "$key is taken: the migration would fail");
+		is(failure($schema, "DROP FUNCTION $key; SELECT procrastinate_upgrade('$target');")->{text},
+			'', 'without it the upgrade succeeds');
+	}
+	return;
+}
+
+sub signature_of
+{
+	my ($fact) = @_;
+	my ($name) = $fact->{definition} =~ /^(\w+)/;
+	return "$name(" . join(', ', argument_types($fact->{definition})) . ')';
 }
 
 # ------------------------------------------------------------------------------------------------
