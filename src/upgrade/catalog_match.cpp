@@ -142,7 +142,7 @@ chain::CurrentRevision recorded_or_exact(const Installation &installation,
     InstallationState now = state;
     if (const auto revision = contradicting_revision(state, structure))
     {
-        now.go_by_catalog(*revision);
+        go_by_catalog(now, installation, *revision);
         notice_if_by_catalog(now, installation);
     }
     return now.current;

@@ -73,7 +73,7 @@ void ask_catalog(InstallationState &state, const Installation &installation,
         state.unreadable = refusal;
     }
     if (revision)
-        state.go_by_catalog(*revision);
+        go_by_catalog(state, installation, *revision);
 }
 
 // Any role that may create objects in the schema could complete a revision with its own.
@@ -100,6 +100,14 @@ std::optional<Revision> contradicting_revision(const InstallationState &state,
     if (!nearest || !nearest->is_exact() || has_other_owners(comparison.with(nearest->revision)))
         return std::nullopt;
     return nearest->revision;
+}
+
+void go_by_catalog(InstallationState &state, const Installation &installation, Revision by_catalog)
+{
+    if (is_recorded_still(installation, state))
+        state.go_by_catalog(by_catalog);
+    else
+        state = read_state(installation);
 }
 
 InstallationState read_current_state(const Installation &installation, WhileLocked while_locked)

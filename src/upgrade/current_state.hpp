@@ -41,6 +41,11 @@ std::optional<chain::Revision>
 contradicting_revision(const InstallationState &state,
                        std::span<const catalog::CatalogObject> structure);
 
+// Takes that revision for the current one, unless a migration has been recorded since the state was
+// read: then reads the state again.
+void go_by_catalog(InstallationState &state, const catalog::Installation &installation,
+                   chain::Revision by_catalog);
+
 // "schema "app" has no history; its catalog is that of 0038", or that its history says otherwise.
 std::string by_catalog_text(const InstallationState &state,
                             const catalog::Installation &installation, chain::Revision by_catalog);

@@ -17,14 +17,6 @@ using catalog::Difference;
 using catalog::Installation;
 using catalog::Severity;
 
-// A migration may have been recorded after the state was read and before the catalog was.
-bool is_recorded_still(const Installation &installation, const InstallationState &state)
-{
-    const InstallationState now = read_state(installation);
-    return !now.under_way && now.last.has_value() == state.last.has_value() &&
-           (!now.last || now.last->id == state.last->id);
-}
-
 DriftFindings compare(const Installation &installation, const InstallationState &state)
 {
     const chain::Revision revision = *state.current.revision;

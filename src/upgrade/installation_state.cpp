@@ -145,6 +145,13 @@ InstallationState read_state(const catalog::Installation &installation)
     return state;
 }
 
+bool is_recorded_still(const catalog::Installation &installation, const InstallationState &state)
+{
+    const InstallationState now = read_state(installation);
+    return !now.under_way && now.last.has_value() == state.last.has_value() &&
+           (!now.last || now.last->id == state.last->id);
+}
+
 InstallationState state_after(const Event &event)
 {
     InstallationState state;

@@ -45,6 +45,10 @@ struct InstallationState
 // steps in a row.
 InstallationState read_state(const catalog::Installation &installation);
 
+// False if another session has recorded a migration or a step since the state was read: a catalog
+// that was read after it may be that of a later revision.
+bool is_recorded_still(const catalog::Installation &installation, const InstallationState &state);
+
 // The state of a history that holds this event alone.
 InstallationState state_after(const Event &event);
 

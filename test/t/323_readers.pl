@@ -27,6 +27,7 @@ many_overloads();
 many_views();
 large_functions();
 many_version_tables();
+migrated_meanwhile();
 $node->stop;
 done_testing();
 
@@ -352,5 +353,33 @@ SQL
 	like($error, qr/v29/, 'the last table is read if the others have fewer rows');
 	query('DROP SCHEMA later CASCADE');
 	query("DROP SCHEMA v$_ CASCADE") foreach 10 .. 29;
+	return;
+}
+
+# Another session migrates after the history was read and before the catalog is.
+sub migrated_meanwhile
+{
+	my %calls = (
+		current => q{SELECT revision FROM procrastinate_current()},
+		check   => q{SELECT count(*) FROM procrastinate_check()},
+		wait    => q{CALL procrastinate_wait('0033')});
+	foreach my $call (sort keys %calls)
+	{
+		upgrade($node, $database, 32, 'moving');
+		my $migrating = user_session($node, $database, 'moving');
+		my $reader    = user_session($node, $database, 'moving');
+		$migrating->query('BEGIN; LOCK TABLE pg_depend IN ACCESS EXCLUSIVE MODE');
+		$reader->query('SET client_min_messages = notice');
+		$reader->send($calls{$call});
+		wait_for($node, $database, $reader->waits_for_lock);
+		$migrating->query(q{SELECT procrastinate_upgrade('0033')});
+		$migrating->query('COMMIT');
+		$reader->{run}->pump until $reader->{err} =~ /^query \d+ is done$/m;
+		unlike($reader->{err}, qr/its catalog is that of/,
+			"$call: the history that was read before is not told");
+		$reader->wait;
+		$_->close foreach $migrating, $reader;
+		query('DROP SCHEMA moving CASCADE');
+	}
 	return;
 }
