@@ -75,6 +75,12 @@ SELECT procrastinate_upgrade('0031', 'repair_before_post');
 -- to another revision lead migrations only
 SELECT * FROM procrastinate_repair('0038', 'repair_before_post');
 SELECT * FROM procrastinate_repair('+1', 'repair_before_post', dry_run => false);
+SELECT * FROM procrastinate_repair('0030', 'repair_before_post');
+-- what differs from the revision that it is at is repaired first
+BEGIN;
+DROP INDEX repair_before_post.procrastinate_jobs_priority_idx_v1;
+SELECT * FROM procrastinate_repair('0038', 'repair_before_post');
+ROLLBACK;
 SELECT * FROM procrastinate_repair('0031', 'repair_before_post', dry_run => false);
 SELECT * FROM procrastinate_repair(NULL);
 DROP SCHEMA repair_before_post CASCADE;
@@ -182,4 +188,33 @@ SELECT * FROM procrastinate_check();
 DROP TABLE procrastinate_schema_history;
 ALTER TABLE procrastinate_jobs ALTER COLUMN queueing_lock TYPE varchar(30);
 SELECT procrastinate_adopt();
+DROP SCHEMA repair CASCADE;
+
+-- ---- another tool has moved the schema on, but for a migration ----------------------------------
+CREATE SCHEMA repair;
+SELECT procrastinate_upgrade('0035');
+DO $$BEGIN
+    EXECUTE procrastinate_migration_sql('0037');
+    EXECUTE procrastinate_migration_sql('0038');
+END$$;
+SELECT procrastinate_adopt();
+-- the first call of the HINT
+SELECT public.procrastinate_stamp('0038', verify => false, schema => 'repair');
+SELECT object, problem FROM procrastinate_repair(dry_run => false);
+SELECT * FROM procrastinate_check();
+
+-- ---- a function that runs as its owner, a table whose policies are forced -----------------------
+ALTER FUNCTION procrastinate_fetch_job_v2 SECURITY DEFINER SET search_path = repair, pg_temp;
+SELECT kind, object, problem, severity, repair FROM procrastinate_check();
+SELECT object, error FROM procrastinate_repair(dry_run => false);
+SELECT kind, object, problem, severity, repair FROM procrastinate_check();
+ALTER FUNCTION procrastinate_fetch_job_v2 SECURITY DEFINER SET search_path = '';
+SELECT kind, object, problem, severity, repair FROM procrastinate_check();
+SELECT object, error FROM procrastinate_repair(dry_run => false);
+ALTER FUNCTION procrastinate_fetch_job_v2 RESET ALL;
+ALTER FUNCTION procrastinate_fetch_job_v2 STABLE SECURITY DEFINER;
+ALTER TABLE procrastinate_events FORCE ROW LEVEL SECURITY;
+SELECT kind, object, problem, severity, left(repair, 70) AS repair FROM procrastinate_check();
+SELECT object, error FROM procrastinate_repair(dry_run => false);
+SELECT kind, object, problem, severity, repair FROM procrastinate_check();
 DROP SCHEMA repair CASCADE;

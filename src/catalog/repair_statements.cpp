@@ -128,11 +128,23 @@ const chain::FunctionSource *source_at(std::string_view signature, chain::Revisi
     return source;
 }
 
+// True if the function has settings, and besides only runs with the privileges of its owner. One
+// without settings is created again, with its body.
+bool is_security_definer(const Difference &difference)
+{
+    return difference.found != nullptr && difference.actual == difference.found->text &&
+           difference.found->text == text(difference.fact->text) + " security definer set " +
+                                         text(difference.found->settings);
+}
+
 std::string repair_function(const Difference &difference, chain::Revision revision,
                             std::string_view schema)
 {
+    const std::string alter = "ALTER FUNCTION " + qualified(difference.object, schema);
+    if (is_security_definer(difference))
+        return alter + " SECURITY INVOKER" + (is_lost(difference) ? " RESET search_path;" : ";");
     if (is_lost(difference))
-        return "ALTER FUNCTION " + qualified(difference.object, schema) + " RESET search_path;";
+        return alter + " RESET search_path;";
     // CREATE OR REPLACE cannot change a declaration, and drops the settings that a user has added.
     if (difference.found != nullptr &&
         (difference.found->declaration != difference.fact->declaration ||
@@ -166,6 +178,18 @@ std::string repair_sequence(const Difference &difference, std::string_view schem
                 ? ""
                 : " OWNED BY " + qualified(expected.table, schema) + "." + text(expected.columns)) +
            ";";
+}
+
+// How a table is stored, its owner may choose. Forced policies hide rows from Procrastinate.
+std::string repair_table(const Difference &difference, chain::Revision revision,
+                         std::string_view schema)
+{
+    if (difference.found == nullptr)
+        return difference.is_name_taken ? ""s : create_table(*difference.fact, revision, schema);
+    return difference.found->text.ends_with(" with forced row security")
+               ? "ALTER TABLE " + qualified(difference.object, schema) +
+                     " NO FORCE ROW LEVEL SECURITY;"
+               : ""s;
 }
 
 std::string repair_type(const Difference &difference, std::string_view schema)
@@ -238,9 +262,7 @@ std::string repair_of(const Difference &difference, chain::Revision revision,
     case Kind::sequence:
         return repair_sequence(difference, schema);
     case Kind::table:
-        return difference.found != nullptr || difference.is_name_taken
-                   ? ""s
-                   : create_table(*difference.fact, revision, schema);
+        return repair_table(difference, revision, schema);
     case Kind::enum_type:
     case Kind::composite:
         return repair_type(difference, schema);

@@ -50,13 +50,19 @@ std::string stamp_call(const Installation &installation, Revision revision)
 
 // What the user can do about a schema that matches no revision exactly: for each of the nearest the
 // repair, or where that has nothing to do the differences; and the stamp.
-std::string advice_for_inexact(const Installation &installation,
+std::string advice_for_inexact(const Installation &installation, const InstallationState &state,
                                std::span<const catalog::CatalogObject> structure,
                                std::span<const catalog::RevisionMatch> nearest)
 {
+    const Revision first = nearest.front().revision;
     // From base no upgrade could go on either: it would create what is there.
-    if (nearest.front().revision == chain::base)
+    if (first == chain::base)
         return advice_for_leftovers(installation);
+    // A repair leads to no other revision than the history's.
+    if (state.recorded_revision && *state.recorded_revision != first)
+        return "To record " + std::string(chain::name(first)) + ": " +
+               stamp_call(installation, first) +
+               "\nTo see the differences from it: " + check_call(installation, first);
     const catalog::Comparison comparison(structure);
     std::string advice;
     for (const catalog::RevisionMatch &match : nearest)
@@ -72,7 +78,6 @@ std::string advice_for_inexact(const Installation &installation,
                       (nearest.size() == 1 ? "" : ", if it is " + revision) + ": " +
                       repair_call(installation, match.revision) + ", dry_run => false);\n";
     }
-    const Revision first = nearest.front().revision;
     return advice + "To record " + std::string(chain::name(first)) +
            " without repair: " + stamp_call(installation, first);
 }
@@ -97,7 +102,7 @@ std::string advice_for_inexact(const Installation &installation,
                                    std::string(chain::name(first)) + " it has " + differ + ":\n") +
             differences(structure, first).text() + (external_versions.any() ? "\n" : "") +
             external_versions.text(),
-        copy + advice_for_inexact(installation, structure, nearest)};
+        copy + advice_for_inexact(installation, state, structure, nearest)};
 }
 
 } // namespace

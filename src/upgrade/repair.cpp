@@ -117,20 +117,36 @@ void require_not_moved_on(const Installation &installation,
             (run == Run::yes ? ", dry_run => false);" : ");")};
 }
 
-void require_current(const Installation &installation, const chain::CurrentRevision &current,
-                     Revision revision)
+std::vector<Difference> differences_from(const Installation &installation,
+                                         std::span<const catalog::CatalogObject> structure,
+                                         Revision revision)
+{
+    std::vector<Difference> differences = catalog::Comparison(structure).with(revision);
+    catalog::add_lacking_grants(differences, installation, structure, revision);
+    return differences;
+}
+
+void require_current(const Installation &installation,
+                     std::span<const catalog::CatalogObject> structure,
+                     const chain::CurrentRevision &current, Revision revision)
 {
     if (!current.revision || *current.revision == revision)
         return;
     if (*current.revision == chain::base)
         throw nothing_installed(installation);
     const std::string now(chain::name(*current.revision));
+    const std::string wanted(chain::name(revision));
+    std::string hint;
+    if (catalog::can_repair(differences_from(installation, structure, *current.revision),
+                            *current.revision))
+        hint = "To repair it as it is: " + repair_call(installation, *current.revision) + ");\n";
+    else if (revision > *current.revision)
+        hint = "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "('" +
+               wanted + "', schema => " + installation.quoted_text + ");\n";
     throw common::Refusal{common::sqlstate::catalog_contradicts,
-                          catalog::in_schema(installation) + " is at " + now + ", not at " +
-                              std::string(chain::name(revision)),
+                          catalog::in_schema(installation) + " is at " + now + ", not at " + wanted,
                           "A repair leads to no other revision: that is what migrations are for.",
-                          "To repair it as it is: " + repair_call(installation, *current.revision) +
-                              ");\nTo see the differences: " + check_call(installation, revision)};
+                          hint + "To see the differences: " + check_call(installation, revision)};
 }
 
 // The revision to which the schema is repaired.
@@ -143,7 +159,7 @@ Revision revision_of(const Installation &installation, const InstallationState &
     {
         const Revision revision = chain::resolve_target(target, current);
         if (revision != chain::base)
-            require_current(installation, current, revision);
+            require_current(installation, structure, current, revision);
         return revision;
     }
     if (current.revision)
@@ -230,8 +246,7 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
                 target == "current" ? std::vector<Repair>() : drops_to_base(installation, objects)};
     if (run == Run::yes)
         require_no_unknown_objects(installation, objects);
-    std::vector<Difference> differences = catalog::Comparison(objects).with(revision);
-    catalog::add_lacking_grants(differences, installation, objects, revision);
+    const std::vector<Difference> differences = differences_from(installation, objects, revision);
     warn_if_left(installation, differences, revision);
     return {revision, repairs_of(differences, revision, installation)};
 }
