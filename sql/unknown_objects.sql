@@ -15,7 +15,9 @@ CREATE FUNCTION procrastinate_pause_queue_v1(queue text, at timestamptz) RETURNS
     LANGUAGE sql AS 'SELECT';
 SELECT revision, exact, missing, extra, altered FROM procrastinate_detect();
 SELECT kind, object, problem, expected, actual, severity, repair FROM procrastinate_check();
+SET client_min_messages = notice;
 SELECT procrastinate_adopt();
+SET client_min_messages = warning;
 SELECT procrastinate_stamp('0035');
 SELECT procrastinate_upgrade('0036');
 CALL procrastinate_migrate('0036');

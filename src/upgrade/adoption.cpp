@@ -91,16 +91,15 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
         return revision;
     }
     const bool is_recorded = state.recorded_revision == revision;
+    if (!is_recorded)
+        require_no_unknown_objects(installation);
     server::notice(
         is_recorded
             ? catalog::in_schema(installation) + " matches " + std::string(chain::name(revision)) +
                   ", as its history says: nothing to do"
             : by_catalog_text(state, installation, revision) + ", which is recorded now");
     if (!is_recorded)
-    {
-        require_no_unknown_objects(installation);
         record_revision(installation, state, event::adopt, revision, started);
-    }
     // After the record, which brings the tables that the settings name into step.
     warn_after_adoption(installation, revision);
     return revision;
