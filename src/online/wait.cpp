@@ -18,7 +18,6 @@
 #include "upgrade/installation_state.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/require.hpp"
-#include "upgrade/requirement.hpp"
 
 #include <functional>
 
@@ -138,6 +137,8 @@ class Gate
 
     bool is_open() const { return met_ == upgrade::Met::yes; }
     const upgrade::InstallationState &state() const { return state_; }
+    // Once look() has been called.
+    const upgrade::Requirement &requirement() const { return *requirement_; }
     // "at 0037", as far as it is known.
     const std::string &wanted() const { return wanted_; }
 
@@ -190,8 +191,9 @@ struct Explanation
     std::string hint;
 };
 
-Explanation explanation(const upgrade::InstallationState &state, const Installation &installation)
+Explanation explanation(const Gate &gate, std::string_view target, const Installation &installation)
 {
+    const upgrade::InstallationState &state = gate.state();
     if (state.current.revision == chain::base && !state.under_way)
     {
         const common::Refusal refusal = upgrade::nothing_installed(installation);
@@ -199,13 +201,14 @@ Explanation explanation(const upgrade::InstallationState &state, const Installat
                     refusal.detail,
                 refusal.hint};
     }
-    const std::string log = "To see what has changed it: SELECT * FROM " +
-                            common::own_function("procrastinate_log") + "(schema => " +
-                            installation.quoted_text + ");";
     if (state.current.revision)
-        return {"The schema is at " + std::string(chain::name(*state.current.revision)) + ".", log};
+        return {gate.requirement().pending_after(*state.current.revision),
+                upgrade::advice_to_upgrade(installation, gate.requirement(), target)};
     return {common::sentence(std::string(state.current.why_unknown)),
-            state.is_foreign() ? upgrade::foreign_history(state, installation).hint : log};
+            state.is_foreign() ? upgrade::foreign_history(state, installation).hint
+                               : "To see what has changed it: SELECT * FROM " +
+                                     common::own_function("procrastinate_log") + "(schema => " +
+                                     installation.quoted_text + ");"};
 }
 
 std::string hint_to_see_locks(const Installation &installation)
@@ -296,7 +299,7 @@ void wait_until_met(const Installation &installation, std::string_view target,
         {
             listening.end();
             fail_in_time(installation, gate.wanted(), [&](const Installation &named) {
-                return explanation(gate.state(), named);
+                return explanation(gate, target, named);
             });
         }
         listening.pause(std::min(pause, between_reads));

@@ -3,12 +3,12 @@
 #include "chain/release_name.hpp"
 #include "chain/route.hpp"
 #include "common/own_function.hpp"
+#include "common/quoting.hpp"
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "upgrade/current_state.hpp"
 #include "upgrade/drift_findings.hpp"
 #include "upgrade/jobs_table.hpp"
-#include "upgrade/requirement.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -25,15 +25,11 @@ namespace sqlstate = common::sqlstate;
 [[noreturn]] void refuse_pending(const Installation &installation, const Requirement &requirement,
                                  std::string_view target, Revision current)
 {
-    const std::string call = "CALL " + common::own_function("procrastinate_migrate") + "('";
-    const std::string end = "', schema => " + installation.quoted_text + ");";
     if (current == chain::base)
         throw nothing_installed(installation);
-    // A release needs no more than the `pre` migrations before it.
     throw Refusal{sqlstate::not_reached, in_schema(installation) + " is not " + requirement.text(),
-                  "It is at " + std::string(chain::name(current)) + ".",
-                  "To upgrade it: " + call + std::string(target) +
-                      (requirement.is_release() ? "@pre" : "") + end};
+                  requirement.pending_after(current),
+                  advice_to_upgrade(installation, requirement, target)};
 }
 
 void check_drift(const Installation &installation, const InstallationState &state, Drift drift)
@@ -63,6 +59,15 @@ Drift drift_named(std::string_view name)
                   "invalid value for parameter \"drift\": \"" + chain::excerpt(name) + "\"",
                   {},
                   "Available values: error, warning, ignore."};
+}
+
+std::string advice_to_upgrade(const Installation &installation, const Requirement &requirement,
+                              std::string_view target)
+{
+    // A release needs no more than the `pre` migrations before it.
+    const std::string name = std::string(target) + (requirement.is_release() ? "@pre" : "");
+    return "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "(" +
+           common::quoted_literal(name) + ", schema => " + installation.quoted_text + ");";
 }
 
 Refusal nothing_installed(const Installation &installation)

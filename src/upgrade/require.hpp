@@ -3,6 +3,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
+#include "upgrade/requirement.hpp"
 
 #include <string_view>
 
@@ -32,6 +33,10 @@ chain::Revision require(const catalog::Installation &installation, std::string_v
 // The refusal PM004 of a revision that is past what the target works on.
 [[noreturn]] void refuse_past(const catalog::Installation &installation, std::string_view target,
                               chain::Revision current);
+
+// A HINT with the call that leads a schema to what is asked for.
+std::string advice_to_upgrade(const catalog::Installation &installation,
+                              const Requirement &requirement, std::string_view target);
 
 // The refusal PM015 of a schema without an installation. It names another schema that has one.
 common::Refusal nothing_installed(const catalog::Installation &installation);

@@ -4,6 +4,8 @@
 #include "chain/route.hpp"
 #include "upgrade/notices.hpp"
 
+#include <algorithm>
+
 namespace procrastinate::upgrade
 {
 
@@ -29,6 +31,23 @@ std::string Requirement::text() const
     return "at a revision that " + std::string(release_->name) + " works on (" +
            std::string(chain::name(release_->works_from)) + " to " +
            std::string(chain::name(release_->works_to)) + ")";
+}
+
+std::string Requirement::pending_after(chain::Revision current) const
+{
+    constexpr chain::Revision most_named = 5;
+    const chain::Revision last_named = std::min(revision_, current + most_named);
+    std::string names;
+    for (chain::Revision revision = current + 1; revision <= last_named; ++revision)
+    {
+        const std::string_view phase = chain::phase_name(chain::migration(revision).phase);
+        names.append(names.empty() ? "" : ", ").append(chain::name(revision));
+        if (!phase.empty())
+            names.append(" (").append(phase).append(")");
+    }
+    if (last_named < revision_)
+        names += " and " + std::to_string(revision_ - last_named) + " more";
+    return "It is at " + std::string(chain::name(current)) + ". Pending: " + names + ".";
 }
 
 } // namespace procrastinate::upgrade

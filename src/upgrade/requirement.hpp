@@ -32,6 +32,9 @@ class Requirement
     // "at 0037", "at a revision that 3.9.0 works on (0037 to 0038)".
     std::string text() const;
 
+    // "It is at 0036. Pending: 0037 (pre), 0038 (post).", the first five of the migrations.
+    std::string pending_after(chain::Revision current) const;
+
   private:
     const chain::Release *release_ = nullptr; // null: the target is a revision
     chain::Revision revision_ = chain::base;
