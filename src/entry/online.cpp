@@ -2,6 +2,7 @@
 // _get_progress.
 #include "chain/target.hpp"
 #include "common/own_function.hpp"
+#include "common/quoting.hpp"
 #include "common/refusal.hpp"
 #include "entry/reading.hpp"
 #include "entry/schema_argument.hpp"
@@ -125,14 +126,18 @@ server::Row row_of(const online::UnderWay &under_way)
 ENTRY_POINT(procrastinate_migrate)
 {
     const server::Arguments arguments(fcinfo);
-    if (!may_commit(fcinfo))
-        throw common::Refusal{common::sqlstate::active_transaction,
-                              "procrastinate_migrate() cannot run inside a transaction block",
-                              "It commits after each step.",
-                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks. To "
-                              "upgrade in one transaction: SELECT " +
-                                  common::own_function("procrastinate_upgrade") + "();"};
     const std::string_view target = target_argument(arguments, 0, "target");
+    const std::optional<Oid> schema = schema_argument(arguments, 1);
+    if (!may_commit(fcinfo))
+        throw common::Refusal{
+            common::sqlstate::active_transaction,
+            "procrastinate_migrate() cannot run inside a transaction block",
+            "It commits after each step.",
+            "Call it outside of BEGIN, of functions and of EXCEPTION blocks. To upgrade in one "
+            "transaction: SELECT " +
+                common::own_function("procrastinate_upgrade") + "(" +
+                common::quoted_literal(target) + ", schema => " +
+                catalog::locate_to_change(schema).quoted_text + ");"};
     const double lock_timeout = arguments.required_milliseconds(2, "lock_timeout");
     const double retry_for = arguments.required_milliseconds(3, "retry_for");
     const bool concurrently = arguments.required_boolean(4, "concurrently");
@@ -151,7 +156,7 @@ ENTRY_POINT(procrastinate_migrate)
             "invalid value for parameter \"through\": \"" + chain::excerpt(*through) + "\"",
             {},
             "Use 'post' to run post migrations without the in-use check, or NULL."};
-    online::migrate(catalog::locate_to_change(schema_argument(arguments, 1)), target,
+    online::migrate(catalog::locate_to_change(schema), target,
                     {.lock_timeout = lock_timeout,
                      .retry_for = retry_for,
                      .concurrently = concurrently,
