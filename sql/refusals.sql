@@ -111,6 +111,9 @@ BEGIN;
 CALL procrastinate_migrate();
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
+BEGIN;
+CALL procrastinate_migrate('3.0.0@pre', schema => 'refusals');
+ROLLBACK;
 DO $$BEGIN CALL procrastinate_migrate('0027'); RAISE WARNING 'a DO block may commit'; END$$;
 CREATE FUNCTION calls() RETURNS void LANGUAGE plpgsql
     AS $$BEGIN CALL procrastinate_migrate(); END$$;
@@ -271,8 +274,23 @@ BEGIN;
 SELECT procrastinate_upgrade(schema => 'information_schema');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
-SELECT * FROM procrastinate_current('pg_catalog');
+SELECT * FROM procrastinate_check(schema => 'pg_catalog');
 \echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_sql('base:head', schema => 'pg_toast');
+\echo :LAST_ERROR_SQLSTATE
+-- what lists has no row for them: a query over all schemas needs no condition
+SELECT n.nspname, c.revision FROM pg_namespace n, procrastinate_current(n.nspname) c
+ WHERE n.nspname ~ '^(pg_|information_schema|refusals$)' ORDER BY 1;
+SELECT n.nspname, count(*) FROM pg_namespace n, LATERAL (
+    SELECT 1 FROM procrastinate_log(n.nspname)
+    UNION ALL SELECT 1 FROM procrastinate_detect(n.nspname)
+    UNION ALL SELECT 1 FROM procrastinate_history(schema => n.nspname)
+    UNION ALL SELECT 1 FROM procrastinate_history_details(schema => n.nspname)
+    UNION ALL SELECT 1 FROM procrastinate_pending(schema => n.nspname)
+    UNION ALL SELECT 1 FROM procrastinate_plan(schema => n.nspname)
+    UNION ALL SELECT 1 FROM procrastinate_plan_details(schema => n.nspname)
+    UNION ALL SELECT 1 FROM procrastinate_supports('3.0.0', schema => n.nspname)) AS found
+ WHERE n.nspname IN ('pg_catalog', 'pg_toast', 'information_schema') GROUP BY 1 ORDER BY 1;
 CREATE TEMPORARY TABLE makes_the_schema (id int);
 -- (its name is another one in each session)
 \set VERBOSITY sqlstate

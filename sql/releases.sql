@@ -92,7 +92,6 @@ SELECT * FROM procrastinate_route('3.9.0', NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT pg_temp.refusal($$SELECT * FROM procrastinate_route('', '3.8.0')$$);
 SELECT * FROM procrastinate_supports('3.9.0', 'pg_catalog');
-\echo :LAST_ERROR_SQLSTATE
 CREATE SCHEMA releases_found;
 CREATE TABLE releases_found.procrastinate_jobs (id bigint);
 SELECT * FROM procrastinate_supports('3.9.0', 'releases_found');

@@ -117,6 +117,15 @@ const char *name_now(const Installation &installation)
     });
 }
 
+// In search_path "$user" means the schema named after the role, quoted or not.
+bool can_hold_installation(Oid schema, std::string_view name)
+{
+    return name != "information_schema" && name != "$user" && server::call([schema] {
+               return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
+                      !IsToastNamespace(schema);
+           });
+}
+
 Installation require_located(std::optional<Oid> given)
 {
     const std::optional<Installation> installation = locate_if_any(given);
@@ -142,13 +151,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
                               "schema with OID " + std::to_string(schema) + " does not exist",
                               {},
                               {}};
-    // In search_path "$user" means the schema named after the role, quoted or not.
-    const std::string_view viewed(name);
-    const bool is_possible =
-        viewed != "information_schema" && viewed != "$user" && server::call([schema] {
-            return !isAnyTempNamespace(schema) && !IsCatalogNamespace(schema) &&
-                   !IsToastNamespace(schema);
-        });
+    const bool is_possible = can_hold_installation(schema, name);
     if (!is_possible && !given)
         return std::nullopt;
     if (!is_possible)
@@ -173,6 +176,15 @@ Installation locate(std::optional<Oid> given)
                            other->text(),
                        "Name the schema to see it: " + other->argument);
     return installation;
+}
+
+std::optional<Installation> locate_to_list(std::optional<Oid> given)
+{
+    const char *const name =
+        given ? server::call([given] { return get_namespace_name(*given); }) : nullptr;
+    if (name != nullptr && !can_hold_installation(*given, name))
+        return std::nullopt;
+    return locate(given);
 }
 
 Installation locate_to_change(std::optional<Oid> given)

@@ -31,7 +31,11 @@ struct Installation
 // look into has an installation.
 Installation locate(std::optional<Oid> given);
 
-// The same for a change. Throws Refusal 3F000 instead of the NOTICE, also if the current role may
+// The same for a function that returns rows: nothing for a given schema that cannot hold an
+// installation, so that a query can call it for each schema of a database.
+std::optional<Installation> locate_to_list(std::optional<Oid> given);
+
+// As locate(), for a change. Throws Refusal 3F000 instead of the NOTICE, also if the current role may
 // not look into the other schema.
 Installation locate_to_change(std::optional<Oid> given);
 

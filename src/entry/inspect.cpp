@@ -52,8 +52,11 @@ void add_difference(server::RowSet &rows, const catalog::Difference &difference,
 ENTRY_POINT(procrastinate_detect)
 {
     const server::Arguments arguments(fcinfo);
-    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 0));
+    const auto located = catalog::locate_to_list(schema_argument(arguments, 0));
     server::RowSet rows(fcinfo);
+    if (!located)
+        return server::RowSet::result();
+    const catalog::Installation &installation = *located;
     return comparing(installation, [&] {
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);

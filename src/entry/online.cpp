@@ -76,10 +76,12 @@ template <typename RowOf> Datum plan(FunctionCallInfo fcinfo, RowOf row_of)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "target");
-    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
+    const auto installation = catalog::locate_to_list(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
+    if (!installation)
+        return server::RowSet::result();
     return procrastinate::entry::reading(installation, [&] {
-        for (const online::PlannedStep &planned : online::plan(installation, target))
+        for (const online::PlannedStep &planned : online::plan(*installation, target))
             rows.add(row_of(planned));
         return server::RowSet::result();
     });

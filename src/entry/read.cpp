@@ -120,15 +120,17 @@ template <typename RowOf> Datum history(FunctionCallInfo fcinfo, RowOf row_of)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view range_name = range_argument(arguments, 0, "range");
+    const auto installation = catalog::locate_to_list(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
-    return with_applied_or_warning(
-        catalog::locate(schema_argument(arguments, 1)), [&](const AppliedMigrations &applied) {
-            const chain::Range range = chain::resolve_range(range_name, applied.state().current);
-            for (chain::Revision revision = range.end;
-                 revision >= std::max(range.start, chain::base + 1); --revision)
-                rows.add(row_of(applied, chain::migration(revision)));
-            return server::RowSet::result();
-        });
+    if (!installation)
+        return server::RowSet::result();
+    return with_applied_or_warning(installation, [&](const AppliedMigrations &applied) {
+        const chain::Range range = chain::resolve_range(range_name, applied.state().current);
+        for (chain::Revision revision = range.end;
+             revision >= std::max(range.start, chain::base + 1); --revision)
+            rows.add(row_of(applied, chain::migration(revision)));
+        return server::RowSet::result();
+    });
 }
 
 } // namespace
@@ -137,8 +139,11 @@ template <typename RowOf> Datum history(FunctionCallInfo fcinfo, RowOf row_of)
 ENTRY_POINT(procrastinate_current)
 {
     const server::Arguments arguments(fcinfo);
+    const auto located = catalog::locate_to_list(schema_argument(arguments, 0));
     server::RowSet rows(fcinfo);
-    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 0));
+    if (!located)
+        return server::RowSet::result();
+    const catalog::Installation &installation = *located;
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_current_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
@@ -180,12 +185,14 @@ ENTRY_POINT(procrastinate_pending)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view target_name = target_argument(arguments, 0, "target");
-    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
+    const auto installation = catalog::locate_to_list(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
+    if (!installation)
+        return server::RowSet::result();
     return with_applied_or_warning(installation, [&](const AppliedMigrations &applied) {
         const chain::Range range =
-            upgrade::pending_range(installation, applied.state(), target_name);
-        upgrade::notice_if_past(installation, range.start, range.end, target_name);
+            upgrade::pending_range(*installation, applied.state(), target_name);
+        upgrade::notice_if_past(*installation, range.start, range.end, target_name);
         for (chain::Revision revision = range.start + 1; revision <= range.end; ++revision)
             rows.add(procrastinate::entry::pending_row(chain::migration(revision)));
         return server::RowSet::result();
@@ -248,11 +255,13 @@ ENTRY_POINT(procrastinate_sql)
 ENTRY_POINT(procrastinate_log)
 {
     const server::Arguments arguments(fcinfo);
-    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 0));
+    const auto installation = catalog::locate_to_list(schema_argument(arguments, 0));
     server::RowSet rows(fcinfo);
+    if (!installation)
+        return server::RowSet::result();
     return reading(installation, [&] {
         (void)upgrade::visit_history(
-            installation, upgrade::Events::all, upgrade::EventOrder::oldest_first,
+            *installation, upgrade::Events::all, upgrade::EventOrder::oldest_first,
             [&rows](const upgrade::Event &event) {
                 rows.add(server::Row()
                              .datum(Int64GetDatum(event.id))

@@ -55,8 +55,11 @@ ENTRY_POINT(procrastinate_supports)
 {
     const server::Arguments arguments(fcinfo);
     const chain::Release &release = release_argument(arguments, 0, "release");
-    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
+    const auto located = catalog::locate_to_list(schema_argument(arguments, 1));
     server::RowSet rows(fcinfo);
+    if (!located)
+        return server::RowSet::result();
+    const catalog::Installation &installation = *located;
     return reading(installation, [&] {
         const upgrade::InstallationState state = upgrade::read_compared_state(installation);
         upgrade::warn_of_unknown_history(state, installation);

@@ -73,7 +73,8 @@ my %reads = (
 	  . ' "left", waiting_for FROM procrastinate_progress'
 	  =>
 	  'midway|0024|6|9|brief|add the foreign key||t||||',
-	q{SELECT count(*) FROM procrastinate_current('pg_catalog')} =>
+	q{SELECT count(*) FROM procrastinate_current('pg_catalog')}      => '0',
+	q{SELECT count(*) FROM procrastinate_check(schema => 'pg_catalog')} =>
 	  '0A000: schema "pg_catalog" cannot hold an installation of Procrastinate',
 	q{SELECT * FROM procrastinate_show('nowhere')} =>
 	  q{PM001: Can't locate revision identified by 'nowhere'},);
