@@ -1,5 +1,6 @@
 #include "catalog/installation.hpp"
 
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "server/current_role.hpp"
 #include "server/messages.hpp"
@@ -197,7 +198,8 @@ Installation locate_to_change(std::optional<Oid> given)
                               "search_path finds no installation of Procrastinate, but " +
                                   other->text(),
                               "Without a name the call means " + in_schema(installation) + ".",
-                              other->hint("schema => " + installation.quoted_text)};
+                              "For the one that exists: " + other->argument +
+                                  "\nFor a new one: schema => " + installation.quoted_text};
     return installation;
 }
 
@@ -211,7 +213,9 @@ std::string Elsewhere::text() const
 
 std::string Elsewhere::hint(std::string_view for_new) const
 {
-    return "For the one that exists: " + argument + "\nFor a new one: " + std::string(for_new);
+    return "To see the one that exists: SELECT * FROM " +
+           common::own_function("procrastinate_current") + "(" + argument +
+           ");\nFor a new one: " + std::string(for_new);
 }
 
 std::optional<Elsewhere> elsewhere(const Installation &installation)

@@ -49,7 +49,7 @@ struct Elsewhere
     // "schema "jobs" holds one", "schema "jobs" and 2 others hold one".
     std::string text() const;
 
-    // A hint; `for_new` is what to run, or to pass, for a new installation.
+    // A hint; `for_new` is what to run for a new installation.
     std::string hint(std::string_view for_new) const;
 };
 
