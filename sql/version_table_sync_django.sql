@@ -57,9 +57,13 @@ INSERT INTO django_migrations (app, name, applied) VALUES ('procrastinate', '009
     ('procrastinate', 'own', now());
 SELECT procrastinate_stamp('0001', verify => false);
 SELECT rows();
-ALTER TABLE procrastinate_jobs RENAME TO away;
-SELECT procrastinate_stamp('base', verify => false);
-ALTER TABLE away RENAME TO procrastinate_jobs;
+CREATE SCHEMA away;
+ALTER TABLE procrastinate_schema_history SET SCHEMA away;
+ALTER TABLE procrastinate_jobs RENAME TO jobs;
+SELECT procrastinate_stamp('base', schema => 'away');
+ALTER TABLE away.procrastinate_schema_history SET SCHEMA version_table_sync_django;
+ALTER TABLE jobs RENAME TO procrastinate_jobs;
+DROP SCHEMA away;
 SELECT rows();
 -- an adoption
 SELECT procrastinate_adopt();
@@ -69,9 +73,13 @@ SELECT procrastinate_stamp('0033', verify => false);
 DELETE FROM django_migrations WHERE name = '0017_step';
 SELECT procrastinate_stamp('0034', verify => false);
 SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
-ALTER TABLE procrastinate_jobs RENAME TO away;
-SELECT procrastinate_stamp('base', verify => false);
-ALTER TABLE away RENAME TO procrastinate_jobs;
+CREATE SCHEMA away;
+ALTER TABLE procrastinate_schema_history SET SCHEMA away;
+ALTER TABLE procrastinate_jobs RENAME TO jobs;
+SELECT procrastinate_stamp('base', schema => 'away');
+ALTER TABLE away.procrastinate_schema_history SET SCHEMA version_table_sync_django;
+ALTER TABLE jobs RENAME TO procrastinate_jobs;
+DROP SCHEMA away;
 SELECT procrastinate_adopt();
 SELECT count(*), max(name) FROM django_migrations WHERE app = 'procrastinate' AND name < '0099';
 -- unless it is where the schema goes

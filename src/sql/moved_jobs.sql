@@ -8,7 +8,8 @@
 -- whether it is in another schema; no row if nothing was found.
 --
 -- Other roles can make tables with the same evidence. So only tables of the role that owns the
--- history or the events count. If these belong to two roles, the schema's owner or a superuser does.
+-- history or the events count. If these belong to two roles, that is the one that owns the schema
+-- or is a superuser.
 
 with owner as (
     select c.relowner as oid

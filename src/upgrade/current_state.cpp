@@ -119,7 +119,7 @@ InstallationState read_compared_state(const Installation &installation)
 {
     InstallationState state = read_current_state(installation);
     if (state.unreadable)
-        throw *state.unreadable;
+        throw common::Refusal(*state.unreadable);
     return state;
 }
 

@@ -40,9 +40,9 @@ struct InstallationState
 };
 
 // Reads the last events of the history. Without events of this database, a schema that has one of
-// Procrastinate's tables has no known revision, and any other is at base. Inside an SPI connection and
-// under a search_path of the server's own. Throws as visit_history() does, and PM010 after 100,000
-// steps in a row.
+// Procrastinate's tables has no known revision, and any other is at base. Inside an SPI connection
+// and under a search_path of the server's own. Throws as visit_history() does, and PM010 after
+// 100,000 steps in a row.
 InstallationState read_state(const catalog::Installation &installation);
 
 // False if another session has recorded a migration or a step since the state was read: a catalog

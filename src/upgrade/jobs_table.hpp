@@ -30,7 +30,8 @@ void require_no_other_relation(const catalog::Installation &installation);
 bool has_tables(const catalog::Installation &installation);
 
 // Throws Refusal PM009 if there is no jobs table because it was renamed or moved. The HINT has the
-// statements that put it back. Inside an SPI connection and under a search_path of the server's own.
+// statements that put it back. Inside an SPI connection and under a search_path of the server's
+// own.
 void require_not_moved(const catalog::Installation &installation);
 
 // The same as a WARNING.

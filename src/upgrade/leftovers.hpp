@@ -1,5 +1,5 @@
-// Objects of Procrastinate's names in a schema that has no history, and those that are in the way of
-// migrations.
+// Objects of Procrastinate's names in a schema that has no history, and those that are in the way
+// of migrations.
 #pragma once
 
 #include "catalog/installation.hpp"
