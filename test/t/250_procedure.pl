@@ -193,8 +193,10 @@ SQL
 		$database,       "BEGIN; CALL procrastinate_migrate('head', 'refused');",
 		stdout => \$out, stderr => \$err);
 	like($err, qr/^DETAIL:  It commits after each step\.$/m,    'the DETAIL gives the reason');
-	like($err, qr/^HINT:  .*SELECT public\.procrastinate_upgrade\(\)/m,
-		'the HINT names procrastinate_upgrade()');
+	like(
+		$err,
+		qr/^HINT:  .*SELECT public\.procrastinate_upgrade\('head', schema => 'refused'\);$/m,
+		'the HINT has the call of procrastinate_upgrade()');
 	is( $session->refusal('SET default_transaction_read_only = on; CALL procrastinate_migrate()'),
 		'25006: cannot execute procrastinate_migrate() in a read-only transaction',
 		'the call is refused in a read-only transaction');
