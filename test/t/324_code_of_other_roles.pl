@@ -515,9 +515,11 @@ sub removed_rows
 	as_role('mallory',
 		q{DELETE FROM removed.procrastinate_schema_history WHERE event LIKE 'step 0029%'});
 	$reader->query('COMMIT');
+	# The rows that are gone may be those of the build that the call is in.
 	like(
 		($caller->wait)[1],
-		qr/^PM010: the history of schema "removed" does not have migration 0029/,
+		qr/^PM010:\ the\ history\ of\ schema\ "removed"\ does\ not\ have\ migration\ 0029
+		  |^PM009:\ cannot\ build\ index\ .*\ of\ migration\ 0029/x,
 		'the call ends');
 	$_->close foreach $reader, $caller;
 	query('DROP SCHEMA removed CASCADE');
