@@ -284,6 +284,29 @@ COMMENT ON VIEW procrastinate_progress IS
     'replica''s walsender, 0 is a prepared transaction';
 GRANT SELECT ON procrastinate_progress TO PUBLIC;
 
+CREATE FUNCTION procrastinate_get_installations(
+    OUT schema regnamespace,
+    OUT owner regrole,
+    OUT revision text,
+    OUT is_head boolean,
+    OUT source text,
+    OUT under_way_since timestamp with time zone,
+    OUT jobs bigint,
+    OUT may_change boolean
+) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_get_installations() IS
+    'rows of the view procrastinate_installations';
+
+CREATE VIEW procrastinate_installations AS
+SELECT schema, owner, revision, is_head, source, under_way_since, jobs, may_change
+  FROM procrastinate_get_installations();
+COMMENT ON VIEW procrastinate_installations IS
+    'schemas of this database that hold tables of Procrastinate, with the revision that the history '
+    'records and the event that recorded it; jobs are rows as the server estimates them; may_change '
+    'is for the current role';
+GRANT SELECT ON procrastinate_installations TO PUBLIC;
+
 CREATE FUNCTION procrastinate_require(
     target text,
     drift text DEFAULT 'error',

@@ -1,13 +1,11 @@
 #include "online/under_way.hpp"
 
-#include "catalog/installation.hpp"
 #include "common/refusal.hpp"
 #include "online/session_markers.hpp"
-#include "server/raw_table_scan.hpp"
 #include "server/spi.hpp"
 #include "sql/histories.hpp"
 #include "sql/progress.hpp"
-#include "upgrade/installation_state.hpp"
+#include "upgrade/unlocked_state.hpp"
 
 namespace procrastinate::online
 {
@@ -48,36 +46,14 @@ std::optional<UnderWay> about_to_begin(Oid schema, const upgrade::InstallationSt
     return UnderWay{schema, first, {}, {}};
 }
 
-// Nothing if the history is locked, or another table has its name now. Keeps no lock.
-std::optional<upgrade::InstallationState> state_without_waiting(const Candidate &candidate)
-{
-    const Oid schema = candidate.schema;
-    const std::vector<Oid> locked = server::try_lock_table(candidate.history);
-    if (locked.empty())
-        return std::nullopt;
-    std::optional<upgrade::InstallationState> state;
-    try
-    {
-        if (server::call([=] { return get_relname_relid(catalog::history_table, schema); }) ==
-            candidate.history)
-            state = upgrade::read_state(catalog::locate(schema));
-    }
-    catch (const common::Refusal &)
-    {
-        server::unlock(locked);
-        throw;
-    }
-    server::unlock(locked);
-    return state;
-}
-
 std::optional<UnderWay> under_way(const Candidate &candidate)
 {
     const Oid schema = candidate.schema;
     if (!candidate.is_readable)
         return UnderWay{schema, {}, {}, {}};
     // It is locked, for example by DROP.
-    const std::optional<upgrade::InstallationState> read = state_without_waiting(candidate);
+    const std::optional<upgrade::InstallationState> read =
+        upgrade::read_unlocked_state(schema, candidate.history);
     if (!read)
         return std::nullopt;
     const upgrade::InstallationState &state = *read;

@@ -31,14 +31,34 @@ Oid owner_of_tables(const Installation &installation)
     });
 }
 
+bool may_act_as(Oid role)
+{
+    return server::call([role] { return server::may_set_role(GetUserId(), role); });
+}
+
+Oid owner_of_schema(const Installation &installation)
+{
+    return server::call([&] { return server::owner_of_schema(installation.schema); });
+}
+
 } // namespace
+
+Oid owner_of(const Installation &installation)
+{
+    const Oid owner = owner_of_tables(installation);
+    return OidIsValid(owner) ? owner : owner_of_schema(installation);
+}
+
+bool may_change(const Installation &installation)
+{
+    const bool has_owner = OidIsValid(owner_of_tables(installation));
+    return may_act_as(owner_of(installation)) ||
+           (!has_owner && catalog::has_privilege(installation, "CREATE"));
+}
 
 Oid require_acting_role(const Installation &installation)
 {
     const Oid caller = GetUserId();
-    const auto may_act_as = [caller](Oid role) {
-        return server::call([caller, role] { return server::may_set_role(caller, role); });
-    };
     const Oid owner = owner_of_tables(installation);
     if (OidIsValid(owner) && !may_act_as(owner))
         throw common::Refusal{
@@ -50,8 +70,7 @@ Oid require_acting_role(const Installation &installation)
             "Call it as role " + server::quoted_role_name(owner) + " or as a member of it."};
     if (OidIsValid(owner))
         return owner;
-    const Oid schema = installation.schema;
-    const Oid schema_owner = server::call([schema] { return server::owner_of_schema(schema); });
+    const Oid schema_owner = owner_of_schema(installation);
     catalog::require_there(installation);
     return may_act_as(schema_owner) ? schema_owner : caller;
 }

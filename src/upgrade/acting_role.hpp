@@ -14,4 +14,11 @@ namespace procrastinate::upgrade
 // schema has been dropped.
 Oid require_acting_role(const catalog::Installation &installation);
 
+// For a list: the role that it would be, whoever calls: the owner of the tables or of the schema.
+Oid owner_of(const catalog::Installation &installation);
+
+// For a list: true if require_acting_role() would return a role that owns the tables, or may create
+// some.
+bool may_change(const catalog::Installation &installation);
+
 } // namespace procrastinate::upgrade
