@@ -323,6 +323,12 @@ sub built_as
 		"$under_way|$worker|{$reader->{pid}}",
 		'that role sees the blockers');
 	allowed(
+		$login,
+		'SELECT revision, source, under_way_since IS NOT NULL, may_change'
+		  . " FROM procrastinate_installations WHERE schema = '$schema'::regnamespace",
+		'0019|0020: 0 of 2 done|t|t',
+		'the list of installations shows it');
+	allowed(
 		'mallory',
 		"SELECT * FROM $_ WHERE schema = '$schema'::regnamespace",
 		"$schema|||||unknown: permission denied" . '|' x ($_ eq 'procrastinate_progress' ? 6 : 3),

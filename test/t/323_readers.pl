@@ -154,8 +154,8 @@ sub no_lock_is_kept
 	}
 	my $session = user_session($node, $database, 's1');
 	foreach my $call (
-		qw(procrastinate_progress procrastinate_under_way() procrastinate_current()
-		procrastinate_log() procrastinate_pending() procrastinate_plan() procrastinate_history()
+		qw(procrastinate_progress procrastinate_under_way() procrastinate_installations
+		procrastinate_current() procrastinate_log() procrastinate_pending() procrastinate_plan() procrastinate_history()
 		procrastinate_supports('3.0.0') procrastinate_detect() procrastinate_check()
 		procrastinate_repair()))
 	{
@@ -188,13 +188,22 @@ SQL
 		'TABLE rebuilt.procrastinate_schema_history')
 	{
 		$builder->query("BEGIN; REINDEX $kind");
-		foreach my $call (qw(procrastinate_progress procrastinate_under_way()))
+		foreach my $call (
+			qw(procrastinate_progress procrastinate_under_way() procrastinate_installations))
 		{
 			is($reader->refusal("SELECT count(*) FROM $call"),
 				'no error', "REINDEX $kind keeps nobody from $call");
 		}
 		$builder->query('COMMIT');
 	}
+	$builder->query('BEGIN; LOCK TABLE procrastinate_schema_history');
+	is( $reader->query(
+			q{SELECT revision, source FROM procrastinate_installations}
+			  . q{ WHERE schema = 'rebuilt'::regnamespace}
+		),
+		'NULL|unknown: the history is locked',
+		'a list of installations waits for no lock');
+	$builder->query('COMMIT');
 	$_->close foreach $builder, $reader;
 	query('DROP SCHEMA rebuilt CASCADE');
 	return;
