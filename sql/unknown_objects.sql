@@ -69,7 +69,7 @@ CREATE PROCEDURE procrastinate_act() LANGUAGE sql AS 'SELECT';
 SELECT kind, object, problem FROM procrastinate_check() WHERE problem = 'unknown'
  ORDER BY kind COLLATE "C", object COLLATE "C";
 
--- ---- a composite type, as a later release may have it --------------------------------------------
+-- ---- a composite type, as a later release may have it -------------------------------------------
 CREATE SCHEMA unknown_composite;
 CREATE TYPE unknown_composite.procrastinate_job_to_defer_v2 AS (queue_name varchar);
 SELECT procrastinate_upgrade('0035', 'unknown_composite');

@@ -35,8 +35,8 @@ Installation locate(std::optional<Oid> given);
 // installation, so that a query can call it for each schema of a database.
 std::optional<Installation> locate_to_list(std::optional<Oid> given);
 
-// As locate(), for a change. Throws Refusal 3F000 instead of the NOTICE, also if the current role may
-// not look into the other schema.
+// As locate(), for a change. Throws Refusal 3F000 instead of the NOTICE, also if the current role
+// may not look into the other schema.
 Installation locate_to_change(std::optional<Oid> given);
 
 // Another schema that has an installation, for a message about one that has none.

@@ -13,8 +13,8 @@ namespace procrastinate::server
 // The most bytes of a definition that a reader opens. Procrastinate's tables take some 20 kB.
 inline constexpr Size most_definition = 1'000'000;
 
-// The most bytes of a definition that stays in the session once a reader has closed the table: other
-// roles can make any number of tables that are smaller than most_definition.
+// The most bytes of a definition that stays in the session once a reader has closed the table:
+// other roles can make any number of tables that are smaller than most_definition.
 inline constexpr Size most_kept_definition = 20'000;
 
 // A default, a constraint, a trigger or the like.

@@ -128,8 +128,8 @@ bool is_index_on(Relation index, std::span<const RawColumn> columns, const AttrN
     return is_on;
 }
 
-// InvalidOid if there is none. Opens no index that has a predicate or expressions, which the session
-// would keep. Inside call().
+// InvalidOid if there is none. Opens no index that has a predicate or expressions, which the
+// session would keep. Inside call().
 Oid index_on(Relation table, std::span<const RawColumn> columns, const AttrNumber *numbers)
 {
     Oid found = InvalidOid;

@@ -3,8 +3,9 @@
 --
 -- $1 names of the tables, separated by blanks
 --
--- Returns the OIDs of the schema and of its history, or NULL; true if the current role may look into
--- the schema and read the history; the rows of the jobs table as the server estimates them, or NULL.
+-- Returns the OIDs of the schema and of its history, or NULL; true if the current role may look
+-- into the schema and read the history; the rows of the jobs table as the server estimates them, or
+-- NULL.
 
 select n.oid, max(c.oid) filter (where c.relname = 'procrastinate_schema_history'),
        has_schema_privilege(n.oid, 'USAGE')

@@ -28,8 +28,8 @@ namespace sqlstate = common::sqlstate;
 
 constexpr int most_findings = 50;
 
-// Functions with the arguments of ones that migrations create: CREATE OR REPLACE replaces only those
-// of an earlier migration.
+// Functions with the arguments of ones that migrations create: CREATE OR REPLACE replaces only
+// those of an earlier migration.
 void add_taken_functions(NamesTaken &taken, std::span<const catalog::CatalogObject> structure,
                          chain::Revision current, chain::Revision target)
 {

@@ -43,7 +43,8 @@ struct VersionTable
 // if the value is empty or steered (below). Throws Refusal 22023 if the value names no table.
 // Before it waits for the lock: 42501 if the current role may not write the table, PM010 if another
 // role that is no superuser owns it. With the lock: PM010 if the table has triggers, rules or
-// policies for the current role, or code of other roles, or has been moved. Inside an SPI connection.
+// policies for the current role, or code of other roles, or has been moved. Inside an SPI
+// connection.
 std::optional<VersionTable> open_version_table(std::string_view setting, std::string_view value);
 
 // Raises a WARNING if the setting is not followed because it is steered: its value is a default of

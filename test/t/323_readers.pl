@@ -155,9 +155,9 @@ sub no_lock_is_kept
 	my $session = user_session($node, $database, 's1');
 	foreach my $call (
 		qw(procrastinate_progress procrastinate_under_way() procrastinate_installations
-		procrastinate_current() procrastinate_log() procrastinate_pending() procrastinate_plan() procrastinate_history()
-		procrastinate_supports('3.0.0') procrastinate_detect() procrastinate_check()
-		procrastinate_repair()))
+		procrastinate_current() procrastinate_log() procrastinate_pending() procrastinate_plan()
+		procrastinate_history() procrastinate_supports('3.0.0') procrastinate_detect()
+		procrastinate_check() procrastinate_repair()))
 	{
 		$session->query("BEGIN; SELECT count(*) FROM $call");
 		is( $session->query(

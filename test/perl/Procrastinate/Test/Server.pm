@@ -1,8 +1,8 @@
 # A server whose safe_psql() keeps a psql open, since the start of a psql and of its server process
 # takes longer than most queries of the tests.
 #
-# DISCARD ALL resets the session between two calls. What depends on more than that gets a psql of its
-# own: commands of psql, changes of settings, roles and databases, and looks at other sessions.
+# DISCARD ALL resets the session between two calls. What depends on more than that gets a psql of
+# its own: commands of psql, changes of settings, roles and databases, looks at other sessions.
 # The idle session is one more in pg_stat_activity: forget_session() ends it.
 
 package Procrastinate::Test::Server;
