@@ -105,7 +105,7 @@ ENTRY_POINT(procrastinate_check)
                 add_difference(rows, drop.difference, drop.statement);
             return server::RowSet::result();
         }
-        upgrade::warn_if_moved(installation);
+        const bool is_moved = upgrade::warn_if_moved(installation);
         std::vector<catalog::Difference> differences =
             catalog::Comparison(server::span_of(structure)).with(revision);
         catalog::add_lacking_grants(differences, installation, server::span_of(structure),
@@ -113,7 +113,7 @@ ENTRY_POINT(procrastinate_check)
         const std::vector<std::string> repairs =
             catalog::repair_statements(differences, revision, installation.quoted);
         for (std::size_t i = 0; i < differences.size(); ++i)
-            add_difference(rows, differences[i], repairs[i]);
+            add_difference(rows, differences[i], is_moved ? std::string() : repairs[i]);
         return server::RowSet::result();
     });
 }

@@ -47,8 +47,10 @@ void watch_worker(Watch &watch, int pid)
         });
     });
     spi::commit();
-    if (!phase.empty())
-        watch.progress.tell(request_of(watch.step).name(), phase);
+    // The error of a worker that has just ended names what it waited for.
+    if (phase.empty())
+        return;
+    watch.progress.tell(request_of(watch.step).name(), phase);
     watch.phase = phase;
 }
 

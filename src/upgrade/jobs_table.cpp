@@ -168,15 +168,17 @@ void require_not_moved(const Installation &installation)
                       moved->hint};
 }
 
-void warn_if_moved(const Installation &installation)
+bool warn_if_moved(const Installation &installation)
 {
     try
     {
         require_not_moved(installation);
+        return false;
     }
     catch (const Refusal &moved)
     {
         server::warning(moved.message, moved.detail, moved.hint);
+        return true;
     }
 }
 

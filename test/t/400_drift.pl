@@ -54,7 +54,10 @@ BEGIN
         END;
         promised := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
                             FROM procrastinate_check(at, '$schema') c WHERE c.repair IS NULL);
-        PERFORM procrastinate_repair(at, '$schema', dry_run => false);
+        -- Nothing is promised while the jobs table has another name, and a repair is refused.
+        IF EXISTS (SELECT FROM procrastinate_check(at, '$schema') c WHERE c.repair IS NOT NULL) THEN
+            PERFORM procrastinate_repair(at, '$schema', dry_run => false);
+        END IF;
         left_over := ARRAY(SELECT c.kind || ' ' || c.object || ' ' || c.problem
                              FROM procrastinate_check(at, '$schema') c
                             WHERE c.kind || ' ' || c.object || ' ' || c.problem <> ALL (promised));

@@ -14,7 +14,7 @@ use parent -norequire, 'PostgreSQL::Test::Cluster';
 
 use IPC::Open3;
 use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use PostgreSQL::Test::Utils (); # its names would be methods
 
 my $marker = 'the end of a script of a test';
 # What is longer might fill the pipe to psql while psql fills that from it.
@@ -33,11 +33,11 @@ sub safe_psql
 		return $self->SUPER::safe_psql($database, $sql, %parameters);
 	}
 	my $session = $self->session_for($database);
-	my ($rows, $messages, $is_done) = run($session, $sql);
+	my ($rows, $messages, $is_done) = run_script($session, $sql);
 	print STDERR "#### Begin standard error\n$messages\n#### End standard error\n"
 	  if $messages ne '';
 	# A session whose transaction is still open refuses that.
-	return $rows if $is_done && (run($session, 'DISCARD ALL'))[2];
+	return $rows if $is_done && (run_script($session, 'DISCARD ALL'))[2];
 	$self->forget_session;
 	return $rows if $is_done;
 	die "error running SQL: '$messages'\nwhile running '$sql'";
@@ -66,7 +66,7 @@ sub session_for
 	my ($self, $database) = @_;
 	my $key     = join "\0", $$, $database, map { "$_=$ENV{$_}" } sort grep { /^PG/ } keys %ENV;
 	my $session = $self->{open_session};
-	return $session if $session && $session->{key} eq $key && (run($session, 'SELECT'))[2];
+	return $session if $session && $session->{key} eq $key && (run_script($session, 'SELECT'))[2];
 	$self->forget_session;
 	my $path = PostgreSQL::Test::Utils::tempdir('psql') . '/stderr';
 	open(my $errors, '>>', $path) or die "cannot write $path: $!";
@@ -94,7 +94,7 @@ sub forget_session
 }
 
 # Returns the script's rows, its messages, and true if psql has run it to its end.
-sub run
+sub run_script
 {
 	my ($session, $sql) = @_;
 	my ($rows, $is_done) = ('', 0);
