@@ -392,7 +392,9 @@ TEST(Drift, RowSecurity)
     EXPECT_EQ(schema.only(known_revision), "info: table procrastinate_jobs is altered | ");
     EXPECT_TRUE(catalog::closest_revisions(schema.objects()).front().is_exact());
     jobs.text = "procrastinate_jobs with forced row security";
-    EXPECT_EQ(schema.only(known_revision), "warning: table procrastinate_jobs is altered | ");
+    EXPECT_EQ(schema.only(known_revision),
+              "warning: table procrastinate_jobs is altered | "
+              "ALTER TABLE s.procrastinate_jobs NO FORCE ROW LEVEL SECURITY;");
     EXPECT_TRUE(catalog::closest_revisions(schema.objects()).front().is_exact());
     jobs.text = "procrastinate_jobs as view";
     jobs.is_plain_table = false;
