@@ -76,7 +76,7 @@ SELECT kind, object, problem FROM procrastinate_check(schema => 'rest') WHERE ki
 SET client_min_messages = warning;
 SELECT repair FROM procrastinate_check('base', 'rest') WHERE kind = 'table' \gexec
 DROP SCHEMA rest CASCADE;
--- one table is enough, whoever owns it
+-- one table is enough, of any owner
 CREATE SCHEMA rest;
 CREATE TABLE rest.procrastinate_events (a int);
 SELECT procrastinate_stamp('base', schema => 'rest');

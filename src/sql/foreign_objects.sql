@@ -7,7 +7,7 @@
 -- {{names}}  expression of type text[]: names of everything that Procrastinate has had at some
 --            revision and that has a name of its own in a schema; of a function also the name with
 --            the types of its arguments, without blanks
--- {{table}}    expression of type oid: a table of the current role that is written, too; 0 if none
+-- {{table}}  expression of type oid: a table of the current role that is written, too; 0 if none
 -- {{shadowing_objects}} the query shadowing_objects.sql
 --
 -- Returns one row of two texts, DETAIL and HINT; both are NULL if nothing was found. Needs a
@@ -30,9 +30,9 @@
 -- well: its triggers, rules and defaults run, and its owner can add some at any time.
 -- Objects with OIDs below 16384 are the server's.
 --
--- A rule may use the installation's own tables and views only, whoever owns another. Nothing locks
--- the others, nor the tables that follow them by a foreign key: a trigger that comes after this
--- check would run as the owner.
+-- A rule may use the installation's own tables and views only, and no others of the owner either.
+-- Nothing locks those, nor the tables that follow them by a foreign key: a trigger that comes after
+-- this check would run as the owner.
 --
 -- OFFSET 0 keeps the planner from reading whole catalogs: it cannot know how few rows CTEs have.
 

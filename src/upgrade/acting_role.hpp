@@ -14,7 +14,7 @@ namespace procrastinate::upgrade
 // schema has been dropped.
 Oid require_acting_role(const catalog::Installation &installation);
 
-// For a list: the role that it would be, whoever calls: the owner of the tables or of the schema.
+// For a list: the owner of the tables or of the schema, also if the caller may not act as it.
 Oid owner_of(const catalog::Installation &installation);
 
 // For a list: true if require_acting_role() would return a role that owns the tables, or may create

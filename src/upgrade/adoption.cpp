@@ -49,8 +49,8 @@ chain::Revision record_by_catalog(const catalog::Installation &installation,
                                   const InstallationState &state, chain::Revision revision,
                                   TimestampTz started)
 {
-    server::notice(by_catalog_text(state, installation, revision) + ", which is recorded now");
     require_no_unknown_objects(installation);
+    server::notice(by_catalog_text(state, installation, revision) + ", which is recorded now");
     record_revision(installation, state, event::adopt, revision, started);
     // After the record, which brings the tables that the settings name into step.
     warn_after_adoption(installation, revision);
@@ -90,17 +90,10 @@ chain::Revision adopt(const Change &change, const catalog::Installation &install
                        " holds none of Procrastinate's objects: nothing to adopt");
         return revision;
     }
-    const bool is_recorded = state.recorded_revision == revision;
-    if (!is_recorded)
-        require_no_unknown_objects(installation);
-    server::notice(
-        is_recorded
-            ? catalog::in_schema(installation) + " matches " + std::string(chain::name(revision)) +
-                  ", as its history says: nothing to do"
-            : by_catalog_text(state, installation, revision) + ", which is recorded now");
-    if (!is_recorded)
-        record_revision(installation, state, event::adopt, revision, started);
-    // After the record, which brings the tables that the settings name into step.
+    if (state.recorded_revision != revision)
+        return record_by_catalog(installation, state, revision, started);
+    server::notice(catalog::in_schema(installation) + " matches " +
+                   std::string(chain::name(revision)) + ", as its history says: nothing to do");
     warn_after_adoption(installation, revision);
     return revision;
 }
