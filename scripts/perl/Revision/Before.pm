@@ -112,7 +112,7 @@ sub catalog_before
 		if ($kind eq 'function')
 		{
 			my ($name, $is_set, $returns, $language) =
-			  $definition =~ /^(\w+)\(.*\) returns (SETOF )?(\S+) language (\w+)/;
+			  $definition =~ /^(\w+)\(.*\) returns (SETOF )?(.+) language (\w+)/;
 			$catalog{functions}{$name} = 1;
 			next if $name !~ /^procrastinate_fetch_job/;
 			$catalog{fetched}{$returns} = 1;
