@@ -114,10 +114,11 @@ COMMENT ON FUNCTION procrastinate_migration_sql(text) IS
 
 CREATE FUNCTION procrastinate_sql(
     range text DEFAULT 'base:head',
-    schema anycompatible DEFAULT NULL::text
+    schema anycompatible DEFAULT NULL::text,
+    online boolean DEFAULT false
 ) RETURNS text
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION procrastinate_sql(text, anycompatible) IS
+COMMENT ON FUNCTION procrastinate_sql(text, anycompatible, boolean) IS
     'script for psql that upgrades from the start of the range to its end on a server without this extension';
 
 CREATE FUNCTION procrastinate_log(

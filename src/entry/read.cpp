@@ -7,6 +7,7 @@
 #include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
 #include "script/offline_script.hpp"
+#include "script/online_script.hpp"
 #include "server/arguments.hpp"
 #include "server/messages.hpp"
 #include "upgrade/current_state.hpp"
@@ -99,12 +100,13 @@ std::optional<Datum> sha256_of(std::string_view text)
     });
 }
 
+constexpr std::string_view from_current = "current:";
+
 // As chain::resolve_range(), but "current:" and a target that has been passed is a range of
 // nothing: deploy scripts ask again.
 chain::Range script_range(const catalog::Installation &installation, std::string_view range,
                           const upgrade::InstallationState &state)
 {
-    constexpr std::string_view from_current = "current:";
     if (!range.starts_with(from_current) || !state.current.revision)
         return chain::resolve_range(range, state.current);
     const std::string_view name = range.substr(from_current.size());
@@ -236,18 +238,24 @@ ENTRY_POINT(procrastinate_migration_sql)
     return server::text_result(sql);
 }
 
-// (range text, schema) → text
+// (range text, schema, online boolean) → text
 ENTRY_POINT(procrastinate_sql)
 {
     const server::Arguments arguments(fcinfo);
     const std::string_view range_name = range_argument(arguments, 0, "range");
     const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
+    const bool is_online = arguments.required_boolean(2, "online");
     chain::Range range{};
     with_applied(installation, [&](const AppliedMigrations &applied) {
         range = script_range(installation, range_name, applied.state());
         return Datum(0);
     });
-    return server::text_result(procrastinate::script::offline_script(installation, range));
+    // An online script goes on from where the installation is, also on another server.
+    if (is_online && range_name.starts_with(from_current))
+        range.start = chain::base;
+    return server::text_result(is_online
+                                   ? procrastinate::script::online_script(installation, range)
+                                   : procrastinate::script::offline_script(installation, range));
 }
 
 // (schema) → id, applied_at, applied_by, event, from_revision, to_revision, duration,

@@ -34,45 +34,49 @@ namespace
 namespace spi = server::spi;
 using catalog::Installation;
 
-// The template fetch_barrier_body.sql, split at its placeholders.
-struct BarrierText
-{
-    std::string before_schema;
-    std::string before_body;
-    std::string after_body;
-
-    // What stands before the function's own body.
-    std::string opening(const Installation &installation) const
-    {
-        return before_schema + installation.quoted + before_body;
-    }
-};
+} // namespace
 
 BarrierText barrier_text()
 {
     constexpr std::string_view mark = "\001"; // not in the template, which is printable
     // A body begins in the line after its opening quotes.
-    const std::string text =
+    std::string text =
         "\n" + common::substitute(sql::fetch_barrier_body, {{"schema", mark}, {"body", mark}});
-    const std::size_t schema = text.find(mark);
-    const std::size_t body = text.find(mark, schema + 1);
-    return {text.substr(0, schema), text.substr(schema + 1, body - schema - 1),
-            text.substr(body + 1)};
+    const auto take_part = [&text, mark] {
+        const std::size_t end = text.find(mark);
+        std::string part = text.substr(0, end);
+        text.erase(0, end + 1);
+        return part;
+    };
+    BarrierText barrier{take_part(), take_part(), take_part(), {}};
+    barrier.after_body = text;
+    return barrier;
+}
+
+namespace
+{
+
+// What stands before the function's own body. `schema`: its name, quoted.
+std::string opening_of(const BarrierText &barrier, std::string_view schema)
+{
+    return barrier.before_lock + std::string(schema) + barrier.before_look + std::string(schema) +
+           barrier.before_body;
 }
 
 // The function's own body; the whole if it has no barrier. The barrier may name the schema as it
 // was called before.
 std::string_view body_without_barrier(const BarrierText &barrier, std::string_view body)
 {
-    if (!body.starts_with(barrier.before_schema) || !body.ends_with(barrier.after_body))
+    if (!body.starts_with(barrier.before_lock) || !body.ends_with(barrier.after_body))
         return body;
-    std::string_view inner = body.substr(barrier.before_schema.size());
-    const std::size_t schema_end = inner.find(barrier.before_body);
-    if (schema_end == std::string_view::npos)
+    const std::string_view from_schema = body.substr(barrier.before_lock.size());
+    const std::string opening =
+        opening_of(barrier, from_schema.substr(0, from_schema.find(barrier.before_look)));
+    if (!body.starts_with(opening))
         return body;
-    inner.remove_prefix(schema_end + barrier.before_body.size());
-    inner.remove_suffix(barrier.after_body.size());
-    return inner;
+    body.remove_prefix(opening.size());
+    body.remove_suffix(barrier.after_body.size());
+    return body;
 }
 
 // True if the body can stand within another block: it ends with its END, and has no #option, which
@@ -202,7 +206,7 @@ void install_fetch_barrier(const Installation &installation)
 {
     create_table(installation);
     const BarrierText barrier = barrier_text();
-    const std::string opening = barrier.opening(installation);
+    const std::string opening = opening_of(barrier, installation.quoted);
     for (const FetchFunction &function : fetch_functions(installation))
     {
         if (function.body.starts_with(opening))
@@ -222,7 +226,7 @@ void install_fetch_barrier(const Installation &installation)
 bool is_fetch_barrier_outdated(const Installation &installation)
 {
     const BarrierText barrier = barrier_text();
-    const std::string opening = barrier.opening(installation);
+    const std::string opening = opening_of(barrier, installation.quoted);
     const std::vector<FetchFunction> functions = fetch_functions(installation);
     return std::any_of(functions.begin(), functions.end(), [&](const FetchFunction &function) {
         return !function.body.starts_with(opening) &&

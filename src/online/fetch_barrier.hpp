@@ -10,7 +10,9 @@
 // The barrier is the lock of a table, procrastinate_fetch_barrier, which exists as long as the
 // bodies have the barrier: fetches hold ACCESS SHARE to the end of their transactions, the session
 // that closes it holds ACCESS EXCLUSIVE across transactions. It opens if that session ends. Only
-// roles that may change jobs can lock the table, and only its owner exclusively.
+// roles that may change jobs can lock the table, and only its owner exclusively. A script for psql
+// cannot hold a lock across transactions: it closes the barrier for a moment more by a row of the
+// table.
 #pragma once
 
 #include "catalog/installation.hpp"
@@ -23,7 +25,18 @@ namespace procrastinate::online
 
 using catalog::fetch_barrier_table;
 
-// All functions here run inside an SPI connection and under a search_path of the server's own, in
+// What PL/pgSQL stands around the body of a fetch function that has the barrier: the template
+// src/sql/fetch_barrier_body.sql, split where the schema's quoted name stands, which it does twice.
+struct BarrierText
+{
+    std::string before_lock; // then the name
+    std::string before_look; // then the name
+    std::string before_body; // then the function's own body
+    std::string after_body;
+};
+BarrierText barrier_text();
+
+// All functions from here on run inside an SPI connection and under a search_path of the server's own, in
 // the caller's transaction. Installing, and removing, twice does no harm. Replacing a function
 // takes no lock on a table.
 

@@ -46,20 +46,6 @@ bool has_function(Revision revision, std::string_view name)
     });
 }
 
-std::vector<std::string_view> dropped_functions(Revision revision)
-{
-    std::vector<std::string_view> names;
-    for (const chain::Fact &fact : chain::facts())
-    {
-        const std::string_view name = fact.name;
-        if (fact.kind == chain::Kind::function && fact.last == revision - 1 &&
-            !has_function(revision, name) &&
-            std::find(names.begin(), names.end(), name) == names.end())
-            names.push_back(name);
-    }
-    return names;
-}
-
 std::map<std::string, std::int64_t, std::less<>> count_calls(const Installation &installation)
 {
     std::map<std::string, std::int64_t, std::less<>> counted;
@@ -173,6 +159,20 @@ void warn_of_hidden_sessions(Revision post, int count)
 }
 
 } // namespace
+
+std::vector<std::string_view> dropped_functions(Revision revision)
+{
+    std::vector<std::string_view> names;
+    for (const chain::Fact &fact : chain::facts())
+    {
+        const std::string_view name = fact.name;
+        if (fact.kind == chain::Kind::function && fact.last == revision - 1 &&
+            !has_function(revision, name) &&
+            std::find(names.begin(), names.end(), name) == names.end())
+            names.push_back(name);
+    }
+    return names;
+}
 
 void InUseCheck::begin(const Installation &installation)
 {

@@ -20,7 +20,10 @@ enum class Use
     not_counted_yet // the server counts calls with a delay: ask again in a later transaction
 };
 
-// All functions run inside an SPI connection and under a search_path of the server's own.
+// Names of functions that the migration to `revision` drops, and of which no version is left.
+std::vector<std::string_view> dropped_functions(chain::Revision revision);
+
+// All functions of the class run inside an SPI connection and under a search_path of the server's own.
 class InUseCheck
 {
   public:

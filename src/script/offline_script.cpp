@@ -4,23 +4,21 @@
 #include "chain/step.hpp"
 #include "common/quoting.hpp"
 #include "common/template.hpp"
-#include "sql/append_history.hpp"
+#include "script/script_parts.hpp"
 #include "sql/create_history.hpp"
 #include "sql/script_begin.hpp"
-#include "sql/script_copy_grants.hpp"
+#include "sql/script_check_policies.hpp"
 #include "sql/script_drop_index.hpp"
+#include "sql/script_find_present.hpp"
 #include "sql/script_history_values.hpp"
 #include "sql/script_migration.hpp"
-#include "sql/script_remember_grants.hpp"
 #include "sql/script_step.hpp"
 #include "upgrade/change.hpp"
-#include "upgrade/copied_grants.hpp"
 #include "upgrade/foreign_objects.hpp"
 #include "upgrade/history.hpp"
 #include "upgrade/library_version.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
-#include "upgrade/settings.hpp"
 
 namespace procrastinate::script
 {
@@ -31,29 +29,6 @@ namespace
 using catalog::Installation;
 using chain::Revision;
 using common::substitute;
-
-// The version in the history distinguishes what a script did from what the library did.
-std::string script_version() { return std::string(upgrade::library_version) + " (script)"; }
-
-// Which database has written a row of the history, and which one runs the script.
-constexpr std::string_view system_identifier =
-    "(SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)";
-constexpr std::string_view database_oid =
-    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
-
-std::string is_own()
-{
-    return "system_identifier = " + std::string(system_identifier) +
-           " AND database_oid = " + std::string(database_oid);
-}
-
-std::string append_history(std::string_view table, std::string_view values)
-{
-    return substitute(sql::append_history, {{"table", table},
-                                            {"values", values},
-                                            {"system_identifier", system_identifier},
-                                            {"database_oid", database_oid}});
-}
 
 const char *on_off(bool value) { return value ? "on" : "off"; }
 
@@ -102,22 +77,23 @@ std::string begin_transaction(const Installation &installation, Revision from, R
     const std::string create_history = substitute(sql::create_history, {{"table", table}});
     const std::string record = append_history(table, stamp_values);
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;
-    return substitute(
-        sql::script_begin,
-        {{"schema", common::quoted_literal(installation.name)},
-         {"start", chain::name(from)},
-         {"transaction_end", chain::name(last)},
-         {"script_end", chain::name(script.end)},
-         {"part", from == script.start ? "this script" : "this part of the script"},
-         {"lock_jobs", on_off(locks_jobs)},
-         {"keeps_history", on_off(from < last)},
-         {"names", upgrade::object_names()},
-         {"is_own", is_own()},
-         {"foreign_objects", upgrade::foreign_objects_sql("schema_oid", "names", "0::oid")},
-         {"created", created_names(from, last)},
-         {"record_start", create_history + record},
-         {"record", record},
-         {"create_history", create_history}});
+    return substitute(sql::script_begin,
+                      {{"schema", common::quoted_literal(installation.name)},
+                       {"start", chain::name(from)},
+                       {"transaction_end", chain::name(last)},
+                       {"script_end", chain::name(script.end)},
+                       {"part", from == script.start ? "this script" : "this part of the script"},
+                       {"lock_jobs", on_off(locks_jobs)},
+                       {"keeps_history", on_off(from < last)},
+                       {"names", upgrade::object_names()},
+                       {"is_own", is_own()},
+                       {"check_role", check_role()},
+                       {"lock_history", lock_history()},
+                       {"find_present", sql::script_find_present},
+                       {"check_policies", sql::script_check_policies},
+                       {"created", created_names(from, last)},
+                       {"record_start", create_history + record},
+                       {"record", record}});
 }
 
 // What a step of the script does.
@@ -139,38 +115,8 @@ std::string drop_indexes(const ScriptStep &step)
     return text;
 }
 
-// Nothing is carried along where there is nothing yet, or if the setting is off.
-bool copies_grants(const ScriptStep &step)
-{
-    return step.from != chain::base && upgrade::copies_grants();
-}
-
-// The schema and the names as script_begin.sql has set them.
-constexpr std::string_view schema_oid =
-    "(SELECT n.oid FROM pg_namespace n"
-    " WHERE n.nspname = current_setting('procrastinate_script.schema'))";
-constexpr std::string_view names =
-    "string_to_array(current_setting('procrastinate_script.names'), ' ')";
-
-std::string remember_grants(const ScriptStep &step)
-{
-    return copies_grants(step)
-               ? substitute(sql::script_remember_grants,
-                            {{"remembered_grants",
-                              upgrade::remembered_grants_sql(schema_oid, names, "true")}})
-               : std::string();
-}
-
-std::string copy_grants(const ScriptStep &step)
-{
-    constexpr std::string_view before =
-        "nullif(current_setting('procrastinate_script.grants'), '')";
-    return copies_grants(step)
-               ? substitute(
-                     sql::script_copy_grants,
-                     {{"copied_grants", upgrade::copied_grants_sql(schema_oid, names, before)}})
-               : std::string();
-}
+// Nothing is carried along where there is nothing yet.
+bool copies_grants(const ScriptStep &step) { return step.from != chain::base; }
 
 std::string run_step(const Installation &installation, const ScriptStep &step)
 {
@@ -184,9 +130,9 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
            substitute(sql::script_step,
                       {{"message", common::quoted_literal(step.message)},
                        {"drop_indexes", drop_indexes(step)},
-                       {"remember_grants", remember_grants(step)},
+                       {"remember_grants", copies_grants(step) ? remember_grants() : std::string()},
                        {"sql", step.sql},
-                       {"copy_grants", copy_grants(step)},
+                       {"copy_grants", copies_grants(step) ? copy_grants() : std::string()},
                        {"append_history", append_history(history, values)},
                        {"is_own", is_own()},
                        {"revision", chain::name(step.to)},
@@ -199,14 +145,6 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
 Revision last_of_transaction(Revision from, Revision to)
 {
     return chain::reachable_in_one_transaction(from, to, chain::CreatedTypes::as_written);
-}
-
-std::string heading(chain::Range range)
-{
-    return "-- Procrastinate's schema from " + std::string(chain::name(range.start)) + " to " +
-           std::string(chain::name(range.end)) + ", made by procrastinate_migrate " +
-           std::string(upgrade::library_version) +
-           ".\n-- Run it with: psql -X -v ON_ERROR_STOP=1 -f FILE\n\n";
 }
 
 // Ends what script_begin.sql begins.
@@ -225,11 +163,11 @@ std::string install_head(const Installation &installation)
 
 } // namespace
 
-std::string offline_script(const Installation &installation, chain::Range range)
+std::string offline_transactions(const Installation &installation, chain::Range range)
 {
-    std::string text = heading(range);
     if (range.start == chain::base && range.end == chain::head())
-        return text + install_head(installation);
+        return install_head(installation);
+    std::string text;
     Revision at = range.start;
     do
     {
@@ -246,6 +184,15 @@ std::string offline_script(const Installation &installation, chain::Range range)
         text += commit;
     } while (at < range.end);
     return text;
+}
+
+std::string offline_script(const Installation &installation, chain::Range range)
+{
+    return "-- Procrastinate's schema from " + std::string(chain::name(range.start)) + " to " +
+           std::string(chain::name(range.end)) + ", made by procrastinate_migrate " +
+           std::string(upgrade::library_version) +
+           ".\n-- Run it with: psql -X -v ON_ERROR_STOP=1 -f FILE\n\n" +
+           offline_transactions(installation, range);
 }
 
 } // namespace procrastinate::script

@@ -14,4 +14,7 @@ namespace procrastinate::script
 // that it starts from. Reads nothing from the database.
 std::string offline_script(const catalog::Installation &installation, chain::Range range);
 
+// Its transactions, without the heading.
+std::string offline_transactions(const catalog::Installation &installation, chain::Range range);
+
 } // namespace procrastinate::script

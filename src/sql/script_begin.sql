@@ -13,12 +13,14 @@
 -- {{names}}            names of all objects that Procrastinate has had, separated by blanks
 -- {{created}}          names of the objects that the transaction creates, each with its revision:
 --                      0037:procrastinate_jobs.column; separated by blanks
--- {{foreign_objects}}  the query foreign_objects.sql over schema_oid and names
+-- {{check_role}}       script_check_role.sql
+-- {{lock_history}}     script_lock_history.sql
+-- {{find_present}}     script_find_present.sql
+-- {{check_policies}}   script_check_policies.sql
 -- {{is_own}}           condition that a row of the history is this database's
 -- {{record_start}}     create_history.sql and append_history.sql for format(): schema, table,
 --                      revision
 -- {{record}}           append_history.sql alone, for the same
--- {{create_history}}   create_history.sql for format(): schema, table
 --
 -- The setting procrastinate_script.is_done is on until the check has passed: a client that goes on
 -- after an error runs nothing.
@@ -75,73 +77,13 @@ BEGIN
             USING ERRCODE = '3F000', HINT = format('CREATE SCHEMA %I;', schema_name);
     END IF;
     FOR pass IN 1 .. 2 LOOP
-        IF NOT EXISTS (SELECT FROM pg_namespace n
-                        WHERE n.oid = schema_oid AND n.nspname = schema_name) THEN
-            RAISE EXCEPTION 'schema "%" has been dropped or renamed by another session', schema_name
-                USING ERRCODE = '3F000';
-        END IF;
-        SELECT s.detail, s.hint
-          INTO untrusted
-          FROM (
-{{foreign_objects}}          ) s;
-        IF untrusted.detail IS NOT NULL THEN
-            RAISE EXCEPTION 'role "%" may not change the installation in schema "%"',
-                current_user, schema_name
-                USING ERRCODE = '42501', DETAIL = untrusted.detail, HINT = untrusted.hint;
-        END IF;
-        -- The role that has logged in, also after SET SESSION AUTHORIZATION.
-        IF EXISTS (SELECT FROM pg_stat_get_activity(pg_backend_pid()) a
-                     JOIN pg_roles r ON r.oid = a.usesysid
-                    WHERE r.rolname <> current_user) THEN
-            RAISE EXCEPTION 'this script must not run as role "%" after SET ROLE', current_user
-                USING ERRCODE = '42501',
-                    DETAIL = 'A trigger of that role could RESET ROLE or RESET SESSION '
-                        'AUTHORIZATION, and act as the role that has logged in.',
-                    HINT = format('Connect as role %I.', current_user);
-        END IF;
-        EXIT WHEN pass = 2;
+{{check_role}}        EXIT WHEN pass = 2;
 
-        LOOP
-            history_oid := (SELECT c.oid
-                              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                             WHERE n.nspname = schema_name AND c.relname = history);
-            IF history_oid IS NULL THEN
-                EXIT WHEN NOT current_setting('procrastinate_script.keeps_history')::boolean;
-                -- Waits if another session is creating the table.
-                BEGIN
-                    EXECUTE format($create${{create_history}}$create$, schema_name, history);
-                EXCEPTION WHEN duplicate_table OR unique_violation THEN
-                    NULL;
-                END;
-                CONTINUE;
-            END IF;
-            EXIT WHEN EXISTS (
-                SELECT FROM pg_locks l
-                 WHERE l.pid = pg_backend_pid() AND l.relation = history_oid AND l.granted
-                   AND l.mode IN ('ShareRowExclusiveLock', 'AccessExclusiveLock'));
-            IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
-                            WHERE c.oid = history_oid AND c.relkind = 'r'
-                              AND r.rolname = current_user
-                              AND NOT c.relhasrules) THEN
-                RAISE EXCEPTION 'table %.% is not a history table',
-                    quote_ident(schema_name), history
-                    USING ERRCODE = 'PM010';
-            END IF;
-            EXIT WHEN row_security_active(history_oid); -- cannot be read, and is refused below
-            EXECUTE format('LOCK TABLE ONLY %I.%I IN SHARE ROW EXCLUSIVE MODE', schema_name,
-                           history);
-        END LOOP;
-        -- Keep the schema's name until the end. Only a superuser can.
+{{lock_history}}        -- Keep the schema's name until the end. Only a superuser can.
         IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
             PERFORM FROM pg_namespace n WHERE n.oid = schema_oid FOR KEY SHARE;
         END IF;
-        present := ARRAY(SELECT o.name
-            FROM (SELECT c.relname AS name, c.relnamespace AS schema, c.relkind <> 'r' AS rank
-                    FROM pg_class c
-                  UNION ALL
-                  SELECT t.typname, t.typnamespace, true FROM pg_type t WHERE t.typrelid = 0) o
-           WHERE o.schema = schema_oid AND o.name = ANY (names) ORDER BY o.rank, o.name);
-        IF history_oid IS NOT NULL AND NOT row_security_active(history_oid) THEN
+{{find_present}}        IF history_oid IS NOT NULL AND NOT row_security_active(history_oid) THEN
             EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I WHERE {{is_own}}'
                            ' ORDER BY id DESC LIMIT 1', schema_name, history)
                INTO recorded, latest;
@@ -151,27 +93,12 @@ BEGIN
                 wanted, transaction_end;
             RETURN;
         END IF;
-        SELECT CASE count(*) WHEN 1 THEN 'table ' ELSE 'tables ' END
-                   || string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname) AS tables,
-               string_agg(format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;', c.oid::regclass),
-                          E'\n' ORDER BY c.relname) AS statements
-          INTO forced
-          FROM pg_class c
-         WHERE c.relnamespace = schema_oid AND c.relkind IN ('r', 'p')
-           AND (c.relname = ANY (names)
-                OR c.relname IN (history, 'procrastinate_fetch_barrier'))
-           AND row_security_active(c.oid);
-        IF forced.tables IS NOT NULL THEN
-            RAISE EXCEPTION 'row-level security is forced on %', forced.tables
-                USING ERRCODE = 'PM010',
-                    DETAIL = 'Policies apply to the owner, too, and may hide rows from a change.',
-                    HINT = forced.statements;
-        END IF;
-        IF latest LIKE 'step %' THEN
+{{check_policies}}        IF latest LIKE 'step %' THEN
             RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
                 USING ERRCODE = 'PM012',
                     DETAIL = format('Its last recorded event is "%s".', latest),
-                    HINT = 'Finish it with procrastinate_migrate() of the extension.';
+                    HINT = 'Finish it with procrastinate_migrate() of the extension, or with '
+                        'a script made by procrastinate_sql() with online => true.';
         END IF;
         IF cardinality(present) > 0
            AND (recorded IS NULL OR (recorded = 'base' AND wanted = 'base')) THEN
