@@ -20,7 +20,7 @@ PG_CONFIG ?= pg_config
 # Empty here: a newer compiler's new warnings must not stop the build of a release.
 WERROR ?=
 
-scripted := help quickstart facts drill check check-matrix check-debug bench bench-online format \
+scripted := help quickstart facts scripts drill check check-matrix check-debug bench bench-online format \
 	lint dependencies
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
@@ -69,7 +69,7 @@ ifneq (,$(filter $(scripted) unit fuzz,$(MAKECMDGOALS)))
 help:
 	@$(here)/scripts/help
 
-quickstart facts drill check check-matrix check-debug bench bench-online format lint:
+quickstart facts scripts drill check check-matrix check-debug bench bench-online format lint:
 	@PG_CONFIG='$(if $(filter-out undefined default file,$(origin PG_CONFIG)),$(PG_CONFIG))' \
 	    SUITES='$(SUITES)' TESTS='$(TESTS)' VERSIONS='$(VERSIONS)' $(here)/scripts/$@
 
@@ -132,6 +132,8 @@ EXTENSION = procrastinate_migrate
 MODULE_big = procrastinate_migrate
 OBJS = $(LIBRARY_SOURCES:.cpp=.o)
 DATA = $(call in_source,src/procrastinate_migrate--*.sql)
+# make scripts writes dist/.
+DOCS = $(call in_source,dist/*.sql)
 PGFILEDESC = "procrastinate_migrate - schema migrations of the Procrastinate job queue"
 
 # install comes first: it creates the extension that the other tests use.

@@ -48,14 +48,15 @@ SELECT proname
   FROM ours
  WHERE coalesce(obj_description(oid, 'pg_proc'), '') !~ '^([a-z]|SQL ).*[^.]$';
 
--- the last argument is always the schema (but of procrastinate_adopt, _repair, _migrate and
+-- the last argument is always the schema (but of procrastinate_adopt, _repair, _migrate, _sql and
 -- _upgrade), and it may be left out
 SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
                        'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate',
                        'procrastinate_under_way', 'procrastinate_get_progress',
-                       'procrastinate_upgrade', 'procrastinate_adopt')
+                       'procrastinate_upgrade', 'procrastinate_adopt', 'procrastinate_sql',
+                       'procrastinate_get_installations')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'anycompatible'::regtype
         OR pronargdefaults = 0);
 

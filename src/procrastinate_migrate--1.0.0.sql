@@ -121,6 +121,14 @@ CREATE FUNCTION procrastinate_sql(
 COMMENT ON FUNCTION procrastinate_sql(text, anycompatible, boolean) IS
     'script for psql that upgrades from the start of the range to its end on a server without this extension';
 
+CREATE FUNCTION procrastinate_check_sql(
+    revision text DEFAULT NULL,
+    schema anycompatible DEFAULT NULL::text
+) RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_check_sql(text, anycompatible) IS
+    'query that lists the differences of the installation from the revision, or from the nearest, on a server without this extension';
+
 CREATE FUNCTION procrastinate_log(
     schema anycompatible DEFAULT NULL::text,
     OUT id bigint,

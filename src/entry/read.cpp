@@ -6,6 +6,7 @@
 #include "entry/reading.hpp"
 #include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
+#include "script/catalog_check.hpp"
 #include "script/offline_script.hpp"
 #include "script/online_script.hpp"
 #include "server/arguments.hpp"
@@ -256,6 +257,21 @@ ENTRY_POINT(procrastinate_sql)
     return server::text_result(is_online
                                    ? procrastinate::script::online_script(installation, range)
                                    : procrastinate::script::offline_script(installation, range));
+}
+
+// (revision text, schema) → text
+ENTRY_POINT(procrastinate_check_sql)
+{
+    const server::Arguments arguments(fcinfo);
+    const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
+    std::optional<chain::Revision> revision;
+    if (const auto name = arguments.text(0))
+        with_applied(installation, [&](const AppliedMigrations &applied) {
+            revision = chain::resolve_target(*name, applied.state().current);
+            return Datum(0);
+        });
+    return server::text_result(
+        procrastinate::script::catalog_check(installation.quoted_text, revision) + ";\n");
 }
 
 // (schema) → id, applied_at, applied_by, event, from_revision, to_revision, duration,

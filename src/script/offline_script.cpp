@@ -5,7 +5,6 @@
 #include "common/quoting.hpp"
 #include "common/template.hpp"
 #include "script/script_parts.hpp"
-#include "sql/create_history.hpp"
 #include "sql/script_begin.hpp"
 #include "sql/script_check_policies.hpp"
 #include "sql/script_drop_index.hpp"
@@ -71,11 +70,6 @@ std::string created_names(Revision from, Revision last)
 std::string begin_transaction(const Installation &installation, Revision from, Revision last,
                               chain::Range script)
 {
-    // For format() with the schema, the table, and the revision.
-    constexpr std::string_view table = "%1$I.%2$I";
-    const std::string stamp_values = "'stamp', 'base', %3$L, '0', '" + script_version() + "'";
-    const std::string create_history = substitute(sql::create_history, {{"table", table}});
-    const std::string record = append_history(table, stamp_values);
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;
     return substitute(sql::script_begin,
                       {{"schema", common::quoted_literal(installation.name)},
@@ -92,8 +86,10 @@ std::string begin_transaction(const Installation &installation, Revision from, R
                        {"find_present", sql::script_find_present},
                        {"check_policies", sql::script_check_policies},
                        {"created", created_names(from, last)},
-                       {"record_start", create_history + record},
-                       {"record", record}});
+                       {"check", set_check("SET LOCAL")},
+                       {"adopt", adopt()},
+                       {"record", append_history("%1$I.%2$I", "%3$L, 'base', %4$L, '0', '" +
+                                                                  script_version() + "'")}});
 }
 
 // What a step of the script does.
@@ -135,9 +131,7 @@ std::string run_step(const Installation &installation, const ScriptStep &step)
                        {"copy_grants", copies_grants(step) ? copy_grants() : std::string()},
                        {"append_history", append_history(history, values)},
                        {"is_own", is_own()},
-                       {"revision", chain::name(step.to)},
-                       {"notification",
-                        common::quoted_literal(upgrade::notification_of(installation, step.to))}});
+                       {"revision", chain::name(step.to)}});
 }
 
 // The last revision that a transaction which begins at `from` can reach on any supported server:

@@ -140,11 +140,8 @@ std::string run_batches()
 
 std::string start()
 {
-    return substitute(
-        sql::online_script_start,
-        {{"find_present", sql::script_find_present},
-         {"record", append_history(table_placeholder,
-                                   "'stamp', 'base', %3$L, '0', '" + script_version() + "'")}});
+    return substitute(sql::online_script_start,
+                      {{"find_present", sql::script_find_present}, {"adopt", adopt()}});
 }
 
 // See online_script_begin.sql.
@@ -156,7 +153,8 @@ std::string online_programs(const catalog::Installation &installation, chain::Ra
 {
     return substitute(
         sql::online_script_begin,
-        {{"schema", quoted_literal(installation.name)},
+        {{"check", set_check("SET")},
+         {"schema", quoted_literal(installation.name)},
          {"names", upgrade::object_names()},
          {"range_start", place_of(range.start)},
          {"range_end", place_of(range.end)},

@@ -131,7 +131,7 @@ std::string build(const Step &step, int after)
     constexpr std::string_view concurrently = " CONCURRENTLY ";
     std::string statement(step.sql);
     statement.insert(statement.find(concurrently) + concurrently.size(), "IF NOT EXISTS ");
-    return setting("table", std::string(step.table)) +
+    return setting("build_table", std::string(step.table)) +
            setting("skipped", join(skipped_indexes(step, after), " ")) +
            setting("new_indexes", join(new_indexes(step.revision), " ")) +
            "SET procrastinate_script.sql = " + dollar_quoted(statement) + ";\n" +

@@ -1,8 +1,10 @@
 #include "script/script_parts.hpp"
 
 #include "common/template.hpp"
+#include "script/catalog_check.hpp"
 #include "sql/append_history.hpp"
 #include "sql/create_history.hpp"
+#include "sql/script_adopt.hpp"
 #include "sql/script_check_role.hpp"
 #include "sql/script_copy_grants.hpp"
 #include "sql/script_lock_history.hpp"
@@ -25,6 +27,9 @@ constexpr std::string_view system_identifier =
     "(SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)";
 constexpr std::string_view database_oid =
     "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
+
+// The history for format(): the schema, and the table in it.
+constexpr std::string_view for_format = "%1$I.%2$I";
 
 // The schema and the names as the begin of a script has set them.
 constexpr std::string_view schema_oid =
@@ -62,7 +67,25 @@ std::string lock_history()
 {
     return substitute(
         sql::script_lock_history,
-        {{"create_history", substitute(sql::create_history, {{"table", "%1$I.%2$I"}})}});
+        {{"create_history", substitute(sql::create_history, {{"table", for_format}})}});
+}
+
+std::string adopt()
+{
+    constexpr std::string_view create = "CREATE TABLE ";
+    std::string create_history = substitute(sql::create_history, {{"table", for_format}});
+    create_history.insert(create_history.find(create) + create.size(), "IF NOT EXISTS ");
+    return substitute(sql::script_adopt,
+                      {{"create_history", create_history},
+                       {"record", append_history(for_format, "%3$L, 'base', %4$L, '0', '" +
+                                                                 script_version() + "'")}});
+}
+
+std::string set_check(std::string_view set)
+{
+    return std::string(set) + " procrastinate_script.catalog_check = $procrastinate_check$\n" +
+           catalog_check("current_setting('procrastinate_script.schema')", std::nullopt) +
+           "$procrastinate_check$;\n";
 }
 
 std::string remember_grants()

@@ -20,6 +20,11 @@ std::string append_history(std::string_view table, std::string_view values);
 std::string check_role();
 std::string lock_history();
 
+// Part of a DO block: script_adopt.sql. It needs the setting that set_check() gives, a
+// statement that begins with `set`: SET or SET LOCAL.
+std::string adopt();
+std::string set_check(std::string_view set);
+
 // script_remember_grants.sql, a part of a DO block, and script_copy_grants.sql, a statement; both
 // empty if procrastinate_migrate.copy_grants is off.
 std::string remember_grants();

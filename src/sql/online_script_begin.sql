@@ -2,6 +2,7 @@
 -- template; psql runs the result.
 --
 -- {{schema}}          name of the schema, as a literal
+-- {{check}}           sets procrastinate_script.catalog_check to catalog_check.sql
 -- {{names}}           names of all objects that Procrastinate has had, separated by blanks
 -- {{range_start}}     position that the script starts from, as step below
 -- {{range_end}}       position that it ends at
@@ -66,6 +67,7 @@ SELECT set_config('procrastinate_script.lock_timeout', greatest(1,
        set_config('procrastinate_script.max_wal_rate',
            pg_size_bytes(:'max_wal_rate')::text, false) \g /dev/null
 
+{{check}}
 SET procrastinate_script.announce = $procrastinate$DO $block$
 {{announce}}$block$$procrastinate$;
 

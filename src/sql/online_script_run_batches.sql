@@ -54,9 +54,9 @@ BEGIN
                     first_id := coalesce(first_id, 0);
                     last_id := coalesce(last_id, first_id);
                     -- "step 0024.1, 500 of 900"
-                    done := least(last_id, substring(current_setting('procrastinate_script.latest')
-                                                     FROM ', (-?\d+) of ')::int8);
-                    done := nullif(greatest(done, first_id - 1), first_id - 1);
+                    done := substring(current_setting('procrastinate_script.latest')
+                                      FROM ', (-?\d+) of ')::int8;
+                    done := CASE WHEN done >= first_id THEN least(done, last_id) END;
                 END IF;
                 began := clock_timestamp();
                 wal := pg_current_wal_insert_lsn();

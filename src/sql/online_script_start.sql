@@ -2,7 +2,7 @@
 -- procrastinate_script.is_base is on if nothing is installed yet.
 --
 -- {{find_present}}  script_find_present.sql
--- {{record}}        append_history.sql for format(): schema, table, revision
+-- {{adopt}}         script_adopt.sql
 
 DECLARE
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
@@ -11,7 +11,9 @@ DECLARE
     range_start CONSTANT int[] := current_setting('procrastinate_script.range_start')::int[];
     range_end CONSTANT int[] := current_setting('procrastinate_script.range_end')::int[];
     start_name CONSTANT text := current_setting('procrastinate_script.start_name');
+    history CONSTANT text := 'procrastinate_schema_history';
     place int[];
+    match record;
     present text[];
     is_base boolean := false;
     is_over boolean := false;
@@ -26,18 +28,10 @@ BEGIN
             EXECUTE current_setting('procrastinate_script.enter');
 {{find_present}}            place := current_setting('procrastinate_script.position')::int[];
             IF place = '{1,0}' AND cardinality(present) > 0 THEN
-                RAISE EXCEPTION
-                    'schema "%" holds Procrastinate''s objects but no history of them', schema_name
-                    USING ERRCODE = 'PM005',
-                        DETAIL = format('There is %s.', array_to_string(present[1:5], ', ')
-                            || CASE WHEN cardinality(present) > 5
-                                    THEN format(' and %s more', cardinality(present) - 5)
-                                    ELSE '' END),
-                        HINT = format(E'Record their revision, then run the script again. For '
-                            '0038:\n%s',
-                            format($stamp${{record}}$stamp$, schema_name,
-                                   'procrastinate_schema_history', '0038'));
-            ELSIF place > '{1,0}' AND cardinality(present) = 0 THEN
+{{adopt}}                place := ARRAY[match.revision::int + 1, 0];
+                PERFORM set_config('procrastinate_script.position', place::text, false);
+            END IF;
+            IF place > '{1,0}' AND cardinality(present) = 0 THEN
                 RAISE EXCEPTION
                     'schema "%" holds none of Procrastinate''s tables, but its history says more',
                     schema_name

@@ -11,7 +11,7 @@ DECLARE
     step CONSTANT int[] := current_setting('procrastinate_script.step')::int[];
     revision CONSTANT text := lpad(step[1]::text, 4, '0');
     index_name CONSTANT text := current_setting('procrastinate_script.index');
-    table_name CONSTANT text := current_setting('procrastinate_script.table');
+    table_name CONSTANT text := current_setting('procrastinate_script.build_table');
     -- The indexes that this migration builds, and no earlier one ahead of it.
     new_indexes CONSTANT text[] :=
         string_to_array(current_setting('procrastinate_script.new_indexes'), ' ');

@@ -18,9 +18,9 @@
 -- {{find_present}}     script_find_present.sql
 -- {{check_policies}}   script_check_policies.sql
 -- {{is_own}}           condition that a row of the history is this database's
--- {{record_start}}     create_history.sql and append_history.sql for format(): schema, table,
---                      revision
--- {{record}}           append_history.sql alone, for the same
+-- {{check}}            sets procrastinate_script.catalog_check to catalog_check.sql
+-- {{adopt}}            script_adopt.sql
+-- {{record}}           append_history.sql for format(): schema, table, event, revision
 --
 -- The setting procrastinate_script.is_done is on until the check has passed: a client that goes on
 -- after an error runs nothing.
@@ -53,7 +53,7 @@ SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
 SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
 SET LOCAL procrastinate_script.names = '{{names}}';
 SET LOCAL procrastinate_script.created = '{{created}}';
-DO $check$
+{{check}}DO $check$
 DECLARE
     wanted CONSTANT text := current_setting('procrastinate_script.start');
     transaction_end CONSTANT text := current_setting('procrastinate_script.transaction_end');
@@ -71,6 +71,7 @@ DECLARE
     untrusted record;
     forced record;
     ahead record;
+    match record;
 BEGIN
     IF schema_oid IS NULL THEN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
@@ -100,22 +101,8 @@ BEGIN
                     HINT = 'Finish it with procrastinate_migrate() of the extension, or with '
                         'a script made by procrastinate_sql() with online => true.';
         END IF;
-        IF cardinality(present) > 0
-           AND (recorded IS NULL OR (recorded = 'base' AND wanted = 'base')) THEN
-            RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them',
-                schema_name
-                USING ERRCODE = 'PM005',
-                    DETAIL = format('There is %s.', array_to_string(present[1:5], ', ')
-                        || CASE WHEN cardinality(present) > 5
-                                THEN format(' and %s more', cardinality(present) - 5) ELSE '' END),
-                    HINT = CASE wanted WHEN 'base' THEN
-                        'If they are Procrastinate''s, make a script that starts at their '
-                        'revision, and run it: it says how to record that. If not, use another '
-                        'schema.'
-                    ELSE format(
-                        E'If they are those of %s, record it, then run this script again:\n%s',
-                        wanted,
-                        format($stamp${{record_start}}$stamp$, schema_name, history, wanted)) END;
+        IF cardinality(present) > 0 AND coalesce(recorded, 'base') = 'base' THEN
+{{adopt}}            recorded := match.revision;
         END IF;
         recorded := coalesce(recorded, 'base');
         IF recorded <> wanted THEN
@@ -162,7 +149,8 @@ BEGIN
                             ELSE '' END),
                 HINT = format(E'Record the revision that another tool has brought it to, %s or '
                     'a later one, then make a script that starts there:\n%s', ahead.revision,
-                    format($stamp${{record}}$stamp$, schema_name, history, ahead.revision));
+                    format($stamp${{record}}$stamp$, schema_name, history, 'stamp',
+                           ahead.revision));
     END IF;
     PERFORM set_config('procrastinate_script.is_done', 'off', true);
 END

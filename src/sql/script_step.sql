@@ -9,7 +9,6 @@
 -- {{append_history}}   append_history.sql
 -- {{is_own}}           condition that a row of the history is this database's
 -- {{revision}}         revision that the step leads to
--- {{notification}}     payload for listeners, as a literal
 
 DO $begin$
 BEGIN
@@ -31,6 +30,7 @@ BEGIN
     IF is_recorded IS NOT TRUE THEN
         RAISE EXCEPTION 'could not record {{revision}} in the history' USING ERRCODE = '55000';
     END IF;
+    PERFORM pg_notify('procrastinate_schema',
+                      '{{revision}} ' || current_setting('procrastinate_script.schema'));
 END
 $recorded$;
-NOTIFY procrastinate_schema, {{notification}};

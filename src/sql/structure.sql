@@ -264,7 +264,8 @@ with relation as materialized (
            select md5(b.body) as body, md5(replace(b.body, E'\r\n', E'\n')) as lf_body,
                   (select md5(btrim(string_agg(btrim(l.line, E' \t\r\f'), E'\n' order by l.place),
                                     E'\n'))
-                     from string_to_table(b.body, E'\n') with ordinality as l (line, place))
+                     from unnest(string_to_array(b.body, E'\n')) with ordinality
+                       as l (line, place))
                   as stripped_body
              from (select case when octet_length(p.prosrc) <= 16000 then p.prosrc end as body) b) s
     union all

@@ -76,7 +76,9 @@ foreach my $revision (0 .. $HEAD - 1)
 	my ($status, $err, $out) = run_script($node, $database, $path, '-U', 'app');
 	is($status, 0,  "$revision: the script ends without an error") || diag($err);
 	is($out,    '', "$revision: it prints nothing but notices");
-	unlike($err, qr/WARNING|ERROR/, "$revision: it warns of nothing");
+	# The test's own session is a superuser's, whose queries the role may not see.
+	unlike($err, qr/ERROR|WARNING:  (?!could not check whether functions)/,
+		"$revision: it warns of nothing else");
 	is_head($script, $call, "from $revision");
 	same_lines(history($script), history($call), "$revision: the history is that of the call");
 	($status, $err) = run_script($node, $database, $path, '-U', 'app');
@@ -91,7 +93,7 @@ sub beginnings
 {
 	my ($text) = @_;
 	my @parts = split /(?<=^\\endif\n)(?=\n--\ (?:step|Running))/mx, $text;
-	return map { join('', @parts[ 0 .. $_ ]) . "\\endif\n" } 1 .. $#parts;
+	return map { join('', @parts[ 0 .. $_ ]) . ($_ < $#parts ? "\\endif\n" : '') } 1 .. $#parts;
 }
 
 # Ended after each step.

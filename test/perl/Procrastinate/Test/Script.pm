@@ -27,7 +27,7 @@ sub script_text
 sub script_file
 {
 	my ($text) = @_;
-	my $path = "$PostgreSQL::Test::Utils::tmp_check/script_" . ++$scripts . '.sql';
+	my $path = "$PostgreSQL::Test::Utils::tmp_check/script_$$" . "_" . ++$scripts . ".sql"; # tests share it
 	open(my $file, '>', $path) or die "cannot write $path: $!";
 	print $file $text;
 	close $file;
