@@ -73,7 +73,8 @@ SELECT proname
        'procrastinate_route', 'procrastinate_detect', 'procrastinate_check', 'procrastinate_adopt',
        'procrastinate_repair', 'procrastinate_plan', 'procrastinate_plan_details',
        'procrastinate_under_way',
-       'procrastinate_wait', 'procrastinate_require', 'procrastinate_get_progress');
+       'procrastinate_wait', 'procrastinate_require', 'procrastinate_get_progress',
+       'procrastinate_get_installations', 'procrastinate_check_sql');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

@@ -18,7 +18,7 @@ SELECT procrastinate_require('3.1.0');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_require('3.1.0@pre');
 SELECT procrastinate_require('0031');
-SELECT procrastinate_require('0038');
+SELECT procrastinate_require('0037');
 SELECT procrastinate_require('0034', schema => 'required');
 CALL procrastinate_wait('3.1.0', '0.1 s');
 CALL procrastinate_wait('0031', '0.1 s');

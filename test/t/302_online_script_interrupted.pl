@@ -87,7 +87,7 @@ sub ends_at
 	my ($status, $err) = run_it();
 	is($status, 0, "$label: run again, it ends without an error") || diag($err);
 	is_at($node, $database, $schema, $revision, "$label: the catalog is right");
-	is( run_sql("SELECT count(*) FROM procrastinate_check(NULL, '$schema')"),
+	is( run_sql("SELECT count(*) FROM procrastinate_check('current', '$schema')"),
 		'0', "$label: so are the functions");
 	is( run_sql("SELECT count(*) FROM (SELECT event FROM procrastinate_log('$schema')"
 			  . " WHERE event !~ ', |\\.0\$' GROUP BY event, to_revision HAVING count(*) > 1) t"),
@@ -175,7 +175,8 @@ sub ended_in_a_step
 sub ended_in_batches
 {
 	installation('batches', 23, '0024');
-	run_sql('INSERT INTO batches.procrastinate_jobs (queue_name, task_name, args)'
+	run_sql('SET search_path = batches;'
+		  . ' INSERT INTO procrastinate_jobs (queue_name, task_name, args)'
 		  . " SELECT 'q', 't', '{}' FROM generate_series(1, 3000)");
 	my $script = start_until(
 		q{SELECT event ~ 'step 0024.1, ' FROM procrastinate_log('batches') ORDER BY id DESC LIMIT 1},
@@ -252,8 +253,8 @@ sub stopped_server
 # A script finishes what a call has begun.
 sub calls_and_scripts
 {
-	installation('both', 26, 'head');
-	my $blocker = session('both');
+	installation('mixed', 26, 'head');
+	my $blocker = session('mixed');
 	my @stopped;
 	foreach my $lock (
 		'procrastinate_jobs IN SHARE UPDATE EXCLUSIVE MODE',
@@ -262,14 +263,14 @@ sub calls_and_scripts
 	{
 		$blocker->query("BEGIN; LOCK TABLE $lock");
 		my ($status) = $node->psql($database,
-			q{CALL procrastinate_migrate('head', 'both', retry_for => '0.2 s')});
+			q{CALL procrastinate_migrate('head', 'mixed', retry_for => '0.2 s')});
 		isnt($status, 0, "the call cannot go on: $lock");
-		push @stopped, last_event('both');
+		push @stopped, last_event('mixed');
 		$blocker->query('ROLLBACK');
 	}
 	$blocker->close;
 	like($stopped[-1], qr/^step/, 'the call has ended between two steps');
-	ends_at('both', $HEAD, 'a script after a call');
+	ends_at('mixed', $HEAD, 'a script after a call');
 	return;
 }
 
@@ -362,16 +363,16 @@ SQL
 # Without ON_ERROR_STOP: nothing runs after a step that has failed.
 sub goes_on_after_an_error
 {
-	installation('on', 22, '0026');
-	my $blocker = session('on');
+	installation('proceed', 22, '0026');
+	my $blocker = session('proceed');
 	$blocker->query('BEGIN; LOCK TABLE procrastinate_periodic_defers IN ACCESS SHARE MODE');
 	my ($status, $err) =
 	  run_it('-v', 'ON_ERROR_STOP=0', '-v', 'retry_for=0 s', '-v', 'lock_timeout=1 ms');
 	like($err, qr/is not at the step before step 0024\.1/, 'the steps behind the error refuse to run');
-	is(run_sql(q{SELECT revision FROM procrastinate_current('on')}), '0022', 'nothing has changed');
+	is(run_sql(q{SELECT revision FROM procrastinate_current('proceed')}), '0022', 'nothing has changed');
 	$blocker->query('ROLLBACK');
 	$blocker->close;
-	ends_at('on', 26, 'after an error that did not stop psql');
+	ends_at('proceed', 26, 'after an error that did not stop psql');
 	return;
 }
 
