@@ -106,8 +106,9 @@ struct FetchFunction
 };
 
 constinit spi::PlannedQuery fetch_functions_query{[] {
-    return common::substitute(sql::fetch_functions,
-                              {{"is_settable", upgrade::is_settable_sql("v.name")}});
+    return common::substitute(
+        sql::fetch_functions,
+        {{"is_settable", upgrade::is_settable_sql("v.name", upgrade::RunBy::library)}});
 }};
 
 std::vector<FetchFunction> fetch_functions(const Installation &installation)

@@ -53,8 +53,12 @@ std::string structure_over(std::string_view schema)
             {Kind::table, Kind::index, Kind::sequence, Kind::composite, Kind::enum_type})),
         quoted_literal(chain::names_of({Kind::function})), std::string(most_objects),
         std::string(most_views)};
+    // Servers before 14 have no such column. The query only asks for its size.
+    constexpr std::string_view newer_column = "p.prosqlbody";
+    std::string structure(sql::structure);
+    structure.replace(structure.find(newer_column), newer_column.size(), "null::text");
     std::string text;
-    std::string_view rest = sql::structure;
+    std::string_view rest = structure;
     for (std::size_t at = rest.find('$'); at != std::string_view::npos; at = rest.find('$'))
     {
         const std::size_t number =

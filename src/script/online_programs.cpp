@@ -102,8 +102,10 @@ std::string change_barrier()
          {"after_body", quoted_literal(barrier.after_body)},
          {"create_table", substitute(sql::create_fetch_barrier, {{"schema", schema_placeholder}})},
          {"table_grant", sql::fetch_barrier_grant},
-         {"fetch_functions", substitute(sql::fetch_functions,
-                                        {{"is_settable", upgrade::is_settable_sql("v.name")}})}});
+         {"fetch_functions",
+          substitute(
+              sql::fetch_functions,
+              {{"is_settable", upgrade::is_settable_sql("v.name", upgrade::RunBy::script)}})}});
 }
 
 std::string check_column()

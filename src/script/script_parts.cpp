@@ -102,9 +102,9 @@ std::string copy_grants()
     constexpr std::string_view before =
         "nullif(current_setting('procrastinate_script.grants'), '')";
     return upgrade::copies_grants()
-               ? substitute(
-                     sql::script_copy_grants,
-                     {{"copied_grants", upgrade::copied_grants_sql(schema_oid, names, before)}})
+               ? substitute(sql::script_copy_grants,
+                            {{"copied_grants", upgrade::copied_grants_sql(schema_oid, names, before,
+                                                                          upgrade::RunBy::script)}})
                : std::string();
 }
 

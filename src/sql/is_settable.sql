@@ -2,10 +2,11 @@
 -- security-restricted operation. A template: an expression of copied_grants.sql and
 -- fetch_functions.sql.
 --
--- {{name}} name of the setting, an expression
+-- {{name}}          name of the setting, an expression
+-- {{has_privilege}} whether the role has been granted SET on it, or is a superuser, an expression
 
 ({{name}} not in ('role', 'session_authorization')
-            and (has_parameter_privilege({{name}}, 'SET')
+            and ({{has_privilege}}
                  or exists (select from pg_settings s
                              where s.name = {{name}} and s.context = 'user'
                                and s.short_desc <> 'GUC placeholder variable')))

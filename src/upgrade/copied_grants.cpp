@@ -25,13 +25,20 @@ constexpr std::string_view names_parameter = "string_to_array($2, ' ')";
 constinit spi::PlannedQuery remembered_query{
     [] { return remembered_grants_sql(schema_parameter, names_parameter, "$3"); }};
 constinit spi::PlannedQuery copied_query{
-    [] { return copied_grants_sql(schema_parameter, names_parameter, "$3"); }};
+    [] { return copied_grants_sql(schema_parameter, names_parameter, "$3", RunBy::library); }};
 
 } // namespace
 
-std::string is_settable_sql(std::string_view name)
+std::string is_settable_sql(std::string_view name, RunBy run_by)
 {
-    std::string text = common::substitute(sql::is_settable, {{"name", name}});
+    const std::string granted = "has_parameter_privilege(" + std::string(name) + ", 'SET')";
+    std::string text = common::substitute(
+        sql::is_settable,
+        {{"name", name},
+         {"has_privilege",
+          run_by == RunBy::library
+              ? granted
+              : "(select r.rolsuper from pg_roles r where r.rolname = current_user)"}});
     while (text.ends_with('\n'))
         text.pop_back();
     return text;
@@ -80,13 +87,13 @@ std::string remembered_grants_sql(std::string_view schema, std::string_view name
 }
 
 std::string copied_grants_sql(std::string_view schema, std::string_view names,
-                              std::string_view before)
+                              std::string_view before, RunBy run_by)
 {
     return common::substitute(sql::copied_grants,
                               {{"objects", catalog::granted_objects_sql(schema, names)},
                                {"schema", schema},
                                {"before", before},
-                               {"is_settable", is_settable_sql("v.name")}});
+                               {"is_settable", is_settable_sql("v.name", run_by)}});
 }
 
 } // namespace procrastinate::upgrade

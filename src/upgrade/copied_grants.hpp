@@ -33,14 +33,22 @@ class CopiedGrants
     std::string before_; // empty: nothing is to copy
 };
 
+// Who runs a query: a script for psql may run on a server before 15, which has no privileges on
+// settings; there a superuser may set all.
+enum class RunBy
+{
+    library,
+    script
+};
+
 // The query that CopiedGrants runs before a change, and the one it runs after it, over expressions:
 // OID of the schema, text[] of names, whether settings are copied, and the first one's result.
 std::string remembered_grants_sql(std::string_view schema, std::string_view names,
                                   std::string_view with_settings);
 std::string copied_grants_sql(std::string_view schema, std::string_view names,
-                              std::string_view before);
+                              std::string_view before, RunBy run_by);
 
 // The query is_settable.sql over an expression: the name of a setting.
-std::string is_settable_sql(std::string_view name);
+std::string is_settable_sql(std::string_view name, RunBy run_by);
 
 } // namespace procrastinate::upgrade

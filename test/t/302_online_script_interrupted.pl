@@ -340,12 +340,6 @@ SQL
 	is(run_sql(q{SELECT revision FROM procrastinate_current('of_column')}),
 		'0022', 'before the first step');
 
-	run_sql('CREATE SCHEMA bare AUTHORIZATION app');
-	upgrade($node, $database, 30, 'bare');
-	run_sql('DROP TABLE bare.procrastinate_schema_history');
-	$path = script_of('base:head', 'bare');
-	$refused->('tables without a history', qr/ERROR:  schema "bare" holds Procrastinate's objects/);
-
 	installation('late', 12, '0030');
 	$path = script_of('0020:0030', 'late');
 	$refused->('a schema before the range', qr/ERROR:  schema "late" is before 0020/);
