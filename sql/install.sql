@@ -48,15 +48,16 @@ SELECT proname
   FROM ours
  WHERE coalesce(obj_description(oid, 'pg_proc'), '') !~ '^([a-z]|SQL ).*[^.]$';
 
--- the last argument is always the schema (but of procrastinate_adopt, _repair, _migrate, _sql and
--- _upgrade), and it may be left out
+-- the last argument is always the schema (but of procrastinate_adopt, _repair, _migrate, _sql,
+-- _upgrade and those of all installations), and it may be left out
 SELECT proname
   FROM ours
  WHERE proname NOT IN ('procrastinate_heads', 'procrastinate_show', 'procrastinate_migration_sql',
                        'procrastinate_releases', 'procrastinate_repair', 'procrastinate_migrate',
                        'procrastinate_under_way', 'procrastinate_get_progress',
                        'procrastinate_upgrade', 'procrastinate_adopt', 'procrastinate_sql',
-                       'procrastinate_get_installations')
+                       'procrastinate_get_installations', 'procrastinate_migrate_all',
+                       'procrastinate_require_all')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'anycompatible'::regtype
         OR pronargdefaults = 0);
 
@@ -74,7 +75,8 @@ SELECT proname
        'procrastinate_repair', 'procrastinate_plan', 'procrastinate_plan_details',
        'procrastinate_under_way',
        'procrastinate_wait', 'procrastinate_require', 'procrastinate_get_progress',
-       'procrastinate_get_installations', 'procrastinate_check_sql');
+       'procrastinate_get_installations', 'procrastinate_check_sql',
+       'procrastinate_migrate_all', 'procrastinate_require_all');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

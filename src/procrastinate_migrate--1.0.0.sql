@@ -326,6 +326,15 @@ COMMENT ON FUNCTION procrastinate_require(text, text, anycompatible) IS
     'fails if the schema is not at the target, or has differences that break Procrastinate (drift: '
     'error, warning, ignore); returns the current revision';
 
+CREATE FUNCTION procrastinate_require_all(
+    target text,
+    drift text DEFAULT 'error',
+    schemas text[] DEFAULT '{%}'
+) RETURNS integer
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION procrastinate_require_all(text, text, text[]) IS
+    'fails if one of the installations that you may change does not pass procrastinate_require; returns how many were checked';
+
 -- ---- Change -------------------------------------------------------------------------------------
 
 CREATE FUNCTION procrastinate_upgrade(
@@ -365,6 +374,23 @@ CREATE PROCEDURE procrastinate_migrate(
 COMMENT ON PROCEDURE
     procrastinate_migrate(text, anycompatible, text, text, boolean, boolean, text) IS
     'upgrades the installation to the target in many short transactions, while clients work';
+
+CREATE PROCEDURE procrastinate_migrate_all(
+    target text DEFAULT 'head',
+    schemas text[] DEFAULT '{%}',
+    workers integer DEFAULT 2,
+    canary integer DEFAULT 1,
+    on_error text DEFAULT 'stop',
+    lock_timeout interval DEFAULT '100 ms',
+    retry_for interval DEFAULT '10 min',
+    force boolean DEFAULT false,
+    dry_run boolean DEFAULT false
+)
+    LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON PROCEDURE
+    procrastinate_migrate_all(text, text[], integer, integer, text, interval, interval, boolean,
+                              boolean) IS
+    'migrates the installations of the database that you may change, as procrastinate_migrate does, several at a time; canary of them first';
 
 CREATE PROCEDURE procrastinate_wait(
     target text DEFAULT 'head',

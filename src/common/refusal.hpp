@@ -41,6 +41,8 @@ inline constexpr std::string_view still_used = "PM013";
 inline constexpr std::string_view not_in_time = "PM014";
 // procrastinate_require() found pending migrations, or no installation.
 inline constexpr std::string_view not_reached = "PM015";
+// procrastinate_migrate_all() or procrastinate_require_all(): some installations failed.
+inline constexpr std::string_view fleet_failed = "PM016";
 inline constexpr std::string_view rows_unchanged = "55000"; // object_not_in_prerequisite_state
 inline constexpr std::string_view no_worker = "53400";      // configuration_limit_exceeded
 inline constexpr std::string_view lock_not_available = "55P03";

@@ -4,6 +4,7 @@
 #include "common/own_function.hpp"
 #include "common/quoting.hpp"
 #include "common/refusal.hpp"
+#include "entry/may_commit.hpp"
 #include "entry/reading.hpp"
 #include "entry/schema_argument.hpp"
 #include "entry/target_argument.hpp"
@@ -26,14 +27,6 @@ namespace online = procrastinate::online;
 namespace server = procrastinate::server;
 using procrastinate::entry::schema_argument;
 using procrastinate::entry::target_argument;
-
-// True in a procedure that was called outside of a transaction block.
-bool may_commit(FunctionCallInfo fcinfo)
-{
-    const auto *const context = reinterpret_cast<const CallContext *>(fcinfo->context);
-    return context != nullptr && IsA(context, CallContext) && !context->atomic &&
-           !IsSubTransaction();
-}
 
 Datum interval_of(double seconds)
 {
@@ -130,7 +123,7 @@ ENTRY_POINT(procrastinate_migrate)
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "target");
     const std::optional<Oid> schema = schema_argument(arguments, 1);
-    if (!may_commit(fcinfo))
+    if (!procrastinate::entry::may_commit(fcinfo))
         throw common::Refusal{
             common::sqlstate::active_transaction,
             "procrastinate_migrate() cannot run inside a transaction block",
@@ -170,7 +163,7 @@ ENTRY_POINT(procrastinate_migrate)
 ENTRY_POINT(procrastinate_wait)
 {
     const server::Arguments arguments(fcinfo);
-    if (!may_commit(fcinfo))
+    if (!procrastinate::entry::may_commit(fcinfo))
         throw common::Refusal{common::sqlstate::active_transaction,
                               "procrastinate_wait() cannot run inside a transaction block",
                               "Index builds would wait for the transaction's snapshot.",

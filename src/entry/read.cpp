@@ -246,14 +246,18 @@ ENTRY_POINT(procrastinate_sql)
     const std::string_view range_name = range_argument(arguments, 0, "range");
     const catalog::Installation installation = catalog::locate(schema_argument(arguments, 1));
     const bool is_online = arguments.required_boolean(2, "online");
-    chain::Range range{};
-    with_applied(installation, [&](const AppliedMigrations &applied) {
-        range = script_range(installation, range_name, applied.state());
-        return Datum(0);
-    });
+    std::string range_text(range_name);
     // An online script goes on from where the installation is, also on another server.
     if (is_online && range_name.starts_with(from_current))
-        range.start = chain::base;
+    {
+        const std::string_view end = range_name.substr(from_current.size());
+        range_text = "base:" + std::string(end.empty() ? "head" : end);
+    }
+    chain::Range range{};
+    with_applied(installation, [&](const AppliedMigrations &applied) {
+        range = script_range(installation, range_text, applied.state());
+        return Datum(0);
+    });
     return server::text_result(is_online
                                    ? procrastinate::script::online_script(installation, range)
                                    : procrastinate::script::offline_script(installation, range));
@@ -270,8 +274,10 @@ ENTRY_POINT(procrastinate_check_sql)
             revision = chain::resolve_target(*name, applied.state().current);
             return Datum(0);
         });
+    // Under the reader's search_path functions of other roles could be called.
     return server::text_result(
-        procrastinate::script::catalog_check(installation.quoted_text, revision) + ";\n");
+        "BEGIN READ ONLY;\nSET LOCAL search_path = pg_catalog, pg_temp;\n" +
+        procrastinate::script::catalog_check(installation.quoted_text, revision) + ";\nCOMMIT;\n");
 }
 
 // (schema) → id, applied_at, applied_by, event, from_revision, to_revision, duration,

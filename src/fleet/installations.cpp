@@ -54,6 +54,7 @@ void fill(ListedInstallation &listed, const InstallationState &state)
     if (revision)
     {
         listed.revision = chain::name(*revision);
+        listed.current = revision;
         listed.is_head = *revision == chain::head();
     }
     else
@@ -87,8 +88,9 @@ void read_history(ListedInstallation &listed, const Candidate &candidate,
 ListedInstallation listed(const Candidate &candidate)
 {
     const catalog::Installation installation = catalog::locate(candidate.schema);
-    ListedInstallation one{candidate.schema, upgrade::owner_of(installation),  {}, false, {}, {},
-                           candidate.jobs,   upgrade::may_change(installation)};
+    ListedInstallation one{
+        candidate.schema, upgrade::owner_of(installation),  {}, {}, false, {}, {},
+        candidate.jobs,   upgrade::may_change(installation)};
     try
     {
         read_history(one, candidate, installation);

@@ -13,8 +13,9 @@ namespace procrastinate::fleet
 struct ListedInstallation
 {
     Oid schema;
-    Oid owner;            // the role as which it is changed
-    std::string revision; // as the history records it; empty if it does not
+    Oid owner;                              // the role as which it is changed
+    std::string revision;                   // as the history records it; empty if it does not
+    std::optional<chain::Revision> current; // the same, if this library knows it
     bool is_head;
     std::string source; // the event that recorded it, or why it is not known
     std::optional<TimestampTz> under_way_since; // begin of a migration that has not ended

@@ -180,10 +180,8 @@ void create_table(const Installation &installation)
                 .c_str());
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rows = spi::read_latest(sql::fetch_barrier_grant, parameters);
-    if (rows.count() == 0)
-        return;
-    const std::string grant(rows.text(0, 1).value_or(""));
-    spi::execute(grant.c_str());
+    if (const std::optional<std::string_view> grants = rows.text(0, 1))
+        spi::execute(std::string(*grants).c_str());
 }
 
 } // namespace

@@ -8,6 +8,7 @@
 #include "server/index_state.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
+#include "server/statement_worker.hpp"
 #include "sql/build_progress.hpp"
 #include "sql/drop_index.hpp"
 #include "upgrade/locks.hpp"
@@ -173,6 +174,9 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
             [](void *context, int pid) { watch_worker(*static_cast<Watch *>(context), pid); },
             &watch);
     });
+    // Workers of procrastinate_migrate_all() compete for the server's workers: they ask again.
+    if (result.end == server::BuildEnd::no_worker && server::is_background_worker())
+        return "all of the server's max_worker_processes are in use";
     if (result.end == server::BuildEnd::no_worker)
         throw common::Refusal{
             common::sqlstate::no_worker, "there is no background worker to build an index with",

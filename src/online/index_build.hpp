@@ -45,8 +45,9 @@ std::string holder_of_builds(const catalog::Installation &installation);
 // for that without a snapshot: it commits first. Each lock wait of the build, for older
 // transactions too, takes at most `lock_timeout` milliseconds. Returns the reason if a lock could
 // not be had (40P01, 55P03), or if the session's role has no place for a worker left
-// (max_build_workers); else nothing. Throws Refusal 53400 if the server has no free worker;
-// `without_worker` is the call that needs none, for the hint. Throws other errors of the worker.
+// (max_build_workers); else nothing. If the server has no free worker, a background worker returns
+// that as the reason, too; another session throws Refusal 53400: `without_worker` is the call that
+// needs none, for the hint. Throws other errors of the worker.
 // Runs inside an SPI connection that may commit, with the advisory lock of index builds.
 std::optional<std::string> build_concurrently(const catalog::Installation &installation, Oid owner,
                                               const chain::Step &step, double lock_timeout,

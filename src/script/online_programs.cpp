@@ -53,10 +53,14 @@ using common::substitute;
 constexpr std::string_view schema_placeholder = "%1$I";
 constexpr std::string_view table_placeholder = "%1$I.%2$I";
 
+// See online_script_begin.sql.
+std::string place_of(Revision revision) { return "{" + std::to_string(revision + 1) + ",0}"; }
+
 std::string enter()
 {
     return substitute(sql::online_script_enter, {{"lock_history", lock_history()},
                                                  {"check_policies", sql::script_check_policies},
+                                                 {"last_position", place_of(chain::head())},
                                                  {"is_own", is_own()}});
 }
 
@@ -145,9 +149,6 @@ std::string start()
     return substitute(sql::online_script_start,
                       {{"find_present", sql::script_find_present}, {"adopt", adopt()}});
 }
-
-// See online_script_begin.sql.
-std::string place_of(Revision revision) { return "{" + std::to_string(revision + 1) + ",0}"; }
 
 } // namespace
 

@@ -128,13 +128,10 @@ std::vector<std::string> new_indexes(Revision revision)
 // CREATE INDEX CONCURRENTLY cannot run in a function or a block: psql runs it.
 std::string build(const Step &step, int after)
 {
-    constexpr std::string_view concurrently = " CONCURRENTLY ";
-    std::string statement(step.sql);
-    statement.insert(statement.find(concurrently) + concurrently.size(), "IF NOT EXISTS ");
     return setting("build_table", std::string(step.table)) +
            setting("skipped", join(skipped_indexes(step, after), " ")) +
            setting("new_indexes", join(new_indexes(step.revision), " ")) +
-           "SET procrastinate_script.sql = " + dollar_quoted(statement) + ";\n" +
+           "SET procrastinate_script.sql = " + dollar_quoted(std::string(step.sql)) + ";\n" +
            run("start_build") +
            "SELECT set_config('search_path', "
            "quote_ident(current_setting('procrastinate_script.schema')) || ', pg_temp', "

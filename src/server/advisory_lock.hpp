@@ -29,7 +29,10 @@ enum class LockKey : std::int32_t
     building = 0x50524F69,
     // "PROs", exclusive: a place for a background worker that builds an index. The object is the
     // role whose session has started the worker; see build_slot_tag().
-    build_slot = 0x50524F73
+    build_slot = 0x50524F73,
+    // "PROm", exclusive: a place for a background worker of procrastinate_migrate_all(). The object
+    // is the number of the place.
+    migrate_slot = 0x50524F6D
 };
 
 // The key as pg_locks.classid shows it, and as queries bind it.

@@ -7,6 +7,11 @@ namespace procrastinate::server
 namespace
 {
 
+const char *text_of(Datum value)
+{
+    return call([value] { return TextDatumGetCString(value); });
+}
+
 Datum interval_of_text(Datum argument)
 {
     return call([argument] {
@@ -80,6 +85,37 @@ std::string_view Arguments::required_text(int index, const char *name) const
 bool Arguments::required_boolean(int index, const char *name) const
 {
     return required(boolean(index), name);
+}
+
+int Arguments::required_integer(int index, const char *name) const
+{
+    return required(is_null(index) ? std::nullopt : std::optional(DatumGetInt32(value(index))),
+                    name);
+}
+
+std::vector<std::string> Arguments::required_texts(int index, const char *name) const
+{
+    const Datum array = required(is_null(index) ? std::nullopt : std::optional(value(index)), name);
+    struct Elements
+    {
+        Datum *values;
+        bool *nulls;
+        int count;
+    };
+    const Elements elements = call([array] {
+        Elements found{};
+        deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+                          &found.values, &found.nulls, &found.count);
+        return found;
+    });
+    std::vector<std::string> texts;
+    for (int i = 0; i < elements.count; ++i)
+    {
+        const Datum element =
+            required(elements.nulls[i] ? std::nullopt : std::optional(elements.values[i]), name);
+        texts.emplace_back(text_of(element));
+    }
+    return texts;
 }
 
 double Arguments::required_milliseconds(int index, const char *name) const

@@ -3,6 +3,9 @@
 
 #include "server/error_boundary.hpp"
 
+#include <string>
+#include <vector>
+
 namespace procrastinate::server
 {
 
@@ -25,6 +28,8 @@ class Arguments
 
     // The same for arguments that must not be NULL: throws Refusal 22004 with the argument's name.
     std::string_view required_text(int index, const char *name) const;
+    std::vector<std::string> required_texts(int index, const char *name) const; // of a text[]
+    int required_integer(int index, const char *name) const;
     bool required_boolean(int index, const char *name) const;
     double required_milliseconds(int index, const char *name) const;
 

@@ -55,7 +55,9 @@ SELECT * FROM (
         END IF;
         finding := NULL;
         FOR call IN
-            SELECT regexp_matches(session.query,
+            -- Without comments and literals.
+            SELECT regexp_matches(regexp_replace(session.query,
+                       '/\*.*?\*/|--[^\n]*|''(?:[^'']|'''')*''', ' ', 'g'),
                        '(?:("(?:[^"]|"")+"|[[:alnum:]_$]+)\s*\.\s*)?"?\m(' || dropped
                        || ')\M"?\s*\(', 'gi')
         LOOP

@@ -3,6 +3,7 @@
 --
 -- {{lock_history}}   script_lock_history.sql
 -- {{check_policies}} script_check_policies.sql
+-- {{last_position}}  position once head is complete
 -- {{is_own}}         condition that a row of the history is this database's
 --
 -- Sets procrastinate_script.position, and procrastinate_script.latest to the last event. Raises an
@@ -26,7 +27,9 @@ BEGIN
             USING ERRCODE = '3F000', HINT = format('CREATE SCHEMA %I;', schema_name);
     END IF;
     EXECUTE current_setting('procrastinate_script.check_role');
-{{lock_history}}{{check_policies}}
+{{lock_history}}    -- Until now a session could add a trigger to the history.
+    EXECUTE current_setting('procrastinate_script.check_role');
+{{check_policies}}
     EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I WHERE {{is_own}}'
                    ' ORDER BY id DESC LIMIT 1', schema_name, history)
        INTO recorded, latest;
@@ -38,6 +41,12 @@ BEGIN
         place := ARRAY[recorded::int + 1, 0];
     ELSE
         RAISE EXCEPTION 'the history of schema "%" has a row that this script does not know',
+            schema_name
+            USING ERRCODE = 'PM006', DETAIL = format('Its last event is "%s", to revision "%s".',
+                left(latest, 100), left(recorded, 100));
+    END IF;
+    IF place > '{{last_position}}' THEN
+        RAISE EXCEPTION 'the history of schema "%" has a revision that this script does not know',
             schema_name
             USING ERRCODE = 'PM006', DETAIL = format('Its last event is "%s", to revision "%s".',
                 left(latest, 100), left(recorded, 100));

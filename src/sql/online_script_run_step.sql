@@ -7,7 +7,8 @@
 -- {{first_of_new_channels}}, {{end_of_old_channels}} revisions
 --
 -- The barrier is closed by its table's lock until the columns have changed. Clients may have
--- planned a fetch before that: a row of the table keeps the barrier closed for a moment more.
+-- planned a fetch before that: a row of the table keeps the barrier closed for a moment more. The
+-- next step drops the table.
 
 DECLARE
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
@@ -57,7 +58,9 @@ BEGIN
                 IF index_name <> '' AND NOT coalesce(
                        (SELECT i.indisvalid
                           FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
-                         WHERE c.relnamespace = schema_oid AND c.relname = index_name), false) THEN
+                         WHERE c.relnamespace = schema_oid AND c.relname = index_name
+                           AND i.indrelid = to_regclass(format('%I.%I', schema_name,
+                               current_setting('procrastinate_script.build_table')))), false) THEN
                     RAISE EXCEPTION 'index "%" has not been built', index_name
                         USING ERRCODE = '55000',
                             HINT = 'Run the script again: it drops what is left of the index, and '
@@ -105,9 +108,6 @@ BEGIN
     COMMIT;
     IF barrier = 'close' THEN
         EXECUTE current_setting('procrastinate_script.wait_for_clients');
-        IF to_regclass(format('%I.procrastinate_fetch_barrier', schema_name)) IS NOT NULL THEN
-            EXECUTE format('DELETE FROM %I.procrastinate_fetch_barrier', schema_name);
-        END IF;
         COMMIT;
     END IF;
 END

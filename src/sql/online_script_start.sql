@@ -3,6 +3,7 @@
 --
 -- {{find_present}}  script_find_present.sql
 -- {{adopt}}         script_adopt.sql
+-- {{record}}        append_history.sql for format(): schema, table, event, revision
 
 DECLARE
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
@@ -30,6 +31,23 @@ BEGIN
             IF place = '{1,0}' AND cardinality(present) > 0 THEN
 {{adopt}}                place := ARRAY[match.revision::int + 1, 0];
                 PERFORM set_config('procrastinate_script.position', place::text, false);
+                -- No lock keeps another role from adding a function meanwhile.
+                EXECUTE current_setting('procrastinate_script.check_role');
+            ELSIF place > '{1,0}' AND cardinality(present) > 0
+                  AND current_setting('procrastinate_script.latest') NOT LIKE 'step %' THEN
+                EXECUTE 'SELECT c.revision, bool_and(c.exact) AS exact FROM ('
+                        || current_setting('procrastinate_script.catalog_check')
+                        || ') c GROUP BY c.revision'
+                   INTO match;
+                IF match.exact AND match.revision <> lpad((place[1] - 1)::text, 4, '0') THEN
+                    RAISE EXCEPTION
+                        'schema "%" is at % by its history, but exactly at % by its catalog',
+                        schema_name, lpad((place[1] - 1)::text, 4, '0'), match.revision
+                        USING ERRCODE = 'PM009',
+                            HINT = format(E'If that is right, record it, then run the script '
+                                'again:\n%s', format($record${{record}}$record$, schema_name,
+                                history, 'stamp', match.revision));
+                END IF;
             END IF;
             IF place > '{1,0}' AND cardinality(present) = 0 THEN
                 RAISE EXCEPTION

@@ -80,7 +80,8 @@ BEGIN
     FOR pass IN 1 .. 2 LOOP
 {{check_role}}        EXIT WHEN pass = 2;
 
-{{lock_history}}        -- Keep the schema's name until the end. Only a superuser can.
+{{lock_history}}        -- Until now a session could add a trigger to the history.
+{{check_role}}        -- Keep the schema's name until the end. Only a superuser can.
         IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
             PERFORM FROM pg_namespace n WHERE n.oid = schema_oid FOR KEY SHARE;
         END IF;

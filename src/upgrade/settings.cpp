@@ -17,6 +17,7 @@ char *names_in_django = nullptr;
 int wal_rate = 64 * 1024;
 int replication_lag = 128 * 1024;
 int build_workers = 2;
+int migrate_workers = 4;
 bool copy_grants = true;
 
 constexpr config_enum_entry verify_levels[] = {
@@ -71,6 +72,8 @@ int max_replication_lag() { return replication_lag; }
 
 int max_build_workers() { return build_workers; }
 
+int max_migrate_workers() { return migrate_workers; }
+
 bool copies_grants() { return copy_grants; }
 
 void define_settings()
@@ -115,6 +118,11 @@ void define_settings()
         "Sets how many indexes a role may build at the same time in a database.",
         "Each concurrent index build of procrastinate_migrate() is a background worker.",
         &build_workers, build_workers, 1, 1000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "procrastinate_migrate.max_migrate_workers",
+        "Sets how many installations procrastinate_migrate_all() may migrate at the same time.",
+        "All calls in a database share these background workers.", &migrate_workers,
+        migrate_workers, 1, 32, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable(
         "procrastinate_migrate.copy_grants",
         "Sets whether new objects get the privileges of those that they succeed.",

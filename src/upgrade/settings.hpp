@@ -41,6 +41,10 @@ int max_replication_lag();
 // same time in the database. A superuser can set it, or a role that has been granted SET on it.
 int max_build_workers();
 
+// procrastinate_migrate.max_migrate_workers: how many installations the calls of
+// procrastinate_migrate_all() in a database may migrate at the same time.
+int max_migrate_workers();
+
 // procrastinate_migrate.copy_grants: whether a migration gives the objects that it creates the
 // privileges and settings of those that they succeed.
 bool copies_grants();

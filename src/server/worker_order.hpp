@@ -1,4 +1,4 @@
-// Shared memory between a session and the background worker that builds an index for it.
+// Shared memory between a session and a background worker that runs one statement for it.
 #pragma once
 
 #include "server/postgres.hpp"
@@ -6,13 +6,10 @@
 namespace procrastinate::server
 {
 
-inline constexpr std::size_t build_statement_size = 2048; // bytes, with the NUL
+inline constexpr std::size_t worker_statement_size = 2048; // bytes, with the NUL
+inline constexpr std::size_t worker_settings_size = 16384; // bytes, with all NULs
 
-// Settings of the session that the worker takes over.
-inline constexpr std::array build_settings{
-    "maintenance_work_mem", "max_parallel_maintenance_workers", "default_tablespace"};
-
-enum class BuildStage
+enum class WorkerStage
 {
     begun,
     failed,
@@ -22,27 +19,31 @@ enum class BuildStage
 // The order, and the worker's answer. Plain data in a dynamic shared memory segment.
 //
 // A session may have loaded an older library than its worker loads. A change of this structure
-// therefore needs a new name for the worker's function; now it is procrastinate_build_index_v2().
-struct BuildOrder
+// therefore needs a new name for the worker's function; now it is procrastinate_run_statement_v3().
+struct WorkerOrder
 {
     // Written by the session.
     Oid database;
     Oid login_role; // of the session; the worker connects as this role
     Oid role;       // the worker acts as this role
     Oid schema;
-    char table[NAMEDATALEN];
+    char table[NAMEDATALEN]; // of an index build, else empty
     char index[NAMEDATALEN];
-    char statement[build_statement_size];
-    char settings[build_settings.size()][NAMEDATALEN];
+    char statement[worker_statement_size];
+    // Settings of the session that the worker takes over: name, NUL, value, NUL, ...; ends with an
+    // empty name.
+    char settings[worker_settings_size];
     char lock_timeout[NAMEDATALEN]; // of the worker, in milliseconds
 
     // Written by the worker; the texts are its error.
-    BuildStage stage;
+    WorkerStage stage;
     int sqlstate;
     char message[1024];
     char detail[2048];
     char hint[1024];
     char context[1024];
+
+    bool builds_index() const { return index[0] != '\0'; }
 };
 
 // Copies a text into an array, cut at the end of a character if it is too long. nullptr counts as

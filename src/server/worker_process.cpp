@@ -1,11 +1,11 @@
-// Background worker that runs one CREATE INDEX CONCURRENTLY at top level.
+// Background worker that runs one statement at top level: CREATE INDEX CONCURRENTLY, or a CALL.
 //
 // This is code in the server's own style: errors jump through every function here, so none of them
 // has an object with a destructor.
 #include "server/advisory_lock.hpp"
-#include "server/build_order.hpp"
 #include "server/fault_point.hpp"
 #include "server/index_state.hpp"
+#include "server/worker_order.hpp"
 
 namespace procrastinate::server
 {
@@ -16,7 +16,7 @@ namespace
 // Locks the table before the statement does. The statement would wait for the table with a
 // snapshot, and a concurrent build of another index on the table would wait for that snapshot: a
 // deadlock. Returns false if the index exists now.
-bool lock_table(const BuildOrder &order)
+bool lock_table(const WorkerOrder &order)
 {
     const Oid table = get_relname_relid(order.table, order.schema);
     InvalidateCatalogSnapshot();
@@ -30,12 +30,12 @@ bool lock_table(const BuildOrder &order)
 }
 
 // Runs the statement in a portal, as the server runs a client's query: event triggers need one.
-void run_statement(const BuildOrder &order)
+void run_statement(const WorkerOrder &order)
 {
     const char *const text = order.statement;
     StartTransactionCommand();
     pgstat_report_activity(STATE_RUNNING, text);
-    if (!lock_table(order))
+    if (order.builds_index() && !lock_table(order))
     {
         CommitTransactionCommand();
         return;
@@ -58,15 +58,19 @@ void run_statement(const BuildOrder &order)
 
 // Connects as the session's role, takes over its settings, and then acts as the order's role until
 // the worker ends. search_path is the schema.
-void prepare_session(const BuildOrder &order)
+void prepare_session(const WorkerOrder &order)
 {
     const auto set = [](const char *setting, const char *value) {
         SetConfigOption(setting, value, PGC_USERSET, PGC_S_SESSION);
     };
     BackgroundWorkerInitializeConnectionByOid(order.database, order.login_role, 0);
     StartTransactionCommand();
-    for (std::size_t i = 0; i < build_settings.size(); ++i)
-        set(build_settings[i], order.settings[i]);
+    for (const char *name = order.settings; *name != '\0';)
+    {
+        const char *const value = name + strlen(name) + 1;
+        set(name, value);
+        name = value + strlen(value) + 1;
+    }
     set("lock_timeout", order.lock_timeout);
     set("statement_timeout", "0");
     if (GetConfigOption("transaction_timeout", true, false) != nullptr) // from PostgreSQL 17 on
@@ -85,7 +89,7 @@ void prepare_session(const BuildOrder &order)
 }
 
 // Shows other sessions that this one builds an index of the installation, until it ends.
-void mark_session(const BuildOrder &order)
+void mark_session(const WorkerOrder &order)
 {
     const LOCKTAG tag = advisory_lock_tag(LockKey::building, order.schema);
     StartTransactionCommand();
@@ -93,14 +97,15 @@ void mark_session(const BuildOrder &order)
     CommitTransactionCommand();
 }
 
-void work(BuildOrder *order)
+void work(WorkerOrder *order)
 {
     prepare_session(*order);
-    mark_session(*order);
+    if (order->builds_index())
+        mark_session(*order);
     fault_point("worker", "begins");
     run_statement(*order);
     fault_point("worker", "ends");
-    order->stage = BuildStage::done;
+    order->stage = WorkerStage::done;
 }
 
 void run_worker(dsm_handle handle)
@@ -111,7 +116,7 @@ void run_worker(dsm_handle handle)
     if (segment == nullptr)
         return; // the session has ended
     dsm_pin_mapping(segment);
-    auto *const order = static_cast<BuildOrder *>(dsm_segment_address(segment));
+    auto *const order = static_cast<WorkerOrder *>(dsm_segment_address(segment));
     MemoryContext const context = TopMemoryContext;
     PG_TRY();
     {
@@ -126,7 +131,7 @@ void run_worker(dsm_handle handle)
         copy_clipped(order->detail, error->detail);
         copy_clipped(order->hint, error->hint);
         copy_clipped(order->context, error->context);
-        order->stage = BuildStage::failed;
+        order->stage = WorkerStage::failed;
         PG_RE_THROW();
     }
     PG_END_TRY();
@@ -136,8 +141,8 @@ void run_worker(dsm_handle handle)
 
 } // namespace procrastinate::server
 
-// The entry point of the worker. The argument is the handle of the segment with the BuildOrder.
-extern "C" __attribute__((visibility("default"))) void procrastinate_build_index_v2(Datum handle)
+// The entry point of the worker. The argument is the handle of the segment with the WorkerOrder.
+extern "C" __attribute__((visibility("default"))) void procrastinate_run_statement_v3(Datum handle)
 {
     procrastinate::server::run_worker(DatumGetUInt32(handle));
 }

@@ -1,0 +1,46 @@
+#include "fleet/require_all.hpp"
+
+#include "catalog/installation.hpp"
+#include "common/findings.hpp"
+#include "common/refusal.hpp"
+#include "fleet/migrate_all.hpp"
+#include "server/pause.hpp"
+
+namespace procrastinate::fleet
+{
+
+int require_all(std::string_view target, upgrade::Drift drift,
+                const std::vector<std::string> &patterns)
+{
+    constexpr int most_failures_told = 20;
+    common::Findings failures(most_failures_told);
+    const std::vector<ListedInstallation> all = selected(patterns);
+    for (const ListedInstallation &listed : all)
+    {
+        server::check_interrupts();
+        const catalog::Installation installation = catalog::locate(listed.schema);
+        try
+        {
+            (void)upgrade::require(installation, target, drift);
+        }
+        catch (const common::Refusal &refusal)
+        {
+            failures.add(common::capitalized(refusal.message));
+        }
+    }
+    const std::string count = std::to_string(all.size());
+    if (all.empty())
+        throw common::Refusal{common::sqlstate::not_reached,
+                              "no installation that you may change fits the argument \"schemas\"",
+                              {},
+                              "To see all: SELECT * FROM procrastinate_installations;"};
+    if (failures.any())
+        throw common::Refusal{common::sqlstate::fleet_failed,
+                              std::to_string(failures.count()) + " of " + count +
+                                  " installations do not fit " + std::string(target),
+                              failures.text(),
+                              {}};
+    return static_cast<int>(all.size());
+}
+
+} // namespace procrastinate::fleet

@@ -1,0 +1,264 @@
+# procrastinate_migrate_all() migrates the installations of a database, several at a time: with
+# those that fail, that are locked or that belong to others, ended anywhere, and called several
+# times at once. procrastinate_require_all() checks them.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Test::More;
+
+use Procrastinate::Test;
+use Procrastinate::Test::Database;
+use Procrastinate::Test::Psql;
+
+my $node     = start_server();
+my $database = new_database($node);
+use_database($node, $database);
+
+# Schemas PREFIX_1 ... at 0026. Returns their names.
+sub tenants
+{
+	my ($prefix, $count, $revision) = @_;
+	my @schemas = map { "${prefix}_$_" } 1 .. $count;
+	upgrade($node, $database, $revision // 26, $_) foreach @schemas;
+	return @schemas;
+}
+
+# Calls it for PREFIX_%. Returns the exit status and what went to standard error.
+sub migrate_all
+{
+	my ($prefix, @arguments) = @_;
+	my ($status, undef, $err) = $node->psql(
+		$database,
+		'CALL procrastinate_migrate_all('
+		  . join(', ', "schemas => '{${prefix}\\\\_%}'", @arguments)
+		  . ')');
+	return ($status, $err);
+}
+
+sub revisions
+{
+	my ($prefix) = @_;
+	return run_sql(
+		q{SELECT string_agg(revision, ' ' ORDER BY schema::text) FROM procrastinate_installations}
+		  . qq{ WHERE schema::text LIKE '$prefix\\_%'});
+}
+
+sub heads
+{
+	my ($count) = @_;
+	return join ' ', ($HEAD_NAME) x $count;
+}
+
+all_of_them();
+one_fails();
+one_is_locked();
+those_of_others();
+ended();
+several_callers();
+no_worker();
+refused();
+required();
+done_testing();
+
+sub all_of_them
+{
+	my @schemas = tenants('all', 5);
+	tenants('allx', 1);
+	my ($status, $err) = migrate_all('all', 'dry_run => true');
+	is($status, 0, 'dry run');
+	is(scalar(() = $err =~ /would be migrated from 0026 to head/g), 5, 'it tells what it would do');
+	is(revisions('all'), join(' ', ('0026') x 5), 'and does nothing');
+	($status, $err) = migrate_all('all');
+	is($status, 0, 'it migrates') || diag($err);
+	is(revisions('all'),  heads(5), 'all installations that fit the pattern');
+	is(revisions('allx'), '0026',   'and no others');
+	like($err, qr/5 installations to migrate, 0 have reached the target already/, 'it tells how many');
+	my ($first) = $err =~ /schema "(\w+)" is migrated/;
+	is($first, 'all_1', 'the canary is the first');
+	like($err, qr/ms \(5 of 5\)$/m, 'it tells the progress');
+	is_at($node, $database, $_, $HEAD, "$_: the catalog is that of head") foreach @schemas;
+	($status, $err) = migrate_all('all');
+	is($status, 0, 'once more');
+	like($err, qr/0 installations to migrate, 5 have reached/, 'there is nothing to do');
+	return;
+}
+
+# A relation has the name of an index.
+sub one_fails
+{
+	tenants('fail', 4);
+	run_sql('CREATE INDEX procrastinate_jobs_priority_idx ON fail_2.procrastinate_jobs (attempts)');
+	my ($status, $err) = migrate_all('fail', q{on_error => 'continue'}, 'workers => 1');
+	isnt($status, 0, 'one fails: so does the call, at its end');
+	like($err, qr/WARNING:  schema "fail_2" could not be migrated \(2 of 4\)\nDETAIL:  PM009: /,
+		'a WARNING says why');
+	like($err, qr/ERROR:  1 of 4 installations could not be migrated\nDETAIL:  Schema "fail_2": PM009 /,
+		'the error names it');
+	is(revisions('fail'), "$HEAD_NAME 0026 $HEAD_NAME $HEAD_NAME", 'the others are migrated');
+
+	tenants('halt', 4);
+	run_sql('CREATE INDEX procrastinate_jobs_priority_idx ON halt_2.procrastinate_jobs (attempts)');
+	($status, $err) = migrate_all('halt', 'workers => 1');
+	like($err, qr/^2 have not been begun\.$/m, 'or no other is begun');
+	is(revisions('halt'), "$HEAD_NAME 0026 0026 0026", 'by default');
+	run_sql('DROP INDEX halt_2.procrastinate_jobs_priority_idx');
+	($status, $err) = migrate_all('halt');
+	is($status, 0, 'the next call goes on with those that are left') || diag($err);
+	is(revisions('halt'), heads(4), 'to the end');
+
+	tenants('canary', 3);
+	run_sql(
+		'CREATE INDEX procrastinate_jobs_priority_idx ON canary_1.procrastinate_jobs (attempts)');
+	($status, $err) = migrate_all('canary', q{on_error => 'continue'});
+	is(revisions('canary'), '0026 0026 0026', 'a canary that fails stops the others in any case');
+	return;
+}
+
+sub one_is_locked
+{
+	tenants('locked', 3);
+	my $blocker = session('locked_2');
+	$blocker->query('BEGIN; LOCK TABLE procrastinate_jobs');
+	my ($status, $err) =
+	  migrate_all('locked', q{on_error => 'continue'}, q{retry_for => '0.3 s'}, 'workers => 3');
+	isnt($status, 0, 'one is locked');
+	like($err, qr/Schema "locked_2": 55P03 /, 'the error says so');
+	is(revisions('locked'), "$HEAD_NAME 0026 $HEAD_NAME", 'the others are migrated');
+	$blocker->query('ROLLBACK');
+	$blocker->close;
+	is((migrate_all('locked'))[0], 0, 'later it can be migrated');
+	is(revisions('locked'), heads(3), 'like the others');
+	return;
+}
+
+sub those_of_others
+{
+	run_sql('CREATE ROLE tenant LOGIN; CREATE ROLE other');
+	foreach my $schema ('own_1', 'own_2')
+	{
+		my $role = $schema eq 'own_1' ? 'tenant' : 'other';
+		run_sql("CREATE SCHEMA $schema AUTHORIZATION $role");
+		upgrade($node, $database, 26, $schema);
+	}
+	my ($status, undef, $err) = $node->psql(
+		$database,
+		q{CALL procrastinate_migrate_all(schemas => '{own\\\\_%}')},
+		extra_params => [ '-U', 'tenant' ]);
+	is($status, 0, 'a role migrates what it may change') || diag($err);
+	is(revisions('own'), "$HEAD_NAME 0026", 'and leaves what it may not change');
+	is( run_sql(q{SELECT DISTINCT applied_by FROM procrastinate_log('own_1') WHERE event = 'upgrade'}
+			  . q{ AND to_revision > '0026'}),
+		'tenant',
+		'the history has its name');
+	return;
+}
+
+sub ended
+{
+	my $call = q{CALL procrastinate_migrate_all(schemas => '{ended\\\\_%}')};
+	my $worker_of = q{pid FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}
+	  . q{ AND query ~ 'procrastinate_migrate'};
+	tenants('ended', 4);
+	foreach my $what (qw(worker caller server))
+	{
+		# A worker waits for this lock.
+		my $blocker = session('ended_1');
+		$blocker->query('BEGIN; LOCK TABLE procrastinate_jobs IN ACCESS SHARE MODE');
+		my $caller = start_psql($node, $database, [$call]);
+		wait_until("SELECT count(*) > 0 FROM (SELECT $worker_of) w", 'a worker runs');
+		wait_until(q{SELECT count(*) > 0 FROM procrastinate_progress},
+			'the view procrastinate_progress shows its installation');
+		run_sql("SELECT pg_terminate_backend(pid) FROM (SELECT $worker_of) w") if $what eq 'worker';
+		run_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = '"
+			  . ($call =~ s/'/''/gr) . q{' AND backend_type = 'client backend'})
+		  if $what eq 'caller';
+		$node->stop('immediate') if $what eq 'server';
+		$caller->{run}->finish;
+		ok($caller->{run}->result, "$what ended: so does the call");
+		like($caller->{err}, qr/Schema "ended_1": 57P01 /, 'and says which installation failed')
+		  if $what eq 'worker';
+		$node->start if $what eq 'server';
+		wait_until("SELECT count(*) = 0 FROM (SELECT $worker_of) w", 'no worker is left');
+		eval { $blocker->query('ROLLBACK'); $blocker->close; 1 } or 1;
+	}
+	my ($status, $err) = migrate_all('ended');
+	is($status, 0, 'the next call goes on') || diag($err);
+	is(revisions('ended'), heads(4), 'to the end');
+	is_at($node, $database, "ended_$_", $HEAD, "ended_$_: the catalog is that of head") foreach 1 .. 4;
+	return;
+}
+
+sub several_callers
+{
+	tenants('many', 4);
+	my $call    = q{CALL procrastinate_migrate_all(schemas => '{many\\\\_%}', on_error => 'continue')};
+	my @callers = map { start_psql($node, $database, [$call]) } 1 .. 4;
+	foreach my $caller (@callers)
+	{
+		$caller->{run}->finish;
+		ok(!$caller->{run}->result, 'one of four callers ends without an error')
+		  || diag($caller->{err});
+	}
+	is(revisions('many'), heads(4), 'all are migrated');
+	is( run_sql(
+			q{SELECT count(*) FROM generate_series(1, 4) n, procrastinate_log('many_' || n)}
+			  . q{ WHERE event = 'upgrade' GROUP BY n, to_revision HAVING count(*) > 1}),
+		'',
+		'none twice');
+	return;
+}
+
+sub no_worker
+{
+	my $small = start_server(conf => "max_worker_processes = 0\n");
+	my $there = new_database($small);
+	upgrade($small, $there, 26);
+	my ($status, undef, $err) = $small->psql($there, 'CALL procrastinate_migrate_all()');
+	isnt($status, 0, 'without a background worker it fails');
+	like($err, qr/ERROR:  there is no background worker to migrate an installation with/,
+		'and says so');
+	is($small->safe_psql($there, 'SELECT revision FROM procrastinate_current()'),
+		'0026', 'nothing has changed');
+	return;
+}
+
+sub refused
+{
+	foreach my $case (
+		[ 'workers => 0',         qr/workers must be between 1 and 32/ ],
+		[ 'canary => -1',         qr/canary must not be negative/ ],
+		[ q{on_error => 'what'},  qr/invalid value for parameter "on_error"/ ],
+		[ 'workers => NULL',      qr/workers must not be null/ ],
+		[ q{target => 'nowhere'}, qr/nowhere/ ])
+	{
+		my ($argument, $error) = @$case;
+		my ($status, $err) = migrate_all('all', $argument);
+		isnt($status, 0, "$argument: refused");
+		like($err, $error, "$argument: the error says why");
+	}
+	my ($status, undef, $err) =
+	  $node->psql($database, 'BEGIN; CALL procrastinate_migrate_all(); COMMIT');
+	like($err, qr/cannot run inside a transaction block/, 'nor does it run in a transaction block');
+	return;
+}
+
+sub required
+{
+	is(run_sql(q{SELECT procrastinate_require_all('head', schemas => '{all\\\\_%}')}),
+		'5', 'procrastinate_require_all() counts what it has checked');
+	run_sql('DROP FUNCTION all_3.procrastinate_fetch_job_v2 CASCADE');
+	my ($status, undef, $err) = $node->psql($database,
+		q{SELECT procrastinate_require_all('head', schemas => '{all%}')});
+	isnt($status, 0, 'it fails');
+	like($err, qr/ERROR:  2 of 6 installations do not fit head/, 'and says how many do not fit');
+	like($err, qr/schema "allx_1" is not at/i,                   'one for its revision');
+	like($err, qr/schema "all_3"/i,                              'one for its differences');
+	($status, undef, $err) = $node->psql($database,
+		q{SELECT procrastinate_require_all('head', schemas => '{nothing}')});
+	like($err, qr/ERROR:  no installation that you may change fits/, 'no installation is an error');
+	return;
+}
