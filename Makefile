@@ -20,8 +20,8 @@ PG_CONFIG ?= pg_config
 # Empty here: a newer compiler's new warnings must not stop the build of a release.
 WERROR ?=
 
-scripted := help quickstart facts scripts drill check check-matrix check-debug bench bench-online format \
-	lint dependencies
+scripted := help quickstart facts scripts drill check check-matrix check-debug bench bench-online \
+	format lint dependencies
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))

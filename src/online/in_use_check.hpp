@@ -23,7 +23,8 @@ enum class Use
 // Names of functions that the migration to `revision` drops, and of which no version is left.
 std::vector<std::string_view> dropped_functions(chain::Revision revision);
 
-// All functions of the class run inside an SPI connection and under a search_path of the server's own.
+// All functions of the class run inside an SPI connection and under a search_path of the server's
+// own.
 class InUseCheck
 {
   public:

@@ -147,7 +147,10 @@ std::string run_batches()
 std::string start()
 {
     return substitute(sql::online_script_start,
-                      {{"find_present", sql::script_find_present}, {"adopt", adopt()}});
+                      {{"find_present", sql::script_find_present},
+                       {"adopt", adopt()},
+                       {"record", append_history(table_placeholder, "%3$L, 'base', %4$L, '0', '" +
+                                                                        script_version() + "'")}});
 }
 
 } // namespace

@@ -10,6 +10,9 @@
 #include "online/in_use_check.hpp"
 #include "script/offline_script.hpp"
 #include "script/online_programs.hpp"
+#include "sql/online_script_at_base.hpp"
+#include "sql/online_script_build.hpp"
+#include "sql/online_script_unless_passed.hpp"
 #include "upgrade/foreign_objects.hpp"
 #include "upgrade/library_version.hpp"
 #include "upgrade/locks.hpp"
@@ -53,6 +56,13 @@ std::string setting(std::string_view name, const std::string &value)
 std::string run(std::string_view program)
 {
     return "DO :'procrastinate_" + std::string(program) + "';\n";
+}
+
+std::string unless_passed(std::string_view condition, const std::string &place,
+                          const std::string &part)
+{
+    return common::substitute(sql::online_script_unless_passed,
+                              {{"condition", condition}, {"position", place}, {"part", part}});
 }
 
 // "procrastinate_jobs ACCESS EXCLUSIVE, procrastinate_version ACCESS EXCLUSIVE if there"
@@ -132,16 +142,7 @@ std::string build(const Step &step, int after)
            setting("skipped", join(skipped_indexes(step, after), " ")) +
            setting("new_indexes", join(new_indexes(step.revision), " ")) +
            "SET procrastinate_script.sql = " + dollar_quoted(std::string(step.sql)) + ";\n" +
-           run("start_build") +
-           "SELECT set_config('search_path', "
-           "quote_ident(current_setting('procrastinate_script.schema')) || ', pg_temp', "
-           "false),\n       set_config('lock_timeout', "
-           "current_setting('procrastinate_script.retry_for'), false) \\g /dev/null\n"
-           "SELECT current_setting('procrastinate_script.build')\n"
-           " WHERE current_setting('procrastinate_script.build') <> '' \\gexec\n"
-           "SET search_path = pg_catalog, pg_temp;\nSET lock_timeout = 0;\n" +
-           setting("locks", "") + "SET procrastinate_script.sql = '';\n" + setting("about", "") +
-           run("run_step");
+           sql::online_script_build;
 }
 
 // `after`: the number of the step before that is in the script.
@@ -151,10 +152,8 @@ std::string run_step(const Step &step, int after)
     std::string about =
         "step " + name + " of " + std::to_string(step.count) + ": " + std::string(step.title);
     const bool replaces_column = step.revision == online::replaces_column;
-    std::string text =
-        "\n-- " + about + "\nSELECT current_setting('procrastinate_script.position')::int[] < '" +
-        position(step.revision, step.number) + "' AS procrastinate_is_left \\gset\n" +
-        "\\if :procrastinate_is_left\n" + setting("step", position(step.revision, step.number)) +
+    const std::string settings =
+        setting("step", position(step.revision, step.number)) +
         setting("steps", std::to_string(step.count)) + setting("after", std::to_string(after)) +
         setting("title", "step " + name) + setting("about", step.count > 1 ? about : "") +
         setting("locks", locks_of(step)) + setting("barrier", barrier_of(step)) +
@@ -163,12 +162,13 @@ std::string run_step(const Step &step, int after)
                 replaces_column && step.count > 1 && (step.number == 1 || step.number == step.count)
                     ? "on"
                     : "off");
-    if (step.kind == StepKind::concurrent)
-        text += build(step, after);
-    else
-        text += "SET procrastinate_script.sql = " + dollar_quoted(statements_of(step)) + ";\n" +
-                run(step.kind == StepKind::batched ? "run_batches" : "run_step");
-    return text + "\\endif\n";
+    const std::string action =
+        step.kind == StepKind::concurrent
+            ? build(step, after)
+            : "SET procrastinate_script.sql = " + dollar_quoted(statements_of(step)) + ";\n" +
+                  run(step.kind == StepKind::batched ? "run_batches" : "run_step");
+    return "\n-- " + about + "\n" +
+           unless_passed("true", position(step.revision, step.number), settings + action);
 }
 
 // Before a post migration that drops functions.
@@ -179,13 +179,11 @@ std::string check_use(Revision revision)
         dropped.emplace_back(name);
     if (chain::migration(revision).phase != chain::Phase::post || dropped.empty())
         return {};
-    return "\nSELECT NOT current_setting('procrastinate_script.force')::boolean AND"
-           " current_setting('procrastinate_script.position')::int[] < '" +
-           position(revision, 1) + "' AS procrastinate_is_left \\gset\n" +
-           "\\if :procrastinate_is_left\n" + setting("step", position(revision, 1)) +
-           setting("after", "0") + setting("title", "in-use check") + setting("locks", "") +
-           setting("barrier", "") + setting("dropped", join(dropped, " ")) + run("check_use") +
-           "\\endif\n";
+    return unless_passed(
+        "NOT current_setting('procrastinate_script.force')::boolean", position(revision, 1),
+        setting("step", position(revision, 1)) + setting("after", "0") +
+            setting("title", "in-use check") + setting("locks", "") + setting("barrier", "") +
+            setting("dropped", join(dropped, " ")) + run("check_use"));
 }
 
 std::string run_migration(Revision revision, Revision target)
@@ -223,13 +221,15 @@ std::string online_script(const Installation &installation, chain::Range range)
         "--   force         0         1: do not look for sessions that use what migrations "
         "drop\n\n" +
         online_programs(installation, range);
-    if (range.start == chain::base)
-        text += "\nSELECT current_setting('procrastinate_script.is_base') AS procrastinate_is_base"
-                " \\gset\n\\if :procrastinate_is_base\n" +
-                offline_transactions(installation, range) + "\\else\n";
+    std::string steps;
     for (Revision revision = range.start + 1; revision <= range.end; ++revision)
-        text += run_migration(revision, range.end);
-    return text + (range.start == chain::base ? "\\endif\n" : "");
+        steps += run_migration(revision, range.end);
+    if (range.start != chain::base)
+        return text + steps;
+    return text + "\n" +
+           common::substitute(
+               sql::online_script_at_base,
+               {{"install", offline_transactions(installation, range)}, {"steps", steps}});
 }
 
 } // namespace procrastinate::script

@@ -35,8 +35,8 @@ class StatementWorker
     bool is_running() const;
     int pid() const; // 0 if it has not started yet, or has ended
 
-    // Once it has ended: 0 if the statement has run, else the SQLSTATE of its error (MAKE_SQLSTATE),
-    // 57P01 if the worker was ended from outside.
+    // Once it has ended: 0 if the statement has run, else the SQLSTATE of its error as
+    // MAKE_SQLSTATE encodes it; 57P01 if the worker was ended from outside.
     int sqlstate() const;
     std::string message() const;
     std::string detail() const;

@@ -55,6 +55,7 @@ SET procrastinate_script.grants = '';
 SET procrastinate_script.running = '';
 SET procrastinate_script.event = '';
 SET procrastinate_script.build = '';
+SET procrastinate_script.build_table = '';
 SET procrastinate_script.range_start = '{{range_start}}';
 SET procrastinate_script.range_end = '{{range_end}}';
 SET procrastinate_script.start_name = '{{start_name}}';

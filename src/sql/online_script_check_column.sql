@@ -8,10 +8,18 @@ DECLARE
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
     place CONSTANT int[] := current_setting('procrastinate_script.position')::int[];
     findings text;
-BEGIN
-    EXECUTE $findings$
+    query text := $findings$
 SELECT string_agg(upper(left(f.line, 1)) || substr(f.line, 2), E'\n') FROM (
-{{column_replacement}}) f (line)$findings$
+{{column_replacement}}) f (line)$findings$;
+BEGIN
+    IF current_setting('server_version_num')::int < 150000 THEN
+        -- Publications have neither columns nor schemas yet.
+        query := replace(replace(query, 'r.prpubid, r.prattrs,',
+                                 'r.prpubid, null::int2vector as prattrs,'),
+                         'pg_publication_namespace s',
+                         '(select null::oid as pnpubid, null::oid as pnnspid) s');
+    END IF;
+    EXECUTE query
        INTO findings
       USING (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema_name),
             place < '{24,{{batches}}}', place < '{24,1}';

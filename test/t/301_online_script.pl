@@ -72,7 +72,8 @@ foreach my $revision (0 .. $HEAD - 1)
 	my ($script, $call) = ("script_$revision", "call_$revision");
 	installation($_, $revision) foreach $script, $call;
 	migrate($call);
-	my $path = script_file(script_text($node, $database, 'current:head', $script, 'online => true'));
+	my $path = script_file(
+		script_text($node, $database, 'current:head', $script, 'online => true'));
 	my ($status, $err, $out) = run_script($node, $database, $path, '-U', 'app');
 	is($status, 0,  "$revision: the script ends without an error") || diag($err);
 	is($out,    '', "$revision: it prints nothing but notices");
@@ -124,9 +125,8 @@ sub beginnings
 	{
 		my $schema = "ended_$ended";
 		installation($schema, 1);
-		my $path = script_file(
-			(beginnings(
-					script_text($node, $database, 'base:head', $schema, 'online => true')))[$ended]);
+		my $text = script_text($node, $database, 'base:head', $schema, 'online => true');
+		my $path = script_file((beginnings($text))[$ended]);
 		my ($status, $err) = run_script($node, $database, $path, '-U', 'app');
 		is($status, 0, "ended after $ended steps") || diag($err);
 		migrate($schema);

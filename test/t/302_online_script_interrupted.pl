@@ -163,7 +163,8 @@ sub ended_in_a_step
 		# One step further, by a run that ends behind it.
 		my ($name) = $script->{err} =~ /(?:step (\d{4}\.\d)): waiting/ or last;
 		my ($upto) = slurp($path) =~ /\A(.*?^-- step \Q$name\E .*?^\\endif\n)/ms;
-		my ($status, $err) = run_script($node, $database, script_file("$upto\\endif\n"), '-U', 'app');
+		my ($status, $err) =
+		  run_script($node, $database, script_file("$upto\\endif\n"), '-U', 'app');
 		is($status, 0, "ended while step $name waited, it is done by the next run") || diag($err);
 	}
 	cmp_ok($ended, '>', 5, 'the script was ended in many steps');
@@ -195,7 +196,8 @@ sub ended_in_a_build
 {
 	installation('build', 10, '0011');
 	my $reader = session('build');
-	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
+	$reader->query(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM procrastinate_jobs');
 	my $script = start_until(
 		"SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase ~ 'waiting' AND"
 		  . " current_locker_pid = $reader->{pid}",
@@ -332,11 +334,13 @@ SQL
 		script_file("SET SESSION AUTHORIZATION app;\n" . slurp($path)));
 	like($err, qr/ERROR:  this script must not run as role "app" after SET ROLE/,
 		'after SET SESSION AUTHORIZATION it does not run');
-	is(run_sql(q{SELECT revision FROM procrastinate_current('trap')}), '0030', 'nothing has changed');
+	is(run_sql(q{SELECT revision FROM procrastinate_current('trap')}),
+		'0030', 'nothing has changed');
 
 	installation('of_column', 22, '0024');
 	run_sql('CREATE VIEW public.on_events AS SELECT job_id FROM of_column.procrastinate_events');
-	$refused->('a view of the column', qr/ERROR:  cannot replace column procrastinate_events.job_id/);
+	$refused->(
+		'a view of the column', qr/ERROR:  cannot replace column procrastinate_events.job_id/);
 	is(run_sql(q{SELECT revision FROM procrastinate_current('of_column')}),
 		'0022', 'before the first step');
 
@@ -349,7 +353,8 @@ SQL
 	like($err, qr/NOTICE:  schema "late" is at 0012: nothing to do/, 'and nothing is done');
 
 	installation('taken', 10, '0011');
-	run_sql('CREATE INDEX procrastinate_periodic_defers_job_id_fkey ON taken.procrastinate_jobs (id)');
+	run_sql(
+		'CREATE INDEX procrastinate_periodic_defers_job_id_fkey ON taken.procrastinate_jobs (id)');
 	$refused->('a name that is taken', qr/ERROR:  cannot build index/);
 	return;
 }
@@ -362,8 +367,10 @@ sub goes_on_after_an_error
 	$blocker->query('BEGIN; LOCK TABLE procrastinate_periodic_defers IN ACCESS SHARE MODE');
 	my ($status, $err) =
 	  run_it('-v', 'ON_ERROR_STOP=0', '-v', 'retry_for=0 s', '-v', 'lock_timeout=1 ms');
-	like($err, qr/is not at the step before step 0024\.1/, 'the steps behind the error refuse to run');
-	is(run_sql(q{SELECT revision FROM procrastinate_current('proceed')}), '0022', 'nothing has changed');
+	like($err, qr/is not at the step before step 0024\.1/,
+		'the steps behind the error refuse to run');
+	is(run_sql(q{SELECT revision FROM procrastinate_current('proceed')}),
+		'0022', 'nothing has changed');
 	$blocker->query('ROLLBACK');
 	$blocker->close;
 	ends_at('proceed', 26, 'after an error that did not stop psql');
@@ -380,8 +387,8 @@ sub workers_notice_nothing
 		my $label = revision_name($from) . ' to ' . revision_name($to);
 		my $there = new_database($node);
 		upgrade($node, $there, $from);
-		my $script = script_file(
-			script_text($node, $there, 'current:' . revision_name($to), 'public', 'online => true'));
+		my $range  = 'current:' . revision_name($to);
+		my $script = script_file(script_text($node, $there, $range, 'public', 'online => true'));
 		my $load = start_load($node, $there, [ release_scripts(@releases) ], qw(-c 4 -R 400));
 		$node->poll_query_until($there, 'SELECT count(*) > 20 FROM procrastinate_events')
 		  or die 'no client works';

@@ -37,7 +37,8 @@ sub check
 sub detected
 {
 	my ($schema) = @_;
-	return run_sql("SELECT revision || '|' || exact FROM procrastinate_detect(" . lit($schema) . ')');
+	return run_sql(
+		"SELECT revision || '|' || exact FROM procrastinate_detect(" . lit($schema) . ')');
 }
 
 sub every_revision
@@ -74,7 +75,9 @@ sub differences_are_told
 			'altered|function|procrastinate_unlink_periodic_defers_v1()'
 		],
 		[ 'row-level security', 'ALTER TABLE procrastinate_jobs ENABLE ROW LEVEL SECURITY' ],
-		[ 'a sequence that counts otherwise', 'ALTER SEQUENCE procrastinate_jobs_id_seq INCREMENT 2' ],
+		[   'a sequence that counts otherwise',
+			'ALTER SEQUENCE procrastinate_jobs_id_seq INCREMENT 2'
+		],
 		[   'a missing index',
 			'DROP INDEX procrastinate_jobs_queueing_lock_idx_v1',
 			'missing|index|procrastinate_jobs_queueing_lock_idx_v1'
@@ -162,7 +165,8 @@ sub scripts_adopt
 
 sub scripts_do_not_adopt
 {
-	foreach my $way ([ '0026:head', 'no_at_once' ], [ 'current:head', 'no_steps', 'online => true' ])
+	foreach
+	  my $way ([ '0026:head', 'no_at_once' ], [ 'current:head', 'no_steps', 'online => true' ])
 	{
 		my ($range, $schema, @more) = @$way;
 		upgrade($node, $database, 26, $schema);

@@ -1,5 +1,5 @@
-# The scripts that `make scripts` writes to dist/, on a server without the extension: through
-# pgbouncer, as a role that owns the schema and has CREATE on the database, for a schema of any name.
+# The scripts that `make scripts` writes to dist/, on a server without the extension: as a role that
+# owns the schema and has CREATE on the database, for a schema of any name.
 
 use strict;
 use warnings;

@@ -44,7 +44,8 @@ sub same
 		# Rows before those that change rows, or refuse some.
 		foreach my $schema ($online, $at_once)
 		{
-			add_rows($node, $database, $schema, $revision - 1) if grep { $_ == $revision } 2, 12, 24, 30, 31, 34;
+			add_rows($node, $database, $schema, $revision - 1)
+			  if grep { $_ == $revision } 2, 12, 24, 30, 31, 34;
 		}
 		my $target = revision_name($revision);
 		upgrade($node, $database, $revision, $at_once);

@@ -76,7 +76,8 @@ sub all_of_them
 	is($status, 0, 'it migrates') || diag($err);
 	is(revisions('all'),  heads(5), 'all installations that fit the pattern');
 	is(revisions('allx'), '0026',   'and no others');
-	like($err, qr/5 installations to migrate, 0 have reached the target already/, 'it tells how many');
+	like($err, qr/5 installations to migrate, 0 have reached the target already/,
+		'it tells how many');
 	my ($first) = $err =~ /schema "(\w+)" is migrated/;
 	is($first, 'all_1', 'the canary is the first');
 	like($err, qr/ms \(5 of 5\)$/m, 'it tells the progress');
@@ -96,8 +97,8 @@ sub one_fails
 	isnt($status, 0, 'one fails: so does the call, at its end');
 	like($err, qr/WARNING:  schema "fail_2" could not be migrated \(2 of 4\)\nDETAIL:  PM009: /,
 		'a WARNING says why');
-	like($err, qr/ERROR:  1 of 4 installations could not be migrated\nDETAIL:  Schema "fail_2": PM009 /,
-		'the error names it');
+	like($err, qr/ERROR:  1 of 4 installations could not be migrated/, 'the error counts');
+	like($err, qr/^DETAIL:  Schema "fail_2": PM009 /m, 'and names it');
 	is(revisions('fail'), "$HEAD_NAME 0026 $HEAD_NAME $HEAD_NAME", 'the others are migrated');
 
 	tenants('halt', 4);
@@ -150,8 +151,8 @@ sub those_of_others
 		extra_params => [ '-U', 'tenant' ]);
 	is($status, 0, 'a role migrates what it may change') || diag($err);
 	is(revisions('own'), "$HEAD_NAME 0026", 'and leaves what it may not change');
-	is( run_sql(q{SELECT DISTINCT applied_by FROM procrastinate_log('own_1') WHERE event = 'upgrade'}
-			  . q{ AND to_revision > '0026'}),
+	is( run_sql(q{SELECT DISTINCT applied_by FROM procrastinate_log('own_1')}
+			  . q{ WHERE event = 'upgrade' AND to_revision > '0026'}),
 		'tenant',
 		'the history has its name');
 	return;
@@ -188,14 +189,16 @@ sub ended
 	my ($status, $err) = migrate_all('ended');
 	is($status, 0, 'the next call goes on') || diag($err);
 	is(revisions('ended'), heads(4), 'to the end');
-	is_at($node, $database, "ended_$_", $HEAD, "ended_$_: the catalog is that of head") foreach 1 .. 4;
+	is_at($node, $database, "ended_$_", $HEAD, "ended_$_: the catalog is that of head")
+	  foreach 1 .. 4;
 	return;
 }
 
 sub several_callers
 {
 	tenants('many', 4);
-	my $call    = q{CALL procrastinate_migrate_all(schemas => '{many\\\\_%}', on_error => 'continue')};
+	my $call =
+	  q{CALL procrastinate_migrate_all(schemas => '{many\\\\_%}', on_error => 'continue')};
 	my @callers = map { start_psql($node, $database, [$call]) } 1 .. 4;
 	foreach my $caller (@callers)
 	{

@@ -27,7 +27,8 @@ sub script_text
 sub script_file
 {
 	my ($text) = @_;
-	my $path = "$PostgreSQL::Test::Utils::tmp_check/script_$$" . "_" . ++$scripts . ".sql"; # tests share it
+	# Tests that run at the same time share the folder.
+	my $path = "$PostgreSQL::Test::Utils::tmp_check/script_$$" . '_' . ++$scripts . '.sql';
 	open(my $file, '>', $path) or die "cannot write $path: $!";
 	print $file $text;
 	close $file;

@@ -1,0 +1,16 @@
+-- Builds the index of a step of an online script. psql runs it, because CREATE INDEX CONCURRENTLY
+-- cannot run in a block. Its lock waits block no client: they may take as long as all retries.
+
+DO :'procrastinate_start_build';
+SELECT set_config('search_path', quote_ident(current_setting('procrastinate_script.schema'))
+                                     || ', pg_temp', false),
+       set_config('lock_timeout', current_setting('procrastinate_script.retry_for'), false)
+       \g /dev/null
+SELECT current_setting('procrastinate_script.build')
+ WHERE current_setting('procrastinate_script.build') <> '' \gexec
+SET search_path = pg_catalog, pg_temp;
+SET lock_timeout = 0;
+SET procrastinate_script.locks = '';
+SET procrastinate_script.about = '';
+SET procrastinate_script.sql = '';
+DO :'procrastinate_run_step';
