@@ -4,10 +4,11 @@
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use PostgreSQL::Test::Utils;
+use IPC::Run;
 use Test::More;
 
 use Procrastinate::Test;
@@ -17,8 +18,12 @@ my $root = repository();
 my $node = start_server();
 my $maker = new_database($node);
 
-is(system("$root/scripts/scripts > $PostgreSQL::Test::Utils::tmp_check/scripts.log 2>&1") >> 8,
-	0, 'make scripts ends without an error');
+{
+	local $ENV{PATH} = dirname($node->installed_command('psql')) . ":$ENV{PATH}";
+	my ($out, $err) = ('', '');
+	ok(IPC::Run::run([ "$root/scripts/scripts", $node->connstr($maker) ], '>', \$out, '2>', \$err),
+		'make scripts ends without an error') || diag($err);
+}
 my %script = map { $_ => "$root/dist/procrastinate-$_.sql" } qw(online at-once check);
 ok(-s $script{$_}, "it has written the script $_") foreach sort keys %script;
 
