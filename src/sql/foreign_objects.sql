@@ -204,7 +204,9 @@ WITH RECURSIVE me AS (
                  WHERE c.relnamespace = {{schema}} AND c.relname = 'procrastinate_jobs'),
                me.oid)
 )
-SELECT array_to_string((array_agg(f.text || '.' ORDER BY f.rank, f.text))[1:5], E'\n')
+-- A line break in a name must not begin a line of the message.
+SELECT array_to_string((array_agg(regexp_replace(f.text, '[[:cntrl:]]', ' ', 'g') || '.'
+                                  ORDER BY f.rank, f.text))[1:5], E'\n')
            || CASE WHEN count(*) > 5 THEN format(E'\nAnd %s more.', count(*) - 5) ELSE '' END
            AS detail,
        CASE WHEN count(*) = 0 THEN NULL

@@ -8,11 +8,12 @@
 --
 -- The setting procrastinate_script.catalog_check holds catalog_check.sql.
 
-    EXECUTE 'SELECT c.revision, bool_and(c.exact) AS exact, count(*) AS number,'
+    EXECUTE 'SELECT c.revision, bool_and(c.exact) AS exact, count(c.problem) AS number,'
             ' (array_agg(concat_ws('' '', c.problem, c.kind, c.object)))[1:20] AS lines FROM ('
             || current_setting('procrastinate_script.catalog_check') || ') c GROUP BY c.revision'
        INTO match;
-    IF NOT match.exact THEN
+    -- Names of Procrastinate's on other objects are no installation.
+    IF NOT match.exact OR match.revision = 'base' THEN
         RAISE EXCEPTION 'schema "%" holds Procrastinate''s objects but no history of them',
             schema_name
             USING ERRCODE = 'PM005',

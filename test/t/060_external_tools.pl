@@ -351,13 +351,21 @@ like(
 	runs($database, 'the deploy script again', 'sh', '-c', $deploy),
 	qr/nothing to do/, 'and then there is nothing to do');
 
-my ($makes, $uses) = map { line_of('A server without the extension', $_) } 0, 1;
+# The commands of the section "Servers without the extension".
+my ($section) = $readme =~ /^## Servers without the extension\n(.*?)^## /ms
+  or die 'the README has no section on servers without the extension';
+my ($scripts, $check) = $section =~ /^```console\n(.*?)^```$/msg;
+my ($makes,   $uses)  = split /\n/, $scripts;
 $database = new_database($node);
 upgrade($node, $database, 26);
 $node->safe_psql($database, 'DROP EXTENSION procrastinate_migrate');
 my $elsewhere = new_database($node);
 runs($elsewhere, 'the script for another server', 'sh', '-c', $makes);
 runs($database,  'it runs there',                 'sh', '-c', $uses);
+my ($makes_query, $runs_query) = split /\n/, $check;
+runs($elsewhere, 'the query for another server', 'sh', '-c', $makes_query);
+like(runs($database, 'it runs there, too', 'sh', '-c', $runs_query),
+	qr/ $HEAD_NAME +\| t /, 'and finds the revision');
 $node->safe_psql($database, 'CREATE EXTENSION procrastinate_migrate');
 is_recorded_at($database, $HEAD, 'the script brings a server without the extension to head');
 

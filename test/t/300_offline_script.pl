@@ -227,25 +227,32 @@ refuses(
 $node->safe_psql($plain, 'DROP TABLE procrastinate_schema_history');
 refuses(
 	'public', 'base:head',
+	qr/schema "public" is at 0037, but this script starts at base/,
+	'a script from base is refused if there are tables of 0037 without a history');
+$node->safe_psql($plain, 'ALTER TABLE procrastinate_jobs ALTER attempts DROP DEFAULT');
+refuses(
+	'public', 'base:head',
 	qr/schema "public" holds Procrastinate's objects but no history/,
-	'a script from base is refused if there are tables without a history');
+	'a script from base is refused if there are tables that match no revision');
 refuses(
 	'public', '0037:head',
 	qr/schema "public" holds Procrastinate's objects but no history/,
-	'a script from 0037 is refused if there are tables without a history');
+	'a script from 0037 is refused if there are tables that match no revision');
 my ($record) =
   (run_script($plain, script_of('0037:head', 'public')))[1] =~ /^HINT:  [^\n]*:\n(.*?)^CONTEXT:/ms;
 like($record, qr/^CREATE TABLE .*^INSERT INTO /ms,
 	'the HINT contains the statements that record the revision');
 fresh_schema($_, 'hinted') foreach $maker, $plain;
 runs($plain, 'base:0037', 'hinted', 'a script makes a schema at 0037');
-$node->safe_psql($plain, 'DROP TABLE hinted.procrastinate_schema_history');
+$node->safe_psql($plain, 'DROP TABLE hinted.procrastinate_schema_history;'
+	  . ' ALTER TABLE hinted.procrastinate_jobs ALTER attempts DROP DEFAULT');
 ($record) =
   (run_script($plain, script_of('0037:head', 'hinted')))[1] =~ /^HINT:  [^\n]*:\n(.*?)^CONTEXT:/ms;
 $node->safe_psql($plain, $record);
 is( history($plain, 'hinted'),
 	'stamp|base|0037|t|t',
 	'these statements record the revision as a stamp does');
+$node->safe_psql($plain, 'ALTER TABLE hinted.procrastinate_jobs ALTER attempts SET DEFAULT 0');
 runs($plain, '0037:head', 'hinted', 'the script runs after the revision is recorded');
 is_at($node, $plain, 'hinted', $HEAD, 'to head');
 
@@ -326,7 +333,10 @@ foreach my $case ([ 36, 37 ], [ 23, 25 ], [ 29, 31 ])
 }
 $node->safe_psql($plain, "DROP TABLE $taken.procrastinate_schema_history");
 my $leftover = (run_script($plain, script_of('base:head', $ODD_SCHEMA)))[1];
-like($leftover, qr/but no history of them/, 'tables without a history are refused');
+like(
+	$leftover,
+	qr/is at $HEAD_NAME, but this script starts at base/,
+	'tables without a history are adopted, or refused');
 unlike($leftover, qr/rename|drop/, 'and nobody is told to drop them');
 
 # ---- Settings of the database -------------------------------------------------------------------

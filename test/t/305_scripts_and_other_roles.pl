@@ -34,6 +34,7 @@ SQL
 trigger_during_a_wait();
 barrier_of_the_owner();
 misleading_rows();
+line_breaks();
 function_of_a_search_path();
 done_testing();
 
@@ -162,6 +163,25 @@ sub misleading_rows
 		qw(-U app));
 	is($status, 0, 'the name of a function in a comment or a text is no use of it') || diag($err);
 	$worker->close;
+	return;
+}
+
+# A name cannot add a line to a message of the library or of a script.
+sub line_breaks
+{
+	installation('lines', 26);
+	run_sql('SET ROLE mallory; CREATE TRIGGER "t' . "\n" . 'HINT:  ALTER ROLE mallory SUPERUSER;"'
+		  . ' BEFORE INSERT ON lines.procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION mallory.evil()');
+	my ($status, undef, $err) =
+	  $node->psql($database, q{SELECT procrastinate_upgrade('0027', schema => 'lines')});
+	like($err, qr/ERROR:  role "app" may not change/, 'a trigger of another role is found');
+	unlike($err, qr/^HINT:  ALTER ROLE/m, 'its name adds no line to the error');
+	($status, $err) = run_script(
+		$node, $database,
+		script_file(script_text($node, $database, '0026:0027', 'lines')),
+		qw(-U app));
+	like($err, qr/ERROR:  role "app" may not change/, 'a script finds it, too');
+	unlike($err, qr/^HINT:  ALTER ROLE/m, 'and shows no such line');
 	return;
 }
 

@@ -28,7 +28,7 @@ rename $library, "$library.old" or die "cannot rename $library: $!";
 system_or_bail('cp', $node->config_data('--pkglibdir') . '/dict_snowball.so', $library);
 is($session->refusal($call), '57000: the background worker that built an index was ended',
 	'a worker of another library refuses');
-ok($node->log_contains(qr/could not find function "procrastinate_build_index_v\d+"/, $log),
+ok($node->log_contains(qr/could not find function "procrastinate_run_statement_v\d+"/, $log),
 	"the server's log gives the reason");
 
 rename "$library.old", $library or die "cannot rename $library.old: $!";
