@@ -37,8 +37,8 @@ struct BarrierText
 BarrierText barrier_text();
 
 // All functions from here on run inside an SPI connection and under a search_path of the server's
-// own, in the caller's transaction. Installing, and removing, twice does no harm. Replacing a function
-// takes no lock on a table.
+// own, in the caller's transaction. Installing, and removing, twice does no harm. Replacing a
+// function takes no lock on a table.
 
 // Throws Refusal 42501 if the steps that are left on the path replace a fetch function that has a
 // setting (ALTER FUNCTION ... SET) which the current role may not set.

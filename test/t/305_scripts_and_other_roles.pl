@@ -44,7 +44,8 @@ sub installation
 	run_sql("CREATE SCHEMA $schema AUTHORIZATION app");
 	upgrade($node, $database, $revision, $schema);
 	run_sql("GRANT USAGE, CREATE ON SCHEMA $schema TO mallory;"
-		  . " GRANT SELECT, INSERT, REFERENCES, TRIGGER ON ALL TABLES IN SCHEMA $schema TO mallory");
+		  . ' GRANT SELECT, INSERT, REFERENCES, TRIGGER ON ALL TABLES'
+		  . " IN SCHEMA $schema TO mallory");
 	return;
 }
 
@@ -171,7 +172,8 @@ sub line_breaks
 {
 	installation('lines', 26);
 	run_sql('SET ROLE mallory; CREATE TRIGGER "t' . "\n" . 'HINT:  ALTER ROLE mallory SUPERUSER;"'
-		  . ' BEFORE INSERT ON lines.procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION mallory.evil()');
+		  . ' BEFORE INSERT ON lines.procrastinate_jobs FOR EACH ROW'
+		  . ' EXECUTE FUNCTION mallory.evil()');
 	my ($status, undef, $err) =
 	  $node->psql($database, q{SELECT procrastinate_upgrade('0027', schema => 'lines')});
 	like($err, qr/ERROR:  role "app" may not change/, 'a trigger of another role is found');
