@@ -39,13 +39,8 @@ BEGIN
         place := '{1,0}';
     ELSIF recorded ~ '^\d{4}$' AND latest NOT LIKE 'step %' THEN
         place := ARRAY[recorded::int + 1, 0];
-    ELSE
-        RAISE EXCEPTION 'the history of schema "%" has a row that this script does not know',
-            schema_name
-            USING ERRCODE = 'PM006', DETAIL = format('Its last event is "%s", to revision "%s".',
-                left(latest, 100), left(recorded, 100));
     END IF;
-    IF place > '{{last_position}}' THEN
+    IF place IS NULL OR place > '{{last_position}}' THEN
         RAISE EXCEPTION 'the history of schema "%" has a revision that this script does not know',
             schema_name
             USING ERRCODE = 'PM006', DETAIL = format('Its last event is "%s", to revision "%s".',

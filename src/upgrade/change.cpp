@@ -127,11 +127,6 @@ void Change::prepare(Isolation isolation, Privileges privileges) const
         require_privileges(installation_);
 }
 
-std::string notification_of(const catalog::Installation &installation, chain::Revision revision)
-{
-    return std::string(chain::name(revision)) + " " + installation.name;
-}
-
 void record_change(const catalog::Installation &installation, std::string_view event,
                    chain::Revision from, chain::Revision to, TimestampTz started)
 {
@@ -140,7 +135,7 @@ void record_change(const catalog::Installation &installation, std::string_view e
         if (from != to)
         {
             sync_version_tables(installation, from, to);
-            const std::string payload = notification_of(installation, to);
+            const std::string payload = std::string(chain::name(to)) + " " + installation.name;
             server::call([&payload] { Async_Notify("procrastinate_schema", payload.c_str()); });
         }
         catalog::require_same_name(installation);

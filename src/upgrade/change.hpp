@@ -98,7 +98,4 @@ class Change
 void record_change(const catalog::Installation &installation, std::string_view event,
                    chain::Revision from, chain::Revision to, TimestampTz started);
 
-// The payload of that notification: the revision, a blank, and the schema's name as it is.
-std::string notification_of(const catalog::Installation &installation, chain::Revision revision);
-
 } // namespace procrastinate::upgrade

@@ -317,9 +317,9 @@ sub refused
 	};
 	installation('trap', 30, '0032');
 	run_sql(<<'SQL');
-CREATE ROLE stranger;
+CREATE ROLE third_role;
 CREATE FUNCTION public.trap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-ALTER FUNCTION public.trap() OWNER TO stranger;
+ALTER FUNCTION public.trap() OWNER TO third_role;
 CREATE TRIGGER trap AFTER UPDATE ON trap.procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION trap();
 SQL
 	$refused->('code of another role', qr/ERROR:  role "app" may not change the installation/);
