@@ -132,8 +132,8 @@ EXTENSION = procrastinate_migrate
 MODULE_big = procrastinate_migrate
 OBJS = $(LIBRARY_SOURCES:.cpp=.o)
 DATA = $(call in_source,src/procrastinate_migrate--*.sql)
-# make scripts writes dist/.
-DOCS = $(call in_source,dist/*.sql)
+# make scripts writes dist/. `:=`, because PGXS asks only whether DOCS is defined.
+DOCS := $(call in_source,dist/*.sql)
 PGFILEDESC = "procrastinate_migrate - schema migrations of the Procrastinate job queue"
 
 # install comes first: it creates the extension that the other tests use.
