@@ -57,7 +57,7 @@ SELECT proname
                        'procrastinate_under_way', 'procrastinate_get_progress',
                        'procrastinate_upgrade', 'procrastinate_adopt', 'procrastinate_sql',
                        'procrastinate_get_installations', 'procrastinate_migrate_all',
-                       'procrastinate_require_all')
+                       'procrastinate_migrate_servers', 'procrastinate_require_all')
    AND (proargnames[pronargs] <> 'schema' OR proargtypes[pronargs - 1] <> 'anycompatible'::regtype
         OR pronargdefaults = 0);
 
@@ -76,7 +76,8 @@ SELECT proname
        'procrastinate_under_way',
        'procrastinate_wait', 'procrastinate_require', 'procrastinate_get_progress',
        'procrastinate_get_installations', 'procrastinate_check_sql',
-       'procrastinate_migrate_all', 'procrastinate_require_all');
+       'procrastinate_migrate_all', 'procrastinate_migrate_servers',
+       'procrastinate_require_all');
 
 -- it can live in any schema, and be moved
 CREATE SCHEMA tools;

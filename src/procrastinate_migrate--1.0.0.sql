@@ -392,6 +392,24 @@ COMMENT ON PROCEDURE
                               boolean) IS
     'migrates the installations of the database that you may change, as procrastinate_migrate does, several at a time; canary of them first';
 
+CREATE PROCEDURE procrastinate_migrate_servers(
+    target text DEFAULT 'head',
+    servers text[] DEFAULT '{%}',
+    schemas text[] DEFAULT '{%}',
+    workers integer DEFAULT 2,
+    canary integer DEFAULT 1,
+    on_error text DEFAULT 'stop',
+    lock_timeout interval DEFAULT '100 ms',
+    retry_for interval DEFAULT '10 min',
+    force boolean DEFAULT false,
+    dry_run boolean DEFAULT false
+)
+    LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON PROCEDURE
+    procrastinate_migrate_servers(text, text[], text[], integer, integer, text, interval, interval,
+                                  boolean, boolean) IS
+    'calls procrastinate_migrate_all on foreign servers by dblink, several at a time; canary of them first';
+
 CREATE PROCEDURE procrastinate_wait(
     target text DEFAULT 'head',
     timeout interval DEFAULT NULL,

@@ -1,5 +1,6 @@
 // Entry points for all installations of the database: procrastinate_get_installations,
-// procrastinate_migrate_all, procrastinate_require_all.
+// procrastinate_migrate_all, procrastinate_require_all; and of other servers:
+// procrastinate_migrate_servers.
 #include "common/quoting.hpp"
 #include "common/refusal.hpp"
 #include "entry/may_commit.hpp"
@@ -7,6 +8,7 @@
 #include "entry/target_argument.hpp"
 #include "fleet/installations.hpp"
 #include "fleet/migrate_all.hpp"
+#include "fleet/migrate_servers.hpp"
 #include "fleet/require_all.hpp"
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
@@ -35,6 +37,41 @@ fleet::OnError on_error_named(std::string_view name)
         return fleet::OnError::carry_on;
     throw invalid("invalid value for parameter \"on_error\": " + common::quoted_literal(name),
                   "Use 'stop' or 'continue'.");
+}
+
+// `first` is the index of the argument workers; canary and on_error follow.
+fleet::FleetOptions fleet_options(const server::Arguments &arguments, int first, int dry_run)
+{
+    fleet::FleetOptions options;
+    options.workers = arguments.required_integer(first, "workers");
+    options.canary = arguments.required_integer(first + 1, "canary");
+    options.on_error = on_error_named(arguments.required_text(first + 2, "on_error"));
+    options.dry_run = arguments.required_boolean(dry_run, "dry_run");
+    if (options.workers < 1 || options.workers > 32 || options.canary < 0)
+        throw invalid("workers must be between 1 and 32, and canary must not be negative");
+    return options;
+}
+
+// `first` is the index of the argument lock_timeout; retry_for and force follow.
+online::CallOptions call_options(const server::Arguments &arguments, int first)
+{
+    online::CallOptions call;
+    call.lock_timeout = arguments.required_milliseconds(first, "lock_timeout");
+    call.retry_for = arguments.required_milliseconds(first + 1, "retry_for");
+    call.force = arguments.required_boolean(first + 2, "force");
+    if (call.lock_timeout < 1 || call.lock_timeout > 3'600'000 || call.retry_for < 0)
+        throw invalid("lock_timeout must be between 1 ms and 1 hour, and retry_for must not be "
+                      "negative");
+    return call;
+}
+
+void require_commits(FunctionCallInfo fcinfo, const std::string &procedure)
+{
+    if (!procrastinate::entry::may_commit(fcinfo))
+        throw common::Refusal{common::sqlstate::active_transaction,
+                              procedure + "() cannot run inside a transaction block",
+                              "Index builds would wait for the transaction's snapshot.",
+                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
 }
 
 } // namespace
@@ -71,26 +108,25 @@ ENTRY_POINT(procrastinate_migrate_all)
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "target");
     const std::vector<std::string> schemas = arguments.required_texts(1, "schemas");
-    fleet::FleetOptions options;
-    options.workers = arguments.required_integer(2, "workers");
-    options.canary = arguments.required_integer(3, "canary");
-    options.on_error = on_error_named(arguments.required_text(4, "on_error"));
-    online::CallOptions call;
-    call.lock_timeout = arguments.required_milliseconds(5, "lock_timeout");
-    call.retry_for = arguments.required_milliseconds(6, "retry_for");
-    call.force = arguments.required_boolean(7, "force");
-    options.dry_run = arguments.required_boolean(8, "dry_run");
-    if (options.workers < 1 || options.workers > 32 || options.canary < 0)
-        throw invalid("workers must be between 1 and 32, and canary must not be negative");
-    if (call.lock_timeout < 1 || call.lock_timeout > 3'600'000 || call.retry_for < 0)
-        throw invalid("lock_timeout must be between 1 ms and 1 hour, and retry_for must not be "
-                      "negative");
-    if (!procrastinate::entry::may_commit(fcinfo))
-        throw common::Refusal{common::sqlstate::active_transaction,
-                              "procrastinate_migrate_all() cannot run inside a transaction block",
-                              "Index builds would wait for the transaction's snapshot.",
-                              "Call it outside of BEGIN, of functions and of EXCEPTION blocks."};
+    const online::CallOptions call = call_options(arguments, 5);
+    const fleet::FleetOptions options = fleet_options(arguments, 2, 8);
+    require_commits(fcinfo, "procrastinate_migrate_all");
     fleet::migrate_all(target, schemas, call, options);
+    return Datum(0);
+}
+
+// (target text, servers text[], schemas text[], workers integer, canary integer, on_error text,
+// lock_timeout interval, retry_for interval, force boolean, dry_run boolean), a procedure
+ENTRY_POINT(procrastinate_migrate_servers)
+{
+    const server::Arguments arguments(fcinfo);
+    const std::string_view target = target_argument(arguments, 0, "target");
+    const std::vector<std::string> servers = arguments.required_texts(1, "servers");
+    const std::vector<std::string> schemas = arguments.required_texts(2, "schemas");
+    const online::CallOptions call = call_options(arguments, 6);
+    const fleet::FleetOptions options = fleet_options(arguments, 3, 9);
+    require_commits(fcinfo, "procrastinate_migrate_servers");
+    fleet::migrate_servers(target, servers, schemas, call, options);
     return Datum(0);
 }
 

@@ -17,23 +17,28 @@ std::string interval_literal(double milliseconds)
     return "'" + std::to_string(count) + " ms'";
 }
 
+std::string changed_options(const CallOptions &options)
+{
+    constexpr CallOptions defaults;
+    std::string text;
+    if (options.lock_timeout != defaults.lock_timeout)
+        text += ", lock_timeout => " + interval_literal(options.lock_timeout);
+    if (options.retry_for != defaults.retry_for)
+        text += ", retry_for => " + interval_literal(options.retry_for);
+    if (!options.concurrently)
+        text += ", concurrently => false";
+    if (options.force)
+        text += ", force => true";
+    return text;
+}
+
 std::string call_of(const catalog::Installation &installation, const std::string &target,
                     const CallOptions &options)
 {
-    constexpr CallOptions defaults;
     const char *const quoted =
         server::call([&target] { return quote_literal_cstr(target.c_str()); });
-    std::string call = "CALL " + common::own_function("procrastinate_migrate") + "(" + quoted +
-                       ", schema => " + installation.quoted_text;
-    if (options.lock_timeout != defaults.lock_timeout)
-        call += ", lock_timeout => " + interval_literal(options.lock_timeout);
-    if (options.retry_for != defaults.retry_for)
-        call += ", retry_for => " + interval_literal(options.retry_for);
-    if (!options.concurrently)
-        call += ", concurrently => false";
-    if (options.force)
-        call += ", force => true";
-    return call + ");";
+    return "CALL " + common::own_function("procrastinate_migrate") + "(" + quoted + ", schema => " +
+           installation.quoted_text + changed_options(options) + ");";
 }
 
 } // namespace procrastinate::online

@@ -20,6 +20,10 @@ struct CallOptions
 // A literal of type interval: '1 hour', '100 ms'.
 std::string interval_literal(double milliseconds);
 
+// ", lock_timeout => '1 s', force => true": named arguments for the options that differ from the
+// defaults.
+std::string changed_options(const CallOptions &options);
+
 // "CALL procrastinate_migrate('0038', schema => 'public', force => true);": the target, the schema,
 // and the options that differ from the defaults.
 std::string call_of(const catalog::Installation &installation, const std::string &target,

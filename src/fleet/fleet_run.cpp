@@ -1,0 +1,140 @@
+#include "fleet/fleet_run.hpp"
+
+#include "common/findings.hpp"
+#include "common/refusal.hpp"
+#include "server/messages.hpp"
+#include "server/pause.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace procrastinate::fleet
+{
+
+namespace
+{
+
+constexpr int most_failures_told = 20;
+constexpr double poll_interval = 100; // milliseconds; the end of a worker wakes the session earlier
+
+struct Begun
+{
+    Work work;
+    std::unique_ptr<RunningWork> run;
+    std::int64_t since;
+};
+
+class FleetRun
+{
+  public:
+    FleetRun(std::string_view kind, std::deque<Work> works, const FleetOptions &options)
+        : kind_(kind), waiting_(std::move(works)), options_(options),
+          count_(static_cast<int>(waiting_.size()))
+    {
+    }
+
+    void run()
+    {
+        run_some(1, std::min(options_.canary, count_));
+        // A canary is there to stop the rest.
+        if (failures_.any())
+            is_stopped_ = true;
+        run_some(options_.workers, count_);
+        if (failures_.any())
+            refuse();
+    }
+
+  private:
+    // So many at a time, until so many have been begun.
+    void run_some(int workers, int last)
+    {
+        while (!running_.empty() || (begun_ < last && !is_stopped_))
+        {
+            while (begun_ < last && !is_stopped_ && static_cast<int>(running_.size()) < workers)
+                if (!start())
+                    break;
+            server::call([] { InvalidateCatalogSnapshot(); });
+            server::pause_until_woken(poll_interval);
+            end_what_has_ended();
+        }
+    }
+
+    // Returns false if there is no place now.
+    bool start()
+    {
+        std::unique_ptr<RunningWork> run = waiting_.front().start(running_.size());
+        if (run == nullptr)
+            return false;
+        running_.push_back({std::move(waiting_.front()), std::move(run), server::now()});
+        waiting_.pop_front();
+        ++begun_;
+        return true;
+    }
+
+    void end_what_has_ended()
+    {
+        for (auto one = running_.begin(); one != running_.end();)
+            if (one->run->is_running())
+                ++one;
+            else
+            {
+                tell_end(*one);
+                one = running_.erase(one);
+            }
+    }
+
+    void tell_end(const Begun &one)
+    {
+        ++ended_;
+        const std::string progress =
+            " (" + std::to_string(ended_) + " of " + std::to_string(count_) + ")";
+        const std::optional<Failure> failure = one.run->failure();
+        if (!failure)
+        {
+            if (!options_.dry_run)
+                server::notice(one.work.name + " is migrated, in " +
+                               std::to_string((server::now() - one.since) / 1000) + " ms" +
+                               progress);
+            return;
+        }
+        server::warning(one.work.name + " could not be migrated" + progress,
+                        failure->sqlstate + ": " + failure->message +
+                            (failure->detail.empty() ? "" : "\n") + failure->detail,
+                        "To migrate it alone: " + one.work.alone);
+        failures_.add(common::capitalized(one.work.name) + ": " + failure->sqlstate + " " +
+                      failure->message);
+        if (options_.on_error == OnError::stop)
+            is_stopped_ = true;
+    }
+
+    [[noreturn]] void refuse() const
+    {
+        const int left = count_ - ended_;
+        throw common::Refusal{
+            common::sqlstate::fleet_failed,
+            std::to_string(failures_.count()) + " of " + std::to_string(count_) + " " + kind_ +
+                " could not be migrated",
+            failures_.text() +
+                (left > 0 ? "\n" + std::to_string(left) + " have not been begun." : ""),
+            "The call can be repeated: it goes on with those that are left."};
+    }
+
+    std::string kind_;
+    std::deque<Work> waiting_;
+    std::vector<Begun> running_;
+    FleetOptions options_;
+    int count_;
+    int begun_ = 0;
+    int ended_ = 0;
+    bool is_stopped_ = false;
+    common::Findings failures_{most_failures_told};
+};
+
+} // namespace
+
+void run_all(std::string_view kind, std::deque<Work> works, const FleetOptions &options)
+{
+    FleetRun(kind, std::move(works), options).run();
+}
+
+} // namespace procrastinate::fleet

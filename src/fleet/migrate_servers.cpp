@@ -1,0 +1,194 @@
+#include "fleet/migrate_servers.hpp"
+
+#include "common/own_function.hpp"
+#include "common/quoting.hpp"
+#include "common/refusal.hpp"
+#include "common/template.hpp"
+#include "fleet/name_patterns.hpp"
+#include "server/cancel_watch.hpp"
+#include "server/messages.hpp"
+#include "server/remote_session.hpp"
+#include "server/setting_scope.hpp"
+#include "server/spi.hpp"
+#include "sql/foreign_servers.hpp"
+#include "sql/remote_extension.hpp"
+#include "sql/remote_installations.hpp"
+#include "sql/remote_migrate_all.hpp"
+#include "sql/remote_settings.hpp"
+
+namespace procrastinate::fleet
+{
+
+namespace
+{
+
+namespace spi = server::spi;
+
+struct Server
+{
+    Oid oid;
+    std::string name;
+};
+
+struct Servers
+{
+    std::string dblink_schema; // quoted
+    std::vector<Server> list;
+};
+
+// What is called on each server.
+struct RemoteCall
+{
+    std::string target;  // a literal
+    std::string schemas; // an array
+    std::string options; // named arguments
+    bool dry_run;
+};
+
+std::string name_of(const Server &server)
+{
+    return "server " + common::quoted_identifier(server.name);
+}
+
+std::string array_of(const std::vector<std::string> &texts)
+{
+    std::string list;
+    for (const std::string &text : texts)
+        list += (list.empty() ? "" : ", ") + common::quoted_literal(text);
+    return "ARRAY[" + list + "]::text[]";
+}
+
+// Returns the error that `body` throws, but not if this session is cancelled.
+template <typename Body> std::optional<Failure> failure_of(Body &&body)
+{
+    const server::CancelWatch watch;
+    try
+    {
+        body();
+        return std::nullopt;
+    }
+    catch (const server::ServerError &error)
+    {
+        server::CancelWatch::require_none();
+        const ErrorData *const data = error.data();
+        return Failure{unpack_sql_state(data->sqlerrcode), data->message,
+                       data->detail == nullptr ? "" : data->detail};
+    }
+    catch (const common::Refusal &refusal)
+    {
+        return Failure{std::string(refusal.sqlstate), refusal.message, refusal.detail};
+    }
+}
+
+// The call on one server. An error there, or of the connection, is its end.
+class ServerRun : public RunningWork
+{
+  public:
+    ServerRun(const std::string &dblink_schema, const Server &there, const RemoteCall &call)
+        : failure_(failure_of([&] { begin(dblink_schema, there, call); })),
+          is_running_(!failure_ && !call.dry_run)
+    {
+    }
+
+    bool is_running() override
+    {
+        if (!is_running_)
+            return false;
+        failure_ = failure_of([this] {
+            is_running_ = session_->is_busy();
+            if (!is_running_)
+                session_->finish();
+        });
+        if (failure_)
+            is_running_ = false;
+        return is_running_;
+    }
+
+    std::optional<Failure> failure() const override { return failure_; }
+
+  private:
+    void begin(const std::string &dblink_schema, const Server &there, const RemoteCall &call)
+    {
+        session_.emplace(dblink_schema, there.oid, there.name);
+        session_->execute(sql::remote_settings);
+        const std::optional<std::string> extension = session_->fetch(sql::remote_extension);
+        if (!extension)
+            throw common::Refusal{common::sqlstate::rows_unchanged,
+                                  "extension procrastinate_migrate is not installed there",
+                                  {},
+                                  {}};
+        if (call.dry_run)
+            server::notice(name_of(there) + ": " +
+                           session_
+                               ->fetch(common::substitute(
+                                   sql::remote_installations,
+                                   {{"extension", *extension}, {"schemas", call.schemas}}))
+                               .value_or(""));
+        else
+            session_->send(
+                common::substitute(sql::remote_migrate_all, {{"extension", *extension},
+                                                             {"target", call.target},
+                                                             {"schemas", call.schemas},
+                                                             {"options", call.options}}));
+    }
+
+    std::optional<server::RemoteSession> session_; // before failure_, whose value needs it
+    std::optional<Failure> failure_;
+    bool is_running_;
+};
+
+Servers servers_that_fit(const std::vector<std::string> &patterns)
+{
+    return spi::connected(spi::Mode::may_commit, [&] {
+        return server::with_search_path(nullptr, [&] {
+            const std::optional<std::string> schema = server::RemoteSession::dblink_schema();
+            if (!schema)
+                throw common::Refusal{common::sqlstate::rows_unchanged,
+                                      "extension dblink is not installed in this database",
+                                      {},
+                                      "CREATE EXTENSION dblink;"};
+            Servers servers{*schema, {}};
+            const spi::Rows rows = spi::read_latest(sql::foreign_servers);
+            for (std::uint64_t row = 0; row < rows.count(); ++row)
+            {
+                const std::string name(rows.text(row, 2).value());
+                if (fits_one(name, patterns))
+                    servers.list.push_back({DatumGetObjectId(rows.datum(row, 1).value()), name});
+            }
+            return servers;
+        });
+    });
+}
+
+} // namespace
+
+void migrate_servers(std::string_view target, const std::vector<std::string> &servers,
+                     const std::vector<std::string> &schemas, const online::CallOptions &call,
+                     const FleetOptions &options)
+{
+    const Servers found = servers_that_fit(servers);
+    if (found.list.empty())
+        throw common::Refusal{common::sqlstate::invalid_parameter,
+                              "no foreign server that you may use fits the argument \"servers\"",
+                              "Servers of dblink_fdw and postgres_fdw count.",
+                              "To see all: \\des+ in psql."};
+    const RemoteCall remote{common::quoted_literal(target), array_of(schemas),
+                            online::changed_options(call), options.dry_run};
+    std::deque<Work> works;
+    for (const Server &server : found.list)
+    {
+        const std::string alone = "CALL " + common::own_function("procrastinate_migrate_servers") +
+                                  "(" + remote.target + ", servers => " +
+                                  array_of({pattern_of(server.name)}) + ", schemas => " +
+                                  remote.schemas + online::changed_options(call) + ");";
+        works.push_back({name_of(server), alone, [&found, &remote, server](std::size_t) {
+                             return std::make_unique<ServerRun>(found.dblink_schema, server,
+                                                                remote);
+                         }});
+    }
+    // No snapshot may be left: another database of this server is one of those that wait for it.
+    spi::connected(spi::Mode::may_commit, [] { spi::commit(); });
+    run_all("servers", std::move(works), options);
+}
+
+} // namespace procrastinate::fleet

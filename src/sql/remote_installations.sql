@@ -1,0 +1,4 @@
+-- On another server: how many installations the call would go through.
+SELECT count(*) || ' installations, ' || count(*) FILTER (WHERE is_head) || ' of them at head'
+  FROM {{extension}}.procrastinate_installations
+ WHERE may_change AND schema::text LIKE ANY ({{schemas}})

@@ -1,0 +1,106 @@
+# Runs the SQL and the shell lines of the pages in docs/, in their order.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Procrastinate::Test;
+use Procrastinate::Test::Database;
+use Test::More;
+
+my $node   = start_server();
+my $folder = PostgreSQL::Test::Utils::tempdir();
+
+# The hosts, the ports and the passwords of the pages, and those of the test.
+sub of_the_test
+{
+	my ($block) = @_;
+	my ($host, $port) = ($node->host, $node->port);
+	$block =~ s/host '\w+\.example\.com'/host '$host', port '$port'/g;
+	$block =~ s/user 'app', password '\w+'/user 'postgres'/g;
+	return $block;
+}
+
+sub write_file
+{
+	my ($name, $text) = @_;
+	open(my $file, '>', "$folder/$name") or die "cannot write $name: $!";
+	print $file $text;
+	close $file;
+	return;
+}
+
+# Files that the shell lines read.
+sub write_files
+{
+	my ($database) = @_;
+	my $schemas = $node->safe_psql($database,
+		'SELECT DISTINCT schema FROM procrastinate_installations WHERE may_change');
+	write_file('databases.txt', "dbname=app\ndbname=$database\n");
+	write_file('schemas.txt',   "$schemas\n");
+	write_file('online.sql',
+		$node->safe_psql($database, q{SELECT procrastinate_sql('current:head', online => true)}));
+	write_file('procrastinate-online.sql', slurp("$folder/online.sql"));
+	return;
+}
+
+sub runs
+{
+	my ($database, $language, $block) = @_;
+	my ($name) = $block =~ /\A(.*)/;
+	if ($language eq 'sql')
+	{
+		my ($status, undef, $err) =
+		  $node->psql($database, of_the_test($block), on_error_die => 0);
+		is($status, 0, $name) || diag($err);
+		return;
+	}
+	local %ENV =
+	  (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => $database,
+		PGUSER => 'postgres');
+	my $output = '';
+	ok(
+		IPC::Run::run(
+			[ 'sh', '-ec', $block ],
+			'<', '/dev/null', '>', \$output, '2>', \$output,
+			init => sub { chdir $folder or die "cannot enter $folder: $!" }),
+		$name) || diag($output);
+	return;
+}
+
+$node->safe_psql('postgres', <<'SQL');
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'postgres') THEN
+        CREATE ROLE postgres SUPERUSER LOGIN;
+    END IF;
+END
+$$
+SQL
+$node->safe_psql('postgres', 'CREATE DATABASE app');
+$node->safe_psql('app', 'CREATE EXTENSION procrastinate_migrate');
+upgrade($node, 'app', 26);
+foreach my $page (glob repository() . '/docs/*.md')
+{
+	my ($title) = $page =~ m{([^/]+)$};
+	my @blocks;
+	my $text = slurp($page);
+	push @blocks, [ $1, $2 ] while $text =~ /^```(\w+)\n(.*?)^```$/msg;
+	next unless @blocks;
+	note($title);
+	my $database = new_database($node);
+	upgrade($node, $database, $_->[0], $_->[1])
+	  foreach [ $HEAD, 'public' ], [ 26, 'tenant_1' ], [ 26, 'tenant_2' ];
+	write_files($database);
+	foreach my $block (@blocks)
+	{
+		my ($language, $lines) = @$block;
+		like($language, qr/^(?:sql|console)$/, "$title: a language that this test runs");
+		runs($database, $language, $lines);
+	}
+}
+done_testing();
