@@ -2,6 +2,7 @@
 
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
+#include "online/session_markers.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 
@@ -134,6 +135,8 @@ class FleetRun
 
 void run_all(std::string_view kind, std::deque<Work> works, const FleetOptions &options)
 {
+    // Its transaction lasts as long as the run: no migration may wait for it.
+    const online::SessionMarker marker(server::LockKey::waiting, InvalidOid);
     FleetRun(kind, std::move(works), options).run();
 }
 

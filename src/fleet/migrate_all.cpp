@@ -32,6 +32,7 @@ constexpr std::array settings_of_calls{
     "procrastinate_migrate.django_names",
     "procrastinate_migrate.max_wal_rate",
     "procrastinate_migrate.max_replication_lag",
+    "procrastinate_migrate.min_concurrent_build_size",
     "procrastinate_migrate.copy_grants",
     "maintenance_work_mem",
     "max_parallel_maintenance_workers",
@@ -44,29 +45,47 @@ std::string name_of(Oid schema)
     return name == nullptr ? std::string() : name;
 }
 
-// A worker that migrates an installation, with a place of the database for it.
+// A worker for installations of one owner, with a place of the database for it.
+struct Worker
+{
+    Oid owner;
+    std::unique_ptr<server::StatementWorker> process;
+    std::unique_ptr<server::SessionLock> place;
+};
+
+// Workers whose last migration has succeeded. A new session would have to load the library and to
+// plan its queries, which takes longer than to migrate an installation with few jobs. But a worker
+// takes only installations of the same owner, whose triggers may leave something in the session.
+using IdleWorkers = std::vector<Worker>;
+
 class WorkerRun : public RunningWork
 {
   public:
-    WorkerRun(std::unique_ptr<server::StatementWorker> worker,
-              std::unique_ptr<server::SessionLock> place)
-        : worker_(std::move(worker)), place_(std::move(place))
+    WorkerRun(Worker worker, std::shared_ptr<IdleWorkers> idle)
+        : worker_(std::move(worker)), idle_(std::move(idle))
     {
     }
 
-    bool is_running() override { return worker_->is_running(); }
+    ~WorkerRun() override
+    {
+        if (!worker_.process->is_running() && worker_.process->sqlstate() == 0)
+            idle_->push_back(std::move(worker_));
+    }
+
+    bool is_running() override { return worker_.process->is_running(); }
 
     std::optional<Failure> failure() const override
     {
-        const int sqlstate = worker_->sqlstate();
+        const int sqlstate = worker_.process->sqlstate();
         if (sqlstate == 0)
             return std::nullopt;
-        return Failure{unpack_sql_state(sqlstate), worker_->message(), worker_->detail()};
+        return Failure{unpack_sql_state(sqlstate), worker_.process->message(),
+                       worker_.process->detail()};
     }
 
   private:
-    std::unique_ptr<server::StatementWorker> worker_;
-    std::unique_ptr<server::SessionLock> place_;
+    Worker worker_;
+    std::shared_ptr<IdleWorkers> idle_;
 };
 
 // Each worker may need another one, to build an index. The server has one of its own.
@@ -89,17 +108,36 @@ std::unique_ptr<server::SessionLock> free_place()
     return nullptr;
 }
 
-// Null if there is no place, or no worker, but the end of one that runs gives one back.
-std::unique_ptr<RunningWork> start_worker(Oid schema, const std::string &call, std::size_t running)
+// An idle worker of the owner that has begun with the call. Ends idle workers of others, whose
+// places are wanted.
+std::optional<Worker> next_of_idle_worker(IdleWorkers &idle, Oid owner, Oid schema,
+                                          const std::string &call)
 {
+    while (!idle.empty())
+    {
+        Worker worker = std::move(idle.back());
+        idle.pop_back();
+        if (worker.owner == owner && worker.process->run_next(schema, call.c_str()))
+            return worker;
+    }
+    return std::nullopt;
+}
+
+// Null if there is no place, or no worker, but the end of one that runs gives one back.
+std::unique_ptr<RunningWork> start_worker(const std::shared_ptr<IdleWorkers> &idle, Oid owner,
+                                          Oid schema, const std::string &call, std::size_t running)
+{
+    if (std::optional<Worker> worker = next_of_idle_worker(*idle, owner, schema, call))
+        return std::make_unique<WorkerRun>(std::move(*worker), idle);
     std::unique_ptr<server::SessionLock> place = free_place();
     if (place == nullptr)
         return nullptr;
     const Oid role = GetUserId();
-    std::unique_ptr<server::StatementWorker> worker =
-        server::StatementWorker::start({role, schema, "", "", call.c_str(), 0, settings_of_calls});
-    if (worker != nullptr)
-        return std::make_unique<WorkerRun>(std::move(worker), std::move(place));
+    std::unique_ptr<server::StatementWorker> process = server::StatementWorker::start(
+        {role, schema, "", "", call.c_str(), 0, settings_of_calls, server::WorkerUse::kept});
+    if (process != nullptr)
+        return std::make_unique<WorkerRun>(Worker{owner, std::move(process), std::move(place)},
+                                           idle);
     if (running == 0)
         throw common::Refusal{
             common::sqlstate::no_worker,
@@ -112,7 +150,8 @@ std::unique_ptr<RunningWork> start_worker(Oid schema, const std::string &call, s
 
 // Nothing if the installation has reached the target.
 std::optional<Work> work_of(const ListedInstallation &listed, std::string_view target,
-                            const online::CallOptions &call)
+                            const online::CallOptions &call,
+                            const std::shared_ptr<IdleWorkers> &idle)
 {
     // What is not known is the call's to adopt or to refuse.
     if (listed.current && !listed.under_way_since &&
@@ -121,8 +160,8 @@ std::optional<Work> work_of(const ListedInstallation &listed, std::string_view t
     const Installation installation = catalog::locate(listed.schema);
     const std::string text = online::call_of(installation, std::string(target), call);
     return Work{catalog::in_schema(installation), text,
-                [schema = listed.schema, text](std::size_t running) {
-                    return start_worker(schema, text, running);
+                [idle, owner = listed.owner, schema = listed.schema, text](std::size_t running) {
+                    return start_worker(idle, owner, schema, text, running);
                 }};
 }
 
@@ -132,10 +171,12 @@ std::deque<Work> works_of(std::string_view target, const std::vector<std::string
     return spi::connected(spi::Mode::may_commit, [&] {
         return server::with_search_path(nullptr, [&] {
             std::deque<Work> works;
+            const auto idle = std::make_shared<IdleWorkers>();
+            idle->reserve(static_cast<std::size_t>(options.workers)); // for a destructor
             int reached = 0;
             for (const ListedInstallation &listed : selected(patterns))
             {
-                std::optional<Work> work = work_of(listed, target, call);
+                std::optional<Work> work = work_of(listed, target, call, idle);
                 if (!work)
                 {
                     ++reached;

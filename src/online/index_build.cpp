@@ -9,6 +9,7 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/statement_worker.hpp"
+#include "server/table_size.hpp"
 #include "sql/build_progress.hpp"
 #include "sql/drop_index.hpp"
 #include "upgrade/locks.hpp"
@@ -133,6 +134,16 @@ void drop_invalid_index(const catalog::Installation &installation, const chain::
     server::with_search_path(installation.quoted.c_str(), [&] {
         server::with_context(step_label(step), [&] { spi::execute(statement.c_str()); });
     });
+}
+
+IndexMethod method_for_size(const catalog::Installation &installation, const chain::Step &step)
+{
+    const std::int64_t least = std::int64_t{1024} * upgrade::min_concurrent_build_size();
+    if (least == 0)
+        return IndexMethod::concurrently;
+    return server::table_size(installation.schema, std::string(step.table).c_str()) < least
+               ? IndexMethod::plain
+               : IndexMethod::concurrently;
 }
 
 std::string plain_build(const chain::Step &step)

@@ -34,6 +34,11 @@ std::optional<chain::Step> skipped_invalid_index(const catalog::Installation &in
 // SPI connection.
 void drop_invalid_index(const catalog::Installation &installation, const chain::Step &step);
 
+// Plain for a table smaller than the setting min_concurrent_build_size: that is done within
+// milliseconds, and a background worker takes longer to begin. Locks the table with ACCESS SHARE
+// while it looks.
+IndexMethod method_for_size(const catalog::Installation &installation, const chain::Step &step);
+
 // The step's statement without CONCURRENTLY: it builds the index while writers wait.
 std::string plain_build(const chain::Step &step);
 

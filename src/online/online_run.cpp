@@ -80,6 +80,13 @@ bool OnlineLoop::observe(Observation &seen)
     state.are_fetches_over = fetches_over_for_ == seen.step.name();
     state.are_batches_begun = batches_.are_of(seen.step);
     observe_indexes(seen);
+    if (options_.concurrently && seen.step.kind == chain::StepKind::concurrent &&
+        state.index == IndexState::absent &&
+        !try_briefly([&] { state.method = method_for_size(installation_, seen.step); }))
+    {
+        try_later(request_of(seen.step));
+        return false;
+    }
     if (barrier_.is_closed())
         state.barrier = BarrierState::closed;
     else if (seen.step.barrier == Step::close)

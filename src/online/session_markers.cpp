@@ -30,8 +30,10 @@ void wait_for_running_clients(double milliseconds)
 {
     std::vector<VirtualTransactionId> others;
     server::with_search_path(nullptr, [&others] {
-        const std::array parameters{spi::oid_parameter(server::class_id(server::LockKey::running)),
-                                    spi::oid_parameter(server::class_id(server::LockKey::waiting))};
+        const std::array parameters{
+            spi::oid_parameter(server::class_id(server::LockKey::running)),
+            spi::oid_parameter(server::class_id(server::LockKey::waiting)),
+            spi::oid_parameter(server::class_id(server::LockKey::building))};
         const spi::Rows rows = spi::read_latest(query, parameters);
         for (std::uint64_t row = 0; row < rows.count(); ++row)
             others.push_back(

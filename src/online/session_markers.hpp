@@ -29,8 +29,8 @@ class SessionMarker
 std::deque<SessionMarker> blocker_markers(const std::vector<pid_t> &pids);
 
 // Waits until the transactions that run now have ended, but at most `milliseconds`. It leaves out
-// the sessions of procrastinate_migrate() and procrastinate_wait(), which may last long and
-// fetch no job. Runs inside an SPI connection that may commit, without a snapshot.
+// the sessions of this extension's procedures and workers, which may last long and fetch no job.
+// Runs inside an SPI connection that may commit, without a snapshot.
 void wait_for_running_clients(double milliseconds);
 
 } // namespace procrastinate::online

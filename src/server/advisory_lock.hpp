@@ -20,7 +20,8 @@ enum class LockKey : std::int32_t
     index_build = 0x50524F62,
     // "PROw", shared by sessions that run procrastinate_migrate().
     running = 0x50524F77,
-    // "PROg", shared by sessions that run procrastinate_wait().
+    // "PROg", shared by sessions that only wait for others: procrastinate_wait(), and with 0 as the
+    // object procrastinate_migrate_all() and _servers.
     waiting = 0x50524F67,
     // "PROo", shared. The object is the pid that the session waits for, 0 for a prepared
     // transaction.

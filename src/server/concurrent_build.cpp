@@ -47,7 +47,7 @@ BuildResult build_index(const IndexBuild &build, void (*meanwhile)(void *context
 {
     const std::unique_ptr<StatementWorker> worker =
         StatementWorker::start({build.role, build.schema, build.table, build.index, build.statement,
-                                build.lock_timeout, settings_of_builds});
+                                build.lock_timeout, settings_of_builds, WorkerUse::once});
     if (worker == nullptr)
         return {BuildEnd::no_worker, {}};
     call([] { InvalidateCatalogSnapshot(); });

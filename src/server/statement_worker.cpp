@@ -28,9 +28,17 @@ BackgroundWorkerHandle **free_place()
     return place == running_workers.end() ? nullptr : place;
 }
 
-const WorkerOrder &order_in(dsm_segment *segment)
+WorkerOrder &order_in(dsm_segment *segment)
 {
-    return *static_cast<const WorkerOrder *>(dsm_segment_address(segment));
+    return *static_cast<WorkerOrder *>(dsm_segment_address(segment));
+}
+
+// Inside call().
+void write_statement(WorkerOrder &order, Oid schema, const char *text)
+{
+    order.schema = schema;
+    if (strlcpy(order.statement, text, sizeof order.statement) >= sizeof order.statement)
+        elog(ERROR, "statement is too long");
 }
 
 void write_settings(WorkerOrder &order, std::span<const char *const> names)
@@ -66,12 +74,11 @@ dsm_segment *write_order(const WorkerStatement &statement)
         order->database = MyDatabaseId;
         order->login_role = GetAuthenticatedUserId();
         order->role = statement.role;
-        order->schema = statement.schema;
+        pg_atomic_init_u32(&order->stage, static_cast<std::uint32_t>(WorkerStage::begun));
+        order->is_kept = statement.use == WorkerUse::kept;
         strlcpy(order->table, statement.table, sizeof order->table);
         strlcpy(order->index, statement.index, sizeof order->index);
-        if (strlcpy(order->statement, statement.text, sizeof order->statement) >=
-            sizeof order->statement)
-            elog(ERROR, "statement is too long");
+        write_statement(*order, statement.schema, statement.text);
         write_settings(*order, statement.settings);
         snprintf(order->lock_timeout, sizeof order->lock_timeout, "%d", statement.lock_timeout);
         return segment;
@@ -93,7 +100,7 @@ BackgroundWorkerHandle *register_worker(dsm_segment *segment)
         worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
         strlcpy(worker.bgw_library_name, "$libdir/procrastinate_migrate",
                 sizeof worker.bgw_library_name);
-        strlcpy(worker.bgw_function_name, "procrastinate_run_statement_v3",
+        strlcpy(worker.bgw_function_name, "procrastinate_run_statement_v4",
                 sizeof worker.bgw_function_name);
         strlcpy(worker.bgw_name, "procrastinate_migrate", sizeof worker.bgw_name);
         strlcpy(worker.bgw_type, "procrastinate_migrate", sizeof worker.bgw_type);
@@ -137,13 +144,36 @@ StatementWorker::~StatementWorker()
 {
     std::replace(running_workers.begin(), running_workers.end(), handle_,
                  static_cast<BackgroundWorkerHandle *>(nullptr));
-    TerminateBackgroundWorker(handle_); // no effect if it has ended
+    // An idle worker ends by itself, without an error in the server's log.
+    WorkerOrder &order = order_in(segment_);
+    if (order.is_kept && order.reached() == WorkerStage::done)
+    {
+        order.reach(WorkerStage::over);
+        wake(pid());
+    }
+    else
+        TerminateBackgroundWorker(handle_); // no effect if it has ended
     pfree(handle_);
     dsm_detach(segment_);
 }
 
+bool StatementWorker::run_next(Oid schema, const char *text)
+{
+    pid_t pid = 0;
+    if (GetBackgroundWorkerPid(handle_, &pid) == BGWH_STOPPED)
+        return false;
+    WorkerOrder &order = order_in(segment_);
+    call([&] { write_statement(order, schema, text); });
+    order.reach(WorkerStage::begun);
+    wake(pid);
+    return true;
+}
+
 bool StatementWorker::is_running() const
 {
+    WorkerOrder &order = order_in(segment_);
+    if (order.is_kept && order.reached() == WorkerStage::done)
+        return false;
     pid_t pid = 0;
     return GetBackgroundWorkerPid(handle_, &pid) != BGWH_STOPPED;
 }
@@ -156,10 +186,11 @@ int StatementWorker::pid() const
 
 int StatementWorker::sqlstate() const
 {
-    const WorkerOrder &order = order_in(segment_);
-    switch (order.stage)
+    WorkerOrder &order = order_in(segment_);
+    switch (order.reached())
     {
     case WorkerStage::done:
+    case WorkerStage::over:
         return 0;
     case WorkerStage::failed:
         return order.sqlstate;
@@ -171,8 +202,9 @@ int StatementWorker::sqlstate() const
 
 std::string StatementWorker::message() const
 {
-    const WorkerOrder &order = order_in(segment_);
-    return order.stage == WorkerStage::begun ? "the background worker was ended" : order.message;
+    WorkerOrder &order = order_in(segment_);
+    return order.reached() == WorkerStage::begun ? "the background worker was ended"
+                                                 : order.message;
 }
 
 std::string StatementWorker::detail() const { return order_in(segment_).detail; }

@@ -10,6 +10,12 @@
 namespace procrastinate::server
 {
 
+enum class WorkerUse
+{
+    once,
+    kept // for run_next()
+};
+
 // The worker connects as the session's role, acts as `role`, with search_path set to the schema.
 struct WorkerStatement
 {
@@ -20,6 +26,7 @@ struct WorkerStatement
     const char *text;                      // at most 2047 bytes
     int lock_timeout;                      // milliseconds that each lock wait may take; 0: no limit
     std::span<const char *const> settings; // names of settings that it takes over
+    WorkerUse use;
 };
 
 class StatementWorker
@@ -32,10 +39,14 @@ class StatementWorker
     StatementWorker(const StatementWorker &) = delete;
     StatementWorker &operator=(const StatementWorker &) = delete;
 
-    bool is_running() const;
-    int pid() const; // 0 if it has not started yet, or has ended
+    // Runs another statement in the same session, as the same role. Only for a kept worker whose
+    // last statement has run without an error. Returns false if the worker has ended meanwhile.
+    bool run_next(Oid schema, const char *text);
 
-    // Once it has ended: 0 if the statement has run, else the SQLSTATE of its error as
+    bool is_running() const; // a statement
+    int pid() const;         // 0 if it has not started yet, or has ended
+
+    // Once it does not run: 0 if the statement has run, else the SQLSTATE of its error as
     // MAKE_SQLSTATE encodes it; 57P01 if the worker was ended from outside.
     int sqlstate() const;
     std::string message() const;

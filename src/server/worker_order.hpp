@@ -1,4 +1,4 @@
-// Shared memory between a session and a background worker that runs one statement for it.
+// Shared memory between a session and a background worker that runs statements for it.
 #pragma once
 
 #include "server/postgres.hpp"
@@ -9,17 +9,18 @@ namespace procrastinate::server
 inline constexpr std::size_t worker_statement_size = 2048; // bytes, with the NUL
 inline constexpr std::size_t worker_settings_size = 16384; // bytes, with all NULs
 
-enum class WorkerStage
+enum class WorkerStage : std::uint32_t
 {
-    begun,
-    failed,
-    done
+    begun,  // by the session: there is a statement to run
+    failed, // by the worker, which ends
+    done,   // by the worker: the statement has run
+    over    // by the session: there is no other statement
 };
 
 // The order, and the worker's answer. Plain data in a dynamic shared memory segment.
 //
 // A session may have loaded an older library than its worker loads. A change of this structure
-// therefore needs a new name for the worker's function; now it is procrastinate_run_statement_v3().
+// therefore needs a new name for the worker's function; now it is procrastinate_run_statement_v4().
 struct WorkerOrder
 {
     // Written by the session.
@@ -34,9 +35,12 @@ struct WorkerOrder
     // empty name.
     char settings[worker_settings_size];
     char lock_timeout[NAMEDATALEN]; // of the worker, in milliseconds
+    bool is_kept; // after a statement the worker waits for the next schema and statement
+
+    // Written by both, after what the other one is to read.
+    pg_atomic_uint32 stage;
 
     // Written by the worker; the texts are its error.
-    WorkerStage stage;
     int sqlstate;
     char message[1024];
     char detail[2048];
@@ -44,7 +48,27 @@ struct WorkerOrder
     char context[1024];
 
     bool builds_index() const { return index[0] != '\0'; }
+
+    WorkerStage reached()
+    {
+        const auto value = static_cast<WorkerStage>(pg_atomic_read_u32(&stage));
+        pg_read_barrier();
+        return value;
+    }
+    void reach(WorkerStage next)
+    {
+        pg_write_barrier();
+        pg_atomic_write_u32(&stage, static_cast<std::uint32_t>(next));
+    }
 };
+
+// Wakes a process of this server, if it still exists.
+inline void wake(int pid)
+{
+    PGPROC *const process = BackendPidGetProc(pid);
+    if (process != nullptr)
+        SetLatch(&process->procLatch);
+}
 
 // Copies a text into an array, cut at the end of a character if it is too long. nullptr counts as
 // empty. Inside call(), or in the worker.

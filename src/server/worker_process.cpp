@@ -1,4 +1,4 @@
-// Background worker that runs one statement at top level: CREATE INDEX CONCURRENTLY, or a CALL.
+// Background worker that runs statements at top level: CREATE INDEX CONCURRENTLY, or CALLs.
 //
 // This is code in the server's own style: errors jump through every function here, so none of them
 // has an object with a destructor.
@@ -41,8 +41,9 @@ void run_statement(const WorkerOrder &order)
         return;
     }
     // The statement commits while it runs. Its parse tree and plan must outlive that.
-    MemoryContextSwitchTo(
-        AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES));
+    MemoryContext const context =
+        AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES);
+    MemoryContextSwitchTo(context);
     auto *const raw = static_cast<RawStmt *>(linitial(pg_parse_query(text)));
     List *const queries = pg_analyze_and_rewrite_fixedparams(raw, text, nullptr, 0, nullptr);
     List *const plans = pg_plan_queries(queries, text, 0, nullptr);
@@ -53,16 +54,20 @@ void run_statement(const WorkerOrder &order)
     run_portal(portal);
     PortalDrop(portal, false);
     CommitTransactionCommand();
+    MemoryContextDelete(context);
+    pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
 }
 
+void set(const char *setting, const char *value)
+{
+    SetConfigOption(setting, value, PGC_USERSET, PGC_S_SESSION);
+}
+
 // Connects as the session's role, takes over its settings, and then acts as the order's role until
-// the worker ends. search_path is the schema.
+// the worker ends.
 void prepare_session(const WorkerOrder &order)
 {
-    const auto set = [](const char *setting, const char *value) {
-        SetConfigOption(setting, value, PGC_USERSET, PGC_S_SESSION);
-    };
     BackgroundWorkerInitializeConnectionByOid(order.database, order.login_role, 0);
     StartTransactionCommand();
     for (const char *name = order.settings; *name != '\0';)
@@ -78,14 +83,20 @@ void prepare_session(const WorkerOrder &order)
     // Defaults of the role or the database that the session has overridden.
     set("default_transaction_read_only", "off");
     set("default_transaction_isolation", "read committed");
+    CommitTransactionCommand();
+    // The server allows no security-restricted operation outside of a transaction. The statement
+    // begins its own while it evaluates expressions of the index.
+    SetUserIdAndSecContext(order.role, 0);
+}
+
+void set_search_path(const WorkerOrder &order)
+{
+    StartTransactionCommand();
     const char *const schema = get_namespace_name(order.schema);
     if (schema == nullptr)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema has been dropped")));
     set("search_path", psprintf("%s, pg_temp", quote_identifier(schema)));
     CommitTransactionCommand();
-    // The server allows no security-restricted operation outside of a transaction. The statement
-    // begins its own while it evaluates expressions of the index.
-    SetUserIdAndSecContext(order.role, 0);
 }
 
 // Shows other sessions that this one builds an index of the installation, until it ends.
@@ -97,15 +108,34 @@ void mark_session(const WorkerOrder &order)
     CommitTransactionCommand();
 }
 
+// Returns false if the session has no other statement.
+bool wait_for_order(WorkerOrder *order)
+{
+    if (!order->is_kept)
+        return false;
+    wake(MyBgworkerEntry->bgw_notify_pid);
+    while (order->reached() == WorkerStage::done)
+    {
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    }
+    return order->reached() == WorkerStage::begun;
+}
+
 void work(WorkerOrder *order)
 {
     prepare_session(*order);
     if (order->builds_index())
         mark_session(*order);
-    fault_point("worker", "begins");
-    run_statement(*order);
-    fault_point("worker", "ends");
-    order->stage = WorkerStage::done;
+    do
+    {
+        set_search_path(*order);
+        fault_point("worker", "begins");
+        run_statement(*order);
+        fault_point("worker", "ends");
+        order->reach(WorkerStage::done);
+    } while (wait_for_order(order));
 }
 
 void run_worker(dsm_handle handle)
@@ -131,7 +161,7 @@ void run_worker(dsm_handle handle)
         copy_clipped(order->detail, error->detail);
         copy_clipped(order->hint, error->hint);
         copy_clipped(order->context, error->context);
-        order->stage = WorkerStage::failed;
+        order->reach(WorkerStage::failed);
         PG_RE_THROW();
     }
     PG_END_TRY();
@@ -142,7 +172,7 @@ void run_worker(dsm_handle handle)
 } // namespace procrastinate::server
 
 // The entry point of the worker. The argument is the handle of the segment with the WorkerOrder.
-extern "C" __attribute__((visibility("default"))) void procrastinate_run_statement_v3(Datum handle)
+extern "C" __attribute__((visibility("default"))) void procrastinate_run_statement_v4(Datum handle)
 {
     procrastinate::server::run_worker(DatumGetUInt32(handle));
 }

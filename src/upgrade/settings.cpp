@@ -16,6 +16,7 @@ char *django_migrations = nullptr;
 char *names_in_django = nullptr;
 int wal_rate = 64 * 1024;
 int replication_lag = 128 * 1024;
+int concurrent_build_size = 1024;
 int build_workers = 2;
 int migrate_workers = 4;
 bool copy_grants = true;
@@ -70,6 +71,8 @@ int max_wal_rate() { return wal_rate; }
 
 int max_replication_lag() { return replication_lag; }
 
+int min_concurrent_build_size() { return concurrent_build_size; }
+
 int max_build_workers() { return build_workers; }
 
 int max_migrate_workers() { return migrate_workers; }
@@ -113,6 +116,11 @@ void define_settings()
         "procrastinate_migrate.max_replication_lag",
         "Sets how much WAL a replica may have left to apply before the next batch waits.",
         "-1 is no limit.", &replication_lag, -1);
+    define_kilobytes("procrastinate_migrate.min_concurrent_build_size",
+                     "Sets the size of a table from which on its indexes are built concurrently.",
+                     "procrastinate_migrate() builds those of smaller tables at once; 0 builds all "
+                     "concurrently.",
+                     &concurrent_build_size, 0);
     DefineCustomIntVariable(
         "procrastinate_migrate.max_build_workers",
         "Sets how many indexes a role may build at the same time in a database.",

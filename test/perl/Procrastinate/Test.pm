@@ -67,6 +67,7 @@ jit = off
 log_statement = none
 timezone = 'UTC'
 track_functions = pl
+procrastinate_migrate.min_concurrent_build_size = 0
 @{[ $options{conf} // '' ]}
 CONF
 	$node->start;
