@@ -37,8 +37,8 @@ int max_wal_rate();
 // before the next batch waits; negative: no limit.
 int max_replication_lag();
 
-// procrastinate_migrate.min_concurrent_build_size: kilobytes that a table must have for a concurrent
-// index build. Writers of smaller tables wait for a plain build, which takes milliseconds.
+// procrastinate_migrate.min_concurrent_build_size: kilobytes that a table must have for a
+// concurrent index build. Writers of smaller tables wait for a plain build, for milliseconds.
 int min_concurrent_build_size();
 
 // procrastinate_migrate.max_build_workers: how many indexes the session's role may build at the

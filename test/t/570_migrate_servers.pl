@@ -203,8 +203,9 @@ sub ended
 		my $blocker = start_psql($on, $its,
 			[ 'BEGIN; LOCK TABLE procrastinate_jobs; SELECT pg_sleep(600)' ],
 			'-v', 'ON_ERROR_STOP=1');
-		wait_on($on, $its, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%sleep(600)'}
-			  . q{ AND wait_event = 'PgSleep'});
+		wait_on($on, $its,
+			q{SELECT count(*) = 1 FROM pg_stat_activity}
+			  . q{ WHERE query LIKE '%sleep(600)' AND wait_event = 'PgSleep'});
 		my $caller = start_psql($node, $database, [$call]);
 		wait_on($on, $its, "SELECT count(*) > 0 $runs");
 		run_sql("SELECT $how(pid) FROM pg_stat_activity"
