@@ -158,6 +158,10 @@ bool holds_relation_or_type(Oid schema, const chain::Fact &fact)
            });
 }
 
+namespace spi = server::spi;
+
+constinit spi::PlannedQuery named_objects_query{[] { return std::string(sql::named_objects); }};
+
 } // namespace
 
 bool holds_names_like_ours(Oid schema)
@@ -182,12 +186,11 @@ bool holds_known_names(Oid schema)
 server::pmr::vector<NamedObject> named_objects(const Installation &installation,
                                                server::pmr::memory_resource &memory)
 {
-    namespace spi = server::spi;
     server::pmr::vector<NamedObject> objects(&memory);
     if (!holds_known_names(installation.schema))
         return objects;
     const std::array parameters{spi::oid_parameter(installation.schema)};
-    const spi::Rows rows = spi::read_latest(sql::named_objects, parameters);
+    const spi::Rows rows = spi::read_latest(named_objects_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {
         const std::string_view kind = rows.text(row, 1).value_or("");

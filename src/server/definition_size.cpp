@@ -17,6 +17,8 @@ struct Source
     AttrNumber name; // a name, the number of a column, or the OID of an index
     std::array<AttrNumber, 4> texts;
     AttrNumber oid; // of an object that pg_depend lists; 0: none
+    // Whether a session that opens the relation reads them; null pointer: always.
+    bool (*is_read)(const FormData_pg_class &relation) = nullptr;
 };
 
 constexpr std::array<Source, 7> sources{{
@@ -35,7 +37,8 @@ constexpr std::array<Source, 7> sources{{
      Anum_pg_constraint_conrelid,
      Anum_pg_constraint_conname,
      {Anum_pg_constraint_conbin},
-     Anum_pg_constraint_oid},
+     Anum_pg_constraint_oid,
+     [](const FormData_pg_class &relation) { return relation.relchecks > 0; }},
     {"trigger",
      "DROP TRIGGER {{part}} ON {{table}};",
      TriggerRelationId,
@@ -43,7 +46,8 @@ constexpr std::array<Source, 7> sources{{
      Anum_pg_trigger_tgrelid,
      Anum_pg_trigger_tgname,
      {Anum_pg_trigger_tgargs, Anum_pg_trigger_tgqual},
-     Anum_pg_trigger_oid},
+     Anum_pg_trigger_oid,
+     [](const FormData_pg_class &relation) { return relation.relhastriggers; }},
     {"policy",
      "DROP POLICY {{part}} ON {{table}};",
      PolicyRelationId,
@@ -51,7 +55,8 @@ constexpr std::array<Source, 7> sources{{
      Anum_pg_policy_polrelid,
      Anum_pg_policy_polname,
      {Anum_pg_policy_polqual, Anum_pg_policy_polwithcheck},
-     Anum_pg_policy_oid},
+     Anum_pg_policy_oid,
+     [](const FormData_pg_class &relation) { return relation.relrowsecurity; }},
     {"rule",
      "DROP RULE {{part}} ON {{table}};",
      RewriteRelationId,
@@ -59,7 +64,8 @@ constexpr std::array<Source, 7> sources{{
      Anum_pg_rewrite_ev_class,
      Anum_pg_rewrite_rulename,
      {Anum_pg_rewrite_ev_qual, Anum_pg_rewrite_ev_action},
-     Anum_pg_rewrite_oid},
+     Anum_pg_rewrite_oid,
+     [](const FormData_pg_class &relation) { return relation.relhasrules; }},
     {"index",
      "DROP INDEX {{schema}}.{{part}};",
      IndexRelationId,
@@ -67,7 +73,8 @@ constexpr std::array<Source, 7> sources{{
      Anum_pg_index_indrelid,
      Anum_pg_index_indexrelid,
      {Anum_pg_index_indexprs, Anum_pg_index_indpred},
-     Anum_pg_index_indexrelid},
+     Anum_pg_index_indexrelid,
+     [](const FormData_pg_class &relation) { return relation.relhasindex; }},
     // The value that older rows have in a new column.
     {"column",
      "ALTER TABLE {{table}} DROP COLUMN {{part}};",
@@ -244,8 +251,14 @@ List *add_used(Definition &definition, List *relations, Oid class_id, Oid object
 Definition definition_of(Oid relation)
 {
     Definition definition;
+    HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    if (!HeapTupleIsValid(tuple))
+        return definition;
+    const auto &row = *reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
     for (const Source &source : sources)
-        add_parts(definition, source, relation, visit_nothing);
+        if (source.is_read == nullptr || source.is_read(row))
+            add_parts(definition, source, relation, visit_nothing);
+    ReleaseSysCache(tuple);
     return definition;
 }
 

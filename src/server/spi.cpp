@@ -31,19 +31,12 @@ struct Unpacked
     }
 };
 
-enum class Access
-{
-    read_only,
-    read_write
-};
-
 // Inside call().
-int execute_in_call(const char *statement, std::span<const Parameter> parameters, Access access)
+int execute_in_call(const char *statement, std::span<const Parameter> parameters)
 {
     Unpacked unpacked(parameters);
-    const int result =
-        SPI_execute_with_args(statement, unpacked.count, unpacked.types, unpacked.values,
-                              unpacked.nulls, access == Access::read_only, 0);
+    const int result = SPI_execute_with_args(statement, unpacked.count, unpacked.types,
+                                             unpacked.values, unpacked.nulls, false, 0);
     // SPI returns a code for COMMIT and some others instead of raising an error.
     if (result < 0)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -111,9 +104,18 @@ Rows read_latest(const char *query, std::span<const Parameter> parameters)
     try
     {
         call([&] {
+            Unpacked unpacked(parameters);
+            // Unlike SPI_execute_with_args(), this never starts parallel workers: that would take
+            // longer than a query of the catalog, and another session may need the workers.
+            SPIPlanPtr const plan = SPI_prepare_cursor(query, unpacked.count, unpacked.types, 0);
+            if (plan == nullptr)
+                elog(ERROR, "query cannot be planned: %s", SPI_result_code_string(SPI_result));
             PushActiveSnapshot(GetLatestSnapshot());
-            execute_in_call(query, parameters, Access::read_only);
+            const int result = SPI_execute_plan(plan, unpacked.values, unpacked.nulls, true, 0);
+            if (result < 0)
+                elog(ERROR, "query cannot be run: %s", SPI_result_code_string(result));
             PopActiveSnapshot();
+            SPI_freeplan(plan);
         });
     }
     catch (ServerError &error)
@@ -143,6 +145,9 @@ Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
     };
     restoring_settings([&] {
         set("jit", "off");
+        // The catalog may hold thousands of other installations, so that index scans are right
+        // whatever the planner thinks of the number of rows.
+        set("enable_seqscan", "off");
         try
         {
             run();
@@ -159,7 +164,7 @@ Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
 std::uint64_t execute(const char *statement, std::span<const Parameter> parameters)
 {
     return call([&] {
-        execute_in_call(statement, parameters, Access::read_write);
+        execute_in_call(statement, parameters);
         SPI_freetuptable(SPI_tuptable);
         return SPI_processed;
     });

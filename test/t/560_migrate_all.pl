@@ -59,6 +59,7 @@ one_is_locked();
 those_of_others();
 ended();
 several_callers();
+places();
 no_worker();
 refused();
 required();
@@ -212,6 +213,46 @@ sub several_callers
 			  . q{ WHERE event = 'upgrade' GROUP BY n, to_revision HAVING count(*) > 1}),
 		'',
 		'none twice');
+	return;
+}
+
+# All tenants are locked, so that no worker ends.
+sub places
+{
+	my $workers = q{SELECT count(*) FROM pg_stat_activity}
+	  . q{ WHERE backend_type = 'procrastinate_migrate' AND query LIKE 'CALL %'};
+	my @schemas = tenants('place', 6);
+	my $blocker = session('public');
+	my $lock    = 'BEGIN; LOCK TABLE ' . join(', ', map { "$_.procrastinate_jobs" } @schemas);
+	my $call    = 'CALL procrastinate_migrate_all('
+	  . q{schemas => '{place\\_%}', workers => 6, canary => 0)};
+	foreach my $case ([ 1, 1, 'max_migrate_workers' ],
+		[ 32, 3, 'half of max_worker_processes, without the one that the server has' ])
+	{
+		my ($setting, $places, $name) = @$case;
+		$blocker->query($lock);
+		my @callers = map {
+			start_psql($node, $database,
+				[ "SET procrastinate_migrate.max_migrate_workers = $setting", $call ])
+		} 1 .. 2;
+		wait_until(
+			q{SELECT count(*) = 2 FROM pg_locks l JOIN pg_stat_activity a USING (pid)}
+			  . q{ WHERE a.backend_type = 'client backend' AND l.locktype = 'advisory'}
+			  . q{ AND l.objsubid = 3 AND l.objid = 0},
+			'two calls run');
+		wait_until("SELECT ($workers) = $places", "$name: $places workers run");
+		is(run_sql($workers), $places, "$name: no more");
+		$blocker->query('ROLLBACK');
+		foreach my $caller (@callers)
+		{
+			$caller->{run}->finish;
+			ok(!$caller->{run}->result, "$name: both calls end") || diag($caller->{err});
+		}
+		is(revisions('place'), heads(6), "$name: all are migrated");
+		run_sql("DROP SCHEMA $_ CASCADE") foreach @schemas;
+		upgrade($node, $database, 26, $_) foreach @schemas;
+	}
+	$blocker->close;
 	return;
 }
 
