@@ -102,7 +102,7 @@ std::unique_ptr<server::SessionLock> free_place()
     {
         auto place = std::make_unique<server::SessionLock>(
             server::LockKey::migrate_slot, static_cast<Oid>(slot + 1), ExclusiveLock);
-        if (place->try_acquire())
+        if (place->try_acquire_once())
             return place;
     }
     return nullptr;

@@ -17,7 +17,8 @@ struct Source
     AttrNumber name; // a name, the number of a column, or the OID of an index
     std::array<AttrNumber, 4> texts;
     AttrNumber oid; // of an object that pg_depend lists; 0: none
-    // Whether a session that opens the relation reads them; null pointer: always.
+    // Whether a session that opens the relation reads them; null pointer: always, or once
+    // row-level security is enabled.
     bool (*is_read)(const FormData_pg_class &relation) = nullptr;
 };
 
@@ -55,8 +56,7 @@ constexpr std::array<Source, 7> sources{{
      Anum_pg_policy_polrelid,
      Anum_pg_policy_polname,
      {Anum_pg_policy_polqual, Anum_pg_policy_polwithcheck},
-     Anum_pg_policy_oid,
-     [](const FormData_pg_class &relation) { return relation.relrowsecurity; }},
+     Anum_pg_policy_oid},
     {"rule",
      "DROP RULE {{part}} ON {{table}};",
      RewriteRelationId,

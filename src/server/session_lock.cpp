@@ -26,6 +26,8 @@ bool SessionLock::take(Wait wait)
 
 bool SessionLock::try_acquire() { return take(Wait::no); }
 
+bool SessionLock::try_acquire_once() { return !holds_lock(tag_, mode_) && take(Wait::no); }
+
 void SessionLock::acquire() { (void)take(Wait::yes); }
 
 void SessionLock::release()

@@ -23,6 +23,8 @@ class SessionLock
 
     // Returns false instead of waiting.
     bool try_acquire();
+    // The same, and returns false if another object of this session has the lock.
+    bool try_acquire_once();
     // Waits. Throws ServerError 55P03 after lock_timeout.
     void acquire();
     void release();

@@ -33,8 +33,11 @@ DECLARE
     began timestamp with time zone;
     recorded timestamp with time zone;
     told timestamp with time zone := clock_timestamp();
-    wal pg_lsn;
     spent float8; -- milliseconds
+    -- The rate of WAL counts from here. A second of unused allowance is kept.
+    rate_since timestamp with time zone;
+    rate_wal pg_lsn;
+    owed float8; -- milliseconds
 BEGIN
     EXECUTE current_setting('procrastinate_script.announce');
     LOOP
@@ -59,7 +62,8 @@ BEGIN
                     done := CASE WHEN done >= first_id THEN least(done, last_id) END;
                 END IF;
                 began := clock_timestamp();
-                wal := pg_current_wal_insert_lsn();
+                rate_since := coalesce(rate_since, began);
+                rate_wal := coalesce(rate_wal, pg_current_wal_insert_lsn());
                 -- The last rows may have been deleted: the step ends with an empty batch.
                 first_id := least(coalesce(done + 1, first_id), last_id);
                 EXECUTE format($end${{batch_end}}$end$, schema_name, table_name)
@@ -114,8 +118,14 @@ BEGIN
             told := clock_timestamp();
         END IF;
         -- WAL of other sessions in the meantime counts, too.
-        PERFORM pg_sleep(greatest(spent / 4, CASE WHEN wal_rate > 0 THEN
-            1000 * (pg_current_wal_insert_lsn() - wal)::float8 / wal_rate - spent ELSE 0 END)
-            / 1000);
+        owed := 0;
+        IF wal_rate > 0 THEN
+            owed := 1000 * (pg_current_wal_insert_lsn() - rate_wal)::float8 / wal_rate
+                    - 1000 * extract(epoch FROM clock_timestamp() - rate_since);
+            IF owed < -1000 THEN
+                rate_since := rate_since + (-owed - 1000) * interval '1 ms';
+            END IF;
+        END IF;
+        PERFORM pg_sleep(greatest(spent / 4, owed) / 1000);
     END LOOP;
 END
