@@ -59,6 +59,7 @@ one_is_locked();
 those_of_others();
 ended();
 several_callers();
+one_owner_a_worker();
 places();
 no_worker();
 refused();
@@ -213,6 +214,42 @@ sub several_callers
 			  . q{ WHERE event = 'upgrade' GROUP BY n, to_revision HAVING count(*) > 1}),
 		'',
 		'none twice');
+	return;
+}
+
+# A trigger of one owner may leave something in the session.
+sub one_owner_a_worker
+{
+	run_sql(<<'SQL');
+CREATE TABLE sessions (pid int, schema text);
+CREATE FUNCTION note_session() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog AS $$
+BEGIN
+	INSERT INTO public.sessions SELECT pg_backend_pid(), c.schema_name
+	  FROM pg_event_trigger_ddl_commands() c WHERE c.schema_name LIKE 'kept%';
+END $$;
+CREATE ROLE first_owner;
+CREATE ROLE second_owner;
+SQL
+	foreach my $number (1 .. 6)
+	{
+		my $owner = $number <= 3 ? 'first_owner' : 'second_owner';
+		run_sql("CREATE SCHEMA kept_$number AUTHORIZATION $owner");
+		upgrade($node, $database, 26, "kept_$number");
+	}
+	run_sql('CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note_session()');
+	my ($status, undef, $err) = $node->psql($database,
+		q{SET procrastinate_migrate.min_concurrent_build_size = '1MB';}
+		  . q{ CALL procrastinate_migrate_all(schemas => '{kept%}', workers => 1)});
+	is($status, 0, 'installations of two owners') || diag($err);
+	is(revisions('kept'), heads(6), 'are migrated');
+	is( run_sql(
+			q{SELECT string_agg(schemas, ';' ORDER BY schemas)}
+			  . q{ FROM (SELECT string_agg(DISTINCT schema, ',' ORDER BY schema) AS schemas}
+			  . q{ FROM sessions GROUP BY pid) s}),
+		'kept_1,kept_2,kept_3;kept_4,kept_5,kept_6',
+		'one worker for those of each');
+	run_sql('DROP EVENT TRIGGER note');
 	return;
 }
 
