@@ -32,20 +32,6 @@ struct Unpacked
 };
 
 // Inside call().
-int execute_in_call(const char *statement, std::span<const Parameter> parameters)
-{
-    Unpacked unpacked(parameters);
-    const int result = SPI_execute_with_args(statement, unpacked.count, unpacked.types,
-                                             unpacked.values, unpacked.nulls, false, 0);
-    // SPI returns a code for COMMIT and some others instead of raising an error.
-    if (result < 0)
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("statement cannot be executed in a migration: %s",
-                               SPI_result_code_string(result))));
-    return result;
-}
-
-// Inside call().
 void prepare(PlannedQuery &query, const char *text, Unpacked &parameters)
 {
     SPIPlanPtr const plan =
@@ -164,7 +150,14 @@ Rows read_latest(PlannedQuery &query, std::span<const Parameter> parameters)
 std::uint64_t execute(const char *statement, std::span<const Parameter> parameters)
 {
     return call([&] {
-        execute_in_call(statement, parameters);
+        Unpacked unpacked(parameters);
+        const int result = SPI_execute_with_args(statement, unpacked.count, unpacked.types,
+                                                 unpacked.values, unpacked.nulls, false, 0);
+        // SPI returns a code for COMMIT and some others instead of raising an error.
+        if (result < 0)
+            ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                            errmsg("statement cannot be executed in a migration: %s",
+                                   SPI_result_code_string(result))));
         SPI_freetuptable(SPI_tuptable);
         return SPI_processed;
     });
