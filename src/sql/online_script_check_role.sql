@@ -1,5 +1,5 @@
 -- The checks of script_check_role.sql as the code of a DO block in a setting: online scripts run it
--- at the begin of each transaction, and again once the tables are locked.
+-- once the history is locked, and again once the tables are locked.
 --
 -- {{check_role}} script_check_role.sql
 

@@ -26,7 +26,6 @@ BEGIN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
             USING ERRCODE = '3F000', HINT = format('CREATE SCHEMA %I;', schema_name);
     END IF;
-    EXECUTE current_setting('procrastinate_script.check_role');
 {{lock_history}}    -- Until now a session could add a trigger to the history.
     EXECUTE current_setting('procrastinate_script.check_role');
 {{check_policies}}

@@ -50,8 +50,10 @@ BEGIN
                                    split_part(table_lock, ' ', 1),
                                    substring(table_lock FROM ' (.*?)( if there)?$'));
                 END LOOP;
-                -- Until now a session could add a trigger.
-                EXECUTE current_setting('procrastinate_script.check_role');
+                IF cardinality(locks) > 0 THEN
+                    -- Until now a session could add a trigger.
+                    EXECUTE current_setting('procrastinate_script.check_role');
+                END IF;
                 IF current_setting('procrastinate_script.checks_column')::boolean THEN
                     EXECUTE current_setting('procrastinate_script.check_column');
                 END IF;

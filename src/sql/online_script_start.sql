@@ -26,6 +26,10 @@ BEGIN
         BEGIN
             PERFORM set_config('lock_timeout', current_setting('procrastinate_script.lock_timeout'),
                                true);
+            IF schema_oid IS NOT NULL THEN
+                -- Says more than an error about the history alone.
+                EXECUTE current_setting('procrastinate_script.check_role');
+            END IF;
             EXECUTE current_setting('procrastinate_script.enter');
 {{find_present}}            place := current_setting('procrastinate_script.position')::int[];
             IF place = '{1,0}' AND cardinality(present) > 0 THEN

@@ -72,6 +72,25 @@ sub runs
 	return;
 }
 
+# The first loop of many-installations.md, where one database is not there.
+sub xargs_tells_of_a_failure
+{
+	my ($loop) = slurp(repository() . '/docs/many-installations.md') =~ /^```console\n(.*?)^```$/ms;
+	my $database = new_database($node);
+	upgrade($node, $database, 26);
+	write_file('databases.txt', "dbname=not_there\ndbname=$database\n");
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGUSER => 'postgres');
+	my $output = '';
+	IPC::Run::run(
+		[ 'sh', '-c', $loop ],
+		'<', '/dev/null', '>', \$output, '2>', \$output,
+		init => sub { chdir $folder or die "cannot enter $folder: $!" });
+	is($? >> 8, 123, 'xargs ends with 123 if one database fails') || diag($output);
+	is($node->safe_psql($database, 'SELECT is_head FROM procrastinate_current()'),
+		't', 'and goes on with the others');
+	return;
+}
+
 $node->safe_psql('postgres', <<'SQL');
 DO $$
 BEGIN
@@ -103,4 +122,5 @@ foreach my $page (glob repository() . '/docs/*.md')
 		runs($database, $language, $lines);
 	}
 }
+xargs_tells_of_a_failure();
 done_testing();

@@ -25,6 +25,7 @@ dry_run();
 all_of_them();
 one_fails();
 one_is_down();
+with_a_password();
 ended();
 done_testing();
 
@@ -188,6 +189,41 @@ sub one_is_down
 		'the WARNING has the reason');
 	is(revision_at($_), $HEAD_NAME, "$_ is migrated") foreach ('loop_1', 'loop_2');
 	$other_node->start;
+	return;
+}
+
+# A role that is no superuser, on either side.
+sub with_a_password
+{
+	start_over('far_1');
+	my ($on, $its) = @{ $there{far_1} };
+	$on->safe_psql($its, "CREATE ROLE tenant LOGIN PASSWORD 'of the tenant'");
+	$on->safe_psql($its, 'GRANT USAGE ON SCHEMA public TO tenant');
+	$on->safe_psql($its, 'CREATE SCHEMA queue AUTHORIZATION tenant');
+	upgrade($on, $its, 26, 'queue');
+	my $rules = $on->data_dir . '/pg_hba.conf';
+	my $text  = slurp($rules);
+	open(my $file, '>', $rules) or die "cannot write $rules: $!";
+	print $file "local all tenant scram-sha-256\nhost all tenant all scram-sha-256\n$text";
+	close $file;
+	$on->reload;
+
+	my $call = sub {
+		return ($node->psql($database,
+				q{CALL procrastinate_migrate_servers(servers => '{far\_1}')},
+				extra_params => [ '-U', 'tenant' ]))[ 0, 2 ];
+	};
+	run_sql('CREATE ROLE tenant LOGIN; GRANT USAGE ON FOREIGN SERVER far_1 TO tenant');
+	run_sql('GRANT USAGE ON SCHEMA "contrib of ours" TO tenant');
+	run_sql(q{CREATE USER MAPPING FOR tenant SERVER far_1 OPTIONS (user 'tenant')});
+	my ($status, $err) = $call->();
+	like($err, qr/server "far_1" .*password is required/s, 'without a password dblink refuses');
+	run_sql(q{ALTER USER MAPPING FOR tenant SERVER far_1 OPTIONS (ADD password 'of the tenant')});
+	($status, $err) = $call->();
+	is($status, 0, 'with a password it migrates') || diag($err);
+	is($on->safe_psql($its, q{SELECT revision FROM procrastinate_current('queue')}),
+		$HEAD_NAME, 'the installation of that role');
+	is(revision_at('far_1'), '0026', 'and no other');
 	return;
 }
 
