@@ -46,7 +46,8 @@ CREATE VIEW pg_temp.calls (number, call) AS VALUES
     (13, 'SELECT * FROM procrastinate_check(''base'', schema => ''rest'')');
 SELECT format('CALL pg_temp.refused(%L)', call) FROM pg_temp.calls ORDER BY number \gexec
 CALL procrastinate_migrate(schema => 'rest');
-CALL procrastinate_wait('0036', timeout => '1 ms', schema => 'rest');
+-- no wait brings it there
+CALL procrastinate_wait('0036', timeout => '10 min', schema => 'rest');
 SELECT revision, source FROM procrastinate_current('rest');
 SET client_min_messages = notice;
 SELECT kind, object, problem FROM procrastinate_check(schema => 'rest')

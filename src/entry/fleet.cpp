@@ -109,7 +109,8 @@ ENTRY_POINT(procrastinate_migrate_all)
     const std::string_view target = target_argument(arguments, 0, "target");
     const std::vector<std::string> schemas = arguments.required_texts(1, "schemas");
     const online::CallOptions call = call_options(arguments, 5);
-    const fleet::FleetOptions options = fleet_options(arguments, 2, 8);
+    fleet::FleetOptions options = fleet_options(arguments, 2, 8);
+    options.retry_for = call.retry_for;
     require_commits(fcinfo, "procrastinate_migrate_all");
     fleet::migrate_all(target, schemas, call, options);
     return Datum(0);

@@ -54,6 +54,10 @@ class FleetRun
             while (begun_ < last && !is_stopped_ && static_cast<int>(running_.size()) < workers)
                 if (!start())
                     break;
+            if (running_.empty())
+                wait_for_place();
+            else
+                no_place_since_.reset();
             server::call([] { InvalidateCatalogSnapshot(); });
             server::pause_until_woken(poll_interval);
             end_what_has_ended();
@@ -70,6 +74,24 @@ class FleetRun
         waiting_.pop_front();
         ++begun_;
         return true;
+    }
+
+    // Other calls have all of the places.
+    void wait_for_place()
+    {
+        if (!no_place_since_)
+        {
+            no_place_since_ = server::now();
+            server::notice("all workers of procrastinate_migrate.max_migrate_workers are in use by "
+                           "other calls: waiting for one");
+        }
+        else if (static_cast<double>(server::now() - *no_place_since_) > 1000 * options_.retry_for)
+            throw common::Refusal{
+                common::sqlstate::no_worker,
+                "there is no place for a worker to migrate an installation with",
+                "Other calls have used all workers of procrastinate_migrate.max_migrate_workers "
+                "for as long as retry_for.",
+                "Call it again later: it goes on with those that are left."};
     }
 
     void end_what_has_ended()
@@ -128,6 +150,7 @@ class FleetRun
     int begun_ = 0;
     int ended_ = 0;
     bool is_stopped_ = false;
+    std::optional<std::int64_t> no_place_since_; // of server::now()
     common::Findings failures_{most_failures_told};
 };
 

@@ -23,7 +23,8 @@ struct FleetOptions
     int workers = 2; // how many at a time
     int canary = 1;  // how many first, one after the other
     OnError on_error = OnError::stop;
-    bool dry_run = false; // only tell what it would do
+    bool dry_run = false;       // only tell what it would do
+    double retry_for = 600'000; // milliseconds to wait for a place while none of the work runs
 };
 
 struct Failure

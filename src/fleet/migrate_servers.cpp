@@ -32,7 +32,7 @@ struct Server
 
 struct Servers
 {
-    std::string dblink_schema; // quoted
+    server::DblinkFunctions dblink;
     std::vector<Server> list;
 };
 
@@ -84,8 +84,8 @@ template <typename Body> std::optional<Failure> failure_of(Body &&body)
 class ServerRun : public RunningWork
 {
   public:
-    ServerRun(const std::string &dblink_schema, const Server &there, const RemoteCall &call)
-        : failure_(failure_of([&] { begin(dblink_schema, there, call); })),
+    ServerRun(const server::DblinkFunctions &dblink, const Server &there, const RemoteCall &call)
+        : failure_(failure_of([&] { begin(dblink, there, call); })),
           is_running_(!failure_ && !call.dry_run)
     {
     }
@@ -107,9 +107,9 @@ class ServerRun : public RunningWork
     std::optional<Failure> failure() const override { return failure_; }
 
   private:
-    void begin(const std::string &dblink_schema, const Server &there, const RemoteCall &call)
+    void begin(const server::DblinkFunctions &dblink, const Server &there, const RemoteCall &call)
     {
-        session_.emplace(dblink_schema, there.oid, there.name);
+        session_.emplace(dblink, there.oid);
         session_->execute(sql::remote_settings);
         const std::optional<std::string> extension = session_->fetch(sql::remote_extension);
         if (!extension)
@@ -137,22 +137,37 @@ class ServerRun : public RunningWork
     bool is_running_;
 };
 
+void warn_of_owner(const std::string &server, const std::string &owner)
+{
+    const std::string name = common::quoted_identifier(server);
+    server::warning(
+        "server " + name + " is left out, because it belongs to role " +
+            common::quoted_identifier(owner),
+        "A superuser connects only to servers of superusers: the owner of a server says "
+        "where it is, and may create user mappings for any role.",
+        "ALTER SERVER " + name + " OWNER TO CURRENT_USER;");
+}
+
 Servers servers_that_fit(const std::vector<std::string> &patterns)
 {
     return spi::connected(spi::Mode::may_commit, [&] {
         return server::with_search_path(nullptr, [&] {
-            const std::optional<std::string> schema = server::RemoteSession::dblink_schema();
-            if (!schema)
+            const std::optional<server::DblinkFunctions> dblink = server::find_dblink();
+            if (!dblink)
                 throw common::Refusal{common::sqlstate::rows_unchanged,
                                       "extension dblink is not installed in this database",
                                       {},
                                       "CREATE EXTENSION dblink;"};
-            Servers servers{*schema, {}};
+            Servers servers{*dblink, {}};
             const spi::Rows rows = spi::read_latest(sql::foreign_servers);
             for (std::uint64_t row = 0; row < rows.count(); ++row)
             {
                 const std::string name(rows.text(row, 2).value());
-                if (fits_one(name, patterns))
+                if (!fits_one(name, patterns))
+                    continue;
+                if (!rows.boolean(row, 4))
+                    warn_of_owner(name, std::string(rows.text(row, 3).value()));
+                else
                     servers.list.push_back({DatumGetObjectId(rows.datum(row, 1).value()), name});
             }
             return servers;
@@ -182,8 +197,7 @@ void migrate_servers(std::string_view target, const std::vector<std::string> &se
                                   array_of({pattern_of(server.name)}) + ", schemas => " +
                                   remote.schemas + online::changed_options(call) + ");";
         works.push_back({name_of(server), alone, [&found, &remote, server](std::size_t) {
-                             return std::make_unique<ServerRun>(found.dblink_schema, server,
-                                                                remote);
+                             return std::make_unique<ServerRun>(found.dblink, server, remote);
                          }});
     }
     // No snapshot may be left: another database of this server is one of those that wait for it.

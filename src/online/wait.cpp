@@ -16,6 +16,7 @@
 #include "sql/can_listen.hpp"
 #include "upgrade/drift_findings.hpp"
 #include "upgrade/installation_state.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/require.hpp"
 
@@ -127,7 +128,10 @@ class Gate
         told_ = told_ || state_.is_by_catalog;
         met_ = upgrade::Met::not_yet;
         if (!state_.current.revision)
+        {
+            require_under_way(installation);
             return;
+        }
         met_ = requirement_->by(*state_.current.revision);
         if (met_ == upgrade::Met::never)
             upgrade::refuse_past(installation, target_, *state_.current.revision);
@@ -143,6 +147,18 @@ class Gate
     const std::string &wanted() const { return wanted_; }
 
   private:
+    // Throws the refusal of a schema whose revision is unknown and that no migration can bring to
+    // the target: the jobs table has been renamed or moved, or no revision matches tables without a
+    // history.
+    void require_under_way(const Installation &installation) const
+    {
+        if (state_.under_way)
+            return;
+        upgrade::require_not_moved(installation);
+        if (!state_.last && !state_.is_foreign())
+            (void)upgrade::require_known(state_, installation);
+    }
+
     // Throws Refusal PM009 if differences break Procrastinate: no wait repairs them.
     void check(const Installation &installation, bool is_first) const
     {

@@ -7,6 +7,7 @@
 #include "script/script_parts.hpp"
 #include "sql/script_begin.hpp"
 #include "sql/script_check_policies.hpp"
+#include "sql/script_check_unknown.hpp"
 #include "sql/script_drop_index.hpp"
 #include "sql/script_find_present.hpp"
 #include "sql/script_history_values.hpp"
@@ -87,9 +88,11 @@ std::string begin_transaction(const Installation &installation, Revision from, R
                        {"check_policies", sql::script_check_policies},
                        {"created", created_names(from, last)},
                        {"check", set_check("SET LOCAL")},
+                       {"check_unknown", sql::script_check_unknown},
+                       {"follow_catalog", follow_catalog("recorded")},
+                       {"is_first", on_off(from == script.start)},
                        {"adopt", adopt()},
-                       {"record", append_history("%1$I.%2$I", "%3$L, 'base', %4$L, '0', '" +
-                                                                  script_version() + "'")}});
+                       {"record", record_revision()}});
 }
 
 // What a step of the script does.

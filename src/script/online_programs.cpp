@@ -31,6 +31,7 @@
 #include "sql/online_script_start_build.hpp"
 #include "sql/online_script_wait_for_clients.hpp"
 #include "sql/script_check_policies.hpp"
+#include "sql/script_check_unknown.hpp"
 #include "sql/script_find_present.hpp"
 #include "sql/sessions_in_use.hpp"
 #include "upgrade/copied_grants.hpp"
@@ -148,9 +149,9 @@ std::string start()
 {
     return substitute(sql::online_script_start,
                       {{"find_present", sql::script_find_present},
-                       {"adopt", adopt()},
-                       {"record", append_history(table_placeholder, "%3$L, 'base', %4$L, '0', '" +
-                                                                        script_version() + "'")}});
+                       {"check_unknown", sql::script_check_unknown},
+                       {"follow_catalog", follow_catalog("lpad((place[1] - 1)::text, 4, '0')")},
+                       {"adopt", adopt()}});
 }
 
 } // namespace

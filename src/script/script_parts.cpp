@@ -7,6 +7,7 @@
 #include "sql/script_adopt.hpp"
 #include "sql/script_check_role.hpp"
 #include "sql/script_copy_grants.hpp"
+#include "sql/script_follow_catalog.hpp"
 #include "sql/script_lock_history.hpp"
 #include "sql/script_remember_grants.hpp"
 #include "upgrade/copied_grants.hpp"
@@ -70,15 +71,24 @@ std::string lock_history()
         {{"create_history", substitute(sql::create_history, {{"table", for_format}})}});
 }
 
+std::string record_revision()
+{
+    return append_history(for_format, "%3$L, 'base', %4$L, '0', '" + script_version() + "'");
+}
+
+std::string follow_catalog(std::string_view recorded)
+{
+    return substitute(sql::script_follow_catalog,
+                      {{"recorded", recorded}, {"record", record_revision()}});
+}
+
 std::string adopt()
 {
     constexpr std::string_view create = "CREATE TABLE ";
     std::string create_history = substitute(sql::create_history, {{"table", for_format}});
     create_history.insert(create_history.find(create) + create.size(), "IF NOT EXISTS ");
     return substitute(sql::script_adopt,
-                      {{"create_history", create_history},
-                       {"record", append_history(for_format, "%3$L, 'base', %4$L, '0', '" +
-                                                                 script_version() + "'")}});
+                      {{"create_history", create_history}, {"record", record_revision()}});
 }
 
 std::string set_check(std::string_view set)

@@ -20,9 +20,13 @@ std::string append_history(std::string_view table, std::string_view values);
 std::string check_role();
 std::string lock_history();
 
-// Part of a DO block: script_adopt.sql. It needs the setting that set_check() gives, a
-// statement that begins with `set`: SET or SET LOCAL.
+// For format() with the schema, the table, an event and a revision: records the revision.
+std::string record_revision();
+
+// Parts of DO blocks: script_adopt.sql and script_follow_catalog.sql. They need the setting that
+// set_check() gives, a statement that begins with `set`: SET or SET LOCAL.
 std::string adopt();
+std::string follow_catalog(std::string_view recorded);
 std::string set_check(std::string_view set);
 
 // script_remember_grants.sql, a part of a DO block, and script_copy_grants.sql, a statement; both

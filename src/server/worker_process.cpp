@@ -29,6 +29,26 @@ bool lock_table(const WorkerOrder &order)
     return read_index_state(order.schema, order.index, order.table) == IndexState::absent;
 }
 
+// Refuses a CALL of another procedure than one in C, which only a superuser can create. In a schema
+// in which others may create, a procedure of their own can fit the arguments better.
+void require_own_procedure(const Query *query)
+{
+    if (query->utilityStmt == nullptr || !IsA(query->utilityStmt, CallStmt))
+        return;
+    const Oid procedure = castNode(CallStmt, query->utilityStmt)->funcexpr->funcid;
+    HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(procedure));
+    if (!HeapTupleIsValid(tuple))
+        elog(ERROR, "cache lookup failed for function %u", procedure);
+    const bool is_in_c = ((Form_pg_proc)GETSTRUCT(tuple))->prolang == ClanguageId;
+    ReleaseSysCache(tuple);
+    if (!is_in_c)
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("procedure %s stands in the way of the extension's own",
+                               format_procedure_qualified(procedure)),
+                        errhint("Look at it first: DROP PROCEDURE %s;",
+                                format_procedure_qualified(procedure))));
+}
+
 // Runs the statement in a portal, as the server runs a client's query: event triggers need one.
 void run_statement(const WorkerOrder &order)
 {
@@ -46,6 +66,7 @@ void run_statement(const WorkerOrder &order)
     MemoryContextSwitchTo(context);
     auto *const raw = static_cast<RawStmt *>(linitial(pg_parse_query(text)));
     List *const queries = pg_analyze_and_rewrite_fixedparams(raw, text, nullptr, 0, nullptr);
+    require_own_procedure(linitial_node(Query, queries));
     List *const plans = pg_plan_queries(queries, text, 0, nullptr);
     Portal const portal = CreatePortal("", true, true);
     portal->visible = false;

@@ -26,7 +26,11 @@ BEGIN
         RAISE EXCEPTION 'schema "%" does not exist', schema_name
             USING ERRCODE = '3F000', HINT = format('CREATE SCHEMA %I;', schema_name);
     END IF;
-{{lock_history}}    -- Until now a session could add a trigger to the history.
+{{lock_history}}    -- Keep the schema's name until the end. Only a superuser can.
+    IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        PERFORM FROM pg_namespace n WHERE n.oid = schema_oid FOR KEY SHARE;
+    END IF;
+    -- Until now a session could add a trigger to the history.
     EXECUTE current_setting('procrastinate_script.check_role');
 {{check_policies}}
     EXECUTE format('SELECT to_revision, event FROM ONLY %I.%I WHERE {{is_own}}'

@@ -3,7 +3,8 @@
 --
 -- {{find_present}}  script_find_present.sql
 -- {{adopt}}         script_adopt.sql
--- {{record}}        append_history.sql for format(): schema, table, event, revision
+-- {{follow_catalog}} script_follow_catalog.sql
+-- {{check_unknown}} script_check_unknown.sql
 
 DECLARE
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
@@ -15,6 +16,7 @@ DECLARE
     history CONSTANT text := 'procrastinate_schema_history';
     place int[];
     match record;
+    unknown record;
     present text[];
     is_base boolean := false;
     is_over boolean := false;
@@ -39,18 +41,10 @@ BEGIN
                 EXECUTE current_setting('procrastinate_script.check_role');
             ELSIF place > '{1,0}' AND cardinality(present) > 0
                   AND current_setting('procrastinate_script.latest') NOT LIKE 'step %' THEN
-                EXECUTE 'SELECT c.revision, bool_and(c.exact) AS exact FROM ('
-                        || current_setting('procrastinate_script.catalog_check')
-                        || ') c GROUP BY c.revision'
-                   INTO match;
-                IF match.exact AND match.revision <> lpad((place[1] - 1)::text, 4, '0') THEN
-                    RAISE EXCEPTION
-                        'schema "%" is at % by its history, but exactly at % by its catalog',
-                        schema_name, lpad((place[1] - 1)::text, 4, '0'), match.revision
-                        USING ERRCODE = 'PM009',
-                            HINT = format(E'If that is right, record it, then run the script '
-                                'again:\n%s', format($record${{record}}$record$, schema_name,
-                                history, 'stamp', match.revision));
+{{follow_catalog}}                IF match.revision IS NOT NULL THEN
+                    place := ARRAY[match.revision::int + 1, 0];
+                    PERFORM set_config('procrastinate_script.position', place::text, false);
+                    EXECUTE current_setting('procrastinate_script.check_role');
                 END IF;
             END IF;
             IF place > '{1,0}' AND cardinality(present) = 0 THEN
@@ -73,6 +67,8 @@ BEGIN
                 RAISE NOTICE 'schema "%" is at %: nothing to do', schema_name,
                     lpad((place[1] - 1)::text, 4, '0');
             END IF;
+            IF place < range_end THEN
+{{check_unknown}}            END IF;
             is_over := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             NULL;

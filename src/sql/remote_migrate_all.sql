@@ -1,2 +1,2 @@
 -- On another server: the call that migrates its installations.
-CALL {{extension}}.procrastinate_migrate_all({{target}}, schemas => {{schemas}}{{options}})
+CALL {{extension}}.procrastinate_migrate_all({{target}}::text, schemas => {{schemas}}{{options}})

@@ -34,5 +34,5 @@
                                      history, 'stamp', match.revision));
     END IF;
     EXECUTE format($record${{record}}$record$, schema_name, history, 'adopt', match.revision);
-    RAISE NOTICE 'schema "%" has no history; by its catalog it is exactly at %, which is recorded',
+    RAISE NOTICE 'schema "%" has no history; by its catalog it is exactly at %',
         schema_name, match.revision;

@@ -20,6 +20,9 @@
 -- {{is_own}}           condition that a row of the history is this database's
 -- {{check}}            sets procrastinate_script.catalog_check to catalog_check.sql
 -- {{adopt}}            script_adopt.sql
+-- {{check_unknown}}    script_check_unknown.sql
+-- {{follow_catalog}}   script_follow_catalog.sql
+-- {{is_first}}         on in the first transaction of a script, else off
 -- {{record}}           append_history.sql for format(): schema, table, event, revision
 --
 -- The setting procrastinate_script.is_done is on until the check has passed: a client that goes on
@@ -51,6 +54,7 @@ SET LOCAL procrastinate_script.script_end = '{{script_end}}';
 SET LOCAL procrastinate_script.is_done = on;
 SET LOCAL procrastinate_script.lock_jobs = '{{lock_jobs}}';
 SET LOCAL procrastinate_script.keeps_history = '{{keeps_history}}';
+SET LOCAL procrastinate_script.is_first = '{{is_first}}';
 SET LOCAL procrastinate_script.names = '{{names}}';
 SET LOCAL procrastinate_script.created = '{{created}}';
 {{check}}DO $check$
@@ -71,6 +75,7 @@ DECLARE
     untrusted record;
     forced record;
     ahead record;
+    unknown record;
     match record;
 BEGIN
     IF schema_oid IS NULL THEN
@@ -90,22 +95,27 @@ BEGIN
                            ' ORDER BY id DESC LIMIT 1', schema_name, history)
                INTO recorded, latest;
         END IF;
-        IF recorded >= transaction_end AND recorded <> 'base' AND cardinality(present) > 0 THEN
+        recorded := coalesce(recorded, 'base');
+        IF recorded = 'base' OR recorded < transaction_end THEN
+{{check_policies}}            IF latest LIKE 'step %' THEN
+                RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
+                    USING ERRCODE = 'PM012',
+                        DETAIL = format('Its last recorded event is "%s".', latest),
+                        HINT = 'Finish it with procrastinate_migrate() of the extension, or with '
+                            'a script made by procrastinate_sql() with online => true.';
+            END IF;
+{{check_unknown}}            IF cardinality(present) > 0 AND recorded = 'base' THEN
+{{adopt}}                recorded := match.revision;
+            ELSIF cardinality(present) > 0
+                  AND current_setting('procrastinate_script.is_first')::boolean THEN
+{{follow_catalog}}                recorded := coalesce(match.revision, recorded);
+            END IF;
+        END IF;
+        IF recorded <> 'base' AND recorded >= transaction_end AND cardinality(present) > 0 THEN
             RAISE NOTICE 'schema "%" is at %: nothing to do from % to %', schema_name, recorded,
                 wanted, transaction_end;
             RETURN;
         END IF;
-{{check_policies}}        IF latest LIKE 'step %' THEN
-            RAISE EXCEPTION 'a migration is under way in schema "%"', schema_name
-                USING ERRCODE = 'PM012',
-                    DETAIL = format('Its last recorded event is "%s".', latest),
-                    HINT = 'Finish it with procrastinate_migrate() of the extension, or with '
-                        'a script made by procrastinate_sql() with online => true.';
-        END IF;
-        IF cardinality(present) > 0 AND coalesce(recorded, 'base') = 'base' THEN
-{{adopt}}            recorded := match.revision;
-        END IF;
-        recorded := coalesce(recorded, 'base');
         IF recorded <> wanted THEN
             RAISE EXCEPTION 'schema "%" is at %, but {{part}} starts at %',
                 schema_name, recorded, wanted

@@ -99,22 +99,19 @@ struct RepairPlan
 
 // A repair would put the objects of the recorded revision in the place of later ones.
 void require_not_moved_on(const Installation &installation,
-                          std::span<const catalog::CatalogObject> structure, Revision recorded,
-                          Run run)
+                          std::span<const catalog::CatalogObject> structure, Revision recorded)
 {
     const auto nearer =
         catalog::nearer_later_revision(structure, recorded, server::check_interrupts);
     if (!nearer)
         return;
     const std::string revision(chain::name(recorded));
-    throw common::Refusal{
-        common::sqlstate::catalog_contradicts,
-        "the catalog of " + catalog::in_schema(installation) + " is nearer to " +
-            std::string(chain::name(nearer->revision)) + " than to " + revision,
-        "Its history says " + revision + ". A repair would replace objects of the later revision.",
-        advice_for_moved_on(installation, recorded, nearer->revision) + "\nTo repair it to " +
-            revision + ": " + repair_call(installation, recorded) +
-            (run == Run::yes ? ", dry_run => false);" : ");")};
+    throw common::Refusal{common::sqlstate::catalog_contradicts,
+                          "the catalog of " + catalog::in_schema(installation) + " is nearer to " +
+                              std::string(chain::name(nearer->revision)) + " than to " + revision,
+                          "Its history says " + revision +
+                              ". A repair would replace objects of the later revision.",
+                          advice_for_moved_on(installation, recorded, nearer->revision)};
 }
 
 std::vector<Difference> differences_from(const Installation &installation,
@@ -136,9 +133,13 @@ void require_current(const Installation &installation,
         throw nothing_installed(installation);
     const std::string now(chain::name(*current.revision));
     const std::string wanted(chain::name(revision));
+    const auto nearer =
+        catalog::nearer_later_revision(structure, *current.revision, server::check_interrupts);
     std::string hint;
-    if (catalog::can_repair(differences_from(installation, structure, *current.revision),
-                            *current.revision))
+    if (nearer && nearer->revision == revision)
+        hint = advice_for_moved_on(installation, *current.revision, revision) + "\n";
+    else if (catalog::can_repair(differences_from(installation, structure, *current.revision),
+                                 *current.revision))
         hint = "To repair it as it is: " + repair_call(installation, *current.revision) + ");\n";
     else if (revision > *current.revision)
         hint = "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "('" +
@@ -164,7 +165,7 @@ Revision revision_of(const Installation &installation, const InstallationState &
     }
     if (current.revision)
     {
-        require_not_moved_on(installation, structure, *current.revision, run);
+        require_not_moved_on(installation, structure, *current.revision);
         return *current.revision;
     }
     const std::vector<catalog::RevisionMatch> nearest =

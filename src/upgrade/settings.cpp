@@ -84,12 +84,14 @@ void define_settings()
     define_enum("procrastinate_migrate.verify",
                 "Sets what happens with differences that are found before an upgrade.",
                 "\"error\" refuses to upgrade if a migration would fail, and warns of other "
-                "differences; \"warn\" only warns; \"off\" does not check.",
+                "differences; \"warn\" only warns; \"off\" does not check. The same for objects of "
+                "Procrastinate's names that no known revision has.",
                 &verify, verify_levels);
     define_text("procrastinate_migrate.alembic_version",
                 "Sets Alembic's version table, with its schema, that each change also updates.",
                 "The row of this chain is updated in the same transaction; rows of other branches "
-                "are not.",
+                "are not. The table must belong to the installation's owner or to a superuser, and "
+                "have no code of others.",
                 &alembic_version);
     define_enum("procrastinate_migrate.alembic_ids",
                 "Sets which ids of Alembic's table are this chain's.",
@@ -100,7 +102,8 @@ void define_settings()
         "procrastinate_migrate.django_migrations",
         "Sets Django's migrations table, with its schema, that each change also updates.",
         "Rows of the app \"procrastinate\" are added in the same transaction; rows of other "
-        "apps are not touched.",
+        "apps are not touched. The table must belong to the installation's owner or to a "
+        "superuser, and have no code of others.",
         &django_migrations);
     define_text("procrastinate_migrate.django_names",
                 "Sets the names of Django's migrations of the app \"procrastinate\".",
@@ -118,24 +121,27 @@ void define_settings()
         "-1 is no limit.", &replication_lag, -1);
     define_kilobytes("procrastinate_migrate.min_concurrent_build_size",
                      "Sets the size of a table from which on its indexes are built concurrently.",
-                     "procrastinate_migrate() builds those of smaller tables at once; 0 builds all "
-                     "concurrently.",
+                     "procrastinate_migrate() builds those of smaller tables without a background "
+                     "worker, while writers wait for milliseconds; 0 builds all concurrently.",
                      &concurrent_build_size, 0);
     DefineCustomIntVariable(
         "procrastinate_migrate.max_build_workers",
         "Sets how many indexes a role may build at the same time in a database.",
-        "Each concurrent index build of procrastinate_migrate() is a background worker.",
+        "Each concurrent index build of procrastinate_migrate() is a background worker, one of "
+        "max_worker_processes. A call without a free one tries again until retry_for is over.",
         &build_workers, build_workers, 1, 1000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "procrastinate_migrate.max_migrate_workers",
         "Sets how many installations procrastinate_migrate_all() may migrate at the same time.",
-        "All calls in a database share these background workers.", &migrate_workers,
-        migrate_workers, 1, 32, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+        "All calls in a database share these background workers, at most half of "
+        "max_worker_processes: each may need another one to build an index.",
+        &migrate_workers, migrate_workers, 1, 32, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable(
         "procrastinate_migrate.copy_grants",
         "Sets whether new objects get the privileges of those that they succeed.",
-        "Functions that a migration creates or replaces also keep their SET clauses.", &copy_grants,
-        copy_grants, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+        "Functions that a migration creates or replaces also keep their SET clauses. It also "
+        "decides what a script of procrastinate_sql() contains.",
+        &copy_grants, copy_grants, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     server::define_fault_points();
     MarkGUCPrefixReserved("procrastinate_migrate");
 }

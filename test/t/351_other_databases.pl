@@ -261,7 +261,12 @@ If another tool has moved the schema on, record that: (SELECT \N+;)/;
 		$error,
 		qr/^ERROR:  the catalog of schema "altered" is nearer to $HEAD_NAME than to $before$/m,
 		'a repair asks');
-	like($error, qr/^To repair it to $before: SELECT \* FROM \S+\('$before', /m, 'which one');
+	unlike($error, qr/procrastinate_repair/, 'and does not lead back to the earlier revision');
+	(undef, $error) = answer('publisher',
+		"SELECT * FROM procrastinate_repair('$HEAD_NAME', schema => 'altered')");
+	like($error, qr/^ERROR:  schema "altered" is at $before, not at $HEAD_NAME$/m,
+		'nor does a repair of the later one');
+	like($error, $moved, 'which says how to record it');
 	my ($record) = $error =~ $moved;
 	$node->safe_psql($database, $record);
 	$node->safe_psql($database, $repair);

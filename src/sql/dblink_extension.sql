@@ -1,5 +1,0 @@
--- The schema of contrib's dblink, quoted. No row if it is not installed in this database.
-SELECT pg_catalog.quote_ident(n.nspname)
-  FROM pg_catalog.pg_extension e
-  JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
- WHERE e.extname = 'dblink'

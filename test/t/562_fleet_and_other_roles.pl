@@ -1,0 +1,177 @@
+# procrastinate_migrate_all() and procrastinate_migrate_servers() run no code of other roles, and do
+# not wait without a limit for what other roles hold.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Test::More;
+
+use Procrastinate::Test;
+use Procrastinate::Test::Database;
+use Procrastinate::Test::Psql;
+
+my $node     = start_server();
+my $database = new_database($node);
+my $there    = new_database($node);
+use_database($node, $database);
+run_sql('CREATE ROLE mallory LOGIN; CREATE ROLE app LOGIN');
+run_sql("GRANT CREATE ON SCHEMA public TO mallory");
+
+procedure_in_the_way();
+all_places_taken();
+upgrade($node, $there, 26, 'queue');
+server_of_another_role();
+dblink_moved();
+server_dropped();
+done_testing();
+
+sub call
+{
+	my ($call) = @_;
+	return ($node->psql($database, "CALL $call"))[ 0, 2 ];
+}
+
+sub is_no_superuser
+{
+	my ($name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(run_sql(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', $name);
+}
+
+# Its arguments fit better than those of the extension's procedure.
+sub procedure_in_the_way
+{
+	upgrade($node, $database, 26, 'queue');
+	my $procedure = 'procrastinate_migrate(target text, schema text)';
+	run_sql("SET ROLE mallory; CREATE PROCEDURE public.$procedure LANGUAGE plpgsql"
+		  . q{ AS $$ BEGIN EXECUTE 'ALTER ROLE mallory SUPERUSER'; END $$});
+	my ($status, $err) = call('procrastinate_migrate_all()');
+	isnt($status, 0, 'with a procedure of another role in the way, no worker goes on');
+	like($err, qr/42501: procedure public\.procrastinate_migrate\(\S+\) stands in the way/,
+		'the WARNING names it');
+	is_no_superuser('and it is not called');
+	is(revision_of('queue'), '0026', 'nothing is migrated');
+	run_sql("DROP PROCEDURE public.$procedure");
+	is((call('procrastinate_migrate_all()'))[0], 0, 'without it, the call goes on');
+	return;
+}
+
+# A call of the role app waits for a lock of its own, with all places.
+sub all_places_taken
+{
+	run_sql('CREATE SCHEMA slow AUTHORIZATION app');
+	upgrade($node, $database, 26, 'slow');
+	my $setting = 'SET procrastinate_migrate.max_migrate_workers = 1;';
+	my $blocker = session();
+	$blocker->query('BEGIN; LOCK TABLE slow.procrastinate_jobs');
+	my $caller = start_psql($node, $database,
+		[ "SELECT procrastinate_current(); $setting", q{CALL procrastinate_migrate_all('head')} ]);
+	wait_until(q{SELECT count(*) = 1 FROM pg_stat_activity}
+		  . q{ WHERE backend_type = 'procrastinate_migrate'},
+		'the first call has its worker');
+	upgrade($node, $database, 26, 'other');
+	my ($status, undef, $err) = $node->psql($database, <<'SQL');
+SELECT procrastinate_current();
+SET procrastinate_migrate.max_migrate_workers = 1;
+CALL procrastinate_migrate_all('head', schemas => '{other}', retry_for => '300 ms')
+SQL
+	like($err, qr/NOTICE:  all workers .* are in use by other calls/, 'a second call says so');
+	like($err, qr/ERROR:  there is no place for a worker/, 'and fails after retry_for');
+	$blocker->query('ROLLBACK');
+	$caller->{run}->finish;
+	ok(!$caller->{run}->result, 'the first call goes on') || diag($caller->{err});
+	return;
+}
+
+sub add_server
+{
+	my ($name, $to) = @_;
+	run_sql("CREATE SERVER $name FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '"
+		  . $node->host
+		  . "', port '"
+		  . $node->port
+		  . "', dbname '$to'); CREATE USER MAPPING FOR PUBLIC SERVER $name"
+		  . q{ OPTIONS (user 'postgres')});
+	return;
+}
+
+sub server_of_another_role
+{
+	run_sql('CREATE SCHEMA contrib; CREATE EXTENSION dblink SCHEMA contrib');
+	add_server('of_mallory', $there);
+	run_sql('ALTER SERVER of_mallory OWNER TO postgres');
+	run_sql('GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO mallory');
+	run_sql('ALTER SERVER of_mallory OWNER TO mallory');
+	my ($status, $err) = call('procrastinate_migrate_servers()');
+	like(
+		$err,
+		qr/WARNING:  server "of_mallory" is left out, because it belongs to role "mallory"/,
+		'a superuser does not connect to the server of another role');
+	like($err, qr/HINT:  ALTER SERVER "of_mallory" OWNER TO CURRENT_USER;/, 'the HINT gives it away');
+	is(at_there(), '0026', 'nothing is migrated there');
+	run_sql('DROP SERVER of_mallory CASCADE');
+	return;
+}
+
+sub at_there { return $node->safe_psql($there, q{SELECT revision FROM procrastinate_current('queue')}) }
+
+# Calls migrate_servers(), and runs the code while its first run waits for a lock there.
+sub while_it_runs
+{
+	my ($code) = @_;
+	my $blocker = new_session($node, $there);
+	$blocker->query('BEGIN; LOCK TABLE queue.procrastinate_jobs');
+	my $caller = start_psql($node, $database,
+		[q{CALL procrastinate_migrate_servers(on_error => 'continue')}]);
+	$node->poll_query_until($there,
+		q{SELECT count(*) > 0 FROM procrastinate_progress WHERE waiting_for IS NOT NULL})
+	  or die "no run waits\n";
+	$code->();
+	$blocker->query('ROLLBACK');
+	$caller->{run}->finish;
+	return $caller;
+}
+
+# The owner of dblink's schema puts another schema in its place.
+sub dblink_moved
+{
+	add_server('a_first', $there);
+	my $caller = while_it_runs(
+		sub {
+			run_sql(<<'SQL');
+ALTER SCHEMA contrib RENAME TO contrib_before;
+CREATE SCHEMA contrib AUTHORIZATION mallory;
+GRANT USAGE ON SCHEMA contrib TO PUBLIC;
+SET ROLE mallory;
+CREATE FUNCTION contrib.dblink_is_busy(text) RETURNS int LANGUAGE plpgsql
+AS $$ BEGIN EXECUTE 'ALTER ROLE mallory SUPERUSER'; RETURN 0; END $$;
+SQL
+		});
+	ok(!$caller->{run}->result, 'the call goes on with the functions of dblink')
+	  || diag($caller->{err});
+	is(at_there(), $HEAD_NAME, 'it has migrated the server');
+	is_no_superuser('no function of another role was called');
+	run_sql('DROP SCHEMA contrib CASCADE; ALTER SCHEMA contrib_before RENAME TO contrib');
+	return;
+}
+
+# dblink would take the name of a server that does not exist for a connection string.
+sub server_dropped
+{
+	my $name = 'host=' . $node->host . ' port=' . $node->port . " dbname=$there";
+	$node->safe_psql($there, 'DROP SCHEMA queue CASCADE');
+	upgrade($node, $there, 26, 'queue');
+	SKIP:
+	{
+		skip 'the path of the socket is too long for a name', 2 if length $name > 63;
+		run_sql(qq{CREATE SERVER "$name" FOREIGN DATA WRAPPER dblink_fdw});
+		my $caller = while_it_runs(sub { run_sql(qq{DROP SERVER "$name"}) });
+		like($caller->{err}, qr/42704: the foreign server has been dropped by another session/,
+			'a server that has been dropped is a failure');
+		like($caller->{err}, qr/ERROR:  1 of 2 servers could not be migrated/, 'and named');
+	}
+	return;
+}
