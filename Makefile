@@ -20,8 +20,8 @@ PG_CONFIG ?= pg_config
 # Empty here: a newer compiler's new warnings must not stop the build of a release.
 WERROR ?=
 
-scripted := help quickstart facts scripts drill check check-matrix check-debug bench bench-online \
-	format lint dependencies
+scripted := help quickstart facts scripts docs drill check check-matrix check-debug bench \
+	bench-online format lint dependencies
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
@@ -69,7 +69,7 @@ ifneq (,$(filter $(scripted) unit fuzz,$(MAKECMDGOALS)))
 help:
 	@$(here)/scripts/help
 
-quickstart facts scripts drill check check-matrix check-debug bench bench-online format lint:
+quickstart facts scripts docs drill check check-matrix check-debug bench bench-online format lint:
 	@PG_CONFIG='$(if $(filter-out undefined default file,$(origin PG_CONFIG)),$(PG_CONFIG))' \
 	    SUITES='$(SUITES)' TESTS='$(TESTS)' VERSIONS='$(VERSIONS)' $(here)/scripts/$@
 

@@ -99,14 +99,16 @@ std::optional<std::string> first_value_of(const TextCall &text_call)
 // dropped or renamed before dblink has looked it up. Both take a lock that excludes this one.
 std::string locked_name_of(Oid server)
 {
-    const char *const name = call([server] {
+    const char *const name = call([server]() -> const char * {
         LockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
         const ForeignServer *const found = GetForeignServerExtended(server, FSV_MISSING_OK);
-        if (found == nullptr)
-            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-                            errmsg("the foreign server has been dropped by another session")));
-        return found->servername;
+        return found == nullptr ? nullptr : found->servername;
     });
+    if (name == nullptr)
+        throw common::Refusal{common::sqlstate::rows_unchanged,
+                              "the foreign server has been dropped by another session",
+                              {},
+                              {}};
     return name;
 }
 

@@ -37,9 +37,9 @@ class RemoteSession
 {
   public:
     // Connects by the foreign server and the current role's user mapping. The server keeps its name
-    // until the end of the transaction. All functions throw ServerError: what dblink raises, with
-    // the SQLSTATE and the texts of the other server's error, 42704 if there is no such foreign
-    // server any more, or 57014 if this session is cancelled. Outside of an SPI connection.
+    // until the end of the transaction. Throws Refusal 55000 if it has been dropped. All functions
+    // throw ServerError: what dblink raises, with the SQLSTATE and the texts of the other server's
+    // error, or 57014 if this session is cancelled. Outside of an SPI connection.
     RemoteSession(const DblinkFunctions &functions, Oid server);
     RemoteSession(const RemoteSession &) = delete;
     RemoteSession &operator=(const RemoteSession &) = delete;

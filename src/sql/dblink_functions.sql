@@ -1,6 +1,6 @@
--- The functions of contrib's dblink that RemoteSession calls, in the order of its DblinkFunction, and
--- whether the current role may execute each. No row for one that does not exist, so none without
--- dblink.
+-- The functions of contrib's dblink that RemoteSession calls, in the order of its DblinkFunction,
+-- and whether the current role may execute each. No row for one that does not exist, so none
+-- without dblink.
 --
 -- Members of the extension, in C: only a superuser can create such functions, and no other role can
 -- put one in their place.

@@ -1,4 +1,5 @@
-# Runs the SQL and the shell lines of the pages in docs/, in their order.
+# Runs the SQL, the shell lines and the commands in YAML of the pages in docs/, in their order, and
+# follows the links of all documents.
 
 use strict;
 use warnings;
@@ -52,6 +53,17 @@ sub runs
 {
 	my ($database, $language, $block) = @_;
 	my ($name) = $block =~ /\A(.*)/;
+	return if $language eq 'ini';    # 060 runs it
+	if ($language eq 'yaml')
+	{
+		my ($commands, $error) = ('', '');
+		ok( IPC::Run::run(
+				[ repository() . '/test/docs/commands_of_yaml' ],
+				'<', \$block, '>', \$commands, '2>', \$error),
+			"the YAML has commands: $name") || diag($error);
+		runs($database, 'console', $_) foreach split /\n/, $commands;
+		return;
+	}
 	if ($language eq 'sql')
 	{
 		my ($status, undef, $err) =
@@ -91,6 +103,54 @@ sub xargs_tells_of_a_failure
 	return;
 }
 
+# The statements in the table of from-alembic.md, each in a new database at 0026.
+sub the_table_of_alembic
+{
+	my ($table) = slurp(repository() . '/docs/from-alembic.md') =~ /^(\| Alembic .*?)\n\n/ms;
+	my @statements = $table =~ /^\|[^|]*\| `([^`]+;)` \|$/mg;
+	cmp_ok(scalar @statements, '>=', 12, 'the table has statements');
+	my $database = new_database($node);
+	foreach my $statement (@statements)
+	{
+		$node->safe_psql($database, 'DROP SCHEMA IF EXISTS queue CASCADE; CREATE SCHEMA queue');
+		upgrade($node, $database, 30, 'queue');
+		my ($status, undef, $err) =
+		  $node->psql($database, "SET search_path = queue, public; $statement");
+		# At 0030, head is pending, and the catalog is not that of 0031.
+		if ($statement =~ /require|stamp/)
+		{
+			like($err, qr/ERROR:  schema "queue" is not at (?:$HEAD_NAME|0031)/,
+				"$statement refuses");
+			next;
+		}
+		is($status, 0, $statement) || diag($err);
+	}
+	return;
+}
+
+# Files and headings that documents refer to.
+sub links
+{
+	my $root = repository();
+	my @pages = map { s{^\Q$root\E/}{}r } glob "$root/docs/*.md";
+	foreach my $page ('README.md', 'CONTRIBUTING.md', @pages)
+	{
+		my ($folder) = $page =~ m{^(.*/)};
+		my $text = slurp("$root/$page");
+		while ($text =~ /\]\(([^)#:]*)(?:#([\w-]+))?\)/g)
+		{
+			my ($file, $heading) = ($1, $2);
+			my $path = $file eq '' ? $page : ($folder // '') . $file;
+			ok(-e "$root/$path", "$page: $path is there");
+			next if !defined $heading || !-e "$root/$path";
+			my @headings = slurp("$root/$path") =~ /^#+ (.*)$/mg;
+			my %has      = map { (lc =~ s/[^\w -]//gr =~ s/ /-/gr) => 1 } @headings;
+			ok($has{$heading}, "$page: $path has $heading");
+		}
+	}
+	return;
+}
+
 $node->safe_psql('postgres', <<'SQL');
 DO $$
 BEGIN
@@ -118,9 +178,11 @@ foreach my $page (glob repository() . '/docs/*.md')
 	foreach my $block (@blocks)
 	{
 		my ($language, $lines) = @$block;
-		like($language, qr/^(?:sql|console)$/, "$title: a language that this test runs");
+		like($language, qr/^(?:sql|console|yaml|ini)$/, "$title: a language that this test runs");
 		runs($database, $language, $lines);
 	}
 }
 xargs_tells_of_a_failure();
+the_table_of_alembic();
+links();
 done_testing();

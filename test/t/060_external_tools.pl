@@ -1,5 +1,5 @@
-# Runs the README's lines for Alembic, Django and deploy scripts by these tools, and checks that the
-# tables of Alembic and Django are kept in step.
+# Runs the lines of docs/from-alembic.md by Alembic and Django, and those of docs/deploy.md and
+# docs/managed-servers.md, and checks that the tables of Alembic and Django are kept in step.
 
 use strict;
 use warnings;
@@ -14,17 +14,17 @@ use Procrastinate::Test;
 use Test::More;
 
 my $node   = start_server();
-my $readme = slurp(repository() . '/README.md');
+my $manual = slurp(repository() . '/docs/from-alembic.md');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
-# The n-th piece of code in the README's line on a subject.
+# The n-th piece of code in the manual's line on a subject.
 sub line_of
 {
 	my ($subject, $n) = @_;
-	my ($text) = $readme =~ /^- \*\*\Q$subject\E\*\*:\s+(.*?)(?=^- |^\n)/ms
-	  or die "the README has no line on: $subject";
+	my ($text) = $manual =~ /^- \*\*\Q$subject\E\*\*:\s+(.*?)(?=^- |^\n)/ms
+	  or die "the manual has no line on: $subject";
 	my @code = $text =~ /`([^`]+)`/g;
-	return $code[ $n // 0 ] // die "the README shows no code on: $subject";
+	return $code[ $n // 0 ] // die "the manual shows no code on: $subject";
 }
 
 sub write_file
@@ -68,7 +68,7 @@ sub is_recorded_at
 	return;
 }
 
-# The revision of the release that the README's line names.
+# The revision of the release that the manual's line names.
 sub revision_in
 {
 	my ($line) = @_;
@@ -101,15 +101,15 @@ PYTHON
 my @alembic = qw(/usr/bin/alembic upgrade head);
 runs($database, 'Alembic runs the line', @alembic);
 my $revision = revision_in(line_of('Alembic'));
-is_recorded_at($database, $revision, "Alembic brings the schema to the README's release");
+is_recorded_at($database, $revision, "Alembic brings the schema to the manual's release");
 is( $node->safe_psql($database, 'SELECT version_num FROM alembic_version'),
 	'one', 'and has its own revision written down');
 runs($database, 'Alembic again', @alembic);
 
-# Alembic's own template, with the README's logger.
+# Alembic's own template, with the manual's logger.
 {
-	my ($loggers, $logger) = $readme =~ /^```ini\n(\[loggers\]\nkeys = [^\n]*\n)\n(.*?)^```$/ms
-	  or die 'the README shows no logger';
+	my ($loggers, $logger) = $manual =~ /^```ini\n(\[loggers\]\nkeys = [^\n]*\n)\n(.*?)^```$/ms
+	  or die 'the manual shows no logger';
 	my $logged_database = new_database($node);
 	runs($logged_database, 'Alembic makes a project',
 		'sh', '-c', 'mkdir logged && cd logged && exec /usr/bin/alembic init migrations');
@@ -126,7 +126,7 @@ runs($database, 'Alembic again', @alembic);
 	like(
 		runs($logged_database, 'Alembic upgrades with the logger', @upgrade),
 		qr/^INFO  \[sqlalchemy\.dialects\.postgresql\] NOTICE:  (?:Running|Installing) /m,
-		"with the README's logger it shows them");
+		"with the manual's logger it shows them");
 }
 
 # ---- Django -------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ my @django =
   ('/usr/bin/python3', '-m', 'django', 'migrate', '--settings=settings', '--pythonpath=.');
 runs($database, 'Django runs the line', @django);
 $revision = revision_in(line_of('Django'));
-is_recorded_at($database, $revision, "Django brings the schema to the README's release");
+is_recorded_at($database, $revision, "Django brings the schema to the manual's release");
 runs(
 	$database, 'Django takes it back, which is no operation',
 	@django[ 0 .. 3 ], 'jobs', 'zero', @django[ 4 .. 5 ]);
@@ -187,7 +187,7 @@ def upgrade():
 PYTHON
 runs($database, 'Alembic calls procrastinate_migrate() in an autocommit block', @alembic);
 $revision = revision_in($call);
-is_recorded_at($database, $revision, "which brings the schema to the README's release");
+is_recorded_at($database, $revision, "which brings the schema to the manual's release");
 
 $database = new_database($node);
 write_file('jobs/migrations/0001_procrastinate.py', <<"PYTHON");
@@ -342,7 +342,8 @@ PYTHON
 # ---- Scripts ------------------------------------------------------------------------------------
 
 $database = new_database($node);
-my $deploy = line_of('A deploy script');
+my ($deploy) = slurp(repository() . '/docs/deploy.md') =~
+  /^## Deploy script\n.*?^```console\n(.*?)^```$/ms;
 like(
 	runs($database, 'the deploy script', 'sh', '-c', $deploy),
 	qr/^NOTICE: .*-> 0037, /m, 'the deploy script prints NOTICEs of its steps');
@@ -351,10 +352,9 @@ like(
 	runs($database, 'the deploy script again', 'sh', '-c', $deploy),
 	qr/nothing to do/, 'and then there is nothing to do');
 
-# The commands of the section "Servers without the extension".
-my ($section) = $readme =~ /^## Servers without the extension\n(.*?)^## /ms
-  or die 'the README has no section on servers without the extension';
-my ($scripts, $check) = $section =~ /^```console\n(.*?)^```$/msg;
+# The commands of docs/managed-servers.md.
+my ($scripts, $check) =
+  slurp(repository() . '/docs/managed-servers.md') =~ /^```console\n(.*?)^```$/msg;
 my ($makes,   $uses)  = split /\n/, $scripts;
 $database = new_database($node);
 upgrade($node, $database, 26);

@@ -110,13 +110,17 @@ sub server_of_another_role
 		$err,
 		qr/WARNING:  server "of_mallory" is left out, because it belongs to role "mallory"/,
 		'a superuser does not connect to the server of another role');
-	like($err, qr/HINT:  ALTER SERVER "of_mallory" OWNER TO CURRENT_USER;/, 'the HINT gives it away');
+	like($err, qr/HINT:  ALTER SERVER "of_mallory" OWNER TO CURRENT_USER;/,
+		'the HINT gives it away');
 	is(at_there(), '0026', 'nothing is migrated there');
 	run_sql('DROP SERVER of_mallory CASCADE');
 	return;
 }
 
-sub at_there { return $node->safe_psql($there, q{SELECT revision FROM procrastinate_current('queue')}) }
+sub at_there
+{
+	return $node->safe_psql($there, q{SELECT revision FROM procrastinate_current('queue')});
+}
 
 # Calls migrate_servers(), and runs the code while its first run waits for a lock there.
 sub while_it_runs
@@ -169,7 +173,7 @@ sub server_dropped
 		skip 'the path of the socket is too long for a name', 2 if length $name > 63;
 		run_sql(qq{CREATE SERVER "$name" FOREIGN DATA WRAPPER dblink_fdw});
 		my $caller = while_it_runs(sub { run_sql(qq{DROP SERVER "$name"}) });
-		like($caller->{err}, qr/42704: the foreign server has been dropped by another session/,
+		like($caller->{err}, qr/55000: the foreign server has been dropped by another session/,
 			'a server that has been dropped is a failure');
 		like($caller->{err}, qr/ERROR:  1 of 2 servers could not be migrated/, 'and named');
 	}
