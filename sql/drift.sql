@@ -1,4 +1,9 @@
 -- procrastinate_detect, _check, _adopt, _repair: drift of a schema from a revision.
+-- It needs a superuser.
+SELECT current_setting('is_superuser') = 'off' AS skip \gset
+\if :skip
+\quit
+\endif
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default

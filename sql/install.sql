@@ -79,12 +79,6 @@ SELECT proname
        'procrastinate_migrate_all', 'procrastinate_migrate_servers',
        'procrastinate_require_all');
 
--- it can live in any schema, and be moved
-CREATE SCHEMA tools;
-ALTER EXTENSION procrastinate_migrate SET SCHEMA tools;
-SELECT count(*), bool_and(is_head) AS is_head FROM tools.procrastinate_heads();
-ALTER EXTENSION procrastinate_migrate SET SCHEMA public;
-DROP SCHEMA tools;
 DROP VIEW ours;
 
 -- leaves nothing behind

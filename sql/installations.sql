@@ -1,5 +1,10 @@
 -- The view procrastinate_installations: all schemas of a database that hold tables of
 -- Procrastinate's names, without a look at the catalog. Other tests have schemas here, too.
+-- It needs a superuser.
+SELECT current_setting('is_superuser') = 'off' AS skip \gset
+\if :skip
+\quit
+\endif
 \pset null NULL
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS procrastinate_migrate;

@@ -1,5 +1,10 @@
 -- Objects under another name: procrastinate_check and _detect tell them, procrastinate_repair gives
 -- them their names back, and nothing makes a second copy.
+-- It needs a superuser.
+SELECT current_setting('is_superuser') = 'off' AS skip \gset
+\if :skip
+\quit
+\endif
 \pset format unaligned
 \pset null NULL
 SET client_min_messages = warning;

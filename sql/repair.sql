@@ -1,4 +1,9 @@
 -- procrastinate_repair: which revision it means, what it creates, what fails and what it leaves.
+-- It needs a superuser.
+SELECT current_setting('is_superuser') = 'off' AS skip \gset
+\if :skip
+\quit
+\endif
 \pset format unaligned
 \pset null NULL
 SET client_min_messages = warning;

@@ -1,4 +1,9 @@
 -- Many installations in one database, in schemas with unusual names; choice by search_path.
+-- It needs a superuser.
+SELECT current_setting('is_superuser') = 'off' AS skip \gset
+\if :skip
+\quit
+\endif
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -215,3 +220,10 @@ RESET ROLE;
 SET client_min_messages = warning;
 DROP SCHEMA empty_here, "installed there" CASCADE;
 DROP ROLE regress_elsewhere;
+
+-- the extension can live in any schema, and be moved; its functions belong to a superuser
+CREATE SCHEMA tools;
+ALTER EXTENSION procrastinate_migrate SET SCHEMA tools;
+SELECT count(*), bool_and(is_head) AS is_head FROM tools.procrastinate_heads();
+ALTER EXTENSION procrastinate_migrate SET SCHEMA public;
+DROP SCHEMA tools;

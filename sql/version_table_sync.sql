@@ -1,5 +1,10 @@
 -- External version tables: adoption reads alembic_version and django_migrations, and changes keep
 -- Alembic's row in step.
+-- It needs a superuser.
+SELECT current_setting('is_superuser') = 'off' AS skip \gset
+\if :skip
+\quit
+\endif
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
