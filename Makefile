@@ -132,8 +132,8 @@ EXTENSION = procrastinate_migrate
 MODULE_big = procrastinate_migrate
 OBJS = $(LIBRARY_SOURCES:.cpp=.o)
 DATA = $(call in_source,src/procrastinate_migrate--*.sql)
-# make scripts writes dist/. `:=`, because PGXS asks only whether DOCS is defined.
-DOCS := $(call in_source,dist/*.sql)
+# make scripts writes dist/, which need not be there.
+DOCS = $(call in_source,README.md docs/*.md dist/*.sql)
 PGFILEDESC = "procrastinate_migrate - schema migrations of the Procrastinate job queue"
 
 # install comes first: it creates the extension that the other tests use.
@@ -146,8 +146,9 @@ ISOLATION_OPTS = --inputdir=$(here)/test/isolation
 # -U: a compiler that predefines _FORTIFY_SOURCE would warn when the server's flags define it again.
 PG_CPPFLAGS = $(OUR_CPPFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	$(if $(findstring -D_FORTIFY_SOURCE,$(CPPFLAGS) $(CXXFLAGS)),-U_FORTIFY_SOURCE)
+# PGXS adds COPT to the flags of the C compiler only.
 PG_CXXFLAGS = $(OUR_CXXFLAGS) -MMD -MP \
-	$(if $(findstring clang,$(shell $(CXX) --version)),$(CLANG_CXXFLAGS))
+	$(if $(findstring clang,$(shell $(CXX) --version)),$(CLANG_CXXFLAGS)) $(COPT)
 
 EXTRA_CLEAN = $(EMBEDDED) $(EMBEDDED).new $(QUERIES) $(QUERIES:=.new) $(OBJS:.o=.d) \
 	$(OBJS:.o=.bc.d) src/built_for build output_iso
@@ -171,6 +172,20 @@ $(error $(PG_CONFIG) names no PGXS or no headers: install the server's developme
 endif
 include $(PGXS)
 
+ifneq (,$(filter 7.% 8.% 9.% 10 11 12 13 14,$(MAJORVERSION)))
+$(error PostgreSQL 15 or newer is needed, and $(PG_CONFIG) is of $(VERSION))
+endif
+
+# PGXS installs the documents of all extensions into one folder, where another extension's README.md
+# would take the place of ours.
+docmoduledir := $(docmoduledir)/$(EXTENSION)
+
+# PGXS installs docs/NAME as NAME, but would remove docs/NAME.
+.PHONY: uninstall-docs
+uninstall: uninstall-docs
+uninstall-docs:
+	rm -rf '$(DESTDIR)$(docdir)/$(docmoduledir)'
+
 # PGXS links with the C compiler; a C++ library needs the C++ compiler.
 override COMPILER = $(CXX) $(CXXFLAGS)
 # -fvisibility=hidden does not hide instances of the standard library's templates; the linker does.
@@ -192,12 +207,20 @@ $(FOLDERS):
 # which objects include which of them, so that a changed query recompiles its users only.
 $(OBJS) $(BITCODES): src/built_for | $(EMBEDDED) $(QUERIES) $(FOLDERS)
 
+# probe MESSAGE: compile standard input, or fail with a message instead of the compiler's hundreds.
+probe = { $(CXX) $(CPPFLAGS) -std=c++20 -fsyntax-only -x c++ - 2> /dev/null || \
+	{ echo '$(strip $(1))' >&2; exit 1; }; }
+
 # Another server or another compiler: compile everything again.
 BUILT_FOR := $(shell $(PG_CONFIG) --version; $(CXX) --version | head -n 1)
 ifneq ($(BUILT_FOR),$(shell cat src/built_for 2> /dev/null))
 src/built_for: FORCE
 endif
 src/built_for: | $(FOLDERS)
+	@printf '#if __cplusplus < 202002L\n#error\n#endif\n' | $(call probe,\
+	    $(CXX) does not compile C++20: use g++ 11 or clang 14 or newer)
+	@echo '#include <boost/container/pmr/memory_resource.hpp>' | $(call probe,\
+	    no headers of Boost.Container: install them (Debian: libboost-dev))
 	@echo '$(BUILT_FOR)' > $@
 
 .PHONY: FORCE
