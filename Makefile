@@ -21,7 +21,7 @@ PG_CONFIG ?= pg_config
 WERROR ?=
 
 scripted := help quickstart facts scripts docs drill check check-matrix check-debug bench \
-	bench-online format lint dependencies
+	bench-online format lint dependencies dist
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
@@ -69,7 +69,8 @@ ifneq (,$(filter $(scripted) unit fuzz,$(MAKECMDGOALS)))
 help:
 	@$(here)/scripts/help
 
-quickstart facts scripts docs drill check check-matrix check-debug bench bench-online format lint:
+quickstart facts scripts docs drill check check-matrix check-debug bench bench-online format lint \
+dist:
 	@PG_CONFIG='$(if $(filter-out undefined default file,$(origin PG_CONFIG)),$(PG_CONFIG))' \
 	    SUITES='$(SUITES)' TESTS='$(TESTS)' VERSIONS='$(VERSIONS)' $(here)/scripts/$@
 
