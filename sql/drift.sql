@@ -4,6 +4,9 @@ SELECT current_setting('is_superuser') = 'off' AS skip \gset
 \if :skip
 \quit
 \endif
+-- Errors name the caller's role.
+CREATE ROLE regress_superuser SUPERUSER;
+SET SESSION AUTHORIZATION regress_superuser;
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -273,3 +276,6 @@ SELECT kind, object, problem, expected, actual, severity, repair
 
 DROP SCHEMA drift, drift_two, drift_view CASCADE;
 DROP ROLE regress_drift;
+RESET SESSION AUTHORIZATION;
+DROP OWNED BY regress_superuser;
+DROP ROLE regress_superuser;

@@ -4,6 +4,9 @@ SELECT current_setting('is_superuser') = 'off' AS skip \gset
 \if :skip
 \quit
 \endif
+-- Errors name the caller's role.
+CREATE ROLE regress_superuser SUPERUSER;
+SET SESSION AUTHORIZATION regress_superuser;
 \pset format unaligned
 \pset null NULL
 SET client_min_messages = warning;
@@ -77,3 +80,6 @@ SELECT count(*) FROM pg_depend WHERE objid = 'procrastinate_schema_history'::reg
 SELECT revision, source FROM procrastinate_current();
 DROP SCHEMA log, log_at_once, log_role CASCADE;
 DROP ROLE regress_procrastinate_log;
+RESET SESSION AUTHORIZATION;
+DROP OWNED BY regress_superuser;
+DROP ROLE regress_superuser;

@@ -5,6 +5,9 @@ SELECT current_setting('is_superuser') = 'off' AS skip \gset
 \if :skip
 \quit
 \endif
+-- Errors name the caller's role.
+CREATE ROLE regress_superuser SUPERUSER;
+SET SESSION AUTHORIZATION regress_superuser;
 \pset format unaligned
 \pset null NULL
 SET client_min_messages = warning;
@@ -135,3 +138,6 @@ SELECT procrastinate_adopt('rest');
 CALL procrastinate_migrate(schema => 'rest');
 SELECT procrastinate_require('3.0.0', schema => 'rest');
 DROP SCHEMA rest CASCADE;
+RESET SESSION AUTHORIZATION;
+DROP OWNED BY regress_superuser;
+DROP ROLE regress_superuser;

@@ -5,6 +5,9 @@ SELECT current_setting('is_superuser') = 'off' AS skip \gset
 \if :skip
 \quit
 \endif
+-- Errors name the caller's role.
+CREATE ROLE regress_superuser SUPERUSER;
+SET SESSION AUTHORIZATION regress_superuser;
 \pset format unaligned
 \pset null NULL
 \set VERBOSITY default
@@ -304,3 +307,6 @@ SELECT procrastinate_adopt();
 
 DROP SCHEMA version_table_sync, version_table_sync_other CASCADE;
 DROP ROLE regress_other_role;
+RESET SESSION AUTHORIZATION;
+DROP OWNED BY regress_superuser;
+DROP ROLE regress_superuser;
