@@ -2,12 +2,10 @@
 \pset format unaligned
 \pset null NULL
 CREATE EXTENSION procrastinate_migrate;
--- extension, and whether it can be moved to another schema
-SELECT e.extname, e.extversion, e.extrelocatable, a.trusted, a.superuser, a.requires
-  FROM pg_extension e
-  JOIN pg_available_extension_versions a ON a.name = e.extname AND a.version = e.extversion
- WHERE e.extname = 'procrastinate_migrate';
-SELECT comment FROM pg_available_extensions WHERE name = 'procrastinate_migrate';
+-- extension, and whether it can be moved to another schema. Not pg_available_extensions, which does
+-- not look into extension_destdir, where Debian's package build has it.
+SELECT extname, extversion, extrelocatable, obj_description(oid, 'pg_extension') AS comment
+  FROM pg_extension WHERE extname = 'procrastinate_migrate';
 
 -- what belongs to it (from 17 on also the types of a view's rows)
 SELECT pg_describe_object(classid, objid, objsubid) COLLATE "C" AS object
