@@ -21,7 +21,7 @@ PG_CONFIG ?= pg_config
 WERROR ?=
 
 scripted := help quickstart facts scripts docs drill check check-matrix check-debug bench \
-	bench-online format lint dependencies dist
+	bench-online format lint dependencies deb dist
 
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 in_source = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
@@ -70,7 +70,7 @@ help:
 	@$(here)/scripts/help
 
 quickstart facts scripts docs drill check check-matrix check-debug bench bench-online format lint \
-dist:
+deb dist:
 	@PG_CONFIG='$(if $(filter-out undefined default file,$(origin PG_CONFIG)),$(PG_CONFIG))' \
 	    SUITES='$(SUITES)' TESTS='$(TESTS)' VERSIONS='$(VERSIONS)' $(here)/scripts/$@
 
