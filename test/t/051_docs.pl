@@ -133,7 +133,7 @@ sub links
 {
 	my $root = repository();
 	my @pages = map { s{^\Q$root\E/}{}r } glob "$root/docs/*.md";
-	foreach my $page ('README.md', 'CONTRIBUTING.md', @pages)
+	foreach my $page (qw(README.md CONTRIBUTING.md SECURITY.md), @pages)
 	{
 		my ($folder) = $page =~ m{^(.*/)};
 		my $text = slurp("$root/$page");
