@@ -141,3 +141,11 @@ DROP SCHEMA rest CASCADE;
 RESET SESSION AUTHORIZATION;
 DROP OWNED BY regress_superuser;
 DROP ROLE regress_superuser;
+
+-- ---- only types and functions are left: no HINT records a revision ------------------------------
+CREATE SCHEMA rest;
+SELECT procrastinate_upgrade('0036', 'rest');
+DROP TABLE rest.procrastinate_jobs, rest.procrastinate_events, rest.procrastinate_periodic_defers,
+    rest.procrastinate_workers, rest.procrastinate_schema_history CASCADE;
+SELECT procrastinate_adopt('rest');
+DROP SCHEMA rest CASCADE;

@@ -55,8 +55,9 @@ std::string advice_for_inexact(const Installation &installation, const Installat
                                std::span<const catalog::RevisionMatch> nearest)
 {
     const Revision first = nearest.front().revision;
-    // From base no upgrade could go on either: it would create what is there.
-    if (first == chain::base)
+    // From base no upgrade could go on either: it would create what is there. And without a jobs
+    // table none could go on from a later revision.
+    if (first == chain::base || jobs_table_of(installation) == JobsTable::none)
         return advice_for_leftovers(installation);
     // A repair leads to no other revision than the history's.
     if (state.recorded_revision && *state.recorded_revision != first)
