@@ -129,3 +129,21 @@ CONFIGURATION
 }
 
 stop_server() { as_server_user pg_ctl -D "$1/data" -m immediate -w stop > /dev/null 2>&1 || true; }
+
+# connect_or_start [CONNECTION]: chooses the server of run_client, which has the extension: that of
+# the connection string, or else a throwaway one, for which it builds.
+connect_or_start() {
+    client_as=()
+    connection=${1:-}
+    [ $# = 0 ] || return 0
+    "$root/scripts/dependencies" build
+    require_server
+    build_into_stage "$work/build.log"
+    own "$work"
+    start_server "$work/server"
+    client_as=(as_server_user)
+    connection="host=$work/server user=postgres dbname=postgres"
+}
+
+# run_client ARGUMENT...: psql without decoration.
+run_client() { "${client_as[@]}" psql -XqAt -v ON_ERROR_STOP=1 "$@" -d "$connection"; }

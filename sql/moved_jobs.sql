@@ -138,9 +138,6 @@ SELECT procrastinate_adopt('rest');
 CALL procrastinate_migrate(schema => 'rest');
 SELECT procrastinate_require('3.0.0', schema => 'rest');
 DROP SCHEMA rest CASCADE;
-RESET SESSION AUTHORIZATION;
-DROP OWNED BY regress_superuser;
-DROP ROLE regress_superuser;
 
 -- ---- only types and functions are left: no HINT records a revision ------------------------------
 CREATE SCHEMA rest;
@@ -149,3 +146,6 @@ DROP TABLE rest.procrastinate_jobs, rest.procrastinate_events, rest.procrastinat
     rest.procrastinate_workers, rest.procrastinate_schema_history CASCADE;
 SELECT procrastinate_adopt('rest');
 DROP SCHEMA rest CASCADE;
+RESET SESSION AUTHORIZATION;
+DROP OWNED BY regress_superuser;
+DROP ROLE regress_superuser;

@@ -151,8 +151,9 @@ RemoteSession::RemoteSession(const DblinkFunctions &functions, Oid server)
     : functions_(functions), connection_("procrastinate_migrate_" + std::to_string(server))
 {
     in_subtransaction([&] {
-        const std::string name = locked_name_of(server);
-        (void)value_of({oid_of(DblinkFunction::connect), connection_, name});
+        const TextCall connect{oid_of(DblinkFunction::connect), connection_,
+                               locked_name_of(server)};
+        call([&] { (void)invoke(connect, nullptr); });
     });
 }
 

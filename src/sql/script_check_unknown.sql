@@ -26,14 +26,23 @@
        AND o.name <> ALL (ARRAY(SELECT split_part(n, '(', 1) FROM unnest(names) n))
        AND NOT EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('e', 'i'));
-    IF unknown.objects IS NOT NULL
-       AND coalesce(current_setting('procrastinate_migrate.verify', true), 'error')
-           NOT IN ('warn', 'off') THEN
-        RAISE EXCEPTION
-            'schema "%" holds objects of Procrastinate''s names that no known revision has',
-            schema_name
-            USING ERRCODE = 'PM009', DETAIL = format('There is %s.', left(unknown.objects, 500)),
-                HINT = 'If a newer release of Procrastinate has created them, make a script with a '
-                    'newer version of procrastinate_migrate. If they are yours, rename them, or '
-                    'set PGOPTIONS=''-c procrastinate_migrate.verify=off''.';
+    IF unknown.objects IS NOT NULL THEN
+        unknown.objects := format('There is %s.', left(unknown.objects, 500));
+        CASE coalesce(current_setting('procrastinate_migrate.verify', true), '')
+        WHEN 'off' THEN
+            NULL;
+        WHEN 'warn' THEN
+            RAISE WARNING
+                'schema "%" holds objects of Procrastinate''s names that no known revision has',
+                schema_name
+                USING DETAIL = unknown.objects;
+        ELSE
+            RAISE EXCEPTION
+                'schema "%" holds objects of Procrastinate''s names that no known revision has',
+                schema_name
+                USING ERRCODE = 'PM009', DETAIL = unknown.objects,
+                    HINT = 'If a newer release of Procrastinate has created them, make a script '
+                        'with a newer version of procrastinate_migrate. If they are yours, rename '
+                        'them, or set PGOPTIONS=''-c procrastinate_migrate.verify=off''.';
+        END CASE;
     END IF;

@@ -103,7 +103,7 @@ sub xargs_tells_of_a_failure
 	return;
 }
 
-# The statements in the table of from-alembic.md, each in a new database at 0026.
+# The statements in the table of from-alembic.md, each on a new installation at 0030.
 sub the_table_of_alembic
 {
 	my ($table) = slurp(repository() . '/docs/from-alembic.md') =~ /^(\| Alembic .*?)\n\n/ms;

@@ -32,6 +32,7 @@ END $$;
 SQL
 
 trigger_during_a_wait();
+schema_during_a_wait();
 barrier_of_the_owner();
 misleading_rows();
 line_breaks();
@@ -87,6 +88,38 @@ sub trigger_during_a_wait
 			"$schema: a trigger that came during a wait is found");
 		is(run_sql('SELECT count(*) FROM mallory.ran'), '0', "$schema: and has not run");
 		$mallory->close;
+	}
+	return;
+}
+
+# A superuser's script holds a lock of the schema's name while it waits: its owner could put another
+# schema in its place.
+sub schema_during_a_wait
+{
+	$node->safe_psql($database, "GRANT CREATE ON DATABASE $database TO mallory");
+	foreach my $way (
+		[ '0026:0027',    'name_at_once' ],
+		[ 'current:head', 'name_in_steps', 'online => true' ])
+	{
+		my ($range, $schema, @more) = @$way;
+		upgrade($node, $database, 26, $schema);
+		run_sql("ALTER SCHEMA $schema OWNER TO mallory");
+		my $blocker = session($schema);
+		$blocker->query('BEGIN; LOCK TABLE procrastinate_jobs');
+		my $script = start_script($node, $database,
+			script_file(script_text($node, $database, $range, $schema, @more)),
+			'-v', 'lock_timeout=1 min');
+		wait_until(
+			"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation ="
+			  . " '$schema.procrastinate_jobs'::regclass",
+			'the script waits');
+		my $mallory = session_of('mallory', 'mallory');
+		$mallory->query(q{SET lock_timeout = '300 ms'});
+		like($mallory->refusal("ALTER SCHEMA $schema RENAME TO ${schema}_before"),
+			qr/^55P03: /, "$schema: it cannot be renamed meanwhile");
+		$_->close foreach $blocker, $mallory;
+		$script->{run}->finish;
+		ok(!$script->{run}->result, "$schema: the script goes on") || diag($script->{err});
 	}
 	return;
 }

@@ -26,9 +26,9 @@ run_sql('CREATE ROLE app LOGIN');
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $port   = PostgreSQL::Test::Cluster::get_free_port();
-write_file('users.txt', qq{"app" ""\n});
+append_to_file("$folder/users.txt", qq{"app" ""\n});
 # One connection to the server: the second run gets the session of the first.
-write_file('pgbouncer.ini', <<"INI");
+append_to_file("$folder/pgbouncer.ini", <<"INI");
 [databases]
 $database = host=${\$node->host} port=${\$node->port} dbname=$database
 [pgbouncer]
@@ -48,15 +48,6 @@ migrates_through_it(26);
 migrates_through_it(0);
 $pooler->kill_kill;
 done_testing();
-
-sub write_file
-{
-	my ($name, $text) = @_;
-	open(my $file, '>', "$folder/$name") or die "cannot write $name: $!";
-	print $file $text;
-	close $file;
-	return;
-}
 
 sub until_it_answers
 {

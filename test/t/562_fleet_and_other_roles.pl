@@ -15,10 +15,12 @@ use Procrastinate::Test::Psql;
 
 my $node     = start_server();
 my $database = new_database($node);
-my $there    = new_database($node);
+my $there    = 'there';    # short: server_dropped() needs it in a name
 use_database($node, $database);
 run_sql('CREATE ROLE mallory LOGIN; CREATE ROLE app LOGIN');
-run_sql("GRANT CREATE ON SCHEMA public TO mallory");
+run_sql('GRANT CREATE ON SCHEMA public TO mallory');
+$node->safe_psql('postgres', "CREATE DATABASE $there");
+$node->safe_psql($there,     'CREATE EXTENSION procrastinate_migrate');
 
 procedure_in_the_way();
 all_places_taken();
@@ -139,10 +141,11 @@ sub while_it_runs
 	return $caller;
 }
 
-# The owner of dblink's schema puts another schema in its place.
+# The owner of dblink's schema puts another schema in its place. The session may notice that only
+# when it goes on to the next server.
 sub dblink_moved
 {
-	add_server('a_first', $there);
+	add_server($_, $there) foreach qw(a_first b_second);
 	my $caller = while_it_runs(
 		sub {
 			run_sql(<<'SQL');
@@ -152,6 +155,8 @@ GRANT USAGE ON SCHEMA contrib TO PUBLIC;
 SET ROLE mallory;
 CREATE FUNCTION contrib.dblink_is_busy(text) RETURNS int LANGUAGE plpgsql
 AS $$ BEGIN EXECUTE 'ALTER ROLE mallory SUPERUSER'; RETURN 0; END $$;
+CREATE FUNCTION contrib.dblink_connect(text, text) RETURNS text LANGUAGE plpgsql
+AS $$ BEGIN EXECUTE 'ALTER ROLE mallory SUPERUSER'; RETURN 'OK'; END $$;
 SQL
 		});
 	ok(!$caller->{run}->result, 'the call goes on with the functions of dblink')
@@ -159,6 +164,7 @@ SQL
 	is(at_there(), $HEAD_NAME, 'it has migrated the server');
 	is_no_superuser('no function of another role was called');
 	run_sql('DROP SCHEMA contrib CASCADE; ALTER SCHEMA contrib_before RENAME TO contrib');
+	run_sql('DROP SERVER b_second CASCADE');
 	return;
 }
 

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Procrastinate::Test;
@@ -203,9 +204,9 @@ sub with_a_password
 	upgrade($on, $its, 26, 'queue');
 	my $rules = $on->data_dir . '/pg_hba.conf';
 	my $text  = slurp($rules);
-	open(my $file, '>', $rules) or die "cannot write $rules: $!";
-	print $file "local all tenant scram-sha-256\nhost all tenant all scram-sha-256\n$text";
-	close $file;
+	unlink $rules or die "cannot remove $rules: $!";
+	append_to_file($rules,
+		"local all tenant scram-sha-256\nhost all tenant all scram-sha-256\n$text");
 	$on->reload;
 
 	my $call = sub {
