@@ -12,6 +12,11 @@ SET client_min_messages = notice;
 CREATE SCHEMA repair;
 SET search_path = repair, public;
 
+-- ---- nothing is there ---------------------------------------------------------------------------
+SELECT * FROM procrastinate_detect();
+SELECT * FROM procrastinate_repair();
+SELECT * FROM procrastinate_repair(dry_run => false);
+
 -- ---- made by hand, and never called the real schema ---------------------------------------------
 CREATE TYPE procrastinate_job_status AS ENUM ('todo', 'doing', 'succeeded', 'failed', 'cancelled',
     'aborting', 'aborted');

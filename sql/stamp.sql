@@ -22,7 +22,9 @@ SELECT revision, is_applied, applied_by = current_user AS by_me, duration IS NOT
 
 -- ---- back, and forwards again: no object is touched ---------------------------------------------
 SELECT count(*) AS before FROM pg_class WHERE relnamespace = 'stamp'::regnamespace \gset
+SET client_min_messages = notice;
 SELECT procrastinate_stamp('0035', verify => false);
+SET client_min_messages = warning;
 -- the catalog is asked, too
 SELECT revision, source FROM procrastinate_current();
 SELECT revision, is_applied, is_current FROM procrastinate_history_details('0034:0037');

@@ -61,8 +61,11 @@ ENTRY_POINT(procrastinate_detect)
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);
         upgrade::warn_of_unknown_objects(installation, server::span_of(structure));
-        for (const catalog::RevisionMatch &match :
-             catalog::closest_revisions(server::span_of(structure), server::check_interrupts))
+        const std::vector<catalog::RevisionMatch> matches =
+            catalog::closest_revisions(server::span_of(structure), server::check_interrupts);
+        if (matches.empty())
+            upgrade::notice_no_objects(installation);
+        for (const catalog::RevisionMatch &match : matches)
             rows.add(server::Row()
                          .text(chain::name(match.revision))
                          .boolean(match.is_exact())
@@ -99,8 +102,7 @@ ENTRY_POINT(procrastinate_check)
             const std::vector<upgrade::Repair> drops =
                 upgrade::drops_to_base(installation, server::span_of(structure));
             if (drops.empty())
-                server::notice(catalog::in_schema(installation) +
-                               " holds none of Procrastinate's objects");
+                upgrade::notice_no_objects(installation);
             for (const upgrade::Repair &drop : drops)
                 add_difference(rows, drop.difference, drop.statement);
             return server::RowSet::result();

@@ -72,27 +72,29 @@ std::string begin_transaction(const Installation &installation, Revision from, R
                               chain::Range script)
 {
     const bool locks_jobs = upgrade::tables_of(from, last) == upgrade::Tables::history_and_jobs;
-    return substitute(sql::script_begin,
-                      {{"schema", common::quoted_literal(installation.name)},
-                       {"start", chain::name(from)},
-                       {"transaction_end", chain::name(last)},
-                       {"script_end", chain::name(script.end)},
-                       {"part", from == script.start ? "this script" : "this part of the script"},
-                       {"lock_jobs", on_off(locks_jobs)},
-                       {"keeps_history", on_off(from < last)},
-                       {"names", upgrade::object_names()},
-                       {"is_own", is_own()},
-                       {"check_role", check_role()},
-                       {"lock_history", lock_history()},
-                       {"find_present", sql::script_find_present},
-                       {"check_policies", sql::script_check_policies},
-                       {"created", created_names(from, last)},
-                       {"check", set_check("SET LOCAL")},
-                       {"check_unknown", sql::script_check_unknown},
-                       {"follow_catalog", follow_catalog("recorded")},
-                       {"is_first", on_off(from == script.start)},
-                       {"adopt", adopt()},
-                       {"record", record_revision()}});
+    return substitute(
+        sql::script_begin,
+        {{"schema", common::quoted_literal(installation.name)},
+         {"start", chain::name(from)},
+         {"transaction_end", chain::name(last)},
+         {"script_end", chain::name(script.end)},
+         {"part", from == script.start ? "this script" : "this part of the script"},
+         {"lock_jobs", on_off(locks_jobs)},
+         {"keeps_history", on_off(from < last)},
+         {"names", upgrade::object_names()},
+         {"is_own", is_own()},
+         {"check_role", check_role()},
+         {"lock_history", lock_history()},
+         {"find_present", sql::script_find_present},
+         {"check_policies", sql::script_check_policies},
+         {"created", created_names(from, last)},
+         {"check", set_check("SET LOCAL")},
+         {"check_unknown", sql::script_check_unknown},
+         {"warn_of_timeouts", warn_of_timeouts("'statement_timeout', 'transaction_timeout'")},
+         {"follow_catalog", follow_catalog("recorded")},
+         {"is_first", on_off(from == script.start)},
+         {"adopt", adopt()},
+         {"record", record_revision()}});
 }
 
 // What a step of the script does.

@@ -150,6 +150,7 @@ std::string start()
     return substitute(sql::online_script_start,
                       {{"find_present", sql::script_find_present},
                        {"check_unknown", sql::script_check_unknown},
+                       {"warn_of_timeouts", warn_of_timeouts("'statement_timeout'")},
                        {"follow_catalog", follow_catalog("lpad((place[1] - 1)::text, 4, '0')")},
                        {"adopt", adopt()}});
 }

@@ -10,6 +10,7 @@
 #include "sql/script_follow_catalog.hpp"
 #include "sql/script_lock_history.hpp"
 #include "sql/script_remember_grants.hpp"
+#include "sql/script_warn_of_timeouts.hpp"
 #include "upgrade/copied_grants.hpp"
 #include "upgrade/foreign_objects.hpp"
 #include "upgrade/library_version.hpp"
@@ -96,6 +97,11 @@ std::string set_check(std::string_view set)
     return std::string(set) + " procrastinate_script.catalog_check = $procrastinate_check$\n" +
            catalog_check("current_setting('procrastinate_script.schema')", std::nullopt) +
            "$procrastinate_check$;\n";
+}
+
+std::string warn_of_timeouts(std::string_view settings)
+{
+    return substitute(sql::script_warn_of_timeouts, {{"settings", settings}});
 }
 
 std::string remember_grants()

@@ -29,6 +29,9 @@ std::string adopt();
 std::string follow_catalog(std::string_view recorded);
 std::string set_check(std::string_view set);
 
+// Part of DO blocks: script_warn_of_timeouts.sql for settings, which are literals.
+std::string warn_of_timeouts(std::string_view settings);
+
 // script_remember_grants.sql, a part of a DO block, and script_copy_grants.sql, a statement; both
 // empty if procrastinate_migrate.copy_grants is off.
 std::string remember_grants();

@@ -5,6 +5,7 @@
 -- {{adopt}}         script_adopt.sql
 -- {{follow_catalog}} script_follow_catalog.sql
 -- {{check_unknown}} script_check_unknown.sql
+-- {{warn_of_timeouts}} script_warn_of_timeouts.sql
 
 DECLARE
     schema_name CONSTANT text := current_setting('procrastinate_script.schema');
@@ -17,6 +18,7 @@ DECLARE
     place int[];
     match record;
     unknown record;
+    time_limit record;
     present text[];
     is_base boolean := false;
     is_over boolean := false;
@@ -68,7 +70,7 @@ BEGIN
                     lpad((place[1] - 1)::text, 4, '0');
             END IF;
             IF place < range_end THEN
-{{check_unknown}}            END IF;
+{{check_unknown}}{{warn_of_timeouts}}            END IF;
             is_over := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             NULL;

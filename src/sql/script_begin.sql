@@ -21,6 +21,7 @@
 -- {{check}}            sets procrastinate_script.catalog_check to catalog_check.sql
 -- {{adopt}}            script_adopt.sql
 -- {{check_unknown}}    script_check_unknown.sql
+-- {{warn_of_timeouts}} script_warn_of_timeouts.sql
 -- {{follow_catalog}}   script_follow_catalog.sql
 -- {{is_first}}         on in the first transaction of a script, else off
 -- {{record}}           append_history.sql for format(): schema, table, event, revision
@@ -76,6 +77,7 @@ DECLARE
     forced record;
     ahead record;
     unknown record;
+    time_limit record;
     match record;
 BEGIN
     IF schema_oid IS NULL THEN
@@ -129,6 +131,9 @@ BEGIN
                 schema_name, recorded
                 USING ERRCODE = 'PM009';
         END IF;
+        -- From base there are no rows yet.
+        IF wanted <> 'base' THEN
+{{warn_of_timeouts}}        END IF;
 
         IF wanted <> 'base' AND current_setting('procrastinate_script.lock_jobs')::boolean THEN
             EXECUTE format('LOCK TABLE %I.procrastinate_jobs IN ACCESS EXCLUSIVE MODE',

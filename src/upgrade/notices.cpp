@@ -71,6 +71,11 @@ void notice_if_past(const catalog::Installation &installation, chain::Revision c
         notice_nothing_to_do(installation, current, target, target_name);
 }
 
+void notice_no_objects(const catalog::Installation &installation)
+{
+    server::notice(catalog::in_schema(installation) + " holds none of Procrastinate's objects");
+}
+
 void notice_begin(const chain::Migration &migration) { server::notice(running_upgrade(migration)); }
 
 void notice_end(const chain::Migration &migration, TimestampTz started)

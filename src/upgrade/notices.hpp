@@ -36,6 +36,8 @@ void notice_nothing_to_do(const catalog::Installation &installation, chain::Revi
 // The same if the target was passed, for functions that list what is left.
 void notice_if_past(const catalog::Installation &installation, chain::Revision current,
                     chain::Revision target, std::string_view target_name);
+// Says that nothing is there to compare or to change.
+void notice_no_objects(const catalog::Installation &installation);
 void notice_begin(const chain::Migration &migration);
 void notice_end(const chain::Migration &migration, TimestampTz started);
 

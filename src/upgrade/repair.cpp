@@ -18,6 +18,7 @@
 #include "upgrade/drops_to_base.hpp"
 #include "upgrade/jobs_table.hpp"
 #include "upgrade/locks.hpp"
+#include "upgrade/notices.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/require.hpp"
@@ -242,6 +243,8 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
     require_not_moved(installation);
     const auto objects = server::span_of(structure);
     const Revision revision = revision_of(installation, state, objects, target, run);
+    if (catalog::is_empty(objects))
+        notice_no_objects(installation);
     if (revision == chain::base)
         return {revision,
                 target == "current" ? std::vector<Repair>() : drops_to_base(installation, objects)};

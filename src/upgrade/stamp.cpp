@@ -73,6 +73,11 @@ Revision stamp(const Installation &installation, std::string_view target, Verify
             require_no_unknown_objects(installation);
         }
         record_revision(installation, state, event::stamp, revision, started);
+        // Where the catalog is exactly another one's, every call goes by it.
+        if (verify == Verify::no)
+            notice_if_by_catalog(
+                compare_with_catalog(change.read_state(), installation, WhileLocked::waits),
+                installation);
         return revision;
     });
 }

@@ -1,6 +1,6 @@
-# statement_timeout: a long run warns of it before the first step, with the SET to paste. An error
-# by it names it, says how far the run has come, and its HINT runs the rest. A long run also warns
-# of transaction_timeout, from PostgreSQL 17 on.
+# statement_timeout: a long run, also of a script, warns of it before the first step, with the SET
+# to paste. An error by it names it, says how far the run has come, and its HINT runs the rest. A
+# long run also warns of transaction_timeout, from PostgreSQL 17 on.
 
 use strict;
 use warnings;
@@ -13,6 +13,7 @@ use Test::More;
 
 use Procrastinate::Test;
 use Procrastinate::Test::Database;
+use Procrastinate::Test::Script;
 
 my $node     = start_server();
 my $database = new_database($node);
@@ -23,6 +24,7 @@ my $warning = qr/WARNING:  (?:statement|transaction)_timeout/;
 
 a_big_table();
 a_small_table();
+a_script();
 transaction_timeout() if $node->pg_version >= 17;
 an_online_run_is_ended();
 an_upgrade_is_ended();
@@ -110,6 +112,33 @@ SQL
 	$node->safe_psql($database, 'CREATE SCHEMA empty');
 	unlike(said('empty', q{SET statement_timeout = '1min'; CALL procrastinate_migrate()}),
 		$warning, 'nor does an installation');
+	return;
+}
+
+# A script goes by the sizes that the last VACUUM or ANALYZE has found.
+sub a_script
+{
+	local $ENV{PGOPTIONS} = '-c statement_timeout=2min';
+	foreach my $online ('false', 'true')
+	{
+		my $schema = "script_$online";
+		queue($schema, 30, 10)->close;
+		my $run = sub {
+			my ($pages, $range) = @_;
+			run_sql("UPDATE pg_class SET relpages = $pages"
+				  . " WHERE oid = '$schema.procrastinate_events'::regclass");
+			my $text = script_text($node, $database, $range, $schema, "online => $online");
+			my ($status, $err) = run_script($node, $database, script_file($text));
+			is($status, 0, "online $online: the script $range ends without an error") || diag($err);
+			return $err;
+		};
+		my $told = qr/WARNING:\ \ statement_timeout\ may\ end\ the\ script\ before\ it\ is\ done\n
+			DETAIL:\ \ statement_timeout\ is\ 2min,\ and\ the\ tables\ have\ 78\d\ MB\.\n
+			HINT:\ \ Before\ the\ script,\ in\ its\ session:\ SET\ statement_timeout\ =\ 0;\n/x;
+		like($run->(100_000, '0030:0031'), $told, 'before big tables it warns');
+		unlike($run->(100_000, '0030:0031'), $warning, 'with nothing to do it does not');
+		unlike($run->(1, '0031:0032'), $warning, 'nor before small tables');
+	}
 	return;
 }
 
