@@ -227,4 +227,11 @@ ALTER TABLE procrastinate_events FORCE ROW LEVEL SECURITY;
 SELECT kind, object, problem, severity, left(repair, 70) AS repair FROM procrastinate_check();
 SELECT object, error FROM procrastinate_repair(dry_run => false);
 SELECT kind, object, problem, severity, repair FROM procrastinate_check();
+
+-- ---- another declaration, and a setting that a repair would lose --------------------------------
+ALTER FUNCTION procrastinate_fetch_job_v2 STABLE SET search_path = repair, pg_temp;
+SELECT object, problem, repair IS NULL AS none FROM procrastinate_check();
+ALTER FUNCTION procrastinate_fetch_job_v2 RESET ALL;
+SELECT object, error FROM procrastinate_repair(dry_run => false);
+SELECT count(*) FROM procrastinate_check();
 DROP SCHEMA repair CASCADE;
