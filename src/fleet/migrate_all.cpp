@@ -2,6 +2,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/target.hpp"
+#include "common/own_function.hpp"
 #include "common/refusal.hpp"
 #include "fleet/name_patterns.hpp"
 #include "server/messages.hpp"
@@ -45,7 +46,7 @@ std::string name_of(Oid schema)
     return name == nullptr ? std::string() : name;
 }
 
-// A worker for installations of one owner, with a place of the database for it.
+// A worker for installations of one owner, with a place for it.
 struct Worker
 {
     Oid owner;
@@ -95,13 +96,15 @@ int most_places()
                     std::max(1, (server::max_background_workers() - 1) / 2));
 }
 
-// Null if all are taken.
+// One of those that the session's role has in this database: no other role can take all. Null if
+// all are taken.
 std::unique_ptr<server::SessionLock> free_place()
 {
     for (int slot = 0; slot < most_places(); ++slot)
     {
         auto place = std::make_unique<server::SessionLock>(
-            server::LockKey::migrate_slot, static_cast<Oid>(slot + 1), ExclusiveLock);
+            server::slot_tag(server::LockKey::migrate_slot, GetSessionUserId(), slot),
+            ExclusiveLock);
         if (place->try_acquire_once())
             return place;
     }
@@ -183,11 +186,15 @@ std::deque<Work> works_of(std::string_view target, const std::vector<std::string
                     continue;
                 }
                 if (options.dry_run)
-                    server::notice(work->name + " would be migrated from " +
-                                   (listed.revision.empty() ? "base" : listed.revision) + " to " +
-                                   std::string(target));
+                    server::notice(work->name + " would be migrated" +
+                                   (listed.revision.empty() ? ", without a history,"
+                                                            : " from " + listed.revision) +
+                                   " to " + std::string(target));
                 works.push_back(std::move(*work));
             }
+            if (works.empty() && reached == 0)
+                server::warning("no installation that you may change fits the argument \"schemas\"",
+                                {}, see_all_installations());
             server::notice(std::to_string(works.size()) + " installations to migrate, " +
                            std::to_string(reached) + " have reached the target already");
             return works;
@@ -196,6 +203,11 @@ std::deque<Work> works_of(std::string_view target, const std::vector<std::string
 }
 
 } // namespace
+
+std::string see_all_installations()
+{
+    return "To see all: SELECT * FROM " + common::own_function("procrastinate_installations") + ";";
+}
 
 // What is left of an installation is none.
 std::vector<ListedInstallation> selected(const std::vector<std::string> &patterns)

@@ -16,6 +16,9 @@ namespace procrastinate::fleet
 // the patterns of LIKE, by name.
 std::vector<ListedInstallation> selected(const std::vector<std::string> &patterns);
 
+// For a HINT: "To see all: SELECT ...".
+std::string see_all_installations();
+
 // Migrates them by run_all(). Throws also Refusal 53400 if no background worker can be started.
 // Commits.
 void migrate_all(std::string_view target, const std::vector<std::string> &patterns,

@@ -11,6 +11,8 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/foreign_servers.hpp"
+#include "sql/remote_check.hpp"
+#include "sql/remote_check_extension.hpp"
 #include "sql/remote_extension.hpp"
 #include "sql/remote_installations.hpp"
 #include "sql/remote_migrate_all.hpp"
@@ -57,6 +59,8 @@ std::string array_of(const std::vector<std::string> &texts)
         list += (list.empty() ? "" : ", ") + common::quoted_literal(text);
     return "ARRAY[" + list + "]::text[]";
 }
+
+std::string block(const std::string &body) { return "DO " + common::quoted_literal(body); }
 
 // Returns the error that `body` throws, but not if this session is cancelled.
 template <typename Body> std::optional<Failure> failure_of(Body &&body)
@@ -111,25 +115,35 @@ class ServerRun : public RunningWork
     {
         session_.emplace(dblink, there.oid);
         session_->execute(sql::remote_settings);
-        const std::optional<std::string> extension = session_->fetch(sql::remote_extension);
-        if (!extension)
+        const std::optional<std::string> name = session_->fetch(sql::remote_extension);
+        if (!name)
             throw common::Refusal{common::sqlstate::rows_unchanged,
                                   "extension procrastinate_migrate is not installed there",
                                   {},
                                   {}};
+        const std::string extension = common::quoted_identifier(*name);
+        const std::string check = common::substitute(sql::remote_check_extension,
+                                                     {{"name", common::quoted_literal(*name)}});
         if (call.dry_run)
-            server::notice(name_of(there) + ": " +
-                           session_
-                               ->fetch(common::substitute(
-                                   sql::remote_installations,
-                                   {{"extension", *extension}, {"schemas", call.schemas}}))
-                               .value_or(""));
+            tell_installations(there, extension, check, call);
         else
             session_->send(
-                common::substitute(sql::remote_migrate_all, {{"extension", *extension},
-                                                             {"target", call.target},
-                                                             {"schemas", call.schemas},
-                                                             {"options", call.options}}));
+                block(common::substitute(sql::remote_migrate_all, {{"check", check},
+                                                                   {"extension", extension},
+                                                                   {"target", call.target},
+                                                                   {"schemas", call.schemas},
+                                                                   {"options", call.options}})));
+    }
+
+    void tell_installations(const Server &there, const std::string &extension,
+                            const std::string &check, const RemoteCall &call) const
+    {
+        session_->execute("BEGIN");
+        session_->execute(block(common::substitute(sql::remote_check, {{"check", check}})));
+        const std::optional<std::string> found = session_->fetch(common::substitute(
+            sql::remote_installations, {{"extension", extension}, {"schemas", call.schemas}}));
+        session_->execute("COMMIT");
+        server::notice(name_of(there) + ": " + found.value_or(""));
     }
 
     std::optional<server::RemoteSession> session_; // before failure_, whose value needs it
@@ -137,15 +151,16 @@ class ServerRun : public RunningWork
     bool is_running_;
 };
 
-void warn_of_owner(const std::string &server, const std::string &owner)
+// The owner of a server says where it is, and may create user mappings for any role.
+void warn_of_owner(const std::string &server, const std::string &owner, bool is_superuser)
 {
     const std::string name = common::quoted_identifier(server);
     server::warning(
         "server " + name + " is left out, because it belongs to role " +
             common::quoted_identifier(owner),
-        "A superuser connects only to servers of superusers: the owner of a server says "
-        "where it is, and may create user mappings for any role.",
-        "ALTER SERVER " + name + " OWNER TO CURRENT_USER;");
+        is_superuser ? "A superuser connects only to servers of superusers."
+                     : "A role connects only to servers of its own roles and of superusers.",
+        "ALTER SERVER " + name + " OWNER TO " + (is_superuser ? "CURRENT_USER;" : "a superuser;"));
 }
 
 Servers servers_that_fit(const std::vector<std::string> &patterns)
@@ -166,7 +181,8 @@ Servers servers_that_fit(const std::vector<std::string> &patterns)
                 if (!fits_one(name, patterns))
                     continue;
                 if (!rows.boolean(row, 4))
-                    warn_of_owner(name, std::string(rows.text(row, 3).value()));
+                    warn_of_owner(name, std::string(rows.text(row, 3).value()),
+                                  rows.boolean(row, 5));
                 else
                     servers.list.push_back({DatumGetObjectId(rows.datum(row, 1).value()), name});
             }
@@ -195,7 +211,8 @@ void migrate_servers(std::string_view target, const std::vector<std::string> &se
         const std::string alone = "CALL " + common::own_function("procrastinate_migrate_servers") +
                                   "(" + remote.target + ", servers => " +
                                   array_of({pattern_of(server.name)}) + ", schemas => " +
-                                  remote.schemas + online::changed_options(call) + ");";
+                                  remote.schemas + online::changed_options(call) +
+                                  (options.dry_run ? ", dry_run => true);" : ");");
         works.push_back({name_of(server), alone, [&found, &remote, server](std::size_t) {
                              return std::make_unique<ServerRun>(found.dblink, server, remote);
                          }});

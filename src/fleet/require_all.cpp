@@ -4,10 +4,21 @@
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "fleet/migrate_all.hpp"
+#include "online/lock_timeout_scope.hpp"
 #include "server/pause.hpp"
+#include "server/subtransaction.hpp"
 
 namespace procrastinate::fleet
 {
+
+namespace
+{
+
+// Milliseconds. An online step locks tables for an instant; another role's session could lock its
+// own for ever.
+constexpr double longest_wait = 1000;
+
+} // namespace
 
 int require_all(std::string_view target, upgrade::Drift drift,
                 const std::vector<std::string> &patterns)
@@ -21,7 +32,13 @@ int require_all(std::string_view target, upgrade::Drift drift,
         const catalog::Installation installation = catalog::locate(listed.schema);
         try
         {
-            (void)upgrade::require(installation, target, drift);
+            const bool is_read = server::attempt([&] {
+                online::with_lock_timeout(
+                    longest_wait, [&] { (void)upgrade::require(installation, target, drift); });
+            });
+            if (!is_read)
+                failures.add(common::capitalized(catalog::in_schema(installation)) +
+                             " is locked by another session");
         }
         catch (const common::Refusal &refusal)
         {
@@ -33,7 +50,7 @@ int require_all(std::string_view target, upgrade::Drift drift,
         throw common::Refusal{common::sqlstate::not_reached,
                               "no installation that you may change fits the argument \"schemas\"",
                               {},
-                              "To see all: SELECT * FROM procrastinate_installations;"};
+                              see_all_installations()};
     if (failures.any())
         throw common::Refusal{common::sqlstate::fleet_failed,
                               std::to_string(failures.count()) + " of " + count +

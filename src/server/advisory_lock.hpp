@@ -29,10 +29,9 @@ enum class LockKey : std::int32_t
     // "PROi", shared by the background workers that build an index.
     building = 0x50524F69,
     // "PROs", exclusive: a place for a background worker that builds an index. The object is the
-    // role whose session has started the worker; see build_slot_tag().
+    // role whose session has started the worker; see slot_tag().
     build_slot = 0x50524F73,
-    // "PROm", exclusive: a place for a background worker of procrastinate_migrate_all(). The object
-    // is the number of the place.
+    // "PROm", exclusive: the same for a background worker of procrastinate_migrate_all().
     migrate_slot = 0x50524F6D
 };
 
@@ -49,10 +48,10 @@ inline LOCKTAG advisory_lock_tag(LockKey key, Oid object)
 }
 
 // The lock tag of one of a role's places for workers, counted from 0.
-inline LOCKTAG build_slot_tag(Oid role, int slot)
+inline LOCKTAG slot_tag(LockKey key, Oid role, int slot)
 {
     LOCKTAG tag;
-    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, class_id(LockKey::build_slot), role, 3 + slot);
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, class_id(key), role, 3 + slot);
     return tag;
 }
 

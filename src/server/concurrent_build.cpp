@@ -34,7 +34,7 @@ bool BuildSlot::try_acquire(int slots)
     const Oid role = GetSessionUserId();
     for (int slot = 0; slot < slots; ++slot)
     {
-        lock_.emplace(build_slot_tag(role, slot), ExclusiveLock);
+        lock_.emplace(slot_tag(LockKey::build_slot, role, slot), ExclusiveLock);
         if (lock_->try_acquire())
             return true;
     }

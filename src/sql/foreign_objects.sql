@@ -34,6 +34,9 @@
 -- Nothing locks those, nor the tables that follow them by a foreign key: a trigger that comes after
 -- this check would run as the owner.
 --
+-- Each trigger, rule or policy is paired with all that it uses, so that few objects can make many
+-- pairs. At most 20000 are looked at; with more the answer is a refusal.
+--
 -- OFFSET 0 keeps the planner from reading whole catalogs: it cannot know how few rows CTEs have.
 
 WITH RECURSIVE me AS (
@@ -158,6 +161,8 @@ WITH RECURSIVE me AS (
                      FROM pg_statistic_ext s) AS part (class, oid, relation)
             WHERE u.class = 'pg_class'::regclass AND part.relation = u.oid
            ) AS below (class, oid, is_part)
+), code AS MATERIALIZED (
+    SELECT * FROM used LIMIT 20001
 ), finding AS (
     SELECT object.rank,
            format('%s %s belongs to role %s', object.kind, object.name, r.rolname) AS text
@@ -165,9 +170,9 @@ WITH RECURSIVE me AS (
      WHERE r.oid <> me.oid
     UNION
     SELECT 4, format('%s %s %s of role %s',
-                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id), code.verb,
+                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id), one.verb,
                      pg_describe_object(u.class, u.oid, 0), r.rolname)
-      FROM me, used u
+      FROM me, code u
       CROSS JOIN LATERAL (
            SELECT 'calls', p.proowner FROM pg_proc p
             WHERE u.class = 'pg_proc'::regclass AND p.oid = u.oid
@@ -187,14 +192,17 @@ WITH RECURSIVE me AS (
            UNION ALL
            SELECT 'uses', f.opfowner FROM pg_opfamily f
             WHERE u.class = 'pg_opfamily'::regclass AND f.oid = u.oid
-           OFFSET 0) AS code (verb, owner)
-      JOIN pg_roles r ON r.oid = code.owner
+           OFFSET 0) AS one (verb, owner)
+      JOIN pg_roles r ON r.oid = one.owner
      WHERE r.oid <> me.oid AND NOT r.rolsuper
     UNION
     SELECT 4, format('%s uses %s; a trigger function can do the same',
                      pg_describe_object('pg_rewrite'::regclass, rule.oid, 0),
                      pg_describe_object('pg_class'::regclass, rule.uses, 0))
       FROM rule
+    UNION ALL
+    SELECT 4, 'triggers, rules, policies, defaults and types of its tables use too much code to check'
+     WHERE (SELECT count(*) FROM code) > 20000
     UNION ALL
     {{shadowing_objects}}
 ), one AS (

@@ -132,9 +132,9 @@ void define_settings()
         &build_workers, build_workers, 1, 1000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "procrastinate_migrate.max_migrate_workers",
-        "Sets how many installations procrastinate_migrate_all() may migrate at the same time.",
-        "All calls in a database share these background workers, at most half of "
-        "max_worker_processes: each may need another one to build an index.",
+        "Sets how many installations a role may migrate at the same time in a database.",
+        "All calls of procrastinate_migrate_all() by a role share these background workers, at "
+        "most half of max_worker_processes: each may need another one to build an index.",
         &migrate_workers, migrate_workers, 1, 32, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable(
         "procrastinate_migrate.copy_grants",

@@ -45,8 +45,8 @@ int min_concurrent_build_size();
 // same time in the database. A superuser can set it, or a role that has been granted SET on it.
 int max_build_workers();
 
-// procrastinate_migrate.max_migrate_workers: how many installations the calls of
-// procrastinate_migrate_all() in a database may migrate at the same time.
+// procrastinate_migrate.max_migrate_workers: how many installations the session's role may migrate
+// at the same time in the database by procrastinate_migrate_all().
 int max_migrate_workers();
 
 // procrastinate_migrate.copy_grants: whether a migration gives the objects that it creates the

@@ -22,10 +22,48 @@ query('CREATE ROLE mallory LOGIN');
 domain_of_a_column();
 domain_of_an_expression();
 code_of_code();
+too_much_code();
 version_table();
 operators();
 operator_of_a_late_trigger();
 done_testing();
+
+# Each policy is paired with all that it uses: 25 with 900 functions. Those are so deep that the
+# limit for the size of definitions does not count them.
+sub too_much_code
+{
+	query(<<'SQL');
+CREATE SCHEMA much;
+SELECT procrastinate_upgrade('0026', 'much');
+DO $$
+DECLARE
+    calls text;
+BEGIN
+    FOR i IN 1 .. 900 LOOP
+        EXECUTE format('CREATE FUNCTION much.f%s() RETURNS boolean IMMUTABLE RETURN true', i);
+    END LOOP;
+    SELECT string_agg(format('much.f%s()', i), ' AND ') INTO calls FROM generate_series(1, 900) i;
+    EXECUTE 'CREATE FUNCTION much.all_of_them() RETURNS boolean IMMUTABLE RETURN ' || calls;
+    CREATE FUNCTION much.above() RETURNS boolean IMMUTABLE RETURN much.all_of_them();
+    CREATE FUNCTION much.top() RETURNS boolean IMMUTABLE RETURN much.above();
+    FOR i IN 1 .. 20 LOOP
+        EXECUTE format('CREATE POLICY p%s ON much.procrastinate_jobs USING (much.top())', i);
+    END LOOP;
+END
+$$;
+SQL
+	allowed('postgres', q{SELECT procrastinate_upgrade('0027', 'much')},
+		'0027', '20 policies with 900 functions are checked');
+	query(q{DO $$ BEGIN FOR i IN 21 .. 25 LOOP EXECUTE format('CREATE POLICY p%s}
+		  . q{ ON much.procrastinate_jobs USING (much.top())', i); END LOOP; END $$});
+	refused(
+		'postgres',
+		q{SELECT procrastinate_upgrade('0028', 'much')},
+		qr/42501: .*\n(?:.*\n)*?.*of its tables use too much code to check\./,
+		'25 policies are refused');
+	query('DROP SCHEMA much CASCADE');
+	return;
+}
 
 # A column of the history has a domain of another role, who adds a CHECK to it.
 sub domain_of_a_column

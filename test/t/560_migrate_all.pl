@@ -338,6 +338,15 @@ sub required
 	like($err, qr/ERROR:  2 of 6 installations do not fit head/, 'and says how many do not fit');
 	like($err, qr/schema "allx_1" is not at/i,                   'one for its revision');
 	like($err, qr/schema "all_3"/i,                              'one for its differences');
+	my $blocker = session('public');
+	$blocker->query('BEGIN; LOCK TABLE all_1.procrastinate_schema_history');
+	($status, undef, $err) = $node->psql($database,
+		q{SELECT procrastinate_require_all('head', schemas => '{all%}')});
+	like(
+		$err,
+		qr/ERROR:  3 of 6 installations do not fit.*^(?:DETAIL:  )?Schema "all_1" is locked/ms,
+		'one that is locked is a failure');
+	$blocker->close;
 	($status, undef, $err) = $node->psql($database,
 		q{SELECT procrastinate_require_all('head', schemas => '{nothing}')});
 	like($err, qr/ERROR:  no installation that you may change fits/, 'no installation is an error');

@@ -26,6 +26,7 @@ procedure_in_the_way();
 all_places_taken();
 upgrade($node, $there, 26, 'queue');
 server_of_another_role();
+owner_of_the_other_database();
 dblink_moved();
 server_dropped();
 done_testing();
@@ -61,7 +62,7 @@ sub procedure_in_the_way
 	return;
 }
 
-# A call of the role app waits for a lock of its own, with all places.
+# A call waits for a lock of the role app, with all places that its own role has.
 sub all_places_taken
 {
 	run_sql('CREATE SCHEMA slow AUTHORIZATION app');
@@ -75,7 +76,15 @@ sub all_places_taken
 		  . q{ WHERE backend_type = 'procrastinate_migrate'},
 		'the first call has its worker');
 	upgrade($node, $database, 26, 'other');
-	my ($status, undef, $err) = $node->psql($database, <<'SQL');
+	run_sql('CREATE SCHEMA quick AUTHORIZATION app');
+	upgrade($node, $database, 26, 'quick');
+	run_sql('ALTER ROLE app SET procrastinate_migrate.max_migrate_workers = 1');
+	my ($status, undef, $err) = $node->psql(
+		$database,
+		q{CALL procrastinate_migrate_all('head', schemas => '{quick}', retry_for => '300 ms')},
+		extra_params => [ '-U', 'app' ]);
+	is($status, 0, 'a call of another role has places of its own') || diag($err);
+	($status, undef, $err) = $node->psql($database, <<'SQL');
 SELECT procrastinate_current();
 SET procrastinate_migrate.max_migrate_workers = 1;
 CALL procrastinate_migrate_all('head', schemas => '{other}', retry_for => '300 ms')
@@ -115,7 +124,46 @@ sub server_of_another_role
 	like($err, qr/HINT:  ALTER SERVER "of_mallory" OWNER TO CURRENT_USER;/,
 		'the HINT gives it away');
 	is(at_there(), '0026', 'nothing is migrated there');
+
+	run_sql('GRANT USAGE ON SCHEMA contrib TO app; GRANT USAGE ON FOREIGN SERVER of_mallory TO app');
+	($status, undef, $err) = $node->psql($database, 'CALL procrastinate_migrate_servers()',
+		extra_params => [ '-U', 'app' ]);
+	like($err, qr/WARNING:  server "of_mallory" is left out/, 'nor does another role');
+	like($err, qr/HINT:  ALTER SERVER "of_mallory" OWNER TO a superuser;/, 'with a HINT of its own');
 	run_sql('DROP SERVER of_mallory CASCADE');
+	return;
+}
+
+# That owner can rename the extension's schema, and put another one with its procedures in its place.
+sub owner_of_the_other_database
+{
+	add_server('a_first', $there);
+	my $call  = q{procrastinate_migrate_servers(servers => '{a\\_first}')};
+	my $owner = new_session($node, $there);
+	$owner->query('BEGIN; ALTER SCHEMA public RENAME TO before; CREATE SCHEMA public');
+	my $caller = start_psql($node, $database, ["CALL $call"]);
+	$node->poll_query_until($there,
+		q{SELECT count(*) = 1 FROM pg_stat_activity}
+		  . q{ WHERE query LIKE 'DO %' AND wait_event_type = 'Lock'})
+	  or die "the call does not wait\n";
+	$owner->query('COMMIT');
+	$caller->{run}->finish;
+	like(
+		$caller->{err},
+		qr/55000: schema "public" of extension procrastinate_migrate has been renamed/,
+		'a schema that is renamed between the look and the call is an error');
+	$owner->query('DROP SCHEMA public; ALTER SCHEMA before RENAME TO public');
+
+	$node->safe_psql($there, 'GRANT CREATE ON SCHEMA public TO mallory');
+	my $procedure = 'procrastinate_migrate_all(target text, schemas text[])';
+	$owner->query("SET ROLE mallory; CREATE PROCEDURE public.$procedure LANGUAGE sql AS ''");
+	my (undef, $err) = call($call);
+	like($err, qr/42501: schema "public" holds a procedure procrastinate_migrate_all\(\)/,
+		'so is a procedure of another role in it');
+	$owner->query("DROP PROCEDURE public.$procedure");
+	$owner->close;
+	is(at_there(), '0026', 'nothing is migrated there');
+	run_sql('DROP SERVER a_first CASCADE');
 	return;
 }
 

@@ -225,6 +225,13 @@ sub with_a_password
 	is($on->safe_psql($its, q{SELECT revision FROM procrastinate_current('queue')}),
 		$HEAD_NAME, 'the installation of that role');
 	is(revision_at('far_1'), '0026', 'and no other');
+
+	$on->safe_psql($its, 'CREATE ROLE keeper; ALTER SCHEMA public OWNER TO keeper');
+	($status, $err) = $call->();
+	like(
+		$err,
+		qr/42501: schema "public" of extension procrastinate_migrate belongs to role "keeper"/,
+		'a role that could put code in the place of the extension is not trusted');
 	return;
 }
 
@@ -233,7 +240,7 @@ sub ended
 {
 	my ($on, $its) = @{ $there{far_1} };
 	my $call     = q{CALL procrastinate_migrate_servers(servers => '{far%}')};
-	my $runs     = q{FROM pg_stat_activity WHERE query LIKE 'CALL%procrastinate_migrate%'};
+	my $runs     = q{FROM pg_stat_activity WHERE query ~ '^(CALL|DO) .*procrastinate_migrate'};
 	foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')
 	{
 		start_over('far_1', 'far_2');
