@@ -323,8 +323,8 @@ CREATE FUNCTION procrastinate_require(
 ) RETURNS text
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION procrastinate_require(text, text, anycompatible) IS
-    'fails if the schema is not at the target, or has differences that break Procrastinate (drift: '
-    'error, warning, ignore); returns the current revision';
+    'fails if the schema is before the target, if a release does not work on it, or if differences '
+    'break Procrastinate (drift: error, warning, ignore); returns the current revision';
 
 CREATE FUNCTION procrastinate_require_all(
     target text,

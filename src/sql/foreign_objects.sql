@@ -201,7 +201,7 @@ WITH RECURSIVE me AS (
                      pg_describe_object('pg_class'::regclass, rule.uses, 0))
       FROM rule
     UNION ALL
-    SELECT 4, 'triggers, rules, policies, defaults and types of its tables use too much code to check'
+    SELECT 4, 'triggers, rules, policies and types of its tables use too much code to check'
      WHERE (SELECT count(*) FROM code) > 20000
     UNION ALL
     {{shadowing_objects}}

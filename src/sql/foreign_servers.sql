@@ -1,8 +1,8 @@
 -- Foreign servers with PostgreSQL on them that the current role may use, by name.
 --
--- Returns the OID, the name, the owner's name, whether the owner is trusted, and whether the current
--- role is a superuser. The owner says where the server is, and may create user mappings for any
--- role. A superuser trusts superusers, another role those and its own.
+-- Returns the OID, the name, the owner's name, whether the owner is trusted, and whether the
+-- current role is a superuser. The owner says where the server is, and may create user mappings for
+-- any role. A superuser trusts superusers, another role those and its own.
 
 SELECT s.oid, s.srvname::text, o.rolname::text,
        o.rolsuper OR NOT me.rolsuper AND pg_catalog.pg_has_role(o.oid, 'USAGE'), me.rolsuper

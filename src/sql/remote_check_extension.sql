@@ -21,7 +21,7 @@
             RAISE EXCEPTION 'schema "%" of extension procrastinate_migrate belongs to role "%"',
                 {{name}}, owner
                 USING ERRCODE = '42501',
-                    DETAIL = 'That role could put code of its own in the place of the extension''s.',
+                    DETAIL = 'It could put code of its own in the place of the extension''s.',
                     HINT = 'Connect as that role, or as a superuser.';
         END IF;
     END IF;

@@ -27,7 +27,7 @@
                     array_to_string(match.lines, E'\n')
                         || CASE WHEN match.number > 20
                                 THEN format(E'\nand %s more', match.number - 20) ELSE '' END),
-                HINT = 'If they are not Procrastinate''s, use another schema. Else correct the '
+                HINT = '-- If they are not Procrastinate''s, use another schema. Else correct the '
                     || 'differences, or record a revision as it is'
                     || format(E':\n%s',
                               format($record${{create_history}}{{record}}$record$, schema_name,

@@ -9,7 +9,7 @@
     FOR time_limit IN
         SELECT s.name, current_setting(s.name) AS value, t.size
           FROM pg_settings s
-         CROSS JOIN (SELECT sum(c.relpages) * current_setting('block_size')::bigint AS size
+         CROSS JOIN (SELECT sum(pg_table_size(c.oid)) AS size
                        FROM pg_class c
                       WHERE c.relnamespace = schema_oid AND c.relkind = 'r'
                         AND c.relname = ANY (names)) t

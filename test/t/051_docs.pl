@@ -84,10 +84,11 @@ sub runs
 	return;
 }
 
-# The first loop of many-installations.md, where one database is not there.
+# The first loop of xargs of many-installations.md, where one database is not there.
 sub xargs_tells_of_a_failure
 {
-	my ($loop) = slurp(repository() . '/docs/many-installations.md') =~ /^```console\n(.*?)^```$/ms;
+	my ($loop) =
+	  slurp(repository() . '/docs/many-installations.md') =~ /^```console\n(xargs .*?)^```$/ms;
 	my $database = new_database($node);
 	upgrade($node, $database, 26);
 	write_file('databases.txt', "dbname=not_there\ndbname=$database\n");

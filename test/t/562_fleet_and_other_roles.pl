@@ -125,16 +125,20 @@ sub server_of_another_role
 		'the HINT gives it away');
 	is(at_there(), '0026', 'nothing is migrated there');
 
-	run_sql('GRANT USAGE ON SCHEMA contrib TO app; GRANT USAGE ON FOREIGN SERVER of_mallory TO app');
+	run_sql('GRANT USAGE ON SCHEMA contrib TO app');
+	run_sql('GRANT USAGE ON FOREIGN SERVER of_mallory TO app');
 	($status, undef, $err) = $node->psql($database, 'CALL procrastinate_migrate_servers()',
 		extra_params => [ '-U', 'app' ]);
 	like($err, qr/WARNING:  server "of_mallory" is left out/, 'nor does another role');
-	like($err, qr/HINT:  ALTER SERVER "of_mallory" OWNER TO a superuser;/, 'with a HINT of its own');
+	like(
+		$err,
+		qr/HINT:  ALTER SERVER "of_mallory" OWNER TO a superuser;/,
+		'with a HINT of its own');
 	run_sql('DROP SERVER of_mallory CASCADE');
 	return;
 }
 
-# That owner can rename the extension's schema, and put another one with its procedures in its place.
+# That owner can rename the extension's schema, and put another one in its place.
 sub owner_of_the_other_database
 {
 	add_server('a_first', $there);
