@@ -3,5 +3,6 @@
 -- {{check}} remote_check_extension.sql
 DECLARE
     owner name;
+    is_kept boolean := true;
 BEGIN
 {{check}}END

@@ -3,12 +3,15 @@
 --
 -- {{name}} the name that the schema had, as a literal
 --
+-- The variables of the block: owner name, is_kept boolean, which is true.
+--
 -- The owner of a database can own this schema and rename it. A superuser keeps its name until the
 -- end of the transaction; the session has read it anew after that. Another role cannot, and trusts
 -- only its own roles and superusers. Only a superuser can create a procedure in C.
 
     IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
         PERFORM FROM pg_namespace n WHERE n.nspname = {{name}} FOR KEY SHARE;
+        is_kept := FOUND;
     ELSE
         SELECT o.rolname INTO owner
           FROM pg_namespace n
@@ -25,9 +28,10 @@
                     HINT = 'Connect as that role, or as a superuser.';
         END IF;
     END IF;
-    IF NOT EXISTS (SELECT FROM pg_extension e
-                     JOIN pg_namespace n ON n.oid = e.extnamespace
-                    WHERE e.extname = 'procrastinate_migrate' AND n.nspname = {{name}}) THEN
+    IF NOT is_kept
+       OR NOT EXISTS (SELECT FROM pg_extension e
+                        JOIN pg_namespace n ON n.oid = e.extnamespace
+                       WHERE e.extname = 'procrastinate_migrate' AND n.nspname = {{name}}) THEN
         RAISE EXCEPTION 'schema "%" of extension procrastinate_migrate has been renamed', {{name}}
             USING ERRCODE = '55000';
     END IF;

@@ -7,6 +7,7 @@
 -- {{options}}   named arguments, each after a comma
 DECLARE
     owner name;
+    is_kept boolean := true;
 BEGIN
 {{check}}    CALL {{extension}}.procrastinate_migrate_all({{target}}::text,
                                                  schemas => {{schemas}}{{options}});
