@@ -352,17 +352,17 @@ like(
 	runs($database, 'the deploy script again', 'sh', '-c', $deploy),
 	qr/nothing to do/, 'and then there is nothing to do');
 
-# The commands of docs/managed-servers.md.
-my ($scripts, $check) =
-  slurp(repository() . '/docs/managed-servers.md') =~ /^```console\n(.*?)^```$/msg;
-my ($makes,   $uses)  = split /\n/, $scripts;
+# The commands of docs/managed-servers.md: each pair writes a file, and runs it on another server.
+my ($pair, $check) =
+  grep { /&&\n/ } slurp(repository() . '/docs/managed-servers.md') =~ /^```console\n(.*?)^```$/msg;
+my ($makes, $uses) = split /&&\n/, $pair;
 $database = new_database($node);
 upgrade($node, $database, 26);
 $node->safe_psql($database, 'DROP EXTENSION procrastinate_migrate');
 my $elsewhere = new_database($node);
 runs($elsewhere, 'the script for another server', 'sh', '-c', $makes);
 runs($database,  'it runs there',                 'sh', '-c', $uses);
-my ($makes_query, $runs_query) = split /\n/, $check;
+my ($makes_query, $runs_query) = split /&&\n/, $check;
 runs($elsewhere, 'the query for another server', 'sh', '-c', $makes_query);
 like(runs($database, 'it runs there, too', 'sh', '-c', $runs_query),
 	qr/ $HEAD_NAME +\| t /, 'and finds the revision');
