@@ -195,8 +195,10 @@ std::deque<Work> works_of(std::string_view target, const std::vector<std::string
             if (works.empty() && reached == 0)
                 server::warning("no installation that you may change fits the argument \"schemas\"",
                                 {}, see_all_installations());
-            server::notice(std::to_string(works.size()) + " installations to migrate, " +
-                           std::to_string(reached) + " have reached the target already");
+            server::notice(std::to_string(works.size()) +
+                           (works.size() == 1 ? " installation" : " installations") +
+                           " to migrate, " + std::to_string(reached) +
+                           " have reached the target already");
             return works;
         });
     });

@@ -155,12 +155,13 @@ class ServerRun : public RunningWork
 void warn_of_owner(const std::string &server, const std::string &owner, bool is_superuser)
 {
     const std::string name = common::quoted_identifier(server);
-    server::warning(
-        "server " + name + " is left out, because it belongs to role " +
-            common::quoted_identifier(owner),
-        is_superuser ? "A superuser connects only to servers of superusers."
-                     : "A role connects only to servers of its own roles and of superusers.",
-        "ALTER SERVER " + name + " OWNER TO " + (is_superuser ? "CURRENT_USER;" : "a superuser;"));
+    server::warning("server " + name + " is left out, because it belongs to role " +
+                        common::quoted_identifier(owner),
+                    is_superuser
+                        ? "A superuser connects only to servers of superusers."
+                        : "A role connects only to servers of its own roles and of superusers.",
+                    std::string(is_superuser ? "" : "As a superuser: ") + "ALTER SERVER " + name +
+                        " OWNER TO CURRENT_USER;");
 }
 
 Servers servers_that_fit(const std::vector<std::string> &patterns)

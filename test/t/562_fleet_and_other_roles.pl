@@ -132,7 +132,7 @@ sub server_of_another_role
 	like($err, qr/WARNING:  server "of_mallory" is left out/, 'nor does another role');
 	like(
 		$err,
-		qr/HINT:  ALTER SERVER "of_mallory" OWNER TO a superuser;/,
+		qr/HINT:  As a superuser: ALTER SERVER "of_mallory" OWNER TO CURRENT_USER;/,
 		'with a HINT of its own');
 	run_sql('DROP SERVER of_mallory CASCADE');
 	return;
