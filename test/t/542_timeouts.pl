@@ -202,7 +202,7 @@ sub an_upgrade_is_ended
 	queue('at_once', 24, 10)->close;
 	my $holder = session('at_once');
 	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
-	my $detail = qr/^DETAIL:\ \ statement_timeout\ is\ 1s\ for\ the\ whole\ statement\.\ The
+	my $detail = qr/^DETAIL:\ \ statement_timeout\ is\ 5s\ for\ the\ whole\ statement\.\ The
 		\ upgrade\ is\ one\ transaction,\ which\ has\ been\ rolled\ back\.$/mx;
 	my $limit = q{SET statement_timeout = '1s';};
 	my $rest  = "SET statement_timeout = 0;\n"
@@ -210,7 +210,9 @@ sub an_upgrade_is_ended
 	my $dry = said('at_once', "$limit SELECT procrastinate_upgrade('0025', dry_run => true)");
 	like($dry, $error, 'statement_timeout ends a dry run');
 	is(hint_of($dry), "$rest, dry_run => true);", 'the HINT repeats it');
-	my $said = said('at_once', "$limit SELECT procrastinate_upgrade('0025')");
+	# Long enough for a slow machine to come to the lock.
+	my $said =
+	  said('at_once', q{SET statement_timeout = '5s'; SELECT procrastinate_upgrade('0025')});
 	like($said, $error,  'statement_timeout ends an upgrade');
 	like($said, $detail, 'the error names it');
 	is(hint_of($said), "$rest);", 'and says what to run');
