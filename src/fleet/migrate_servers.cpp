@@ -11,7 +11,6 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "sql/foreign_servers.hpp"
-#include "sql/remote_check.hpp"
 #include "sql/remote_check_extension.hpp"
 #include "sql/remote_extension.hpp"
 #include "sql/remote_installations.hpp"
@@ -60,7 +59,13 @@ std::string array_of(const std::vector<std::string> &texts)
     return "ARRAY[" + list + "]::text[]";
 }
 
-std::string block(const std::string &body) { return "DO " + common::quoted_literal(body); }
+// The DO block that checks the extension there, then runs a statement, or nothing.
+std::string block(const std::string &schema, std::string_view statement)
+{
+    return "DO " + common::quoted_literal(common::substitute(
+                       sql::remote_check_extension,
+                       {{"name", common::quoted_literal(schema)}, {"call", statement}}));
+}
 
 // Returns the error that `body` throws, but not if this session is cancelled.
 template <typename Body> std::optional<Failure> failure_of(Body &&body)
@@ -122,24 +127,22 @@ class ServerRun : public RunningWork
                                   {},
                                   {}};
         const std::string extension = common::quoted_identifier(*name);
-        const std::string check = common::substitute(sql::remote_check_extension,
-                                                     {{"name", common::quoted_literal(*name)}});
         if (call.dry_run)
-            tell_installations(there, extension, check, call);
+            tell_installations(there, extension, block(*name, {}), call);
         else
-            session_->send(
-                block(common::substitute(sql::remote_migrate_all, {{"check", check},
-                                                                   {"extension", extension},
-                                                                   {"target", call.target},
-                                                                   {"schemas", call.schemas},
-                                                                   {"options", call.options}})));
+            session_->send(block(
+                *name, common::substitute(sql::remote_migrate_all, {{"extension", extension},
+                                                                    {"target", call.target},
+                                                                    {"schemas", call.schemas},
+                                                                    {"options", call.options}})));
     }
 
+    // The check keeps the schema's name until the end of the transaction.
     void tell_installations(const Server &there, const std::string &extension,
                             const std::string &check, const RemoteCall &call) const
     {
         session_->execute("BEGIN");
-        session_->execute(block(common::substitute(sql::remote_check, {{"check", check}})));
+        session_->execute(check);
         const std::optional<std::string> found = session_->fetch(common::substitute(
             sql::remote_installations, {{"extension", extension}, {"schemas", call.schemas}}));
         session_->execute("COMMIT");

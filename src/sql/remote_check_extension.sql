@@ -1,14 +1,17 @@
--- On another server: a part of a DO block that refuses to go on if the name of this extension's
+-- On another server: the body of a DO block that refuses to go on if the name of this extension's
 -- schema could lead to another role's code. A template.
 --
 -- {{name}} the name that the schema had, as a literal
---
--- The variables of the block: owner name, is_kept boolean, which is true.
+-- {{call}} remote_migrate_all.sql, or nothing
 --
 -- The owner of a database can own this schema and rename it. A superuser keeps its name until the
 -- end of the transaction; the session has read it anew after that. Another role cannot, and trusts
 -- only its own roles and superusers. Only a superuser can create a procedure in C.
 
+DECLARE
+    owner name;
+    is_kept boolean := true;
+BEGIN
     IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
         PERFORM FROM pg_namespace n WHERE n.nspname = {{name}} FOR KEY SHARE;
         is_kept := FOUND;
@@ -44,3 +47,4 @@
             'extension procrastinate_migrate', {{name}}
             USING ERRCODE = '42501';
     END IF;
+{{call}}END
