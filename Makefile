@@ -30,7 +30,8 @@ LIBRARY_SOURCES := $(sort $(call in_source,src/*.cpp src/*/*.cpp))
 # Sources that include no server header; the unit tests link them.
 CORE_SOURCES := $(sort $(call in_source,src/chain/*.cpp src/common/*.cpp)) src/catalog/drift.cpp \
 	src/catalog/object_comparison.cpp src/catalog/renames.cpp src/catalog/repair_statements.cpp \
-	src/catalog/creation_statements.cpp src/catalog/revision_match.cpp src/catalog/severity.cpp \
+	src/catalog/creation_statements.cpp src/catalog/revision_evidence.cpp \
+	src/catalog/revision_match.cpp src/catalog/severity.cpp \
 	src/catalog/definition_text.cpp src/upgrade/sql_text.cpp src/online/next_action.cpp
 UNIT_SOURCES := $(sort $(call in_source,test/unit/*.cpp))
 

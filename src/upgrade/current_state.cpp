@@ -1,8 +1,9 @@
 #include "upgrade/current_state.hpp"
 
 #include "catalog/drift.hpp"
+#include "catalog/revision_evidence.hpp"
 #include "catalog/structure.hpp"
-#include "server/catalog_changes.hpp"
+#include "server/function_bodies.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "server/subtransaction.hpp"
@@ -18,45 +19,38 @@ namespace
 using catalog::Installation;
 using chain::Revision;
 
-// A comparison that has found nothing against the history.
-struct Compared
+// True if the functions of the schema rule out each other revision. Then a comparison of the whole
+// catalog could not name one either: that takes tens of milliseconds, and this less than one.
+bool is_no_other(Revision recorded, const Installation &installation)
 {
-    Oid schema;
-    std::int64_t event;
-    Revision revision;
-    std::uint64_t catalog; // server::catalog_changes() before it
-
-    bool operator==(const Compared &) const = default;
-};
-
-// The last one of the session. Comparing takes milliseconds, and reading the history microseconds.
-constinit Compared last_compared{InvalidOid, 0, chain::base, 0};
-
-Compared compared_with(const InstallationState &state, const Installation &installation)
-{
-    return {installation.schema, state.last ? state.last->id : 0,
-            state.recorded_revision.value_or(chain::base), server::catalog_changes()};
+    return catalog::rules_out_others(recorded, [&installation](std::string_view name) {
+        const std::string text(name);
+        const server::NamedFunctions found =
+            server::functions_named(installation.schema, text.c_str());
+        if (found.are_too_many())
+            return catalog::Bodies();
+        std::vector<std::string> bodies;
+        for (std::size_t i = 0; i < found.count; ++i)
+            bodies.emplace_back(found.body_md5[i].data());
+        return catalog::Bodies(std::move(bodies));
+    });
 }
 
 // As contradicting_revision(). Keeps no lock. Throws Refusal PM010 if there are too many objects.
 std::optional<Revision> compare(const InstallationState &state, const Installation &installation)
 {
-    const Compared now = compared_with(state, installation);
-    const std::optional<Revision> revision = server::undone([&] {
+    return server::undone([&] {
         server::ContextResource memory;
         const auto structure = catalog::structure(installation, memory);
         return contradicting_revision(state, server::span_of(structure));
     });
-    if (!revision)
-        last_compared = now;
-    return revision;
 }
 
 // Fills the current revision.
 void ask_catalog(InstallationState &state, const Installation &installation,
                  WhileLocked while_locked)
 {
-    if (state.last && compared_with(state, installation) == last_compared)
+    if (state.recorded_revision && is_no_other(*state.recorded_revision, installation))
         return;
     const auto compared = [&] { return compare(state, installation); };
     std::optional<Revision> revision;

@@ -19,9 +19,9 @@ enum class WhileLocked
 };
 
 // read_state(), compared with the catalog; the locks of the comparison end with it. No comparison
-// in the middle of a migration, and while history and catalog stay as they were in the last one. A
-// revision whose jobs table is gone, or replaced by a view, is not known (PM009). Throws as
-// read_state().
+// in the middle of a migration, and where the functions of the schema alone rule out each other
+// revision. A revision whose jobs table is gone, or replaced by a view, is not known (PM009).
+// Throws as read_state().
 InstallationState read_current_state(const catalog::Installation &installation,
                                      WhileLocked while_locked = WhileLocked::skips_catalog);
 
