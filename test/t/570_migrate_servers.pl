@@ -33,11 +33,11 @@ done_testing();
 # A foreign server NAME for a new database there, with an installation at 0026.
 sub add_server
 {
-	my ($name, $on) = @_;
+	my ($name, $on, $wrapper) = @_;
 	my $its = new_database($on);
 	upgrade($on, $its, 26);
 	$there{$name} = [ $on, $its ];
-	run_sql("CREATE SERVER $name FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '"
+	run_sql("CREATE SERVER $name FOREIGN DATA WRAPPER $wrapper OPTIONS (host '"
 		  . $on->host
 		  . "', port '"
 		  . $on->port
@@ -48,10 +48,11 @@ sub add_server
 
 sub add_servers
 {
-	add_server('loop_1', $node);
-	add_server('loop_2', $node);
-	add_server('far_1',  $other_node);
-	add_server('far_2',  $other_node);
+	run_sql('CREATE EXTENSION postgres_fdw');
+	add_server('loop_1', $node,       'dblink_fdw');
+	add_server('loop_2', $node,       'postgres_fdw');
+	add_server('far_1',  $other_node, 'dblink_fdw');
+	add_server('far_2',  $other_node, 'postgres_fdw');
 	return;
 }
 
@@ -225,6 +226,7 @@ sub with_a_password
 	is($on->safe_psql($its, q{SELECT revision FROM procrastinate_current('queue')}),
 		$HEAD_NAME, 'the installation of that role');
 	is(revision_at('far_1'), '0026', 'and no other');
+	servers_of_their_own($on, $its);
 
 	$on->safe_psql($its, 'CREATE ROLE keeper; ALTER SCHEMA public OWNER TO keeper');
 	($status, $err) = $call->();
@@ -232,6 +234,36 @@ sub with_a_password
 		$err,
 		qr/42501: schema "public" of extension procrastinate_migrate belongs to role "keeper"/,
 		'a role that could put code in the place of the extension is not trusted');
+	return;
+}
+
+# Those of a role that the caller is a member of count, and those of another role do not.
+sub servers_of_their_own
+{
+	my ($on, $its) = @_;
+	run_sql(<<"SQL");
+CREATE ROLE tenants;
+GRANT tenants TO tenant;
+CREATE ROLE mallory;
+GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO tenants, mallory;
+SET ROLE tenants;
+CREATE SERVER own FOREIGN DATA WRAPPER dblink_fdw
+	OPTIONS (host '${\$on->host}', port '${\$on->port}', dbname '$its');
+CREATE USER MAPPING FOR tenant SERVER own OPTIONS (user 'tenant', password 'of the tenant');
+SET ROLE mallory;
+CREATE SERVER others FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host 'nowhere.invalid');
+GRANT USAGE ON FOREIGN SERVER others TO PUBLIC;
+SQL
+	my ($status, undef, $err) =
+	  $node->psql(
+		$database,
+		q{CALL procrastinate_migrate_servers(servers => '{o%}', dry_run => true)},
+		extra_params => [ '-U', 'tenant' ]);
+	is($status, 0, 'a role connects to a server of its own roles') || diag($err);
+	like($err, qr/NOTICE:  server "own": /, 'and tells of it');
+	unlike($err, qr/nowhere/, 'a server of another role is not connected to');
+	like($err, qr/WARNING:  .*others/, 'a WARNING names it');
+	run_sql('DROP SERVER own CASCADE; DROP SERVER others CASCADE');
 	return;
 }
 
