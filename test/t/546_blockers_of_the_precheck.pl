@@ -145,7 +145,7 @@ sub a_look_at_a_schema_that_is_renamed
 	return;
 }
 
-# The workers' table is looked at with the catalog, and last before each migration.
+# The workers' table is looked at last before each migration.
 sub a_look_at_workers_that_are_locked
 {
 	my $schema = filled_schema('workers', 33, 10);
@@ -153,7 +153,7 @@ sub a_look_at_workers_that_are_locked
 	$holder->query('BEGIN; LOCK TABLE procrastinate_workers IN ACCESS EXCLUSIVE MODE');
 	$caller->query(q{SET procrastinate_migrate.verify = 'off'});
 	is( $caller->refusal(q{CALL procrastinate_migrate('0034', retry_for => '500 ms')}),
-		'55P03: could not lock the tables to read the current revision',
+		'55P03: could not lock the tables to look for old workers',
 		'a call that may not look at the workers is given up in the end');
 	$holder->query('COMMIT');
 	is($caller->refusal(q{CALL procrastinate_migrate('0034')}), 'no error',
