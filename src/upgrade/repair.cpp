@@ -304,6 +304,10 @@ void run_repairs(const Installation &installation, const InstallationState &stat
     {
         repair.error = run_repair(repair);
         is_changed = is_changed || repair.error.empty();
+        // It may have failed for the object of a session that has committed meanwhile. The next
+        // statements would use that object, and run its code.
+        if (!repair.error.empty())
+            require_no_foreign_objects(installation);
     }
     grants.copy();
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
