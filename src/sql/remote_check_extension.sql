@@ -4,32 +4,46 @@
 -- {{name}} the name that the schema had, as a literal
 -- {{call}} remote_migrate_all.sql, or nothing
 --
--- The owner of a database can own this schema and rename it. A superuser keeps its name until the
--- end of the transaction; the session has read it anew after that. Another role cannot, and trusts
--- only its own roles and superusers. Only a superuser can create a procedure in C.
+-- Who can create objects in the schema could put code in the place of the extension's between this
+-- check and the call. So the schema must belong to a superuser or to one of the session's roles,
+-- and no other role may have CREATE on it. A superuser trusts superusers only, and keeps the
+-- schema's name and owner until the end of the transaction; the session has read the name anew
+-- after that.
 
 DECLARE
-    owner name;
+    is_superuser boolean := (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user);
+    stranger text;
     is_kept boolean := true;
 BEGIN
-    IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+    IF is_superuser THEN
         PERFORM FROM pg_namespace n WHERE n.nspname = {{name}} FOR KEY SHARE;
         is_kept := FOUND;
-    ELSE
-        SELECT o.rolname INTO owner
-          FROM pg_namespace n
-          JOIN pg_database d ON d.datname = current_database()
-          JOIN pg_roles s ON s.oid = n.nspowner
-          JOIN pg_roles o
-            ON o.oid = CASE s.rolname WHEN 'pg_database_owner' THEN d.datdba ELSE s.oid END
-         WHERE n.nspname = {{name}} AND NOT o.rolsuper AND NOT pg_has_role(o.oid, 'USAGE');
-        IF FOUND THEN
-            RAISE EXCEPTION 'schema "%" of extension procrastinate_migrate belongs to role "%"',
-                {{name}}, owner
-                USING ERRCODE = '42501',
-                    DETAIL = 'It could put code of its own in the place of the extension''s.',
-                    HINT = 'Connect as that role, or as a superuser.';
-        END IF;
+    END IF;
+    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE format('role "%s"', o.rolname) END
+      INTO stranger
+      FROM pg_namespace n
+      JOIN pg_database d ON d.datname = current_database()
+     CROSS JOIN LATERAL (
+           SELECT n.nspowner AS grantee
+            UNION ALL
+           SELECT x.grantee FROM aclexplode(n.nspacl) x WHERE x.privilege_type = 'CREATE') a
+      LEFT JOIN pg_roles s ON s.oid = a.grantee
+      LEFT JOIN pg_roles o
+        ON o.oid = CASE s.rolname WHEN 'pg_database_owner' THEN d.datdba ELSE s.oid END
+     WHERE n.nspname = {{name}} AND o.rolsuper IS NOT TRUE
+       AND (is_superuser OR o.oid IS NULL OR NOT pg_has_role(o.oid, 'USAGE'))
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'schema "%" of extension procrastinate_migrate is open to %',
+            {{name}}, stranger
+            USING ERRCODE = '42501',
+                DETAIL = 'It could put code of its own in the place of the extension''s.',
+                HINT = CASE WHEN is_superuser
+                            THEN 'Connect as the role that owns the installations. Or on that '
+                                 'server, put the extension into a schema of a superuser''s, in '
+                                 'which no other role has CREATE.'
+                            ELSE 'Connect as a role that trusts it, or put the extension into '
+                                 'a schema of a superuser''s.' END;
     END IF;
     IF NOT is_kept
        OR NOT EXISTS (SELECT FROM pg_extension e

@@ -232,7 +232,7 @@ sub with_a_password
 	($status, $err) = $call->();
 	like(
 		$err,
-		qr/42501: schema "public" of extension procrastinate_migrate belongs to role "keeper"/,
+		qr/42501: schema "public" of extension procrastinate_migrate is open to role "keeper"/,
 		'a role that could put code in the place of the extension is not trusted');
 	return;
 }
