@@ -12,7 +12,7 @@
 
 DECLARE
     is_superuser boolean := (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user);
-    stranger text;
+    untrusted text;
     is_kept boolean := true;
 BEGIN
     IF is_superuser THEN
@@ -20,7 +20,7 @@ BEGIN
         is_kept := FOUND;
     END IF;
     SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE format('role "%s"', o.rolname) END
-      INTO stranger
+      INTO untrusted
       FROM pg_namespace n
       JOIN pg_database d ON d.datname = current_database()
      CROSS JOIN LATERAL (
@@ -35,7 +35,7 @@ BEGIN
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'schema "%" of extension procrastinate_migrate is open to %',
-            {{name}}, stranger
+            {{name}}, untrusted
             USING ERRCODE = '42501',
                 DETAIL = 'It could put code of its own in the place of the extension''s.',
                 HINT = CASE WHEN is_superuser

@@ -258,6 +258,9 @@ SQL
 	allowed('postgres',
 		qq{SELECT procrastinate_require('$HEAD_NAME', drift => 'ignore', schema => 'overloaded')},
 		$HEAD_NAME, 'and one function that it is no other');
+	allowed('postgres',
+		qq{CALL procrastinate_wait('$HEAD_NAME', timeout => '1 min', schema => 'overloaded')},
+		'', 'so a revision is reached');
 	foreach my $call (
 		qq{SELECT * FROM procrastinate_supports('$NEWEST_RELEASE', 'overloaded')},
 		qq{SELECT procrastinate_require('$HEAD_NAME', schema => 'overloaded')},

@@ -166,8 +166,11 @@ sub owner_of_the_other_database
 		$err,
 		qr/42501: schema "public" of extension procrastinate_migrate is open to role "mallory"/,
 		'so is a role that can create a procedure in it');
-	$owner->query("DROP PROCEDURE public.$procedure");
 	$node->safe_psql($there, 'REVOKE CREATE ON SCHEMA public FROM mallory');
+	(undef, $err) = call($call);
+	like($err, qr/42501: schema "public" holds a procedure procrastinate_migrate_all\(\)/,
+		'so is a procedure of another role in it');
+	$owner->query("DROP PROCEDURE public.$procedure");
 	$owner->close;
 	is(at_there(), '0026', 'nothing is migrated there');
 	run_sql('DROP SERVER a_first CASCADE');

@@ -57,7 +57,7 @@ TEST(RevisionEvidence, NeverContradictsAComparisonOfASchemaWithADifference)
     }
 }
 
-// A body of ours and one of upstream's that differ in white space only would be one and the same.
+// Its lines may be those of a known one, with other white space.
 TEST(RevisionEvidence, ABodyThatIsNotKnownRulesOutNothing)
 {
     Schema schema(chain::head());
