@@ -10,6 +10,7 @@
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
 #include "server/statement_worker.hpp"
+#include "sql/session_settings.hpp"
 #include "upgrade/settings.hpp"
 
 #include <algorithm>
@@ -24,26 +25,31 @@ namespace
 namespace spi = server::spi;
 using catalog::Installation;
 
-// Settings of the session that a worker's call reads.
-constexpr std::array settings_of_calls{
-    "procrastinate_migrate.verify",
-    "procrastinate_migrate.alembic_version",
-    "procrastinate_migrate.alembic_ids",
-    "procrastinate_migrate.django_migrations",
-    "procrastinate_migrate.django_names",
-    "procrastinate_migrate.max_wal_rate",
-    "procrastinate_migrate.max_replication_lag",
-    "procrastinate_migrate.min_concurrent_build_size",
-    "procrastinate_migrate.copy_grants",
-    "maintenance_work_mem",
-    "max_parallel_maintenance_workers",
-    "default_tablespace",
-};
+// What a worker's call reads of the session's settings.
+constexpr const char *settings_of_calls =
+    "procrastinate_migrate.verify,procrastinate_migrate.alembic_version,"
+    "procrastinate_migrate.alembic_ids,procrastinate_migrate.django_migrations,"
+    "procrastinate_migrate.django_names,procrastinate_migrate.max_wal_rate,"
+    "procrastinate_migrate.max_replication_lag,"
+    "procrastinate_migrate.min_concurrent_build_size,procrastinate_migrate.copy_grants,"
+    "maintenance_work_mem,max_parallel_maintenance_workers,default_tablespace";
 
 std::string name_of(Oid schema)
 {
     const char *const name = server::call([schema] { return get_namespace_name(schema); });
     return name == nullptr ? std::string() : name;
+}
+
+// Names. A worker gets the defaults of the database and of its role by itself: as values of a
+// session they would look like a choice of the caller, who does not trust each owner of a database.
+std::vector<std::string> settings_to_take_over()
+{
+    const std::array parameters{spi::text_parameter(settings_of_calls)};
+    const spi::Rows rows = spi::read_latest(sql::session_settings, parameters);
+    std::vector<std::string> names;
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+        names.emplace_back(rows.text(row, 1).value_or(""));
+    return names;
 }
 
 // A worker for installations of one owner, with a place for it.
@@ -54,23 +60,29 @@ struct Worker
     std::unique_ptr<server::SessionLock> place;
 };
 
-// Workers whose last migration has succeeded. A new session would have to load the library and to
-// plan its queries, which takes longer than to migrate an installation with few jobs. But a worker
-// takes only installations of the same owner, whose triggers may leave something in the session.
-using IdleWorkers = std::vector<Worker>;
+// What the workers of a call have in common.
+struct Workers
+{
+    // Those whose last migration has succeeded. A new session would have to load the library and to
+    // plan its queries, which takes longer than to migrate an installation with few jobs. But a
+    // worker takes only installations of the same owner, whose triggers may leave something in the
+    // session.
+    std::vector<Worker> idle;
+    std::vector<std::string> settings; // names of those that they take over
+};
 
 class WorkerRun : public RunningWork
 {
   public:
-    WorkerRun(Worker worker, std::shared_ptr<IdleWorkers> idle)
-        : worker_(std::move(worker)), idle_(std::move(idle))
+    WorkerRun(Worker worker, std::shared_ptr<Workers> workers)
+        : worker_(std::move(worker)), workers_(std::move(workers))
     {
     }
 
     ~WorkerRun() override
     {
         if (!worker_.process->is_running() && worker_.process->sqlstate() == 0)
-            idle_->push_back(std::move(worker_));
+            workers_->idle.push_back(std::move(worker_));
     }
 
     bool is_running() override { return worker_.process->is_running(); }
@@ -86,7 +98,7 @@ class WorkerRun : public RunningWork
 
   private:
     Worker worker_;
-    std::shared_ptr<IdleWorkers> idle_;
+    std::shared_ptr<Workers> workers_;
 };
 
 // Each worker may need another one, to build an index. The server has one of its own.
@@ -113,7 +125,7 @@ std::unique_ptr<server::SessionLock> free_place()
 
 // An idle worker of the owner that has begun with the call. Ends idle workers of others, whose
 // places are wanted.
-std::optional<Worker> next_of_idle_worker(IdleWorkers &idle, Oid owner, Oid schema,
+std::optional<Worker> next_of_idle_worker(std::vector<Worker> &idle, Oid owner, Oid schema,
                                           const std::string &call)
 {
     while (!idle.empty())
@@ -127,20 +139,23 @@ std::optional<Worker> next_of_idle_worker(IdleWorkers &idle, Oid owner, Oid sche
 }
 
 // Null if there is no place, or no worker, but the end of one that runs gives one back.
-std::unique_ptr<RunningWork> start_worker(const std::shared_ptr<IdleWorkers> &idle, Oid owner,
+std::unique_ptr<RunningWork> start_worker(const std::shared_ptr<Workers> &workers, Oid owner,
                                           Oid schema, const std::string &call, std::size_t running)
 {
-    if (std::optional<Worker> worker = next_of_idle_worker(*idle, owner, schema, call))
-        return std::make_unique<WorkerRun>(std::move(*worker), idle);
+    if (std::optional<Worker> worker = next_of_idle_worker(workers->idle, owner, schema, call))
+        return std::make_unique<WorkerRun>(std::move(*worker), workers);
     std::unique_ptr<server::SessionLock> place = free_place();
     if (place == nullptr)
         return nullptr;
     const Oid role = GetUserId();
+    std::vector<const char *> settings;
+    for (const std::string &name : workers->settings)
+        settings.push_back(name.c_str());
     std::unique_ptr<server::StatementWorker> process = server::StatementWorker::start(
-        {role, schema, "", "", call.c_str(), 0, settings_of_calls, server::WorkerUse::kept});
+        {role, schema, "", "", call.c_str(), 0, settings, server::WorkerUse::kept});
     if (process != nullptr)
         return std::make_unique<WorkerRun>(Worker{owner, std::move(process), std::move(place)},
-                                           idle);
+                                           workers);
     if (running == 0)
         throw common::Refusal{
             common::sqlstate::no_worker,
@@ -154,7 +169,7 @@ std::unique_ptr<RunningWork> start_worker(const std::shared_ptr<IdleWorkers> &id
 // Nothing if the installation has reached the target.
 std::optional<Work> work_of(const ListedInstallation &listed, std::string_view target,
                             const online::CallOptions &call,
-                            const std::shared_ptr<IdleWorkers> &idle)
+                            const std::shared_ptr<Workers> &workers)
 {
     // What is not known is the call's to adopt or to refuse.
     if (listed.current && !listed.under_way_since &&
@@ -163,8 +178,8 @@ std::optional<Work> work_of(const ListedInstallation &listed, std::string_view t
     const Installation installation = catalog::locate(listed.schema);
     const std::string text = online::call_of(installation, std::string(target), call);
     return Work{catalog::in_schema(installation), text,
-                [idle, owner = listed.owner, schema = listed.schema, text](std::size_t running) {
-                    return start_worker(idle, owner, schema, text, running);
+                [workers, owner = listed.owner, schema = listed.schema, text](std::size_t running) {
+                    return start_worker(workers, owner, schema, text, running);
                 }};
 }
 
@@ -174,12 +189,13 @@ std::deque<Work> works_of(std::string_view target, const std::vector<std::string
     return spi::connected(spi::Mode::may_commit, [&] {
         return server::with_search_path(nullptr, [&] {
             std::deque<Work> works;
-            const auto idle = std::make_shared<IdleWorkers>();
-            idle->reserve(static_cast<std::size_t>(options.workers)); // for a destructor
+            const auto workers = std::make_shared<Workers>();
+            workers->idle.reserve(static_cast<std::size_t>(options.workers)); // for a destructor
+            workers->settings = settings_to_take_over();
             int reached = 0;
             for (const ListedInstallation &listed : selected(patterns))
             {
-                std::optional<Work> work = work_of(listed, target, call, idle);
+                std::optional<Work> work = work_of(listed, target, call, workers);
                 if (!work)
                 {
                     ++reached;

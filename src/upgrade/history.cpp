@@ -2,6 +2,8 @@
 
 #include "common/refusal.hpp"
 #include "common/template.hpp"
+#include "server/current_role.hpp"
+#include "server/owners.hpp"
 #include "server/raw_table_scan.hpp"
 #include "server/setting_scope.hpp"
 #include "server/spi.hpp"
@@ -56,6 +58,31 @@ Refusal too_large(const catalog::Installation &installation)
             "It has more than " + std::to_string(most_pages) +
                 " pages, with its primary key. A change writes few rows.",
             "Delete rows that are not needed, then: VACUUM FULL " + table + ";"};
+}
+
+// The jobs table's owner if another role that is no superuser has made the history: any role that
+// may create tables in the schema could record there what it likes. Else InvalidOid.
+Oid owner_that_did_not_make(Oid history, Oid schema)
+{
+    return server::call([history, schema] {
+        const Oid owner = server::owner_of_relation(history);
+        const Oid installation_owner =
+            server::owner_of_relation(get_relname_relid("procrastinate_jobs", schema));
+        return owner == installation_owner || superuser_arg(owner) ? InvalidOid
+                                                                   : installation_owner;
+    });
+}
+
+Refusal of_another_role(const catalog::Installation &installation, Oid installation_owner)
+{
+    const std::string table = table_of(installation);
+    return {common::sqlstate::untrusted_object,
+            "table " + table + " belongs to another role than table procrastinate_jobs",
+            "So it is not taken for the history of the installation, which belongs to role " +
+                server::role_name(installation_owner) + ".",
+            "If its rows are right: ALTER TABLE " + table + " OWNER TO " +
+                server::quoted_role_name(installation_owner) + ";\nIf not: DROP TABLE " + table +
+                ";"};
 }
 
 Event event_of(const server::RawRow &row)
@@ -121,6 +148,12 @@ bool visit_history(const catalog::Installation &installation, Events events, Eve
         {
             scan.close();
             throw too_large(installation);
+        }
+        if (const Oid owner = owner_that_did_not_make(table, installation.schema);
+            OidIsValid(owner))
+        {
+            scan.close();
+            throw of_another_role(installation, owner);
         }
         const bool is_allowed = scan.is_allowed();
         const bool is_plain = scan.is_plain();

@@ -62,8 +62,8 @@ enum class EventOrder
 // the catalog is read, until it returns false. Returns false if there is no history table. Holds
 // ACCESS SHARE on the table meanwhile, and one event in memory. Texts are cut after 1000 bytes.
 // Throws Refusal PM010 if the table is not a plain table with the history's columns and its primary
-// key, or has more than 8000 pages; 42501 if the caller may not read it; 3F000 if the schema was
-// dropped meanwhile.
+// key, belongs neither to the jobs table's owner nor to a superuser, or has more than 8000 pages;
+// 42501 if the caller may not read it; 3F000 if the schema was dropped meanwhile.
 bool visit_history(const catalog::Installation &installation, Events events, EventOrder order,
                    const std::function<bool(const Event &)> &visit);
 

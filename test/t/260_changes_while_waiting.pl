@@ -162,5 +162,31 @@ foreach my $case (
 	$_->close foreach $worker, $deployer;
 }
 
+# Or a domain in the place of a missing type, whose check would run for each row of a new column.
+{
+	my $schema = numbered_schema($HEAD);
+	my $type   = "$schema.procrastinate_job_event_type";
+	run_sql(<<"SQL");
+SET client_min_messages = warning;
+GRANT ALL ON SCHEMA $schema TO mallory;
+SET search_path = $schema;
+INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('queue', 'task');
+DROP TYPE $type CASCADE;
+SQL
+	my ($mallory, $deployer) = map { session() } 1 .. 2;
+	$mallory->query('SET ROLE mallory; BEGIN');
+	$mallory->query("CREATE DOMAIN $type AS text CHECK (public.spring('domain'))");
+	$deployer->send(
+		"SELECT count(*) FROM procrastinate_repair(schema => '$schema', dry_run => false)");
+	until_blocked($deployer);
+	$mallory->query('COMMIT');
+	like(($deployer->wait)[1], qr/^42501: /, 'a repair adds no column of the type of another role');
+	no_trap_ran('the check of the type has not run');
+	run_sql("DROP DOMAIN $type; SELECT procrastinate_repair(schema => '$schema', dry_run => false)");
+	is(run_sql("SELECT count(type) FROM $schema.procrastinate_events"),
+		'0', 'without it the repair adds the column');
+	$_->close foreach $mallory, $deployer;
+}
+
 $node->stop;
 done_testing();

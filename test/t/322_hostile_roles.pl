@@ -30,6 +30,7 @@ row_kept_out_of_the_history();
 chosen_arguments();
 view_in_the_place_of_the_history();
 history_of_another_database();
+history_of_another_role();
 done_testing();
 
 sub is_no_superuser
@@ -214,6 +215,20 @@ SQL
 			  . ' TABLE own.alembic_version'),
 		"0026\n0026",
 		'in an installation of that owner the setting is followed, as that owner');
+	is( $node->safe_psql(
+			'hers',
+			q{UPDATE app.alembic_version SET version_num = '0033';}
+			  . q{ CALL procrastinate_migrate_all('0034', '{billing}');}
+			  . q{ SELECT revision FROM procrastinate_current('billing');}
+			  . ' TABLE app.alembic_version'),
+		"0034\n0033",
+		'workers do not follow the setting of the owner either');
+	$node->safe_psql('hers',
+		q{UPDATE app.alembic_version SET version_num = '0034';}
+		  . " SELECT procrastinate_current('billing'); SET $setting = 'app.alembic_version';"
+		  . q{ CALL procrastinate_migrate_all('0035', '{billing}')});
+	is($node->safe_psql('hers', 'TABLE app.alembic_version'),
+		'0035', 'they follow one that the superuser has set in the session');
 	return;
 }
 
@@ -331,5 +346,50 @@ SQL
 		query('DELETE FROM copied.procrastinate_schema_history WHERE system_identifier <> 1');
 	}
 	query('DROP SCHEMA copied CASCADE');
+	return;
+}
+
+# A role that may create tables in the schema makes the history that an installation does not have.
+sub history_of_another_role
+{
+	query('CREATE SCHEMA jobs');
+	allowed($super, q{SELECT procrastinate_upgrade('0026', 'jobs')}, '0026', 'at 0026');
+	query('GRANT USAGE, CREATE ON SCHEMA jobs TO mallory');
+	query(<<"SQL");
+DROP TABLE jobs.procrastinate_schema_history;
+SET ROLE mallory;
+CREATE TABLE jobs.procrastinate_schema_history ($HISTORY_COLUMNS, $HISTORY_KEY);
+INSERT INTO jobs.procrastinate_schema_history
+VALUES (1, 'upgrade', '0037', '0038', now(), 'x', '0', 'x', $THIS_DATABASE);
+GRANT SELECT ON jobs.procrastinate_schema_history TO PUBLIC;
+SQL
+	my $refusal =
+	  qr/PM010: table jobs\.procrastinate_schema_history belongs to another role than table/;
+	foreach my $call (
+		q{SELECT procrastinate_current('jobs')},
+		q{SELECT procrastinate_require('0038', drift => 'error', schema => 'jobs')},
+		q{SELECT procrastinate_supports('3.9.0', 'jobs')})
+	{
+		refused($super, $call, $refusal, "a forged history is refused: $call");
+	}
+	refused(
+		$super,
+		q{SELECT procrastinate_upgrade('head', 'jobs')},
+		qr{^DETAIL:  table procrastinate_schema_history belongs to role mallory}m,
+		'by a change as well');
+	is( query(q{SELECT source FROM procrastinate_installations WHERE schema = 'jobs'::regnamespace}),
+		'table jobs.procrastinate_schema_history belongs to another role than table'
+		  . ' procrastinate_jobs',
+		'the list of installations says so');
+	query(q{UPDATE jobs.procrastinate_schema_history SET event = 'step 0027.1',}
+		  . q{ from_revision = '0026', to_revision = '0026'});
+	my $error =
+	  refused($super, q{SELECT procrastinate_require('0026', drift => 'error', schema => 'jobs')},
+		$refusal, 'also one that ends with a step');
+	my ($drop) = $error =~ /^If not: (DROP TABLE .*;)$/m;
+	query($drop);
+	allowed($super, q{SELECT procrastinate_upgrade('0027', 'jobs')}, '0027',
+		'the HINT drops it, and the catalog tells the revision');
+	query('DROP SCHEMA jobs CASCADE');
 	return;
 }
