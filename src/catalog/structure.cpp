@@ -291,7 +291,6 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
     require_readable_tables(installation.schema);
     const int level = server::open_settings();
     server::set("quote_all_identifiers", "off");
-    server::set("standard_conforming_strings", "on"); // to read this query, and to print literals
     const spi::Rows rows = spi::read_latest(structure_query, parameters);
     const std::string name(installation.name);
     const Qualifiers qualifiers(server::call([&name] { return quote_identifier(name.c_str()); }));

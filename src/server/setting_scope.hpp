@@ -28,7 +28,8 @@ template <typename Body> auto restoring_settings(Body &&body) -> std::invoke_res
 }
 
 // Runs `body` with search_path set to the schema, which is quoted as an identifier, and pg_temp
-// last. nullptr: pg_catalog and pg_temp only, so that no other role can provide an object.
+// last. nullptr: pg_catalog and pg_temp only, so that no other role can provide an object. A
+// backslash in a query means itself, whatever the session has set.
 template <typename Body>
 auto with_search_path(const char *quoted_schema, Body &&body) -> std::invoke_result_t<Body &>
 {
@@ -38,6 +39,7 @@ auto with_search_path(const char *quoted_schema, Body &&body) -> std::invoke_res
                                             : psprintf("%s, pg_temp", quoted_schema);
         });
         set("search_path", path);
+        set("standard_conforming_strings", "on");
         return body();
     });
 }

@@ -143,7 +143,6 @@ std::string rest_of(std::string_view script, const chain::Rest &rest)
 void set_script_settings()
 {
     server::set("row_security", "off");
-    server::set("standard_conforming_strings", "on");
     server::set("transform_null_equals", "off");
     // The bodies are tested, and the session would keep the compiled functions in memory.
     server::set("check_function_bodies", "off");

@@ -486,6 +486,9 @@ sub repairs
 		'and on functions');
 	unlike($rows, qr/workers_id_seq|trigger_|notify_/,
 		'not on what it does not use: an identity column, functions of triggers');
+	is( run_sql('SET standard_conforming_strings = off;' . sprintf $check, 'true'),
+		run_sql(sprintf $check, 'true'),
+		'the session\'s way to read a backslash changes nothing');
 	is(run_sql(sprintf $check, q{expected LIKE '%monitor'}),
 		'', 'a role that only reads lacks nothing');
 	my %needed = (
