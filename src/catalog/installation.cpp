@@ -104,8 +104,7 @@ std::optional<Elsewhere> find_elsewhere(Oid schema, Searched searched)
     if (name == nullptr)
         return std::nullopt;
     const char *const quoted = server::call([name] { return quote_literal_cstr(name); });
-    return Elsewhere{name, std::string("schema => ") + quoted,
-                     static_cast<int>(schemas.size()) - 1};
+    return Elsewhere{name, quoted, static_cast<int>(schemas.size()) - 1};
 }
 
 // The current name of the schema, or nullptr if it has been dropped.
@@ -175,7 +174,7 @@ Installation locate(std::optional<Oid> given)
     if (const auto other = find_elsewhere(installation.schema, Searched::usable_schemas))
         server::notice(in_schema(installation) + " holds no installation of Procrastinate, but " +
                            other->text(),
-                       "Name the schema to see it: " + other->argument);
+                       "Name the schema to see it: schema => " + other->quoted_text);
     return installation;
 }
 
@@ -188,7 +187,7 @@ std::optional<Installation> locate_to_list(std::optional<Oid> given)
     return locate(given);
 }
 
-Installation locate_to_change(std::optional<Oid> given)
+Installation locate_to_change(std::optional<Oid> given, const CallText &call)
 {
     Installation installation = require_located(given);
     if (given)
@@ -198,8 +197,8 @@ Installation locate_to_change(std::optional<Oid> given)
                               "search_path finds no installation of Procrastinate, but " +
                                   other->text(),
                               "Without a name the call means " + in_schema(installation) + ".",
-                              "For the one that exists: " + other->argument +
-                                  "\nFor a new one: schema => " + installation.quoted_text};
+                              "For the one that exists: " + call(other->quoted_text) +
+                                  "\nFor a new one: " + call(installation.quoted_text)};
     return installation;
 }
 
@@ -214,7 +213,7 @@ std::string Elsewhere::text() const
 std::string Elsewhere::hint(std::string_view for_new) const
 {
     return "To see the one that exists: SELECT * FROM " +
-           common::own_function("procrastinate_current") + "(" + argument +
+           common::own_function("procrastinate_current") + "(schema => " + quoted_text +
            ");\nFor a new one: " + std::string(for_new);
 }
 

@@ -4,6 +4,7 @@
 
 #include "server/error_boundary.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,16 +36,19 @@ Installation locate(std::optional<Oid> given);
 // installation, so that a query can call it for each schema of a database.
 std::optional<Installation> locate_to_list(std::optional<Oid> given);
 
+// The text of a call whose argument `schema` is the given literal.
+using CallText = std::function<std::string(const std::string &quoted_schema)>;
+
 // As locate(), for a change. Throws Refusal 3F000 instead of the NOTICE, also if the current role
-// may not look into the other schema.
-Installation locate_to_change(std::optional<Oid> given);
+// may not look into the other schema. Its HINT has the call with each of the schemas.
+Installation locate_to_change(std::optional<Oid> given, const CallText &call);
 
 // Another schema that has an installation, for a message about one that has none.
 struct Elsewhere
 {
     std::string name;
-    std::string argument; // schema => 'name'
-    int others = 0;       // further schemas that have one
+    std::string quoted_text; // as a literal
+    int others = 0;          // further schemas that have one
 
     // "schema "jobs" holds one", "schema "jobs" and 2 others hold one".
     std::string text() const;

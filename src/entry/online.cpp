@@ -123,16 +123,18 @@ ENTRY_POINT(procrastinate_migrate)
     const server::Arguments arguments(fcinfo);
     const std::string_view target = target_argument(arguments, 0, "target");
     const std::optional<Oid> schema = schema_argument(arguments, 1);
+    const auto upgrade = [target](const std::string &quoted_schema) {
+        return "SELECT " + common::own_function("procrastinate_upgrade") + "(" +
+               common::quoted_literal(target) + ", schema => " + quoted_schema + ");";
+    };
     if (!procrastinate::entry::may_commit(fcinfo))
         throw common::Refusal{
             common::sqlstate::active_transaction,
             "procrastinate_migrate() cannot run inside a transaction block",
             "It commits after each step.",
             "Call it outside of BEGIN, of functions and of EXCEPTION blocks. To upgrade in one "
-            "transaction: SELECT " +
-                common::own_function("procrastinate_upgrade") + "(" +
-                common::quoted_literal(target) + ", schema => " +
-                catalog::locate_to_change(schema).quoted_text + ");"};
+            "transaction: " +
+                upgrade(catalog::locate_to_change(schema, upgrade).quoted_text)};
     const double lock_timeout = arguments.required_milliseconds(2, "lock_timeout");
     const double retry_for = arguments.required_milliseconds(3, "retry_for");
     const bool concurrently = arguments.required_boolean(4, "concurrently");
@@ -151,11 +153,14 @@ ENTRY_POINT(procrastinate_migrate)
             "invalid value for parameter \"through\": \"" + chain::excerpt(*through) + "\"",
             {},
             "Use 'post' to run post migrations without the in-use check, or NULL."};
-    online::migrate(catalog::locate_to_change(schema), target,
-                    {.lock_timeout = lock_timeout,
-                     .retry_for = retry_for,
-                     .concurrently = concurrently,
-                     .force = force || through == "post"});
+    const online::CallOptions options{.lock_timeout = lock_timeout,
+                                      .retry_for = retry_for,
+                                      .concurrently = concurrently,
+                                      .force = force || through == "post"};
+    const auto again = [&](const std::string &quoted_schema) {
+        return online::call_of(quoted_schema, std::string(target), options);
+    };
+    online::migrate(catalog::locate_to_change(schema, again), target, options);
     return Datum(0);
 }
 

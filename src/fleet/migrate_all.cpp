@@ -176,7 +176,7 @@ std::optional<Work> work_of(const ListedInstallation &listed, std::string_view t
         chain::resolve_target(target, {listed.current}) <= *listed.current)
         return std::nullopt;
     const Installation installation = catalog::locate(listed.schema);
-    const std::string text = online::call_of(installation, std::string(target), call);
+    const std::string text = online::call_of(installation.quoted_text, std::string(target), call);
     return Work{catalog::in_schema(installation), text,
                 [workers, owner = listed.owner, schema = listed.schema, text](std::size_t running) {
                     return start_worker(workers, owner, schema, text, running);

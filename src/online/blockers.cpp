@@ -89,7 +89,7 @@ void give_up(const catalog::Installation &installation, const LockRequest &reque
                               std::to_string(static_cast<long>(lock_retry.waited() / 1000)) +
                               " s. " + left + "\n" + blockers,
                           "End the sessions that block it, or give it more time: " +
-                              call_of(installation, target, longer)};
+                              call_of(installation.quoted_text, target, longer)};
 }
 
 } // namespace procrastinate::online

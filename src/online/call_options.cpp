@@ -32,13 +32,13 @@ std::string changed_options(const CallOptions &options)
     return text;
 }
 
-std::string call_of(const catalog::Installation &installation, const std::string &target,
+std::string call_of(const std::string &quoted_schema, const std::string &target,
                     const CallOptions &options)
 {
     const char *const quoted =
         server::call([&target] { return quote_literal_cstr(target.c_str()); });
     return "CALL " + common::own_function("procrastinate_migrate") + "(" + quoted + ", schema => " +
-           installation.quoted_text + changed_options(options) + ");";
+           quoted_schema + changed_options(options) + ");";
 }
 
 } // namespace procrastinate::online

@@ -26,7 +26,7 @@ std::string changed_options(const CallOptions &options);
 
 // "CALL procrastinate_migrate('0038', schema => 'public', force => true);": the target, the schema,
 // and the options that differ from the defaults.
-std::string call_of(const catalog::Installation &installation, const std::string &target,
+std::string call_of(const std::string &quoted_schema, const std::string &target,
                     const CallOptions &options);
 
 } // namespace procrastinate::online

@@ -240,7 +240,7 @@ Use InUseCheck::check(const Installation &installation, Oid owner, Revision revi
         findings.text(),
         "Deploy the release of this schema everywhere and end the old workers, then call it again. "
         "If the sessions are no workers, or use another schema: " +
-            call_of(installation, std::string(migration.revision), forced)};
+            call_of(installation.quoted_text, std::string(migration.revision), forced)};
 }
 
 } // namespace procrastinate::online

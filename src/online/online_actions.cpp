@@ -245,10 +245,11 @@ Outcome OnlineLoop::build_index(const Step &step)
     CallOptions without_worker = options_;
     without_worker.concurrently = false;
     const std::int64_t asked = server::now();
-    const std::optional<std::string> error = build_concurrently(
-        installation_, precheck_.owner(), step,
-        std::max(options_.lock_timeout, retries_[LockRequest::step].left()),
-        call_of(installation_, precheck_.target(), without_worker), step_log_.progress());
+    const std::optional<std::string> error =
+        build_concurrently(installation_, precheck_.owner(), step,
+                           std::max(options_.lock_timeout, retries_[LockRequest::step].left()),
+                           call_of(installation_.quoted_text, precheck_.target(), without_worker),
+                           step_log_.progress());
     if (error)
         return try_later(request_of(step), error, asked);
     succeed();

@@ -211,7 +211,7 @@ server::Explanation OnlineLoop::how_far() const
                 (ended_ ? "The last step that it has completed is " + step_label(*ended_) + "."
                         : "It has completed no step.") +
                 " What it has committed stays, and the next call continues from there.",
-            call_of(installation_, precheck_.target(), options_)};
+            call_of(installation_.quoted_text, precheck_.target(), options_)};
 }
 
 void migrate(const Installation &installation, std::string_view target, const CallOptions &options)
