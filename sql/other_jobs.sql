@@ -29,6 +29,9 @@ CREATE TABLE procrastinate_jobs (LIKE unpartitioned_jobs INCLUDING DEFAULTS)
     PARTITION BY LIST (queue_name);
 SELECT procrastinate_upgrade('head');
 \echo :LAST_ERROR_SQLSTATE
+SELECT * FROM procrastinate_supports('2.0.0');
+CALL procrastinate_wait('0031', '0 s');
+SELECT count(*) FROM procrastinate_repair();
 SELECT actual FROM procrastinate_check() WHERE kind = 'table' AND object = 'procrastinate_jobs';
 DROP TABLE procrastinate_jobs;
 CREATE VIEW procrastinate_jobs AS SELECT * FROM unpartitioned_jobs;
@@ -74,6 +77,17 @@ DROP TABLE "Moved".procrastinate_jobs CASCADE;
 SELECT procrastinate_upgrade(schema => 'Moved');
 DROP SCHEMA moved_to CASCADE;
 DROP SCHEMA "Moved" CASCADE;
+
+-- all but the history was moved
+CREATE SCHEMA moved_to;
+CREATE SCHEMA old;
+SELECT procrastinate_upgrade('0036', schema => 'moved_to');
+ALTER TABLE moved_to.procrastinate_schema_history SET SCHEMA old;
+SELECT procrastinate_upgrade('0037', schema => 'old');
+ALTER TABLE old.procrastinate_schema_history SET SCHEMA moved_to;
+SELECT procrastinate_upgrade('0037', schema => 'moved_to');
+DROP SCHEMA moved_to CASCADE;
+DROP SCHEMA old CASCADE;
 
 -- a schema that holds nothing but a view of the name
 CREATE SCHEMA views;

@@ -7,6 +7,7 @@
 #include "server/arguments.hpp"
 #include "server/rows.hpp"
 #include "upgrade/drift_findings.hpp"
+#include "upgrade/jobs_table.hpp"
 #include "upgrade/notices.hpp"
 
 namespace
@@ -29,9 +30,16 @@ std::string advice_for(const catalog::Installation &installation, const chain::R
         return upgrade::advice_for_drift(upgrade::find_drift(installation, state), installation);
     std::string advice = chain::advice(release, revision, installation.quoted_text);
     if (revision == chain::base)
-        if (const auto other = catalog::elsewhere(installation))
-            return other->hint(advice);
-    return advice;
+    {
+        const auto other = catalog::elsewhere(installation);
+        return other ? other->hint(advice) : advice;
+    }
+    // Differences may stop the migrations.
+    const std::string first =
+        revision < release.works_from
+            ? upgrade::advice_for_drift(upgrade::find_drift(installation, state), installation)
+            : std::string();
+    return first.empty() ? advice : first + "\nThen: " + advice;
 }
 
 } // namespace
@@ -75,6 +83,7 @@ ENTRY_POINT(procrastinate_supports)
             return server::RowSet::result();
         }
         const chain::Revision revision = upgrade::require_known(state, installation);
+        upgrade::require_not_partitioned(installation);
         const std::string advice = advice_for(installation, release, state);
         rows.add(server::Row()
                      .boolean(advice.empty())

@@ -132,11 +132,14 @@ class Gate
             require_under_way(installation);
             return;
         }
+        upgrade::require_not_partitioned(installation);
         met_ = requirement_->by(*state_.current.revision);
         if (met_ == upgrade::Met::never)
             upgrade::refuse_past(installation, target_, *state_.current.revision);
         if (met_ == upgrade::Met::yes)
             check(installation, is_first);
+        else if (is_first)
+            warn_if_different(installation);
     }
 
     bool is_open() const { return met_ == upgrade::Met::yes; }
@@ -174,6 +177,18 @@ class Gate
             throw upgrade::drift_refusal(drift, installation, current);
     }
 
+    // Another session may repair them while this one waits.
+    void warn_if_different(const Installation &installation) const
+    {
+        const upgrade::DriftFindings drift = upgrade::find_drift(installation, state_);
+        if (!drift.errors.any())
+            return;
+        const common::Refusal refusal =
+            upgrade::drift_refusal(drift, installation, *state_.current.revision);
+        server::warning(refusal.message + ", which may stop an upgrade", refusal.detail,
+                        upgrade::hint_for_drift(drift, installation));
+    }
+
     std::string_view target_;
     std::string wanted_;
     std::optional<upgrade::Requirement> requirement_;
@@ -207,19 +222,19 @@ struct Explanation
     std::string hint;
 };
 
+// Inside an SPI connection and under a search_path of the server's own.
 Explanation explanation(const Gate &gate, std::string_view target, const Installation &installation)
 {
     const upgrade::InstallationState &state = gate.state();
-    if (state.current.revision == chain::base && !state.under_way)
-    {
-        const common::Refusal refusal = upgrade::nothing_installed(installation);
-        return {common::sentence(refusal.message) + (refusal.detail.empty() ? "" : " ") +
-                    refusal.detail,
-                refusal.hint};
-    }
     if (state.current.revision)
-        return {gate.requirement().pending_after(*state.current.revision),
-                upgrade::advice_to_upgrade(installation, gate.requirement(), target)};
+    {
+        common::Refusal refusal =
+            upgrade::not_reached(installation, state, gate.requirement(), target);
+        if (state.current.revision == chain::base && !state.under_way)
+            refusal.detail = common::sentence(refusal.message) +
+                             (refusal.detail.empty() ? "" : " ") + refusal.detail;
+        return {refusal.detail, refusal.hint};
+    }
     return {common::sentence(std::string(state.current.why_unknown)),
             state.is_foreign() ? upgrade::foreign_history(state, installation).hint
                                : "To see what has changed it: SELECT * FROM " +
@@ -315,7 +330,10 @@ void wait_until_met(const Installation &installation, std::string_view target,
         {
             listening.end();
             fail_in_time(installation, gate.wanted(), [&](const Installation &named) {
-                return explanation(gate, target, named);
+                return spi::connected(spi::Mode::may_commit, [&] {
+                    return server::with_search_path(
+                        nullptr, [&] { return explanation(gate, target, named); });
+                });
             });
         }
         listening.pause(std::min(pause, between_reads));

@@ -49,7 +49,8 @@ std::string stamp_call(const Installation &installation, Revision revision)
 }
 
 // What the user can do about a schema that matches no revision exactly: for each of the nearest the
-// repair, or where that has nothing to do the differences; and the stamp.
+// repair, or where that has nothing to do the differences; and the stamp, if migrations can go on
+// from there.
 std::string advice_for_inexact(const Installation &installation, const InstallationState &state,
                                std::span<const catalog::CatalogObject> structure,
                                std::span<const catalog::RevisionMatch> nearest)
@@ -79,6 +80,12 @@ std::string advice_for_inexact(const Installation &installation, const Installat
                       (nearest.size() == 1 ? "" : ", if it is " + revision) + ": " +
                       repair_call(installation, match.revision) + ", dry_run => false);\n";
     }
+    if (!names_taken(installation, first, chain::head()).findings.empty())
+        return advice + "Objects of later migrations are there, so none can go on from " +
+               std::string(chain::name(first)) +
+               ". To see what would make it the schema of head: SELECT * FROM " +
+               common::own_function("procrastinate_repair") + "('head', schema => " +
+               installation.quoted_text + ");";
     return advice + "To record " + std::string(chain::name(first)) +
            " without repair: " + stamp_call(installation, first);
 }

@@ -67,6 +67,12 @@ common::Refusal drift_refusal(const DriftFindings &findings, const Installation 
             findings.errors.text(), hint_of(installation)};
 }
 
+std::string hint_for_drift(const DriftFindings &findings, const Installation &installation)
+{
+    return findings.can_repair ? "To repair: " + repair_call(installation) + ", dry_run => false);"
+                               : hint_of(installation);
+}
+
 std::string advice_for_drift(const DriftFindings &findings, const Installation &installation)
 {
     const int count = findings.errors.count();
@@ -74,9 +80,7 @@ std::string advice_for_drift(const DriftFindings &findings, const Installation &
         return {};
     return (count == 1 ? findings.errors.text()
                        : std::to_string(count) + " differences break Procrastinate.") +
-           " " +
-           (findings.can_repair ? "To repair: " + repair_call(installation) + ", dry_run => false);"
-                                : hint_of(installation));
+           " " + hint_for_drift(findings, installation);
 }
 
 } // namespace procrastinate::upgrade

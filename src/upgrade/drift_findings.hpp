@@ -28,6 +28,10 @@ DriftFindings find_drift(const catalog::Installation &installation, const Instal
 common::Refusal drift_refusal(const DriftFindings &findings,
                               const catalog::Installation &installation, chain::Revision revision);
 
+// The repair of the errors, or the call that lists all differences.
+std::string hint_for_drift(const DriftFindings &findings,
+                           const catalog::Installation &installation);
+
 // What is wrong and what to do about it, in one line; empty without errors.
 std::string advice_for_drift(const DriftFindings &findings,
                              const catalog::Installation &installation);

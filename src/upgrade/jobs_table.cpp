@@ -8,6 +8,7 @@
 #include "server/spi.hpp"
 #include "sql/home_of_jobs.hpp"
 #include "sql/moved_jobs.hpp"
+#include "sql/tables_without_history.hpp"
 
 namespace procrastinate::upgrade
 {
@@ -97,6 +98,18 @@ std::string has_no_jobs(const Installation &installation)
     return in_schema(installation) + " has no table procrastinate_jobs, but ";
 }
 
+// Where the tables may be that the history is of, with a line end; empty if that is not clear.
+std::string advice_to_move_history(const Installation &installation)
+{
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rows = spi::read_latest(sql::tables_without_history, parameters);
+    if (rows.count() != 1)
+        return {};
+    const std::string schema(rows.text(0, 1).value_or(""));
+    return "If its tables were moved to schema " + schema + ": ALTER TABLE " + installation.quoted +
+           "." + catalog::history_table + " SET SCHEMA " + schema + ";\n";
+}
+
 // The same table, seen from the schema to which it was moved.
 void require_not_moved_here(const Installation &installation)
 {
@@ -182,19 +195,24 @@ bool warn_if_moved(const Installation &installation)
     }
 }
 
+void require_not_partitioned(const Installation &installation)
+{
+    if (kind_of_jobs(installation) != RELKIND_PARTITIONED_TABLE)
+        return;
+    throw Refusal{sqlstate::catalog_contradicts,
+                  "procrastinate_jobs in " + in_schema(installation) + " is a partitioned table",
+                  "Migrations need an ordinary table.",
+                  "To see the differences: SELECT * FROM " +
+                      common::own_function("procrastinate_check") + "(schema => " +
+                      installation.quoted_text + ");"};
+}
+
 void require_tables(const Installation &installation, chain::Revision current)
 {
     require_no_other_relation(installation);
-    const char kind = kind_of_jobs(installation);
-    if (kind == RELKIND_RELATION)
+    require_not_partitioned(installation);
+    if (kind_of_jobs(installation) == RELKIND_RELATION)
         return require_not_moved_here(installation);
-    if (kind == RELKIND_PARTITIONED_TABLE)
-        throw Refusal{
-            sqlstate::catalog_contradicts,
-            "procrastinate_jobs in " + in_schema(installation) + " is a partitioned table",
-            "Migrations need an ordinary table.",
-            "To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
-                "(schema => " + installation.quoted_text + ");"};
     if (current == chain::base)
         return require_not_moved(installation);
     const std::string message =
@@ -203,7 +221,8 @@ void require_tables(const Installation &installation, chain::Revision current)
         throw Refusal{sqlstate::catalog_contradicts, message, moved->detail, moved->hint};
     throw Refusal{sqlstate::catalog_contradicts, message,
                   "Procrastinate's objects were dropped or moved, and the history was left.",
-                  "To start over, drop the history: DROP TABLE " + installation.quoted + "." +
+                  advice_to_move_history(installation) +
+                      "To start over, drop the history: DROP TABLE " + installation.quoted + "." +
                       catalog::history_table + ";"};
 }
 

@@ -37,8 +37,11 @@ void require_not_moved(const catalog::Installation &installation);
 // The same as a WARNING. Returns whether there was one: nothing else can be repaired then.
 bool warn_if_moved(const catalog::Installation &installation);
 
-// Throws Refusal PM009 as the two above, if the jobs table is partitioned or is that of another
-// schema's installation, and if the history says `current` but the schema has no jobs table.
+// Throws Refusal PM009 if the jobs table is partitioned.
+void require_not_partitioned(const catalog::Installation &installation);
+
+// Throws Refusal PM009 as those above, if the jobs table is that of another schema's installation,
+// and if the history says `current` but the schema has no jobs table.
 void require_tables(const catalog::Installation &installation, chain::Revision current);
 
 } // namespace procrastinate::upgrade

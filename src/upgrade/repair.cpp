@@ -240,6 +240,7 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
     if (state.is_unknown_history())
         throw unknown_history(state, installation);
     require_no_other_relation(installation);
+    require_not_partitioned(installation);
     require_not_moved(installation);
     const auto objects = server::span_of(structure);
     const Revision revision = revision_of(installation, state, objects, target, run);

@@ -22,14 +22,13 @@ using chain::Revision;
 using common::Refusal;
 namespace sqlstate = common::sqlstate;
 
-[[noreturn]] void refuse_pending(const Installation &installation, const Requirement &requirement,
-                                 std::string_view target, Revision current)
+std::string advice_to_upgrade(const Installation &installation, const Requirement &requirement,
+                              std::string_view target)
 {
-    if (current == chain::base)
-        throw nothing_installed(installation);
-    throw Refusal{sqlstate::not_reached, in_schema(installation) + " is not " + requirement.text(),
-                  requirement.pending_after(current),
-                  advice_to_upgrade(installation, requirement, target)};
+    // A release needs no more than the `pre` migrations before it.
+    const std::string name = std::string(target) + (requirement.is_release() ? "@pre" : "");
+    return "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "(" +
+           common::quoted_literal(name) + ", schema => " + installation.quoted_text + ");";
 }
 
 void check_drift(const Installation &installation, const InstallationState &state, Drift drift)
@@ -61,13 +60,23 @@ Drift drift_named(std::string_view name)
                   "Available values: error, warning, ignore."};
 }
 
-std::string advice_to_upgrade(const Installation &installation, const Requirement &requirement,
-                              std::string_view target)
+Refusal not_reached(const Installation &installation, const InstallationState &state,
+                    const Requirement &requirement, std::string_view target)
 {
-    // A release needs no more than the `pre` migrations before it.
-    const std::string name = std::string(target) + (requirement.is_release() ? "@pre" : "");
-    return "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "(" +
-           common::quoted_literal(name) + ", schema => " + installation.quoted_text + ");";
+    const Revision current = *state.current.revision;
+    if (current == chain::base && !state.under_way)
+        return nothing_installed(installation);
+    const DriftFindings drift = find_drift(installation, state);
+    std::string detail = requirement.pending_after(current);
+    std::string hint = advice_to_upgrade(installation, requirement, target);
+    if (drift.errors.any())
+    {
+        detail += "\nIts differences from " + std::string(chain::name(current)) +
+                  " may stop an upgrade:\n" + drift.errors.text();
+        hint = hint_for_drift(drift, installation) + "\n" + hint;
+    }
+    return {sqlstate::not_reached, in_schema(installation) + " is not " + requirement.text(),
+            std::move(detail), std::move(hint)};
 }
 
 Refusal nothing_installed(const Installation &installation)
@@ -103,7 +112,7 @@ Revision require(const Installation &installation, std::string_view target, Drif
     if (met == Met::never)
         refuse_past(installation, target, current);
     if (met == Met::not_yet || current == chain::base)
-        refuse_pending(installation, requirement, target, current);
+        throw not_reached(installation, state, requirement, target);
     require_tables(installation, current);
     if (drift != Drift::ignored)
         check_drift(installation, state, drift);

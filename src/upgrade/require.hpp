@@ -3,6 +3,7 @@
 
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
+#include "upgrade/installation_state.hpp"
 #include "upgrade/requirement.hpp"
 
 #include <string_view>
@@ -34,9 +35,11 @@ chain::Revision require(const catalog::Installation &installation, std::string_v
 [[noreturn]] void refuse_past(const catalog::Installation &installation, std::string_view target,
                               chain::Revision current);
 
-// A HINT with the call that leads a schema to what is asked for.
-std::string advice_to_upgrade(const catalog::Installation &installation,
-                              const Requirement &requirement, std::string_view target);
+// The refusal PM015 of a schema whose revision is known and before what is asked for. It tells what
+// is pending, and the differences that migrations would refuse.
+common::Refusal not_reached(const catalog::Installation &installation,
+                            const InstallationState &state, const Requirement &requirement,
+                            std::string_view target);
 
 // The refusal PM015 of a schema without an installation. It names another schema that has one.
 common::Refusal nothing_installed(const catalog::Installation &installation);
