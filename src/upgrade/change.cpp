@@ -113,7 +113,7 @@ UpgradePath Change::read_path(std::string_view target,
         state = upgrade::read_state(installation_);
     }
     const UpgradePath path = plan_upgrade_path(installation_, state, target, resolved);
-    if (unfinished_ == Unfinished::refused)
+    if (unfinished_ == Unfinished::refused && !path.reached_target())
         require_finished(path.under_way, installation_);
     return path;
 }
