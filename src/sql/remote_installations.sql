@@ -2,6 +2,6 @@
 --
 -- {{extension}} schema of the extension, quoted
 -- {{schemas}}   an array
-SELECT count(*) || ' installations, ' || count(*) FILTER (WHERE is_head) || ' of them at head'
+SELECT format('installations: %s, at head: %s', count(*), count(*) FILTER (WHERE is_head))
   FROM {{extension}}.procrastinate_installations
  WHERE may_change AND schema::text LIKE ANY ({{schemas}})

@@ -161,16 +161,29 @@ sub owner_of_the_other_database
 	$node->safe_psql($there, 'GRANT CREATE ON SCHEMA public TO mallory');
 	my $procedure = 'procrastinate_migrate_all(target text, schemas text[])';
 	$owner->query("SET ROLE mallory; CREATE PROCEDURE public.$procedure LANGUAGE sql AS ''");
+	my $is_open = qr/42501: schema "public" of extension procrastinate_migrate is open to/;
 	my (undef, $err) = call($call);
-	like(
-		$err,
-		qr/42501: schema "public" of extension procrastinate_migrate is open to role "mallory"/,
-		'so is a role that can create a procedure in it');
-	$node->safe_psql($there, 'REVOKE CREATE ON SCHEMA public FROM mallory');
+	like($err, qr/$is_open role "mallory"/, 'so is a role that can create a procedure in it');
+	my $dry_run = $call =~ s/\)$/, dry_run => true)/r;
+	(undef, $err) = call($dry_run);
+	like($err, qr/$is_open role "mallory"/, 'also in a dry run');
+	$node->safe_psql($there,
+		'REVOKE CREATE ON SCHEMA public FROM mallory; GRANT CREATE ON SCHEMA public TO PUBLIC');
+	(undef, $err) = call($call);
+	like($err, qr/$is_open PUBLIC/, 'so is one that any role can create a procedure in');
+	$node->safe_psql($there, 'REVOKE CREATE ON SCHEMA public FROM PUBLIC');
 	(undef, $err) = call($call);
 	like($err, qr/42501: schema "public" holds a procedure procrastinate_migrate_all\(\)/,
 		'so is a procedure of another role in it');
 	$owner->query("DROP PROCEDURE public.$procedure");
+	upgrade($node, $there, 26, 'second');
+	$node->safe_psql('postgres', "ALTER DATABASE $there SET role = mallory");
+	(undef, $err) = call($call =~ s/\)$/, schemas => '{second}')/r);
+	$node->safe_psql('postgres', "ALTER DATABASE $there RESET role");
+	is($node->safe_psql($there, q{SELECT revision FROM procrastinate_current('second')}),
+		$HEAD_NAME, 'a role that the other database sets for its sessions does not act')
+	  || diag($err);
+	$node->safe_psql($there, 'DROP SCHEMA second CASCADE');
 	$owner->close;
 	is(at_there(), '0026', 'nothing is migrated there');
 	run_sql('DROP SERVER a_first CASCADE');

@@ -113,7 +113,7 @@ sub dry_run
 	{
 		like(
 			$err,
-			qr/NOTICE:  server "$name": 1 installations, 0 of them at head$/m,
+			qr/NOTICE:  server "$name": installations: 1, at head: 0$/m,
 			"it has looked at $name");
 	}
 	is(revision_at('far_1'), '0026', 'nothing is migrated');
