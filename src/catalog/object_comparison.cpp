@@ -49,11 +49,6 @@ bool uses_another_schema(const Fact &fact, const CatalogObject &object)
            unqualified(object.text.substr(key)) == fact.text.substr(key);
 }
 
-bool is_body_at(const chain::FunctionBody &body, chain::Revision revision)
-{
-    return body.first <= revision && revision <= body.last;
-}
-
 // The known body that has a hash: that of the revision, else one of another revision, else null.
 const chain::FunctionBody *body_of(std::string_view hash,
                                    std::string_view chain::FunctionBody::*of_body,
@@ -66,7 +61,7 @@ const chain::FunctionBody *body_of(std::string_view hash,
         if (body.*of_body == hash && body.signature == signature)
         {
             found = &body;
-            if (is_body_at(body, revision))
+            if (chain::is_at(body, revision))
                 break;
         }
     return found;
@@ -139,7 +134,7 @@ chain::Revision first_of_body(std::string_view signature, chain::Revision revisi
 {
     chain::Revision first = chain::base;
     for (const chain::FunctionBody &body : chain::function_bodies())
-        if (body.signature == signature && is_body_at(body, revision))
+        if (body.signature == signature && chain::is_at(body, revision))
             first = std::max(first, body.first);
     return first;
 }
@@ -151,7 +146,7 @@ void compare_body(const Fact &fact, const CatalogObject &object, chain::Revision
     const auto body_at = [](chain::Revision first) {
         return "body of " + std::string(chain::name(first));
     };
-    if (body != nullptr && is_body_at(*body, revision))
+    if (body != nullptr && chain::is_at(*body, revision))
         return;
     differences.push_back(other(Problem::altered, severity_of_altered(fact, object), fact, object,
                                 body_at(revision),

@@ -14,11 +14,6 @@ namespace
 using chain::FunctionBody;
 using chain::Revision;
 
-bool is_at(const FunctionBody &body, Revision revision)
-{
-    return body.first <= revision && revision <= body.last;
-}
-
 std::string_view name_of(const FunctionBody &body)
 {
     return body.signature.substr(0, body.signature.find('('));
@@ -39,7 +34,7 @@ class KnownBodies
     bool differ(Revision one, Revision other) const
     {
         return std::any_of(bodies_.begin(), bodies_.end(), [one, other](const auto *body) {
-            return is_at(*body, one) != is_at(*body, other);
+            return chain::is_at(*body, one) != chain::is_at(*body, other);
         });
     }
 
@@ -48,8 +43,9 @@ class KnownBodies
     bool contradict(const std::vector<std::string> &found, Revision revision) const
     {
         if (found.empty())
-            return std::any_of(bodies_.begin(), bodies_.end(),
-                               [revision](const auto *body) { return is_at(*body, revision); });
+            return std::any_of(bodies_.begin(), bodies_.end(), [revision](const auto *body) {
+                return chain::is_at(*body, revision);
+            });
         return std::any_of(found.begin(), found.end(), [this, revision](const auto &md5) {
             const auto has_md5 = [&md5](const auto *body) { return body->md5 == md5; };
             const auto known = std::find_if(bodies_.begin(), bodies_.end(), has_md5);
@@ -61,7 +57,7 @@ class KnownBodies
     bool is_body_at(const FunctionBody &known, Revision revision) const
     {
         return std::any_of(bodies_.begin(), bodies_.end(), [&known, revision](const auto *body) {
-            return is_at(*body, revision) &&
+            return chain::is_at(*body, revision) &&
                    (body->md5 == known.md5 ||
                     (!body->stripped_md5.empty() && body->stripped_md5 == known.stripped_md5));
         });

@@ -107,6 +107,11 @@ struct FunctionBody
     int fails_before; // the oldest major version of the server on which it works; 0: any
 };
 
+inline bool is_at(const FunctionBody &body, Revision revision)
+{
+    return body.first <= revision && revision <= body.last;
+}
+
 // A statement of a migration that creates or replaces a function, in two parts.
 struct FunctionSource
 {
