@@ -182,7 +182,8 @@ SQL
 	$mallory->query('COMMIT');
 	like(($deployer->wait)[1], qr/^42501: /, 'a repair adds no column of the type of another role');
 	no_trap_ran('the check of the type has not run');
-	run_sql("DROP DOMAIN $type; SELECT procrastinate_repair(schema => '$schema', dry_run => false)");
+	run_sql("DROP DOMAIN $type;"
+		  . " SELECT procrastinate_repair(schema => '$schema', dry_run => false)");
 	is(run_sql("SELECT count(type) FROM $schema.procrastinate_events"),
 		'0', 'without it the repair adds the column');
 	$_->close foreach $mallory, $deployer;

@@ -377,7 +377,10 @@ SQL
 		q{SELECT procrastinate_upgrade('head', 'jobs')},
 		qr{^DETAIL:  table procrastinate_schema_history belongs to role mallory}m,
 		'by a change as well');
-	is( query(q{SELECT source FROM procrastinate_installations WHERE schema = 'jobs'::regnamespace}),
+	is( query(
+			q{SELECT source FROM procrastinate_installations}
+			  . q{ WHERE schema = 'jobs'::regnamespace}
+		),
 		'table jobs.procrastinate_schema_history belongs to another role than table'
 		  . ' procrastinate_jobs',
 		'the list of installations says so');
