@@ -215,6 +215,11 @@ SQL
 			  . ' TABLE own.alembic_version'),
 		"0026\n0026",
 		'in an installation of that owner the setting is followed, as that owner');
+	$node->safe_psql(
+		'hers',
+		"SELECT count(*) FROM procrastinate_heads(); ALTER DATABASE hers SET $setting ="
+		  . q{ 'app.alembic_version'},
+		extra_params => [ '-U', 'mallory' ]);
 	is( $node->safe_psql(
 			'hers',
 			q{UPDATE app.alembic_version SET version_num = '0033';}
