@@ -54,9 +54,8 @@ CALL procrastinate_wait('3.0.0', '1 h');
 CALL procrastinate_wait('3.1.0', '0 s');
 CALL procrastinate_wait('0031', '0 s');
 -- which an upgrade stops at
-SELECT procrastinate_require('3.5.0');
-CALL procrastinate_wait('3.5.0', '0 s');
-SELECT supported, advice FROM procrastinate_supports('3.5.0');
+SELECT procrastinate_require('3.1.0');
+SELECT supported, advice FROM procrastinate_supports('3.1.0');
 SELECT procrastinate_upgrade('0032');
 SELECT procrastinate_require('0031', 'warning');
 SELECT procrastinate_require('0031', drift => 'ignore');
