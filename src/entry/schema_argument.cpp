@@ -1,5 +1,6 @@
 #include "entry/schema_argument.hpp"
 
+#include "common/own_function.hpp"
 #include "common/quoting.hpp"
 #include "common/refusal.hpp"
 
@@ -30,12 +31,22 @@ Oid schema_named(const std::string &name)
     const Oid schema = server::call([&name] { return get_namespace_oid(name.c_str(), true); });
     if (OidIsValid(schema))
         return schema;
-    const std::optional<std::string> meant = schema_as_identifier(name);
-    throw Refusal{common::sqlstate::undefined_schema, "schema \"" + name + "\" does not exist",
-                  meant ? "A text is the exact name of a schema: its case counts, and double "
-                          "quotes would be part of the name."
-                        : "",
-                  meant ? "Name the schema so: schema => " + common::quoted_literal(*meant) : ""};
+    const std::string problem = "schema \"" + name + "\" does not exist";
+    if (const std::optional<std::string> meant = schema_as_identifier(name))
+        throw Refusal{common::sqlstate::undefined_schema, problem,
+                      "A text is the exact name of a schema: its case counts, and double quotes "
+                      "would be part of the name.",
+                      "Write the argument so: schema => " + common::quoted_literal(*meant)};
+    std::string hint;
+    if (!name.empty())
+        hint = "To create it: CREATE SCHEMA " +
+               std::string(server::call([&name] { return quote_identifier(name.c_str()); })) +
+               ";\n";
+    throw Refusal{common::sqlstate::undefined_schema,
+                  problem,
+                  {},
+                  hint + "To see where Procrastinate is installed: SELECT * FROM " +
+                      common::own_function("procrastinate_installations") + ";"};
 }
 
 } // namespace

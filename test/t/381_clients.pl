@@ -50,7 +50,7 @@ sub client
 	my ($status, $out, $err) = run_program(@command);
 	same_lines(
 		[ split /\n/, $out ],
-		[ '0026', '0', $HEAD_NAME, q{3F000 Name the schema so: schema => 'Tenant-7'} ],
+		[ '0026', '0', $HEAD_NAME, q{3F000 Write the argument so: schema => 'Tenant-7'} ],
 		"$name gives schemas and intervals as texts") or diag($err);
 	is($status, 0, "$name ends without an error");
 	is_at($node, $database, 'Tenant-7', $HEAD, "$name: the catalog is that of head");
