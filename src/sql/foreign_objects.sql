@@ -220,8 +220,8 @@ SELECT array_to_string((array_agg(regexp_replace(f.text, '[[:cntrl:]]', ' ', 'g'
        CASE WHEN count(*) = 0 THEN NULL
             WHEN (SELECT one.oid <> me.oid FROM one, me)
             THEN (SELECT format('Connect as role %I.', one.rolname) FROM one)
-            ELSE (SELECT format('Look at them first; then drop them, or give them to role %I.',
-                                one.rolname)
+            ELSE (SELECT format('Look at them first. Give what is Procrastinate''s to role %I, '
+                                'and drop what is not.', one.rolname)
                          || coalesce((SELECT string_agg(
                                                  CASE WHEN o.can_be_given
                                                       THEN format(E'\nALTER %s %s OWNER TO %I;',

@@ -121,7 +121,7 @@ $error = refused(
 	'owners', q{SELECT procrastinate_upgrade('0033', 'shared')},
 	qr/42501: .*\nDETAIL:  table procrastinate_events belongs to role creator\.$/m,
 	'an installation of two roles is refused');
-my ($give) = $error =~ /^HINT:  .* give them to role owners\.\n(ALTER .*;)$/m;
+my ($give) = $error =~ /^HINT:  .* to role owners, and drop what is not\.\n(ALTER .*;)$/m;
 is( $give,
 	'ALTER TABLE shared.procrastinate_events OWNER TO owners;',
 	'the HINT is a statement that gives the table to one role');
