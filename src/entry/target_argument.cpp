@@ -15,7 +15,7 @@ void warn_if_assumed(std::string_view target)
     if (const chain::Release *const release = chain::assumed_release(target))
         server::warning("release " + chain::excerpt(target) + " is taken as " +
                             std::string(release->name),
-                        "It is newer than this version of procrastinate_migrate. Since 3.0 no "
+                        "This version of procrastinate_migrate does not know it. Since 3.0 no "
                         "patch release has had a migration of its own.",
                         {});
 }
