@@ -197,14 +197,21 @@ bool warn_if_moved(const Installation &installation)
 
 void require_not_partitioned(const Installation &installation)
 {
-    if (kind_of_jobs(installation) != RELKIND_PARTITIONED_TABLE)
-        return;
-    throw Refusal{sqlstate::catalog_contradicts,
-                  "procrastinate_jobs in " + in_schema(installation) + " is a partitioned table",
-                  "Migrations need an ordinary table.",
-                  "To see the differences: SELECT * FROM " +
-                      common::own_function("procrastinate_check") + "(schema => " +
-                      installation.quoted_text + ");"};
+    for (const chain::Fact &fact : chain::facts())
+    {
+        if (fact.kind != chain::Kind::table)
+            continue;
+        const char kind = kind_of(installation, std::string(fact.name));
+        if (kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_FOREIGN_TABLE)
+            continue;
+        throw Refusal{sqlstate::catalog_contradicts,
+                      std::string(fact.name) + " in " + in_schema(installation) + " is a " +
+                          (kind == RELKIND_FOREIGN_TABLE ? "foreign" : "partitioned") + " table",
+                      "Migrations need an ordinary table.",
+                      "To see the differences: SELECT * FROM " +
+                          common::own_function("procrastinate_check") + "(schema => " +
+                          installation.quoted_text + ");"};
+    }
 }
 
 void require_tables(const Installation &installation, chain::Revision current)

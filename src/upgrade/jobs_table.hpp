@@ -37,7 +37,7 @@ void require_not_moved(const catalog::Installation &installation);
 // The same as a WARNING. Returns whether there was one: nothing else can be repaired then.
 bool warn_if_moved(const catalog::Installation &installation);
 
-// Throws Refusal PM009 if the jobs table is partitioned.
+// Throws Refusal PM009 if one of Procrastinate's tables is partitioned or a foreign table.
 void require_not_partitioned(const catalog::Installation &installation);
 
 // Throws Refusal PM009 as those above, if the jobs table is that of another schema's installation,
