@@ -83,3 +83,8 @@ DROP VIEW ours;
 DROP EXTENSION procrastinate_migrate;
 SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate%';
 CREATE EXTENSION procrastinate_migrate;
+
+-- where nothing is installed, an example names a schema
+SET search_path = nowhere;
+SELECT public.procrastinate_current();
+SELECT public.procrastinate_upgrade();

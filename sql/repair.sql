@@ -102,6 +102,7 @@ CREATE FUNCTION repair_before_post.procrastinate_finish_job(own inet) RETURNS in
 SELECT procrastinate_stamp('0034', verify => false, schema => 'repair_before_post');
 SELECT count(*) > 0 AS repaired, count(error) AS errors
   FROM procrastinate_repair(schema => 'repair_before_post', dry_run => false);
+SELECT * FROM procrastinate_repair('0034', schema => 'repair_before_post');
 SELECT public.procrastinate_stamp('0030', verify => false, schema => 'repair_before_post');
 CALL public.procrastinate_migrate('0031', schema => 'repair_before_post');
 SELECT public.procrastinate_stamp('0034', verify => false, schema => 'repair_before_post');
@@ -117,6 +118,14 @@ CREATE FUNCTION repair_before_post.procrastinate_unlink_periodic_defers() RETURN
     LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
 SELECT procrastinate_stamp('0038', verify => false, schema => 'repair_before_post');
 SELECT count(*) > 0 AS to_do FROM procrastinate_repair(schema => 'repair_before_post');
+DROP SCHEMA repair_before_post CASCADE;
+CREATE SCHEMA repair_before_post;
+-- without a history the calls record nothing that is not true
+SELECT procrastinate_upgrade('0030', 'repair_before_post');
+DROP TABLE repair_before_post.procrastinate_schema_history;
+ALTER TABLE repair_before_post.procrastinate_jobs ALTER attempts DROP DEFAULT;
+SELECT count(error) FROM procrastinate_repair('0034', 'repair_before_post', dry_run => false);
+SELECT count(*) FROM procrastinate_repair('0034', 'repair_before_post');
 DROP SCHEMA repair_before_post CASCADE;
 
 -- ---- without an installation there is nothing to repair -----------------------------------------

@@ -83,14 +83,9 @@ enum class Searched
     usable_schemas // by the current role
 };
 
-// Nothing if the schema has an installation, or if no other has one.
-std::optional<Elsewhere> find_elsewhere(Oid schema, Searched searched)
+// Nothing if no schema has an installation.
+std::optional<Elsewhere> find_anywhere(Searched searched)
 {
-    const bool is_here = server::call([schema] {
-        return has_table(schema, "procrastinate_jobs") || has_table(schema, history_table);
-    });
-    if (is_here)
-        return std::nullopt;
     std::vector<Oid> schemas = schemas_with_jobs();
     if (searched == Searched::usable_schemas)
         std::erase_if(schemas, [](Oid one) {
@@ -105,6 +100,15 @@ std::optional<Elsewhere> find_elsewhere(Oid schema, Searched searched)
         return std::nullopt;
     const char *const quoted = server::call([name] { return quote_literal_cstr(name); });
     return Elsewhere{name, quoted, static_cast<int>(schemas.size()) - 1};
+}
+
+// Nothing if the schema has an installation, or if no other has one.
+std::optional<Elsewhere> find_elsewhere(Oid schema, Searched searched)
+{
+    const bool is_here = server::call([schema] {
+        return has_table(schema, "procrastinate_jobs") || has_table(schema, history_table);
+    });
+    return is_here ? std::nullopt : find_anywhere(searched);
 }
 
 // The current name of the schema, or nullptr if it has been dropped.
@@ -126,16 +130,25 @@ bool can_hold_installation(Oid schema, std::string_view name)
            });
 }
 
-Installation require_located(std::optional<Oid> given)
+// `advice` makes a HINT of the literal of a schema.
+Installation require_located(std::optional<Oid> given, Searched searched, const CallText &advice)
 {
     const std::optional<Installation> installation = locate_if_any(given);
-    if (!installation)
-        throw common::Refusal{
-            common::sqlstate::undefined_schema, "no schema has been selected",
-            "search_path names no schema on which you have USAGE, or the first one cannot hold an "
-            "installation.",
-            "Name the schema, for example schema => 'public'."};
-    return *installation;
+    if (installation)
+        return *installation;
+    const std::optional<Elsewhere> other = find_anywhere(searched);
+    throw common::Refusal{
+        common::sqlstate::undefined_schema,
+        other ? "search_path finds no installation of Procrastinate, but " + other->text()
+              : "no schema has been selected",
+        "search_path names no schema on which you have USAGE, or the first one "
+        "cannot hold an installation.",
+        other ? advice(other->quoted_text) : "Name the schema, for example schema => 'public'."};
+}
+
+std::string to_name(const std::string &quoted_schema)
+{
+    return "Name the schema: schema => " + quoted_schema;
 }
 
 } // namespace
@@ -168,7 +181,7 @@ std::optional<Installation> locate_if_any(std::optional<Oid> given)
 
 Installation locate(std::optional<Oid> given)
 {
-    Installation installation = require_located(given);
+    Installation installation = require_located(given, Searched::usable_schemas, to_name);
     if (given)
         return installation;
     if (const auto other = find_elsewhere(installation.schema, Searched::usable_schemas))
@@ -189,7 +202,10 @@ std::optional<Installation> locate_to_list(std::optional<Oid> given)
 
 Installation locate_to_change(std::optional<Oid> given, const CallText &call)
 {
-    Installation installation = require_located(given);
+    Installation installation =
+        require_located(given, Searched::all_schemas, [&call](const std::string &quoted_schema) {
+            return "For the one that exists: " + call(quoted_schema);
+        });
     if (given)
         return installation;
     if (const auto other = find_elsewhere(installation.schema, Searched::all_schemas))

@@ -65,6 +65,8 @@ std::string advice_for_inexact(const Installation &installation, const Installat
         return "To record " + std::string(chain::name(first)) + ": " +
                stamp_call(installation, first) +
                "\nTo see the differences from it: " + check_call(installation, first);
+    if (const std::string beyond = advice_for_later_objects(installation, first); !beyond.empty())
+        return beyond;
     const catalog::Comparison comparison(structure);
     std::string advice;
     for (const catalog::RevisionMatch &match : nearest)
@@ -80,12 +82,6 @@ std::string advice_for_inexact(const Installation &installation, const Installat
                       (nearest.size() == 1 ? "" : ", if it is " + revision) + ": " +
                       repair_call(installation, match.revision) + ", dry_run => false);\n";
     }
-    if (!names_taken(installation, first, chain::head()).findings.empty())
-        return advice + "Objects of later migrations are there, so none can go on from " +
-               std::string(chain::name(first)) +
-               ". To see what would make it the schema of head: SELECT * FROM " +
-               common::own_function("procrastinate_repair") + "('head', schema => " +
-               installation.quoted_text + ");";
     return advice + "To record " + std::string(chain::name(first)) +
            " without repair: " + stamp_call(installation, first);
 }
@@ -138,14 +134,23 @@ void require_match(const Installation &installation, Revision revision)
 {
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
-    const Findings findings = differences(server::span_of(structure), revision);
+    const auto objects = server::span_of(structure);
+    const Findings findings = differences(objects, revision);
     if (!findings.any())
         return;
+    const std::vector<catalog::RevisionMatch> matches =
+        catalog::closest_revisions(objects, server::check_interrupts);
+    // The catalog decides: a record of another revision would not last.
+    const std::string record =
+        !matches.empty() && matches.front().is_exact()
+            ? "\nTo record " + std::string(chain::name(matches.front().revision)) +
+                  ", which it matches: SELECT " + common::own_function("procrastinate_adopt") +
+                  "(schema => " + installation.quoted_text + ");"
+            : "\nTo record it without this check: " + stamp_call(installation, revision);
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " is not at " + std::string(chain::name(revision)),
                   findings.text(),
-                  "To see all differences: " + check_call(installation, revision) +
-                      "\nTo record it without this check: " + stamp_call(installation, revision)};
+                  "To see all differences: " + check_call(installation, revision) + record};
 }
 
 chain::CurrentRevision recorded_or_exact(const Installation &installation,
@@ -192,6 +197,17 @@ std::string advice_for_moved_on(const Installation &installation, Revision recor
            ". To see the differences: " + check_call(installation, nearest) +
            "\nIf another tool has moved the schema on, record that: " +
            stamp_call(installation, nearest);
+}
+
+std::string advice_for_later_objects(const Installation &installation, Revision nearest)
+{
+    if (names_taken(installation, nearest, chain::head()).findings.empty())
+        return {};
+    return "Objects of later migrations are there, so none can go on from " +
+           std::string(chain::name(nearest)) +
+           ". To see what would make it the schema of head: SELECT * FROM " +
+           common::own_function("procrastinate_repair") + "('head', schema => " +
+           installation.quoted_text + ");";
 }
 
 std::string names_of(std::span<const catalog::RevisionMatch> matches)

@@ -42,6 +42,11 @@ std::string names_of(std::span<const catalog::RevisionMatch> matches);
 std::string advice_for_moved_on(const catalog::Installation &installation, chain::Revision recorded,
                                 chain::Revision nearest);
 
+// What to do about a schema without a history that is nearest to a revision, if it holds objects of
+// later migrations, so that none can go on from there. Empty if it holds none.
+std::string advice_for_later_objects(const catalog::Installation &installation,
+                                     chain::Revision nearest);
+
 // The call of procrastinate_repair() that repairs the schema to a revision, by default to the
 // current one, without the semicolon and the parenthesis at its end.
 std::string repair_call(const catalog::Installation &installation,

@@ -30,6 +30,12 @@ bool breaks(const catalog::Difference &difference, Revision target)
     return difference.kind != Kind::table && difference.kind != Kind::sequence;
 }
 
+// A function that its release shipped so, and that fails on this server, makes no migration fail.
+bool is_shipped_so(const catalog::Difference &difference)
+{
+    return !difference.is_of_revision && difference.problem != catalog::Problem::extra;
+}
+
 // True if the search for refused rows reads the object.
 bool is_read(const catalog::Difference &difference)
 {
@@ -39,6 +45,17 @@ bool is_read(const catalog::Difference &difference)
 }
 
 } // namespace
+
+bool can_migrate(std::span<const CatalogObject> structure, Revision current, Revision target)
+{
+    const std::vector<catalog::Difference> differences =
+        catalog::Comparison(structure).with(current);
+    return std::none_of(differences.begin(), differences.end(),
+                        [target](const catalog::Difference &one) {
+                            return one.problem == catalog::Problem::unknown ||
+                                   (!is_shipped_so(one) && breaks(one, target));
+                        });
+}
 
 PrecheckResult run_precheck(const Installation &installation,
                             std::span<const CatalogObject> structure, Revision current,
@@ -57,10 +74,8 @@ PrecheckResult run_precheck(const Installation &installation,
             result.unknown.push_back(finding);
             continue;
         }
-        if (!one.is_of_revision && one.problem != catalog::Problem::extra)
+        if (is_shipped_so(one))
         {
-            // A function that its release shipped so, and that fails on this server. It makes no
-            // migration fail.
             if (one.severity == catalog::Severity::error)
                 result.doubts.push_back(finding);
             continue;

@@ -25,6 +25,11 @@ struct PrecheckResult
     }
 };
 
+// True if no difference between the schema and `current` stops the migrations up to `target`. Reads
+// no rows.
+bool can_migrate(std::span<const catalog::CatalogObject> structure, chain::Revision current,
+                 chain::Revision target);
+
 // Needs an SPI connection and a search_path of the server's own. Reads rows: the caller must own
 // the tables.
 PrecheckResult run_precheck(const catalog::Installation &installation,

@@ -19,6 +19,7 @@
 #include "upgrade/jobs_table.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
+#include "upgrade/precheck.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/require.hpp"
@@ -86,12 +87,13 @@ struct RepairPlan
                                       const InstallationState &state,
                                       std::span<const catalog::RevisionMatch> nearest, Run run)
 {
-    std::string hint;
-    for (const catalog::RevisionMatch &match : nearest)
-        hint.append(hint.empty() ? "" : "\n")
-            .append("To repair it to " + std::string(chain::name(match.revision)) + ": " +
-                    repair_call(installation, match.revision))
-            .append(run == Run::yes ? ", dry_run => false);" : ");");
+    std::string hint = advice_for_later_objects(installation, nearest.front().revision);
+    if (hint.empty())
+        for (const catalog::RevisionMatch &match : nearest)
+            hint.append(hint.empty() ? "" : "\n")
+                .append("To repair it to " + std::string(chain::name(match.revision)) + ": " +
+                        repair_call(installation, match.revision))
+                .append(run == Run::yes ? ", dry_run => false);" : ");");
     throw common::Refusal{
         common::sqlstate::catalog_contradicts,
         has_no_history(state, installation) + ", and is equally near to " + names_of(nearest),
@@ -181,17 +183,20 @@ Revision revision_of(const Installation &installation, const InstallationState &
 }
 
 // The calls that go back to before the first of the migrations, run them, and record the revision
-// again: the objects of later migrations are there.
+// again: the objects of later migrations are there. A revision that was not recorded before is
+// recorded only if the schema matches it, since a migration may have failed.
 std::string calls_to_run(const Installation &installation, const std::set<Revision> &left_to,
-                         Revision revision)
+                         Revision revision, const InstallationState &state)
 {
     const std::string schema = "schema => " + installation.quoted_text + ");";
     std::string calls;
     Revision recorded = revision;
     const auto record = [&](Revision needed) {
+        const bool is_checked = needed == revision && state.recorded_revision != revision;
         if (recorded != needed)
             calls += "SELECT " + common::own_function("procrastinate_stamp") + "('" +
-                     std::string(chain::name(needed)) + "', verify => false, " + schema + "\n";
+                     std::string(chain::name(needed)) + "', " +
+                     (is_checked ? "" : "verify => false, ") + schema + "\n";
         recorded = needed;
     };
     for (const Revision migration : left_to)
@@ -206,8 +211,26 @@ std::string calls_to_run(const Installation &installation, const std::set<Revisi
     return calls;
 }
 
-void warn_if_left(const Installation &installation, std::span<const Difference> differences,
-                  Revision revision)
+// What to do about differences that are left to migrations.
+std::string advice_for_left(const Installation &installation, const InstallationState &state,
+                            std::span<const catalog::CatalogObject> structure,
+                            const std::set<Revision> &left_to, const RepairPlan &plan)
+{
+    const Revision first = *left_to.begin();
+    if (!plan.repairs.empty())
+        return "When the other differences are repaired, see what to do about these: " +
+               repair_call(installation, plan.revision) + ");";
+    if (!can_migrate(structure, first - 1, first))
+        return "Migration " + std::string(chain::name(first)) +
+               " cannot run as the schema is. To see its differences from " +
+               std::string(chain::name(first - 1)) + ": " + check_call(installation, first - 1);
+    return "If no process with older code runs:\n" +
+           calls_to_run(installation, left_to, plan.revision, state);
+}
+
+void warn_if_left(const Installation &installation, const InstallationState &state,
+                  std::span<const catalog::CatalogObject> structure,
+                  std::span<const Difference> differences, const RepairPlan &plan)
 {
     std::set<Revision> left_to;
     common::Findings findings;
@@ -229,7 +252,7 @@ void warn_if_left(const Installation &installation, std::span<const Difference> 
             " may still run: objects are there that " +
             (left_to.size() == 1 ? "the migration drops or replaces."
                                  : "the migrations drop or replace."),
-        "If no process with older code runs:\n" + calls_to_run(installation, left_to, revision));
+        advice_for_left(installation, state, structure, left_to, plan));
 }
 
 RepairPlan plan_repair(const Installation &installation, const InstallationState &state,
@@ -252,8 +275,9 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
     if (run == Run::yes)
         require_no_unknown_objects(installation, objects);
     const std::vector<Difference> differences = differences_from(installation, objects, revision);
-    warn_if_left(installation, differences, revision);
-    return {revision, repairs_of(differences, revision, installation)};
+    RepairPlan plan{revision, repairs_of(differences, revision, installation)};
+    warn_if_left(installation, state, objects, differences, plan);
+    return plan;
 }
 
 // True for an error that is not the statement's own: a cancel, a timeout, a lock that was not to be
