@@ -1,5 +1,6 @@
 #include "online/index_build.hpp"
 
+#include "chain/facts.hpp"
 #include "common/findings.hpp"
 #include "common/refusal.hpp"
 #include "common/template.hpp"
@@ -14,6 +15,8 @@
 #include "sql/drop_index.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/settings.hpp"
+
+#include <cctype>
 
 namespace procrastinate::online
 {
@@ -54,6 +57,32 @@ void watch_worker(Watch &watch, int pid)
         return;
     watch.progress.tell(request_of(watch.step).name(), phase);
     watch.phase = phase;
+}
+
+bool is_of_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+// The build in a session whose search_path does not have the schema: with the schema before the
+// names of the table and of types. No string or comment of a step file contains them.
+std::string qualified_build(const catalog::Installation &installation, const chain::Step &step)
+{
+    const auto is_qualified = [&step](std::string_view word) {
+        const auto facts = chain::facts();
+        return word == step.table ||
+               std::any_of(facts.begin(), facts.end(), [word](const chain::Fact &fact) {
+                   return fact.kind == chain::Kind::enum_type && fact.name == word;
+               });
+    };
+    const std::string_view sql = step.sql;
+    std::string statement;
+    for (auto from = sql.begin(); from != sql.end();)
+    {
+        const auto to = std::find_if_not(from, sql.end(), is_of_name);
+        const std::string_view word(&*from, static_cast<std::size_t>(to - from));
+        statement.append(is_qualified(word) ? installation.quoted + "." : "").append(word);
+        from = std::find_if(to, sql.end(), is_of_name);
+        statement.append(to, from);
+    }
+    return statement;
 }
 
 [[noreturn]] void refuse_name(const catalog::Installation &installation, chain::Revision revision,
@@ -175,7 +204,7 @@ std::optional<std::string> build_concurrently(const catalog::Installation &insta
     spi::commit();
     const std::string table(step.table);
     const std::string index(step.index);
-    const std::string statement(step.sql);
+    const std::string statement = qualified_build(installation, step);
     progress.show_no_blockers(); // procrastinate_progress shows the worker's from now on
     Watch watch{installation, step, progress, {}};
     server::BuildResult result = server::with_context(step_label(step), [&] {

@@ -8,7 +8,7 @@ namespace procrastinate::server
 namespace
 {
 
-Oid owner_of(int cache, Oid object, AttrNumber column)
+Oid owner_of(SysCacheIdentifier cache, Oid object, AttrNumber column)
 {
     HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
     if (!HeapTupleIsValid(tuple))

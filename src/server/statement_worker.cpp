@@ -100,7 +100,7 @@ BackgroundWorkerHandle *register_worker(dsm_segment *segment)
         worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
         strlcpy(worker.bgw_library_name, "$libdir/procrastinate_migrate",
                 sizeof worker.bgw_library_name);
-        strlcpy(worker.bgw_function_name, "procrastinate_run_statement_v4",
+        strlcpy(worker.bgw_function_name, "procrastinate_run_statement_v5",
                 sizeof worker.bgw_function_name);
         strlcpy(worker.bgw_name, "procrastinate_migrate", sizeof worker.bgw_name);
         strlcpy(worker.bgw_type, "procrastinate_migrate", sizeof worker.bgw_type);

@@ -20,7 +20,7 @@ enum class WorkerStage : std::uint32_t
 // The order, and the worker's answer. Plain data in a dynamic shared memory segment.
 //
 // A session may have loaded an older library than its worker loads. A change of this structure
-// therefore needs a new name for the worker's function; now it is procrastinate_run_statement_v4().
+// therefore needs a new name for the worker's function; now it is procrastinate_run_statement_v5().
 struct WorkerOrder
 {
     // Written by the session.

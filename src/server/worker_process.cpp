@@ -16,14 +16,14 @@ namespace
 // Locks the table before the statement does. The statement would wait for the table with a
 // snapshot, and a concurrent build of another index on the table would wait for that snapshot: a
 // deadlock. Returns false if the index exists now.
-bool lock_table(const WorkerOrder &order)
+bool lock_table(const WorkerOrder &order, const RangeVar *named)
 {
     const Oid table = get_relname_relid(order.table, order.schema);
     InvalidateCatalogSnapshot();
     if (OidIsValid(table))
         LockRelationOid(table, ShareUpdateExclusiveLock);
     // The statement finds the table by name, so the name must still mean this table.
-    if (RelnameGetRelid(order.table) != table)
+    if (!OidIsValid(table) || RangeVarGetRelid(named, NoLock, true) != table)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA),
                         errmsg("the schema has been dropped or renamed by another session")));
     return read_index_state(order.schema, order.index, order.table) == IndexState::absent;
@@ -55,16 +55,17 @@ void run_statement(const WorkerOrder &order)
     const char *const text = order.statement;
     StartTransactionCommand();
     pgstat_report_activity(STATE_RUNNING, text);
-    if (order.builds_index() && !lock_table(order))
-    {
-        CommitTransactionCommand();
-        return;
-    }
     // The statement commits while it runs. Its parse tree and plan must outlive that.
     MemoryContext const context =
         AllocSetContextCreate(TopMemoryContext, "statement", ALLOCSET_DEFAULT_SIZES);
     MemoryContextSwitchTo(context);
     auto *const raw = static_cast<RawStmt *>(linitial(pg_parse_query(text)));
+    if (order.builds_index() && !lock_table(order, castNode(IndexStmt, raw->stmt)->relation))
+    {
+        CommitTransactionCommand();
+        MemoryContextDelete(context);
+        return;
+    }
     List *const queries = pg_analyze_and_rewrite_fixedparams(raw, text, nullptr, 0, nullptr);
     require_own_procedure(linitial_node(Query, queries));
     List *const plans = pg_plan_queries(queries, text, 0, nullptr);
@@ -104,20 +105,14 @@ void prepare_session(const WorkerOrder &order)
     // Defaults of the role or the database that the session has overridden.
     set("default_transaction_read_only", "off");
     set("default_transaction_isolation", "read committed");
+    // Statements name objects with their schema. A schema in this path could answer an unqualified
+    // name in somebody's event trigger, with code that the order's role need not have written and
+    // that can RESET ROLE.
+    set("search_path", "pg_catalog, pg_temp");
     CommitTransactionCommand();
     // The server allows no security-restricted operation outside of a transaction. The statement
     // begins its own while it evaluates expressions of the index.
     SetUserIdAndSecContext(order.role, 0);
-}
-
-void set_search_path(const WorkerOrder &order)
-{
-    StartTransactionCommand();
-    const char *const schema = get_namespace_name(order.schema);
-    if (schema == nullptr)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema has been dropped")));
-    set("search_path", psprintf("%s, pg_temp", quote_identifier(schema)));
-    CommitTransactionCommand();
 }
 
 // Shows other sessions that this one builds an index of the installation, until it ends.
@@ -151,7 +146,6 @@ void work(WorkerOrder *order)
         mark_session(*order);
     do
     {
-        set_search_path(*order);
         fault_point("worker", "begins");
         run_statement(*order);
         fault_point("worker", "ends");
@@ -193,7 +187,7 @@ void run_worker(dsm_handle handle)
 } // namespace procrastinate::server
 
 // The entry point of the worker. The argument is the handle of the segment with the WorkerOrder.
-extern "C" __attribute__((visibility("default"))) void procrastinate_run_statement_v4(Datum handle)
+extern "C" __attribute__((visibility("default"))) void procrastinate_run_statement_v5(Datum handle)
 {
     procrastinate::server::run_worker(DatumGetUInt32(handle));
 }
