@@ -131,6 +131,8 @@ void record_change(const catalog::Installation &installation, std::string_view e
                    chain::Revision from, chain::Revision to, TimestampTz started)
 {
     server::with_search_path(nullptr, [&] {
+        // No lock keeps another role from creating some after the change has begun.
+        require_no_shadowing_objects(installation);
         append_history(installation, event, from, to, started);
         if (from != to)
         {

@@ -141,8 +141,6 @@ foreach my $call (
 	q{SELECT procrastinate_upgrade('0027')},
 	q{SELECT procrastinate_upgrade('current')},
 	q{CALL procrastinate_migrate('0027')},
-	q{CALL procrastinate_migrate_all()},
-	q{CALL procrastinate_migrate_servers()},
 	q{SELECT procrastinate_adopt()},
 	q{SELECT procrastinate_repair(dry_run => false)},
 	q{SELECT procrastinate_stamp('0026')})
