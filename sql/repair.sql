@@ -92,6 +92,11 @@ DROP INDEX repair_before_post.procrastinate_jobs_priority_idx_v1;
 SELECT * FROM procrastinate_repair('0038', 'repair_before_post');
 ROLLBACK;
 SELECT * FROM procrastinate_repair('0031', 'repair_before_post', dry_run => false);
+-- no upgrade is proposed that objects of later migrations would stop
+BEGIN;
+CREATE TABLE repair_before_post.procrastinate_workers (id bigint);
+SELECT * FROM procrastinate_repair('0034', 'repair_before_post');
+ROLLBACK;
 SELECT * FROM procrastinate_repair(NULL);
 DROP SCHEMA repair_before_post CASCADE;
 CREATE SCHEMA repair_before_post;

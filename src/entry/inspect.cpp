@@ -88,6 +88,8 @@ ENTRY_POINT(procrastinate_check)
         server::ContextResource memory;
         const upgrade::InstallationState state = upgrade::read_state(installation);
         upgrade::warn_of_unknown_history(state, installation);
+        if (state.is_unknown_history() && target == "current")
+            throw upgrade::unknown_history(state, installation);
         if (!state.last && target == "current")
             upgrade::require_no_other_relation(installation);
         const auto structure = catalog::structure(installation, memory);

@@ -163,8 +163,9 @@ void warn_of_owner(const std::string &server, const std::string &owner, bool is_
                     is_superuser
                         ? "A superuser connects only to servers of superusers."
                         : "A role connects only to servers of its own roles and of superusers.",
-                    std::string(is_superuser ? "" : "As a superuser: ") + "ALTER SERVER " + name +
-                        " OWNER TO CURRENT_USER;");
+                    "Look at its options and user mappings first. Then" +
+                        std::string(is_superuser ? "" : ", as a superuser") + ": ALTER SERVER " +
+                        name + " OWNER TO CURRENT_USER;");
 }
 
 Servers servers_that_fit(const std::vector<std::string> &patterns)

@@ -41,7 +41,9 @@ with recursive db as (
       from pg_locks l
       left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
       left join family f on f.oid = c.oid
-     where l.granted and l.pid is distinct from pg_backend_pid()
+     -- Who waits for the schema's own lock keeps out who comes later.
+     where (l.granted or l.classid = 'pg_namespace'::regclass)
+       and l.pid is distinct from pg_backend_pid()
        and coalesce(l.database, (select oid from db)) = (select oid from db)
        and (f.oid is not null
             or c.oid in (to_regclass(nullif($3, '')), to_regclass(nullif($4, '')))

@@ -150,6 +150,15 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
 
 } // namespace
 
+bool are_names_free(const catalog::Installation &installation,
+                    std::span<const catalog::CatalogObject> structure, chain::Revision current,
+                    chain::Revision target)
+{
+    NamesTaken taken = names_taken(installation, current, target);
+    add_taken_functions(taken, structure, current, target);
+    return taken.findings.empty();
+}
+
 void require_ready(const catalog::Installation &installation, chain::Revision current,
                    chain::Revision target)
 {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "catalog/installation.hpp"
+#include "catalog/structure.hpp"
 #include "chain/chain.hpp"
 
 namespace procrastinate::upgrade
@@ -17,5 +18,11 @@ namespace procrastinate::upgrade
 // Locks the version tables, and tables whose rows it reads. Call it after Change::prepare().
 void require_ready(const catalog::Installation &installation, chain::Revision current,
                    chain::Revision target);
+
+// True if no object has a name that the migrations from `current` to `target` need. Inside an SPI
+// connection and under a search_path of the server's own.
+bool are_names_free(const catalog::Installation &installation,
+                    std::span<const catalog::CatalogObject> structure, chain::Revision current,
+                    chain::Revision target);
 
 } // namespace procrastinate::upgrade

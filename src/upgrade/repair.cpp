@@ -19,9 +19,10 @@
 #include "upgrade/jobs_table.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
-#include "upgrade/precheck.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
+#include "upgrade/readiness.hpp"
+#include "upgrade/repair_notices.hpp"
 #include "upgrade/require.hpp"
 #include "upgrade/row_security.hpp"
 #include "upgrade/script_execution.hpp"
@@ -29,7 +30,6 @@
 #include "upgrade/upgrade.hpp"
 
 #include <limits>
-#include <set>
 
 namespace procrastinate::upgrade
 {
@@ -76,12 +76,6 @@ std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision
     });
     return repairs;
 }
-
-struct RepairPlan
-{
-    Revision revision;
-    std::vector<Repair> repairs;
-};
 
 [[noreturn]] void refuse_equally_near(const Installation &installation,
                                       const InstallationState &state,
@@ -144,7 +138,8 @@ void require_current(const Installation &installation,
     else if (catalog::can_repair(differences_from(installation, structure, *current.revision),
                                  *current.revision))
         hint = "To repair it as it is: " + repair_call(installation, *current.revision) + ");\n";
-    else if (revision > *current.revision)
+    else if (revision > *current.revision &&
+             are_names_free(installation, structure, *current.revision, revision))
         hint = "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "('" +
                wanted + "', schema => " + installation.quoted_text + ");\n";
     throw common::Refusal{common::sqlstate::catalog_contradicts,
@@ -182,79 +177,6 @@ Revision revision_of(const Installation &installation, const InstallationState &
     return nearest.front().revision;
 }
 
-// The calls that go back to before the first of the migrations, run them, and record the revision
-// again: the objects of later migrations are there. A revision that was not recorded before is
-// recorded only if the schema matches it, since a migration may have failed.
-std::string calls_to_run(const Installation &installation, const std::set<Revision> &left_to,
-                         Revision revision, const InstallationState &state)
-{
-    const std::string schema = "schema => " + installation.quoted_text + ");";
-    std::string calls;
-    Revision recorded = revision;
-    const auto record = [&](Revision needed) {
-        const bool is_checked = needed == revision && state.recorded_revision != revision;
-        if (recorded != needed)
-            calls += "SELECT " + common::own_function("procrastinate_stamp") + "('" +
-                     std::string(chain::name(needed)) + "', " +
-                     (is_checked ? "" : "verify => false, ") + schema + "\n";
-        recorded = needed;
-    };
-    for (const Revision migration : left_to)
-    {
-        record(migration - 1);
-        calls += "CALL " + common::own_function("procrastinate_migrate") + "('" +
-                 std::string(chain::name(migration)) + "', " + schema + "\n";
-        recorded = migration;
-    }
-    record(revision);
-    calls.pop_back();
-    return calls;
-}
-
-// What to do about differences that are left to migrations.
-std::string advice_for_left(const Installation &installation, const InstallationState &state,
-                            std::span<const catalog::CatalogObject> structure,
-                            const std::set<Revision> &left_to, const RepairPlan &plan)
-{
-    const Revision first = *left_to.begin();
-    if (!plan.repairs.empty())
-        return "When the other differences are repaired, see what to do about these: " +
-               repair_call(installation, plan.revision) + ");";
-    if (!can_migrate(structure, first - 1, first))
-        return "Migration " + std::string(chain::name(first)) +
-               " cannot run as the schema is. To see its differences from " +
-               std::string(chain::name(first - 1)) + ": " + check_call(installation, first - 1);
-    return "If no process with older code runs:\n" +
-           calls_to_run(installation, left_to, plan.revision, state);
-}
-
-void warn_if_left(const Installation &installation, const InstallationState &state,
-                  std::span<const catalog::CatalogObject> structure,
-                  std::span<const Difference> differences, const RepairPlan &plan)
-{
-    std::set<Revision> left_to;
-    common::Findings findings;
-    for (const Difference &one : differences)
-        if (one.left_to != chain::base)
-        {
-            left_to.insert(one.left_to);
-            findings.add(common::capitalized(catalog::in_words(one)));
-        }
-    if (left_to.empty())
-        return;
-    std::string migrations;
-    for (const Revision migration : left_to)
-        migrations.append(migrations.empty() ? "" : " and ").append(chain::name(migration));
-    server::warning(
-        "some differences of " + catalog::in_schema(installation) + " can be removed only by " +
-            (left_to.size() == 1 ? "migration " : "migrations ") + migrations,
-        findings.text() + "\nCode of a release before " + (left_to.size() == 1 ? "it" : "them") +
-            " may still run: objects are there that " +
-            (left_to.size() == 1 ? "the migration drops or replaces."
-                                 : "the migrations drop or replace."),
-        advice_for_left(installation, state, structure, left_to, plan));
-}
-
 RepairPlan plan_repair(const Installation &installation, const InstallationState &state,
                        std::string_view target, Run run)
 {
@@ -277,6 +199,7 @@ RepairPlan plan_repair(const Installation &installation, const InstallationState
     const std::vector<Difference> differences = differences_from(installation, objects, revision);
     RepairPlan plan{revision, repairs_of(differences, revision, installation)};
     warn_if_left(installation, state, objects, differences, plan);
+    warn_if_without_repair(installation, differences, plan);
     return plan;
 }
 
@@ -353,7 +276,10 @@ std::vector<Repair> repair(const Installation &installation, std::string_view ta
                 catalog::require_usage(installation);
                 // Its locks end with it.
                 return server::undone([&] {
-                    return plan_repair(installation, read_state(installation), target, run).repairs;
+                    RepairPlan plan =
+                        plan_repair(installation, read_state(installation), target, run);
+                    notice_how_to_run(installation, target, plan);
+                    return std::move(plan.repairs);
                 });
             }
             Change change(installation, "procrastinate_repair()");
