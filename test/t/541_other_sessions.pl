@@ -25,6 +25,7 @@ workers_beside_one_who_waits();
 ticks_of_one_moment();
 batches_are_told();
 a_lost_connection();
+one_who_waits_for_the_schema();
 done_testing();
 
 # Steps use a short deadlock_timeout, which ends the autovacuum.
@@ -237,5 +238,31 @@ sub a_lost_connection
 		'the next call goes on');
 	is_at($node, $database, 'lost', 24, 'to 0024');
 	$_->close foreach $session, $reader;
+	return;
+}
+
+# A DROP SCHEMA that waits, also of a role that may not drop it, keeps the schema's name in use.
+sub one_who_waits_for_the_schema
+{
+	my $session = queue('dropped', 26, 3);
+	run_sql('CREATE ROLE dropper LOGIN; GRANT CREATE, USAGE ON SCHEMA dropped TO dropper');
+	my ($first, $second) = map { session('dropped') } 1 .. 2;
+	$first->query('SET ROLE dropper; BEGIN; CREATE TABLE own (id int)');
+	$second->query('SET ROLE dropper');
+	$second->send('DROP SCHEMA dropped');
+	wait_until(
+		q{SELECT count(*) = 1 FROM pg_locks WHERE classid = 'pg_namespace'::regclass AND NOT granted},
+		'DROP SCHEMA waits');
+	my (undef, undef, $err) = $node->psql($database,
+		q{CALL procrastinate_migrate('0027', schema => 'dropped', retry_for => '0.5 s')});
+	like(
+		$err,
+		qr/Session \d+ of role \w+.*: AccessExclusiveLock on the schema; DROP SCHEMA dropped/,
+		'the error names a session that waits for the schema');
+	$first->query('ROLLBACK');
+	my (undef, $error) = $second->wait;
+	like($error, qr/must be owner of schema/, 'which may not drop it');
+	is($session->refusal(q{CALL procrastinate_migrate('0027')}), 'no error', 'then the way is free');
+	$_->close foreach $first, $second, $session;
 	return;
 }
