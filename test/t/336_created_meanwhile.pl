@@ -1,5 +1,5 @@
-# A role that may create in the schema creates a function while a change runs: code that names one of
-# the server's without a schema calls it then. The change is rolled back.
+# A role that may create in the schema creates a function while a change runs: code that names one
+# of the server's without a schema calls it then. The change is rolled back.
 
 use strict;
 use warnings;
@@ -34,7 +34,8 @@ BEGIN
 	RAISE LOG '%', format('job %s', NEW.task_name::text);
 	RETURN NULL;
 END $$;
-CREATE TRIGGER own AFTER UPDATE ON queue.procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION queue.own();
+CREATE TRIGGER own AFTER UPDATE ON queue.procrastinate_jobs
+	FOR EACH ROW EXECUTE FUNCTION queue.own();
 SQL
 my $waits = q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 1}
   . q{ AND NOT granted};

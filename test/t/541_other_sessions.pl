@@ -251,7 +251,8 @@ sub one_who_waits_for_the_schema
 	$second->query('SET ROLE dropper');
 	$second->send('DROP SCHEMA dropped');
 	wait_until(
-		q{SELECT count(*) = 1 FROM pg_locks WHERE classid = 'pg_namespace'::regclass AND NOT granted},
+		q{SELECT count(*) = 1 FROM pg_locks}
+		  . q{ WHERE classid = 'pg_namespace'::regclass AND NOT granted},
 		'DROP SCHEMA waits');
 	my (undef, undef, $err) = $node->psql($database,
 		q{CALL procrastinate_migrate('0027', schema => 'dropped', retry_for => '0.5 s')});
