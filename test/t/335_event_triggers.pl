@@ -50,7 +50,7 @@ is($status, 0, 'a superuser migrates an installation of a role, beside an event 
   || diag($err);
 is(revision_of('queue'), $HEAD_NAME, 'to head');
 ok($node->log_contains(qr/audited: CREATE INDEX/, $log), 'it runs for the index builds of workers');
-ok($node->log_contains(qr/planted, as owner_of_queue/, $log), 'code of the owner runs as the owner');
+ok($node->log_contains(qr/planted, as owner_of_queue/, $log), 'code of the owner runs so');
 ok( $node->log_contains(qr/planted: cannot set parameter "role" within security-/, $log),
 	'and can reach no other role');
 ok(!$node->log_contains(qr/planted: no longer/, $log), 'nor in a worker, which does not call it');

@@ -263,7 +263,7 @@ sub one_who_waits_for_the_schema
 	$first->query('ROLLBACK');
 	my (undef, $error) = $second->wait;
 	like($error, qr/must be owner of schema/, 'which may not drop it');
-	is($session->refusal(q{CALL procrastinate_migrate('0027')}), 'no error', 'then the way is free');
+	is($session->refusal(q{CALL procrastinate_migrate('0027')}), 'no error', 'then it goes on');
 	$_->close foreach $first, $second, $session;
 	return;
 }
