@@ -65,7 +65,7 @@ SELECT schema, is_own, revision, source, may_change FROM list WHERE schema::text
 SET ROLE list_reader;
 SELECT schema, revision, jobs, may_change FROM list WHERE schema::text ~ 'head|Old';
 SET ROLE list_stranger;
-SELECT schema, revision, source, may_change FROM list;
+SELECT schema, revision, is_head, source, may_change FROM list;
 RESET ROLE;
 
 DROP VIEW list;

@@ -77,6 +77,8 @@ SELECT procrastinate_upgrade('0030');
 \echo :LAST_ERROR_SQLSTATE
 SELECT procrastinate_upgrade('0029');
 \echo :LAST_ERROR_SQLSTATE
+SELECT procrastinate_upgrade('0029', dry_run => true);
+\echo :LAST_ERROR_SQLSTATE
 
 \echo ======== 0A000: downgrade
 SELECT procrastinate_downgrade('0003');

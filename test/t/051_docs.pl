@@ -41,7 +41,7 @@ sub write_files
 	my ($database) = @_;
 	my $schemas = $node->safe_psql($database,
 		'SELECT DISTINCT schema FROM procrastinate_installations WHERE may_change');
-	write_file('databases.txt', "dbname=app\ndbname=$database\n");
+	write_file('databases.txt', "dbname='app'\ndbname=$database\n");
 	write_file('schemas.txt',   "$schemas\n");
 	write_file('online.sql',
 		$node->safe_psql($database, q{SELECT procrastinate_sql('current:head', online => true)}));
@@ -175,6 +175,7 @@ foreach my $page (glob repository() . '/docs/*.md')
 	my $database = new_database($node);
 	upgrade($node, $database, $_->[0], $_->[1])
 	  foreach [ $HEAD, 'public' ], [ 26, 'tenant_1' ], [ 26, 'tenant_2' ];
+	$node->safe_psql($database, 'CREATE SCHEMA tenant_empty');
 	write_files($database);
 	foreach my $block (@blocks)
 	{
@@ -182,6 +183,9 @@ foreach my $page (glob repository() . '/docs/*.md')
 		like($language, qr/^(?:sql|console|yaml|ini)$/, "$title: a language that this test runs");
 		runs($database, $language, $lines);
 	}
+	is($node->safe_psql($database, q{SELECT is_head FROM procrastinate_current('tenant_empty')}),
+		't', 'there is an installation in each schema of the pattern')
+	  if $title eq 'many-installations.md';
 }
 xargs_tells_of_a_failure();
 the_table_of_alembic();

@@ -25,6 +25,7 @@ foreach my $way (sort keys %way)
 	  [ 'base:head', $HEAD ];
 	past_its_history($way);
 	unknown_objects($way);
+	version_tables($way);
 }
 done_testing();
 
@@ -104,5 +105,22 @@ sub unknown_objects
 	my $warning = qr/WARNING:  schema "$schema" holds objects .*\nDETAIL:  There is table/;
 	if ($verify{$way} eq 'warn') { like($err, $warning, "$way: it warns"); }
 	else { unlike($err, $warning, "$way: it does not look"); }
+	return;
+}
+
+# The setting names Alembic's table for calls of the extension only.
+sub version_tables
+{
+	my ($way) = @_;
+	my $schema = "${way}_alembic";
+	upgrade($node, $database, 28, $schema);
+	run_sql("CREATE TABLE $schema.alembic_version (version_num text PRIMARY KEY);"
+		  . " INSERT INTO $schema.alembic_version VALUES ('0028')");
+	local $ENV{PGOPTIONS} = "-c procrastinate_migrate.alembic_version=$schema.alembic_version";
+	my ($status, $err) = run_it($way, '0028:head', $schema);
+	is($status, 0, "$way: a script beside Alembic's table") || diag($err);
+	is(revision_of($schema), $HEAD_NAME, "$way: migrates");
+	is(run_sql("SELECT version_num FROM $schema.alembic_version"),
+		'0028', "$way: and leaves the table to Alembic");
 	return;
 }

@@ -178,7 +178,11 @@ my %reads = (
 	q{SELECT count(revision) FROM procrastinate_under_way()}             => '0',
 	q{SELECT count(revision) FROM procrastinate_progress}                => '0',
 	q{SELECT count(*) FROM installed.procrastinate_schema_history}       => $before,
-	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',);
+	q{SELECT revision FROM procrastinate_current('closed')}              => '0001',
+	q{SELECT procrastinate_require('head', schema => 'installed')}       => $HEAD_NAME,
+	q{SELECT supported FROM procrastinate_supports('3.9.0', 'installed')}          => 't',
+	q{SELECT count(*) FROM procrastinate_route('3.9.0', '3.9.0', 'installed')}     => '0',
+	q{SELECT length(procrastinate_check_sql(schema => 'installed')) > 0} => 't',);
 allowed('onlooker', $_, $reads{$_}, "a role that may only read may: $_") foreach sort keys %reads;
 refused('mallory', $_, qr/ERROR:  42501: permission denied for schema installed/,
 	"without USAGE on the schema that is refused: $_")

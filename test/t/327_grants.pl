@@ -225,6 +225,7 @@ sub succession
 		run_sql(<<"SQL");
 SET ROLE keeper; SET search_path = $schema;
 GRANT SELECT ON procrastinate_jobs TO monitor;
+GRANT SELECT (id) ON procrastinate_jobs TO manager;
 GRANT EXECUTE ON FUNCTION procrastinate_defer_job_v1 TO $quoted_role, manager WITH GRANT OPTION;
 GRANT EXECUTE ON FUNCTION procrastinate_retry_job_v1 TO manager;
 GRANT USAGE ON TYPE procrastinate_job_status TO $quoted_role;
@@ -247,6 +248,11 @@ procrastinate_workers monitor=SELECT worker=DELETE,INSERT,SELECT,UPDATE
 procrastinate_workers_id_seq monitor=SELECT,USAGE worker=USAGE
 ACLS
 			"$way: grants of what is succeeded");
+		is( run_sql(
+				q{SELECT count(*) FROM pg_attribute WHERE attacl IS NOT NULL}
+				  . " AND attrelid = '$schema.procrastinate_workers'::regclass"),
+			'0',
+			"$way: none of columns");
 		is( run_sql("SELECT DISTINCT (aclexplode(proacl)).grantor::regrole FROM pg_proc WHERE"
 				  . " pronamespace = '$schema'::regnamespace AND proname ~ 'defer_jobs_v1'"),
 			'keeper',

@@ -65,6 +65,17 @@ my %reads = (
 	q{SELECT string_agg(revision || '.' || step, ' ') FROM procrastinate_plan('0024', 'midway')} =>
 	  '0024.6 0024.7 0024.8 0024.9',
 	q{SELECT count(*) FROM procrastinate_plan('0029')} => '0',
+	q{SELECT procrastinate_require('0030')} => '0030',
+	q{SELECT supported FROM procrastinate_supports('3.0.0')} => 't',
+	q{SELECT count(*) > 1 FROM procrastinate_route('2.15.1', '3.1.0')} => 't',
+	q{SELECT revision FROM procrastinate_releases() WHERE release = '3.0.0'} => '0031',
+	q{SELECT length(procrastinate_check_sql()) > 0} => 't',
+	q{SELECT count(*) FROM procrastinate_history_details()} => "$HEAD",
+	q{SELECT count(*) FROM procrastinate_plan_details('0029')} => '0',
+	q{SELECT revision FROM procrastinate_installations WHERE schema = 'public'::regnamespace} =>
+	  '0030',
+	q{SELECT procrastinate_require_all('0024', schemas => '{nothing}')} =>
+	  'PM015: no installation that you may change fits the argument "schemas"',
 	'SELECT schema, revision, step, steps, kind, title, since IS NOT NULL, done, total FROM'
 	  . ' procrastinate_under_way()'
 	  =>

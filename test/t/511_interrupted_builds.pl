@@ -225,6 +225,11 @@ sub places_for_workers
 	is($elsewhere->query('SHOW procrastinate_migrate.max_build_workers'),
 		'2', 'what another role has set before the library was loaded does not count');
 	is($elsewhere->refusal($set) =~ s/:.*//sr, '42501', 'only a superuser sets the number');
+	is($elsewhere->refusal('SET procrastinate_migrate.max_migrate_workers = 9') =~ s/:.*//sr,
+		'42501', 'and that of migrations');
+	run_sql('GRANT SET ON PARAMETER procrastinate_migrate.max_build_workers TO other_builder');
+	is($elsewhere->query("$set; SHOW procrastinate_migrate.max_build_workers"),
+		'9', 'or who has a grant');
 	$reader->query('COMMIT');
 	is(($callers[0]->wait)[1], '', 'the first build comes to its end');
 	is($callers[1]->refusal($call), 'no error', 'and the second one in the next call');

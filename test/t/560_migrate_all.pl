@@ -113,6 +113,12 @@ sub one_fails
 	is($status, 0, 'the next call goes on with those that are left') || diag($err);
 	is(revisions('halt'), heads(4), 'to the end');
 
+	tenants('second', 4);
+	run_sql(
+		'CREATE INDEX procrastinate_jobs_priority_idx ON second_2.procrastinate_jobs (attempts)');
+	($status, $err) =
+	  migrate_all('second', q{on_error => 'continue'}, 'canary => 2', 'workers => 3');
+	is(revisions('second'), "$HEAD_NAME 0026 0026 0026", 'canaries come one after the other');
 	tenants('canary', 3);
 	run_sql(
 		'CREATE INDEX procrastinate_jobs_priority_idx ON canary_1.procrastinate_jobs (attempts)');
@@ -332,10 +338,15 @@ sub required
 	is(run_sql(q{SELECT procrastinate_require_all('head', schemas => '{all\\\\_%}')}),
 		'5', 'procrastinate_require_all() counts what it has checked');
 	run_sql('DROP FUNCTION all_3.procrastinate_fetch_job_v2 CASCADE');
-	my ($status, undef, $err) = $node->psql($database,
-		q{SELECT procrastinate_require_all('head', schemas => '{all%}')});
+	my ($status, undef, $err) = $node->psql(
+		$database,
+		q{SELECT procrastinate_require_all('head', schemas => '{all%}')},
+		extra_params => [qw(-v VERBOSITY=verbose)]);
 	isnt($status, 0, 'it fails');
-	like($err, qr/ERROR:  2 of 6 installations do not fit head/, 'and says how many do not fit');
+	like(
+		$err,
+		qr/ERROR:  PM016: 2 of 6 installations do not fit head/,
+		'and says how many do not fit');
 	like($err, qr/schema "allx_1" is not at/i,                   'one for its revision');
 	like($err, qr/schema "all_3"/i,                              'one for its differences');
 	my $blocker = session('public');
@@ -347,8 +358,14 @@ sub required
 		qr/ERROR:  3 of 6 installations do not fit.*^(?:DETAIL:  )?Schema "all_1" is locked/ms,
 		'one that is locked is a failure');
 	$blocker->close;
-	($status, undef, $err) = $node->psql($database,
-		q{SELECT procrastinate_require_all('head', schemas => '{nothing}')});
-	like($err, qr/ERROR:  no installation that you may change fits/, 'no installation is an error');
+	($status, undef, $err) = $node->psql(
+		$database,
+		q{SELECT procrastinate_require_all('head', schemas => '{nothing}')},
+		extra_params => [qw(-v VERBOSITY=verbose)]);
+	like($err, qr/ERROR:  PM015: no installation that you may change fits/,
+		'no installation is an error');
+	($status, $err) = migrate_all('nothing');
+	is($status, 0, 'for a call that migrates it is none');
+	like($err, qr/WARNING:  .*no installation that you may change fits/, 'but it warns');
 	return;
 }

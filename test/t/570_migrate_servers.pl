@@ -129,8 +129,11 @@ sub all_of_them
 	($status, $err) = migrate_servers(q{schemas => '{nothing}'});
 	is($status,               0,      'patterns of schemas count there') || diag($err);
 	is(revision_at('loop_2'), '0027', 'so nothing is migrated');
+	my $log = -s $node->logfile;
 	($status, $err) = migrate_servers();
 	is($status, 0, 'it migrates all') || diag($err);
+	ok($node->log_contains(qr/schema "public" is migrated/, $log),
+		'the log has the NOTICEs of the other servers');
 	is(revision_at($_), $HEAD_NAME, "$_ is at head") foreach sort keys %there;
 	my ($first) = $err =~ /server "(\w+)" is migrated/;
 	is($first, 'far_1', 'the canary is the first by name');
