@@ -17,8 +17,10 @@ SELECT count(*) >= 95 AS at_least_95, count(*) = count(DISTINCT release) AS each
        bool_and(works_from <= revision) AS from_there,
        bool_and(revision <= works_to) AS up_to
   FROM procrastinate_releases();
-SELECT bool_and(revision >= older) AS newest_first
-  FROM (SELECT revision, lead(revision) OVER () AS older FROM procrastinate_releases()) AS r;
+SELECT bool_and(number > older) AS newest_first
+  FROM (SELECT number, lead(number) OVER () AS older
+          FROM procrastinate_releases() r, string_to_array(r.release, '.') parts,
+               CAST(parts AS int[]) AS number) AS r;
 SELECT release, revision, works_from, works_to >= '0038' AS works_on_0038
   FROM procrastinate_releases() WHERE release IN ('3.7.0', '3.8.1', '3.9.0');
 SELECT * FROM procrastinate_releases() WHERE release ~ '^(0\.3|2\.15|3\.0)\.';

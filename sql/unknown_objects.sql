@@ -56,9 +56,16 @@ CREATE MATERIALIZED VIEW procrastinate_my_counts AS SELECT 1 AS one;
 CREATE INDEX procrastinate_my_index ON procrastinate_jobs (task_name);
 CREATE SEQUENCE procrastinate_my_numbers;
 CREATE TABLE my_procrastinate_table (id int);
+CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER procrastinate_my_trigger BEFORE UPDATE ON procrastinate_jobs
+    FOR EACH ROW EXECUTE FUNCTION mine();
+CREATE TABLE procrastinate_member (id int);
+ALTER EXTENSION plpgsql ADD TABLE procrastinate_member;
 CREATE TABLE "procrastinate-table" (id int);
 SELECT kind, object, problem, severity FROM procrastinate_check();
 SELECT procrastinate_upgrade('0036');
+ALTER EXTENSION plpgsql DROP TABLE procrastinate_member;
+DROP TABLE procrastinate_member;
 
 -- ---- other kinds --------------------------------------------------------------------------------
 CREATE DOMAIN procrastinate_text AS text;

@@ -11,6 +11,8 @@ SET procrastinate_migrate.verfy = 'off';
 
 SELECT procrastinate_upgrade('0028');
 SELECT procrastinate_upgrade('0030');
+-- once a function has run, values and names are checked
+SET procrastinate_migrate.verify = 'perhaps';
 
 -- ---- one error lists all, and nothing is changed ------------------------------------------------
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status)

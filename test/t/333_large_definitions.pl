@@ -221,6 +221,16 @@ sub tables
 			qr/^PM010: definition of table hers\.procrastinate_jobs is too large to read$/m,
 			"procrastinate_$call does not compare a table with a default of 5 MB");
 	}
+	my $too_large = 'PM010: definition of table hers.procrastinate_jobs is too large to read';
+	foreach my $call (
+		q{SELECT * FROM procrastinate_supports('2.15.1', 'hers')},
+		q{SELECT procrastinate_require('0030', schema => 'hers')},
+		q{CALL procrastinate_wait('2.15.1', '0 s', 'hers')},
+		q{SELECT procrastinate_upgrade('0031', schema => 'hers')},
+		q{CALL procrastinate_migrate('0031', schema => 'hers')})
+	{
+		is($reader->refusal($call) =~ s/\n.*//sr, $too_large, "nor does $call");
+	}
 	stays_small($reader, $before, 'a default');
 	my ($hint) = refused(
 		'postgres',

@@ -48,6 +48,8 @@ sub barrier
 		'57014: canceling statement due to user request',
 		'the call is cancelled before the column comes');
 	isnt(bodies($schema), $before, 'install the fetch barrier');
+	is($owner->refusal(qq{CALL procrastinate_wait('1.1.2', '0 s', '$schema')}),
+		'no error', 'what the steps have changed so far ends no wait for a release');
 	is( $caller->query(
 			q{SELECT count(*) FROM pg_locks WHERE relation = 'procrastinate_fetch_barrier'::regclass}
 			  . q{ OR locktype = 'advisory'}

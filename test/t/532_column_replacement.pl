@@ -101,6 +101,14 @@ sub things_of_the_replaced_column
 		$session->query($things{$thing});
 	}
 
+	# Before an earlier migration begins, too.
+	my $early = queue('early', 19, 3);
+	$early->query('CREATE INDEX own ON procrastinate_events (job_id, at)');
+	is($early->refusal(q{CALL procrastinate_migrate('0024')}) =~ s/:.*//sr,
+		'PM009', 'what is in the way of 0024 stops a call from 0019');
+	is(revision_of('early'), '0019', 'before it changes anything');
+	$early->close;
+
 	# Objects created after the call began, or between two calls.
 	cancelled_in_build($node, $database, 'things', '0024');
 	$session->query('CREATE INDEX own ON procrastinate_events (job_id, at)');

@@ -29,6 +29,7 @@ server_of_another_role();
 owner_of_the_other_database();
 dblink_moved();
 server_dropped();
+kept_by_a_trigger();
 done_testing();
 
 sub call
@@ -254,5 +255,36 @@ sub server_dropped
 			'a server that has been dropped is a failure');
 		like($caller->{err}, qr/ERROR:  1 of 2 servers could not be migrated/, 'and named');
 	}
+	return;
+}
+
+# A trigger of the owner that does not end. No limit ends it, a cancel of the call does.
+sub kept_by_a_trigger
+{
+	upgrade($node, $database, 26, 'slow_1');
+	run_sql(<<'SQL');
+CREATE FUNCTION slow_1.slow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_sleep(600);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER slow AFTER INSERT ON slow_1.procrastinate_schema_history
+	FOR EACH ROW EXECUTE FUNCTION slow_1.slow();
+SQL
+	my $call =
+	  q{CALL procrastinate_migrate_all(schemas => '{slow\\_%}', retry_for => '10 ms')};
+	my $caller = start_psql($node, $database, [$call]);
+	my $sleeps = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}
+	  . q{ AND backend_type = 'procrastinate_migrate'};
+	wait_until($sleeps, 'a trigger keeps a worker, longer than retry_for');
+	run_sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity}
+		  . q{ WHERE query ~ 'slow' AND backend_type = 'client backend'}
+		  . q{ AND pid <> pg_backend_pid()});
+	$caller->{run}->finish;
+	like($caller->{err}, qr/canceling statement due to user request/, 'a cancel ends the call');
+	wait_until(
+		q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'},
+		'and its worker');
+	is(revision_of('slow_1'), '0026', 'nothing has changed');
 	return;
 }
