@@ -65,7 +65,7 @@ std::string advice_for_inexact(const Installation &installation, const Installat
         return "To record " + std::string(chain::name(first)) + ": " +
                stamp_call(installation, first) +
                "\nTo see the differences from it: " + check_call(installation, first);
-    if (const std::string beyond = advice_for_later_objects(installation, first); !beyond.empty())
+    if (std::string beyond = advice_for_later_objects(installation, first); !beyond.empty())
         return beyond;
     const catalog::Comparison comparison(structure);
     std::string advice;
