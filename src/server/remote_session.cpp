@@ -33,7 +33,7 @@ Datum invoke(const TextCall &text_call, ReturnSetInfo *result)
     fmgr_info(text_call.oid, &function);
     LOCAL_FCINFO(arguments, 2);
     InitFunctionCallInfoData(*arguments, &function, static_cast<short>(text_call.count), InvalidOid,
-                             nullptr, reinterpret_cast<fmNodePtr>(result));
+                             nullptr, reinterpret_cast<Node *>(result));
     for (int i = 0; i < text_call.count; ++i)
     {
         const std::string &text = text_call.texts.at(static_cast<std::size_t>(i));
