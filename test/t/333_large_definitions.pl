@@ -47,9 +47,12 @@ sub with_text
 sub cached
 {
 	my ($session) = @_;
-	return $session->query(
-		q{SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts}
-		  . q{ WHERE 'CacheMemoryContext' IN (name, parent)});
+	my $in_cache =
+	  $node->pg_version < 18
+	  ? q{'CacheMemoryContext' IN (name, parent)}
+	  : q{path @> (SELECT path FROM context WHERE name = 'CacheMemoryContext')};
+	return $session->query(q{WITH context AS MATERIALIZED (SELECT * FROM pg_backend_memory_contexts)}
+		  . " SELECT sum(total_bytes)::bigint FROM context WHERE $in_cache");
 }
 
 # Nothing of the session's calls takes as much as the text of the definition.
