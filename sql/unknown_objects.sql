@@ -60,11 +60,11 @@ CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; EN
 CREATE TRIGGER procrastinate_my_trigger BEFORE UPDATE ON procrastinate_jobs
     FOR EACH ROW EXECUTE FUNCTION mine();
 CREATE TABLE procrastinate_member (id int);
-ALTER EXTENSION plpgsql ADD TABLE procrastinate_member;
+ALTER EXTENSION procrastinate_migrate ADD TABLE procrastinate_member;
 CREATE TABLE "procrastinate-table" (id int);
 SELECT kind, object, problem, severity FROM procrastinate_check();
 SELECT procrastinate_upgrade('0036');
-ALTER EXTENSION plpgsql DROP TABLE procrastinate_member;
+ALTER EXTENSION procrastinate_migrate DROP TABLE procrastinate_member;
 DROP TABLE procrastinate_member;
 
 -- ---- other kinds --------------------------------------------------------------------------------
