@@ -176,10 +176,13 @@ std::optional<Work> work_of(const ListedInstallation &listed, std::string_view t
         chain::resolve_target(target, {listed.current}) <= *listed.current)
         return std::nullopt;
     const Installation installation = catalog::locate(listed.schema);
-    const std::string text = online::call_of(installation.quoted_text, std::string(target), call);
-    return Work{catalog::in_schema(installation), text,
-                [workers, owner = listed.owner, schema = listed.schema, text](std::size_t running) {
-                    return start_worker(workers, owner, schema, text, running);
+    const auto text = [&](online::Literals literals) {
+        return online::call_of(installation.quoted_text, std::string(target), call, literals);
+    };
+    return Work{catalog::in_schema(installation), text(online::Literals::plain),
+                [workers, owner = listed.owner, schema = listed.schema,
+                 statement = text(online::Literals::typed)](std::size_t running) {
+                    return start_worker(workers, owner, schema, statement, running);
                 }};
 }
 

@@ -17,14 +17,15 @@ std::string interval_literal(double milliseconds)
     return "'" + std::to_string(count) + " ms'";
 }
 
-std::string changed_options(const CallOptions &options)
+std::string changed_options(const CallOptions &options, Literals literals)
 {
     constexpr CallOptions defaults;
+    const std::string type = literals == Literals::typed ? "::pg_catalog.interval" : "";
     std::string text;
     if (options.lock_timeout != defaults.lock_timeout)
-        text += ", lock_timeout => " + interval_literal(options.lock_timeout);
+        text += ", lock_timeout => " + interval_literal(options.lock_timeout) + type;
     if (options.retry_for != defaults.retry_for)
-        text += ", retry_for => " + interval_literal(options.retry_for);
+        text += ", retry_for => " + interval_literal(options.retry_for) + type;
     if (!options.concurrently)
         text += ", concurrently => false";
     if (options.force)
@@ -33,12 +34,13 @@ std::string changed_options(const CallOptions &options)
 }
 
 std::string call_of(const std::string &quoted_schema, const std::string &target,
-                    const CallOptions &options)
+                    const CallOptions &options, Literals literals)
 {
+    const std::string type = literals == Literals::typed ? "::pg_catalog.text" : "";
     const char *const quoted =
         server::call([&target] { return quote_literal_cstr(target.c_str()); });
-    return "CALL " + common::own_function("procrastinate_migrate") + "(" + quoted + ", schema => " +
-           quoted_schema + changed_options(options) + ");";
+    return "CALL " + common::own_function("procrastinate_migrate") + "(" + quoted + type +
+           ", schema => " + quoted_schema + type + changed_options(options, literals) + ");";
 }
 
 } // namespace procrastinate::online

@@ -17,16 +17,22 @@ struct CallOptions
     bool force = false;         // without the in-use check
 };
 
+enum class Literals
+{
+    plain, // for people
+    typed  // 'public'::pg_catalog.text: no input function of another type is called for it
+};
+
 // A literal of type interval: '1 hour', '100 ms'.
 std::string interval_literal(double milliseconds);
 
 // ", lock_timeout => '1 s', force => true": named arguments for the options that differ from the
 // defaults.
-std::string changed_options(const CallOptions &options);
+std::string changed_options(const CallOptions &options, Literals literals = Literals::plain);
 
 // "CALL procrastinate_migrate('0038', schema => 'public', force => true);": the target, the schema,
 // and the options that differ from the defaults.
 std::string call_of(const std::string &quoted_schema, const std::string &target,
-                    const CallOptions &options);
+                    const CallOptions &options, Literals literals = Literals::plain);
 
 } // namespace procrastinate::online

@@ -8,6 +8,7 @@
 #include "server/spi.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
+#include "upgrade/privileges.hpp"
 #include "upgrade/script_execution.hpp"
 #include "upgrade/upgrade.hpp"
 
@@ -187,6 +188,9 @@ Outcome OnlineLoop::run_batch(const Step &step)
         server::with_search_path(installation_.quoted.c_str(), [&] {
             upgrade::set_script_settings();
             server::with_context(step_label(step), [&] { batches_.run(installation_, step); });
+            // A batch that records no position is committed, too.
+            server::with_search_path(nullptr,
+                                     [&] { upgrade::require_no_shadowing_objects(installation_); });
             if (batches_.is_last())
                 step_log_.record(step);
             else

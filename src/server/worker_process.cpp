@@ -29,8 +29,38 @@ bool lock_table(const WorkerOrder &order, const RangeVar *named)
     return read_index_state(order.schema, order.index, order.table) == IndexState::absent;
 }
 
-// Refuses a CALL of another procedure than one in C, which only a superuser can create. In a schema
-// in which others may create, a procedure of their own can fit the arguments better.
+[[noreturn]] void refuse_procedure(Oid procedure)
+{
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("procedure %s stands in the way of the extension's own",
+                           format_procedure_qualified(procedure)),
+                    errhint("Look at it first: DROP PROCEDURE %s;",
+                            format_procedure_qualified(procedure))));
+    pg_unreachable();
+}
+
+// Refuses a CALL if a function or procedure of this name is not in C, which only a superuser can
+// create. In a schema in which others may create, one of their own can fit the arguments better.
+// Before the statement's analysis: that calls the input functions of the arguments' types.
+void require_own_procedures(const Node *statement)
+{
+    if (!IsA(statement, CallStmt))
+        return;
+    const List *const name = castNode(CallStmt, statement)->funccall->funcname;
+    const Oid schema = get_namespace_oid(strVal(linitial(name)), false);
+    CatCList *const found =
+        SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(strVal(llast(name))));
+    for (int i = 0; i < found->n_members; ++i)
+    {
+        const auto *const form =
+            reinterpret_cast<Form_pg_proc>(GETSTRUCT(&found->members[i]->tuple));
+        if (form->pronamespace == schema && form->prolang != ClanguageId)
+            refuse_procedure(form->oid);
+    }
+    ReleaseSysCacheList(found);
+}
+
+// The same for the one that was found: another session may have created it meanwhile.
 void require_own_procedure(const Query *query)
 {
     if (query->utilityStmt == nullptr || !IsA(query->utilityStmt, CallStmt))
@@ -42,11 +72,7 @@ void require_own_procedure(const Query *query)
     const bool is_in_c = ((Form_pg_proc)GETSTRUCT(tuple))->prolang == ClanguageId;
     ReleaseSysCache(tuple);
     if (!is_in_c)
-        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                        errmsg("procedure %s stands in the way of the extension's own",
-                               format_procedure_qualified(procedure)),
-                        errhint("Look at it first: DROP PROCEDURE %s;",
-                                format_procedure_qualified(procedure))));
+        refuse_procedure(procedure);
 }
 
 // Runs the statement in a portal, as the server runs a client's query: event triggers need one.
@@ -66,6 +92,7 @@ void run_statement(const WorkerOrder &order)
         MemoryContextDelete(context);
         return;
     }
+    require_own_procedures(raw->stmt);
     List *const queries = pg_analyze_and_rewrite_fixedparams(raw, text, nullptr, 0, nullptr);
     require_own_procedure(linitial_node(Query, queries));
     List *const plans = pg_plan_queries(queries, text, 0, nullptr);

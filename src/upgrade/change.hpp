@@ -95,7 +95,8 @@ class Change
 // history, the row of Alembic and the rows of Django if the settings name their tables, and, if the
 // revision has changed, NOTIFY procrastinate_schema. Throws Refusal 3F000 if the schema was renamed
 // meanwhile: statements may then have changed another schema. 42501 if another role has created a
-// function or operator meanwhile that statements may have called instead of the server's.
+// function or operator meanwhile that statements may have called instead of the server's, and that
+// is still there.
 void record_change(const catalog::Installation &installation, std::string_view event,
                    chain::Revision from, chain::Revision to, TimestampTz started);
 

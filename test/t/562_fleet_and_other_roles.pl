@@ -23,6 +23,7 @@ $node->safe_psql('postgres', "CREATE DATABASE $there");
 $node->safe_psql($there,     'CREATE EXTENSION procrastinate_migrate');
 
 procedure_in_the_way();
+input_of_a_type_in_the_way();
 all_places_taken();
 upgrade($node, $there, 26, 'queue');
 server_of_another_role();
@@ -60,6 +61,48 @@ sub procedure_in_the_way
 	is(revision_of('queue'), '0026', 'nothing is migrated');
 	run_sql("DROP PROCEDURE public.$procedure");
 	is((call('procrastinate_migrate_all()'))[0], 0, 'without it, the call goes on');
+	return;
+}
+
+# While a call runs, the owner of the extension's schema puts another one in its place. The name of
+# an installation is a valid literal of the type of an argument there.
+sub input_of_a_type_in_the_way
+{
+	my $other = 'trusted';
+	$node->safe_psql('postgres', "CREATE DATABASE $other OWNER mallory");
+	$node->safe_psql($other,
+		'SET ROLE mallory; CREATE SCHEMA ext; CREATE EXTENSION procrastinate_migrate SCHEMA ext');
+	$node->safe_psql($other,
+		qq{SET ROLE mallory; CREATE SCHEMA "$_"; SELECT ext.procrastinate_upgrade('0026', '$_')})
+	  foreach 'b', '{x}';
+	my $log     = -s $node->logfile;
+	my $blocker = new_session($node, $other);
+	$blocker->query('BEGIN; LOCK TABLE b.procrastinate_jobs');
+	my $caller = start_psql($node, $other, [q{CALL ext.procrastinate_migrate_all('head'::text)}]);
+	wait_until(
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'procrastinate_migrate'}
+		  . q{ AND query LIKE 'CALL %'},
+		'a worker waits for the first installation');
+	$node->safe_psql($other, <<'SQL');
+SET ROLE mallory;
+ALTER SCHEMA ext RENAME TO ext_old;
+CREATE SCHEMA ext;
+CREATE FUNCTION ext.g() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE LOG 'trapped as %', current_user;
+	RETURN true;
+END $$;
+CREATE FUNCTION ext.f(text) RETURNS boolean LANGUAGE sql VOLATILE AS 'SELECT 1; SELECT ext.g()';
+CREATE DOMAIN ext.d AS text CHECK (ext.f(VALUE));
+CREATE PROCEDURE ext.procrastinate_migrate(target text, schema ext.d[]) LANGUAGE plpgsql
+	AS 'BEGIN END';
+SQL
+	$blocker->query('ROLLBACK');
+	$caller->{run}->finish;
+	ok(!$node->log_contains(qr/trapped as/, $log), 'a worker calls no input function for it');
+	like($caller->{err}, qr/42501: procedure ext\.procrastinate_migrate.* stands in the way/,
+		'and the procedure is named');
+	$blocker->close;
 	return;
 }
 
