@@ -51,7 +51,8 @@ sub cached
 	  $node->pg_version < 18
 	  ? q{'CacheMemoryContext' IN (name, parent)}
 	  : q{path @> (SELECT path FROM context WHERE name = 'CacheMemoryContext')};
-	return $session->query(q{WITH context AS MATERIALIZED (SELECT * FROM pg_backend_memory_contexts)}
+	return $session->query(
+		q{WITH context AS MATERIALIZED (SELECT * FROM pg_backend_memory_contexts)}
 		  . " SELECT sum(total_bytes)::bigint FROM context WHERE $in_cache");
 }
 
