@@ -207,7 +207,7 @@ server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> obj
                                                 server::pmr::memory_resource &memory)
 {
     server::pmr::vector<NamedObject> found(&memory);
-    for (const NamedObject &object : objects)
+    for (NamedObject object : objects)
     {
         // Functions of one name may differ in their arguments, which are not read here. From base
         // the table of a part is in the list.
@@ -215,17 +215,13 @@ server::pmr::vector<NamedObject> name_conflicts(std::span<const NamedObject> obj
             current == chain::base ? is_part_of_table(object) : object.kind == Kind::function;
         if (is_history(object) || is_left_out)
             continue;
-        bool is_there = false;
-        bool is_made = false;
-        for (const chain::Fact &fact : chain::facts())
-            if (has_name_of(object, fact))
-            {
-                is_there = is_there || chain::is_at(fact, current);
-                is_made = is_made || current == chain::base ||
-                          (current < fact.first && fact.first <= target);
-            }
-        if (is_made && !is_there)
-            found.push_back(object);
+        const auto maker = chain::maker_of(
+            [&object](const chain::Fact &fact) { return has_name_of(object, fact); }, current,
+            current == chain::base ? chain::head() : target);
+        if (!maker)
+            continue;
+        object.maker = *maker;
+        found.push_back(object);
     }
     // A table in the list includes its parts.
     server::pmr::vector<NamedObject> shown(&memory);

@@ -13,6 +13,7 @@ struct NamedObject
 {
     chain::Kind kind;      // relation or type: an object of another kind under that name
     std::string_view name; // of a column or constraint with its table in front
+    chain::Revision maker = chain::base; // of name_conflicts(): the first migration that needs it
 };
 
 // True if the schema holds a relation, a type or a function of a name that Procrastinate has had at

@@ -335,6 +335,16 @@ bool can_repair(std::span<const Difference> differences, chain::Revision revisio
     return false;
 }
 
+bool can_repair_all(std::span<const CatalogObject> structure, chain::Revision revision)
+{
+    const std::vector<Difference> differences = Comparison(structure).with(revision);
+    const std::vector<std::string> repairs = repair_statements(differences, revision, "s");
+    for (std::size_t i = 0; i < differences.size(); ++i)
+        if (differences[i].is_of_revision && !is_run(differences[i], repairs[i]))
+            return false;
+    return true;
+}
+
 bool is_run(const Difference &difference, std::string_view statement)
 {
     return difference.problem != Problem::other_owner && !statement.empty();

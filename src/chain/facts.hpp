@@ -5,6 +5,7 @@
 
 #include "chain/chain.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace procrastinate::chain
@@ -146,6 +147,24 @@ std::span<const FunctionBody> function_bodies();    // upstream's first
 std::span<const FunctionSource> function_sources(); // in the order of the chain
 std::span<const AddedLabel> added_labels();
 std::span<const LabelChange> label_changes();
+
+// The first migration after `current` up to `target` that makes an object of a fact for which
+// `is_it` is true, if none of them holds at `current`.
+template <class IsIt>
+std::optional<Revision> maker_of(IsIt is_it, Revision current, Revision target)
+{
+    std::optional<Revision> maker;
+    for (const Fact &fact : facts())
+    {
+        if (!is_it(fact))
+            continue;
+        if (is_at(fact, current))
+            return std::nullopt;
+        if (current < fact.first && fact.first <= target)
+            maker = std::min(maker.value_or(target), fact.first);
+    }
+    return maker;
+}
 
 // The names of the facts of some kinds, each once, separated by blanks.
 std::string names_of(std::initializer_list<Kind> kinds);

@@ -7,6 +7,7 @@
 #include "common/refusal.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
+#include "upgrade/completion.hpp"
 #include "upgrade/current_state.hpp"
 #include "upgrade/external_versions.hpp"
 #include "upgrade/jobs_table.hpp"
@@ -48,6 +49,24 @@ std::string stamp_call(const Installation &installation, Revision revision)
            installation.quoted_text + ");";
 }
 
+// True if objects are there that a migration up to the revision drops or replaces. No repair does
+// that.
+bool has_older_objects(std::span<const catalog::CatalogObject> structure, Revision revision)
+{
+    const std::vector<catalog::Difference> differences =
+        catalog::Comparison(structure).with(revision);
+    return std::any_of(differences.begin(), differences.end(), [](const catalog::Difference &one) {
+        return one.left_to != chain::base ||
+               (one.problem == catalog::Problem::extra && one.is_of_revision);
+    });
+}
+
+std::string advice_to_complete(const Installation &installation, Revision revision)
+{
+    return "Objects of later migrations are there. To see what would complete " +
+           std::string(chain::name(revision)) + ": " + repair_call(installation, revision) + ");";
+}
+
 // What the user can do about a schema that matches no revision exactly: for each of the nearest the
 // repair, or where that has nothing to do the differences; and the stamp, if migrations can go on
 // from there.
@@ -65,7 +84,8 @@ std::string advice_for_inexact(const Installation &installation, const Installat
         return "To record " + std::string(chain::name(first)) + ": " +
                stamp_call(installation, first) +
                "\nTo see the differences from it: " + check_call(installation, first);
-    if (std::string beyond = advice_for_later_objects(installation, first); !beyond.empty())
+    if (std::string beyond = advice_for_later_objects(installation, structure, first);
+        !beyond.empty())
         return beyond;
     const catalog::Comparison comparison(structure);
     std::string advice;
@@ -117,7 +137,7 @@ Revision require_exact_match(const Installation &installation, const Installatio
     if (state.is_foreign_step())
         throw foreign_history(state, installation);
     if (jobs_table_of(installation) == JobsTable::none && has_tables(installation))
-        throw leftovers(installation, names_taken(installation, chain::base, chain::head()));
+        throw leftovers(installation, names_taken(installation, {}, chain::base, chain::head()));
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
     const auto objects = server::span_of(structure);
@@ -189,25 +209,40 @@ void notice_nearest(const Installation &installation, const InstallationState &s
                    names_of(nearest));
 }
 
-std::string advice_for_moved_on(const Installation &installation, Revision recorded,
-                                Revision nearest)
+std::string advice_for_moved_on(const Installation &installation,
+                                std::span<const catalog::CatalogObject> structure,
+                                Revision recorded)
 {
-    const std::string now(chain::name(nearest));
+    if (const auto revision = revision_to_complete(installation, structure, recorded))
+        return advice_to_complete(installation, *revision);
+    const auto nearer =
+        catalog::nearer_later_revision(structure, recorded, server::check_interrupts);
+    if (!nearer)
+        return {};
+    const std::string now(chain::name(nearer->revision));
     return "The catalog is nearer to " + now + " than to " + std::string(chain::name(recorded)) +
-           ". To see the differences: " + check_call(installation, nearest) +
+           ". To see the differences: " + check_call(installation, nearer->revision) +
            "\nIf another tool has moved the schema on, record that: " +
-           stamp_call(installation, nearest);
+           stamp_call(installation, nearer->revision);
 }
 
-std::string advice_for_later_objects(const Installation &installation, Revision nearest)
+std::string advice_for_later_objects(const Installation &installation,
+                                     std::span<const catalog::CatalogObject> structure,
+                                     Revision nearest)
 {
-    if (names_taken(installation, nearest, chain::head()).findings.empty())
+    if (const auto revision = revision_to_complete(installation, structure, nearest))
+        return advice_to_complete(installation, *revision);
+    const NamesTaken taken = names_taken(installation, {}, nearest, chain::head());
+    if (taken.findings.empty())
         return {};
-    return "Objects of later migrations are there, so none can go on from " +
-           std::string(chain::name(nearest)) +
-           ". To see what would make it the schema of head: SELECT * FROM " +
-           common::own_function("procrastinate_repair") + "('head', schema => " +
-           installation.quoted_text + ");";
+    const std::string advice = "Objects of later migrations are there, so none can go on from " +
+                               std::string(chain::name(nearest));
+    if (!has_older_objects(structure, chain::head()))
+        return advice + ". To see what would make it the schema of head: SELECT * FROM " +
+               common::own_function("procrastinate_repair") + "('head', schema => " +
+               installation.quoted_text + ");";
+    return advice + ". To see how it differs from " + std::string(chain::name(taken.first_maker)) +
+           ": " + check_call(installation, taken.first_maker);
 }
 
 std::string names_of(std::span<const catalog::RevisionMatch> matches)

@@ -38,13 +38,16 @@ void notice_nearest(const catalog::Installation &installation, const Installatio
 // "0037 and 0038"
 std::string names_of(std::span<const catalog::RevisionMatch> matches);
 
-// What to do about a schema whose catalog is nearer to a later revision than the recorded one.
-std::string advice_for_moved_on(const catalog::Installation &installation, chain::Revision recorded,
-                                chain::Revision nearest);
+// What to do about a schema whose catalog shows more migrations than are recorded. Empty if it
+// shows none.
+std::string advice_for_moved_on(const catalog::Installation &installation,
+                                std::span<const catalog::CatalogObject> structure,
+                                chain::Revision recorded);
 
 // What to do about a schema without a history that is nearest to a revision, if it holds objects of
 // later migrations, so that none can go on from there. Empty if it holds none.
 std::string advice_for_later_objects(const catalog::Installation &installation,
+                                     std::span<const catalog::CatalogObject> structure,
                                      chain::Revision nearest);
 
 // The call of procrastinate_repair() that repairs the schema to a revision, by default to the

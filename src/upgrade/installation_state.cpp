@@ -210,7 +210,7 @@ chain::Revision require_known(const InstallationState &state,
     if (state.is_foreign())
         throw foreign_history(state, installation);
     if (jobs_table_of(installation) == JobsTable::none)
-        throw leftovers(installation, names_taken(installation, chain::base, chain::head()));
+        throw leftovers(installation, names_taken(installation, {}, chain::base, chain::head()));
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's tables but no history of them",
                   "Nothing records which migrations have been applied, so none can be run.",

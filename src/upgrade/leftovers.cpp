@@ -7,22 +7,53 @@
 namespace procrastinate::upgrade
 {
 
-NamesTaken names_taken(const catalog::Installation &installation, chain::Revision current,
+namespace
+{
+
+// Functions with the arguments of ones that migrations create: CREATE OR REPLACE replaces only
+// those of an earlier migration.
+void add_taken_functions(NamesTaken &taken, std::span<const catalog::CatalogObject> structure,
+                         chain::Revision current, chain::Revision target)
+{
+    for (const catalog::CatalogObject &object : structure)
+    {
+        if (object.kind != chain::Kind::function)
+            continue;
+        const auto maker = chain::maker_of(
+            [&object](const chain::Fact &fact) {
+                return fact.kind == object.kind && fact.key == object.key;
+            },
+            current, target);
+        if (!maker)
+            continue;
+        taken.first_maker = std::min(taken.first_maker, *maker);
+        taken.findings.push_back("There is function " + std::string(object.key));
+        taken.can_be_moved = true;
+    }
+}
+
+} // namespace
+
+NamesTaken names_taken(const catalog::Installation &installation,
+                       std::span<const catalog::CatalogObject> structure, chain::Revision current,
                        chain::Revision target)
 {
     using chain::Kind;
     server::ContextResource memory;
     const auto named_objects = catalog::named_objects(installation, memory);
     NamesTaken taken;
+    taken.first_maker = target;
     for (const catalog::NamedObject &object :
          catalog::name_conflicts(server::span_of(named_objects), current, target, memory))
     {
         taken.findings.push_back("There is " + std::string(chain::kind_name(object.kind)) + " " +
                                  std::string(object.name));
+        taken.first_maker = std::min(taken.first_maker, object.maker);
         taken.can_be_moved =
             taken.can_be_moved || (object.kind != Kind::column && object.kind != Kind::constraint &&
                                    object.kind != Kind::trigger);
     }
+    add_taken_functions(taken, structure, current, target);
     return taken;
 }
 

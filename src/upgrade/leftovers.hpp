@@ -2,6 +2,7 @@
 // of migrations.
 #pragma once
 
+#include "catalog/catalog_object.hpp"
 #include "catalog/installation.hpp"
 #include "chain/chain.hpp"
 #include "common/refusal.hpp"
@@ -15,11 +16,14 @@ namespace procrastinate::upgrade
 struct NamesTaken
 {
     std::vector<std::string> findings;
-    bool can_be_moved = false; // true if one is no part of a table
+    bool can_be_moved = false;                 // true if one is no part of a table
+    chain::Revision first_maker = chain::base; // the first migration that needs one of the names
 };
 
-// Needs an SPI connection and a search_path of the server's own.
-NamesTaken names_taken(const catalog::Installation &installation, chain::Revision current,
+// Of the names that the migrations from `current` to `target` need; without a structure those of
+// functions are left out. Needs an SPI connection and a search_path of the server's own.
+NamesTaken names_taken(const catalog::Installation &installation,
+                       std::span<const catalog::CatalogObject> structure, chain::Revision current,
                        chain::Revision target);
 
 // The refusal PM005 of a schema with these objects and without a history. Only after

@@ -28,61 +28,37 @@ namespace sqlstate = common::sqlstate;
 
 constexpr int most_findings = 50;
 
-// Functions with the arguments of ones that migrations create: CREATE OR REPLACE replaces only
-// those of an earlier migration.
-void add_taken_functions(NamesTaken &taken, std::span<const catalog::CatalogObject> structure,
-                         chain::Revision current, chain::Revision target)
-{
-    for (const catalog::CatalogObject &object : structure)
-    {
-        if (object.kind != chain::Kind::function)
-            continue;
-        bool is_there = false;
-        bool is_made = false;
-        for (const chain::Fact &fact : chain::facts())
-            if (fact.kind == object.kind && fact.key == object.key)
-            {
-                is_there = is_there || chain::is_at(fact, current);
-                is_made = is_made || (current < fact.first && fact.first <= target);
-            }
-        if (is_there || !is_made)
-            continue;
-        taken.findings.push_back("There is function " + std::string(object.key));
-        taken.can_be_moved = true;
-    }
-}
-
 // What the checks of an upgrade found.
 struct Obstacles
 {
     NamesTaken names_taken;
     PrecheckResult precheck;
-    std::optional<chain::Revision> nearer; // a later revision than the current one
+    std::string moved_on; // what to do if the catalog shows later migrations
 };
 
 Obstacles find_obstacles(const catalog::Installation &installation, chain::Revision current,
                          chain::Revision target)
 {
     Obstacles found;
-    found.names_taken = names_taken(installation, current, target);
     if (verify_level() == VerifyLevel::off)
+    {
+        found.names_taken = names_taken(installation, {}, current, target);
         return found;
+    }
     server::ContextResource memory;
     const auto structure = catalog::structure(installation, memory);
     // Reading the structure has locked the tables. Objects that another role put in their place
     // before show now, and none can follow.
     require_no_foreign_objects(installation);
-    add_taken_functions(found.names_taken, server::span_of(structure), current, target);
-    found.precheck = run_precheck(installation, server::span_of(structure), current, target);
+    const auto objects = server::span_of(structure);
+    found.names_taken = names_taken(installation, objects, current, target);
+    found.precheck = run_precheck(installation, objects, current, target);
     if (!found.names_taken.findings.empty() || !found.precheck.drift.empty())
-        if (const auto match = catalog::nearer_later_revision(server::span_of(structure), current,
-                                                              server::check_interrupts))
-            found.nearer = match->revision;
+        found.moved_on = advice_for_moved_on(installation, objects, current);
     return found;
 }
 
-std::string hint_for(const catalog::Installation &installation, const Obstacles &found,
-                     chain::Revision current, chain::Revision target)
+std::string hint_for(const catalog::Installation &installation, const Obstacles &found)
 {
     const bool are_names_taken = !found.names_taken.findings.empty();
     const std::string schema(installation.quoted_text);
@@ -90,22 +66,23 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
     const auto add = [&hint](const std::string &line) {
         hint.append(hint.empty() ? "" : "\n").append(line);
     };
-    if (found.nearer)
-        add(advice_for_moved_on(installation, current, *found.nearer));
+    if (!found.moved_on.empty())
+        add(found.moved_on);
     else if (!found.precheck.drift.empty())
         add("To see the differences: SELECT * FROM " + common::own_function("procrastinate_check") +
             "(schema => " + schema + ");");
-    if (!found.nearer && !found.precheck.drift.empty() && found.precheck.can_repair)
+    if (found.moved_on.empty() && !found.precheck.drift.empty() && found.precheck.can_repair)
         add("To repair what can be repaired: " + repair_call(installation) +
             ", dry_run => false);");
     if (!found.precheck.unknown.empty())
         add(advice_for_unknown_objects());
-    if (!found.nearer && are_names_taken)
+    if (found.moved_on.empty() && are_names_taken)
         add("To see which revision the schema is nearest to: SELECT * FROM " +
             common::own_function("procrastinate_detect") + "(" + schema +
-            ");\nTo see how it differs from " + std::string(chain::name(target)) + ": " +
-            check_call(installation, target));
-    if (!found.nearer && found.names_taken.can_be_moved)
+            ");\nTo see how it differs from " +
+            std::string(chain::name(found.names_taken.first_maker)) + ": " +
+            check_call(installation, found.names_taken.first_maker));
+    if (found.moved_on.empty() && found.names_taken.can_be_moved)
         add("Move objects that are not Procrastinate's to another schema.");
     if (!found.precheck.dependents.empty())
         add("Drop the dependent objects. After the upgrade create those again whose columns and "
@@ -134,7 +111,7 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
         throw Refusal{sqlstate::catalog_contradicts,
                       in_schema(installation) + " is not ready for the migrations up to " +
                           std::string(chain::name(target)),
-                      findings.text(), hint_for(installation, found, current, target)};
+                      findings.text(), hint_for(installation, found)};
     Findings doubts(most_findings);
     doubts.add(found.precheck.doubts);
     const Findings &warned = is_strict ? doubts : findings;
@@ -150,15 +127,6 @@ void require_no_obstacles(const catalog::Installation &installation, chain::Revi
 
 } // namespace
 
-bool are_names_free(const catalog::Installation &installation,
-                    std::span<const catalog::CatalogObject> structure, chain::Revision current,
-                    chain::Revision target)
-{
-    NamesTaken taken = names_taken(installation, current, target);
-    add_taken_functions(taken, structure, current, target);
-    return taken.findings.empty();
-}
-
 void require_ready(const catalog::Installation &installation, chain::Revision current,
                    chain::Revision target)
 {
@@ -166,7 +134,7 @@ void require_ready(const catalog::Installation &installation, chain::Revision cu
     require_no_deferred_triggers(installation, written_tables(current, target));
     if (current == chain::base)
     {
-        if (const NamesTaken taken = names_taken(installation, current, target);
+        if (const NamesTaken taken = names_taken(installation, {}, current, target);
             !taken.findings.empty())
             throw leftovers(installation, taken);
         require_no_unknown_objects(installation);

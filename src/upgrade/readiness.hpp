@@ -19,10 +19,4 @@ namespace procrastinate::upgrade
 void require_ready(const catalog::Installation &installation, chain::Revision current,
                    chain::Revision target);
 
-// True if no object has a name that the migrations from `current` to `target` need. Inside an SPI
-// connection and under a search_path of the server's own.
-bool are_names_free(const catalog::Installation &installation,
-                    std::span<const catalog::CatalogObject> structure, chain::Revision current,
-                    chain::Revision target);
-
 } // namespace procrastinate::upgrade

@@ -14,14 +14,15 @@
 #include "server/subtransaction.hpp"
 #include "upgrade/catalog_match.hpp"
 #include "upgrade/change.hpp"
+#include "upgrade/completion.hpp"
 #include "upgrade/copied_grants.hpp"
 #include "upgrade/drops_to_base.hpp"
 #include "upgrade/jobs_table.hpp"
+#include "upgrade/leftovers.hpp"
 #include "upgrade/locks.hpp"
 #include "upgrade/notices.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
-#include "upgrade/readiness.hpp"
 #include "upgrade/repair_notices.hpp"
 #include "upgrade/require.hpp"
 #include "upgrade/row_security.hpp"
@@ -79,9 +80,10 @@ std::vector<Repair> repairs_of(std::span<const Difference> differences, Revision
 
 [[noreturn]] void refuse_equally_near(const Installation &installation,
                                       const InstallationState &state,
+                                      std::span<const catalog::CatalogObject> structure,
                                       std::span<const catalog::RevisionMatch> nearest, Run run)
 {
-    std::string hint = advice_for_later_objects(installation, nearest.front().revision);
+    std::string hint = advice_for_later_objects(installation, structure, nearest.front().revision);
     if (hint.empty())
         for (const catalog::RevisionMatch &match : nearest)
             hint.append(hint.empty() ? "" : "\n")
@@ -108,7 +110,7 @@ void require_not_moved_on(const Installation &installation,
                               std::string(chain::name(nearer->revision)) + " than to " + revision,
                           "Its history says " + revision +
                               ". A repair would replace objects of the later revision.",
-                          advice_for_moved_on(installation, recorded, nearer->revision)};
+                          advice_for_moved_on(installation, structure, recorded)};
 }
 
 std::vector<Difference> differences_from(const Installation &installation,
@@ -120,26 +122,29 @@ std::vector<Difference> differences_from(const Installation &installation,
     return differences;
 }
 
-void require_current(const Installation &installation,
-                     std::span<const catalog::CatalogObject> structure,
-                     const chain::CurrentRevision &current, Revision revision)
+// A repair leads to the current revision, or to a later one that it can complete.
+void require_reachable(const Installation &installation, const InstallationState &state,
+                       std::span<const catalog::CatalogObject> structure,
+                       const chain::CurrentRevision &current, Revision revision)
 {
     if (!current.revision || *current.revision == revision)
         return;
     if (*current.revision == chain::base)
         throw nothing_installed(installation);
+    if (!state.under_way && can_complete(installation, structure, *current.revision, revision))
+        return;
     const std::string now(chain::name(*current.revision));
     const std::string wanted(chain::name(revision));
     const auto nearer =
         catalog::nearer_later_revision(structure, *current.revision, server::check_interrupts);
     std::string hint;
     if (nearer && nearer->revision == revision)
-        hint = advice_for_moved_on(installation, *current.revision, revision) + "\n";
+        hint = advice_for_moved_on(installation, structure, *current.revision) + "\n";
     else if (catalog::can_repair(differences_from(installation, structure, *current.revision),
                                  *current.revision))
         hint = "To repair it as it is: " + repair_call(installation, *current.revision) + ");\n";
     else if (revision > *current.revision &&
-             are_names_free(installation, structure, *current.revision, revision))
+             names_taken(installation, structure, *current.revision, revision).findings.empty())
         hint = "To upgrade it: CALL " + common::own_function("procrastinate_migrate") + "('" +
                wanted + "', schema => " + installation.quoted_text + ");\n";
     throw common::Refusal{common::sqlstate::catalog_contradicts,
@@ -158,7 +163,7 @@ Revision revision_of(const Installation &installation, const InstallationState &
     {
         const Revision revision = chain::resolve_target(target, current);
         if (revision != chain::base)
-            require_current(installation, structure, current, revision);
+            require_reachable(installation, state, structure, current, revision);
         return revision;
     }
     if (current.revision)
@@ -172,7 +177,7 @@ Revision revision_of(const Installation &installation, const InstallationState &
     if (nearest.empty())
         return chain::base;
     if (nearest.size() > 1)
-        refuse_equally_near(installation, state, nearest, run);
+        refuse_equally_near(installation, state, structure, nearest, run);
     notice_nearest(installation, state, nearest);
     return nearest.front().revision;
 }
@@ -248,10 +253,12 @@ void run_repairs(const Installation &installation, const InstallationState &stat
     set_script_settings();
     const CopiedGrants grants(installation, Copied::grants);
     bool is_changed = false;
+    bool is_complete = true;
     for (Repair &repair : plan.repairs)
     {
         repair.error = run_repair(repair);
         is_changed = is_changed || repair.error.empty();
+        is_complete = is_complete && repair.error.empty();
         // It may have failed for the object of a session that has committed meanwhile. The next
         // statements would use that object, and run its code.
         if (!repair.error.empty())
@@ -261,8 +268,8 @@ void run_repairs(const Installation &installation, const InstallationState &stat
     // CREATE OR REPLACE keeps the owner of a function that another session created meanwhile.
     require_no_foreign_objects(installation);
     if (state.last && is_changed)
-        record_change(installation, event::repair, *state.recorded_revision, plan.revision,
-                      started);
+        record_change(installation, event::repair, *state.recorded_revision,
+                      is_complete ? plan.revision : *state.recorded_revision, started);
 }
 
 } // namespace

@@ -70,8 +70,9 @@ enum class Run
 // The differences from a revision that a statement can remove, in the order in which the statements
 // run; with Run::yes they have been run, each in a subtransaction, with a WARNING for each that
 // failed. The target "current" means the recorded revision, or without a history the nearest one.
-// Throws Refusal PM009 if others are as near, or if the target is not the current revision. To base
-// these are the DROPs of drops_to_base(), which are only listed: Refusal 0A000 for Run::yes.
+// Throws Refusal PM009 if others are as near, or if the target is not the current revision or a
+// later one that it can complete (completion.hpp), which is recorded if no statement has failed. To
+// base these are the DROPs of drops_to_base(), which are only listed: Refusal 0A000 for Run::yes.
 std::vector<Repair> repair(const catalog::Installation &installation, std::string_view target,
                            Run run);
 
