@@ -11,6 +11,7 @@
 #include "server/spi.hpp"
 #include "server/statement_worker.hpp"
 #include "sql/session_settings.hpp"
+#include "upgrade/acting_role.hpp"
 #include "upgrade/settings.hpp"
 
 #include <algorithm>
@@ -66,7 +67,7 @@ struct Workers
     // Those whose last migration has succeeded. A new session would have to load the library and to
     // plan its queries, which takes longer than to migrate an installation with few jobs. But a
     // worker takes only installations of the same owner, whose triggers may leave something in the
-    // session.
+    // session. It refuses one that has another owner by then.
     std::vector<Worker> idle;
     std::vector<std::string> settings; // names of those that they take over
 };
@@ -152,7 +153,7 @@ std::unique_ptr<RunningWork> start_worker(const std::shared_ptr<Workers> &worker
     for (const std::string &name : workers->settings)
         settings.push_back(name.c_str());
     std::unique_ptr<server::StatementWorker> process = server::StatementWorker::start(
-        {role, schema, "", "", call.c_str(), 0, settings, server::WorkerUse::kept});
+        {role, owner, schema, "", "", call.c_str(), 0, settings, server::WorkerUse::kept});
     if (process != nullptr)
         return std::make_unique<WorkerRun>(Worker{owner, std::move(process), std::move(place)},
                                            workers);
@@ -179,11 +180,13 @@ std::optional<Work> work_of(const ListedInstallation &listed, std::string_view t
     const auto text = [&](online::Literals literals) {
         return online::call_of(installation.quoted_text, std::string(target), call, literals);
     };
-    return Work{catalog::in_schema(installation), text(online::Literals::plain),
-                [workers, owner = listed.owner, schema = listed.schema,
-                 statement = text(online::Literals::typed)](std::size_t running) {
-                    return start_worker(workers, owner, schema, statement, running);
-                }};
+    return Work{
+        catalog::in_schema(installation), text(online::Literals::plain),
+        [workers, installation, statement = text(online::Literals::typed)](std::size_t running) {
+            // Not the listed owner: it may have changed long ago.
+            return start_worker(workers, upgrade::acting_role(installation), installation.schema,
+                                statement, running);
+        }};
 }
 
 std::deque<Work> works_of(std::string_view target, const std::vector<std::string> &patterns,

@@ -45,9 +45,9 @@ bool BuildSlot::try_acquire(int slots)
 BuildResult build_index(const IndexBuild &build, void (*meanwhile)(void *context, int pid),
                         void *context)
 {
-    const std::unique_ptr<StatementWorker> worker =
-        StatementWorker::start({build.role, build.schema, build.table, build.index, build.statement,
-                                build.lock_timeout, settings_of_builds, WorkerUse::once});
+    const std::unique_ptr<StatementWorker> worker = StatementWorker::start(
+        {build.role, InvalidOid, build.schema, build.table, build.index, build.statement,
+         build.lock_timeout, settings_of_builds, WorkerUse::once});
     if (worker == nullptr)
         return {BuildEnd::no_worker, {}};
     call([] { InvalidateCatalogSnapshot(); });

@@ -79,9 +79,11 @@ std::vector<QueryToken> query_tokens(std::string_view query)
     }
     catch (const ServerError &error)
     {
-        if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) !=
-                ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
-            ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+        // 0A000: a Unicode escape, in a database of an encoding that has no conversion.
+        const int code = error.data()->sqlerrcode;
+        if (ERRCODE_TO_CATEGORY(code) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
+            ERRCODE_TO_CATEGORY(code) != ERRCODE_DATA_EXCEPTION &&
+            code != ERRCODE_FEATURE_NOT_SUPPORTED)
             throw;
     }
     close_settings(level);

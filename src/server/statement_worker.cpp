@@ -74,6 +74,7 @@ dsm_segment *write_order(const WorkerStatement &statement)
         order->database = MyDatabaseId;
         order->login_role = GetAuthenticatedUserId();
         order->role = statement.role;
+        order->only_owner = statement.only_owner;
         pg_atomic_init_u32(&order->stage, static_cast<std::uint32_t>(WorkerStage::begun));
         order->is_kept = statement.use == WorkerUse::kept;
         strlcpy(order->table, statement.table, sizeof order->table);
@@ -100,7 +101,7 @@ BackgroundWorkerHandle *register_worker(dsm_segment *segment)
         worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
         strlcpy(worker.bgw_library_name, "$libdir/procrastinate_migrate",
                 sizeof worker.bgw_library_name);
-        strlcpy(worker.bgw_function_name, "procrastinate_run_statement_v5",
+        strlcpy(worker.bgw_function_name, "procrastinate_run_statement_v6",
                 sizeof worker.bgw_function_name);
         strlcpy(worker.bgw_name, "procrastinate_migrate", sizeof worker.bgw_name);
         strlcpy(worker.bgw_type, "procrastinate_migrate", sizeof worker.bgw_type);

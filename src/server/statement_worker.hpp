@@ -19,7 +19,8 @@ enum class WorkerUse
 // The worker connects as the session's role, acts as `role`, with search_path set to the schema.
 struct WorkerStatement
 {
-    Oid role; // need not have LOGIN
+    Oid role;       // need not have LOGIN
+    Oid only_owner; // as which alone its CALLs may change installations; InvalidOid: it calls none
     Oid schema;
     const char *table;                     // of an index build, which locks it first; else ""
     const char *index;                     // the worker does nothing if it exists then
@@ -63,6 +64,9 @@ class StatementWorker
     dsm_segment *segment_;
     BackgroundWorkerHandle *handle_;
 };
+
+// In such a worker the only role as which it may change an installation, else InvalidOid.
+Oid only_acting_role();
 
 // True in such a worker, and in any other background worker.
 bool is_background_worker();

@@ -20,13 +20,14 @@ enum class WorkerStage : std::uint32_t
 // The order, and the worker's answer. Plain data in a dynamic shared memory segment.
 //
 // A session may have loaded an older library than its worker loads. A change of this structure
-// therefore needs a new name for the worker's function; now it is procrastinate_run_statement_v5().
+// therefore needs a new name for the worker's function; now it is procrastinate_run_statement_v6().
 struct WorkerOrder
 {
     // Written by the session.
     Oid database;
     Oid login_role; // of the session; the worker connects as this role
     Oid role;       // the worker acts as this role
+    Oid only_owner; // as which alone its CALLs may change installations; InvalidOid: it calls none
     Oid schema;
     char table[NAMEDATALEN]; // of an index build, else empty
     char index[NAMEDATALEN];

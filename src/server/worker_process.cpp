@@ -13,6 +13,8 @@ namespace procrastinate::server
 namespace
 {
 
+constinit Oid only_owner = InvalidOid;
+
 // Locks the table before the statement does. The statement would wait for the table with a
 // snapshot, and a concurrent build of another index on the table would wait for that snapshot: a
 // deadlock. Returns false if the index exists now.
@@ -140,6 +142,7 @@ void prepare_session(const WorkerOrder &order)
     // The server allows no security-restricted operation outside of a transaction. The statement
     // begins its own while it evaluates expressions of the index.
     SetUserIdAndSecContext(order.role, 0);
+    only_owner = order.only_owner;
 }
 
 // Shows other sessions that this one builds an index of the installation, until it ends.
@@ -198,7 +201,10 @@ void run_worker(dsm_handle handle)
     {
         MemoryContextSwitchTo(context);
         const ErrorData *const error = CopyErrorData();
-        order->sqlstate = error->sqlerrcode;
+        // An error that dblink passes on may have any SQLSTATE, also that of success.
+        order->sqlstate = error->sqlerrcode == ERRCODE_SUCCESSFUL_COMPLETION
+                              ? ERRCODE_INTERNAL_ERROR
+                              : error->sqlerrcode;
         copy_clipped(order->message, error->message);
         copy_clipped(order->detail, error->detail);
         copy_clipped(order->hint, error->hint);
@@ -211,10 +217,12 @@ void run_worker(dsm_handle handle)
 
 } // namespace
 
+Oid only_acting_role() { return only_owner; }
+
 } // namespace procrastinate::server
 
 // The entry point of the worker. The argument is the handle of the segment with the WorkerOrder.
-extern "C" __attribute__((visibility("default"))) void procrastinate_run_statement_v5(Datum handle)
+extern "C" __attribute__((visibility("default"))) void procrastinate_run_statement_v6(Datum handle)
 {
     procrastinate::server::run_worker(DatumGetUInt32(handle));
 }

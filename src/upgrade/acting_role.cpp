@@ -19,6 +19,8 @@ Oid owner_of_tables(const Installation &installation)
 {
     const Oid schema = installation.schema;
     return server::call([schema] {
+        // No lock processes them: the call may have waited, and other sessions changed the owner.
+        AcceptInvalidationMessages();
         const Oid jobs_owner =
             server::owner_of_relation(get_relname_relid("procrastinate_jobs", schema));
         if (OidIsValid(jobs_owner))
@@ -68,11 +70,18 @@ Oid require_acting_role(const Installation &installation)
             "The installation belongs to role " + server::role_name(owner) +
                 ", and a change is made as that role. You may not SET ROLE to it.",
             "Call it as role " + server::quoted_role_name(owner) + " or as a member of it."};
+    if (!OidIsValid(owner))
+        catalog::require_there(installation);
+    return acting_role(installation);
+}
+
+Oid acting_role(const Installation &installation)
+{
+    const Oid owner = owner_of_tables(installation);
     if (OidIsValid(owner))
         return owner;
     const Oid schema_owner = owner_of_schema(installation);
-    catalog::require_there(installation);
-    return may_act_as(schema_owner) ? schema_owner : caller;
+    return OidIsValid(schema_owner) && may_act_as(schema_owner) ? schema_owner : GetUserId();
 }
 
 } // namespace procrastinate::upgrade

@@ -14,6 +14,9 @@ namespace procrastinate::upgrade
 // schema has been dropped.
 Oid require_acting_role(const catalog::Installation &installation);
 
+// The same without these checks; the caller if the schema has been dropped.
+Oid acting_role(const catalog::Installation &installation);
+
 // For a list: the owner of the tables or of the schema, also if the caller may not act as it.
 Oid owner_of(const catalog::Installation &installation);
 

@@ -2,7 +2,9 @@
 
 #include "catalog/extension.hpp"
 #include "common/refusal.hpp"
+#include "server/current_role.hpp"
 #include "server/setting_scope.hpp"
+#include "server/statement_worker.hpp"
 #include "upgrade/acting_role.hpp"
 #include "upgrade/adoption.hpp"
 #include "upgrade/current_state.hpp"
@@ -66,6 +68,17 @@ bool has_work(const InstallationState &state, std::string_view target)
            *state.current.revision < chain::resolve_target(target, state.current);
 }
 
+// Code of the one role may have left something in the session that the other one would run, such as
+// a function compiled with a search_path of its own.
+common::Refusal other_owner(const catalog::Installation &installation, Oid before, Oid now)
+{
+    return {common::sqlstate::rows_unchanged,
+            catalog::in_schema(installation) + " belongs to role " + server::role_name(now) +
+                " now, and no longer to role " + server::role_name(before),
+            "A call, and a worker of procrastinate_migrate_all(), acts as one role only.",
+            "Call it again in a new session."};
+}
+
 } // namespace
 
 void Change::enter()
@@ -73,15 +86,18 @@ void Change::enter()
     require_writable(command_);
     require_same_version();
     // Before the lock, so that no other role can keep changes out by it.
-    owner_ = require_acting_role(installation_);
     {
-        const server::RoleScope scope(owner_); // reads the catalog only
+        const server::RoleScope scope(require_acting_role(installation_)); // reads the catalog only
         require_schema_privileges(installation_);
     }
     lock_installation(installation_,
                       unfinished_ == Unfinished::continued ? WaitNotice::none : WaitNotice::raised);
     // Another session may have given the installation to another role meanwhile.
-    owner_ = require_acting_role(installation_);
+    const Oid owner = require_acting_role(installation_);
+    const Oid before = OidIsValid(owner_) ? owner_ : server::only_acting_role();
+    if (OidIsValid(before) && owner != before)
+        throw other_owner(installation_, before, owner);
+    owner_ = owner;
 }
 
 InstallationState Change::read_state() const

@@ -62,7 +62,8 @@ class Change
     }
 
     // Stages 1 to 4. Waits for the lock as long as lock_timeout and statement_timeout allow, and
-    // says so in a NOTICE.
+    // says so in a NOTICE. Throws Refusal 55000 if the owner is not that of an earlier transaction
+    // of the call, or not the one for which the worker was started.
     void enter();
 
     // Runs `body` as the owner, found by enter(). The transaction must not end in it.

@@ -25,6 +25,7 @@ hidden_sessions();
 heartbeats();
 counts();
 a_view_of_strange_code();
+without_conversion();
 done_testing();
 
 sub schema_at
@@ -340,5 +341,22 @@ SQL
 	is(($caller->wait)[1] =~ s/:.*//sr, '42501',
 		'a view in the place of the workers\' table is refused, and is not read');
 	$_->close foreach $reader, $caller;
+	return;
+}
+
+# The scanner of the server cannot read such an escape in this encoding.
+sub without_conversion
+{
+	my $ascii = 'in_ascii';
+	$node->safe_psql('postgres',
+		"CREATE DATABASE $ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+	$node->safe_psql($ascii,
+		"CREATE EXTENSION procrastinate_migrate; SELECT procrastinate_upgrade('0030')");
+	my $session = new_session($node, $ascii);
+	$session->send(q{SELECT E'\u0441'});
+	like(($session->wait)[1], qr/^0A000: /, 'a query that the server cannot read in SQL_ASCII');
+	my ($status, undef, $error) = $node->psql($ascii, q{CALL procrastinate_migrate('0031')});
+	is($status, 0, 'is no obstacle') || diag($error);
+	$session->close;
 	return;
 }
