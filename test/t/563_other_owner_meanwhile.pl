@@ -134,8 +134,10 @@ sub between_transactions
 		q{SELECT count(*) = 1 FROM procrastinate_progress WHERE kind = 'batched' AND done > 0},
 		'batches are under way');
 	run_sql("GRANT ALL ON SCHEMA $schema TO mallory");
-	run_sql("ALTER TABLE $schema.procrastinate_$_ OWNER TO mallory")
-	  foreach qw(jobs events periodic_defers schema_history);
+	# The call locks the history first, too.
+	run_sql(join ';', 'BEGIN',
+		(map { "ALTER TABLE $schema.procrastinate_$_ OWNER TO mallory" }
+			  qw(schema_history jobs events periodic_defers)), 'COMMIT');
 	like(
 		($caller->wait)[1],
 		qr/^55000: schema "changing" belongs to role mallory now, and no longer to role \w+/,
