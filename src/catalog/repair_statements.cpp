@@ -335,9 +335,9 @@ bool can_repair(std::span<const Difference> differences, chain::Revision revisio
     return false;
 }
 
-bool can_repair_all(std::span<const CatalogObject> structure, chain::Revision revision)
+bool can_repair_all(const Comparison &comparison, chain::Revision revision)
 {
-    const std::vector<Difference> differences = Comparison(structure).with(revision);
+    const std::vector<Difference> differences = comparison.with(revision);
     const std::vector<std::string> repairs = repair_statements(differences, revision, "s");
     for (std::size_t i = 0; i < differences.size(); ++i)
         if (differences[i].is_of_revision && !is_run(differences[i], repairs[i]))

@@ -22,7 +22,7 @@ bool is_run(const Difference &difference, std::string_view statement);
 // True if it has something to run for these differences.
 bool can_repair(std::span<const Difference> differences, chain::Revision revision);
 
-// True if it has something to run for every difference between the structure and the revision.
-bool can_repair_all(std::span<const CatalogObject> structure, chain::Revision revision);
+// True if it has something to run for every difference from the revision.
+bool can_repair_all(const Comparison &comparison, chain::Revision revision);
 
 } // namespace procrastinate::catalog

@@ -169,10 +169,18 @@ void replace_body(const Installation &installation, const FetchFunction &functio
     spi::execute(statement.c_str());
 }
 
+bool has_table(const Installation &installation)
+{
+    const Oid schema = installation.schema;
+    return server::call([schema] {
+        return get_rel_relkind(get_relname_relid(fetch_barrier_table, schema)) == RELKIND_RELATION;
+    });
+}
+
 // The roles that may fetch jobs may lock the table.
 void create_table(const Installation &installation)
 {
-    if (catalog::has_relation(installation, fetch_barrier_table))
+    if (has_table(installation))
         upgrade::require_no_foreign_objects(installation);
     else
         spi::execute(
@@ -240,7 +248,7 @@ void remove_fetch_barrier(const Installation &installation)
         if (const std::string_view body = body_without_barrier(barrier, function.body);
             body != function.body)
             replace_body(installation, function, std::string(body));
-    if (catalog::has_relation(installation, fetch_barrier_table))
+    if (has_table(installation))
         spi::execute(
             common::substitute(sql::drop_fetch_barrier, {{"schema", installation.quoted}}).c_str());
 }

@@ -4,9 +4,9 @@
 -- {{body}}   the function's own body, which is a block
 --
 -- A fetch locks the barrier's table to the end of its transaction. If it cannot, or if the table
--- says so, the barrier is closed, and the function returns NULL. Without the table, or without a
--- privilege on it, the function works as if it had no barrier. Names are qualified: the function
--- may run under any search_path.
+-- says so, the barrier is closed, and the function returns NULL. Without the table, with something
+-- else of its name, or without a privilege on it, the function works as if it had no barrier. Names
+-- are qualified: the function may run under any search_path.
 
 BEGIN
     BEGIN
@@ -20,7 +20,8 @@ BEGIN
     EXCEPTION
         WHEN lock_not_available THEN
             RETURN NULL;
-        WHEN insufficient_privilege OR invalid_schema_name OR undefined_table THEN
+        WHEN insufficient_privilege OR invalid_schema_name OR undefined_table
+             OR wrong_object_type THEN
             NULL;
     END;
 {{body}}

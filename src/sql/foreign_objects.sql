@@ -44,9 +44,10 @@ WITH RECURSIVE me AS (
 ), ours AS (
     SELECT c.oid, c.relowner, c.relname, c.relkind
       FROM pg_class c
-     WHERE c.relnamespace = {{schema}} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
-       AND c.relname = ANY ({{names}} || ARRAY['procrastinate_schema_history',
-                                               'procrastinate_fetch_barrier'])
+     WHERE c.relnamespace = {{schema}}
+       AND (c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+            AND c.relname = ANY ({{names}} || 'procrastinate_schema_history'::text)
+            OR c.relname = 'procrastinate_fetch_barrier')
     UNION
     SELECT c.oid, c.relowner, c.relname, c.relkind
       FROM ours
@@ -65,14 +66,17 @@ WITH RECURSIVE me AS (
     UNION
     SELECT {{table}} WHERE {{table}} <> 0
 ), object AS (
-    SELECT 1 AS rank, CASE c.relkind WHEN 'c' THEN 'type' ELSE 'table' END AS kind,
+    SELECT 1 AS rank, CASE WHEN c.relkind = 'c' THEN 'type' WHEN c.relkind = 'S' THEN 'sequence'
+                          WHEN c.relkind IN ('i', 'I') THEN 'index' ELSE 'table' END AS kind,
            c.relname AS name, c.oid::regclass::text AS identity, c.relowner AS owner,
-           true AS can_be_given
+           c.relkind NOT IN ('i', 'I', 'S') AS can_be_given
       FROM ours c
     UNION ALL
     SELECT 2, 'type', t.typname, t.oid::regtype::text, t.typowner, true
       FROM pg_type t
-     WHERE t.typnamespace = {{schema}} AND t.typname = ANY ({{names}}) AND t.typrelid = 0
+     WHERE t.typnamespace = {{schema}} AND t.typrelid = 0
+       AND t.typname = ANY ({{names}} || ARRAY['procrastinate_schema_history',
+                                               'procrastinate_fetch_barrier'])
     UNION ALL
     SELECT 3, 'routine', p.proname, p.oid::regprocedure::text, p.proowner,
            NOT p.prosecdef

@@ -19,8 +19,10 @@ DECLARE
     after_body CONSTANT text := {{after_body}};
     opening CONSTANT text := before_lock || quote_ident(schema_name)
         || before_look || quote_ident(schema_name) || before_body;
-    barrier CONSTANT regclass :=
-        to_regclass(format('%I.procrastinate_fetch_barrier', schema_name));
+    barrier CONSTANT oid := (
+        SELECT c.oid FROM pg_class c
+         WHERE c.relnamespace = schema_oid AND c.relname = 'procrastinate_fetch_barrier'
+           AND c.relkind = 'r');
     fetcher record;
     own text;      -- the function's body without the barrier
     its_name text; -- that the barrier gives the schema, which may have been renamed since

@@ -9,6 +9,8 @@
 -- $4 the largest number of rows
 -- $5 the largest number of views: any role with USAGE on the schema can create some, in a schema of
 --    its own; those of the tables' owner come first
+-- $6 names of tables, separated by blanks: only of these are the parts read. The caller has looked
+--    how large their definitions are.
 --
 -- Must run under a search_path of pg_catalog alone: then names come out qualified by the schema,
 -- and no operator of another role is used. Finds the objects by their names and by indexes of the
@@ -17,7 +19,9 @@
 --
 -- Texts that are longer than any of Procrastinate's are cut or replaced by their md5. Those of
 -- functions are not even read, and at most $4 functions are: any role that may create functions
--- could make them huge, or many.
+-- could make them huge, or many. Nor are the types of arguments if they have large defaults: the
+-- session would keep those. Of an enum type at most 1000 labels are read. Rules are not printed:
+-- pg_get_ruledef() can take hours, and nothing cancels it.
 --
 -- Returns the columns of catalog::CatalogObject, ordered by kind and key:
 --   1 kind, 2 key, 3 name, 4 table, 5 definition as structure.tsv spells it
@@ -43,16 +47,41 @@ with relation as materialized (
        and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
                           and d.objid = c.oid and d.deptype = 'e')
 ), our_table as materialized (
-    select * from relation where relkind in ('r', 'p')
-), routine as materialized (
-    select p.*
+    select * from relation
+     where relkind in ('r', 'p')
+       and relname = any ((select string_to_array($6, ' ')::name[])::name[])
+), named_function as materialized (
+    -- OFFSET 0 here and below: with old statistics the planner would compare all pairs of many such
+    -- objects.
+    select p.oid, p.proname, p.proowner, a.arguments
       from pg_depend n
-      join pg_proc p on p.oid = n.objid
+     cross join lateral (
+           select p.oid, p.proname, p.proowner, p.proargtypes, p.prorettype, p.proallargtypes
+             from pg_proc p where p.oid = n.objid offset 0) p
+     cross join lateral (
+           select case when coalesce(sum(octet_length(e.typdefault)), 0)
+                            + coalesce(sum(octet_length(e.typdefaultbin::text)), 0) <= 16000
+                       then coalesce((select string_agg(format_type(a.type, null), ', '
+                                                        order by a.place)
+                                        from unnest(p.proargtypes::oid[]) with ordinality
+                                          as a (type, place)), '') end as arguments
+             from unnest(p.proargtypes::oid[] || p.proallargtypes || p.prorettype) as a (type)
+            cross join lateral (
+                  select t.typelem from pg_type t where t.oid = a.type offset 0) t
+            cross join lateral (
+                  select e.typdefault, e.typdefaultbin
+                    from pg_type e where e.oid = any (array[a.type, t.typelem]) offset 0) e
+            where a.type >= 16384) a
      where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
        and n.classid = 'pg_proc'::regclass
-       and p.proname = any ((select string_to_array($3, ' ')::name[])::name[])
+       and p.proname >= 'procrastinate_' and p.proname < 'procrastinate`'
+), routine as materialized (
+    select p.*, f.arguments
+      from named_function f
+     cross join lateral (select p.* from pg_proc p where p.oid = f.oid offset 0) p
+     where f.proname = any ((select string_to_array($3, ' ')::name[])::name[])
        and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
-                          and d.objid = p.oid and d.deptype = 'e')
+                          and d.objid = f.oid and d.deptype = 'e')
       limit $4
 ), owned_sequence as (
     select c.oid
@@ -61,7 +90,6 @@ with relation as materialized (
        and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
       join pg_class c on c.oid = d.objid and c.relkind = 'S'
 ), unknown as (
-    -- OFFSET 0: with old statistics the planner would compare all pairs of many such objects.
     select 1 as rank, case c.relkind when 'f' then 'relation' else 'table' end as kind,
            c.relname::text as key, c.relname::text as name, c.relowner as owner,
            'pg_class'::regclass as class_id, c.oid as object_id
@@ -87,18 +115,10 @@ with relation as materialized (
             or exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
        and t.typname <> all ((select string_to_array($2, ' ')::name[])::name[])
     union all
-    select 8, 'function',
-           format('%s(%s)', p.proname,
-                  (select string_agg(format_type(a.type, null), ', ' order by a.place)
-                     from unnest(p.proargtypes::oid[]) with ordinality as a (type, place))),
-           p.proname::text, p.proowner, 'pg_proc'::regclass, p.oid
-      from pg_depend n
-     cross join lateral (select p.oid, p.proname, p.proowner, p.proargtypes
-                           from pg_proc p where p.oid = n.objid offset 0) p
-     where n.refclassid = 'pg_namespace'::regclass and n.refobjid = $1
-       and n.classid = 'pg_proc'::regclass
-       and p.proname >= 'procrastinate_' and p.proname < 'procrastinate`'
-       and p.proname <> all ((select string_to_array($3, ' ')::name[])::name[])
+    select 8, 'function', format('%s(%s)', f.proname, coalesce(f.arguments, '...')),
+           f.proname::text, f.proowner, 'pg_proc'::regclass, f.oid
+      from named_function f
+     where f.proname <> all ((select string_to_array($3, ' ')::name[])::name[])
 ), line as (
     select 1 as rank, 'table' as kind, c.relname::text as key, c.relname::text as name,
            null::text as "table",
@@ -181,7 +201,8 @@ with relation as materialized (
       from pg_type t
      cross join lateral (
            select array_agg(e.enumlabel::text order by e.enumsortorder) as labels
-             from pg_enum e where e.enumtypid = t.oid) p
+             from (select * from pg_enum e where e.enumtypid = t.oid
+                    order by e.enumsortorder limit 1000) e) p
      where t.typname = any ((select string_to_array($2, ' ')::name[])::name[])
        and t.typnamespace = $1
        and t.typrelid = 0
@@ -224,10 +245,7 @@ with relation as materialized (
                            then 'maxvalue ' || s.seqmax end,
                       case when s.seqcycle then 'cycle' end), '') as options) o
     union all
-    select 8, 'function',
-           format('%s(%s)', p.proname,
-                  (select string_agg(format_type(a.type, null), ', ' order by a.place)
-                     from unnest(p.proargtypes::oid[]) with ordinality as a (type, place))),
+    select 8, 'function', format('%s(%s)', p.proname, coalesce(p.arguments, '...')),
            p.proname::text, null,
            concat(d.declaration, ' language ', l.lanname,
                   case p.prokind when 'f' then '' else ' of kind ' || p.prokind::text end,
@@ -247,6 +265,8 @@ with relation as materialized (
            -- These functions put the whole row of pg_proc into the session's cache.
            select case when stored.bytes > 64000
                        then concat(p.proname, ' of ', stored.bytes, ' bytes')
+                       when p.arguments is null
+                       then concat(p.proname, ' with a type that has a large default')
                        else concat(p.proname, '(',
                                    case when coalesce(octet_length(p.proargdefaults::text), 0)
                                              <= 16000
@@ -277,7 +297,10 @@ with relation as materialized (
       from our_table c join pg_trigger t on t.tgrelid = c.oid where not t.tgisinternal
     union all
     select 10, 'rule', c.relname || '.' || r.rulename, r.rulename::text, c.relname::text,
-           regexp_replace(pg_get_ruledef(r.oid), '^CREATE RULE ', ''),
+           format('%I AS ON %s TO %I DO %s', r.rulename,
+                  case r.ev_type when '1' then 'SELECT' when '2' then 'UPDATE'
+                      when '3' then 'INSERT' else 'DELETE' end, c.relname,
+                  case when r.is_instead then 'INSTEAD' else 'ALSO' end),
            null, null, null, null, null, null, null, null,
            case when r.is_instead then 'instead' end, null, 'pg_rewrite'::regclass, r.oid, 0
       from our_table c join pg_rewrite r on r.ev_class = c.oid

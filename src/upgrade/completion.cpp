@@ -11,25 +11,47 @@ namespace procrastinate::upgrade
 
 using chain::Revision;
 
-bool can_complete(const catalog::Installation &installation,
-                  std::span<const catalog::CatalogObject> structure, Revision current,
-                  Revision revision)
+namespace
 {
-    return current != chain::base && current < revision &&
-           written_tables(current, revision) == catalog::history_table &&
-           catalog::can_repair_all(structure, revision) &&
-           !names_taken(installation, structure, current, revision).findings.empty() &&
+
+using Structure = std::span<const catalog::CatalogObject>;
+
+bool are_names_taken(const catalog::Installation &installation, Structure structure,
+                     Revision current, Revision revision)
+{
+    return !names_taken(installation, structure, current, revision).findings.empty();
+}
+
+// Apart from the names.
+bool leads_to(Structure structure, const catalog::Comparison &comparison, Revision current,
+              Revision revision)
+{
+    return written_tables(current, revision) == catalog::history_table &&
+           catalog::can_repair_all(comparison, revision) &&
            !catalog::nearer_later_revision(structure, revision, server::check_interrupts);
 }
 
-std::optional<Revision> revision_to_complete(const catalog::Installation &installation,
-                                             std::span<const catalog::CatalogObject> structure,
-                                             Revision current)
+} // namespace
+
+bool can_complete(const catalog::Installation &installation, Structure structure, Revision current,
+                  Revision revision)
 {
+    return current != chain::base && current < revision &&
+           are_names_taken(installation, structure, current, revision) &&
+           leads_to(structure, catalog::Comparison(structure), current, revision);
+}
+
+std::optional<Revision> revision_to_complete(const catalog::Installation &installation,
+                                             Structure structure, Revision current)
+{
+    if (current == chain::base || !are_names_taken(installation, structure, current, chain::head()))
+        return std::nullopt;
+    const catalog::Comparison comparison(structure);
     for (Revision revision = current + 1; revision <= chain::head(); ++revision)
     {
         server::check_interrupts();
-        if (can_complete(installation, structure, current, revision))
+        if (leads_to(structure, comparison, current, revision) &&
+            are_names_taken(installation, structure, current, revision))
             return revision;
     }
     return std::nullopt;

@@ -44,7 +44,7 @@ sub sessions
 sub is_refused
 {
 	my ($caller, $mallory) = @_;
-	like(($caller->wait)[1], qr/^(?:42501|PM009|PM010): /, 'the call refuses it');
+	like(($caller->wait)[1], qr/^(?:42501|55000|PM009|PM010): /, 'the call refuses it');
 	is($node->safe_psql($database, 'SELECT is_called FROM public.traps'), 'f',
 		'the call runs no code of mallory');
 	$_->close foreach $caller, $mallory;
