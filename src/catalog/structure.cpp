@@ -286,7 +286,8 @@ server::pmr::vector<CatalogObject> structure(const Installation &installation,
         spi::text_parameter(chain::names_of(
             {Kind::table, Kind::index, Kind::sequence, Kind::composite, Kind::enum_type})),
         spi::text_parameter(chain::names_of({Kind::function})),
-        spi::int8_parameter(most_objects + most_views + 1), spi::int8_parameter(most_views),
+        spi::int8_parameter(most_objects + most_views + 1),
+        spi::int8_parameter(most_views),
         spi::text_parameter(chain::names_of({Kind::table}))};
     (void)lock_tables(installation.schema, lock_after_waiting);
     require_readable_tables(installation.schema);

@@ -12,6 +12,7 @@
 #include "server/statement_worker.hpp"
 #include "sql/session_settings.hpp"
 #include "upgrade/acting_role.hpp"
+#include "upgrade/change.hpp"
 #include "upgrade/settings.hpp"
 
 #include <algorithm>
@@ -247,6 +248,9 @@ std::vector<ListedInstallation> selected(const std::vector<std::string> &pattern
 void migrate_all(std::string_view target, const std::vector<std::string> &patterns,
                  const online::CallOptions &call, const FleetOptions &options)
 {
+    // A worker would not be read-only, and on a standby it would begin after a promotion.
+    if (!options.dry_run)
+        upgrade::require_writable("procrastinate_migrate_all()");
     std::deque<Work> works = works_of(target, patterns, call, options);
     if (options.dry_run)
         return;

@@ -51,8 +51,10 @@ std::string structure_over(std::string_view schema)
         "(select n.oid from pg_namespace n where n.nspname = " + std::string(schema) + ")",
         quoted_literal(chain::names_of(
             {Kind::table, Kind::index, Kind::sequence, Kind::composite, Kind::enum_type})),
-        quoted_literal(chain::names_of({Kind::function})), std::string(most_objects),
-        std::string(most_views), quoted_literal(chain::names_of({Kind::table}))};
+        quoted_literal(chain::names_of({Kind::function})),
+        std::string(most_objects),
+        std::string(most_views),
+        quoted_literal(chain::names_of({Kind::table}))};
     // Servers before 14 have no such column. The query only asks for its size.
     constexpr std::string_view newer_column = "p.prosqlbody";
     std::string structure(sql::structure);

@@ -103,7 +103,7 @@ std::string advice_for_inexact(const Installation &installation, const Installat
                       repair_call(installation, match.revision) + ", dry_run => false);\n";
     }
     return advice + "To record " + std::string(chain::name(first)) +
-           " without repair: " + stamp_call(installation, first);
+           " without repair: " + stamp_call(installation, first) + advice_on_rows(first - 1, first);
 }
 
 [[noreturn]] void refuse_inexact(const Installation &installation, const InstallationState &state,
@@ -223,7 +223,7 @@ std::string advice_for_moved_on(const Installation &installation,
     return "The catalog is nearer to " + now + " than to " + std::string(chain::name(recorded)) +
            ". To see the differences: " + check_call(installation, nearer->revision) +
            "\nIf another tool has moved the schema on, record that: " +
-           stamp_call(installation, nearer->revision);
+           stamp_call(installation, nearer->revision) + advice_on_rows(recorded, nearer->revision);
 }
 
 std::string advice_for_later_objects(const Installation &installation,
@@ -242,7 +242,8 @@ std::string advice_for_later_objects(const Installation &installation,
                common::own_function("procrastinate_repair") + "('head', schema => " +
                installation.quoted_text + ");";
     return advice + ". To see how it differs from " + std::string(chain::name(taken.first_maker)) +
-           ": " + check_call(installation, taken.first_maker);
+           ": " + check_call(installation, taken.first_maker) +
+           advice_on_rows(taken.first_maker - 1, taken.first_maker);
 }
 
 std::string names_of(std::span<const catalog::RevisionMatch> matches)

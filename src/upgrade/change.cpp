@@ -22,11 +22,6 @@ namespace
 using common::Refusal;
 namespace sqlstate = common::sqlstate;
 
-void require_writable(const char *command)
-{
-    server::call([command] { PreventCommandIfReadOnly(command); });
-}
-
 void require_same_version()
 {
     const std::string installed = catalog::installed_version();
@@ -80,6 +75,11 @@ common::Refusal other_owner(const catalog::Installation &installation, Oid befor
 }
 
 } // namespace
+
+void require_writable(const char *command)
+{
+    server::call([command] { PreventCommandIfReadOnly(command); });
+}
 
 void Change::enter()
 {

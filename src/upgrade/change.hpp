@@ -50,6 +50,9 @@ enum class Privileges
     checked_before // in an earlier transaction of the same call
 };
 
+// Throws the server's error 25006 in a read-only transaction, which on a standby each one is.
+void require_writable(const char *command);
+
 class Change
 {
   public:

@@ -2,6 +2,7 @@
 
 #include "catalog/drift.hpp"
 #include "catalog/repair_statements.hpp"
+#include "common/own_function.hpp"
 #include "server/pause.hpp"
 #include "upgrade/leftovers.hpp"
 #include "upgrade/precheck_deferred.hpp"
@@ -55,6 +56,18 @@ std::optional<Revision> revision_to_complete(const catalog::Installation &instal
             return revision;
     }
     return std::nullopt;
+}
+
+std::string advice_on_rows(Revision current, Revision revision)
+{
+    std::string advice;
+    for (Revision one = current + 1; one <= revision; ++one)
+        if (written_tables(one - 1, one) != catalog::history_table)
+            advice += "\nMigration " + std::string(chain::name(one)) +
+                      " changes rows, too, which no repair does. To see its SQL: SELECT " +
+                      common::own_function("procrastinate_migration_sql") + "('" +
+                      std::string(chain::name(one)) + "');";
+    return advice;
 }
 
 } // namespace procrastinate::upgrade

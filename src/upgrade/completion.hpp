@@ -21,4 +21,8 @@ std::optional<chain::Revision>
 revision_to_complete(const catalog::Installation &installation,
                      std::span<const catalog::CatalogObject> structure, chain::Revision current);
 
+// For a HINT, after another line: which migrations after `current` up to `revision` change rows,
+// which no repair does. Empty if none does.
+std::string advice_on_rows(chain::Revision current, chain::Revision revision);
+
 } // namespace procrastinate::upgrade

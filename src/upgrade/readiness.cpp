@@ -7,6 +7,7 @@
 #include "server/messages.hpp"
 #include "server/pause.hpp"
 #include "upgrade/catalog_match.hpp"
+#include "upgrade/completion.hpp"
 #include "upgrade/leftovers.hpp"
 #include "upgrade/precheck.hpp"
 #include "upgrade/precheck_deferred.hpp"
@@ -81,7 +82,8 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
             common::own_function("procrastinate_detect") + "(" + schema +
             ");\nTo see how it differs from " +
             std::string(chain::name(found.names_taken.first_maker)) + ": " +
-            check_call(installation, found.names_taken.first_maker));
+            check_call(installation, found.names_taken.first_maker) +
+            advice_on_rows(found.names_taken.first_maker - 1, found.names_taken.first_maker));
     if (found.moved_on.empty() && found.names_taken.can_be_moved)
         add("Move objects that are not Procrastinate's to another schema.");
     if (!found.precheck.dependents.empty())

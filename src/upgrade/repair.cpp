@@ -150,7 +150,10 @@ void require_reachable(const Installation &installation, const InstallationState
     throw common::Refusal{common::sqlstate::catalog_contradicts,
                           catalog::in_schema(installation) + " is at " + now + ", not at " + wanted,
                           "A repair leads to no other revision: that is what migrations are for.",
-                          hint + "To see the differences: " + check_call(installation, revision)};
+                          hint.find(check_call(installation, revision)) == std::string::npos
+                              ? hint +
+                                    "To see the differences: " + check_call(installation, revision)
+                              : hint.substr(0, hint.size() - 1)};
 }
 
 // The revision to which the schema is repaired.

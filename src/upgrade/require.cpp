@@ -65,7 +65,7 @@ Refusal not_reached(const Installation &installation, const InstallationState &s
 {
     const Revision current = *state.current.revision;
     if (current == chain::base && !state.under_way)
-        return nothing_installed(installation);
+        return nothing_installed(installation, target == "base" ? "head" : target);
     const DriftFindings drift = find_drift(installation, state);
     std::string detail = requirement.pending_after(current);
     std::string hint = advice_to_upgrade(installation, requirement, target);
@@ -79,11 +79,12 @@ Refusal not_reached(const Installation &installation, const InstallationState &s
             std::move(detail), std::move(hint)};
 }
 
-Refusal nothing_installed(const Installation &installation)
+Refusal nothing_installed(const Installation &installation, std::string_view target)
 {
     const std::string message = in_schema(installation) + " holds no installation of Procrastinate";
-    const std::string install = "CALL " + common::own_function("procrastinate_migrate") +
-                                "('head', schema => " + installation.quoted_text + ");";
+    const std::string install = "CALL " + common::own_function("procrastinate_migrate") + "(" +
+                                common::quoted_literal(target) + ", schema => " +
+                                installation.quoted_text + ");";
     if (const auto other = catalog::elsewhere(installation))
         return {sqlstate::not_reached, message, common::sentence(other->text()),
                 other->hint(install)};

@@ -42,6 +42,7 @@ common::Refusal not_reached(const catalog::Installation &installation,
                             std::string_view target);
 
 // The refusal PM015 of a schema without an installation. It names another schema that has one.
-common::Refusal nothing_installed(const catalog::Installation &installation);
+common::Refusal nothing_installed(const catalog::Installation &installation,
+                                  std::string_view target = "head");
 
 } // namespace procrastinate::upgrade

@@ -93,6 +93,7 @@ my %changes = (
 	'SELECT procrastinate_upgrade()'                       => 'procrastinate_upgrade()',
 	q{SELECT procrastinate_upgrade('current')}             => 'procrastinate_upgrade()',
 	'CALL procrastinate_migrate()'                         => 'procrastinate_migrate()',
+	'CALL procrastinate_migrate_all()'                     => 'procrastinate_migrate_all()',
 	q{SELECT procrastinate_stamp('0031', verify => false)} => 'procrastinate_stamp()',
 	'SELECT procrastinate_adopt()'                         => 'procrastinate_adopt()',
 	'SELECT procrastinate_repair(dry_run => false)'        => 'procrastinate_repair()',);
