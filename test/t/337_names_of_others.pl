@@ -1,6 +1,6 @@
-# A role that owns nothing of an installation, but may create in its schema, gives objects of its own
-# names of Procrastinate's. Readers take neither much memory nor much time for them, and a change
-# that needs the name refuses them before its first step.
+# A role that owns nothing of an installation, but may create in its schema, gives its objects names
+# of Procrastinate's. Readers take neither much memory nor much time for them, and a change that
+# needs the name refuses them before its first step.
 
 use strict;
 use warnings;
@@ -68,7 +68,8 @@ sub name_of_the_barrier
 	  $node->psql($database, q{CALL procrastinate_migrate('head', schema => 'queue')});
 	like($error, qr/ERROR:  role \S+ may not change the installation in schema "queue"$/m,
 		"$what has the name of the fetch barrier: the call is refused");
-	like($error, qr/^DETAIL:  \w+ procrastinate_fetch_barrier belongs to role eve\.$/m, 'it is named');
+	like($error, qr/^DETAIL:  \w+ procrastinate_fetch_barrier belongs to role eve\.$/m,
+		'it is named');
 	like($error, qr/^$drop queue\.procrastinate_fetch_barrier/m, 'by the HINT, too');
 	is(revision_of('queue'), '0031', 'nothing has changed');
 	my $worker = session('queue');
@@ -105,7 +106,8 @@ sub a_rule_that_takes_long_to_print
 	run_sql(<<'SQL');
 DO $$
 DECLARE
-	columns text := (SELECT string_agg('c' || n || ' int', ', ') FROM generate_series(1, 1500) AS n);
+	columns text := (SELECT string_agg(format('c%s int', n), ', ')
+	                   FROM generate_series(1, 1500) AS n);
 	names text := (SELECT string_agg('a', ', ') FROM generate_series(1, 1500));
 BEGIN
 	EXECUTE format('CREATE TABLE eve.wide (%s)', columns);
@@ -116,7 +118,8 @@ BEGIN
 END $$;
 SQL
 	my ($status, $out, $error) = $node->psql($database,
-		q{SET statement_timeout = '5 s'; SELECT actual FROM procrastinate_check(schema => 'queue')});
+		q{SET statement_timeout = '5 s';}
+		  . q{ SELECT actual FROM procrastinate_check(schema => 'queue')});
 	is($status, 0, 'a rule that the server prints in minutes does not delay procrastinate_check()')
 	  || diag($error);
 	is($out, 'own AS ON DELETE TO procrastinate_events DO ALSO', 'which tells its event');

@@ -119,8 +119,9 @@ sub rows_are_changed
 			my $at      = revision_name($revision);
 			my $name    = "$at in part, " . ($history ? 'with a history' : 'without a history');
 			unlike($refusal, qr/procrastinate_repair\('head'/, "$name: no repair leads to head");
-			like($refusal, qr/procrastinate_check\('$at'/, "$name: the HINT has the call to compare");
-			like($refusal, qr/^Migration $at changes rows, too, .*procrastinate_migration_sql\('$at'\);$/m,
+			like($refusal, qr/procrastinate_check\('$at'/, "$name: the HINT compares with it");
+			like($refusal,
+				qr/^Migration $at changes rows, too, .*procrastinate_migration_sql\('$at'\);$/m,
 				"$name: and says where the UPDATE is");
 		}
 	}
