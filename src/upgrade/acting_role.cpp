@@ -43,6 +43,12 @@ Oid owner_of_schema(const Installation &installation)
     return server::call([&] { return server::owner_of_schema(installation.schema); });
 }
 
+Oid role_without_tables(const Installation &installation)
+{
+    const Oid owner = owner_of_schema(installation);
+    return OidIsValid(owner) && may_act_as(owner) ? owner : GetUserId();
+}
+
 } // namespace
 
 Oid owner_of(const Installation &installation)
@@ -70,18 +76,17 @@ Oid require_acting_role(const Installation &installation)
             "The installation belongs to role " + server::role_name(owner) +
                 ", and a change is made as that role. You may not SET ROLE to it.",
             "Call it as role " + server::quoted_role_name(owner) + " or as a member of it."};
-    if (!OidIsValid(owner))
-        catalog::require_there(installation);
-    return acting_role(installation);
+    // The owner that was checked: it may be another one by now.
+    if (OidIsValid(owner))
+        return owner;
+    catalog::require_there(installation);
+    return role_without_tables(installation);
 }
 
 Oid acting_role(const Installation &installation)
 {
     const Oid owner = owner_of_tables(installation);
-    if (OidIsValid(owner))
-        return owner;
-    const Oid schema_owner = owner_of_schema(installation);
-    return OidIsValid(schema_owner) && may_act_as(schema_owner) ? schema_owner : GetUserId();
+    return OidIsValid(owner) ? owner : role_without_tables(installation);
 }
 
 } // namespace procrastinate::upgrade
