@@ -247,13 +247,15 @@ void require_readable_tables(Oid schema)
     std::vector<Oid> tables;
     for (const chain::Fact &fact : chain::facts())
     {
-        if (fact.kind != chain::Kind::table && fact.kind != chain::Kind::index)
-            continue;
         const std::string name(fact.name);
-        const Oid table = server::call([&name, schema, &fact] {
+        const bool is_table = fact.kind == chain::Kind::table;
+        const Oid table = server::call([&name, schema, is_table] {
             const Oid oid = get_relname_relid(name.c_str(), schema);
-            return fact.kind == chain::Kind::index && OidIsValid(oid) ? server::table_of_index(oid)
-                                                                      : oid;
+            const char kind = get_rel_relkind(oid);
+            return kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX
+                       ? server::table_of_index(oid)
+                   : is_table ? oid
+                              : InvalidOid;
         });
         if (OidIsValid(table) && std::find(tables.begin(), tables.end(), table) == tables.end())
             tables.push_back(table);

@@ -211,13 +211,27 @@ with relation as materialized (
     union all
     select 6, 'composite', c.relname::text, c.relname::text, null,
            concat(c.relname, ' (',
-                  (select string_agg(concat(a.attname, ' ', format_type(a.atttypid, a.atttypmod)),
-                                     ', ' order by a.attnum)
-                     from pg_attribute a
-                    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), ')'),
+                  case when s.bytes <= 16000
+                       then (select string_agg(concat(a.attname, ' ',
+                                                      format_type(a.atttypid, a.atttypmod)),
+                                               ', ' order by a.attnum)
+                               from pg_attribute a
+                              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
+                       else 'a type that has a large default' end, ')'),
            null, null, null, null, null, null, null, null, null, c.relowner, 'pg_type'::regclass,
            c.reltype, 0
-      from relation c where c.relkind = 'c'
+      from relation c
+     cross join lateral (
+           select coalesce(sum(octet_length(e.typdefault)), 0)
+                  + coalesce(sum(octet_length(e.typdefaultbin::text)), 0) as bytes
+             from pg_attribute a
+            cross join lateral (
+                  select t.typelem from pg_type t where t.oid = a.atttypid offset 0) t
+            cross join lateral (
+                  select e.typdefault, e.typdefaultbin
+                    from pg_type e where e.oid = any (array[a.atttypid, t.typelem]) offset 0) e
+            where a.attrelid = c.oid and a.attnum > 0 and a.atttypid >= 16384) s
+     where c.relkind = 'c'
     union all
     select 7, 'sequence', c.relname::text, c.relname::text, p."table",
            concat(c.relname, ' ', format_type(s.seqtypid, null),
@@ -260,7 +274,10 @@ with relation as materialized (
      cross join lateral (
            -- In bytes as they are stored.
            select pg_column_size(p.prosrc) + coalesce(pg_column_size(p.prosqlbody), 0)
-                  + coalesce(pg_column_size(p.proargdefaults), 0) as bytes) stored
+                  + coalesce(pg_column_size(p.proargdefaults), 0)
+                  + coalesce(pg_column_size(p.proargnames), 0)
+                  + coalesce(pg_column_size(p.proconfig), 0)
+                  + coalesce(pg_column_size(p.proacl), 0) as bytes) stored
      cross join lateral (
            -- These functions put the whole row of pg_proc into the session's cache.
            select case when stored.bytes > 64000

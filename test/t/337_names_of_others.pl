@@ -49,6 +49,23 @@ CREATE FUNCTION queue.procrastinate_own(eve.huge) RETURNS int LANGUAGE sql AS 'S
 CREATE FUNCTION queue.procrastinate_finish_job(eve.huge[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION queue.procrastinate_finish_job(int) RETURNS eve.huge LANGUAGE sql AS 'SELECT $$$$';
 SQL
+reads_little('types of columns of a composite type', <<'SQL');
+DO $$
+BEGIN
+	EXECUTE format('CREATE DOMAIN eve.huge AS text DEFAULT %L',
+		(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n));
+END $$;
+CREATE TYPE queue.procrastinate_jobs_lock_idx AS (a eve.huge, b eve.huge[]);
+SQL
+reads_little('settings of a function', <<'SQL');
+DO $$
+BEGIN
+	EXECUTE format('CREATE FUNCTION queue.procrastinate_finish_job(int) RETURNS int LANGUAGE sql'
+		' SET application_name TO %L AS $f$SELECT 1$f$',
+		(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n));
+END $$;
+SQL
+an_index_on_a_large_table();
 a_rule_that_takes_long_to_print();
 done_testing();
 
@@ -96,6 +113,27 @@ sub reads_little
 		qr/^$HEAD_NAME$/, 'the revision is found');
 	$reader->close;
 	run_sql('DROP SCHEMA queue CASCADE; DROP OWNED BY eve; CREATE SCHEMA eve AUTHORIZATION eve');
+	return;
+}
+
+# An index with the name of a type: the server opens its table to print it.
+sub an_index_on_a_large_table
+{
+	queue_of_superuser('head');
+	run_sql(<<'SQL');
+SET ROLE eve;
+CREATE TABLE queue.own (a text);
+CREATE INDEX procrastinate_job_status ON queue.own (a);
+DO $$
+BEGIN
+	EXECUTE format('ALTER TABLE queue.own ADD CHECK (a <> %L)', repeat('x', 5000000));
+END $$;
+SQL
+	my (undef, undef, $error) =
+	  $node->psql($database, q{SELECT * FROM procrastinate_detect('queue')});
+	like($error, qr/ERROR:  definition of table queue\.own is too large to read$/m,
+		'an index of any name of ours on a large table is not printed');
+	run_sql('DROP SCHEMA queue CASCADE');
 	return;
 }
 
