@@ -42,11 +42,24 @@ NameSpace space_of(Kind kind)
     }
 }
 
+// Of a column or constraint with its table in front.
+std::string_view name_of(const chain::Fact &fact)
+{
+    return fact.kind == Kind::column || fact.kind == Kind::constraint ? fact.key : fact.name;
+}
+
 bool has_name_of(const NamedObject &object, const chain::Fact &fact)
 {
-    const bool has_table = fact.kind == Kind::column || fact.kind == Kind::constraint;
-    return space_of(object.kind) == space_of(fact.kind) &&
-           object.name == (has_table ? fact.key : fact.name);
+    return space_of(object.kind) == space_of(fact.kind) && object.name == name_of(fact);
+}
+
+// Those of all facts, and of the history.
+std::string known_names()
+{
+    std::string names(history_table);
+    for (const chain::Fact &fact : chain::facts())
+        names.append(" ").append(name_of(fact));
+    return names;
 }
 
 bool is_part_of_table(const NamedObject &object)
@@ -189,7 +202,8 @@ server::pmr::vector<NamedObject> named_objects(const Installation &installation,
     server::pmr::vector<NamedObject> objects(&memory);
     if (!holds_known_names(installation.schema))
         return objects;
-    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const std::array parameters{spi::oid_parameter(installation.schema),
+                                spi::text_parameter(known_names())};
     const spi::Rows rows = spi::read_latest(named_objects_query, parameters);
     for (std::uint64_t row = 0; row < rows.count(); ++row)
     {

@@ -169,11 +169,14 @@ void replace_body(const Installation &installation, const FetchFunction &functio
     spi::execute(statement.c_str());
 }
 
+// False if something else has its name: that is not to be dropped at the end.
 bool has_table(const Installation &installation)
 {
     const Oid schema = installation.schema;
     return server::call([schema] {
-        return get_rel_relkind(get_relname_relid(fetch_barrier_table, schema)) == RELKIND_RELATION;
+        const Oid table = get_relname_relid(fetch_barrier_table, schema);
+        return get_rel_relkind(table) == RELKIND_RELATION &&
+               get_attnum(table, "closed_until") != InvalidAttrNumber;
     });
 }
 

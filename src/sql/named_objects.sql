@@ -1,6 +1,8 @@
--- Objects of a schema whose names begin as Procrastinate's do, tables first.
+-- Objects of a schema that have one of these names, tables first.
 --
 -- $1 OID of the schema
+-- $2 names, separated by blanks; those of columns and constraints with their tables in front. Other
+--    roles can make any number of objects whose names only begin as Procrastinate's do.
 --
 -- Returns kind and name. The kind is as in structure.tsv, or "relation" or "type" for an object of
 -- another kind. The name of a column or constraint has its table in front. Members of extensions
@@ -34,7 +36,7 @@ with object as (
 )
 select object.kind, object.name
   from object
- where object.name ~ '^(idx_)?procrastinate_'
+ where object.name = any ((select string_to_array($2, ' '))::text[])
    and not exists (select from pg_depend d
                     where d.classid = object.class and d.objid = object.oid and d.deptype = 'e')
  order by object.rank, object.name

@@ -22,7 +22,9 @@ DECLARE
     barrier CONSTANT oid := (
         SELECT c.oid FROM pg_class c
          WHERE c.relnamespace = schema_oid AND c.relname = 'procrastinate_fetch_barrier'
-           AND c.relkind = 'r');
+           AND c.relkind = 'r'
+           AND EXISTS (SELECT FROM pg_attribute a
+                        WHERE a.attrelid = c.oid AND a.attname = 'closed_until'));
     fetcher record;
     own text;      -- the function's body without the barrier
     its_name text; -- that the barrier gives the schema, which may have been renamed since

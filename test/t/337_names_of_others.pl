@@ -66,6 +66,7 @@ BEGIN
 END $$;
 SQL
 an_index_on_a_large_table();
+a_table_of_the_owners();
 a_rule_that_takes_long_to_print();
 done_testing();
 
@@ -133,6 +134,24 @@ SQL
 	  $node->psql($database, q{SELECT * FROM procrastinate_detect('queue')});
 	like($error, qr/ERROR:  definition of table queue\.own is too large to read$/m,
 		'an index of any name of ours on a large table is not printed');
+	run_sql('DROP SCHEMA queue CASCADE');
+	return;
+}
+
+# A table of the owner's own with the name of the barrier's.
+sub a_table_of_the_owners
+{
+	upgrade($node, $database, 31, 'queue');
+	run_sql(q{CREATE TABLE queue.procrastinate_fetch_barrier (note text);}
+		  . q{ INSERT INTO queue.procrastinate_fetch_barrier VALUES ('kept')});
+	my (undef, undef, $error) =
+	  $node->psql($database, q{CALL procrastinate_migrate('head', schema => 'queue')});
+	like($error, qr/ERROR:  relation "procrastinate_fetch_barrier" already exists$/m,
+		'a table of the owner\'s that has the name of the barrier stops the migration');
+	is(run_sql('SELECT note FROM queue.procrastinate_fetch_barrier'), 'kept', 'and is kept');
+	run_sql('ALTER TABLE queue.procrastinate_fetch_barrier RENAME TO own');
+	upgrade($node, $database, 'head', 'queue');
+	is(revision_of('queue'), $HEAD_NAME, 'under another name it is no obstacle');
 	run_sql('DROP SCHEMA queue CASCADE');
 	return;
 }
