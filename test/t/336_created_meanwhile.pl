@@ -69,7 +69,7 @@ CREATE TRIGGER own AFTER UPDATE ON queue.procrastinate_jobs
 SQL
 	foreach my $call (
 		q{SELECT procrastinate_upgrade('0031', schema => 'queue')},
-		q{CALL procrastinate_migrate('0031', schema => 'queue')})
+		q{CALL procrastinate_migrate('0031', schema => 'queue', lock_timeout => '1 min')})
 	{
 		fails_in_trigger('queue', $call);
 		is(run_sql('SELECT count(*) FROM queue.procrastinate_jobs WHERE status = \'aborting\''),
@@ -101,7 +101,8 @@ END \$\$;
 CREATE TRIGGER own AFTER UPDATE ON $schema.procrastinate_jobs
 	FOR EACH ROW WHEN (NEW.id = 15000) EXECUTE FUNCTION $schema.own();
 SQL
-	fails_in_trigger($schema, qq{CALL procrastinate_migrate('0031', schema => '$schema')});
+	fails_in_trigger($schema,
+		qq{CALL procrastinate_migrate('0031', schema => '$schema', lock_timeout => '1 min')});
 	is( run_sql("SELECT string_agg(DISTINCT status::text, '|' ORDER BY status::text) FROM"
 			  . " $schema.procrastinate_jobs WHERE id IN (1, 15000)"),
 		'aborting|doing',
