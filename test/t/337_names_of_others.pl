@@ -17,6 +17,13 @@ my $node     = start_server();
 my $database = new_database($node);
 use_database($node, $database);
 run_sql('CREATE ROLE eve; CREATE SCHEMA eve AUTHORIZATION eve');
+my $huge_type = <<'SQL';
+DO $$
+BEGIN
+	EXECUTE format('CREATE DOMAIN eve.huge AS text DEFAULT %L',
+		(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n));
+END $$;
+SQL
 
 name_of_the_barrier($_) foreach (
 	[ 'an index', 'CREATE TABLE %s.own (a int); CREATE INDEX %2$s ON %1$s.own (a)', 'DROP INDEX' ],
@@ -39,22 +46,12 @@ BEGIN
 	           FROM generate_series(1, 200000) AS n);
 END $$;
 SQL
-reads_little('types of arguments', <<'SQL');
-DO $$
-BEGIN
-	EXECUTE format('CREATE DOMAIN eve.huge AS text DEFAULT %L',
-		(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n));
-END $$;
+reads_little('types of arguments', $huge_type . <<'SQL');
 CREATE FUNCTION queue.procrastinate_own(eve.huge) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION queue.procrastinate_finish_job(eve.huge[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION queue.procrastinate_finish_job(int) RETURNS eve.huge LANGUAGE sql AS 'SELECT $$$$';
 SQL
-reads_little('types of columns of a composite type', <<'SQL');
-DO $$
-BEGIN
-	EXECUTE format('CREATE DOMAIN eve.huge AS text DEFAULT %L',
-		(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n));
-END $$;
+reads_little('types of columns of a composite type', $huge_type . <<'SQL');
 CREATE TYPE queue.procrastinate_jobs_lock_idx AS (a eve.huge, b eve.huge[]);
 SQL
 reads_little('settings of a function', <<'SQL');
