@@ -32,6 +32,23 @@ bool leads_to(Structure structure, const catalog::Comparison &comparison, Revisi
            !catalog::nearer_later_revision(structure, revision, server::check_interrupts);
 }
 
+bool changes_rows(Revision revision)
+{
+    return written_tables(revision - 1, revision) != catalog::history_table;
+}
+
+std::string changed_rows(Revision revision)
+{
+    return "\nMigration " + std::string(chain::name(revision)) +
+           " changes rows, too, which no repair does.";
+}
+
+std::string sql_of(Revision revision)
+{
+    return " To see its SQL: SELECT " + common::own_function("procrastinate_migration_sql") + "('" +
+           std::string(chain::name(revision)) + "');";
+}
+
 } // namespace
 
 bool can_complete(const catalog::Installation &installation, Structure structure, Revision current,
@@ -62,12 +79,18 @@ std::string advice_on_rows(Revision current, Revision revision)
 {
     std::string advice;
     for (Revision one = current + 1; one <= revision; ++one)
-        if (written_tables(one - 1, one) != catalog::history_table)
-            advice += "\nMigration " + std::string(chain::name(one)) +
-                      " changes rows, too, which no repair does. To see its SQL: SELECT " +
-                      common::own_function("procrastinate_migration_sql") + "('" +
-                      std::string(chain::name(one)) + "');";
+        if (changes_rows(one))
+            advice += changed_rows(one) + sql_of(one);
     return advice;
+}
+
+std::string advice_on_rest(Revision revision)
+{
+    const std::string name(chain::name(revision));
+    return (changes_rows(revision)
+                ? changed_rows(revision)
+                : "\nIf migration " + name + " was run in part, run the rest of it by hand.") +
+           sql_of(revision);
 }
 
 } // namespace procrastinate::upgrade

@@ -25,4 +25,7 @@ revision_to_complete(const catalog::Installation &installation,
 // which no repair does. Empty if none does.
 std::string advice_on_rows(chain::Revision current, chain::Revision revision);
 
+// For a HINT, after another line: what no repair does if migration `revision` was run in part.
+std::string advice_on_rest(chain::Revision revision);
+
 } // namespace procrastinate::upgrade

@@ -83,7 +83,7 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
             ");\nTo see how it differs from " +
             std::string(chain::name(found.names_taken.first_maker)) + ": " +
             check_call(installation, found.names_taken.first_maker) +
-            advice_on_rows(found.names_taken.first_maker - 1, found.names_taken.first_maker));
+            advice_on_rest(found.names_taken.first_maker));
     if (found.moved_on.empty() && found.names_taken.can_be_moved)
         add("Move objects that are not Procrastinate's to another schema.");
     if (!found.precheck.dependents.empty())

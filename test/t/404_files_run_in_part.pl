@@ -21,6 +21,7 @@ use_database($node, $database);
 
 in_part($_) foreach 32 .. 37;
 rows_are_changed();
+rest_by_hand();
 failing_repair();
 nothing_to_complete();
 done_testing();
@@ -62,9 +63,9 @@ sub run_first
 
 sub refusal_of_upgrade
 {
-	my ($schema) = @_;
+	my ($schema, $target) = (@_, 'head');
 	my ($status, undef, $error) =
-	  $node->psql($database, "SELECT procrastinate_upgrade('head', schema => '$schema')");
+	  $node->psql($database, "SELECT procrastinate_upgrade('$target', schema => '$schema')");
 	return $status == 0 ? '' : $error;
 }
 
@@ -123,6 +124,33 @@ sub rows_are_changed
 			like($refusal,
 				qr/^Migration $at changes rows, too, .*procrastinate_migration_sql\('$at'\);$/m,
 				"$name: and says where the UPDATE is");
+		}
+	}
+	return;
+}
+
+# No repair completes these: the HINT has the SQL of which the rest is run.
+sub rest_by_hand
+{
+	foreach my $part ([ 8, 2 ], [ 10, 1 ], [ 12, 1 ], [ 31, 21 ], [ 31, 24 ])
+	{
+		my ($revision, $count) = @$part;
+		my ($at, $target) = map { revision_name($_) } $revision, $revision + 1;
+		foreach my $history (1, 0)
+		{
+			my $schema = run_first($revision, $count, $history);
+			my $name   = "$at, $count statements, " . ($history ? 'with' : 'without') . ' a history';
+			like(
+				refusal_of_upgrade($schema, $target),
+				qr/^.*To see its SQL: SELECT public\.procrastinate_migration_sql\('$at'\);$/m,
+				"$name: the HINT has its SQL");
+			my @statements = statements_of($revision);
+			my $session    = session($schema);
+			$session->query($_) foreach @statements[ $count .. $#statements ];
+			$session->close;
+			is(refusal_of_upgrade($schema, $target),
+				'', "$name: when the rest has been run, the upgrade goes on");
+			is(revision_of($schema), $target, "$name: to $target");
 		}
 	}
 	return;
