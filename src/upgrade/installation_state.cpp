@@ -213,9 +213,13 @@ chain::Revision require_known(const InstallationState &state,
         throw leftovers(installation, names_taken(installation, {}, chain::base, chain::head()));
     throw Refusal{sqlstate::no_history,
                   in_schema(installation) + " holds Procrastinate's tables but no history of them",
-                  "Nothing records which migrations have been applied, so none can be run.",
+                  "Nothing records which migrations have been applied, and the catalog matches no "
+                  "revision exactly.",
                   "To see the revisions that it may be at: SELECT * FROM " +
                       common::own_function("procrastinate_detect") + "(" +
+                      installation.quoted_text +
+                      ");\nTo see what differs and how to repair it: SELECT " +
+                      common::own_function("procrastinate_adopt") + "(schema => " +
                       installation.quoted_text + ");"};
 }
 
