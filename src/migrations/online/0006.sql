@@ -1,5 +1,5 @@
 -- Steps of 0006: one, which takes its lock for a moment.
 
 -- step brief: the whole migration
--- lock procrastinate_jobs SHARE ROW EXCLUSIVE
+-- lock procrastinate_jobs ACCESS EXCLUSIVE
 -- rest
