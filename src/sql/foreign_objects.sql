@@ -14,7 +14,8 @@
 -- search_path of the server's own, so that names come out qualified.
 --
 -- The HINT gives no function to the owner that is SECURITY DEFINER or not of Procrastinate's: it
--- would run the code of the other role as the owner.
+-- would run the code of the other role as the owner. It has at most 200 statements, and none longer
+-- than 1000 characters: other roles can make any number of functions.
 --
 -- Code is what pg_depend lists for triggers, rules, policies, defaults, constraints, partition
 -- keys, index expressions and statistics: functions, operators and operator classes. Those of
@@ -78,12 +79,13 @@ WITH RECURSIVE me AS (
        AND t.typname = ANY ({{names}} || ARRAY['procrastinate_schema_history',
                                                'procrastinate_fetch_barrier'])
     UNION ALL
-    SELECT 3, 'routine', p.proname, p.oid::regprocedure::text, p.proowner,
-           NOT p.prosecdef
-           AND replace(replace(p.oid::regprocedure::text, {{schema}}::regnamespace || '.', ''),
-                       ' ', '') = ANY ({{names}})
-      FROM pg_proc p
-     WHERE p.pronamespace = {{schema}} AND p.proname = ANY ({{names}})
+    (SELECT 3, 'routine', p.proname, p.oid::regprocedure::text, p.proowner,
+            NOT p.prosecdef
+            AND replace(replace(p.oid::regprocedure::text, {{schema}}::regnamespace || '.', ''),
+                        ' ', '') = ANY ({{names}})
+       FROM me, pg_proc p
+      WHERE p.pronamespace = {{schema}} AND p.proname = ANY ({{names}}) AND p.proowner <> me.oid
+      LIMIT 1000)
 ), used (class, oid, user_class, user_oid, user_sub_id) AS (
     SELECT 'pg_type'::regclass, a.atttypid, 'pg_class'::regclass, written.oid, a.attnum::int
       FROM written
@@ -174,8 +176,8 @@ WITH RECURSIVE me AS (
      WHERE r.oid <> me.oid
     UNION
     SELECT 4, format('%s %s %s of role %s',
-                     pg_describe_object(u.user_class, u.user_oid, u.user_sub_id), one.verb,
-                     pg_describe_object(u.class, u.oid, 0), r.rolname)
+                     left(pg_describe_object(u.user_class, u.user_oid, u.user_sub_id), 1000),
+                     one.verb, left(pg_describe_object(u.class, u.oid, 0), 1000), r.rolname)
       FROM me, code u
       CROSS JOIN LATERAL (
            SELECT 'calls', p.proowner FROM pg_proc p
@@ -219,7 +221,8 @@ WITH RECURSIVE me AS (
 -- A line break in a name must not begin a line of the message.
 SELECT array_to_string((array_agg(regexp_replace(f.text, '[[:cntrl:]]', ' ', 'g') || '.'
                                   ORDER BY f.rank, f.text))[1:5], E'\n')
-           || CASE WHEN count(*) > 5 THEN format(E'\nAnd %s more.', count(*) - 5) ELSE '' END
+           || CASE WHEN count(*) > 1000 THEN E'\nAnd many more.'
+                   WHEN count(*) > 5 THEN format(E'\nAnd %s more.', count(*) - 5) ELSE '' END
            AS detail,
        CASE WHEN count(*) = 0 THEN NULL
             WHEN (SELECT one.oid <> me.oid FROM one, me)
@@ -234,7 +237,10 @@ SELECT array_to_string((array_agg(regexp_replace(f.text, '[[:cntrl:]]', ' ', 'g'
                                                       ELSE format(E'\nDROP %s %s;', upper(o.kind),
                                                                   o.identity) END,
                                                  '' ORDER BY o.rank, o.identity)
-                                        FROM object o WHERE o.owner <> one.oid), '')
+                                        FROM (SELECT * FROM object o
+                                               WHERE o.owner <> one.oid
+                                                 AND length(o.identity) <= 1000
+                                               ORDER BY o.rank, o.identity LIMIT 200) o), '')
                          || coalesce((SELECT string_agg(DISTINCT format(E'\nDROP %s;',
                                                                         rule.identity), '')
                                         FROM rule), '')

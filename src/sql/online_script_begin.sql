@@ -44,6 +44,7 @@ SET standard_conforming_strings = on;
 SET transform_null_equals = off;
 SET check_function_bodies = off;
 SET row_security = off;
+SET DateStyle = 'ISO, YMD';
 SET jit = off;
 SET search_path = pg_catalog, pg_temp;
 SET default_transaction_isolation = 'read committed';

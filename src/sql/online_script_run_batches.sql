@@ -69,14 +69,15 @@ BEGIN
                 EXECUTE format($end${{batch_end}}$end$, schema_name, table_name)
                    INTO next_id USING first_id, batch;
                 next_id := least(coalesce(next_id, last_id), last_id);
+                -- Nothing is called between these two: another role's functions may be in reach.
                 PERFORM set_config('search_path', quote_ident(schema_name) || ', pg_temp', true);
                 EXECUTE statement USING first_id, next_id;
                 GET DIAGNOSTICS changed = ROW_COUNT;
+                PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
                 -- A trigger or a rule can keep rows from being changed.
                 EXECUTE format($unchanged${{batch_unchanged}}$unchanged$, schema_name, table_name,
                                condition)
                    INTO unchanged USING first_id, next_id;
-                PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
                 IF unchanged > 0 THEN
                     RAISE EXCEPTION 'could not change all rows of table "%"', table_name
                         USING ERRCODE = '55000',

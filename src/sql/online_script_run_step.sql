@@ -18,6 +18,7 @@ DECLARE
     barrier CONSTANT text := current_setting('procrastinate_script.barrier');
     lock_timeout CONSTANT text := current_setting('procrastinate_script.lock_timeout');
     index_name CONSTANT text := current_setting('procrastinate_script.index');
+    statements CONSTANT text := current_setting('procrastinate_script.sql');
     table_lock text;
     channel record;
     is_over boolean := false;
@@ -72,9 +73,10 @@ BEGIN
                     PERFORM set_config('procrastinate_script.action', barrier, true);
                     EXECUTE current_setting('procrastinate_script.change_barrier');
                 END IF;
+                -- Nothing is called between these two: another role's functions may be in reach.
                 PERFORM set_config('search_path', quote_ident(schema_name) || ', pg_temp', true);
-                EXECUTE current_setting('procrastinate_script.sql');
-                PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+                EXECUTE statements;
+                PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
                 EXECUTE $copy$
 {{copy_grants}}$copy$;
                 IF barrier = 'close' THEN

@@ -19,9 +19,9 @@
 --
 -- Texts that are longer than any of Procrastinate's are cut or replaced by their md5. Those of
 -- functions are not even read, and at most $4 functions are: any role that may create functions
--- could make them huge, or many. Nor are the types of arguments if they have large defaults: the
--- session would keep those. Of an enum type at most 1000 labels are read. Rules are not printed:
--- pg_get_ruledef() can take hours, and nothing cancels it.
+-- could make them huge, or many. Nor are the types of arguments if there are more than 20, or if
+-- they have large defaults: the session would keep those. Of an enum type at most 1000 labels are
+-- read. Rules are not printed: pg_get_ruledef() can take hours, and nothing cancels it.
 --
 -- Returns the columns of catalog::CatalogObject, ordered by kind and key:
 --   1 kind, 2 key, 3 name, 4 table, 5 definition as structure.tsv spells it
@@ -61,6 +61,7 @@ with relation as materialized (
      cross join lateral (
            select case when coalesce(sum(octet_length(e.typdefault)), 0)
                             + coalesce(sum(octet_length(e.typdefaultbin::text)), 0) <= 16000
+                            and cardinality(p.proargtypes::oid[]) <= 20
                        then coalesce((select string_agg(format_type(a.type, null), ', '
                                                         order by a.place)
                                         from unnest(p.proargtypes::oid[]) with ordinality
@@ -283,7 +284,7 @@ with relation as materialized (
            select case when stored.bytes > 64000
                        then concat(p.proname, ' of ', stored.bytes, ' bytes')
                        when p.arguments is null
-                       then concat(p.proname, ' with a type that has a large default')
+                       then concat(p.proname, ' with many arguments, or types with large defaults')
                        else concat(p.proname, '(',
                                    case when coalesce(octet_length(p.proargdefaults::text), 0)
                                              <= 16000

@@ -22,6 +22,8 @@ CREATE ROLE mallory LOGIN;
 CREATE SCHEMA mallory AUTHORIZATION mallory;
 SET ROLE mallory;
 CREATE TABLE mallory.ran (who text);
+CREATE SEQUENCE mallory.calls;
+GRANT ALL ON mallory.calls TO PUBLIC;
 GRANT ALL ON SCHEMA mallory TO PUBLIC;
 GRANT ALL ON mallory.ran TO PUBLIC;
 CREATE FUNCTION mallory.evil() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -32,6 +34,7 @@ END $$;
 SQL
 
 trigger_during_a_wait();
+functions_during_a_batch();
 schema_during_a_wait();
 barrier_of_the_owner();
 misleading_rows();
@@ -89,6 +92,42 @@ sub trigger_during_a_wait
 		is(run_sql('SELECT count(*) FROM mallory.ran'), '0', "$schema: and has not run");
 		$mallory->close;
 	}
+	return;
+}
+
+# While a batch waits for a row, functions come that fit better than the server's.
+sub functions_during_a_batch
+{
+	my $schema = 'in_a_batch';
+	installation($schema, 30);
+	run_sql("INSERT INTO $schema.procrastinate_jobs (queue_name, task_name, status)"
+		  . " VALUES ('queue', 'task', 'aborting');"
+		  . " GRANT UPDATE ON $schema.procrastinate_jobs TO mallory");
+	my $path = script_file(script_text($node, $database, '0030:0031', $schema, 'online => true'));
+	my $mallory = session_of('mallory', $schema);
+	$mallory->query('BEGIN; SELECT FROM procrastinate_jobs FOR UPDATE');
+	my $script = start_script($node, $database, $path, '-U', 'app', '-v', 'lock_timeout=1 min');
+	wait_until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'",
+		'the batch waits');
+	foreach my $function (
+		'format(%s, text)',
+		'format(%s, text, text)',
+		'format(%s, text, text, text)',
+		'format(%s, bigint, bigint)',
+		'set_config(%s, text, boolean)',
+		'current_setting(%s)',
+		'quote_ident(%s)')
+	{
+		$mallory->query('CREATE FUNCTION '
+			  . sprintf($function, 'text')
+			  . ' RETURNS text LANGUAGE plpgsql AS $$ BEGIN'
+			  . q{ PERFORM nextval('mallory.calls'); RETURN NULL; END $$});
+	}
+	$mallory->query('COMMIT');
+	$script->{run}->finish;
+	is(run_sql('SELECT is_called FROM mallory.calls'), 'f', 'a batch: they are not called');
+	like($script->{err}, qr/of role mallory has the name of one of the server's/, 'and the next transaction finds them');
+	$mallory->close;
 	return;
 }
 
