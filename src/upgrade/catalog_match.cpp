@@ -242,8 +242,7 @@ std::string advice_for_later_objects(const Installation &installation,
                common::own_function("procrastinate_repair") + "('head', schema => " +
                installation.quoted_text + ");";
     return advice + ". To see how it differs from " + std::string(chain::name(taken.first_maker)) +
-           ": " + check_call(installation, taken.first_maker) +
-           advice_on_rest(taken.first_maker);
+           ": " + check_call(installation, taken.first_maker) + advice_on_rest(taken.first_maker);
 }
 
 std::string names_of(std::span<const catalog::RevisionMatch> matches)

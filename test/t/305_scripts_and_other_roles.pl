@@ -126,7 +126,10 @@ sub functions_during_a_batch
 	$mallory->query('COMMIT');
 	$script->{run}->finish;
 	is(run_sql('SELECT is_called FROM mallory.calls'), 'f', 'a batch: they are not called');
-	like($script->{err}, qr/of role mallory has the name of one of the server's/, 'and the next transaction finds them');
+	like(
+		$script->{err},
+		qr/of role mallory has the name of one of the server's/,
+		'and the next transaction finds them');
 	$mallory->close;
 	return;
 }

@@ -139,7 +139,8 @@ sub rest_by_hand
 		foreach my $history (1, 0)
 		{
 			my $schema = run_first($revision, $count, $history);
-			my $name   = "$at, $count statements, " . ($history ? 'with' : 'without') . ' a history';
+			my $name =
+			  "$at, $count statements, " . ($history ? 'with' : 'without') . ' a history';
 			like(
 				refusal_of_upgrade($schema, $target),
 				qr/^.*To see its SQL: SELECT public\.procrastinate_migration_sql\('$at'\);$/m,
