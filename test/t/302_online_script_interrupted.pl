@@ -114,6 +114,13 @@ sub held_up
 	like($err, qr/HINT:.*-v retry_for='1 hour'/, 'and what to do');
 	is(run_sql("SELECT revision FROM procrastinate_current('held')"), '0022', 'it is where it was');
 
+	{
+		# Written like this, a time is read as one of another time zone.
+		local $ENV{PGOPTIONS} = '-c DateStyle=SQL -c TimeZone=Asia/Kolkata';
+		($status) = run_it('-v', 'retry_for=0.3 s');
+		is($status, 3, 'it gives up with any DateStyle');
+	}
+
 	my $script = start_script($node, $database, $path, '-U', 'app', '-v', 'lock_timeout=10 ms');
 	$script->{run}->pump until $script->{err} =~ /tried 3 times/;
 	like(

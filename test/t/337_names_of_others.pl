@@ -62,6 +62,7 @@ BEGIN
 		(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500000) AS n));
 END $$;
 SQL
+long_signatures();
 an_index_on_a_large_table();
 a_table_of_the_owners();
 a_rule_that_takes_long_to_print();
@@ -110,6 +111,41 @@ sub reads_little
 	like($reader->query(q{SELECT revision FROM procrastinate_detect('queue') LIMIT 1}),
 		qr/^$HEAD_NAME$/, 'the revision is found');
 	$reader->close;
+	run_sql('DROP SCHEMA queue CASCADE; DROP OWNED BY eve; CREATE SCHEMA eve AUTHORIZATION eve');
+	return;
+}
+
+# Of many functions, each printed in 6 kB.
+sub long_signatures
+{
+	queue_of_superuser('head');
+	run_sql(<<'SQL');
+SET ROLE eve;
+CREATE DOMAIN eve.a_type_with_a_name_that_is_as_long_as_names_can_be_in_postgresql_ AS int;
+CREATE DOMAIN eve.small AS int;
+DO $$
+DECLARE
+	name text;
+	arguments text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['procrastinate_own', 'procrastinate_finish_job', 'lower'] LOOP
+		FOR n IN 1 .. 1100 LOOP
+			SELECT string_agg(CASE WHEN i < 11 AND n >> i & 1 = 1 THEN 'eve.small'
+				ELSE 'eve.a_type_with_a_name_that_is_as_long_as_names_can_be_in_postgresql_' END,
+				', ') INTO arguments FROM generate_series(0, 89) AS i;
+			EXECUTE format('CREATE FUNCTION queue.%s(%s) RETURNS int LANGUAGE sql AS $f$SELECT 1$f$',
+				name, arguments);
+		END LOOP;
+	END LOOP;
+END $$;
+SQL
+	cmp_ok(run_sql(q{SELECT max(length(object)) FROM procrastinate_check(schema => 'queue')}),
+		'<', 300, 'long signatures are not read');
+	my (undef, undef, $error) =
+	  $node->psql($database,
+		q{SELECT * FROM procrastinate_repair(schema => 'queue', dry_run => false)});
+	cmp_ok(length($error), '<', 10_000, 'nor printed by a refusal');
+	like($error, qr/^And many more\.$/m, 'which does not count them all');
 	run_sql('DROP SCHEMA queue CASCADE; DROP OWNED BY eve; CREATE SCHEMA eve AUTHORIZATION eve');
 	return;
 }
