@@ -28,6 +28,8 @@ std::string LockRequest::name() const
         return "pre-check";
     case in_use_check:
         return "in-use check";
+    case installation:
+        return "installation";
     case step:
         break;
     }
@@ -42,6 +44,8 @@ std::string LockRequest::failure() const
         return "could not lock the tables to read the current revision";
     case in_use_check:
         return "could not lock the tables to look for old workers";
+    case installation:
+        return "the installation could not get its locks";
     case step:
         break;
     }
@@ -51,6 +55,8 @@ std::string LockRequest::failure() const
 LockRequest precheck_request() { return {LockRequest::precheck, {}, locks_of_reading()}; }
 
 LockRequest in_use_check_request() { return {LockRequest::in_use_check, {}, locks_of_reading()}; }
+
+LockRequest installation_request() { return {LockRequest::installation, {}, {}}; }
 
 LockRequest request_of(const chain::Step &step) { return request_of(step, step.all_locks()); }
 

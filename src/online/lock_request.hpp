@@ -1,6 +1,6 @@
-// What a call needs locks for: a step, the pre-check, or the in-use check.
+// What a call needs locks for: a step, the pre-check, the in-use check, or the installation of head.
 //
-// Messages, the look-up of blockers and the count of retries need to know which of the three could
+// Messages, the look-up of blockers and the count of retries need to know which of the four could
 // not have its locks.
 #pragma once
 
@@ -18,6 +18,7 @@ struct LockRequest
     {
         precheck,     // reading the current revision and what migrations could fail at
         in_use_check, // looking for code that uses what a migration drops
+        installation, // creating the schema of head directly
         step
     };
     static constexpr std::size_t purposes = step + 1;
@@ -46,6 +47,7 @@ struct LockRequest
 
 LockRequest precheck_request();
 LockRequest in_use_check_request();
+LockRequest installation_request();
 
 // With the locks that the step takes, or with `locks` instead: those of one of its transactions.
 LockRequest request_of(const chain::Step &step);

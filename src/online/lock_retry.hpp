@@ -76,7 +76,8 @@ class LockRetries
 {
   public:
     explicit LockRetries(double retry_for)
-        : retries_{LockRetry(retry_for), LockRetry(retry_for), LockRetry(retry_for)}
+        : retries_{LockRetry(retry_for), LockRetry(retry_for), LockRetry(retry_for),
+                   LockRetry(retry_for)}
     {
     }
 

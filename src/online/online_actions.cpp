@@ -43,12 +43,14 @@ Outcome OnlineLoop::finish(const UpgradePath &path)
 // In one transaction: nobody works in the schema yet.
 Outcome OnlineLoop::install(const UpgradePath &path)
 {
+    if (retries_[LockRequest::installation].failures() == 0)
+        upgrade::tell_of_installation();
     const bool is_done = try_briefly([&] {
         server::with_search_path(installation_.quoted.c_str(),
                                  [&] { upgrade::install_directly(installation_, path); });
     });
     if (!is_done)
-        return try_later(precheck_request());
+        return try_later(installation_request());
     server::with_context("commit of the installation", [] { spi::commit(); });
     return Outcome::observe_anew;
 }

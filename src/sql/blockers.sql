@@ -13,8 +13,9 @@
 -- Returns a line of text for a message, the pid (0: prepared transaction), and true if that
 -- transaction can have blocked for as long as the lock was waited for. Kind 1 holds a conflicting
 -- lock, or the installation's advisory lock; kind 2 may hold row locks in the call's tables; kind 3
--- holds any lock in the installation. Only the strongest kind that is found is returned. Prepared
--- transactions have no pid in pg_locks.
+-- holds any lock in the installation; kind 4 has created a relation, perhaps of a name that the call
+-- needs. Only the strongest kind that is found is returned. Prepared transactions have no pid in
+-- pg_locks.
 
 with recursive db as (
     select oid from pg_database where datname = current_database()
@@ -28,12 +29,14 @@ with recursive db as (
     select l.pid, l.virtualtransaction, l.mode,
            case when c.relname is not null then c.relname
                 when l.classid = $8 then 'the installation'
+                when l.locktype = 'relation' then 'a new relation'
                 else 'the schema' end as what,
            case when f.oid is not null then
                      case when f.relname || ' ' || l.mode = any (string_to_array($2, ', ')) then 1
                           when f.relname = any (string_to_array($7, ', '))
                                and l.mode not in ('AccessShareLock', 'SIReadLock') then 2
                           else 3 end
+                when l.locktype = 'relation' and c.oid is null then 4
                 when l.locktype = 'transactionid' or l.classid = 'pg_namespace'::regclass then
                      case when $5 then 1 else 3 end
                 when l.mode not in ('AccessShareLock', 'RowShareLock', 'SIReadLock') then 1
@@ -46,6 +49,8 @@ with recursive db as (
        and l.pid is distinct from pg_backend_pid()
        and coalesce(l.database, (select oid from db)) = (select oid from db)
        and (f.oid is not null
+            -- A relation that other transactions do not see yet: not in pg_class.
+            or (l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and c.oid is null)
             or c.oid in (to_regclass(nullif($3, '')), to_regclass(nullif($4, '')))
             or ($5 and l.locktype = 'transactionid'
                 and l.transactionid = (select xmax from pg_namespace where oid = $1))
@@ -72,7 +77,7 @@ select coalesce('Session ' || pid, 'Prepared transaction ' || coalesce(quote_lit
        || ': ' || string_agg(distinct mode || ' on ' || what, ', ')
        || coalesce('; ' || query, ''),
        coalesce(pid, 0),
-       min(kind) < 3
+       min(kind) <> 3
        and coalesce(began < clock_timestamp() - $6 * interval '1 millisecond', true)
   from blocker
  group by pid, gid, role, application, backend_type, state, began, query

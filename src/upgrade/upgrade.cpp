@@ -156,7 +156,10 @@ UpgradePath prepare(const Change &change, const Installation &installation, std:
 void run_migrations(const Installation &installation, const UpgradePath &path)
 {
     if (path.is_direct())
+    {
+        tell_of_installation();
         return install_directly(installation, path);
+    }
     set_script_settings();
     if (!path.has_history)
         create_history(installation);
@@ -223,14 +226,19 @@ Revision explaining_timeout(const Installation &installation, std::string_view t
 
 } // namespace
 
+void tell_of_installation()
+{
+    const Revision head = chain::head();
+    server::notice("Installing " + display_name(head) + " directly, instead of " +
+                   std::to_string(head) + " migrations");
+}
+
 void install_directly(const Installation &installation, const UpgradePath &path)
 {
     set_script_settings();
     if (!path.has_history)
         create_history(installation);
     const Revision head = chain::head();
-    server::notice("Installing " + display_name(head) + " directly, instead of " +
-                   std::to_string(head) + " migrations");
     const TimestampTz started = server::now();
     // The schema is not on the search_path: no operator or function in it can be picked.
     server::with_search_path(nullptr, [&] {

@@ -18,6 +18,9 @@ namespace procrastinate::upgrade
 // migrations.
 chain::Revision upgrade(const catalog::Installation &installation, std::string_view target);
 
+// The NOTICE before install_directly().
+void tell_of_installation();
+
 // Creates the schema of head on a path that is_direct(), and records that. The checks and locks of
 // upgrade() come first. Runs inside an SPI connection, as the owner, under a search_path of the
 // installation's schema.

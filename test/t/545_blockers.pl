@@ -29,6 +29,7 @@ a_build_under_way();
 a_step_and_a_reader_of_another_role();
 a_batch_and_a_row();
 a_build_of_somebody_else();
+an_installation_by_another_tool();
 done_testing();
 
 sub progress
@@ -334,5 +335,30 @@ sub a_build_of_somebody_else
 	is(($builder->wait)[1], '', 'which comes to its end');
 	$node->safe_psql($database, "SET client_min_messages = error; DROP SCHEMA $schema CASCADE");
 	$_->close foreach $writer, $builder, $caller;
+	return;
+}
+
+# pg_class does not show a table that another transaction is creating. Each try of the installation
+# begins with a pre-check that succeeds.
+sub an_installation_by_another_tool
+{
+	run_sql('CREATE SCHEMA begun');
+	my ($tool, $caller) = map { session('begun') } 1 .. 2;
+	$tool->query('BEGIN; CREATE TABLE procrastinate_jobs (id bigint)');
+	is( $caller->refusal(
+			q{CALL procrastinate_migrate('head', 'begun', retry_for => '200 ms')}),
+		'55P03: the installation could not get its locks',
+		'retry_for bounds the wait for a table that another session creates');
+	$caller->query('SET client_min_messages = notice');
+	$caller->send(q{CALL procrastinate_migrate('head', 'begun')});
+	like(
+		$caller->notice(qr/tried/),
+		qr/^installation:\ waiting\ for\ locks,\ tried\ (?:once|\d+\ times),
+			\ for\ session\ $tool->{pid}$/x,
+		'and a NOTICE names the session');
+	$tool->query('ROLLBACK');
+	is(($caller->wait)[1], '', 'it goes on when that session has ended');
+	is(run_sql(q{SELECT is_head FROM procrastinate_current('begun')}), 't', 'to head');
+	$_->close foreach $tool, $caller;
 	return;
 }
