@@ -45,6 +45,7 @@ SELECT procrastinate_stamp('base', verify => false);
 SELECT event, from_revision, to_revision FROM procrastinate_log() ORDER BY id DESC LIMIT 1;
 -- an empty schema is at base
 CREATE SCHEMA stamp_empty;
+SELECT procrastinate_stamp('0027', schema => 'stamp_empty');
 SELECT procrastinate_stamp('base', schema => 'stamp_empty');
 SELECT * FROM procrastinate_current('stamp_empty');
 SELECT procrastinate_upgrade('0002', schema => 'stamp_empty');

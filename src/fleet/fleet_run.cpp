@@ -5,6 +5,7 @@
 #include "online/session_markers.hpp"
 #include "server/messages.hpp"
 #include "server/pause.hpp"
+#include "server/spi.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -14,6 +15,8 @@ namespace procrastinate::fleet
 
 namespace
 {
+
+namespace spi = server::spi;
 
 constexpr int most_failures_told = 20;
 constexpr double poll_interval = 100; // milliseconds; the end of a worker wakes the session earlier
@@ -38,8 +41,8 @@ class FleetRun
     {
         run_some(1, std::min(options_.canary, count_));
         // A canary is there to stop the rest.
-        if (failures_.any())
-            is_stopped_ = true;
+        has_failed_canary_ = failures_.any();
+        is_stopped_ = has_failed_canary_;
         run_some(options_.workers, count_);
         if (failures_.any())
             refuse();
@@ -58,10 +61,17 @@ class FleetRun
                 wait_for_place();
             else
                 no_place_since_.reset();
-            server::call([] { InvalidateCatalogSnapshot(); });
+            end_transaction();
             server::pause_until_woken(poll_interval);
             end_what_has_ended();
         }
+    }
+
+    // An index build that has met a snapshot of this session waits for the end of the transaction,
+    // even if the snapshot was given back long ago. To start a worker needs one for a moment.
+    static void end_transaction()
+    {
+        spi::connected(spi::Mode::may_commit, [] { spi::commit(); });
     }
 
     // Returns false if there is no place now.
@@ -139,7 +149,10 @@ class FleetRun
                 " could not be migrated",
             failures_.text() +
                 (left > 0 ? "\n" + std::to_string(left) + " have not been begun." : ""),
-            "The call can be repeated: it goes on with those that are left."};
+            has_failed_canary_
+                ? "A canary has failed. The call begins with it again. To go on with the others: "
+                  "canary => 0, on_error => 'continue'."
+                : "The call can be repeated: it goes on with those that are left."};
     }
 
     std::string kind_;
@@ -150,6 +163,7 @@ class FleetRun
     int begun_ = 0;
     int ended_ = 0;
     bool is_stopped_ = false;
+    bool has_failed_canary_ = false;
     std::optional<std::int64_t> no_place_since_; // of server::now()
     common::Findings failures_{most_failures_told};
 };
@@ -158,7 +172,7 @@ class FleetRun
 
 void run_all(std::string_view kind, std::deque<Work> works, const FleetOptions &options)
 {
-    // Its transaction lasts as long as the run: no migration may wait for it.
+    // It has nothing to do with the installations, and waits: no migration may wait for it.
     const online::SessionMarker marker(server::LockKey::waiting, InvalidOid);
     FleetRun(kind, std::move(works), options).run();
 }

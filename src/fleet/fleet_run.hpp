@@ -59,10 +59,9 @@ struct Work
 };
 
 // Does all of it. What fails does not end what runs; with OnError::stop, or if it is a canary,
-// nothing else is begun. Tells the end of each in
-// a NOTICE (not in a dry run) or a WARNING. Throws Refusal PM016 at the
-// end if one has failed. `kind`: installations or servers, for messages. In a procedure that may
-// commit, without a snapshot, outside of an SPI connection.
+// nothing else is begun. Tells the end of each in a NOTICE (not in a dry run) or a WARNING. Throws
+// Refusal PM016 at the end if one has failed. `kind`: installations or servers, for messages. In a
+// procedure that may commit, outside of an SPI connection. Commits again and again.
 void run_all(std::string_view kind, std::deque<Work> works, const FleetOptions &options);
 
 } // namespace procrastinate::fleet

@@ -254,8 +254,6 @@ void migrate_all(std::string_view target, const std::vector<std::string> &patter
     std::deque<Work> works = works_of(target, patterns, call, options);
     if (options.dry_run)
         return;
-    // No snapshot may be left, for which index builds would wait.
-    spi::connected(spi::Mode::may_commit, [] { spi::commit(); });
     run_all("installations", std::move(works), options);
 }
 

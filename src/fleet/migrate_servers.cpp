@@ -222,8 +222,6 @@ void migrate_servers(std::string_view target, const std::vector<std::string> &se
                              return std::make_unique<ServerRun>(found.dblink, server, remote);
                          }});
     }
-    // No snapshot may be left: another database of this server is one of those that wait for it.
-    spi::connected(spi::Mode::may_commit, [] { spi::commit(); });
     run_all("servers", std::move(works), options);
 }
 

@@ -160,17 +160,20 @@ void require_match(const Installation &installation, Revision revision)
         return;
     const std::vector<catalog::RevisionMatch> matches =
         catalog::closest_revisions(objects, server::check_interrupts);
-    // The catalog decides: a record of another revision would not last.
-    const std::string record =
-        !matches.empty() && matches.front().is_exact()
-            ? "\nTo record " + std::string(chain::name(matches.front().revision)) +
+    const std::string schema = "schema => " + installation.quoted_text + ");";
+    std::string advice = "To see all differences: " + check_call(installation, revision);
+    if (matches.empty())
+        advice = "To install it: SELECT " + common::own_function("procrastinate_upgrade") + "('" +
+                 std::string(chain::name(revision)) + "', " + schema;
+    else if (matches.front().is_exact()) // the catalog decides: another record would not last
+        advice += "\nTo record " + std::string(chain::name(matches.front().revision)) +
                   ", which it matches: SELECT " + common::own_function("procrastinate_adopt") +
-                  "(schema => " + installation.quoted_text + ");"
-            : "\nTo record it without this check: " + stamp_call(installation, revision);
+                  "(" + schema;
+    else
+        advice += "\nTo record it without this check: " + stamp_call(installation, revision);
     throw Refusal{sqlstate::catalog_contradicts,
                   in_schema(installation) + " is not at " + std::string(chain::name(revision)),
-                  findings.text(),
-                  "To see all differences: " + check_call(installation, revision) + record};
+                  findings.text(), advice};
 }
 
 chain::CurrentRevision recorded_or_exact(const Installation &installation,

@@ -261,9 +261,13 @@ CREATE OPERATOR own.==== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq, HA
 CREATE OPERATOR own.~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);
 CREATE OPERATOR own.!~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = own.evil,
 						  NEGATOR = OPERATOR(own.~~~), COMMUTATOR = OPERATOR(own.!~~~));
+CREATE OPERATOR own.<<< (LEFTARG = text, RIGHTARG = text, FUNCTION = text_lt);
+CREATE OPERATOR own.>>> (LEFTARG = text, RIGHTARG = text, FUNCTION = own.evil,
+						 COMMUTATOR = OPERATOR(own.<<<));
 SQL
 	query(<<'SQL');
 ALTER OPERATOR own.~~~ (text, text) OWNER TO owner;
+ALTER OPERATOR own.<<< (text, text) OWNER TO owner;
 ALTER OPERATOR own.====(text, text) OWNER TO owner;
 CREATE OPERATOR CLASS own.hashed FOR TYPE text USING hash AS
 	OPERATOR 1 own.====, FUNCTION 1 own.hash(text);
@@ -299,6 +303,9 @@ SQL
 		[   $trigger->(q{NOT (NEW.event OPERATOR(own.~~~) 'x')}),
 			qr/trigger t on table \S+ uses operator own\.!~~~\(text,text\) of role mallory/,
 			'the negator of an operator of the owner' ],
+		[   $trigger->(q{'x' OPERATOR(own.<<<) NEW.event}),
+			qr/trigger t on table \S+ uses operator own\.>>>\(text,text\) of role mallory/,
+			'the commutator of an operator of the owner' ],
 		[   $trigger->(q{NEW.event OPERATOR(own.====) ANY ('{a,b,c,d,e,f,g,h,i,j}')}),
 			qr/trigger t on table \S+ calls function own\.hash\(text\) of role mallory/,
 			'the hash function of an operator' ],

@@ -1,6 +1,7 @@
 # statement_timeout: a long run, also of a script, warns of it before the first step, with the SET
 # to paste. An error by it names it, says how far the run has come, and its HINT runs the rest. A
-# long run also warns of transaction_timeout, from PostgreSQL 17 on.
+# long run also warns of transaction_timeout, from PostgreSQL 17 on. The timeouts of idle sessions end
+# no run.
 
 use strict;
 use warnings;
@@ -26,6 +27,7 @@ a_big_table();
 a_small_table();
 a_script();
 transaction_timeout() if $node->pg_version >= 17;
+idle_timeouts();
 an_online_run_is_ended();
 an_upgrade_is_ended();
 a_wait_is_ended();
@@ -159,6 +161,38 @@ sub transaction_timeout
 		said('builds', q{SET transaction_timeout = '2s'; CALL procrastinate_migrate('0024')}),
 		qr/WARNING:  transaction_timeout may.*\n.*the longest step takes about 1\.\d s\.$/m,
 		'unless an index build takes longer');
+
+	queue('ended', 24, 10)->close;
+	my $holder = session('ended');
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	my $said = said('ended',
+		q{SET transaction_timeout = '1s'; SELECT procrastinate_upgrade('0025'); SELECT 1});
+	$holder->query('COMMIT');
+	$holder->close;
+	like(
+		$said,
+		qr/FATAL:  terminating connection due to transaction timeout$/m,
+		'transaction_timeout ends the session, with an error that names it');
+	is_at($node, $database, 'ended', 24, 'nothing has been changed');
+	like(said('ended', q{SET transaction_timeout = 0; SELECT procrastinate_upgrade('0025')}),
+		qr/Running upgrade 0024 -> 0025/, 'a new session runs it without the timeout');
+	return;
+}
+
+# The pauses of a run are longer than the timeouts.
+sub idle_timeouts
+{
+	queue('idle', 24, 10)->close;
+	my ($holder, $caller) = map { session('idle') } 1 .. 2;
+	$holder->query('BEGIN; LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE');
+	$caller->query('SET client_min_messages = notice; '
+		  . "SET idle_in_transaction_session_timeout = '1ms'; SET idle_session_timeout = '1s'");
+	$caller->send(q{CALL procrastinate_migrate('0025', lock_timeout => '1 ms')});
+	$caller->notice(qr/tried \d+ times/);
+	$holder->query('COMMIT');
+	is(($caller->wait)[1], '', 'timeouts of idle sessions do not end a run');
+	is_at($node, $database, 'idle', 25, 'to 0025');
+	$_->close foreach $holder, $caller;
 	return;
 }
 

@@ -56,6 +56,7 @@ sub heads
 all_of_them();
 one_fails();
 one_is_locked();
+options();
 those_of_others();
 ended();
 several_callers();
@@ -124,6 +125,9 @@ sub one_fails
 		'CREATE INDEX procrastinate_jobs_priority_idx ON canary_1.procrastinate_jobs (attempts)');
 	($status, $err) = migrate_all('canary', q{on_error => 'continue'});
 	is(revisions('canary'), '0026 0026 0026', 'a canary that fails stops the others in any case');
+	my ($options) = $err =~ /^HINT:  A canary has failed\. .*: (canary => 0, .*)\.$/m;
+	migrate_all('canary', $options);
+	is(revisions('canary'), "0026 $HEAD_NAME $HEAD_NAME", 'the HINT goes on with the others');
 	return;
 }
 
@@ -141,6 +145,45 @@ sub one_is_locked
 	$blocker->close;
 	is((migrate_all('locked'))[0], 0, 'later it can be migrated');
 	is(revisions('locked'), heads(3), 'like the others');
+	return;
+}
+
+# Each schema is migrated with the call's lock_timeout, retry_for and force.
+sub options
+{
+	my ($schema) = tenants('options', 1, 29);
+	my $worker = session($schema);
+	$worker->query('SELECT id FROM procrastinate_fetch_job(NULL)');
+	like((migrate_all('options'))[1],
+		qr/Schema "options_1": PM013 /, 'old workers keep a post migration away');
+	is((migrate_all('options', 'force => true'))[0], 0, 'force => true goes on');
+	is(revisions('options'), heads(1), 'to head');
+
+	($schema) = tenants('waits', 1);
+	$worker->query("BEGIN; LOCK TABLE $schema.procrastinate_jobs");
+	my ($status, $err) =
+	  migrate_all('waits', q{lock_timeout => '20 ms'}, q{retry_for => '0'}, 'force => true');
+	like($err, qr/^It was tried once in /m, 'retry_for bounds the wait for a lock');
+	like(
+		$err,
+		qr/^HINT:.*, lock_timeout => '20 ms', retry_for => '0 ms', force => true\);$/m,
+		'the HINT repeats the options'
+	);
+	my $caller = session('public');
+	$caller->send(q{CALL procrastinate_migrate_all(schemas => '{waits\\_%}',}
+		  . q{ lock_timeout => '1 hour', retry_for => '0')});
+	wait_until(
+		"SELECT count(*) = 1 FROM pg_locks WHERE relation = '$schema.procrastinate_jobs'::regclass"
+		  . ' AND NOT granted',
+		'the schema waits for a lock');
+	my $transaction = 'SELECT virtualtransaction FROM pg_locks'
+	  . qq{ WHERE pid = $caller->{pid} AND locktype = 'virtualxid'};
+	my $first = run_sql($transaction);
+	wait_until("SELECT ($transaction) <> '$first'",
+		'no transaction of the call lasts: index builds would wait for it');
+	$worker->query('ROLLBACK');
+	is(($caller->wait)[1], '', 'lock_timeout is how long each waits for a lock');
+	$_->close foreach $worker, $caller;
 	return;
 }
 
