@@ -162,7 +162,9 @@ std::string repair_sequence(const Difference &difference, std::string_view schem
 {
     const Definition &expected = *difference.fact;
     const Definition *const actual = difference.found;
-    if (actual == nullptr || actual->type != expected.type)
+    // A wider type loses no number.
+    const bool has_type = actual != nullptr && actual->type == expected.type;
+    if (actual == nullptr || (!has_type && expected.type != "bigint"))
         return {};
     const bool has_owner = actual->table == expected.table && actual->columns == expected.columns;
     // A sequence that another column owns is the user's.
@@ -172,7 +174,7 @@ std::string repair_sequence(const Difference &difference, std::string_view schem
     if (actual->settings.find('-') != std::string_view::npos ||
         actual->settings.find("minvalue 0") != std::string_view::npos)
         return {};
-    return "ALTER SEQUENCE " + qualified(expected.name, schema) +
+    return "ALTER SEQUENCE " + qualified(expected.name, schema) + (has_type ? "" : " AS bigint") +
            (actual->settings.empty() ? "" : " INCREMENT BY 1 NO MINVALUE NO MAXVALUE NO CYCLE") +
            (has_owner
                 ? ""

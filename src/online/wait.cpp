@@ -158,6 +158,8 @@ class Gate
         if (state_.under_way)
             return;
         upgrade::require_not_moved(installation);
+        if (state_.last && !state_.is_foreign())
+            upgrade::require_tables(installation, *state_.recorded_revision);
         if (!state_.last && !state_.is_foreign())
             (void)upgrade::require_known(state_, installation);
     }

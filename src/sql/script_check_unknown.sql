@@ -25,7 +25,8 @@
                                 'procrastinate_events_fill_job_id_bigint'])
        AND o.name <> ALL (ARRAY(SELECT split_part(n, '(', 1) FROM unnest(names) n))
        AND NOT EXISTS (SELECT FROM pg_depend d
-                        WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('e', 'i'));
+                        WHERE d.classid = o.class AND d.objid = o.oid AND d.objsubid = 0
+                          AND d.deptype IN ('e', 'i'));
     IF unknown.objects IS NOT NULL THEN
         unknown.objects := format('There is %s.', left(unknown.objects, 500));
         CASE coalesce(current_setting('procrastinate_migrate.verify', true), '')

@@ -345,7 +345,8 @@ with relation as materialized (
      where u.name <> all ('{procrastinate_schema_history, procrastinate_fetch_barrier,
                             procrastinate_events_fill_job_id_bigint}'::text[])
        and not exists (select from pg_depend d where d.classid = u.class_id
-                          and d.objid = u.object_id and d.deptype in ('e', 'i'))
+                          and d.objid = u.object_id and d.objsubid = 0
+                          and d.deptype in ('e', 'i'))
 )
 select line.kind, line.key, line.name, line."table",
        case when length(line.definition) > 8000

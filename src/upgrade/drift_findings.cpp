@@ -4,6 +4,7 @@
 #include "catalog/repair_statements.hpp"
 #include "catalog/structure.hpp"
 #include "common/own_function.hpp"
+#include "server/pause.hpp"
 #include "upgrade/catalog_at_once.hpp"
 #include "upgrade/catalog_match.hpp"
 
@@ -34,7 +35,10 @@ DriftFindings compare(const Installation &installation, const InstallationState 
                 .add(common::capitalized(catalog::in_words(one)));
     std::erase_if(differences,
                   [](const Difference &one) { return one.severity != Severity::error; });
-    findings.can_repair = catalog::can_repair(differences, revision);
+    // A schema that is nearer to a later revision is not repaired.
+    findings.can_repair =
+        catalog::can_repair(differences, revision) &&
+        !catalog::nearer_later_revision(objects, revision, server::check_interrupts);
     return findings;
 }
 

@@ -8,6 +8,7 @@
 #include "server/spi.hpp"
 #include "sql/home_of_jobs.hpp"
 #include "sql/moved_jobs.hpp"
+#include "sql/moved_tables.hpp"
 #include "sql/tables_without_history.hpp"
 
 namespace procrastinate::upgrade
@@ -63,14 +64,30 @@ const RelationKind &other_kind(char kind)
                          [kind](const RelationKind &one) { return one.kind == kind; });
 }
 
-struct MovedJobs
+struct Moved
 {
     std::string detail;
     std::string hint;
 };
 
+// The statements that put a table back. `schema` and `table`, identifiers, are where it is.
+std::string statements_to_move(const Installation &installation, const std::string &name,
+                               const std::string &schema, const std::string &table,
+                               bool is_elsewhere)
+{
+    const bool is_renamed = table != name;
+    std::string statements;
+    if (is_renamed)
+        statements = "ALTER TABLE " + schema + "." + table + " RENAME TO " + name + ";";
+    if (is_elsewhere)
+        statements.append(is_renamed ? "\n" : "")
+            .append("ALTER TABLE " + schema + "." + name + " SET SCHEMA " + installation.quoted +
+                    ";");
+    return statements;
+}
+
 // Where the jobs table is, and the statements that put it back.
-std::optional<MovedJobs> find_moved_jobs(const Installation &installation)
+std::optional<Moved> find_moved_jobs(const Installation &installation)
 {
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rows = spi::read_latest(sql::moved_jobs, parameters);
@@ -81,16 +98,9 @@ std::optional<MovedJobs> find_moved_jobs(const Installation &installation)
     };
     const std::string schema = text(2);
     const std::string table = text(3);
-    const bool is_elsewhere = rows.boolean(0, 4);
-    const bool is_renamed = table != "procrastinate_jobs";
-    MovedJobs moved{"The jobs table is " + schema + "." + table + " now.", {}};
-    if (is_renamed)
-        moved.hint = "ALTER TABLE " + schema + "." + table + " RENAME TO procrastinate_jobs;";
-    if (is_elsewhere)
-        moved.hint.append(is_renamed ? "\n" : "")
-            .append("ALTER TABLE " + schema + ".procrastinate_jobs SET SCHEMA " +
-                    installation.quoted + ";");
-    return moved;
+    return Moved{
+        "The jobs table is " + schema + "." + table + " now.",
+        statements_to_move(installation, std::string(jobs), schema, table, rows.boolean(0, 4))};
 }
 
 std::string has_no_jobs(const Installation &installation)
@@ -110,10 +120,49 @@ std::string advice_to_move_history(const Installation &installation)
            "." + catalog::history_table + " SET SCHEMA " + schema + ";\n";
 }
 
-// The same table, seen from the schema to which it was moved.
+constexpr std::array other_tables{"procrastinate_events", "procrastinate_periodic_defers",
+                                  "procrastinate_workers"};
+
+std::ptrdiff_t count_of_other_tables(const Installation &installation)
+{
+    return std::count_if(other_tables.begin(), other_tables.end(),
+                         [&installation](const char *table) {
+                             return catalog::has_relation(installation, table);
+                         });
+}
+
+// Throws a refusal if a table beside the jobs table was renamed or moved.
+void require_others_not_moved(const Installation &installation)
+{
+    // The query takes longer than a look at the names; early revisions do not have all tables.
+    if (count_of_other_tables(installation) == std::ssize(other_tables))
+        return;
+    const std::array parameters{spi::oid_parameter(installation.schema)};
+    const spi::Rows rows = spi::read_latest(sql::moved_tables, parameters);
+    if (rows.count() == 0)
+        return;
+    Moved moved;
+    for (std::uint64_t row = 0; row < rows.count(); ++row)
+    {
+        const auto text = [&rows, row](int column) {
+            return std::string(rows.text(row, column).value_or(""));
+        };
+        const std::string line = row == 0 ? "" : "\n";
+        moved.detail += line + "Table " + text(1) + " is " + text(2) + "." + text(3) + " now.";
+        moved.hint += line + statements_to_move(installation, text(1), text(2), text(3),
+                                                rows.boolean(row, 4));
+    }
+    throw Refusal{sqlstate::catalog_contradicts,
+                  in_schema(installation) + " has no table " + std::string(*rows.text(0, 1)) +
+                      ", but other objects of Procrastinate's",
+                  moved.detail, moved.hint};
+}
+
+// Throws a refusal if the jobs table is all that the schema has, and was moved to it.
 void require_not_moved_here(const Installation &installation)
 {
-    if (catalog::has_relation(installation, "procrastinate_events"))
+    if (catalog::has_relation(installation, catalog::history_table) ||
+        count_of_other_tables(installation) > 0)
         return;
     const std::array parameters{spi::oid_parameter(installation.schema)};
     const spi::Rows rows = spi::read_latest(sql::home_of_jobs, parameters);
@@ -152,7 +201,7 @@ void require_no_other_relation(const Installation &installation)
     const std::string rename = "ALTER " + std::string(kind.command) + " " + installation.quoted +
                                ".procrastinate_jobs RENAME TO other_jobs;";
     const std::string detail = "Migrations need an ordinary table.";
-    if (const std::optional<MovedJobs> moved = find_moved_jobs(installation))
+    if (const std::optional<Moved> moved = find_moved_jobs(installation))
         throw Refusal{sqlstate::catalog_contradicts, message, detail + " " + moved->detail,
                       rename + "\n" + moved->hint};
     if (const std::optional<catalog::Elsewhere> other = catalog::elsewhere(installation))
@@ -173,9 +222,15 @@ bool has_tables(const Installation &installation)
 
 void require_not_moved(const Installation &installation)
 {
-    if (kind_of_jobs(installation) != '\0')
+    const char kind = kind_of_jobs(installation);
+    if (kind == RELKIND_RELATION)
+    {
+        require_not_moved_here(installation);
+        return require_others_not_moved(installation);
+    }
+    if (kind != '\0')
         return;
-    if (const std::optional<MovedJobs> moved = find_moved_jobs(installation))
+    if (const std::optional<Moved> moved = find_moved_jobs(installation))
         throw Refusal{sqlstate::catalog_contradicts,
                       has_no_jobs(installation) + "other objects of Procrastinate's", moved->detail,
                       moved->hint};
@@ -219,12 +274,15 @@ void require_tables(const Installation &installation, chain::Revision current)
     require_no_other_relation(installation);
     require_not_partitioned(installation);
     if (kind_of_jobs(installation) == RELKIND_RELATION)
-        return require_not_moved_here(installation);
+    {
+        require_not_moved_here(installation);
+        return require_others_not_moved(installation);
+    }
     if (current == chain::base)
         return require_not_moved(installation);
     const std::string message =
         has_no_jobs(installation) + "its history says " + std::string(chain::name(current));
-    if (const std::optional<MovedJobs> moved = find_moved_jobs(installation))
+    if (const std::optional<Moved> moved = find_moved_jobs(installation))
         throw Refusal{sqlstate::catalog_contradicts, message, moved->detail, moved->hint};
     throw Refusal{sqlstate::catalog_contradicts, message,
                   "Procrastinate's objects were dropped or moved, and the history was left.",
