@@ -565,5 +565,17 @@ sub sequences
 	is( run_sql($check),
 		"warning|altered|$expected|$expected increment -1 minvalue -10 maxvalue 10|",
 		'no repair where the numbers may lie below the bounds');
+
+	run_sql("ALTER SEQUENCE $jobs INCREMENT BY 1 NO MINVALUE NO MAXVALUE RESTART 41 AS integer");
+	is( run_sql($check),
+		'error|altered|procrastinate_jobs_id_seq bigint owned by procrastinate_jobs.id|'
+		  . 'procrastinate_jobs_id_seq integer owned by procrastinate_jobs.id|'
+		  . "ALTER SEQUENCE $jobs AS bigint;",
+		'a narrower type is seen');
+	run_sql(q{SELECT procrastinate_repair(schema => 'sequences', dry_run => false)});
+	is(run_sql($check), '', 'and repaired');
+	is(run_sql("SELECT nextval('$jobs'), max_value = 9223372036854775807 FROM pg_sequences"
+			  . q{ WHERE schemaname = 'sequences' AND sequencename = 'procrastinate_jobs_id_seq'}),
+		'41|t', 'the number that it has reached stays');
 	return;
 }

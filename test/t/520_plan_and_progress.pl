@@ -327,6 +327,12 @@ sub waits
 	wait_for($node, $database, $waiter->pauses, 'procrastinate_wait() waits');
 	$deployer->query('ALTER SCHEMA afterwards RENAME TO later');
 	is(($waiter->wait)[1], 'PM014: schema "later" is not at 0002 in time', 'and is called by that');
+	$deployer->query('CREATE SCHEMA alone;'
+		  . ' ALTER TABLE later.procrastinate_schema_history SET SCHEMA alone');
+	is(
+		$waiter->refusal(q{CALL procrastinate_wait('0028', schema => 'alone')}),
+		'PM009: schema "alone" has no table procrastinate_jobs, but its history says 0001',
+		'where only a history is, it does not wait');
 	is($waiter->query('SELECT count(*) FROM pg_listening_channels()'), '0',
 		'no channel is listened to afterwards');
 
