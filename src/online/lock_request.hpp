@@ -1,4 +1,4 @@
-// What a call needs locks for: a step, the pre-check, the in-use check, or the installation of head.
+// What a call needs locks for: a step, the pre-check, the in-use check, or an installation of head.
 //
 // Messages, the look-up of blockers and the count of retries need to know which of the four could
 // not have its locks.

@@ -13,9 +13,9 @@
 -- Returns a line of text for a message, the pid (0: prepared transaction), and true if that
 -- transaction can have blocked for as long as the lock was waited for. Kind 1 holds a conflicting
 -- lock, or the installation's advisory lock; kind 2 may hold row locks in the call's tables; kind 3
--- holds any lock in the installation; kind 4 has created a relation, perhaps of a name that the call
--- needs. Only the strongest kind that is found is returned. Prepared transactions have no pid in
--- pg_locks.
+-- holds any lock in the installation; kind 4 has created a relation, perhaps of a name that the
+-- call needs. Only the strongest kind that is found is returned. Prepared transactions have no pid
+-- in pg_locks.
 
 with recursive db as (
     select oid from pg_database where datname = current_database()

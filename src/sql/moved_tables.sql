@@ -1,12 +1,13 @@
--- Tables of an installation under another name or in another schema than its jobs table. A rename or
--- a move keeps the foreign keys that this goes by.
+-- Tables of an installation under another name or in another schema than its jobs table. A rename
+-- or a move keeps the foreign keys that this goes by.
 --
 -- $1 OID of the installation's schema
 --
 -- Returns the name that the table had, and the name of its schema and its own as identifiers, and
 -- whether it is in another schema.
 --
--- Other roles can make tables with the same evidence. So only tables of the jobs table's owner count.
+-- Other roles can make tables with the same evidence. So only tables of the jobs table's owner
+-- count.
 
 select e.name, quote_ident(n.nspname), quote_ident(t.relname), n.oid <> $1
   from pg_class jobs

@@ -125,10 +125,9 @@ constexpr std::array other_tables{"procrastinate_events", "procrastinate_periodi
 
 std::ptrdiff_t count_of_other_tables(const Installation &installation)
 {
-    return std::count_if(other_tables.begin(), other_tables.end(),
-                         [&installation](const char *table) {
-                             return catalog::has_relation(installation, table);
-                         });
+    return std::count_if(
+        other_tables.begin(), other_tables.end(),
+        [&installation](const char *table) { return catalog::has_relation(installation, table); });
 }
 
 // Throws a refusal if a table beside the jobs table was renamed or moved.

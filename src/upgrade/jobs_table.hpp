@@ -29,9 +29,9 @@ void require_no_other_relation(const catalog::Installation &installation);
 // True if the schema has a table of a name that Procrastinate's tables have had at some revision.
 bool has_tables(const catalog::Installation &installation);
 
-// Throws Refusal PM009 if a table is not there because it was renamed or moved, or if the jobs table
-// is that of another schema's installation. The HINT has the statements that put it back. Inside an SPI connection and under a search_path of the server's
-// own.
+// Throws Refusal PM009 if a table is not there because it was renamed or moved, or if the jobs
+// table is that of another schema's installation. The HINT has the statements that put it back.
+// Inside an SPI connection and under a search_path of the server's own.
 void require_not_moved(const catalog::Installation &installation);
 
 // The same as a WARNING. Returns whether there was one: nothing else can be repaired then.

@@ -133,7 +133,8 @@ BEGIN
 			SELECT string_agg(CASE WHEN i < 11 AND n >> i & 1 = 1 THEN 'eve.small'
 				ELSE 'eve.a_type_with_a_name_that_is_as_long_as_names_can_be_in_postgresql_' END,
 				', ') INTO arguments FROM generate_series(0, 89) AS i;
-			EXECUTE format('CREATE FUNCTION queue.%s(%s) RETURNS int LANGUAGE sql AS $f$SELECT 1$f$',
+			EXECUTE format(
+				'CREATE FUNCTION queue.%s(%s) RETURNS int LANGUAGE sql AS $f$SELECT 1$f$',
 				name, arguments);
 		END LOOP;
 	END LOOP;

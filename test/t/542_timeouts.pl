@@ -1,7 +1,7 @@
 # statement_timeout: a long run, also of a script, warns of it before the first step, with the SET
 # to paste. An error by it names it, says how far the run has come, and its HINT runs the rest. A
-# long run also warns of transaction_timeout, from PostgreSQL 17 on. The timeouts of idle sessions end
-# no run.
+# long run also warns of transaction_timeout, from PostgreSQL 17 on. The timeouts of idle sessions
+# end no run.
 
 use strict;
 use warnings;
