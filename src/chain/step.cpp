@@ -41,9 +41,8 @@ std::optional<Position> read_position(std::string_view words)
 {
     const auto done = read_number<long long>(take(words, " of "));
     const auto last = read_number<long long>(words);
-    long long left = 0;
-    // A user may have changed the history: the difference must be a number, too.
-    if (!done || !last || *done > *last || __builtin_sub_overflow(*last, *done, &left))
+    // A user may have changed the history.
+    if (!done || !last || *done > *last)
         return std::nullopt;
     return Position{*done, *last};
 }

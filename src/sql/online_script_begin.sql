@@ -42,6 +42,7 @@
 \endif
 SET standard_conforming_strings = on;
 SET transform_null_equals = off;
+SET quote_all_identifiers = off;
 SET check_function_bodies = off;
 SET row_security = off;
 SET DateStyle = 'ISO, YMD';

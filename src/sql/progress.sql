@@ -66,7 +66,10 @@ with db as (
                 and coalesce(l.pid, 0) <> (select pid from caller)))
 )
 select coalesce(b.pid, c.pid), b.phase, coalesce(b.done, $3),
-       coalesce(b.total, $4) - coalesce(b.done, $3),
+       -- From the least id to the largest one there are more than an int8 can say.
+       (select least(n, 9223372036854775807)::int8
+          from (select coalesce(b.total, $4)::numeric - coalesce(b.done, $3)) l (n)
+         where n is not null),
        coalesce(nullif(pg_blocking_pids(coalesce(b.pid, c.pid)), '{}'), s.pids)
   from shown s
   left join caller c on true

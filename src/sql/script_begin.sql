@@ -44,6 +44,7 @@
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL transform_null_equals = off;
+SET LOCAL quote_all_identifiers = off;
 SET LOCAL check_function_bodies = off;
 SET LOCAL row_security = off;
 SET LOCAL jit = off;

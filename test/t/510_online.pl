@@ -333,21 +333,32 @@ sub workers_notice_nothing
 	return;
 }
 
-# The first and the last id that there can be are in a batch, too.
+# The first and the last id that there can be are in a batch, too. There are more ids between two
+# batches than a bigint can say.
 sub smallest_and_largest_id
 {
 	my $schema = 'far_ids';
-	upgrade($node, $database, 29, $schema);
-	my $session = session($schema);
+	upgrade($node, $database, 30, $schema);
+	my ($session, $holder) = map { session($schema) } 1 .. 2;
 	$session->query(<<'SQL');
 INSERT INTO procrastinate_jobs (id, queue_name, task_name, status)
-VALUES (-9223372036854775808, 'q', 't', 'aborting'), (5, 'q', 't', 'aborting'),
-       (9223372036854775807, 'q', 't', 'aborting')
+SELECT id, 'q', 't', 'aborting'
+  FROM (SELECT -9223372036854775808 + n FROM generate_series(0, 2999) AS n
+        UNION ALL VALUES (5), (9223372036854775807)) AS i (id)
 SQL
-	is($session->refusal(q{CALL procrastinate_migrate('0031')}), 'no error',
-		'ids at both ends of bigint are in the range of the batches');
+	$holder->query('BEGIN; SELECT FROM procrastinate_jobs WHERE id = 5 FOR UPDATE');
+	$session->send(q{CALL procrastinate_migrate('0031')});
+	wait_until(
+		q{SELECT count(*) > 0 FROM procrastinate_progress WHERE done < 0 AND waiting_for <> '{}'},
+		'some batches are done');
+	is($holder->query('SELECT "left" FROM procrastinate_progress'),
+		'9223372036854775807', 'as many ids are left as can be said');
+	is($holder->query('SELECT revision FROM procrastinate_current()'),
+		'0030', 'the revision is known');
+	$holder->query('COMMIT');
+	is(($session->wait)[1], '', 'ids at both ends of bigint are in the range of the batches');
 	is($session->query('SELECT count(*) FROM procrastinate_jobs WHERE abort_requested'),
-		'3', 'and all their rows have changed');
-	$session->close;
+		'3002', 'and all their rows have changed');
+	$_->close foreach $session, $holder;
 	return;
 }

@@ -191,7 +191,8 @@ TEST(Repair, SequencesWithoutAnOwner)
               "s.procrastinate_jobs_id_seq OWNED BY s.procrastinate_jobs.id;");
     sequence.type = "integer";
     EXPECT_EQ(schema.only(known_revision),
-              "error: sequence procrastinate_jobs_id_seq is altered | ");
+              "error: sequence procrastinate_jobs_id_seq is altered | ALTER SEQUENCE "
+              "s.procrastinate_jobs_id_seq AS bigint OWNED BY s.procrastinate_jobs.id;");
 }
 
 TEST(Repair, FunctionsOfTheRevision)
