@@ -31,6 +31,8 @@ UpgradePath OnlinePrecheck::read_path()
     upgrade::require_no_forced_policies(installation_);
     if (is_unknown)
         upgrade::require_ready(installation_, path.current, path.target);
+    else if (is_first && path.current != chain::base)
+        upgrade::require_no_refused_rows(installation_, path.current, path.target);
     if ((is_unknown || is_first) && path.current != chain::base)
     {
         require_replaceable(installation_, path);

@@ -10,6 +10,7 @@
 #include "upgrade/completion.hpp"
 #include "upgrade/leftovers.hpp"
 #include "upgrade/precheck.hpp"
+#include "upgrade/precheck_constraints.hpp"
 #include "upgrade/precheck_deferred.hpp"
 #include "upgrade/privileges.hpp"
 #include "upgrade/settings.hpp"
@@ -96,10 +97,9 @@ std::string hint_for(const catalog::Installation &installation, const Obstacles 
     return hint;
 }
 
-void require_no_obstacles(const catalog::Installation &installation, chain::Revision current,
-                          chain::Revision target)
+void require_none(const Obstacles &found, const catalog::Installation &installation,
+                  chain::Revision current, chain::Revision target)
 {
-    const Obstacles found = find_obstacles(installation, current, target);
     const bool is_strict = verify_level() == VerifyLevel::error;
     Findings findings(most_findings);
     findings.add(found.precheck.drift);
@@ -142,7 +142,20 @@ void require_ready(const catalog::Installation &installation, chain::Revision cu
         require_no_unknown_objects(installation);
     }
     else
-        require_no_obstacles(installation, current, target);
+        require_none(find_obstacles(installation, current, target), installation, current, target);
+}
+
+void require_no_refused_rows(const catalog::Installation &installation, chain::Revision current,
+                             chain::Revision target)
+{
+    if (verify_level() == VerifyLevel::off)
+        return;
+    server::ContextResource memory;
+    const auto structure = catalog::structure(installation, memory);
+    Obstacles found;
+    found.precheck.rows =
+        find_refused_rows(installation, server::span_of(structure), current, target);
+    require_none(found, installation, current, target);
 }
 
 } // namespace procrastinate::upgrade

@@ -19,4 +19,9 @@ namespace procrastinate::upgrade
 void require_ready(const catalog::Installation &installation, chain::Revision current,
                    chain::Revision target);
 
+// Refuses, as above, rows that the migrations would fail at: of one that is under way, the catalog
+// fits no revision, but rows of clients may have come since its check.
+void require_no_refused_rows(const catalog::Installation &installation, chain::Revision current,
+                             chain::Revision target);
+
 } // namespace procrastinate::upgrade

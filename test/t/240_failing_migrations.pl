@@ -129,6 +129,7 @@ my @obstacles = (
 
 obstacle(@$_) foreach @obstacles;
 
+rows_that_came_meanwhile();
 error_of_ones_own();
 other_contexts();
 memory();
@@ -137,6 +138,32 @@ done_testing();
 # ------------------------------------------------------------------------------------------------
 # Obstacles
 # ------------------------------------------------------------------------------------------------
+
+# A client has written the row after the pre-check, so the first call fails at a later step. The
+# setting stands for that.
+sub rows_that_came_meanwhile
+{
+	my $schema = new_schema(30);
+	my $call   = q{CALL procrastinate_migrate('0031');};
+	$node->safe_psql($database,
+		"SET search_path = $schema;"
+		  . ' UPDATE procrastinate_jobs SET abort_requested = true WHERE id = 5');
+	is(failure($schema, "SET procrastinate_migrate.verify = off; $call")->{sqlstate},
+		'23514', 'a row that came after the pre-check stops a step');
+	my $refusal = failure($schema, $call);
+	is(
+		"$refusal->{sqlstate}: $refusal->{detail}",
+		'PM009: Constraint check_not_todo_abort_requested of 0031 refuses rows (1), for example'
+		  . ' id 5.',
+		'the next call names it');
+	$node->safe_psql($database,
+		"SET search_path = $schema;"
+		  . ' UPDATE procrastinate_jobs SET abort_requested = false WHERE id = 5');
+	is($node->psql($database, "SET search_path = $schema, public; $call"),
+		0, 'without it the call goes on');
+	is_at($node, $database, $schema, 31, 'to 0031');
+	return;
+}
 
 sub obstacle
 {
