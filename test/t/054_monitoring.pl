@@ -40,6 +40,11 @@ is($monitor->query($broken), '1', 'a trigger was dropped');
 run_sql("SELECT * FROM procrastinate_repair(schema => '$head', dry_run => false)");
 is($monitor->query($broken), '0', 'and is repaired');
 
+run_sql("SELECT procrastinate_stamp('head', schema => '$old', verify => false)");
+isnt($monitor->query($broken), '0', 'a revision was recorded that is not there');
+run_sql("SELECT procrastinate_adopt('$old')");
+is($monitor->query($broken), '0', 'and is corrected');
+
 under_way();
 upgrade($node, $database, 'head', $old);
 is($monitor->query($behind), '0', 'all are at head');
