@@ -4,7 +4,7 @@
 -- $1 OID of the installation's schema
 --
 -- Returns the name that the table had, and the name of its schema and its own as identifiers, and
--- whether it is in another schema.
+-- whether it is in another schema; at most ten.
 --
 -- Other roles can make tables with the same evidence. So only tables of the jobs table's owner
 -- count.
@@ -27,3 +27,4 @@ select e.name, quote_ident(n.nspname), quote_ident(t.relname), n.oid <> $1
                     where other.relnamespace = $1 and other.relname = e.name)
  group by e.name, n.oid, n.nspname, t.oid, t.relname
  order by e.name
+ limit 10

@@ -175,6 +175,13 @@ void require_not_moved_here(const Installation &installation)
         "ALTER TABLE " + installation.quoted + ".procrastinate_jobs SET SCHEMA " + home + ";"};
 }
 
+// Throws a refusal if the jobs table is here, but not the others that belong to it.
+void require_together(const Installation &installation)
+{
+    require_not_moved_here(installation);
+    require_others_not_moved(installation);
+}
+
 } // namespace
 
 JobsTable jobs_table_of(const Installation &installation)
@@ -223,10 +230,7 @@ void require_not_moved(const Installation &installation)
 {
     const char kind = kind_of_jobs(installation);
     if (kind == RELKIND_RELATION)
-    {
-        require_not_moved_here(installation);
-        return require_others_not_moved(installation);
-    }
+        return require_together(installation);
     if (kind != '\0')
         return;
     if (const std::optional<Moved> moved = find_moved_jobs(installation))
@@ -273,10 +277,7 @@ void require_tables(const Installation &installation, chain::Revision current)
     require_no_other_relation(installation);
     require_not_partitioned(installation);
     if (kind_of_jobs(installation) == RELKIND_RELATION)
-    {
-        require_not_moved_here(installation);
-        return require_others_not_moved(installation);
-    }
+        return require_together(installation);
     if (current == chain::base)
         return require_not_moved(installation);
     const std::string message =
