@@ -88,7 +88,8 @@ void give_up(const catalog::Installation &installation, const LockRequest &reque
                           "It was " + tried(lock_retry.failures()) + " in " +
                               std::to_string(static_cast<long>(lock_retry.waited() / 1000)) +
                               " s. " + left + "\n" + blockers,
-                          "End the sessions that block it, or give it more time: " +
+                          "End the sessions and prepared transactions that block it, or give it "
+                          "more time: " +
                               call_of(installation.quoted_text, target, longer)};
 }
 

@@ -48,8 +48,8 @@ SELECT string_agg(b.line, E'\n') FROM (
             USING ERRCODE = '55P03',
                 DETAIL = format(E'It was %s in %s s. No try has changed anything.\n%s', tried,
                                 round(waited / 1000), blockers),
-                HINT = 'End the sessions that block it, then run the script again, or run it with '
-                    '-v retry_for=''1 hour''.';
+                HINT = 'End the sessions and prepared transactions that block it, then run the '
+                    'script again, or run it with -v retry_for=''1 hour''.';
     END IF;
     RAISE NOTICE '%: waiting for locks, %', title, tried USING DETAIL = blockers;
     PERFORM pg_sleep(least(2000, 50 * 2 ^ least(failures, 10), greatest(50, longest - waited))
