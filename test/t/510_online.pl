@@ -353,6 +353,12 @@ SQL
 		'some batches are done');
 	is($holder->query('SELECT "left" FROM procrastinate_progress'),
 		'9223372036854775807', 'as many ids are left as can be said');
+	is(
+		$holder->query('SELECT done BETWEEN -9223372036854775808 AND -9223372036854772809, total'
+			  . ' FROM procrastinate_under_way()'),
+		't|9223372036854775807',
+		'done and total are ids'
+	);
 	is($holder->query('SELECT revision FROM procrastinate_current()'),
 		'0030', 'the revision is known');
 	$holder->query('COMMIT');
