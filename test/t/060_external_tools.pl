@@ -17,11 +17,11 @@ my $node   = start_server();
 my $manual = slurp(repository() . '/docs/from-alembic.md');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
-# The n-th piece of code in the manual's line on a subject.
+# The n-th piece of code in the manual's line on a subject, which is how the line begins.
 sub line_of
 {
 	my ($subject, $n) = @_;
-	my ($text) = $manual =~ /^- \*\*\Q$subject\E\*\*:\s+(.*?)(?=^- |^\n)/ms
+	my ($text) = $manual =~ /^- \*\*\Q$subject\E\b[^*]*\*\*:\s+(.*?)(?=^- |^\n)/ms
 	  or die "the manual has no line on: $subject";
 	my @code = $text =~ /`([^`]+)`/g;
 	return $code[ $n // 0 ] // die "the manual shows no code on: $subject";
@@ -171,7 +171,7 @@ runs($database, 'Django again', @django);
 
 # ---- Both, outside of a transaction -------------------------------------------------------------
 
-my ($call, $block, $not_atomic) = map { line_of('Both, for big tables', $_) } 0 .. 2;
+my ($call, $block, $not_atomic) = map { line_of('Both', $_) } 0 .. 2;
 
 $database = new_database($node);
 write_file('migrations/versions/one.py', <<"PYTHON");
